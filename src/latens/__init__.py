@@ -1,0 +1,72 @@
+"""latens: train an autoencoder on your images and see what it learned.
+
+The public names are imported when they are first used, so that `import latens` loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latens.errors import LatensError as LatensError
+    from latens.experiment import resume as resume
+    from latens.experiment import run as run
+    from latens.images import Dataset as Dataset
+    from latens.images import Images as Images
+    from latens.images import load_images as load_images
+    from latens.latents import decode_latents as decode_latents
+    from latens.latents import encode_images as encode_images
+    from latens.live import live_loss as live_loss
+    from latens.maps import MAPS as MAPS
+    from latens.metrics import METRICS as METRICS
+    from latens.models import MODELS as MODELS
+    from latens.models.autoencoder import Autoencoder as Autoencoder
+    from latens.networks import NETWORKS as NETWORKS
+    from latens.recipes import RECIPES as RECIPES
+    from latens.recipes import TrainConfig as TrainConfig
+    from latens.runs import Run as Run
+    from latens.runs import import_weights as import_weights
+    from latens.runs import list_runs as list_runs
+    from latens.runs import open_run as open_run
+    from latens.samplers import SAMPLERS as SAMPLERS
+    from latens.training import Step as Step
+    from latens.training import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Autoencoder": "models.autoencoder",
+    "Dataset": "images",
+    "Images": "images",
+    "LatensError": "errors",
+    "MAPS": "maps",
+    "METRICS": "metrics",
+    "MODELS": "models",
+    "NETWORKS": "networks",
+    "RECIPES": "recipes",
+    "Run": "runs",
+    "SAMPLERS": "samplers",
+    "Step": "training",
+    "TrainConfig": "recipes",
+    "decode_latents": "latents",
+    "encode_images": "latents",
+    "import_weights": "runs",
+    "list_runs": "runs",
+    "live_loss": "live",
+    "load_images": "images",
+    "open_run": "runs",
+    "resume": "experiment",
+    "run": "experiment",
+    "train": "training",
+}
+
+__all__ = sorted([*_HOMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'latens' has no attribute {name!r}")
+    return getattr(import_module(f"latens.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,258 @@
+"""The figures of a run: each gathers its arrays from the run's folder and images, and has `figures` draw them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from latens.errors import RunError
+from latens.figures import FIGURES, save_png
+from latens.files import read_npz
+from latens.images import Dataset, contact_sheet
+from latens.metrics import METRICS, Scores
+from latens.models.contract import Model
+from latens.progress import Progress, Silent
+from latens.runs import Run
+from latens.runs.folder import TEST
+
+__all__ = ["DRAWINGS", "DrawingOptions", "draw", "draw_run", "network_stages"]
+
+WORST = 20
+CLUSTER_TITLE = "2D decomposition of Latent Vectors, coloured by k-means cluster as there are no labels"
+MAP_TITLES = {"tsne": "t-SNE", "pca": "PCA", "given": "given coordinates"}
+
+
+@dataclass(frozen=True)
+class DrawingOptions:
+    """What can be asked of a figure; each figure looks at its own part.
+
+    Args:
+        start: first test image of the reconstructions; 0 where the test part is too small.
+        pairs: how many pairs.
+        per_row: pairs in a row.
+        autoscale: stretch the contrast of each picture, as the notebook's imshow does.
+        map: which map, for `map` and `probe-map`.
+        refit: show the probe on a map fitted anew with its points, as the notebook does.
+        sampler: for `samples`.
+        n: how many samples.
+        seed: of the samples.
+    """
+
+    start: int = 200
+    pairs: int = 100
+    per_row: int = 10
+    autoscale: bool = False
+    map: str = "tsne"
+    refit: bool = False
+    sampler: str = "class-means"
+    n: int = 100
+    seed: int = 0
+
+
+def draw(run: Run, name: str, options: DrawingOptions | None = None, out: str | Path | None = None) -> Path:
+    """Draw one figure of a run.
+
+    Args:
+        run: a complete run.
+        name: one of `DRAWINGS`.
+        options: what to draw.
+        out: the PNG; `figures/NAME.png` in the run's folder by default.
+
+    Raises:
+        UnknownName: there is no such figure.
+        RunError: the run lacks what the figure shows.
+    """
+    path = Path(out) if out is not None else run.path / "figures" / f"{name}.png"
+    save_png(DRAWINGS[name](run, run.images, options or DrawingOptions()), path)
+    return path
+
+
+def draw_run(run: Run, images: Dataset, progress: Progress | None = None) -> None:
+    """Draw all figures that this run can have, into its folder."""
+    todo = [(name, f"{name}.png", DrawingOptions()) for name in DRAWINGS if name != "map" and _applies(run, name)]
+    todo += [("map", f"map-{name}.png", DrawingOptions(map=name)) for name in ("tsne", "pca")]
+    with (progress or Silent()).stage("figures") as tick:
+        for done, (name, file, options) in enumerate(todo):
+            tick(done, len(todo), name)
+            save_png(DRAWINGS[name](run, images, options), run.path / "figures" / file)
+
+
+def _applies(run: Run, name: str) -> bool:
+    needs_history, needs_labels = name in ("loss", "loss-all"), name == "class-errors"
+    return not (needs_history and not run.history) and not (needs_labels and not run.class_names)
+
+
+def _loss(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    return FIGURES["loss"](_history(run))
+
+
+def _loss_all(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    return FIGURES["loss-all"](_history(run))
+
+
+def _history(run: Run) -> list[dict[str, float]]:
+    if not run.history:
+        raise RunError(f"{run.path}: has no history (its weights were imported); there is no loss to draw")
+    return run.history
+
+
+def _reconstructions(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    originals = images.test.pixels[: max(options.start + options.pairs, 1)]
+    return FIGURES["reconstructions"](
+        originals, run.reconstruct(originals), options.start, options.pairs, options.per_row, options.autoscale
+    )
+
+
+def _worst(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    errors = run.of_part("squared_error", TEST)
+    rows = np.argsort(-errors, kind="stable")[:WORST]
+    originals = images.test.pixels[rows]
+    labels = None if images.test.labels is None else images.test.labels[rows]
+    return FIGURES["worst"](
+        originals,
+        run.reconstruct(originals),
+        errors[rows],
+        images.test.ids[rows],
+        labels,
+        run.class_names,
+        WORST,
+        total=len(errors),
+    )
+
+
+def _class_errors(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    labels = run.labels_of(TEST)
+    if labels is None:
+        raise RunError(f"{run.path}: its images have no labels; there are no classes to compare")
+    errors = run.of_part("squared_error", TEST)
+    present = [k for k in range(len(run.class_names)) if (labels == k).any()]
+    means = [float(errors[labels == k].mean()) for k in present]
+    return FIGURES["class-errors"](means, [run.class_names[k] for k in present], float(errors.mean()))
+
+
+def _map(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    shown = run.map(options.map)
+    labels, names, title = _colours(run)
+    scores = _values(run.map_scores(options.map))
+    return FIGURES["map"](shown.coordinates, labels, names, f"{title} ({MAP_TITLES[options.map]})", scores)
+
+
+def _values(scores: Scores) -> dict[str, float]:
+    """What is printed on every map: how far to trust it."""
+    return {score.name: score.value for score in scores.scores}
+
+
+def _colours(run: Run) -> tuple[np.ndarray | None, tuple[str, ...], str]:
+    """What colours the map: labels, or else the clusters that stand in for them."""
+    labels = run.labels_of(TEST)
+    if labels is not None:
+        return labels, run.class_names, "2D decomposition of Latent Vectors"
+    probe = _probe_arrays(run)
+    return probe["clusters"], tuple(probe["names"].tolist()), CLUSTER_TITLE
+
+
+def _probe_arrays(run: Run) -> dict[str, np.ndarray]:
+    return read_npz(run.checked("probe.npz"), ("images", "noises", "names", "coordinates", "ratios"))
+
+
+def _probe(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    probe = _probe_arrays(run)
+    names = probe["names"].tolist()
+    return FIGURES["probe"](
+        probe["images"][-1], names, float(probe["noises"][-1]), options.autoscale, "clusters" in probe
+    )
+
+
+def _probe_noise(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    probe = _probe_arrays(run)
+    rows = {float(noise): pictures for noise, pictures in zip(probe["noises"], probe["images"], strict=True)}
+    return FIGURES["probe-noise"](rows, probe["names"].tolist(), options.autoscale, "clusters" in probe)
+
+
+def _probe_map(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    probe = _probe_arrays(run)
+    prefix = "refit_" if options.refit else ""
+    if options.refit and "refit_coordinates" not in probe:
+        raise RunError(
+            f"{run.path}: the map was not fitted anew with the probe; say `latens map {run.path} --refit` first"
+        )
+    points = run.map("tsne").coordinates
+    scores = run.map_scores("tsne")
+    if options.refit:
+        points = probe["refit_points"]
+        scores = METRICS["map"](run.of_part("latents", TEST), points, run.labels_of(TEST))
+    labels, names, _ = _colours(run)
+    return FIGURES["probe-map"](
+        points,
+        labels,
+        names,
+        probe[f"{prefix}coordinates"],
+        probe["names"].tolist(),
+        probe["ratios"],
+        scores=_values(scores),
+    )
+
+
+def _samples(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    samples = run.sample(options.n, options.sampler, options.seed)
+    title = f"{options.n} samples by {options.sampler}, seed {options.seed}"
+    return FIGURES["samples"](samples.images, options.per_row, title)
+
+
+def _network(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    return FIGURES["network"](network_stages(run.model))
+
+
+def _contact_sheet(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    sheet = contact_sheet(images.train, seed=options.seed)
+    return FIGURES["samples"](sheet.transpose(2, 0, 1)[None], 1, "Some of the train part, class by class")
+
+
+DRAWINGS: dict[str, Callable[[Run, Dataset, DrawingOptions], Figure]] = {
+    "contact-sheet": _contact_sheet,
+    "network": _network,
+    "loss": _loss,
+    "loss-all": _loss_all,
+    "reconstructions": _reconstructions,
+    "worst": _worst,
+    "class-errors": _class_errors,
+    "map": _map,
+    "probe": _probe,
+    "probe-noise": _probe_noise,
+    "probe-map": _probe_map,
+    "samples": _samples,
+}
+"""Name -> function of (run, its images, options). A test holds the names to those of `FIGURES`."""
+
+
+@torch.no_grad()
+def network_stages(model: Model) -> list[tuple[str, tuple[int, ...]]]:
+    """Each layer's name and the shape of what it puts out, without the batch, for the drawing of the network."""
+    x = torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
+    stages = [("input", model.image_shape), *_walk(model.encoder, x)]
+    z = model.encode(x)
+    stages[-1] = ("latent", (model.latent_dim,))
+    return [*stages, *_walk(model.decoder, z)]
+
+
+def _walk(layers: nn.Module, x: torch.Tensor) -> Iterator[tuple[str, tuple[int, ...]]]:
+    rows: list[tuple[str, tuple[int, ...]]] = []
+    for layer in layers.children():
+        x = layer(x)
+        if isinstance(layer, nn.ReLU):
+            rows[-1] = (f"{rows[-1][0]}, ReLU", rows[-1][1])
+        else:
+            rows.append((_layer_name(layer), tuple(x.shape[1:])))
+    yield from rows
+
+
+def _layer_name(layer: nn.Module) -> str:
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        kind = "conv" if isinstance(layer, nn.Conv2d) else "transposed conv"
+        stride = f" /{layer.stride[0]}" if layer.stride[0] > 1 else ""
+        return f"{kind} {layer.kernel_size[0]}×{layer.kernel_size[1]}{stride}"
+    return type(layer).__name__

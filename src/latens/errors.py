@@ -1,0 +1,96 @@
+"""Every error that a user can meet, as one small tree.
+
+    LatensError
+    ├── UsageError            an argument that is not allowed (also a ValueError)
+    │   └── UnknownName       a name that is in no table
+    ├── ImagesError           something is wrong with the pictures
+    │   ├── ImagesNotFound    no such file, folder or data set
+    │   ├── ImagesEmpty       there is nothing in it
+    │   └── ImagesDamaged     there is something, but it can't be read as what it says it is
+    ├── RunError              something is wrong with a run folder
+    │   ├── RunNotFound       no run there
+    │   └── RunDamaged        a file is missing, or its bytes are not those that were written
+    ├── TrainingDiverged      the loss is no longer a finite number
+    ├── DeviceUnavailable     the device that was asked for is not to be had
+    └── MissingExtra          an optional package is not installed
+
+A message says in one line what is wrong, what was found, what is allowed and what to do.
+"""
+
+from collections.abc import Iterable
+
+__all__ = [
+    "DeviceUnavailable",
+    "ImagesDamaged",
+    "ImagesEmpty",
+    "ImagesError",
+    "ImagesNotFound",
+    "LatensError",
+    "MissingExtra",
+    "RunDamaged",
+    "RunError",
+    "RunNotFound",
+    "TrainingDiverged",
+    "UnknownName",
+    "UsageError",
+]
+
+
+class LatensError(Exception):
+    """What every error of latens is. The command line prints its message in one line and exits with 2."""
+
+
+class UsageError(LatensError, ValueError):
+    """An argument that is not allowed."""
+
+
+class UnknownName(UsageError, KeyError):
+    """A name that is in no table; the message lists the known ones."""
+
+    def __init__(self, kind: str, got: object, known: Iterable[str]) -> None:
+        self.message = f"unknown {kind} {got!r}; known: {', '.join(sorted(known))}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        # KeyError would show the repr, with quotes.
+        return self.message
+
+
+class ImagesError(LatensError):
+    """Something is wrong with the pictures."""
+
+
+class ImagesNotFound(ImagesError):
+    """No such file, folder or data set."""
+
+
+class ImagesEmpty(ImagesError):
+    """There is nothing in it."""
+
+
+class ImagesDamaged(ImagesError):
+    """There is something, but it can't be read as what it says it is."""
+
+
+class RunError(LatensError):
+    """Something is wrong with a run folder."""
+
+
+class RunNotFound(RunError):
+    """No run there."""
+
+
+class RunDamaged(RunError):
+    """A file of the run is missing, or its bytes are not those that were written."""
+
+
+class TrainingDiverged(LatensError):
+    """The loss is no longer a finite number; the last good state is kept."""
+
+
+class DeviceUnavailable(LatensError):
+    """The device that was asked for is not to be had."""
+
+
+class MissingExtra(LatensError):
+    """An optional package is not installed."""

@@ -1,0 +1,151 @@
+"""The whole story in one function: what `latens run` does, in the order of the notebook."""
+
+import os
+from typing import Any
+
+from latens.analysis import encode_run, map_run, probe_run, score_run
+from latens.device import choose_device, describe_device
+from latens.drawings import draw_run, network_stages
+from latens.errors import RunError
+from latens.images import Dataset, load_images
+from latens.live import in_notebook, live_loss
+from latens.progress import Progress, progress_for
+from latens.recipes import RECIPES, Recipe
+from latens.report.from_run import write_report
+from latens.runs import Run, import_weights, open_run, record, start_run
+from latens.runs.recording import last_state
+from latens.training import train
+
+__all__ = ["import_run", "resume", "run", "train_run"]
+
+
+def run(
+    source: Any,
+    *,
+    recipe: str = "fast",
+    out: str | os.PathLike[str] | None = None,
+    size: int | tuple[int, int] | None = None,
+    strict: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Run:
+    """Train a model on images, map its latents, probe, score and draw it, and write the report.
+
+    Args:
+        source: see `load_images`; or a `Dataset`.
+        recipe: a name of `RECIPES`.
+        out: the run's folder; `runs/<data>-<n>` by default.
+        size: see `load_images`.
+        strict: see `load_images`.
+        device: see `choose_device`.
+        progress: shows how far it is; a bar in a terminal by default.
+        **options: parts of the recipe to replace: model, network, latent_dim, epochs, batch_size, learning_rate, seed, …
+
+    Returns:
+        The run, complete.
+
+    Raises:
+        ImagesError: the pictures can't be used.
+        UsageError: an option is not allowed.
+        TrainingDiverged: the loss is no longer finite; the run keeps the last good state.
+    """
+    progress = progress or progress_for()
+    with progress.stage("images", "pictures") as tick:
+        images = source if isinstance(source, Dataset) else load_images(source, size=size, strict=strict, progress=tick)
+    chosen = RECIPES[recipe](images).with_options(**options)
+    started = start_run(images, chosen, out, device)
+    return _complete(started, images, progress)
+
+
+def resume(path: str | os.PathLike[str], *, device: str = "auto", progress: Progress | None = None) -> Run:
+    """Go on with a run that was stopped, from its last epoch, and complete it.
+
+    On the same machine with the same number of threads the weights come out bit for bit as if it had never been stopped.
+
+    Raises:
+        RunNotFound: there is no run there.
+        RunError: its images have changed.
+    """
+    progress = progress or progress_for()
+    stopped = open_run(path, device)
+    if stopped.record["status"] == "diverged":
+        raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
+    return _complete(stopped, stopped.images, progress)
+
+
+def import_run(
+    state: str | os.PathLike[str],
+    source: Any = "mnist",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Run:
+    """Make a run of weights that were saved from the notebook, and complete it: maps, probe, scores, figures, report.
+
+    Args:
+        state: what `torch.save(model.state_dict(), path)` wrote.
+        source: the images that the weights were trained on.
+        out: the run's folder.
+        device: see `choose_device`.
+        progress: shows how far it is.
+
+    Raises:
+        UsageError: the file is no state_dict of the notebook's network.
+    """
+    progress = progress or progress_for()
+    with progress.stage("images", "pictures") as tick:
+        images = load_images(source, progress=tick)
+    return _complete(import_weights(state, images, out, device), images, progress)
+
+
+def _complete(run: Run, images: Dataset, progress: Progress) -> Run:
+    _introduce(run, images, progress)
+    train_run(run, images, progress)
+    encode_run(run, images, progress)
+    for name in ("pca", "tsne"):
+        map_run(run, name, progress=progress)
+    probe_run(run)
+    score_run(run, images, progress)
+    draw_run(run, images, progress)
+    write_report(run, images, tuple(network_stages(run.model)))
+    run.update(status="done")
+    return run
+
+
+def _introduce(run: Run, images: Dataset, progress: Progress) -> None:
+    for note in images.notes:
+        progress.say(f"note: {note}")
+    device = choose_device(run.device)
+    progress.say(f"{run.path}: {describe_device(device)}; {_in_words(run.recipe)}")
+
+
+def _in_words(recipe: Recipe) -> str:
+    config = recipe.config
+    return (
+        f"{recipe.model} with a {recipe.network} network, latent dimension {recipe.latent_dim},"
+        f" {config.epochs} epochs of batches of {config.batch_size} by {config.optimiser}, seed {config.seed}"
+    )
+
+
+def train_run(run: Run, images: Dataset, progress: Progress) -> None:
+    """Train a run's model, recording; from the last checkpoint where there is one, not at all where it is trained."""
+    if run.record["status"] not in ("training", "stopped"):
+        return
+    config = run.recipe.config
+    steps_an_epoch = -(-len(images.train) // config.batch_size)
+    state = last_state(run)
+    if state is None:
+        run.forget("model.safetensors")  # of a first epoch that did not end: it starts again, from the seed's weights
+    run.update(status="training")
+    with progress.stage("training", "steps") as tick:
+
+        def on_batch(epoch: int, step: int, loss: float) -> None:
+            text = f"epoch {epoch} of {config.epochs}  loss {loss:.5f}  {speed}"
+            tick(step, steps_an_epoch * config.epochs, text)
+
+        speed = ""
+        steps = record(run, train(run.model, images, config, state, on_batch), images)
+        for step in live_loss(steps) if in_notebook() else steps:
+            speed = f"test mse {step.test_mse:.5f}  {step.images_per_second:,.0f} images/s"

@@ -1,0 +1,100 @@
+"""How training went: the seed's curve of the last epochs, and the whole of it with the test error."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from latens.errors import UsageError
+from latens.figures.canvas import INK, MUTED, font, new_figure, soften
+
+__all__ = ["loss", "loss_all"]
+
+History = Sequence[Mapping[str, Any]]
+
+
+def loss(history: History, last: int = 30) -> Figure:
+    """The training loss of the last epochs, as the notebook shows it while it trains: a red dashed line with red dots.
+
+    Args:
+        history: one mapping an epoch, with `epoch` and `train_loss`.
+        last: how many epochs at most.
+
+    Raises:
+        UsageError: there is no epoch with a finite loss.
+    """
+    epochs, losses = _series(history[-last:], "train_loss")
+    figure, axes = _sheet("Training Loss", "Loss")
+    axes.plot(epochs, losses, linestyle="--", linewidth=2, color="red", zorder=2)
+    axes.scatter(epochs, losses, color="red", s=40, zorder=3)
+    _epochs_axis(axes, epochs)
+    return figure
+
+
+def loss_all(history: History) -> Figure:
+    """The training loss and the test error over all epochs; the vertical axis is logarithmic where they span a decade.
+
+    Args:
+        history: one mapping an epoch, with `epoch`, `train_loss` and `test_mse` (a number or None).
+
+    Raises:
+        UsageError: there is no epoch with a finite loss.
+    """
+    epochs, losses = _series(history, "train_loss")
+    figure, axes = _sheet("Training and test error, all epochs", "Mean squared error")
+    marker = "o" if len(epochs) <= 40 else None
+    axes.plot(epochs, losses, color="#e5484d", linewidth=1.8, marker=marker, markersize=4, label="training loss")
+    tested = [(x, y) for x, y in _finite(history, "test_mse")]
+    if tested:
+        xs, ys = zip(*tested, strict=True)
+        few = "s" if len(xs) <= 40 else None
+        axes.plot(xs, ys, color="#2471A3", linewidth=1.8, marker=few, markersize=4, label="test MSE")
+    _epochs_axis(axes, epochs)
+    everything = [*losses, *(y for _, y in tested)]
+    if min(everything) > 0 and max(everything) >= 10 * min(everything):
+        _logarithmic(axes)
+    axes.legend(frameon=False, prop=font(9.5), loc="upper right")
+    return figure
+
+
+def _finite(history: History, name: str) -> list[tuple[float, float]]:
+    rows = [(float(row["epoch"]), float(row[name])) for row in history if row.get(name) is not None]
+    return [(x, y) for x, y in rows if math.isfinite(y)]
+
+
+def _series(history: History, name: str) -> tuple[list[float], list[float]]:
+    rows = _finite(history, name)
+    if not rows:
+        raise UsageError(f"a loss curve needs an epoch with a finite {name}; got {len(history)} epochs without one")
+    return [x for x, _ in rows], [y for _, y in rows]
+
+
+def _sheet(title: str, vertical: str) -> tuple[Figure, Axes]:
+    figure = new_figure(960, 600)  # the notebook's 8 x 5 inches
+    axes = figure.add_axes((0.125, 0.12, 0.84, 0.78))
+    soften(axes)
+    axes.grid(axis="y", color="#e6e9ed", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_title(title, fontproperties=font(13), color=INK, pad=12)
+    axes.set_xlabel("Epoch", fontproperties=font(10.5), color=MUTED, labelpad=8)
+    axes.set_ylabel(vertical, fontproperties=font(10.5), color=MUTED)
+    # A fixed place: a label beside the widest number would leave the sheet when the numbers are long.
+    axes.yaxis.set_label_coords(0.04, 0.51, transform=figure.transFigure)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    return figure, axes
+
+
+def _epochs_axis(axes: Axes, epochs: Sequence[float]) -> None:
+    margin = max(0.5, 0.03 * (max(epochs) - min(epochs)))
+    axes.set_xlim(min(epochs) - margin, max(epochs) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,0 +1,259 @@
+"""The latent space on paper: the map, and the map with the probe's points on it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from latens.errors import UsageError
+from latens.figures.canvas import INK, MUTED, font, letter, new_figure, pixel_axes, printable, renderer_of, shorten
+from latens.figures.palette import NO_CLASS, class_colours
+from latens.figures.placing import place_boxes
+
+__all__ = ["latent_map", "probe_map"]
+
+WIDTH, HEIGHT = 1120, 860
+TOP, BOTTOM, SIDE = 52, 52, 24
+MOST_IN_LEGEND = 84
+MOST_NAMES = 60
+SCORE_NAMES = {
+    "trustworthiness": "trustworthiness",
+    "neighbour_recall": "neighbour recall",
+    "map_knn_accuracy": "kNN accuracy on the map",
+}
+
+
+def latent_map(
+    coordinates: np.ndarray,
+    labels: np.ndarray | None = None,
+    class_names: Sequence[str] = (),
+    title: str = "2D decomposition of Latent Vectors",
+    scores: Mapping[str, float] | None = None,
+) -> Figure:
+    """Each image as a dot where the map puts its latent, coloured by class, the class's name written on its cluster.
+
+    Args:
+        coordinates: float (N, 2).
+        labels: int (N,), or None: then one colour and no legend.
+        class_names: name of each label.
+        title: the line above the map.
+        scores: names and values printed below it, such as `trustworthiness` and `neighbour_recall`.
+
+    Raises:
+        UsageError: the shapes don't fit each other.
+    """
+    figure, axes = _draw_points(coordinates, labels, class_names, title, scores or {}, alpha=0.85)
+    if labels is not None and class_names:
+        _names_on_clusters(figure, axes, np.asarray(coordinates), np.asarray(labels), class_names)
+    return figure
+
+
+def probe_map(
+    coordinates: np.ndarray,
+    labels: np.ndarray | None,
+    class_names: Sequence[str],
+    probe_coordinates: np.ndarray,
+    probe_names: Sequence[str],
+    distance_ratios: Sequence[float] | np.ndarray | None = None,
+    annotations: Sequence[str] | None = None,
+    title: str = "2D decomposition of Latent Vectors, with the probe in black",
+    scores: Mapping[str, float] | None = None,
+) -> Figure:
+    """The map with the probe's latents as black dots, each annotated with how far it lies from the data.
+
+    Args:
+        coordinates: float (N, 2).
+        labels: int (N,), or None.
+        class_names: name of each label.
+        probe_coordinates: where the map places the probe's latents, float (K, 2).
+        probe_names: K of them.
+        distance_ratios: how far each probe latent is from the nearest data latent, in latent space, as a multiple of
+            what is usual between data latents, (K,).
+        annotations: K texts, in place of "name: ratio ×".
+        title: the line above the map.
+        scores: names and values printed below it.
+
+    Raises:
+        UsageError: the shapes don't fit each other.
+    """
+    probes = np.asarray(probe_coordinates, dtype=np.float64)
+    if probes.shape != (len(probe_names), 2):
+        raise UsageError(
+            f"probe_coordinates: got shape {probes.shape}; ({len(probe_names)}, 2) is needed, one row a name"
+        )
+    texts = _annotations(probe_names, distance_ratios, annotations)
+    figure, axes = _draw_points(coordinates, labels, class_names, title, scores or {}, alpha=0.55, more=probes)
+    axes.scatter(probes[:, 0], probes[:, 1], s=34, c="black", edgecolors="white", linewidths=0.8, zorder=5)
+    _annotate(figure, axes, probes, texts)
+    return figure
+
+
+def _annotations(names: Sequence[str], ratios: object, annotations: Sequence[str] | None) -> list[str]:
+    texts = list(names) if annotations is None else list(annotations)
+    if annotations is None and ratios is not None:
+        values = np.asarray(ratios, dtype=np.float64).reshape(-1)
+        if len(values) != len(names):
+            raise UsageError(f"distance_ratios: got {len(values)}; {len(names)} are needed, one a name")
+        texts = [f"{shorten(name, 18)}: {value:.1f}×" for name, value in zip(names, values, strict=True)]
+    if len(texts) != len(names):
+        raise UsageError(f"annotations: got {len(texts)}; {len(names)} are needed, one a name")
+    return [printable(shorten(text, 34)) for text in texts]
+
+
+def _draw_points(
+    coordinates: np.ndarray,
+    labels: np.ndarray | None,
+    class_names: Sequence[str],
+    title: str,
+    scores: Mapping[str, float],
+    alpha: float,
+    more: np.ndarray | None = None,
+) -> tuple[Figure, Axes]:
+    """Title, dots, legend and scores. The axes are given the room that the legend leaves."""
+    points = np.asarray(coordinates, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise UsageError(f"coordinates: got shape {points.shape}; (N, 2) with N at least 1 is needed")
+    if labels is not None and np.shape(labels) != (len(points),):
+        raise UsageError(f"labels: got shape {np.shape(labels)}; ({len(points)},) is needed, one an image")
+    figure = new_figure(WIDTH, HEIGHT)
+    colours, room = np.full(len(points), NO_CLASS, dtype=object), 0.0
+    if labels is not None and len(class_names):
+        palette = np.array([*class_colours(len(class_names)), "#b0b6bd"], dtype=object)
+        known = (np.asarray(labels) >= 0) & (np.asarray(labels) < len(class_names))
+        colours = palette[np.where(known, labels, len(class_names))]
+        room = _legend(figure, class_names, palette)
+    axes = pixel_axes(figure, SIDE, TOP, WIDTH - 2 * SIDE - room, HEIGHT - TOP - BOTTOM)
+    # In a random order, or else the last class would lie on top everywhere.
+    order = np.random.default_rng(0).permutation(len(points))
+    size = float(np.clip(26000 / len(points), 1.6, 36))
+    axes.scatter(
+        points[order, 0], points[order, 1], s=size, c=list(colours[order]), alpha=alpha, linewidths=0, zorder=2
+    )
+    _frame(axes, points if more is None else np.concatenate([points, more]))
+    letter(figure, SIDE, 18, title, 12.5)
+    parts = [f"{SCORE_NAMES.get(name, name)} {value:.3f}" for name, value in scores.items()]
+    letter(figure, SIDE, HEIGHT - BOTTOM + 16, " · ".join([*parts, f"{len(points):,} images"]), 9.5, color=MUTED)
+    return figure, axes
+
+
+def _frame(axes: Axes, points: np.ndarray) -> None:
+    """No numbers on the axes (a map's units mean nothing), one scale for both, all points inside."""
+    finite = points[np.isfinite(points).all(axis=1)]
+    low, high = (finite.min(axis=0), finite.max(axis=0)) if len(finite) else (np.zeros(2), np.ones(2))
+    margin = 0.035 * max(float((high - low).max()), 1e-6)
+    box = axes.get_window_extent()
+    scale = max((high[0] - low[0] + 2 * margin) / box.width, (high[1] - low[1] + 2 * margin) / box.height)
+    middle = (low + high) / 2
+    axes.set_xlim(middle[0] - scale * box.width / 2, middle[0] + scale * box.width / 2)
+    axes.set_ylim(middle[1] - scale * box.height / 2, middle[1] + scale * box.height / 2)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color("#d4d9df")
+
+
+def _legend(figure: Figure, class_names: Sequence[str], palette: np.ndarray) -> float:
+    """Draw the legend at the right edge and return how many pixels it takes."""
+    shown = list(class_names[:MOST_IN_LEGEND])
+    columns = 1 if len(shown) <= 42 else 2
+    size = 9.5 if len(shown) <= 24 else 7
+    handles = [Line2D([], [], linestyle="", marker="o", markersize=size * 0.75, color=colour) for colour in palette]
+    texts = [printable(shorten(name, 22 if columns == 1 else 17)) for name in shown]
+    if len(class_names) > len(shown):
+        texts[-1] = f"and {len(class_names) - len(shown) + 1} more"
+    legend = figure.legend(
+        handles[: len(texts)],
+        texts,
+        loc="upper right",
+        bbox_to_anchor=(1 - 12 / WIDTH, 1 - (TOP - 6) / HEIGHT),
+        borderaxespad=0,
+        frameon=False,
+        ncols=columns,
+        prop=font(size),
+        labelcolor=INK,
+        handletextpad=0.3,
+        handlelength=1.4,
+        columnspacing=1.0,
+        labelspacing=0.45,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return float(legend.get_window_extent(renderer_of(figure)).width)
+
+
+def _names_on_clusters(
+    figure: Figure, axes: Axes, points: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
+) -> None:
+    counts = np.bincount(labels[(labels >= 0) & (labels < len(class_names))], minlength=len(class_names))
+    present = [int(k) for k in np.argsort(-counts, kind="stable")[:MOST_NAMES] if counts[k]]
+    homes = np.array([_densest(points[labels == k]) for k in present])
+    size = 15 if len(present) <= 12 else 10 if len(present) <= 30 else 8
+    halo = [withStroke(linewidth=3.2, foreground="white")]
+    texts = [
+        axes.text(
+            float(home[0]),
+            float(home[1]),
+            printable(shorten(class_names[k], 18)),
+            fontproperties=font(size, "bold"),
+            color=INK,
+            ha="center",
+            va="center",
+            parse_math=False,
+            path_effects=halo,
+            zorder=6,
+        )
+        for k, home in zip(present, homes, strict=True)
+    ]
+    boxes = [text.get_window_extent(renderer_of(figure)) for text in texts]
+    sizes = np.array([[box.width, box.height] for box in boxes])
+    anchors = axes.transData.transform(homes)
+    room = axes.get_window_extent().padded(-3).get_points().ravel()
+    centres = place_boxes(anchors, sizes, room, np.empty((0, 2)), 0)
+    for text, place in zip(texts, axes.transData.inverted().transform(centres), strict=True):
+        text.set_position((float(place[0]), float(place[1])))
+
+
+def _densest(points: np.ndarray) -> np.ndarray:
+    """The point with most of its class around it: a mean may fall between two clusters of one class."""
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return np.zeros(2)
+    some = points[np.linspace(0, len(points) - 1, min(len(points), 600)).astype(int)]
+    squared = ((some[:, None] - some[None]) ** 2).sum(axis=2)
+    width = 0.02 * squared.max()
+    density = np.exp(-squared / max(width, 1e-12)).sum(axis=1)
+    densest: np.ndarray = some[density.argmax()]
+    return densest
+
+
+def _annotate(figure: Figure, axes: Axes, probes: np.ndarray, texts: Sequence[str]) -> None:
+    """Write each text beside its dot, with a thin line to it, so that no two cover each other."""
+    size = 9 if len(texts) <= 20 else 7
+    style = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "#c3c9d0", "linewidth": 0.6}
+    notes = [
+        axes.text(
+            float(x),
+            float(y),
+            text,
+            fontproperties=font(size),
+            color="black",
+            ha="center",
+            va="center",
+            parse_math=False,
+            bbox=style,
+            zorder=6,
+        )
+        for text, (x, y) in zip(texts, probes, strict=True)
+    ]
+    renderer = renderer_of(figure)
+    sizes = np.array([[(box := note.get_window_extent(renderer)).width + 8, box.height + 8] for note in notes])
+    anchors = axes.transData.transform(probes)
+    room = axes.get_window_extent().padded(-4).get_points().ravel()
+    centres = axes.transData.inverted().transform(place_boxes(anchors, sizes, room, anchors, 9))
+    for note, dot, centre in zip(notes, probes, centres, strict=True):
+        note.set_position((float(centre[0]), float(centre[1])))
+        # The line ends in the middle of its box, which lies over it.
+        axes.plot([dot[0], centre[0]], [dot[1], centre[1]], color="black", linewidth=0.7, zorder=4)

@@ -1,0 +1,78 @@
+"""Many small pictures on one sheet: composed into one array, because two hundred axes take matplotlib ten seconds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from latens.errors import UsageError
+
+__all__ = ["FRAME", "check_images", "compose", "to_rgb", "zoom"]
+
+FRAME = 1  # pixels of grey around each picture, so that a white one has an edge
+GREY = 205
+
+
+def check_images(images: np.ndarray, name: str) -> np.ndarray:
+    """The images as they came, once it is sure that they are (N, 1 or 3, H, W) and at least one.
+
+    Raises:
+        UsageError: they are not.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.size:
+        raise UsageError(f"{name}: got shape {images.shape}; (N, C, H, W) with C 1 or 3 and N at least 1 is needed")
+    return images
+
+
+def to_rgb(images: np.ndarray, autoscale: bool = False) -> np.ndarray:
+    """Pictures as they are shown: uint8 (N, H, W, 3), grey over [0, 1].
+
+    Args:
+        images: uint8, or float in [0, 1] (what lies outside is cut), (N, C, H, W).
+        autoscale: stretch each picture from its darkest to its brightest value, as matplotlib's imshow does unasked.
+    """
+    values = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
+    values = np.nan_to_num(values, nan=0, posinf=1, neginf=0)
+    if autoscale:
+        low = values.min(axis=(1, 2, 3), keepdims=True)
+        span = values.max(axis=(1, 2, 3), keepdims=True) - low
+        values = (values - low) / np.where(span > 0, span, 1)
+    shown = np.rint(values.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)  # (N, H, W, C)
+    return np.broadcast_to(shown, (*shown.shape[:3], 3))
+
+
+def zoom(pictures: np.ndarray, target: int) -> np.ndarray:
+    """Pictures at about a size on the sheet: enlarged by whole pixels, never blurred; shrunk by averaging.
+
+    Args:
+        pictures: uint8 (N, H, W, 3).
+        target: the wanted length of the longer side in pixels.
+    """
+    height, width = pictures.shape[1:3]
+    longer = max(height, width)
+    if longer > 1.5 * target:
+        size = (max(1, round(width * target / longer)), max(1, round(height * target / longer)))
+        return np.stack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BOX)) for p in pictures])
+    factor = max(1, round(target / longer))
+    return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def compose(pictures: np.ndarray, places: Sequence[tuple[int, int]], size: tuple[int, int]) -> np.ndarray:
+    """One white sheet with the pictures on it.
+
+    Args:
+        pictures: uint8 (N, H, W, 3).
+        places: for each picture its left and upper edge in pixels.
+        size: width and height of the sheet.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    width, height = size
+    sheet = np.full((height, width, 3), 255, np.uint8)
+    tall, wide = pictures.shape[1:3]
+    for picture, (x, y) in zip(pictures, places, strict=True):
+        sheet[max(y - FRAME, 0) : y + tall + FRAME, max(x - FRAME, 0) : x + wide + FRAME] = GREY
+        sheet[y : y + tall, x : x + wide] = picture
+    return sheet

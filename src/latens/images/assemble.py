@@ -1,0 +1,203 @@
+"""From a plan to the two parts: decode block by block into a store, set a test part aside, check what came of it."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
+from latens.images.contract import Images, Progress, Shape, fingerprint_of
+from latens.images.plan import Part, Plan, Refused, block_length
+from latens.images.split import content_hashes, split_by_content
+
+__all__ = ["MINIMUM_TRAIN", "Assembled", "MemoryStore", "Store", "assemble", "refused_line"]
+
+MINIMUM_TRAIN = 8  # pictures; fewer can't be called training
+
+
+class Store(Protocol):
+    """Where the pixels of one part go."""
+
+    def append(self, pixels: np.ndarray) -> None:
+        """Take the next pictures, uint8 (n, C, H, W)."""
+
+    def close(self) -> np.ndarray:
+        """All that was appended, uint8 (N, C, H, W)."""
+
+
+class MemoryStore:
+    """A part in memory.
+
+    Args:
+        count: at most so many pictures come.
+        shape: (C, H, W).
+    """
+
+    def __init__(self, count: int, shape: Shape) -> None:
+        self._pixels = np.empty((count, *shape), dtype=np.uint8)
+        self._length = 0
+
+    def append(self, pixels: np.ndarray) -> None:
+        """Take the next pictures, uint8 (n, C, H, W)."""
+        self._pixels[self._length : self._length + len(pixels)] = pixels
+        self._length += len(pixels)
+
+    def close(self) -> np.ndarray:
+        """All that was appended, uint8 (N, C, H, W)."""
+        return self._pixels[: self._length]
+
+
+MakeStore = Callable[[str, int, Shape], Store]  # (part, at most so many, (C, H, W))
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """What came of a plan."""
+
+    train: Images
+    test: Images
+    notes: tuple[str, ...]
+    refused: tuple[Refused, ...]
+    num_files: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    part: Part
+    pixels: np.ndarray
+    sha256: str
+    rows: np.ndarray
+    refused: tuple[Refused, ...]
+    hashes: list[bytes]
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        return None if self.part.labels is None else self.part.labels[self.rows]
+
+
+def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress | None = None) -> Assembled:
+    """Decode a plan into stores.
+
+    Args:
+        plan: the source.
+        make_store: makes the store of a part; memory by default.
+        progress: called with (pictures done, pictures in all).
+
+    Raises:
+        ImagesDamaged: no file could be read.
+        ImagesError: too few pictures, all the same picture, or parts that don't fit together.
+    """
+    if make_store is None:
+        make_store = _memory
+    total = sum(len(part.ids) for part in plan.parts)
+    decoded, done = [], 0
+    for part in plan.parts:
+        decoded.append(_decode(part, plan.shape, make_store, progress, done, total))
+        done += len(part.ids)
+    refused = tuple(item for one in decoded for item in one.refused)
+    for one in decoded:
+        if len(one.rows) == 0:
+            first = f": {one.refused[0].id} ({one.refused[0].reason})" if one.refused else ""
+            raise ImagesDamaged(f"{one.part.where}: none of its {len(one.part.ids)} files can be used{first}")
+    notes = list(plan.notes)
+    if refused:
+        notes.append(refused_line(refused, total))
+    if len(decoded) == 1:
+        decoded = _set_aside(decoded[0], plan.shape, make_store)
+        counts = [len(one.rows) for one in decoded]
+        notes.append(f"no test part: {counts[1]} of {sum(counts)} pictures, chosen by content, were set aside as one")
+    train, test = decoded
+    if len(train.rows) < MINIMUM_TRAIN:
+        raise ImagesEmpty(
+            f"{train.part.where}: {len(train.rows)} pictures to train on; at least {MINIMUM_TRAIN} are needed "
+            "(besides one to test on): add more"
+        )
+    class_names, numbers, class_notes = _classes(plan, train, test)
+    images = [_finish(one, class_names, numbers) for one in (train, test)]
+    return Assembled(images[0], images[1], (*notes, *class_notes), refused, total)
+
+
+def refused_line(refused: tuple[Refused, ...], total: int) -> str:
+    """One line on the files that were left out, the first three by name."""
+    named = ", ".join(f"{item.id} ({item.reason})" for item in refused[:3])
+    more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
+    return f"{len(refused)} of {total} files can't be used and were left out: {named}{more}"
+
+
+def _memory(part: str, count: int, shape: Shape) -> Store:
+    return MemoryStore(count, shape)
+
+
+def _decode(
+    part: Part, shape: Shape, make_store: MakeStore, progress: Progress | None, done: int, total: int
+) -> _Decoded:
+    store, pixel_hash = make_store(part.name, len(part.ids), shape), hashlib.sha256()
+    rows: list[np.ndarray] = []
+    refused: list[Refused] = []
+    hashes: list[bytes] = []
+    for block in part.blocks():
+        pixels = np.ascontiguousarray(block.pixels)
+        store.append(pixels)
+        rows.append(block.rows)
+        refused += block.refused
+        if part.name == "all":
+            hashes += content_hashes(pixels)
+        else:
+            pixel_hash.update(pixels.data)
+        done += len(block.rows) + len(block.refused)
+        if progress is not None:
+            progress(done, total)
+    together = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+    return _Decoded(part, store.close(), pixel_hash.hexdigest(), together, tuple(refused), hashes)
+
+
+def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore) -> list[_Decoded]:
+    chosen = split_by_content(everything.hashes)
+    if min(len(rows) for rows in chosen) == 0:
+        count = len(everything.rows)
+        raise ImagesError(
+            f"{everything.part.where}: all of its {count} pictures are the same; nothing can be learned from that"
+        )
+    result, length = [], block_length(shape)
+    for name, rows in zip(("train", "test"), chosen, strict=True):
+        store, pixel_hash = make_store(name, len(rows), shape), hashlib.sha256()
+        for start in range(0, len(rows), length):
+            pixels = np.ascontiguousarray(everything.pixels[rows[start : start + length]])
+            store.append(pixels)
+            pixel_hash.update(pixels.data)
+        original = everything.rows[rows]
+        result.append(_Decoded(everything.part, store.close(), pixel_hash.hexdigest(), original, (), []))
+    return result
+
+
+def _classes(plan: Plan, train: _Decoded, test: _Decoded) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
+    """The classes that have pictures, the new number of each old one, and what to say of the others."""
+    if train.labels is None or test.labels is None:
+        return (), np.empty(0, dtype=np.int64), []
+    count = len(plan.class_names)
+    in_train = np.bincount(train.labels, minlength=count) > 0
+    in_test = np.bincount(test.labels, minlength=count) > 0
+    was_split = train.part is test.part
+    if not was_split and (in_test & ~in_train).any():
+        names = ", ".join(_named(plan, in_test & ~in_train)[:5])
+        raise ImagesError(
+            f"the test part ({test.part.where}) has classes that the train part ({train.part.where}) has not: {names}; "
+            "both need the same classes"
+        )
+    used = in_train | in_test
+    notes = [f"the class {name!r} has no pictures and was left out" for name in _named(plan, ~used)]
+    if (in_train & ~in_test).any():
+        notes.append(f"classes without a test picture: {', '.join(_named(plan, in_train & ~in_test)[:5])}")
+    return tuple(_named(plan, used)), np.cumsum(used) - 1, notes
+
+
+def _named(plan: Plan, mask: np.ndarray) -> list[str]:
+    return [name for name, chosen in zip(plan.class_names, mask, strict=True) if chosen]
+
+
+def _finish(one: _Decoded, class_names: tuple[str, ...], numbers: np.ndarray) -> Images:
+    labels = None if one.labels is None or not class_names else numbers[one.labels].astype(np.int64)
+    fingerprint = fingerprint_of(one.pixels.shape, one.sha256, labels, class_names)
+    return Images(one.pixels, one.part.ids[one.rows], labels, class_names, fingerprint)

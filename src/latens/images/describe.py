@@ -1,0 +1,112 @@
+"""What is in a data set, in numbers and as a contact sheet."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from latens.errors import UsageError
+from latens.images.contract import Dataset, Images
+from latens.images.plan import block_length
+from latens.images.split import content_hashes
+
+__all__ = ["contact_sheet", "summary"]
+
+GAP, GAP_GREY = 2, 128  # pixels between two pictures of a contact sheet, and their grey
+
+
+def summary(dataset: Dataset) -> dict[str, Any]:
+    """All that `latens data` tells, of types that JSON has.
+
+    Args:
+        dataset: from `load_images`.
+
+    Returns:
+        `name`, `source`, `shape` [C, H, W], `num_train`, `num_test`, `classes` (a list of name, train, test),
+        `pixel_mean` and `pixel_std` of the train part in [0, 1], `duplicates` (pictures that equal an earlier one),
+        `duplicates_across` (test pictures that are in the train part as well), `notes` and `fingerprint`.
+    """
+    mean, std = _moments(dataset.train)
+    train, test = _hashes(dataset.train), _hashes(dataset.test)
+    in_train = set(train)
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "shape": list(dataset.shape),
+        "num_train": len(dataset.train),
+        "num_test": len(dataset.test),
+        "classes": _classes(dataset),
+        "pixel_mean": mean,
+        "pixel_std": std,
+        "duplicates": len(train) + len(test) - len(in_train.union(test)),
+        "duplicates_across": sum(digest in in_train for digest in test),
+        "notes": list(dataset.notes),
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def _blocks(images: Images) -> Iterator[np.ndarray]:
+    length = block_length(images.shape)
+    for start in range(0, len(images), length):
+        yield np.ascontiguousarray(images.pixels[start : start + length])
+
+
+def _moments(images: Images) -> tuple[float, float]:
+    """Mean and standard deviation of all pixels, exact: from how often each of the 256 values occurs."""
+    counts = np.zeros(256, dtype=np.int64)
+    for block in _blocks(images):
+        counts += np.bincount(block.reshape(-1), minlength=256)
+    values, weights = np.arange(256) / 255, counts / counts.sum()
+    mean = float(values @ weights)
+    return mean, float(np.sqrt((values - mean) ** 2 @ weights))
+
+
+def _hashes(images: Images) -> list[bytes]:
+    return [digest for block in _blocks(images) for digest in content_hashes(block)]
+
+
+def _classes(dataset: Dataset) -> list[dict[str, Any]]:
+    if dataset.train.labels is None or dataset.test.labels is None:
+        return []
+    count = dataset.num_classes
+    train, test = (np.bincount(labels, minlength=count) for labels in (dataset.train.labels, dataset.test.labels))
+    return [{"name": name, "train": int(train[k]), "test": int(test[k])} for k, name in enumerate(dataset.class_names)]
+
+
+def contact_sheet(images: Images, rows: int = 8, columns: int = 12, seed: int = 0) -> np.ndarray:
+    """Pictures side by side, as many of each class as of any other, class after class.
+
+    Args:
+        images: what to show.
+        rows: of pictures.
+        columns: of pictures.
+        seed: which of a class are picked; the same seed picks the same.
+
+    Returns:
+        uint8 (height, width, C), pictures 2 grey pixels apart; places without a picture are grey.
+
+    Raises:
+        UsageError: rows or columns are not positive.
+    """
+    if rows < 1 or columns < 1:
+        raise UsageError(f"a contact sheet of {rows} x {columns} pictures; allowed is at least 1 x 1")
+    channels, height, width = images.shape
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels), GAP_GREY, dtype=np.uint8)
+    for place, row in enumerate(_pick(images, rows * columns, seed)):
+        top, left = place // columns * (height + GAP), place % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = images.pixels[row].transpose(1, 2, 0)
+    return sheet
+
+
+def _pick(images: Images, count: int, seed: int) -> np.ndarray:
+    """Rows of at most `count` pictures, the classes in turn until there are enough, then sorted by class."""
+    order = np.random.default_rng(seed).permutation(len(images))
+    if images.labels is None:
+        return order[:count]
+    turn, shuffled = np.empty(len(images), dtype=np.int64), images.labels[order]
+    for label in np.unique(shuffled):
+        members = np.flatnonzero(shuffled == label)
+        turn[members] = np.arange(len(members))  # the how-manieth of its class a picture is
+    chosen = order[np.lexsort((shuffled, turn))[:count]]
+    by_class: np.ndarray = chosen[np.argsort(images.labels[chosen], kind="stable")]
+    return by_class

@@ -1,0 +1,25 @@
+"""The last step of every source: an assembled plan becomes the `Dataset`."""
+
+import hashlib
+
+from latens.errors import ImagesDamaged
+from latens.images.assemble import Assembled, refused_line
+from latens.images.contract import Dataset
+from latens.images.plan import Options, Plan
+
+__all__ = ["finish"]
+
+
+def finish(plan: Plan, assembled: Assembled, options: Options) -> Dataset:
+    """The data set of a plan.
+
+    Raises:
+        ImagesDamaged: files had to be left out and `strict` was asked for.
+    """
+    if options.strict and assembled.refused:
+        line = refused_line(assembled.refused, assembled.num_files).replace(" and were left out", "")
+        raise ImagesDamaged(f"{plan.source}: {line}; repair or remove them, or leave out strict")
+    fingerprint = hashlib.sha256((assembled.train.fingerprint + assembled.test.fingerprint).encode()).hexdigest()
+    return Dataset(
+        plan.name, plan.source, assembled.train, assembled.test, assembled.notes, dict(options.asked), fingerprint
+    )

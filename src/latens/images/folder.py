@@ -1,0 +1,184 @@
+"""A folder of pictures: looked at, given one size and number of channels, decoded in parallel.
+
+Size: what `size` says. Without it the commonest size (ties: the larger) if both of its sides are within 8 to 128
+pixels, otherwise 64 x 64; pictures of any other size are resized and cropped to it. Which files count, and as what:
+`latens.images.tree`. How a file becomes pixels: `latens.images.decode`.
+"""
+
+import contextlib
+import os
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from latens.errors import ImagesDamaged
+from latens.images.arrays import refuse_labels
+from latens.images.cache import cached_dataset
+from latens.images.contract import MINIMUM_SIDE, Dataset, Shape
+from latens.images.decode import Look, decode_picture, look_at, reason_of
+from latens.images.plan import Block, Options, Part, Plan, Refused, Size, block_length
+from latens.images.tree import FolderLayout, FolderPart, Node, lay_out, walk
+
+__all__ = ["FOLDER", "FolderSource", "choose_size"]
+
+LARGEST_OWN_SIDE = 128  # pixels; a commonest size beyond it is not kept without being asked for
+OTHERWISE = (64, 64)
+CHUNK = 16  # files a task: few enough to keep all threads busy with few files, enough that handing over costs little
+MAXIMUM_THREADS = 16
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class FolderSource:
+    """A folder of all that Pillow opens, in class folders, train and test folders, or flat."""
+
+    def accepts(self, source: Any) -> bool:
+        """Whether it is a folder."""
+        return isinstance(source, str | os.PathLike) and os.path.isdir(source)
+
+    def read(self, source: Any, options: Options) -> Dataset:
+        """The data set, from the cache where it was decoded before.
+
+        Raises:
+            ImagesEmpty: there are no pictures in it, or too few.
+            ImagesDamaged: none of them can be read, or not all and `strict` was asked for.
+        """
+        root = Path(source).absolute()
+        refuse_labels(options, str(root))
+        tree = walk(root)
+        layout = lay_out(tree)
+        files = [os.path.join(root, file) for part in layout.parts for file in part.files]
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata and of large pictures; what can't be used is named in the notes.
+            warnings.simplefilter("ignore")
+            return cached_dataset(root, files, options, lambda: _plan(root, layout, options), _folders(tree))
+
+
+FOLDER = FolderSource()
+
+
+def _folders(node: Node) -> list[str]:
+    """What the notes depend on beside the files that are decoded."""
+    own = [node.relative, *(f"{node.relative}/{name}" for name in node.pictures)]
+    return own + [name for folder in node.folders for name in _folders(folder)]
+
+
+def choose_size(sizes: Iterable[Size]) -> Size:
+    """The size (H, W) that a folder gets when none was asked for.
+
+    >>> choose_size([(32, 32), (32, 32), (500, 375)]), choose_size([(500, 375)])
+    ((32, 32), (64, 64))
+    """
+    counts = Counter(sizes)
+    commonest = max(counts, key=lambda size: (counts[size], size[0] * size[1], size))
+    return commonest if min(commonest) >= MINIMUM_SIDE and max(commonest) <= LARGEST_OWN_SIDE else OTHERWISE
+
+
+def _plan(root: Path, layout: FolderLayout, options: Options) -> Plan:
+    files = [root / file for part in layout.parts for file in part.files]
+    looks = [look for chunk in _in_order(_look_chunk, _chunks(files, CHUNK)) for look in chunk]
+    good = [look for look in looks if isinstance(look, Look)]
+    if not good:
+        raise ImagesDamaged(
+            f"{root}: none of its {len(files)} pictures can be used; the first: {files[0].relative_to(root)} ({looks[0]})"
+        )
+    size = options.size or choose_size(look.size for look in good)
+    channels = 1 if all(look.grey for look in good) else 3
+    shape = (channels, *size)
+    parts, start = [], 0
+    for part in layout.parts:
+        parts.append(_part(root, part, looks[start : start + len(part.files)], shape))
+        start += len(part.files)
+    notes = (*map(_printable, layout.notes), *_picture_notes(good, size, channels, asked=options.size is not None))
+    class_names = tuple(_printable(name) for name in layout.class_names)
+    return Plan(_printable(root.resolve().name), str(root), shape, class_names, tuple(parts), notes)
+
+
+def _picture_notes(looks: Sequence[Look], size: Size, channels: int, asked: bool) -> list[str]:
+    notes = []
+    others, grey = sum(look.size != size for look in looks), sum(look.grey for look in looks)
+    target = f"{size[0]} x {size[1]} pixels"
+    if others and not asked and others == len(looks):
+        height, width = Counter(look.size for look in looks).most_common(1)[0][0]
+        notes.append(
+            f"resized and cropped to {target}; the commonest size is {height} x {width} (size, --size: another)"
+        )
+    elif others == len(looks):
+        notes.append(f"resized and cropped to {target}")
+    elif others:
+        notes.append(f"{others} of {len(looks)} pictures had other sizes and were resized and cropped to {target}")
+    if grey and channels == 3:
+        notes.append(f"{grey} grey pictures among {len(looks)} were turned into RGB")
+    return notes
+
+
+def _part(root: Path, part: FolderPart, looks: Sequence[Look | str], shape: Shape) -> Part:
+    ids = np.array([_printable(file) for file in part.files], dtype=str)
+    labels = None if part.labels is None else np.array(part.labels, dtype=np.int64)
+
+    def decode_chunk(rows: range) -> Block:
+        pixels = np.empty((len(rows), *shape), dtype=np.uint8)
+        used: list[int] = []
+        refused: list[Refused] = []
+        for row in rows:
+            look = looks[row]
+            try:
+                if isinstance(look, str):
+                    raise ValueError(look)
+                pixels[len(used)] = decode_picture(root / part.files[row], shape[1:], shape[0])
+                used.append(row)
+            except Exception as error:  # Pillow's plugins raise anything on broken files; none may end the run
+                refused.append(Refused(str(ids[row]), reason_of(error)))
+        return Block(pixels[: len(used)], np.array(used, dtype=np.int64), tuple(refused))
+
+    def blocks() -> Iterator[Block]:
+        length = min(CHUNK, block_length(shape))
+        yield from _in_order(decode_chunk, _chunks(range(len(ids)), length))
+
+    return Part(part.name, str(part.path), ids, labels, blocks)
+
+
+def _printable(name: str) -> str:
+    """A file name that isn't valid UTF-8 can't be stored in JSON or printed."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _look_chunk(files: Sequence[Path]) -> list[Look | str]:
+    """What the header of each file says, or why it can't be used."""
+    result: list[Look | str] = []
+    for file in files:
+        try:
+            result.append(look_at(file))
+        except Exception as error:  # as above
+            result.append(reason_of(error))
+    return result
+
+
+def _chunks(items: Sequence[T], length: int) -> Iterator[Any]:
+    return (items[start : start + length] for start in range(0, len(items), length))
+
+
+def _in_order(function: Callable[[T], U], items: Iterator[T]) -> Iterator[U]:
+    """Results in the order of the items, from threads (Pillow decodes without holding the interpreter's lock).
+
+    Only a few results wait at a time, however slow the one who takes them is.
+    """
+    threads = min(MAXIMUM_THREADS, os.cpu_count() or 1)
+    waiting: deque[Future[U]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="latens-images")
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        with contextlib.suppress(RuntimeError):
+            pool.shutdown(wait=True, cancel_futures=True)

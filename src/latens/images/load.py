@@ -1,0 +1,118 @@
+"""`load_images`: the one door to pictures."""
+
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latens.errors import ImagesError, ImagesNotFound, UsageError
+from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Dataset, Progress
+from latens.images.plan import Options, Size, Source
+from latens.tables import Table
+
+__all__ = ["NAMES", "SOURCES", "load_images"]
+
+# The order decides: the first that accepts a source reads it. Names come first; a folder called "mnist" is "./mnist".
+SOURCES: Table[Source] = Table(
+    "source",
+    {
+        "mnist": "latens.images.shipped:MNIST",
+        "fashion-mnist": "latens.images.fashion:FASHION_MNIST",
+        "array": "latens.images.arrays:ARRAY",
+        "npy": "latens.images.npy:NPY",
+        "npz": "latens.images.npz:NPZ",
+        "idx": "latens.images.idx:IDX",
+        "folder": "latens.images.folder:FOLDER",
+    },
+)
+NAMES = ("mnist", "fashion-mnist")  # the sources that are named instead of given
+
+
+def load_images(
+    source: "str | os.PathLike[str] | np.ndarray | Sequence[Any]",
+    *,
+    size: int | Sequence[int] | None = None,
+    strict: bool = False,
+    labels: "np.ndarray | Sequence[Any] | None" = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Load pictures as a train and a test part of uint8 (N, C, H, W).
+
+    Args:
+        source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, or an
+            array (N, H, W), (N, H, W, C) or (N, C, H, W) of uint8 or of floats in [0, 1].
+        size: side, or (height, width), 8 to 256 pixels, to which pictures are resized and cropped; by default their
+            own, for folders see `latens.images.folder`.
+        strict: refuse a folder with files that can't be read, instead of leaving them out with a note.
+        labels: (N,) whole numbers or text, one a picture; for an array or an .npy file.
+        progress: called with (pictures done, pictures in all) while decoding.
+
+    Returns:
+        The data set. A source without a test part is split 9:1 by what the pictures show (see `latens.images.split`).
+
+    Raises:
+        UsageError: an argument is not allowed.
+        ImagesNotFound: nothing is there.
+        ImagesEmpty: there are no pictures in it, or too few.
+        ImagesDamaged: a file can't be read as what it says it is.
+        ImagesError: the pictures can't be used as they are.
+
+    >>> load_images("mnist").shape
+    (1, 28, 28)
+    """
+    if isinstance(source, str) and not source:
+        raise UsageError(f"an empty source; known names: {', '.join(NAMES)}; otherwise give a folder or a file")
+    if isinstance(source, os.PathLike):
+        source = Path(source).expanduser()
+    elif isinstance(source, str) and source not in NAMES:
+        source = os.path.expanduser(source)
+    asked: dict[str, Any] = {"size": _plain(size), "strict": bool(strict)}
+    options = Options(_checked_size(size), bool(strict), labels, progress, asked)
+    for reader in SOURCES.values():
+        if reader.accepts(source):
+            dataset: Dataset = reader.read(source, options)
+            return dataset
+    raise _unreadable(source)
+
+
+def _plain(size: Any) -> Any:
+    """The size as JSON has it."""
+    return size if size is None else int(size) if np.ndim(size) == 0 else [int(side) for side in size]
+
+
+def _checked_size(size: Any) -> Size | None:
+    if size is None:
+        return None
+    sides = (size, size) if np.ndim(size) == 0 else tuple(size)
+    whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) for side in sides)
+    if len(sides) != 2 or not whole or not all(MINIMUM_SIDE <= side <= MAXIMUM_SIDE for side in sides):
+        raise UsageError(
+            f"size {size!r}; allowed is one side or (height, width), in whole pixels from {MINIMUM_SIDE} to {MAXIMUM_SIDE}"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _unreadable(source: Any) -> Exception:
+    if not isinstance(source, str | os.PathLike):
+        return UsageError(f"a source of type {type(source).__name__}; allowed are a name, a path or an array")
+    path = Path(source)
+    if path.is_file():
+        hint = "unpack it and give the folder" if path.suffix.lower() in {".zip", ".tar", ".gz", ".tgz", ".7z"} else ""
+        return ImagesError(
+            f"{path}: not a file of many pictures; allowed are .npy and .npz files, and folders: "
+            + (hint or "give the folder that it lies in")
+        )
+    known = [*NAMES, *_neighbours(path)]
+    close = difflib.get_close_matches(str(source), NAMES, 1) or difflib.get_close_matches(path.name, known, 1)
+    guess = f" (did you mean {close[0]!r}?)" if close else ""
+    return ImagesNotFound(f"{source}: no data set, folder or file of this name; known names: {', '.join(NAMES)}{guess}")
+
+
+def _neighbours(path: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(path.parent))
+    except OSError:
+        return []

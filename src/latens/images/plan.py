@@ -1,0 +1,126 @@
+"""What a source says before anything is decoded: a `Plan` of one or two parts that give their pictures in blocks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from latens.images.contract import Progress, Shape
+
+__all__ = [
+    "BLOCK_BYTES",
+    "DEFLATE_RATIO",
+    "Block",
+    "Options",
+    "Part",
+    "Plan",
+    "Refused",
+    "Size",
+    "Source",
+    "block_length",
+]
+
+BLOCK_BYTES = 1 << 24  # of pixels in memory at a time
+DEFLATE_RATIO = 1100  # gzip and zip can't do better than 1032 to 1: what promises more is lying
+
+Size = tuple[int, int]  # (H, W)
+
+
+class Refused(NamedTuple):
+    """A file that can't be used, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `load_images` was asked for beside the source.
+
+    Args:
+        size: (H, W) of the pictures that come out, or None for their own.
+        strict: whether a file that can't be read is an error instead of a note.
+        labels: int or str (N,), only for arrays.
+        progress: called with (pictures done, pictures in all).
+        asked: the same as the user wrote it, for `Dataset.options`.
+    """
+
+    size: Size | None = None
+    strict: bool = False
+    labels: Any = None
+    progress: Progress | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
+
+
+class Block(NamedTuple):
+    """Some decoded pictures of a part.
+
+    Args:
+        pixels: uint8 (n, C, H, W).
+        rows: int64 (n,), which of the part's ids they are; ascending from block to block.
+        refused: files of this block that can't be used.
+    """
+
+    pixels: np.ndarray
+    rows: np.ndarray
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The train or the test pictures of a source, or all of them where it has no parts.
+
+    Args:
+        name: "train", "test" or "all".
+        where: the file or folder, for messages.
+        ids: str (N,).
+        labels: int64 (N,), indices into the plan's class names, or None.
+        blocks: decodes; memory holds a few blocks at a time.
+    """
+
+    name: str
+    where: str
+    ids: np.ndarray
+    labels: np.ndarray | None
+    blocks: Callable[[], Iterator[Block]]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A whole source, ready to be decoded.
+
+    Args:
+        name: the data set's name.
+        source: what gives it again.
+        shape: (C, H, W) of all its pictures.
+        class_names: in the order of the labels; empty without labels.
+        parts: one part "all", or "train" and "test".
+        notes: what a user should be told.
+    """
+
+    name: str
+    source: str
+    shape: Shape
+    class_names: tuple[str, ...]
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A kind of source: what `SOURCES` holds."""
+
+    def accepts(self, source: Any) -> bool:
+        """Whether this is a source of its kind; a quick look that never raises."""
+
+    def read(self, source: Any, options: Options) -> Any:
+        """The `Dataset`.
+
+        Raises:
+            ImagesError: with one line that names the file and what to do.
+        """
+
+
+def block_length(shape: Shape) -> int:
+    """How many pictures make a block."""
+    return max(1, min(4096, BLOCK_BYTES // int(np.prod(shape))))

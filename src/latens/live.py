@@ -1,0 +1,45 @@
+"""A loss curve that redraws itself in a notebook while the model trains."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from latens.errors import MissingExtra
+from latens.figures import FIGURES
+from latens.training import Step
+
+__all__ = ["in_notebook", "live_loss"]
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    shell = get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def live_loss(steps: Iterable[Step], last: int = 30) -> Iterator[Step]:
+    """Pass Steps on, and redraw the loss of the last epochs after each.
+
+    Args:
+        steps: from `train` or `record`.
+        last: epochs to show.
+
+    Raises:
+        MissingExtra: IPython is not installed.
+
+    Source: the notebook's training cell, whose axis said batches and meant epochs.
+    """
+    try:
+        from IPython.display import clear_output, display
+    except ImportError:
+        raise MissingExtra("live_loss draws in notebooks and needs IPython; `pip install ipython`") from None
+    history: list[dict[str, Any]] = []
+    for step in steps:
+        history.append({"epoch": step.epoch, "train_loss": step.train_loss, "test_mse": step.test_mse})
+        figure = FIGURES["loss"](history, last=last)
+        clear_output(wait=True)  # type: ignore[no-untyped-call]
+        display(figure)  # type: ignore[no-untyped-call]
+        yield step

@@ -1,0 +1,73 @@
+"""The two directions in which the latents vary most: quick, linear, and honest about distances."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.maps.contract import Map
+from latens.maps.surface import checked_latents, checked_points, checked_state
+from latens.neighbours import neighbours_kept
+
+__all__ = ["PCAMap"]
+
+
+class PCAMap(Map):
+    """Principal components: the map is a projection, the way back the plane that it projects onto."""
+
+    def fit(self, latents: NDArray[Any], seed: int = 0, progress: Callable[[int, int], object] | None = None) -> Self:
+        """Find the plane; nothing is drawn, so the seed does not matter. See `Map.fit`."""
+        latents = checked_latents(latents)
+        self.mean = latents.mean(0, dtype=np.float64)
+        centred = latents - self.mean
+        if centred.shape[1] <= centred.shape[0]:
+            variances, directions = np.linalg.eigh(centred.T @ centred)
+            directions, variances = directions[:, ::-1], variances[::-1]
+        else:
+            _, scales, rows = np.linalg.svd(centred, full_matrices=False)
+            directions, variances = rows.T, scales**2
+        self.components = np.zeros((centred.shape[1], 2))
+        found = min(2, directions.shape[1])
+        self.components[:, :found] = directions[:, :found]
+        # An eigenvector's sign is chance; its largest part is made positive.
+        largest = np.abs(self.components).argmax(0)
+        self.components *= np.where(np.take_along_axis(self.components, largest[None], 0) < 0, -1, 1)
+        total = max(float(variances.sum()), np.finfo(np.float64).tiny)
+        self.note = f"{max(0.0, float(variances[:2].sum())) / total:.0%} of the variance"
+        self.coordinates = self.place(latents)
+        self.trust = neighbours_kept(latents, self.coordinates)
+        if progress is not None:
+            progress(1, 1)
+        return self
+
+    def place(self, latents: NDArray[Any]) -> NDArray[np.float32]:
+        """Project latents (M, D) onto the plane: float32 (M, 2)."""
+        latents = checked_latents(latents, len(self.mean))
+        placed: NDArray[np.float32] = ((latents - self.mean) @ self.components).astype(np.float32)
+        return placed
+
+    def inverse(self, points: NDArray[Any]) -> NDArray[np.float32]:
+        """The points of the plane as latents: (M, 2) -> float32 (M, D)."""
+        latents: NDArray[np.float32] = (self.mean + checked_points(points) @ self.components.T).astype(np.float32)
+        return latents
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The plane, the coordinates, trust and what there is to say."""
+        return {
+            "mean": self.mean,
+            "components": self.components,
+            "coordinates": self.coordinates,
+            "trust": self.trust,
+            "note": np.array(self.note),
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, NDArray[Any]], latents: NDArray[Any]) -> Self:
+        """See `Map.restore`."""
+        checked_state(state, ("mean", "components", "coordinates", "trust"), len(checked_latents(latents)))
+        restored = cls()
+        restored.mean, restored.components = state["mean"], state["components"]
+        restored.coordinates, restored.trust = state["coordinates"], state["trust"]
+        restored.note = str(state["note"]) if "note" in state else ""
+        return restored

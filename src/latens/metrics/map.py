@@ -1,0 +1,139 @@
+"""How far can a map be trusted?"""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+from latens.metrics.score import Score, Scores, about, share
+from latens.metrics.votes import vote
+from latens.neighbours import nearest_neighbours, neighbours_kept
+
+__all__ = ["score_map", "trustworthiness"]
+
+K = 10
+K_VOTES = 5
+MOST = 20_000  # points whose ranks are looked at; more are a sample of as many
+BLOCK_BYTES = 1 << 24
+
+
+def trustworthiness(latents: NDArray[Any], coordinates: NDArray[Any], k: int = K, seed: int = 0) -> float:
+    """Say how near in latent space a map's neighbours are: 1 where none is an intruder (Venna and Kaski 2001).
+
+    Args:
+        latents: (N, D), finite.
+        coordinates: (N, 2), finite.
+        k: how many neighbours on the map; under N / 2.
+        seed: of the sample of 20,000 points that stands for more.
+
+    Returns:
+        1 less the mean excess of the latent ranks of the map's neighbours over k, scaled to [0, 1].
+
+    Raises:
+        UsageError: not one latent a point, or too few points for k.
+    """
+    num = len(latents)
+    if len(coordinates) != num or not 1 <= k < num / 2:
+        raise UsageError(
+            f"{num} latents, {len(coordinates)} points on the map and k = {k}; one latent a point and k under N / 2 are needed"
+        )
+    on_map = torch.from_numpy(nearest_neighbours(coordinates, k=k)[1])
+    rows = np.arange(num) if num <= MOST else np.sort(np.random.default_rng(seed).choice(num, MOST, replace=False))
+    centred = torch.from_numpy(np.asarray(latents, np.float64) - np.mean(latents, 0, dtype=np.float64))
+    norms = centred.square().sum(1)
+    # Equal distances must stay equal through the rounding of the product.
+    slack = 1e-12 * float(norms.max())
+    excess = 0.0
+    block = max(1, BLOCK_BYTES // (8 * num))
+    for start in range(0, len(rows), block):
+        here = torch.from_numpy(rows[start : start + block])
+        squares = torch.addmm(norms, centred[here], centred.T, alpha=-2) + norms[here, None]
+        limits = squares.gather(1, on_map[here]) - slack
+        squares[torch.arange(len(here)), here] = torch.inf  # no point is before its own neighbours
+        # Counted by numpy: torch takes twenty times as long to sum booleans.
+        all_squares = squares.numpy()
+        for column in limits.T.numpy():
+            ranks = 1 + np.count_nonzero(all_squares < column[:, None], axis=1)
+            excess += float(np.maximum(ranks - k, 0).sum())
+    return 1 - excess * 2 / (len(rows) * k * (2 * num - 3 * k - 1))
+
+
+def score_map(
+    latents: NDArray[Any],
+    coordinates: NDArray[Any],
+    labels: NDArray[Any] | None = None,
+    *,
+    baseline_coordinates: NDArray[Any] | None = None,
+    baseline_name: str = "",
+    split: str = "test",
+    seed: int = 0,
+) -> Scores:
+    """Score a map.
+
+    Args:
+        latents: (N, D), finite.
+        coordinates: (N, 2), finite: where the map puts them.
+        labels: int (N,), or None.
+        baseline_coordinates: another map of the same latents, beside which this one is shown; by default points at random.
+        baseline_name: what that map is called.
+        split: the part of the images that the latents are of.
+        seed: of the sample by which trustworthiness is measured on more than 20,000 points.
+
+    Returns:
+        `trustworthiness`, `neighbour_recall` and, with labels, `map_knn_accuracy`.
+
+    Raises:
+        UsageError: not one latent, or label, a point.
+    """
+    num = len(latents)
+    if len(coordinates) != num or (labels is not None and len(labels) != num):
+        raise UsageError(
+            f"{num} latents, {len(coordinates)} points on the map"
+            + ("" if labels is None else f" and {len(labels)} labels")
+            + "; as many of each are needed"
+        )
+    if num < 4:
+        return Scores((), (f"the scores of the map are left out: {num} points have no neighbourhoods",))
+    k = min(K, (num - 1) // 2)
+    looked = share(min(num, MOST), num)
+    protocols: dict[str, str] = {
+        "trustworthiness": about(f"k = {k}, latent ranks of {looked} points", split, num, seed if num > MOST else None),
+        "neighbour_recall": about(
+            f"share of the {k} nearest in latent space among the {k} nearest on the map", split, num
+        ),
+        "map_knn_accuracy": about(
+            f"k = {min(K_VOTES, num - 1)} nearest on the map, leave one out, majority, ties to the nearest", split, num
+        ),
+    }
+    values = _values(latents, coordinates, labels, k, seed)
+    if baseline_coordinates is not None:
+        baselines = _values(latents, baseline_coordinates, labels, k, seed)
+    else:
+        baseline_name = "points at random"
+        baselines = {"trustworthiness": 0.5, "neighbour_recall": k / (num - 1)}
+        if labels is not None:
+            shares = np.unique(labels, return_counts=True)[1] / num
+            baselines["map_knn_accuracy"] = float(shares.max())
+    better: Literal["higher"] = "higher"
+    names = {"map_knn_accuracy": "the commonest class"} if baseline_coordinates is None else {}
+    scores = tuple(
+        Score(name, value, "", better, baselines[name], names.get(name, baseline_name), protocols[name])
+        for name, value in values.items()
+    )
+    notes = () if labels is not None else ("map_knn_accuracy is left out: there are no labels",)
+    return Scores(scores, notes)
+
+
+def _values(
+    latents: NDArray[Any], coordinates: NDArray[Any], labels: NDArray[Any] | None, k: int, seed: int
+) -> dict[str, float]:
+    values = {
+        "trustworthiness": trustworthiness(latents, coordinates, k, seed),
+        "neighbour_recall": float(neighbours_kept(latents, coordinates, k).mean(dtype=np.float64)),
+    }
+    if labels is not None:
+        indices = nearest_neighbours(coordinates, k=min(K_VOTES, len(latents) - 1))[1]
+        values["map_knn_accuracy"] = float((vote(labels[indices]) == labels).mean())
+    return values

@@ -1,0 +1,254 @@
+"""What do the latents know?"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+from latens.metrics.score import Score, Scores, about, share
+from latens.metrics.votes import knn_accuracy
+
+__all__ = [
+    "active_units",
+    "cluster_scores",
+    "effective_rank",
+    "linear_accuracy",
+    "pixel_accuracy",
+    "score_representation",
+    "zero_fraction",
+]
+
+K = 5
+ACTIVE = 0.01  # variance above which a unit counts as active (Burda, Grosse and Salakhutdinov 2016)
+MOST_LINEAR = 20_000  # train latents that the linear probe is fitted to
+PRODUCTS = 5e11  # of pixels: what MNIST's 60,000 × 10,000 × 784 comes to, seconds of work
+PIXEL_VALUES = 1 << 28  # of train pixels at once: 1 GiB as float32
+FEWEST = 2_000  # test images, before train images are left out
+
+
+def active_units(latents: NDArray[Any]) -> int:
+    """How many units of latents (N, D) have a variance above 0.01."""
+    return int((latents.var(0, dtype=np.float64) > ACTIVE).sum())
+
+
+def effective_rank(latents: NDArray[Any]) -> float:
+    """Exponential of the entropy of the normalised singular values of centred latents (N, D); 0 where nothing varies.
+
+    Roy and Vetterli 2007.
+    """
+    centred = latents - latents.mean(0, dtype=np.float64)
+    spectrum = np.sqrt(np.linalg.eigvalsh(centred.T @ centred).clip(0))
+    # Rounding is no direction: that of the squares (1e-8 of the largest), and that of a mean far from zero.
+    spectrum = spectrum[spectrum > max(1e-7 * float(spectrum.max()), 1e-12 * float(np.linalg.norm(latents)))]
+    if not len(spectrum):
+        return 0.0
+    shares = spectrum / spectrum.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def zero_fraction(latents: NDArray[Any]) -> float:
+    """Share of numbers that are exactly 0 in latents (N, D)."""
+    return float((latents == 0).mean())
+
+
+def linear_accuracy(
+    train: NDArray[Any], train_labels: NDArray[Any], test: NDArray[Any], test_labels: NDArray[Any], seed: int = 0
+) -> float:
+    """Accuracy on test latents (M, D) of a logistic regression on standardised train latents (N, D).
+
+    Fitted to at most 20,000 latents, drawn with the seed; penalty C = 1.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    if len(train) > MOST_LINEAR:
+        rows = np.sort(np.random.default_rng(seed).choice(len(train), MOST_LINEAR, replace=False))
+        train, train_labels = train[rows], train_labels[rows]
+    mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
+    deviation[deviation == 0] = 1
+    with warnings.catch_warnings():
+        # What 300 rounds leave to be gained is far below what another seed changes.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        probe = LogisticRegression(max_iter=300, tol=1e-3).fit((train - mean) / deviation, train_labels)
+    return float(probe.score((test - mean) / deviation, test_labels))
+
+
+def cluster_scores(latents: NDArray[Any], labels: NDArray[Any], seed: int = 0) -> dict[str, float]:
+    """Compare k-means groups of latents (N, D), as many as classes, with the classes (N,).
+
+    Returns:
+        `cluster_accuracy` (each group stands for one class, matched so that most agree: Kuhn 1955), `nmi`, `ari`.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    num_classes = len(np.unique(labels))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct latents than classes
+        groups = KMeans(num_classes, n_init=10, random_state=seed).fit(np.asarray(latents)).labels_
+    counts = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(counts, (groups, np.unique(labels, return_inverse=True)[1]), 1)
+    matched = counts[linear_sum_assignment(counts, maximize=True)].sum()
+    return {
+        "cluster_accuracy": float(matched / len(labels)),
+        "nmi": float(normalized_mutual_info_score(labels, groups)),
+        "ari": float(adjusted_rand_score(labels, groups)),
+    }
+
+
+def pixel_accuracy(
+    train: NDArray[np.uint8],
+    train_labels: NDArray[Any],
+    test: NDArray[np.uint8],
+    test_labels: NDArray[Any],
+    seed: int = 0,
+) -> tuple[float, str]:
+    """`knn_accuracy` on raw pixels, uint8 (N, C, H, W), and among how many images: large sets are drawn from.
+
+    Returns:
+        The accuracy, and words such as `2,000 of 10,000 test images, 60,000 train images`.
+    """
+    dim = int(np.prod(train.shape[1:]))
+    num_train = min(len(train), max(1, PIXEL_VALUES // dim))
+    num_test = min(len(test), max(FEWEST, int(PRODUCTS / (num_train * dim))))
+    num_train = min(num_train, max(1, int(PRODUCTS / (num_test * dim))))
+    random = np.random.default_rng(seed)
+    of_train, of_test = (
+        np.arange(whole) if part == whole else np.sort(random.choice(whole, part, replace=False))
+        for part, whole in ((num_train, len(train)), (num_test, len(test)))
+    )
+    accuracy = knn_accuracy(
+        np.array(train[of_train]).reshape(num_train, dim),
+        train_labels[of_train],
+        np.array(test[of_test]).reshape(num_test, dim),
+        test_labels[of_test],
+        K,
+    )
+    drawn = "" if (num_train, num_test) == (len(train), len(test)) else f", drawn with seed {seed}"
+    words = f"{share(num_test, len(test))} test images, {share(num_train, len(train))} train images{drawn}"
+    return accuracy, words
+
+
+def score_representation(
+    train_latents: NDArray[Any],
+    test_latents: NDArray[Any],
+    train_labels: NDArray[Any] | None = None,
+    test_labels: NDArray[Any] | None = None,
+    *,
+    train_pixels: NDArray[np.uint8] | None = None,
+    test_pixels: NDArray[np.uint8] | None = None,
+    seed: int = 0,
+) -> Scores:
+    """Score what the latents tell of the classes, and how they are used.
+
+    Args:
+        train_latents: (N, D), finite.
+        test_latents: (M, D), finite.
+        train_labels: int (N,), or None.
+        test_labels: int (M,), or None.
+        train_pixels: uint8 (N, C, H, W), for the baseline of `knn_accuracy`; or None.
+        test_pixels: uint8 (M, C, H, W); or None.
+        seed: of k-means and of what is drawn from large sets.
+
+    Returns:
+        With labels `knn_accuracy`, `linear_accuracy`, `cluster_accuracy`, `nmi`, `ari`; always `active_units`,
+        `effective_rank`, `zero_fraction`.
+
+    Raises:
+        UsageError: shapes that don't fit.
+    """
+    if train_latents.ndim != 2 or test_latents.ndim != 2 or train_latents.shape[1] != test_latents.shape[1]:
+        raise UsageError(
+            f"train and test latents have shapes {train_latents.shape} and {test_latents.shape}; (N, D), D the same, needed"
+        )
+    for part, latents, labels in (("train", train_latents, train_labels), ("test", test_latents, test_labels)):
+        if not len(latents) or not np.isfinite(latents).all():
+            raise UsageError(f"{part} latents are none or hold NaN or infinity; finite ones, at least one, are needed")
+        if labels is not None and labels.shape != (len(latents),):
+            raise UsageError(
+                f"{len(latents)} {part} latents have labels of shape {labels.shape}; one for each is needed"
+            )
+    scores: list[Score] = []
+    notes: list[str] = []
+    if train_labels is None or test_labels is None:
+        notes.append("kNN, linear and cluster accuracy, nmi and ari are left out: there are no labels")
+    else:
+        pixels = None if train_pixels is None or test_pixels is None else (train_pixels, test_pixels)
+        scores += _of_neighbours(train_latents, train_labels, test_latents, test_labels, pixels, seed)
+        if len(np.unique(train_labels)) < 2 or len(np.unique(test_labels)) < 2:
+            notes.append("linear and cluster accuracy, nmi and ari are left out: there is one class only")
+        elif len(test_labels) < 2 * len(np.unique(test_labels)):
+            notes.append("cluster accuracy, nmi and ari are left out: under two test images a class")
+            scores += [_of_line(train_latents, train_labels, test_latents, test_labels, seed)]
+        else:
+            scores += [_of_line(train_latents, train_labels, test_latents, test_labels, seed)]
+            scores += _of_clusters(test_latents, test_labels, seed)
+    return Scores((*scores, *_of_units(test_latents)), tuple(notes))
+
+
+def _of_neighbours(
+    train: NDArray[Any],
+    train_labels: NDArray[Any],
+    test: NDArray[Any],
+    test_labels: NDArray[Any],
+    pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None,
+    seed: int,
+) -> list[Score]:
+    k = min(K, len(train))
+    value = knn_accuracy(train, train_labels, test, test_labels, k)
+    what = f"k = {k}, Euclidean, {len(train):,} train latents → test, majority, ties to the nearest"
+    if pixels is None:
+        baseline, name = _commonest(test_labels), "the commonest class"
+    else:
+        baseline, words = pixel_accuracy(pixels[0], train_labels, pixels[1], test_labels, seed)
+        name = "the same on raw pixels"
+        what += f"; raw pixels: {words}"
+    return [Score("knn_accuracy", value, "", "higher", baseline, name, about(what, "test", len(test)))]
+
+
+def _of_line(
+    train: NDArray[Any], train_labels: NDArray[Any], test: NDArray[Any], test_labels: NDArray[Any], seed: int
+) -> Score:
+    value = linear_accuracy(train, train_labels, test, test_labels, seed)
+    seen = share(min(len(train), MOST_LINEAR), len(train))
+    what = f"logistic regression (C = 1) on standardised latents of {seen} train images → test"
+    protocol = about(what, "test", len(test), seed if len(train) > MOST_LINEAR else None)
+    return Score("linear_accuracy", value, "", "higher", _commonest(test_labels), "the commonest class", protocol)
+
+
+def _of_clusters(test: NDArray[Any], labels: NDArray[Any], seed: int) -> list[Score]:
+    num_classes = len(np.unique(labels))
+    protocol = about(f"k-means on test latents, K = {num_classes}, 10 starts, Hungarian match", "test", len(test), seed)
+    baselines = {"cluster_accuracy": (_commonest(labels), "one group"), "nmi": (0.0, "chance"), "ari": (0.0, "chance")}
+    return [
+        Score(name, value, "", "higher", *baselines[name], protocol)
+        for name, value in cluster_scores(test, labels, seed).items()
+    ]
+
+
+def _of_units(test: NDArray[Any]) -> list[Score]:
+    num, dim = test.shape
+    unit = f"of {dim}"
+    rank = "exponential of the entropy of the normalised singular values of the centred latents"
+    zeros = about("share of latent values that are exactly 0", "test", num)
+    return [
+        Score(
+            "active_units",
+            float(active_units(test)),
+            unit,
+            "higher",
+            None,
+            "",
+            about("variance above 0.01", "test", num),
+        ),
+        Score("effective_rank", effective_rank(test), unit, "higher", None, "", about(rank, "test", num)),
+        Score("zero_fraction", zero_fraction(test), "", "lower", None, "", zeros),
+    ]
+
+
+def _commonest(labels: NDArray[Any]) -> float:
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))

@@ -1,0 +1,51 @@
+"""The notebook's network, for images of any shape.
+
+Strided 3 × 3 convolutions halve the image until it is at most 8 wide, one convolution over the whole remaining map makes the
+vector; the decoder is the mirror image. For 1 × 28 × 28 and 64 features these are exactly the notebook's layers.
+"""
+
+from itertools import pairwise
+
+from torch import nn
+
+from latens.networks import Network
+from latens.networks.layers import MapToVector, VectorToMap
+
+__all__ = ["convolutional"]
+
+MAX_CHANNELS = 128
+SMALLEST_MAP = 8
+
+
+def convolutional(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -> Network:
+    """Make the pair of encoder and decoder.
+
+    Args:
+        image_shape: (C, H, W), H and W from 8 to 256.
+        encoded: the number of features that the encoder puts out; no activation follows them.
+        latent_dim: the number of features that the decoder takes in.
+
+    Source: Sangyun Won, "Autoencoder Implementation", 2024, section 1.
+
+    >>> network = convolutional((1, 28, 28), 64, 64)
+    >>> sum(p.numel() for half in network for p in half.parameters())
+    210369
+    """
+    channels, height, width = image_shape
+    sizes = [(height, width)]
+    while len(sizes) < 3 or max(sizes[-1]) > SMALLEST_MAP:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    widths = [channels, *(min(16 << stage, MAX_CHANNELS) for stage in range(len(sizes) - 1))]
+    stages = list(zip(pairwise(widths), pairwise(sizes), strict=True))
+
+    encoder: list[nn.Module] = []
+    for (wide, narrow), _ in stages:
+        encoder += [nn.Conv2d(wide, narrow, 3, stride=2, padding=1), nn.ReLU()]
+    encoder += [MapToVector(widths[-1], sizes[-1], encoded)]
+
+    decoder: list[nn.Module] = [VectorToMap(latent_dim, widths[-1], sizes[-1])]
+    for (wide, narrow), (large, small) in reversed(stages):
+        # A halving loses whether the size was even: output_padding is what brings it back.
+        lost = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
+        decoder += [nn.ReLU(), nn.ConvTranspose2d(narrow, wide, 3, stride=2, padding=1, output_padding=lost)]
+    return Network(nn.Sequential(*encoder), nn.Sequential(*decoder))

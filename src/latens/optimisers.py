@@ -1,0 +1,192 @@
+"""Optimisers: which parameters go to which, and how the learning rate moves."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latens.errors import TrainingDiverged
+
+__all__ = [
+    "LOOK_EVERY",
+    "FiniteGuard",
+    "Muon",
+    "as_matrix",
+    "learning_rate_factor",
+    "make_optimisers",
+    "orthogonalise",
+    "split_parameters",
+]
+
+LOOK_EVERY = 50  # steps between two looks of the host at a GPU's losses
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The inner weights of a model, to be seen as matrices, and all the rest (biases, first and last weight).
+
+    The weights that touch pixels have few inputs or outputs: nothing to orthogonalise there (Jordan et al., 2024).
+    """
+    weights = [p for p in model.parameters() if p.ndim >= 2]
+    inner = {id(p) for p in weights[1:-1]}
+    return [p for p in weights if id(p) in inner], [p for p in model.parameters() if id(p) not in inner]
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """A weight as the matrix (first axis, all others); the order of columns is that of memory, so that it is a view."""
+    return weight.permute(0, 2, 3, 1).flatten(1) if weight.ndim == 4 else weight.flatten(1)
+
+
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Bring all singular values near 1, by a quintic Newton-Schulz iteration in the type of the input.
+
+    Args:
+        matrices: (K, R, C) with R <= C.
+        steps: iterations; after five, singular values lie in about [0.7, 1.2].
+
+    Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
+    """
+    a, b, c = NEWTON_SCHULZ
+    x: Tensor = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT  # (K, R, R)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose direction is orthogonalised, for weights that act as matrices.
+
+    Args:
+        params: weights of two or more axes; each is taken as the matrix of its first axis and all others.
+        lr: length of a step in the spectral norm; times sqrt(rows / columns) for tall matrices.
+        momentum: of the Nesterov kind.
+
+    `torch.optim.Muon` does the same in bfloat16 and for two axes only; a CPU without bfloat16 units emulates them about
+    twenty times slower (docs/decisions/0003-muon.md). Ours works in float32, on matrices of one shape at once.
+    """
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Take one step with the gradients that are there."""
+        assert closure is None
+        for group in self.param_groups:
+            for same in _by_shape(group["params"]):
+                self._step_together(same, group["lr"], group["momentum"])
+
+    def _step_together(self, weights: list[nn.Parameter], lr: float, momentum: float) -> None:
+        directions = []
+        for weight in weights:
+            assert weight.grad is not None
+            state = self.state[weight]
+            if not state:
+                state["momentum"] = torch.zeros_like(weight)
+            state["momentum"].lerp_(weight.grad, 1 - momentum)
+            directions.append(as_matrix(weight.grad.lerp(state["momentum"], momentum)))
+        stacked = torch.stack(directions)  # (K, R, C)
+        rows, columns = stacked.shape[1:]
+        flat = orthogonalise(stacked) if rows <= columns else orthogonalise(stacked.mT).mT
+        length = lr * math.sqrt(max(1, rows / columns))
+        for weight, direction in zip(weights, flat, strict=True):
+            as_matrix(weight).sub_(direction, alpha=length)
+
+
+def _by_shape(weights: list[nn.Parameter]) -> list[list[nn.Parameter]]:
+    groups: dict[tuple[int, ...], list[nn.Parameter]] = {}
+    for weight in weights:
+        groups.setdefault(tuple(as_matrix(weight).shape), []).append(weight)
+    return list(groups.values())
+
+
+def learning_rate_factor(step: int, total: int, warmup: int, decay: bool) -> float:
+    """What the learning rate is multiplied with at a step, counted from 0: a linear rise, then a linear fall to zero.
+
+    >>> [learning_rate_factor(step, 8, 2, True) for step in (0, 1, 4, 7)]
+    [0.5, 0.875, 0.5, 0.125]
+    """
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    return min(rise, 1 - step / total) if decay else rise
+
+
+def make_optimisers(
+    model: nn.Module, name: str, learning_rate: float, matrix_learning_rate: float, beta2: float
+) -> list[torch.optim.Optimizer]:
+    """The optimisers of a model: `"adam"` for all parameters, or `"muon"` for the inner weights and Adam for the rest."""
+    matrices, rest = split_parameters(model) if name == "muon" else ([], list(model.parameters()))
+    adam = torch.optim.Adam(rest, lr=learning_rate, betas=(0.9, beta2), fused=True)
+    return [adam, Muon(matrices, lr=matrix_learning_rate)] if matrices else [adam]
+
+
+class FiniteGuard:
+    """Keeps a loss that is not finite from touching the weights.
+
+    On a CPU the host looks at each loss before the step is taken. On a GPU that would wait for the device at every step: there
+    the step is computed, undone on the device where the loss was not finite, and the host looks every `LOOK_EVERY` steps.
+
+    Args:
+        optimisers: whose steps are guarded.
+        device: where the parameters live.
+        masked: undo on the device; by default on anything but a CPU.
+    """
+
+    def __init__(
+        self, optimisers: list[torch.optim.Optimizer], device: torch.device, masked: bool | None = None
+    ) -> None:
+        self.optimisers = optimisers
+        self.masked = device.type != "cpu" if masked is None else masked
+        self.good = torch.ones((), dtype=torch.bool, device=device)
+        self.first_bad = torch.zeros((), dtype=torch.long, device=device)
+
+    def check(self, loss: Tensor, epoch: int, step: int) -> None:
+        """Look at a loss before its step.
+
+        Raises:
+            TrainingDiverged: it is not finite, or, where steps are masked, one of the last `LOOK_EVERY` was not.
+        """
+        if not self.masked:
+            if not math.isfinite(loss.item()):
+                raise _diverged(epoch, step)
+            return
+        finite = torch.isfinite(loss.detach())
+        self.first_bad = torch.where(self.good & ~finite, step, self.first_bad)
+        self.good = self.good & finite
+        if step % LOOK_EVERY == 0:
+            self.look(epoch)
+
+    def take_step(self) -> None:
+        """Step all optimisers, or leave everything as it is once a loss was not finite."""
+        before = {key: tensor.clone() for key, tensor in self._tensors()} if self.masked else {}
+        for optimiser in self.optimisers:
+            optimiser.step()
+        if self.masked:
+            for key, tensor in self._tensors():
+                # A moment that this very step created was zero before it.
+                old = before.get(key, torch.zeros((), dtype=tensor.dtype, device=tensor.device))
+                tensor.copy_(torch.where(self.good, tensor, old))
+
+    def look(self, epoch: int) -> None:
+        """Make the host look at what the masked steps found; called at the end of an epoch too.
+
+        Raises:
+            TrainingDiverged: a loss was not finite.
+        """
+        if self.masked and not self.good.item():
+            raise _diverged(epoch, int(self.first_bad.item()))
+
+    def _tensors(self) -> Iterator[tuple[tuple[int, str], Tensor]]:
+        for optimiser in self.optimisers:
+            for parameter in optimiser.param_groups[0]["params"]:
+                yield (id(parameter), ""), parameter.data
+                for name, value in optimiser.state[parameter].items():
+                    yield (id(parameter), name), value
+
+
+def _diverged(epoch: int, step: int) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"the loss is not finite in epoch {epoch}, step {step}; the last good state is kept; lower --learning-rate"
+    )

@@ -1,0 +1,144 @@
+"""What commands print: the same facts as their JSON, as text for people. rich draws the tables, loaded only then."""
+
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latens.files import atomic_write
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from latens.runs import Run
+
+__all__ = ["run_answer", "run_text", "runs_text", "scores_text", "summary_text", "write_sheet"]
+
+NARROWEST, PLAIN_WIDTH = 60, 120
+MOST_CLASSES = 40
+
+
+def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
+    """What `run` ends with: JSON, and the scores, the report's path and the next two commands to try."""
+    report = run.path / "report.html"
+    facts = {"path": str(run.path), "report": str(report), **run.record, **run.scores}
+    text = [
+        scores_text(run.scores),
+        f"report: {report}",
+        "next:",
+        f"  latens sample {run.path} --sampler mixture -o samples.npz",
+        f"  latens figure {run.path} reconstructions --start 0",
+    ]
+    return facts, "\n".join(text)
+
+
+def scores_text(scores: dict[str, Any]) -> str:
+    """The scores as a table, each beside its baseline, and what was left out."""
+    rows = []
+    group = None
+    for score in scores["scores"]:
+        if score["group"] != group:
+            group = score["group"]
+            rows.append([group, "", "", ""])
+        baseline = "" if score["baseline"] is None else f"{_number(score['baseline'])}  {score['baseline_name']}"
+        arrow = {"lower": "↓", "higher": "↑"}.get(score["better"], "")
+        rows.append([f"  {score['name']}", _number(score["value"]), f"{score['unit']} {arrow}".strip(), baseline])
+    lines = [_table(["score", "value", "", "beside it"], rows, right=(1,))]
+    lines += [f"{group}: {note}" for group, note in scores["notes"].items() if note]
+    return "\n".join(lines)
+
+
+def summary_text(facts: dict[str, Any]) -> str:
+    """What `data` tells of a set of images."""
+    shape = " x ".join(map(str, facts["shape"]))
+    rows = [
+        ["name", facts["name"]],
+        ["source", facts["source"]],
+        ["images", f"{facts['num_train']:,} train, {facts['num_test']:,} test, each {shape}"],
+        ["pixels", f"mean {facts['pixel_mean']:.3f}, standard deviation {facts['pixel_std']:.3f}"],
+        [
+            "duplicates",
+            f"{facts['duplicates']:,} ({facts['duplicates_across']:,} of the test part are in the train part too)",
+        ],
+        ["fingerprint", facts["fingerprint"][:16]],
+        *[["note", note] for note in facts["notes"]],
+    ]
+    lines = [_table(["", ""], rows, head=False)]
+    classes = facts["classes"]
+    if classes:
+        shown = [[c["name"], f"{c['train']:,}", f"{c['test']:,}"] for c in classes[:MOST_CLASSES]]
+        lines.append(_table(["class", "train", "test"], shown, right=(1, 2)))
+        if len(classes) > MOST_CLASSES:
+            lines.append(f"and {len(classes) - MOST_CLASSES} more classes")
+    if "contact_sheet" in facts:
+        lines.append(f"contact sheet: {facts['contact_sheet']}")
+    return "\n".join(lines)
+
+
+def runs_text(runs: "Sequence[Run]") -> str:
+    """All runs, one a row."""
+    if not runs:
+        return "no runs in ./runs; `latens run mnist` makes one"
+    rows = []
+    for run in runs:
+        result, mse = run.record["result"], run.record["result"].get("test_mse")
+        row = [str(run.path), run.record["data"]["name"], run.recipe.name, str(run.recipe.latent_dim)]
+        rows.append([*row, str(result.get("epochs", "")), "" if mse is None else f"{mse:.5f}", run.record["status"]])
+    return _table(["run", "data", "recipe", "latent dim", "epochs", "test mse", "status"], rows, right=(3, 4, 5))
+
+
+def run_text(run: "Run") -> str:
+    """One run: what was asked, what came of it, what is in its folder."""
+    record, recipe = run.record, run.recipe
+    data = record["data"]
+    rows = [
+        ["run", str(run.path)],
+        ["status", record["status"]],
+        ["created", record["created"]],
+        [
+            "data",
+            f"{data['name']} ({data['train']:,} train, {data['test']:,} test, {' x '.join(map(str, data['shape']))})",
+        ],
+        ["model", f"{recipe.model}, {recipe.network} network, latent dimension {recipe.latent_dim}"],
+        [
+            "recipe",
+            f"{recipe.name}: {recipe.config.epochs} epochs, batch {recipe.config.batch_size}, seed {recipe.config.seed}",
+        ],
+        ["device", record["device"]],
+        *[[name.replace("_", " "), _number(value)] for name, value in record["result"].items()],
+        ["files", ", ".join(sorted(record["files"]))],
+    ]
+    return _table(["", ""], rows, head=False)
+
+
+def write_sheet(sheet: "np.ndarray", path: str) -> Path:
+    """Write a contact sheet, uint8 (H, W, C), as PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="PNG")
+    atomic_write(path, buffer.getvalue())
+    return Path(path)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = (), head: bool = True) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if head else None, show_header=head, pad_edge=False)
+    for index, title in enumerate(titles):
+        table.add_column(title, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[Text(cell) for cell in row])
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    console = Console(file=io.StringIO(), width=max(width or Console().width, NARROWEST))
+    console.print(table)
+    lines = console.file.getvalue().rstrip("\n").split("\n")  # type: ignore[attr-defined]  # it is the StringIO
+    return "\n".join(line.rstrip() for line in lines)

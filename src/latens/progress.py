@@ -1,0 +1,119 @@
+"""Showing that work goes on: a bar in a terminal, a line now and then elsewhere, nothing for programs.
+
+A `Progress` is handed down to what takes long; the work calls it with numbers and knows nothing of how they are shown.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+__all__ = ["Lines", "Progress", "Silent", "Terminal", "Tick", "progress_for"]
+
+Tick = Callable[..., None]  # (done, total, text="")
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress(Protocol):
+    """What long work is given to tell how far it is."""
+
+    def say(self, text: str) -> None:
+        """Show one line that stays."""
+
+    def stage(self, title: str, unit: str = "") -> AbstractContextManager[Tick]:
+        """A context whose value is called with (done, total, text) as the stage goes on."""
+
+
+class Silent:
+    """Shows nothing: for programs and tests."""
+
+    def say(self, text: str) -> None:
+        """Show nothing."""
+
+    @contextmanager
+    def stage(self, title: str, unit: str = "") -> Iterator[Tick]:
+        """A context whose value may be called with (done, total, text)."""
+        yield lambda done, total, text="": None
+
+
+class Lines:
+    """For a stream that is no terminal: a line when a stage begins, now and then while it lasts, and when it ends."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def say(self, text: str) -> None:
+        """Print the line."""
+        print(text, file=self.stream, flush=True)
+
+    @contextmanager
+    def stage(self, title: str, unit: str = "") -> Iterator[Tick]:
+        """Print (done, total, text) at most every few seconds."""
+        began = shown = time.monotonic()
+        last = ""
+
+        def tick(done: int, total: int, text: str = "") -> None:
+            nonlocal shown, last
+            last = text
+            if time.monotonic() - shown >= SECONDS_BETWEEN_LINES and done < total:
+                shown = time.monotonic()
+                left = (shown - began) / done * (total - done) if done else 0.0
+                self.say(f"{title}: {done:,} of {total:,} {unit}  {text}  {left:.0f} s left")
+
+        yield tick
+        self.say(f"{title}: done in {time.monotonic() - began:.1f} s  {last}".rstrip())
+
+
+class Terminal:
+    """Bars with rate and time left, by rich."""
+
+    def say(self, text: str) -> None:
+        """Print the line above the bars."""
+        from rich.console import Console
+
+        Console(stderr=True, highlight=False).print(text, markup=False)
+
+    @contextmanager
+    def stage(self, title: str, unit: str = "") -> Iterator[Tick]:
+        """A bar; it stays when it is full."""
+        with _bars() as bars:
+            task = bars.add_task(title, total=None, text="")
+
+            def tick(done: int, total: int, text: str = "") -> None:
+                bars.update(task, completed=done, total=total, text=text)
+
+            yield tick
+            total = next(t.total for t in bars.tasks if t.id == task)
+            bars.update(task, completed=total or 1, total=total or 1)
+
+
+def _bars() -> "RichProgress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:<14}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def progress_for(stream: TextIO | None = None) -> Progress:
+    """What suits a stream (stderr by default): bars in a terminal, lines elsewhere."""
+    stream = stream or sys.stderr
+    return Terminal() if stream.isatty() else Lines(stream)

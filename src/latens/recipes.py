@@ -1,0 +1,133 @@
+"""Recipes: whole settings by name. They load no torch: the command line reads their names."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from latens.errors import UnknownName, UsageError
+from latens.tables import Table
+
+if TYPE_CHECKING:
+    from latens.images import Dataset
+
+__all__ = ["OPTIMISERS", "PRECISIONS", "RECIPES", "Recipe", "TrainConfig", "fast", "notebook"]
+
+OPTIMISERS = ("adam", "muon")
+PRECISIONS = ("float32", "tf32", "bfloat16")
+FAST_STEPS = 1876
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; every number that the result depends on beside the model and the images.
+
+    Args:
+        epochs: passes over the train part.
+        batch_size: images a step; the last step of an epoch takes what is left.
+        optimiser: `"adam"`, or `"muon"`: Muon on the inner weights and Adam on the rest.
+        learning_rate: Adam's.
+        matrix_learning_rate: Muon's.
+        beta2: Adam's second moment decay.
+        warmup: share of all steps in which the learning rate rises.
+        decay: whether it falls linearly to zero, or stays.
+        seed: of the weights, the order of the images and the noise.
+        precision: of the arithmetic: one of `PRECISIONS`.
+    """
+
+    epochs: int
+    batch_size: int
+    optimiser: str = "adam"
+    learning_rate: float = 2e-4
+    matrix_learning_rate: float = 0.03
+    beta2: float = 0.999
+    warmup: float = 0.0
+    decay: bool = False
+    seed: int = 0
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        for name in ("learning_rate", "matrix_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} is {getattr(self, name):g}; it must be above 0")
+        if self.seed < 0:
+            raise UsageError(f"seed is {self.seed}; it must not be negative")
+        if self.optimiser not in OPTIMISERS:
+            raise UsageError(f"optimiser is {self.optimiser!r}; known: {', '.join(OPTIMISERS)}")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"precision is {self.precision!r}; known: {', '.join(PRECISIONS)}")
+
+    @classmethod
+    def from_json(cls, settings: dict[str, Any]) -> "TrainConfig":
+        """The config that `asdict` made a dict of."""
+        return cls(**{f.name: settings[f.name] for f in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole setting by name: what is trained, and how."""
+
+    name: str
+    model: str
+    network: str
+    latent_dim: int
+    config: TrainConfig
+
+    def with_options(self, **options: Any) -> "Recipe":
+        """The recipe with some parts replaced, its own or its config's; None leaves a part as it is.
+
+        Raises:
+            UnknownName: there is no such part.
+            UsageError: a value that is not allowed.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        own = {f.name for f in fields(self)} - {"name", "config"}
+        for name in given:
+            if name not in (known := own | {f.name for f in fields(self.config)}):
+                raise UnknownName("option", name, known)
+        config = {name: value for name, value in given.items() if name not in own}
+        parts = {name: value for name, value in given.items() if name in own}
+        return replace(self, **parts, config=replace(self.config, **config))
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as a plain dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, settings: dict[str, Any]) -> "Recipe":
+        """The recipe that `to_json` made a dict of."""
+        return cls(**{**settings, "config": TrainConfig.from_json(settings["config"])})
+
+
+def notebook(images: "Dataset") -> Recipe:
+    """The notebook's setting: Adam at 2e-4, batch 512, 300 epochs.
+
+    `latens run mnist --recipe notebook`: test MSE 0.0027 after 300 epochs, about half an hour on two CPU cores.
+    """
+    return Recipe("notebook", "autoencoder", "convolutional", 64, TrainConfig(epochs=300, batch_size=512))
+
+
+def fast(images: "Dataset") -> Recipe:
+    """The default: Muon on the inner weights, Adam on the rest, a short rise and a linear fall of the learning rate.
+
+    `latens run mnist`: test MSE 0.0024 after 4 epochs, about half a minute on two CPU cores.
+
+    It is a budget of steps, so that a few pictures train as well as many: 1,876 steps, or one epoch where that is more.
+    Small sets get small batches.
+    """
+    num_images = len(images.train)
+    batch_size = 128 if num_images >= 8192 else 64 if num_images >= 2048 else 32
+    epochs = max(1, round(FAST_STEPS * batch_size / num_images))
+    config = TrainConfig(
+        epochs=epochs, batch_size=batch_size, optimiser="muon", learning_rate=0.006, beta2=0.99, warmup=0.02, decay=True
+    )
+    pixels = math.prod(images.shape)
+    return Recipe("fast", "autoencoder", "convolutional", 128 if pixels > 3072 else 64, config)
+
+
+RECIPES: "Table[Callable[[Dataset], Recipe]]" = Table(
+    "recipe", {"fast": "latens.recipes:fast", "notebook": "latens.recipes:notebook"}
+)

@@ -1,0 +1,117 @@
+"""The pieces of HTML that a report is made of. Everything that comes from outside goes through `esc`."""
+
+import base64
+import html
+import math
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from latens.errors import RunDamaged
+
+__all__ = ["details", "esc", "facts", "figure", "number", "paragraphs", "seconds_in_words", "table"]
+
+# What HTML allows in no text: control characters, surrogates (undecodable file names hold them), non-characters.
+_LAST_TWO = "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
+_FORBIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_LAST_TWO}]")
+_WHOLE_LINE = ' class="whole-line"'
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def esc(text: object) -> str:
+    """Text that is safe in HTML and in a double-quoted attribute.
+
+    >>> esc('<b>&"')
+    '&lt;b&gt;&amp;&quot;'
+    """
+    return html.escape(_FORBIDDEN.sub("\ufffd", str(text)), quote=True)
+
+
+def number(value: float | None) -> str:
+    """A number for reading: four significant digits, thousands apart, an en dash for none.
+
+    >>> number(210369), number(0.0023412), number(0.97), number(None), number(1e-7)
+    ('210,369', '0.002341', '0.97', '–', '1e-07')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == int(value) or abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def seconds_in_words(seconds: float) -> str:
+    """A length of time for reading.
+
+    >>> seconds_in_words(20.31), seconds_in_words(192), seconds_in_words(7300)
+    ('20.3 s', '3 min 12 s', '2 h 1 min')
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def paragraphs(*texts: str) -> str:
+    """Each text as a paragraph; empty ones are left out. The texts are escaped here."""
+    return "".join(f"<p>{esc(text)}</p>\n" for text in texts if text)
+
+
+def facts(rows: Iterable[tuple[str, object]]) -> str:
+    """Names and values, as a description list. Rows without a value are left out."""
+    items = "".join(
+        f"<div{_WHOLE_LINE * (len(str(v)) > 34)}><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>\n"
+        for k, v in rows
+        if v not in (None, "")
+    )
+    return f'<dl class="facts">\n{items}</dl>\n'
+
+
+def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]], css: str = "") -> str:
+    """A table in a box that scrolls by itself when it is too wide.
+
+    Args:
+        caption: what is in it; escaped here.
+        headings: of the columns; escaped here.
+        rows: cells as HTML; the first of each row is the row's heading.
+        css: a class for it.
+    """
+    head = "".join(f'<th scope="col">{esc(text)}</th>' for text in headings)
+    body = "".join(
+        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>\n'
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{esc(caption)}"><table class="{css or "plain"}">\n'
+        f"<caption>{esc(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
+    )
+
+
+def details(summary: str, content: str) -> str:
+    """Something to unfold. The content is HTML."""
+    return f"<details><summary>{esc(summary)}</summary>\n{content}</details>\n"
+
+
+def figure(path: Path, name: str, alt: str, caption: str) -> str:
+    """A PNG, embedded, with its size so that the page does not jump, its alternative text and its caption.
+
+    Raises:
+        RunDamaged: the file is missing or not a PNG.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise RunDamaged(f"{path}: the figure is missing") from None
+    if not content.startswith(_PNG) or len(content) < 24:
+        raise RunDamaged(f"{path}: not a PNG")
+    width, height = struct.unpack(">II", content[16:24])
+    data = base64.b64encode(content).decode("ascii")
+    # Not lazily: the picture is in the file already, and printing would find it missing.
+    image = (
+        f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{esc(alt)}" loading="eager">'
+    )
+    if width > max(1000, 1.7 * height):
+        image = f'<div class="wide" tabindex="0" role="group" aria-label="{esc(name)}">{image}</div>'
+    place = re.sub("[^a-z0-9-]", "-", name.lower())
+    return f'<figure id="figure-{place}">\n{image}\n<figcaption>{esc(caption)}</figcaption>\n</figure>\n'

@@ -1,0 +1,142 @@
+"""The story of a run: its folder's facts as the plain data that the page is built from."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latens.files import read_npz
+from latens.images import Dataset, summary
+from latens.recipes import RECIPES
+from latens.report.page import write_html
+from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
+from latens.runs import Run
+from latens.runs.folder import TEST
+
+__all__ = ["command_of", "story_of", "write_report"]
+
+WORST = 20
+
+
+def write_report(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]], ...] = ()) -> Path:
+    """Write report.html into a run's folder, from what is there.
+
+    Args:
+        run: complete but for the report.
+        images: what it was trained on.
+        stages: the network's layers with their shapes.
+    """
+    path = run.path / "report.html"
+    write_html(story_of(run, images, stages), path)
+    return path
+
+
+def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]], ...] = ()) -> Story:
+    """All that the report tells of a run."""
+    scores = run.scores
+    errors = run.of_part("squared_error", TEST)
+    rows = np.argsort(-errors, kind="stable")[:WORST]
+    return Story(
+        title=f"{images.name}: what an autoencoder learned",
+        command=command_of(run, images),
+        data=_data(images),
+        network=_network(run, stages),
+        training=_training(run),
+        scores=tuple(ScoreRow(**score) for score in scores["scores"]),
+        score_notes=scores["notes"],
+        figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
+        probe=_probe(run),
+        worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
+        versions=run.record["versions"],
+        run_path=str(run.path),
+        created=run.record["created"],
+        notes=tuple(_notes(run)),
+    )
+
+
+def command_of(run: Run, images: Dataset) -> str:
+    """The command line that makes this run again: every part of the recipe that differs from it is an option."""
+    data, recipe = run.record["data"], run.recipe
+    words = ["latens", "run", str(data["source"])]
+    if recipe.name in RECIPES:
+        default = RECIPES[recipe.name](images)
+        pairs = [
+            ("recipe", recipe.name, "fast"),
+            *_differences(recipe, default),
+            *_differences(recipe.config, default.config),
+        ]
+        for name, value, usual in pairs:
+            if value != usual and name not in ("name", "config"):
+                words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    if data["options"].get("size"):
+        words += ["--size", "x".join(map(str, np.atleast_1d(data["options"]["size"])))]
+    return shlex.join(words)
+
+
+def _differences(ours: object, usual: object) -> Iterator[tuple[str, Any, Any]]:
+    for name, value in vars(ours).items():
+        yield name, value, getattr(usual, name)
+
+
+def _data(images: Dataset) -> DataFacts:
+    facts = summary(images)
+    return DataFacts(
+        name=images.name,
+        source=str(images.source),
+        shape=images.shape,
+        train=len(images.train),
+        test=len(images.test),
+        class_names=images.class_names,
+        class_counts={row["name"]: (row["train"], row["test"]) for row in facts["classes"]},
+        notes=images.notes,
+        fingerprint=images.fingerprint,
+    )
+
+
+def _network(run: Run, stages: tuple[tuple[str, tuple[int, ...]], ...]) -> NetworkFacts:
+    parameters = sum(p.numel() for p in run.model.parameters())
+    return NetworkFacts(run.recipe.model, run.recipe.network, run.recipe.latent_dim, parameters, tuple(stages))
+
+
+def _training(run: Run) -> TrainingFacts:
+    recipe, result = run.recipe, run.record["result"]
+    config = recipe.config
+    settings = {"optimiser": config.optimiser, "learning rate": f"{config.learning_rate:g} (Adam)"}
+    if config.optimiser == "muon":
+        settings["learning rate"] += f", {config.matrix_learning_rate:g} (Muon)"
+    if config.decay:
+        settings["schedule"] = f"rises over {config.warmup:.0%} of the steps, then falls linearly to zero"
+    if config.precision != "float32":
+        settings["precision"] = config.precision
+    return TrainingFacts(
+        recipe=recipe.name,
+        epochs=result.get("epochs", 0),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        device=run.record["device"],
+        threads=run.record["threads"],
+        settings=settings,
+        seconds=result.get("seconds"),
+        images_per_second=result.get("images_per_second"),
+        history=tuple(run.history),
+    )
+
+
+def _probe(run: Run) -> ProbeFacts:
+    probe = read_npz(run.checked("probe.npz"), ("names", "noises", "ratios"))
+    return ProbeFacts(
+        names=tuple(probe["names"].tolist()),
+        noise_std=float(probe["noises"][-1]),
+        clusters="clusters" in probe,
+        distance_ratios=tuple(probe["ratios"].tolist()),
+    )
+
+
+def _notes(run: Run) -> Iterator[str]:
+    result, asked = run.record["result"], run.recipe.config.epochs
+    if "imported" in result:
+        yield f"The weights were not trained here: they were imported from {result['imported']}."
+    elif result.get("epochs", 0) < asked:
+        yield f"Training was stopped after epoch {result.get('epochs', 0)} of {asked}."

@@ -1,0 +1,164 @@
+"""What a report tells, as plain data: it knows no run folder, so that anybody's numbers can be told."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["DataFacts", "NetworkFacts", "ProbeFacts", "ScoreRow", "Story", "TrainingFacts"]
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The pictures.
+
+    Args:
+        name: "mnist", or the folder's name.
+        source: what was given to load them.
+        shape: (C, H, W).
+        train: how many in the train part.
+        test: how many in the test part.
+        class_names: empty without labels.
+        class_counts: class -> (in train, in test).
+        notes: what a reader should be told ("resized to 64 x 64").
+        fingerprint: SHA-256 in hexadecimal.
+    """
+
+    name: str
+    source: str
+    shape: tuple[int, int, int]
+    train: int
+    test: int
+    class_names: tuple[str, ...] = ()
+    class_counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    @property
+    def num_values(self) -> int:
+        """Numbers in one picture."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What was trained: names, sizes, and each stage's name and shape in order."""
+
+    model: str
+    network: str
+    latent_dim: int
+    parameters: int
+    shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How it was trained.
+
+    Args:
+        recipe: its name.
+        epochs: passes over the train part that were made.
+        batch_size: images a step.
+        settings: more that the result depends on, in the words that are shown ("optimiser" -> "muon").
+        seed: of the weights and the order of the images.
+        device: its name.
+        threads: of the processor.
+        seconds: that it took; None where it is not known (imported weights).
+        images_per_second: or None.
+        history: one mapping an epoch: epoch, step, train_loss, test_mse, learning_rate, elapsed.
+    """
+
+    recipe: str
+    epochs: int
+    batch_size: int
+    seed: int
+    device: str
+    threads: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+    images_per_second: float | None = None
+    history: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A score as a report shows it: a `Score` of `latens.metrics` and the group that it belongs to."""
+
+    name: str
+    value: float
+    unit: str
+    better: str
+    baseline: float | None
+    baseline_name: str
+    protocol: str
+    group: str
+
+    @property
+    def beats_baseline(self) -> bool | None:
+        """Whether it is on the better side of its baseline; None without one, or where they are equal."""
+        if self.baseline is None or self.value == self.baseline or not math.isfinite(self.value - self.baseline):
+            return None
+        return (self.value < self.baseline) == (self.better == "lower")
+
+
+@dataclass(frozen=True)
+class ProbeFacts:
+    """The probe: a latent a class, and how far each lies from the data.
+
+    Args:
+        names: of the classes or clusters.
+        noise_std: standard deviation of the noise that was added.
+        clusters: k-means clusters stand in for classes.
+        distance_ratios: distance of each to the nearest data latent, as a multiple of the reference; empty if not known.
+        reference: what 1.0 means ("the median distance of a data latent to its nearest neighbour").
+        notes: more sentences.
+    """
+
+    names: tuple[str, ...]
+    noise_std: float
+    clusters: bool = False
+    distance_ratios: tuple[float, ...] = ()
+    reference: str = "the median distance between a data latent and its nearest neighbour"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything that a report tells.
+
+    Args:
+        title: of the page.
+        command: the command line that repeats the run.
+        data: the pictures.
+        network: what was trained.
+        training: how.
+        scores: rows, in the order in which they are shown; rows of one group stand together.
+        score_notes: group -> what was left out and why.
+        figures: name -> PNG file; those of `FIGURES`, and "contact-sheet", "map-NAME".
+        probe: or None.
+        worst: id and squared error of the images that are rebuilt worst, worst first.
+        versions: program -> version.
+        run_path: the run's folder.
+        created: when, as text.
+        notes: what a reader should be told first ("training was stopped after epoch 3 of 5").
+    """
+
+    title: str
+    command: str
+    data: DataFacts
+    network: NetworkFacts
+    training: TrainingFacts
+    scores: tuple[ScoreRow, ...] = ()
+    score_notes: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Path] = field(default_factory=dict)
+    probe: ProbeFacts | None = None
+    worst: tuple[tuple[str, float], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    run_path: str = ""
+    created: str = ""
+    notes: tuple[str, ...] = ()
+
+    def score(self, name: str) -> ScoreRow | None:
+        """The first score of that name with a finite value, or None."""
+        return next((row for row in self.scores if row.name == name and math.isfinite(row.value)), None)

@@ -1,0 +1,185 @@
+"""What the report says about figures and scores: how to read them, in plain sentences."""
+
+from collections.abc import Callable
+
+from latens.report.elements import number
+from latens.report.story import Story
+
+__all__ = ["GROUP_TITLES", "MEANINGS", "alt_and_caption"]
+
+GROUP_TITLES = {
+    "reconstruction": "Reconstruction: how well are unseen pictures rebuilt?",
+    "representation": "Representation: what do the latents know about the classes?",
+    "map": "Maps: how far can the map be trusted?",
+    "generation": "Generation: are decoded samples like real pictures?",
+    "continuity": "Continuity: what lies between the latents?",
+    "notes": "What was left out",
+}
+
+MEANINGS = {
+    "mse": "Mean squared error of the test pictures, pixels from 0 to 1.",
+    "mse_clamped": "The same after cutting the output to the range from 0 to 1.",
+    "psnr": "Peak signal-to-noise ratio, the mean over the pictures.",
+    "ssim": "Structural similarity to the original; 1 is identical.",
+    "pca_mse": "What PCA reaches with as many numbers a picture: the best that a linear autoencoder can do.",
+    "pca_ratio": "The error as a share of the error of PCA; below 1 beats it.",
+    "knn_accuracy": "Share of test pictures whose class the 5 nearest train latents tell.",
+    "linear_accuracy": "Share of test pictures whose class a straight cut through latent space tells.",
+    "cluster_accuracy": "Share of pictures in the right group when k-means groups them without knowing labels.",
+    "nmi": "Normalised mutual information of k-means groups and classes; 1 is full agreement.",
+    "ari": "Adjusted Rand index of k-means groups and classes; 0 is chance, 1 full agreement.",
+    "active_units": "Latent numbers that vary over the test part at all (variance above 0.01).",
+    "effective_rank": "How many directions of latent space are in use, weighted by how much.",
+    "zero_fraction": "Share of zeros among the latent numbers.",
+    "trustworthiness": "Do neighbours on the map come from the neighbourhood in latent space? 1 is yes, always.",
+    "neighbour_recall": "Share of the 10 nearest in latent space that are among the 10 nearest on the map.",
+    "map_knn_accuracy": "Share of pictures whose class the nearest neighbours on the map tell.",
+}
+
+Words = tuple[str, str]
+
+
+def alt_and_caption(name: str, story: Story) -> Words:
+    """The alternative text of a figure, and its caption. A figure of an unknown name gets its name."""
+    if name.startswith("map-"):
+        return _map(story, name.removeprefix("map-"))
+    if name in _WORDS:
+        return _WORDS[name](story)
+    plain = name.replace("-", " ").replace("_", " ")
+    return f"Figure: {plain}", plain[:1].upper() + plain[1:]
+
+
+def _kind(story: Story) -> str:
+    return "cluster" if story.probe is not None and story.probe.clusters else "class"
+
+
+def _contact_sheet(story: Story) -> Words:
+    return (
+        f"A grid of pictures from {story.data.name}.",
+        "A sample of the pictures, as the network sees them.",
+    )
+
+
+def _network(story: Story) -> Words:
+    steps = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in story.network.shapes)
+    alt = f"The network as a row of boxes, narrowest in the middle. {steps}." if steps else "The network, as boxes."
+    return alt, (
+        "Each box is one stage: as high as the picture is large there, wider the more channels it has."
+        " Below it the step that leads to it, and the shape (channels × height × width) that comes out."
+        f" The latent in the middle, {story.network.latent_dim} numbers, is all that the decoder gets to see."
+    )
+
+
+def _loss(story: Story) -> Words:
+    last = story.training.history[-1]["train_loss"] if story.training.history else None
+    return (
+        f"Curve of the training loss over the last epochs, red dashed with a dot an epoch; it ends at {number(last)}.",
+        "The training loss of the last epochs (30 at most), as the notebook draws it. Lower is better.",
+    )
+
+
+def _loss_all(story: Story) -> Words:
+    last = story.training.history[-1] if story.training.history else {}
+    alt = f"Curves over all epochs; the training loss ends at {number(last.get('train_loss'))}"
+    tested = last.get("test_mse") is not None
+    alt += f", the test error at {number(last.get('test_mse'))}." if tested else "."
+    return alt, (
+        ("Training loss and test error over all epochs." if tested else "Training loss over all epochs.")
+        + (
+            " Where the test error stays up while the training loss goes on falling, the network learns"
+            " its pictures by heart rather than what they have in common."
+            if tested
+            else ""
+        )
+    )
+
+
+def _reconstructions(story: Story) -> Words:
+    return (
+        "Pairs of pictures: left the original from the test part, right its reconstruction.",
+        "Pictures from the test part, which the network never saw in training. In each pair the original is on the left,"
+        " what the decoder makes of its latent on the right. Look for what is lost: thin strokes, texture, odd shapes.",
+    )
+
+
+def _worst(story: Story) -> Words:
+    worst = f" The worst is {story.worst[0][0]}, at {number(story.worst[0][1])}." if story.worst else ""
+    return (
+        f"The test pictures with the largest error, each beside its reconstruction.{worst}",
+        "The pictures that are rebuilt worst, worst first, with their name and mean squared error."
+        " Rare, crowded or damaged pictures gather here.",
+    )
+
+
+def _class_errors(story: Story) -> Words:
+    return (
+        "Bars of the mean squared error of each class, largest on top.",
+        "The error class by class. A class with much ink or fine detail has more to lose than a plain one.",
+    )
+
+
+def _map(story: Story, name: str = "") -> Words:
+    coloured = ", coloured by class" if story.data.class_names else ""
+    kinds = {
+        "pca": "PCA, the flat view along the two widest directions",
+        "tsne": "t-SNE, which keeps neighbours together",
+    }
+    how = f" Drawn by {kinds.get(name, name)}." if name else ""
+    trust = story.score("trustworthiness")
+    alt = f"Scatter plot of the test latents in two dimensions{coloured}.{how}"
+    if trust is not None and name in ("", "tsne"):
+        alt += f" Trustworthiness {number(trust.value)}."
+    return alt, (
+        f"Each dot is a test picture, placed where the map puts its latent{coloured}.{how} Dots close together are pictures"
+        " that the encoder finds alike. The numbers below the map say how far its neighbourhoods can be trusted;"
+        " the axes themselves have no meaning, and neither has the empty space between clusters of a t-SNE."
+    )
+
+
+def _probe(story: Story) -> Words:
+    noise = number(story.probe.noise_std) if story.probe else "1"
+    return (
+        f"One decoded picture a {_kind(story)}, from its mean latent plus noise of standard deviation {noise}.",
+        f"One picture a {_kind(story)}: the mean of its latents, plus normal noise of standard deviation {noise}, decoded.",
+    )
+
+
+def _probe_noises(story: Story) -> Words:
+    return (
+        f"Rows of decoded pictures, one a {_kind(story)}, with more noise added to the latent from row to row.",
+        "The same with more noise from row to row. Without noise an average is decoded, which often is a blurred picture."
+        " With noise the latent leaves the places where training put pictures; how much the result suffers shows how little"
+        " room there is around them.",
+    )
+
+
+def _probe_map(story: Story) -> Words:
+    return (
+        f"The map of the test latents with one black dot a {_kind(story)} for the probe, each with its distance.",
+        "The map with the probe's latents in black. The number beside each is its distance, in the full latent space, to the"
+        " nearest latent of the data, as a multiple of what is usual there. A dot can lie in the midst of"
+        " its cluster on paper and far from all data in latent space: two dimensions cannot show it.",
+    )
+
+
+def _samples(story: Story) -> Words:
+    return (
+        "A grid of pictures decoded from new latents.",
+        "Pictures that are in no data set: new latents, drawn by a sampler, and decoded.",
+    )
+
+
+_WORDS: dict[str, Callable[[Story], Words]] = {
+    "contact-sheet": _contact_sheet,
+    "network": _network,
+    "loss": _loss,
+    "loss-all": _loss_all,
+    "reconstructions": _reconstructions,
+    "worst": _worst,
+    "class-errors": _class_errors,
+    "map": _map,
+    "probe": _probe,
+    "probe-noise": _probe_noises,
+    "probe-map": _probe_map,
+    "samples": _samples,
+}

@@ -1,0 +1,87 @@
+"""Weights that a person saved from the notebook become a run."""
+
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latens.errors import RunError, UsageError
+from latens.files import write_safetensors
+from latens.images import Dataset
+from latens.recipes import notebook
+from latens.runs.folder import Run
+from latens.runs.recording import start_run
+from latens.training import build_model, evaluate
+
+__all__ = ["import_weights"]
+
+
+def import_weights(
+    path: str | os.PathLike[str], images: Dataset, out: str | os.PathLike[str] | None = None, device: str = "cpu"
+) -> Run:
+    """Make a run of a state_dict of the notebook's network.
+
+    Args:
+        path: what `torch.save(model.state_dict(), path)` wrote.
+        images: what the weights were trained on; the run is measured on its test part.
+        out: the new run's folder.
+        device: where the run's model works.
+
+    Raises:
+        UsageError: the file is no state_dict, or not one of this network for images of this shape.
+        RunError: the file is not there, or the folder is taken.
+    """
+    weights = _read_state_dict(Path(path))
+    latent_dim = _latent_dim(weights, path)
+    recipe = replace(notebook(images), name="imported", latent_dim=latent_dim)
+    model = build_model(recipe, images.shape)
+    _load(model, weights, path)
+    run = start_run(images, recipe, out, device)
+    write_safetensors(run.path / "model.safetensors", model.state_dict())
+    run.seal("model.safetensors")
+    run.update(
+        status="trained", result={"imported": Path(path).name, "test_mse": evaluate(run.model, images.test.pixels)}
+    )
+    return run
+
+
+def _read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Read with `weights_only`: nothing in the file is run."""
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file") from None
+    except pickle.UnpicklingError:
+        raise UsageError(
+            f"{path}: a whole pickled model, not a state_dict; where the notebook's class is defined, say:\n"
+            f"  model = torch.load({path.name!r}, weights_only=False)\n"
+            f"  torch.save(model.state_dict(), 'state.pt')"
+        ) from None
+    except Exception as error:  # whatever the reader trips over in bytes that are no file of torch
+        reason = f"{type(error).__name__} {error}".partition("\n")[0]
+        raise UsageError(f"{path}: not a file that torch.save wrote ({reason})") from None
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise UsageError(f"{path}: holds {type(content).__name__}; a state_dict (names to tensors) is needed")
+    return content
+
+
+def _latent_dim(weights: dict[str, torch.Tensor], path: str | os.PathLike[str]) -> int:
+    """The decoder's first weight takes the latent in."""
+    first = weights.get("decoder.0.weight")
+    if first is None or first.ndim != 4:
+        names = ", ".join(list(weights)[:3])
+        raise UsageError(
+            f"{path}: no decoder.0.weight of a convolution; its names begin {names}; is it the notebook's network?"
+        )
+    return int(first.shape[0])
+
+
+def _load(model: torch.nn.Module, weights: dict[str, torch.Tensor], path: str | os.PathLike[str]) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path}: not the notebook's network for these images: {reason}") from None

@@ -1,0 +1,51 @@
+"""Opening runs, and finding them."""
+
+import os
+from pathlib import Path
+
+from latens.errors import RunError, RunNotFound
+from latens.runs.folder import Run
+
+__all__ = ["latest_run", "list_runs", "open_run"]
+
+
+def open_run(path: str | os.PathLike[str], device: str = "cpu") -> Run:
+    """Open a run's folder.
+
+    Args:
+        path: the folder, or its name below `runs/`.
+        device: where its model works, see `latens.device.choose_device`.
+
+    Raises:
+        RunNotFound: there is no run there.
+        RunDamaged: there is, but its record can't be read.
+    """
+    for folder in (Path(path), Path("runs") / path):
+        if (folder / "run.json").exists():
+            return Run(folder, device)
+    known = [run.name for run in list_runs()]
+    hint = f"known: {', '.join(known)}" if known else "there are none in ./runs; `latens run mnist` makes one"
+    raise RunNotFound(f"{path}: no run there (no run.json); {hint}")
+
+
+def list_runs(folder: str | os.PathLike[str] = "runs") -> list[Run]:
+    """The runs in a folder, the oldest first; what can't be opened is left out."""
+    found = []
+    for path in Path(folder).glob("*/run.json"):
+        try:
+            found.append(Run(path.parent))
+        except RunError:
+            continue
+    return sorted(found, key=lambda run: (run.record["created"], run.name))
+
+
+def latest_run(folder: str | os.PathLike[str] = "runs", device: str = "cpu") -> Run:
+    """The run that was started last.
+
+    Raises:
+        RunNotFound: there is none.
+    """
+    runs = list_runs(folder)
+    if not runs:
+        raise RunNotFound(f"no run in {folder}; `latens run mnist` makes one")
+    return Run(runs[-1].path, device)

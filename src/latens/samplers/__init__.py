@@ -1,0 +1,17 @@
+"""Samplers: new latents, for a decoder to make pictures of. They know no model, so they work on anybody's latents."""
+
+from latens.samplers.contract import Sampler
+from latens.tables import Table
+
+__all__ = ["SAMPLERS", "Sampler"]
+
+SAMPLERS: Table[type[Sampler]] = Table(
+    "sampler",
+    {
+        "class-means": "latens.samplers.class_means:ClassMeansSampler",
+        "gaussian": "latens.samplers.gaussian:GaussianSampler",
+        "mixture": "latens.samplers.mixture:MixtureSampler",
+        "jitter": "latens.samplers.jitter:JitterSampler",
+    },
+)
+"""Name -> class of `Sampler`, made without arguments."""

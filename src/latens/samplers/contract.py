@@ -1,0 +1,66 @@
+"""What the rest of latens knows of a sampler."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    # The names of the samplers are read by the command line; that must not cost the import of numpy.
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Sampler"]
+
+
+class Sampler(ABC):
+    """A source of new latents, fitted to those of a data set."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> "NDArray[np.int64]":
+        """The labels that `sample` can be asked for, int64 (K,), ascending; empty where it was fitted without any."""
+
+    @abstractmethod
+    def labels_for(self, n: int) -> "NDArray[np.int64] | None":
+        """Labels for n samples, the classes in turn, int64 (n,); None where there are no classes."""
+
+    @abstractmethod
+    def fit(self, latents: "NDArray[Any]", labels: "NDArray[Any] | None" = None) -> Self:
+        """Learn from latents.
+
+        Args:
+            latents: (N, D), finite, N at least 1.
+            labels: int (N,), the class of each, 0 or more; or None.
+
+        Raises:
+            UsageError: other shapes, no latents, numbers that are not finite, or labels below 0.
+        """
+
+    @abstractmethod
+    def sample(self, n: int, seed: int = 0, labels: "NDArray[Any] | None" = None) -> "NDArray[np.float32]":
+        """Draw new latents.
+
+        Args:
+            n: how many, 0 or more.
+            seed: the same seed and labels give the same latents.
+            labels: int (n,), the class that each is to be of; None leaves that to the sampler.
+
+        Returns:
+            float32 (n, D).
+
+        Raises:
+            UsageError: n below 0, labels of another length, or a class that the sampler has not seen.
+        """
+
+    @abstractmethod
+    def state(self) -> "dict[str, NDArray[Any]]":
+        """All that it has learned, as float32 and int64 arrays."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, state: "Mapping[str, NDArray[Any]]", options: Mapping[str, Any] | None = None) -> Self:
+        """The sampler that `state()` was taken of; options are its constructor's.
+
+        Raises:
+            UsageError: the state is not of this kind of sampler.
+        """

@@ -1,0 +1,131 @@
+"""What all samplers share: their arrays, the checks, and the labels."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+from latens.samplers.contract import Sampler
+
+__all__ = ["Learned", "covariance", "factor", "subset"]
+
+
+class Learned(Sampler):
+    """A sampler whose whole knowledge is a few named arrays.
+
+    They are rounded to float32 when they are learned, so that a sampler which is opened again draws the same.
+    """
+
+    names: ClassVar[tuple[str, ...]]  # of the arrays beside `classes`; those of classes are empty without labels
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, NDArray[Any]] = {}
+
+    @abstractmethod
+    def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+        """The arrays called `names`, and `classes` where those aren't the labels' own."""
+
+    @abstractmethod
+    def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
+        """Draw n latents; `index` (n,) says of which of the `classes` each is to be."""
+
+    def fit(self, latents: NDArray[Any], labels: NDArray[Any] | None = None) -> Self:
+        """See `Sampler.fit`."""
+        checked, checked_labels = _checked(latents, labels)
+        classes = np.empty(0, np.int64) if checked_labels is None else np.unique(checked_labels)
+        learned = {"classes": classes, **self._learn(checked, checked_labels)}
+        self.arrays = {
+            name: np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64)
+            for name, array in learned.items()
+        }
+        return self
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """See `Sampler.classes`."""
+        classes: NDArray[np.int64] = self.arrays["classes"]
+        return classes
+
+    def labels_for(self, n: int) -> NDArray[np.int64] | None:
+        """See `Sampler.labels_for`."""
+        return self.classes[np.arange(n) % len(self.classes)] if len(self.classes) else None
+
+    def sample(self, n: int, seed: int = 0, labels: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """See `Sampler.sample`."""
+        if not self.arrays:
+            raise UsageError("the sampler was not fitted; call fit(latents, labels) first")
+        if n < 0:
+            raise UsageError(f"{n} samples were asked for; give 0 or more")
+        index = None if labels is None else self._index(n, np.asarray(labels))
+        drawn: NDArray[np.float32] = np.asarray(self._draw(n, np.random.default_rng(seed), index), np.float32)
+        return drawn
+
+    def _index(self, n: int, labels: NDArray[Any]) -> NDArray[np.int64]:
+        if labels.shape != (n,):
+            raise UsageError(f"labels have shape {labels.shape}; {n} samples need ({n},)")
+        unknown = np.setdiff1d(labels, self.classes)
+        if len(unknown):
+            known = ", ".join(map(str, self.classes.tolist())) or "none, it was fitted without labels"
+            raise UsageError(f"the sampler knows no class {unknown[0]}; known classes: {known}")
+        index: NDArray[np.int64] = np.searchsorted(self.classes, labels)
+        return index
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """See `Sampler.state`."""
+        return dict(self.arrays)
+
+    @classmethod
+    def restore(cls, state: Mapping[str, NDArray[Any]], options: Mapping[str, Any] | None = None) -> Self:
+        """See `Sampler.restore`."""
+        missing = [name for name in ("classes", *cls.names) if name not in state]
+        if missing:
+            raise UsageError(f"a sampler's state lacks {', '.join(missing)}; fit the sampler again")
+        restored = cls(**(options or {}))
+        restored.arrays = {name: np.asarray(array) for name, array in state.items()}
+        return restored
+
+
+def _checked(
+    latents: NDArray[Any], labels: NDArray[Any] | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
+    latents = np.asarray(latents, np.float64)
+    if latents.ndim != 2 or 0 in latents.shape:
+        raise UsageError(f"latents have shape {latents.shape}; a sampler takes (N, D), at least one number each")
+    if not np.isfinite(latents).all():
+        raise UsageError(
+            "latents hold NaN or infinity; a sampler takes finite numbers: look at the model that made them"
+        )
+    if labels is None:
+        return latents, None
+    labels = np.asarray(labels)
+    if labels.shape != (len(latents),) or labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise UsageError(
+            f"labels have shape {labels.shape} and type {labels.dtype}; whole numbers from 0, ({len(latents)},), are needed"
+        )
+    return latents, labels.astype(np.int64)
+
+
+def subset(latents: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Rows for work that need not see them all: all of them, or `most` drawn with seed 0, in order."""
+    if len(latents) <= most:
+        return np.arange(len(latents))
+    rows: NDArray[np.int64] = np.sort(np.random.default_rng(0).choice(len(latents), most, replace=False))
+    return rows
+
+
+def covariance(latents: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The covariance (D, D) of latents (N, D); zero where there is one."""
+    centred = latents - latents.mean(0)
+    matrix: NDArray[np.float64] = centred.T @ centred / len(latents)
+    return matrix
+
+
+def factor(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A square root A of a covariance, A Aᵀ = matrix; units that never vary, which bar a Cholesky factor, get no noise."""
+    variances, directions = np.linalg.eigh(matrix)
+    root: NDArray[np.float64] = directions * np.sqrt(np.maximum(variances, 0))
+    root[np.diag(matrix) == 0] = 0  # else rounding would wake them
+    return root

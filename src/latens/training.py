@@ -1,0 +1,227 @@
+"""Training: a generator of Steps.
+
+`train()` knows no disk, no progress bar and no plot: whoever consumes its Steps does. To stop early is to stop consuming.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latens.device import as_channels_last, flushed_denormals, generator
+from latens.images import Dataset
+from latens.models import MODELS
+from latens.models.contract import Model
+from latens.optimisers import LOOK_EVERY, FiniteGuard, learning_rate_factor, make_optimisers
+from latens.recipes import Recipe, TrainConfig
+
+__all__ = ["Step", "batches", "build_model", "evaluate", "train"]
+
+EVALUATION_BATCH = 1000
+
+
+def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
+    """The model that a recipe names, with weights as its seed makes them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.config.seed)
+        return as_channels_last(MODELS[recipe.model](image_shape, recipe.latent_dim, recipe.network))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where training stands after an epoch.
+
+    `train_loss` is the mean over the epoch's images while the weights moved, `test_mse` that of the whole test part
+    after it; `elapsed` and `images_per_second` count training alone, without the evaluation.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    parts: dict[str, float]
+    test_mse: float
+    learning_rate: float
+    elapsed: float
+    images_per_second: float
+    state: Callable[[], dict[str, Tensor]] = field(repr=False, compare=False)
+
+
+def train(
+    model: Model,
+    images: Dataset,
+    config: TrainConfig,
+    state: dict[str, Tensor] | None = None,
+    on_batch: Callable[[int, int, float], None] | None = None,
+) -> Iterator[Step]:
+    """Train a model, on the device where it is; one Step an epoch.
+
+    Args:
+        model: see `latens.models`; changed in place.
+        images: both parts; the train part is seen in an order that is a pure function of (seed, epoch).
+        config: how.
+        state: what an earlier Step's `state()` gave, to go on from there to the same weights.
+        on_batch: called with (epoch, step, loss) after each optimiser step on a CPU, and now and then on a GPU.
+
+    Raises:
+        TrainingDiverged: a loss is not finite. The step is not taken: the weights are the last good ones.
+    """
+    trainer = _Trainer(model, images, config)
+    if state is not None:
+        trainer.restore(state)
+    for epoch in range(trainer.epoch + 1, config.epochs + 1):
+        with flushed_denormals(), _precision(config.precision):
+            began = time.perf_counter()
+            losses = trainer.run_epoch(epoch, on_batch)
+            seconds = time.perf_counter() - began
+        trainer.elapsed += seconds
+        yield Step(
+            epoch=epoch,
+            step=trainer.step,
+            train_loss=losses.pop("total"),
+            parts=losses,
+            test_mse=evaluate(model, images.test.pixels),
+            learning_rate=config.learning_rate * trainer.factor(trainer.step - 1),
+            elapsed=trainer.elapsed,
+            images_per_second=len(images.train) / seconds,
+            state=trainer.state,
+        )
+
+
+class _Trainer:
+    """The moving parts of one training: the position, the optimisers, the data."""
+
+    def __init__(self, model: Model, images: Dataset, config: TrainConfig) -> None:
+        self.model = as_channels_last(model)
+        self.config = config
+        self.pixels = _resident(images.train.pixels, _device_of(model))
+        self.epoch = self.step = 0
+        self.elapsed = 0.0
+        self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
+        self.optimisers = make_optimisers(
+            model, config.optimiser, config.learning_rate, config.matrix_learning_rate, config.beta2
+        )
+        self.base_rates = [optimiser.param_groups[0]["lr"] for optimiser in self.optimisers]
+
+    def factor(self, step: int) -> float:
+        warmup = round(self.config.warmup * self.total_steps)
+        return learning_rate_factor(step, self.total_steps, warmup, self.config.decay)
+
+    def run_epoch(self, epoch: int, on_batch: Callable[[int, int, float], None] | None) -> dict[str, float]:
+        """Train for one epoch; the mean of the total and of each part over the epoch's images."""
+        self.model.train()
+        device = _device_of(self.model)
+        noise = generator(self.config.seed, epoch, 1, device=device)
+        sums: dict[str, Tensor] = {}
+        guard = FiniteGuard(self.optimisers, device)
+        for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
+            x = _as_float(self.pixels, indices, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+                losses = self.model.loss(x, noise)
+            parts = {"total": losses.total, **losses.parts}
+            loss = losses.total.mean()
+            self._update(loss, guard, epoch)
+            for name, value in parts.items():
+                sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach().sum()
+            if on_batch is not None and (device.type == "cpu" or self.step % LOOK_EVERY == 0):
+                on_batch(epoch, self.step, loss.item())
+        guard.look(epoch)
+        self.epoch = epoch
+        return {name: value.item() / len(self.pixels) for name, value in sums.items()}
+
+    def _update(self, loss: Tensor, guard: FiniteGuard, epoch: int) -> None:
+        factor = self.factor(self.step)
+        for optimiser, rate in zip(self.optimisers, self.base_rates, strict=True):
+            optimiser.param_groups[0]["lr"] = rate * factor
+            optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        guard.check(loss, epoch, self.step)
+        loss.backward()  # type: ignore[no-untyped-call]
+        guard.take_step()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that going on needs, as named tensors on the CPU; a copy."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for number, optimiser in enumerate(self.optimisers):
+            for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
+                for key, value in optimiser.state[parameter].items():
+                    tensors[f"optimiser.{number}.{index}.{key}"] = torch.as_tensor(value)
+        tensors["position"] = torch.tensor([self.epoch, self.step])
+        tensors["elapsed"] = torch.tensor(self.elapsed, dtype=torch.float64)
+        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go back to where `state()` was taken."""
+        prefix = "model."
+        self.model.load_state_dict({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
+        for number, optimiser in enumerate(self.optimisers):
+            for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
+                prefix = f"optimiser.{number}.{index}."
+                for name, tensor in state.items():
+                    if name.startswith(prefix):
+                        like = parameter if tensor.shape == parameter.shape else None
+                        optimiser.state[parameter][name.removeprefix(prefix)] = _laid_out_like(tensor, like)
+        self.epoch, self.step = state["position"].tolist()
+        self.elapsed = state["elapsed"].item()
+
+
+def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
+    """The order in which images are seen: index arrays, a pure function of (seed, epoch).
+
+    >>> [batch.tolist() for batch in batches(5, 2, seed=0, epoch=1)] == [b.tolist() for b in batches(5, 2, 0, 1)]
+    True
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(num_images)
+    for start in range(0, num_images, batch_size):
+        yield order[start : start + batch_size]
+
+
+@torch.no_grad()
+def evaluate(model: Model, pixels: np.ndarray) -> float:
+    """The mean squared error of a model's reconstructions of (N, C, H, W) uint8, over all images and pixels."""
+    model.eval()
+    total = 0.0
+    for start in range(0, len(pixels), EVALUATION_BATCH):
+        x = _as_float(pixels, np.arange(start, min(start + EVALUATION_BATCH, len(pixels))), _device_of(model))
+        y = model.decode(model.encode(x))
+        total += (x - y).square().flatten(1).mean(1).sum(dtype=torch.float64).item()
+    return total / len(pixels)
+
+
+def _device_of(model: Model) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
+    """The pixels where batches are taken from: on the device as uint8 where half of its free memory holds them."""
+    if device.type == "cuda" and pixels.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
+        return torch.from_numpy(np.array(pixels)).to(device)
+    return pixels
+
+
+def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.device) -> Tensor:
+    """Some images as float32 in [0, 1], channels_last, on the device."""
+    if isinstance(pixels, Tensor):
+        x = pixels[torch.from_numpy(indices).to(device)]
+    else:
+        x = torch.from_numpy(pixels[indices]).to(device)
+    return x.float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def _laid_out_like(tensor: Tensor, parameter: Tensor | None) -> Tensor:
+    """A moment in the memory layout of its parameter: sums over another layout may round otherwise."""
+    return torch.empty_like(parameter).copy_(tensor) if parameter is not None else tensor.clone()
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Allow TF32 matrix products on CUDA inside; the two other precisions change nothing here."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if name == "tf32" else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

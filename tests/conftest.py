@@ -1,0 +1,55 @@
+"""What all tests share: one small run, made once, and folders that keep tests off the user's own."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does; before torch is loaded
+
+import numpy as np
+import pytest
+
+import latens
+from latens.images import load_images
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("LATENS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def make_blobs(count=120, shape=(1, 12, 12), classes=3, seed=0):
+    """Pictures that a network can learn: one soft blob each, its place decided by the class."""
+    rng = np.random.default_rng(seed)
+    channels, height, width = shape
+    labels = np.arange(count) % classes
+    row = height * (0.3 + 0.4 * labels / max(1, classes - 1)) + rng.normal(0, 0.5, count)
+    column = width * (0.3 + 0.4 * rng.random(count))
+    y, x = np.mgrid[:height, :width]
+    distance = (y - row[:, None, None]) ** 2 + (x - column[:, None, None]) ** 2
+    picture = 255 * np.exp(-distance / (0.02 * height * width))
+    pixels = np.repeat(picture[:, None], channels, 1) * rng.uniform(0.5, 1, (count, channels, 1, 1))
+    return pixels.astype(np.uint8), labels.astype(np.int64)
+
+
+@pytest.fixture
+def blobs_file(tmp_path):
+    """A .npz with 120 labelled grey pictures of 12 x 12."""
+    pixels, labels = make_blobs()
+    path = tmp_path / "blobs.npz"
+    np.savez(path, images=pixels[:, 0], labels=labels)
+    return path
+
+
+@pytest.fixture
+def blobs(blobs_file):
+    return load_images(blobs_file)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """A complete run of two epochs on the blobs; tests read it, and copy it where they change something."""
+    folder = tmp_path_factory.mktemp("finished")
+    pixels, labels = make_blobs(240)
+    np.savez(folder / "blobs.npz", images=pixels[:, 0], labels=labels)
+    from latens.progress import Silent
+
+    return latens.run(folder / "blobs.npz", out=folder / "run", epochs=2, latent_dim=8, device="cpu", progress=Silent())

@@ -1,0 +1,67 @@
+"""The documents are true: the guide runs, the command line's page is what the parser says, README's files exist."""
+
+import doctest
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import make_blobs
+from latens.images import Dataset, load_images
+from test_layers import MODULES
+
+ROOT = Path(__file__).parent.parent
+
+
+def code_of(text):
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+
+
+def test_the_guide_runs(tmp_path, monkeypatch, capsys):
+    code = code_of((ROOT / "docs" / "guide.md").read_text())
+    assert 15 <= len([line for line in code.splitlines() if line.strip()]) <= 30
+    pixels, labels = make_blobs(150)
+    np.savez(tmp_path / "blobs.npz", images=pixels[:, 0], labels=labels)
+    monkeypatch.chdir(tmp_path)
+    short = code.replace('"mnist"', '"blobs.npz"').replace("latens.run(", "latens.run(epochs=2, source=")
+    exec(compile(short, "guide.md", "exec"), {})
+    assert "Images(" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "blobs-1" / "report.html").exists()
+
+
+def test_the_command_lines_page_is_up_to_date():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert (ROOT / "docs" / "cli.md").read_text() == generate.reference()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_are_true(name):
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=flags, extraglobs={"torch": torch})
+    assert failed == 0
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/guide.md"])
+def test_files_that_documents_name_exist(document):
+    text = (ROOT / document).read_text()
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    named = re.findall(r"\]\(([^)#:]+)\)|`((?:docs|tests|benchmarks|src)/[\w/.-]+)`", prose)
+        r"\]\(([^)#:]+)\)|`((?:docs|tests|benchmarks|src)/[\w/.-]+)`",
+        re.sub(r"^```.*?^```", "", text, flags=re.S | re.M),
+    )
+    for path in {first or second for first, second in named}:
+        assert (ROOT / path).exists() or ((ROOT / document).parent / path).exists(), f"{document} names {path}"
+
+
+def test_readme_is_short():
+    assert (ROOT / "README.md").read_text().count("\n") < 150
+
+
+def test_an_array_is_a_source_too():
+    assert isinstance(load_images(make_blobs(40)[0]), Dataset)

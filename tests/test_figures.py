@@ -1,0 +1,356 @@
+"""The figures: what is drawn where, the named errors, and one contract over the whole table."""
+
+import io
+import subprocess
+import sys
+import warnings
+
+import matplotlib.text
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from latens.errors import UnknownName, UsageError
+from latens.figures import FIGURES, png_bytes, save_png
+from latens.figures.canvas import printable, renderer_of, shorten, wrap
+from latens.figures.palette import SEED_COLOURS, class_colours
+from latens.figures.placing import place_boxes
+from latens.figures.tiles import to_rgb, zoom
+
+rng = np.random.default_rng(0)
+NAMES = [f"class {k}" for k in range(10)]
+LABELS = np.arange(200) % 10
+POINTS = rng.normal(size=(200, 2)) + 6 * np.stack([np.cos(LABELS), np.sin(LABELS)], axis=1)
+PIXELS = rng.integers(0, 256, (320, 1, 12, 12), dtype=np.uint8)
+REBUILT = (PIXELS / 255).astype(np.float32) * 0.9
+IDS = [f"folder/{i}.png" for i in range(320)]
+STAGES = [
+    ("input", (1, 28, 28)),
+    ("conv 3x3 /2", (16, 14, 14)),
+    ("latent", (64,)),
+    ("conv", (16, 14, 14)),
+    ("output", (1, 28, 28)),
+]
+
+
+def history(epochs, test=True):
+    return [
+        {"epoch": e, "step": e, "train_loss": 0.1 / e, "test_mse": 0.12 / e if test else None}
+        for e in range(1, epochs + 1)
+    ]
+
+
+ARGUMENTS = {
+    "loss": (history(40),),
+    "loss-all": (history(40),),
+    "reconstructions": (PIXELS, REBUILT),
+    "worst": (PIXELS, REBUILT, np.arange(320.0), IDS, np.arange(320) % 10, NAMES),
+    "class-errors": (np.linspace(0.001, 0.01, 10), NAMES, 0.005),
+    "map": (POINTS, LABELS, NAMES, "A map", {"trustworthiness": 0.9812, "neighbour_recall": 0.4567}),
+    "probe": (REBUILT[:10], NAMES, 1.0),
+    "probe-noise": ({0: REBUILT[:10], 0.5: REBUILT[:10], 1: REBUILT[:10]}, NAMES),
+    "probe-map": (POINTS, LABELS, NAMES, POINTS[:10], NAMES, np.linspace(0.5, 2, 10)),
+    "network": (STAGES,),
+    "samples": (PIXELS[:25], 5, "Samples"),
+}
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def shown(figure):
+    return np.asarray(Image.open(io.BytesIO(png_bytes(figure))).convert("RGB"))
+
+
+def assert_inside(figure):
+    """Nothing touches the edge of the sheet, so nothing is cut off there."""
+    picture = shown(figure)
+    assert (picture[:3] == 255).all()
+    assert (picture[-3:] == 255).all()
+    assert (picture[:, :3] == 255).all()
+    assert (picture[:, -3:] == 255).all()
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_contract(name):
+    figure = FIGURES[name](*ARGUMENTS[name])
+    picture = shown(figure)
+    assert (picture.shape[1], picture.shape[0]) == tuple(np.rint(figure.get_size_inches() * 120).astype(int))
+    assert (picture != 255).any()
+    assert_inside(figure)
+    assert png_bytes(figure) == png_bytes(FIGURES[name](*ARGUMENTS[name]))
+
+
+def test_drawing_touches_no_pyplot_and_names_need_no_matplotlib():
+    code = (
+        "import sys; from latens.figures import FIGURES; list(FIGURES); assert 'matplotlib' not in sys.modules;"
+        "from latens.figures import save_png; import numpy; FIGURES['samples'](numpy.zeros((3, 1, 8, 8)));"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unknown_figure_lists_the_known():
+    with pytest.raises(UnknownName, match=r"unknown figure 'pie'.*probe-map"):
+        FIGURES["pie"]
+
+
+def test_png_has_no_date_and_no_program(tmp_path):
+    save_png(FIGURES["loss"](history(3)), tmp_path / "deep" / "loss.png")
+    with Image.open(tmp_path / "deep" / "loss.png") as image:
+        assert set(image.info) <= {"dpi"}
+
+
+def test_loss_shows_the_last_thirty_epochs_in_the_notebooks_way():
+    axes = FIGURES["loss"](history(40)).axes[0]
+    (line,) = axes.lines
+    assert list(line.get_xdata()) == list(range(11, 41))
+    assert np.allclose(line.get_ydata(), 0.1 / np.arange(11, 41))
+    assert (line.get_linestyle(), to_hex(line.get_color())) == ("--", "#ff0000")
+    assert len(axes.collections[0].get_offsets()) == 30
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("Training Loss", "Epoch", "Loss")
+
+
+def test_loss_all_is_logarithmic_only_over_a_decade_and_does_without_test_error():
+    wide, narrow = FIGURES["loss-all"](history(40)).axes[0], FIGURES["loss-all"](history(5, test=False)).axes[0]
+    assert (wide.get_yscale(), narrow.get_yscale()) == ("log", "linear")
+    assert (len(wide.lines), len(narrow.lines)) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["loss", "loss-all"])
+def test_one_epoch_is_a_dot_in_the_middle(name):
+    figure = FIGURES[name](history(1))
+    assert_inside(figure)
+    assert figure.axes[0].get_xlim() == (0.5, 1.5)
+
+
+@pytest.mark.parametrize("rows", [[], [{"epoch": 1, "train_loss": float("nan"), "test_mse": None}]])
+def test_loss_without_a_finite_epoch(rows):
+    with pytest.raises(UsageError, match="finite train_loss"):
+        FIGURES["loss"](rows)
+
+
+def numbered(count):
+    """Picture i is of the one grey value i."""
+    return np.repeat(np.arange(count, dtype=np.uint8), 64).reshape(count, 1, 8, 8)
+
+
+def sheet_of(figure):
+    return np.asarray(figure.axes[0].images[0].get_array())
+
+
+def test_reconstructions_stand_in_the_notebooks_order():
+    originals = numbered(250)
+    sheet = sheet_of(FIGURES["reconstructions"](originals, originals / 255 * 0.5, start=100, pairs=20, per_row=10))
+    size = zoom(to_rgb(originals[:1]), 58).shape[1]
+    for i in range(20):
+        x, y = 1 + i % 10 * (2 * size + 15) + size // 2, 1 + i // 10 * (size + 8) + size // 2
+        assert (sheet[y, x] == 100 + i).all()
+        assert (np.abs(sheet[y, x + size + 3] - (100 + i) / 2) <= 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "start", "told"),
+    [(250, 0, 200, "0 to 99"), (300, 0, 200, "200 to 299"), (100, 200, 200, "200 to 299"), (7, 0, 200, "0 to 6")],
+)
+def test_reconstructions_start_at_the_first_where_too_few(count, first, start, told):
+    images = np.zeros((count, 1, 8, 8), np.uint8)
+    figure = FIGURES["reconstructions"](images, images, start=start, first=first)
+    assert any(f"Images {told}" in text for text in texts(figure))
+    assert_inside(figure)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (3, 8, 8), (1, 28, 28), (3, 64, 64), (3, 256, 256), (1, 8, 256), (3, 100, 60)]
+)
+def test_pictures_of_any_size_fit_the_sheet(shape):
+    images = rng.integers(0, 256, (14, *shape), dtype=np.uint8)
+    for figure in (
+        FIGURES["reconstructions"](images, images / 255, 0, 12, 4),
+        FIGURES["samples"](images, 7, labels=["label"] * 14),
+        FIGURES["worst"](images, images / 255, np.ones(14), ["x" * 80] * 14),
+        FIGURES["probe"](images / 255, ["a long class name"] * 14, clusters=True),
+    ):
+        assert_inside(figure)
+        assert figure.get_size_inches()[0] * 120 < 1700
+
+
+def test_brightness_is_cut_to_the_unit_range_and_autoscale_stretches_each_picture():
+    images = np.array([0.25, 0.5, -1.0, 2.0, np.nan], np.float32).reshape(5, 1, 1, 1) * np.ones(
+        (1, 1, 8, 8), np.float32
+    )
+    assert to_rgb(images)[:, 0, 0, 0].tolist() == [64, 128, 0, 255, 0]
+    ramp = np.linspace(0.4, 0.6, 64, dtype=np.float32).reshape(1, 1, 8, 8)
+    stretched = to_rgb(ramp, autoscale=True)
+    assert (stretched.min(), stretched.max()) == (0, 255)
+
+
+def test_worst_shows_the_largest_errors_first_with_names():
+    errors = np.linspace(0, 1, 320)
+    errors[7] = np.nan
+    figure = FIGURES["worst"](PIXELS, REBUILT, errors, IDS, np.arange(320) % 10, NAMES, count=3)
+    found = [text for text in texts(figure) if text.startswith("folder/")]
+    assert found == ["folder/7.png · class 7", "folder/319.png · class 9", "folder/318.png · class 8"]
+    assert "The 3 worst of 320: original and reconstruction" in texts(figure)
+
+
+def test_map_writes_each_class_on_its_cluster_and_prints_its_scores():
+    figure = FIGURES["map"](*ARGUMENTS["map"])
+    assert "trustworthiness 0.981 · neighbour recall 0.457 · 200 images" in texts(figure)
+    axes = figure.axes[0]
+    centres = {name: POINTS[np.equal(LABELS, k)].mean(axis=0) for k, name in enumerate(NAMES)}
+    for text in axes.texts:
+        distances = {name: np.linalg.norm(np.array(text.get_position()) - centre) for name, centre in centres.items()}
+        assert distances[text.get_text()] < 2.5
+    assert len(axes.texts) == 10
+    legend = figure.legends[0].get_window_extent()
+    assert legend.x0 >= axes.get_window_extent().x1  # outside the axes
+
+
+def test_map_colours_points_by_class_with_the_notebooks_colours():
+    scatter = FIGURES["map"](POINTS, LABELS, NAMES).axes[0].collections[0]
+    for place, colour in zip(scatter.get_offsets(), scatter.get_facecolors(), strict=True):
+        nearest = np.abs(POINTS - place).sum(axis=1).argmin()
+        assert to_hex(colour) == SEED_COLOURS[LABELS[nearest]].lower()
+
+
+def test_map_without_labels_has_one_colour_and_no_legend():
+    figure = FIGURES["map"](POINTS)
+    assert not figure.legends
+    assert not figure.axes[0].texts
+    assert len(np.unique(figure.axes[0].collections[0].get_facecolors(), axis=0)) == 1
+
+
+def boxes_of(figure):
+    renderer = renderer_of(figure)
+    return [text.get_window_extent(renderer) for text in figure.axes[0].texts]
+
+
+def overlapping(boxes):
+    return [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+
+
+@pytest.mark.parametrize("classes", [10, 20, 45])
+def test_names_on_the_map_do_not_overlap(classes):
+    points, labels = rng.normal(size=(900, 2)), np.arange(900) % classes  # all clusters at one place
+    figure = FIGURES["map"](points, labels, [f"name {k}" for k in range(classes)])
+    assert not overlapping(boxes_of(figure))
+    assert_inside(figure)
+
+
+def test_probe_annotations_stay_apart_and_off_the_dots():
+    probes = rng.normal(scale=0.02, size=(10, 2))
+    figure = FIGURES["probe-map"](POINTS, None, (), probes, NAMES, np.linspace(0.5, 2.3, 10))
+    assert "class 9: 2.3×" in texts(figure)
+    boxes = boxes_of(figure)
+    assert not overlapping(boxes)
+    dots = figure.axes[0].transData.transform(probes)
+    assert not [dot for dot in dots for box in boxes if box.contains(*dot)]
+    figure = FIGURES["probe-map"](POINTS, None, (), probes, NAMES, annotations=[f"note {k}" for k in range(10)])
+    assert "note 3" in texts(figure)
+
+
+def test_clusters_in_place_of_classes_are_said():
+    figure = FIGURES["probe"](REBUILT[:3], ["0", "1", "cluster 2"], 0.5, clusters=True)
+    found = texts(figure)
+    assert found[:3] == ["cluster 0", "cluster 1", "cluster 2"]
+    assert "clusters stand in for classes" in found[-1].replace("\n", " ")
+    assert "standard deviation 0.5" in found[-1].replace("\n", " ")
+
+
+def test_many_classes_wrap_into_rows():
+    images = np.zeros((50, 1, 28, 28), np.float32)
+    few, many = FIGURES["probe"](images[:10], NAMES), FIGURES["probe"](images, [f"class {k}" for k in range(50)])
+    assert many.get_size_inches()[1] > 3 * few.get_size_inches()[1]
+    assert len(many.axes) == 5
+
+
+@pytest.mark.parametrize("stages", range(2, 16))
+def test_network_labels_do_not_overlap(stages):
+    middle = [("conv transposed 3x3 /2, ReLU", (64, 16, 16))] * (stages - 2)
+    middle[stages // 2 - 1 : stages // 2] = [("latent", (1024,))][: len(middle)]
+    figure = FIGURES["network"]([("input", (3, 64, 64)), *middle, ("output", (3, 64, 64))])
+    renderer = renderer_of(figure)
+    assert not overlapping([text.get_window_extent(renderer) for text in figure.texts])
+    assert_inside(figure)
+
+
+def test_class_errors_are_sorted_and_leave_empty_classes_out():
+    axes = FIGURES["class-errors"]([0.2, np.nan, 0.3], ["a", "$empty$", "b"]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
+    assert [patch.get_width() for patch in axes.patches] == [0.3, 0.2]
+
+
+@pytest.mark.parametrize("count", [1, 10, 11, 20, 100, 3000])
+def test_as_many_colours_as_classes(count):
+    colours = class_colours(count)
+    assert len(colours) == count
+    assert colours == SEED_COLOURS[:count] or count > 10
+    if count <= 100:
+        assert len(set(colours)) == count
+
+
+def test_twenty_colours_are_farther_apart_than_any_cut_of_one_rainbow():
+    from colorsys import hsv_to_rgb
+
+    def nearest(colours):
+        values = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
+        distance = np.linalg.norm(values[:, None] - values[None], axis=2) + 1e9 * np.eye(len(values))
+        return distance.min()
+
+    rainbow = [to_hex(hsv_to_rgb(k / 20, 0.9, 0.9)) for k in range(20)]
+    assert nearest(class_colours(20)) > nearest(rainbow)
+
+
+def test_odd_names_draw_without_warning():
+    names = ["$x", "$\\frac$", "강아지", "a\tb\nc", "\x00", "🦊", "מ", "", "_under", "x" * 300]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("map", "probe-map", "probe", "class-errors", "probe-noise"):
+            arguments = [names if argument is NAMES else argument for argument in ARGUMENTS[name]]
+            assert_inside(FIGURES[name](*arguments))
+
+
+def test_text_helpers():
+    assert printable("a \t b\nc") == "a b\nc"
+    assert printable("\U0010fffd") == "□"
+    assert shorten("abcdefghij", 5) == "ab…ij"
+    assert len(shorten("x" * 99, 22)) == 22
+    assert wrap("one two three four", 8, 2) == "one two\nthree…"
+
+
+def test_boxes_go_to_their_anchor_when_nothing_is_in_the_way():
+    anchors = np.array([[50.0, 50.0], [150.0, 50.0]])
+    room = np.array([0.0, 0.0, 200.0, 100.0])
+    placed = place_boxes(anchors, np.full((2, 2), 20.0), room, np.empty((0, 2)), 0)
+    assert np.array_equal(placed, anchors)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("reconstructions", (PIXELS, REBUILT[:5]), "both must have one shape"),
+        ("reconstructions", (PIXELS[:, 0], REBUILT), r"\(N, C, H, W\)"),
+        ("reconstructions", (PIXELS, REBUILT, -1), "start"),
+        ("reconstructions", (PIXELS, REBUILT, 0, 0), "at least 1"),
+        ("worst", (PIXELS, REBUILT, np.ones(3), IDS), "one of each an image"),
+        ("samples", (PIXELS[:0],), "N at least 1"),
+        ("samples", (PIXELS, 0), "one column or more"),
+        ("samples", (PIXELS, 5, "", ["a"]), "one label an image"),
+        ("map", (POINTS[:, :1],), r"\(N, 2\)"),
+        ("map", (POINTS, LABELS[:5], NAMES), "one an image"),
+        ("probe-map", (POINTS, None, (), POINTS[:3], NAMES), "one row a name"),
+        ("probe-map", (POINTS, None, (), POINTS[:2], NAMES[:2], [1.0]), "one a name"),
+        ("probe-map", (POINTS, None, (), POINTS[:2], NAMES[:2], None, ["a"]), "one a name"),
+        ("probe", (REBUILT[:3], NAMES), "one name a picture"),
+        ("probe-noise", ({}, NAMES), "at least one strength"),
+        ("network", ([("input", (1, 8, 8))],), "at least an input and an output"),
+        ("network", ([("input", (1, 8, 8)), ("odd", (1, 2, 3, 4))],), "is needed"),
+        ("class-errors", ([1.0], NAMES), "one finite error a class"),
+    ],
+)
+def test_named_errors(name, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        FIGURES[name](*arguments)

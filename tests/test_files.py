@@ -1,0 +1,127 @@
+"""The atomic writer and the strict readers."""
+
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from latens import files
+from latens.errors import RunDamaged
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    files.atomic_write(path, b"old")
+
+    def fail(file):
+        file.write(b"half")
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        files.atomic_write(path, fail)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_the_order_is_write_sync_rename_sync(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append("fsync"), fsync(handle))[1])
+    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("rename"), replace(a, b))[1])
+    files.atomic_write(tmp_path / "new" / "a", b"x")
+    assert calls[:2] == ["fsync", "rename"]
+    assert calls[2:] == (["fsync"] if hasattr(os, "O_DIRECTORY") else [])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_the_umask_decides_who_may_read(tmp_path):
+    before = os.umask(0o027)
+    try:
+        files.atomic_write(tmp_path / "a", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_json_round_trip(tmp_path):
+    value = {"a": [1, 2.5, None, "ü"], "b": {"c": True}}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "b.json", float("nan"))
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', "{", "NaN", '{"a": Infinity}', b"\xff"])
+def test_json_that_is_not_strict_is_refused(text, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(RunDamaged, match=r"a\.json: not readable as JSON"):
+        files.read_json(path)
+    with pytest.raises(RunDamaged, match="missing"):
+        files.read_json(tmp_path / "none.json")
+
+
+def test_npz_round_trip_and_refusals(tmp_path):
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "ids": np.array(["a", "bc"])}
+    for compress in (False, True):
+        files.write_npz(tmp_path / "a.npz", arrays, compress)
+        got = files.read_npz(tmp_path / "a.npz", ("x",))
+        assert all((got[name] == array).all() for name, array in arrays.items())
+    with pytest.raises(RunDamaged, match="has no array 'y'; it has ids, x"):
+        files.read_npz(tmp_path / "a.npz", ("y",))
+    np.savez(tmp_path / "b.npz", x=np.array([{}], dtype=object))
+    (tmp_path / "c.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:40])
+    (tmp_path / "d.npz").write_bytes(b"")
+    for name in ("b.npz", "c.npz", "d.npz"):
+        with pytest.raises(RunDamaged, match=r"not readable as \.npz"):
+            files.read_npz(tmp_path / name)
+
+
+def test_safetensors_keep_plain_layouts(tmp_path):
+    path = tmp_path / "a.safetensors"
+    weight = torch.rand(4, 3, 2, 2)
+    tensors = {"w": weight.to(memory_format=torch.channels_last), "same": weight, "scalar": torch.tensor(3.0)}
+    files.write_safetensors(path, tensors)
+    got = files.read_safetensors(path)
+    assert all(torch.equal(got[name], tensor) for name, tensor in tensors.items())
+    assert got["w"].is_contiguous()
+
+
+def test_any_flipped_bit_of_safetensors_is_noticed(tmp_path):
+    path = tmp_path / "a.safetensors"
+    files.write_safetensors(path, {"w": torch.arange(4.0), "n": torch.tensor([1, 2])})
+    content = path.read_bytes()
+    for position in range(len(content)):
+        for bit in (0, 6):
+            changed = bytearray(content)
+            changed[position] ^= 1 << bit
+            path.write_bytes(changed)
+            try:
+                got = files.read_safetensors(path)
+            except RunDamaged:
+                continue
+            # A few bits of the header mean nothing: padding, the order of keys' spelling.
+            assert torch.equal(got["w"], torch.arange(4.0))
+            assert torch.equal(got["n"], torch.tensor([1, 2]))
+
+
+def test_safetensors_that_lie_are_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    entry = '{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
+    headers = {
+        "stands there twice": f'{{"w":{entry},"w":{entry}}}'.encode(),
+        "not those that were written": json.dumps({"w": json.loads(entry)}).encode(),
+    }
+    for message, header in headers.items():
+        path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0\0\0")
+        with pytest.raises(RunDamaged, match=message):
+            files.read_safetensors(path)
+    path.write_bytes(struct.pack("<Q", 1 << 40) + b"{}")
+    with pytest.raises(RunDamaged, match="its header claims"):
+        files.read_safetensors(path)
+    path.write_bytes(b"abc")
+    with pytest.raises(RunDamaged, match="not readable as safetensors"):
+        files.read_safetensors(path)

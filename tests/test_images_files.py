@@ -1,0 +1,495 @@
+"""IDX, .npy and .npz files, Fashion-MNIST, and the cache."""
+
+import gzip
+import hashlib
+import http.server
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+
+from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError, ImagesNotFound, UsageError
+from latens.images import cache, fashion, load_images
+from latens.images.idx import IdxFile
+from pictures import fill, idx_bytes, noise, write_idx, write_pairs
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def entries(folder):
+    return sorted(path for path in (folder / "images").iterdir())
+
+
+# IDX
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("place", ["", "raw", "MNIST/raw"])
+def test_idx_folder(tmp_path, packed, place):
+    train, labels, test, _ = write_pairs(tmp_path / place, packed)
+    dataset = load_images(tmp_path)
+    assert (dataset.train.pixels[:, 0] == train).all()
+    assert (dataset.test.pixels[:, 0] == test).all()
+    assert (dataset.train.labels == labels).all()
+    assert (dataset.class_names, dataset.notes) == (("0", "1", "2"), ())
+
+
+def test_idx_of_one_pair_is_split_and_labels_may_be_missing(tmp_path):
+    write_idx(tmp_path / "a" / "emnist-images-idx3-ubyte", noise(30, 8, 8))
+    write_idx(tmp_path / "a" / "emnist-labels-idx1-ubyte", np.arange(30, dtype=np.uint8) % 2)
+    assert (len(load_images(tmp_path / "a").test), load_images(tmp_path / "a").num_classes) == (3, 2)
+    write_idx(tmp_path / "b" / "train-images.idx3-ubyte", noise(30, 8, 8))
+    assert load_images(tmp_path / "b").train.labels is None
+
+
+def replaced(name, change):
+    """A change of one file in a folder of four."""
+
+    def apply(folder):
+        path = folder / name
+        path.write_bytes(change(path.read_bytes()))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("packed", "spoil", "error", "words"),
+    [
+        (False, replaced("train-images-idx3-ubyte", lambda b: b[:-1]), ImagesDamaged, "train-images.*cut off"),
+        (False, replaced("train-images-idx3-ubyte", lambda b: b + b"x"), ImagesDamaged, "train-images.*goes on"),
+        (False, replaced("t10k-labels-idx1-ubyte", lambda b: b[:-1]), ImagesDamaged, "t10k-labels.*cut off"),
+        (False, replaced("train-images-idx3-ubyte", lambda b: b"\1" + b[1:]), ImagesDamaged, "magic number 01000803"),
+        (False, replaced("train-images-idx3-ubyte", lambda b: b[:2] + b"\x0d" + b[3:]), ImagesDamaged, "magic"),
+        (False, replaced("train-images-idx3-ubyte", lambda b: b[:3]), ImagesDamaged, "ends too early"),
+        (False, replaced("train-images-idx3-ubyte", lambda b: b""), ImagesDamaged, "ends too early"),
+        (True, replaced("train-images-idx3-ubyte.gz", lambda b: b[: len(b) // 2]), ImagesDamaged, "not readable|ends"),
+        (True, replaced("train-images-idx3-ubyte.gz", lambda b: b[:-6] + b"xxxxxx"), ImagesDamaged, "not readable"),
+        (True, replaced("train-images-idx3-ubyte.gz", lambda b: b"no gzip"), ImagesDamaged, "not readable"),
+        (
+            False,
+            lambda folder: write_idx(folder / "train-labels-idx1-ubyte", np.zeros(19, np.uint8)),
+            ImagesError,
+            "19 labels.*20 images",
+        ),
+        (
+            False,
+            lambda folder: write_idx(folder / "train-images-idx3-ubyte", np.zeros(20, np.uint8)),
+            ImagesDamaged,
+            "1 axes",
+        ),
+        (False, lambda folder: write_idx(folder / "train-labels-idx1-ubyte", noise(20, 2, 2)), ImagesDamaged, "3 axes"),
+        (
+            False,
+            lambda folder: write_idx(folder / "t10k-images-idx3-ubyte", noise(10, 9, 9)),
+            ImagesError,
+            "both must be the same",
+        ),
+        (False, lambda folder: (folder / "t10k-labels-idx1-ubyte").unlink(), ImagesError, "has none"),
+        (
+            False,
+            lambda folder: write_idx(folder / "x-train-images-idx3-ubyte", noise(9, 9, 8)),
+            ImagesError,
+            "one pair",
+        ),
+        (
+            False,
+            lambda folder: write_idx(folder / "x-images-idx3-ubyte", noise(9, 9, 8)),
+            ImagesError,
+            "train and t10k",
+        ),
+    ],
+)
+def test_idx_damage(tmp_path, packed, spoil, error, words):
+    write_pairs(tmp_path, packed)
+    spoil(tmp_path)
+    with pytest.raises(error, match=words) as caught:
+        load_images(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_idx_that_promises_the_world(tmp_path):
+    content = bytes([0, 0, 8, 3]) + (2**31).to_bytes(4, "big") + (28).to_bytes(4, "big") * 2
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(content + bytes(1000)))
+    with pytest.raises(ImagesDamaged, match="promises"):
+        load_images(tmp_path)
+    # and one that holds more than it promises is read no further than that
+    path.write_bytes(gzip.compress(idx_bytes(noise(20, 8, 8)) + bytes(10_000_000)))
+    with pytest.raises(ImagesDamaged, match="goes on"):
+        list(IdxFile.open(path).read(8))
+
+
+def test_idx_labels_without_images(tmp_path):
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.zeros(9, np.uint8))
+    with pytest.raises(ImagesError, match="without images"):
+        load_images(tmp_path)
+
+
+# .npy and .npz
+
+
+def test_npy(tmp_path):
+    array = noise(30, 10, 12, 3)
+    np.save(tmp_path / "mine.npy", array)
+    dataset = load_images(str(tmp_path / "mine.npy"), labels=np.arange(30) % 3)
+    assert (dataset.name, dataset.shape, dataset.num_classes) == ("mine", (3, 10, 12), 3)
+    assert dataset.fingerprint == load_images(array, labels=np.arange(30) % 3).fingerprint
+    assert load_images(tmp_path / "mine.npy", labels=np.arange(30) % 2).num_classes == 2, "labels are part of the key"
+    np.save(tmp_path / "columns.npy", np.asfortranarray(array))
+    assert load_images(tmp_path / "columns.npy").fingerprint == load_images(array).fingerprint
+
+
+def test_npy_damage(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, noise(30, 10, 12))
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole[:40], b"", b"text", whole[:-1].replace(b"(30,", b"(99,")):
+        path.write_bytes(content)
+        with pytest.raises(ImagesDamaged, match=r"a\.npy"):
+            load_images(path)
+    np.save(path, np.array([{"a": 1}] * 20, dtype=object), allow_pickle=True)
+    with pytest.raises(ImagesError, match="never unpickled"):
+        load_images(path)
+    np.save(path, np.empty((0, 9, 9), np.uint8))
+    with pytest.raises(ImagesEmpty):
+        load_images(path)
+    np.save(path, np.full((20, 9, 9), np.nan))
+    with pytest.raises(ImagesError, match=r"a\.npy.*NaN"):
+        load_images(path)
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize(
+    "names", ["x_train y_train x_test y_test", "train_images train_labels test_images test_labels"]
+)
+def test_npz_as_keras_has_it(tmp_path, write, names):
+    train, test = noise(30, 9, 8), noise(10, 9, 8, seed=1)
+    labels = [np.arange(n, dtype=np.uint8) % 4 for n in (30, 10)]
+    write(tmp_path / "mnist.npz", **dict(zip(names.split(), (train, labels[0], test, labels[1]), strict=True)))
+    dataset = load_images(tmp_path / "mnist.npz")
+    assert (dataset.train.pixels[:, 0] == train).all()
+    assert (dataset.test.pixels[:, 0] == test).all()
+    assert (dataset.test.labels == labels[1]).all()
+    assert (dataset.class_names, dataset.notes, dataset.name) == (("0", "1", "2", "3"), (), "mnist")
+
+
+@pytest.mark.parametrize("names", ["images labels", "X y", "x Y", "images targets", "arr_0 arr_1"])
+def test_npz_of_one_part(tmp_path, names):
+    images, labels = names.split()
+    array = noise(40, 3, 9, 8) / 255
+    np.savez(
+        tmp_path / "a.npz",
+        **{images: np.asfortranarray(array), labels: np.array(["b", "a"] * 20), "latents": np.zeros(3)},
+    )
+    dataset = load_images(tmp_path / "a.npz")
+    assert (len(dataset.train), len(dataset.test), dataset.class_names) == (36, 4, ("a", "b"))
+    assert dataset.fingerprint == load_images(array, labels=["b", "a"] * 20).fingerprint
+
+
+def member(archive, name, array=None, content=None):
+    if content is None:
+        file = io.BytesIO()
+        np.lib.format.write_array(file, array, allow_pickle=True)
+        content = file.getvalue()
+    archive.writestr(f"{name}.npy", content)
+
+
+def test_npz_damage(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, images=noise(30, 9, 8))
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for content in (whole[:middle], b"", b"text", whole[:middle] + b"x" * 40 + whole[middle + 40 :]):
+        path.write_bytes(content)
+        with pytest.raises(ImagesDamaged, match=r"a\.npz"):
+            load_images(path)
+    file = io.BytesIO()
+    np.save(file, noise(30, 9, 8))
+    for content in (
+        file.getvalue()[:-5],
+        file.getvalue().replace(b"(30,", b"(9999999999999,"),
+        b"\x93NUMPY\1\0\x02\0{(",
+    ):
+        with zipfile.ZipFile(path, "w") as archive:
+            member(archive, "images", content=content)
+        with pytest.raises(ImagesDamaged, match=r"a\.npz"):
+            load_images(path)
+
+
+def test_npz_that_promises_the_world(tmp_path):
+    path = tmp_path / "a.npz"
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (50_000_000, 9, 8)}
+    np.lib.format.write_array_header_1_0(file, header)
+    liar, promised = file.getvalue() + bytes(1000), 50_000_000 * 72 + file.tell()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", liar)
+    size, claimed = len(liar).to_bytes(4, "little"), promised.to_bytes(4, "little")
+    whole = path.read_bytes()
+    assert whole.count(size + size) == 2, "packed and unpacked size, in both headers of the member"
+    path.write_bytes(whole.replace(size + size, size + claimed))
+    with pytest.raises(ImagesDamaged, match="more than the file can hold"):
+        load_images(path)
+
+
+def test_npz_that_is_no_pictures(tmp_path):
+    path = tmp_path / "a.npz"
+    objects = np.array([noise(1, 9, 8), None] * 10, dtype=object)
+    for arrays, words in (
+        ({"latents": np.zeros(3)}, "latents"),
+        ({"images": noise(20, 9, 8), "x": noise(20, 9, 8)}, "images and x"),
+        ({"x_test": noise(20, 9, 8)}, "x_train"),
+        ({"images": noise(20, 9, 8), "labels": np.zeros(19)}, "19 labels for 20"),
+        ({"x_train": noise(20, 9, 8), "x_test": noise(9, 9, 9)}, "both must be the same"),
+        ({"x_train": noise(20, 9, 8), "x_test": noise(9, 9, 8), "y_test": np.zeros(9)}, "has none"),
+        ({"images": objects}, "never unpickled"),
+        ({"images": noise(20, 9, 8), "labels": objects}, "never unpickled"),
+        ({"x_train": noise(20, 9, 8), "y_train": [0] * 20, "x_test": noise(9, 9, 8), "y_test": [1] * 9}, "classes"),
+    ):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, array in arrays.items():
+                member(archive, name, np.asarray(array))
+        with pytest.raises(ImagesError, match=words):
+            load_images(path)
+    with pytest.raises(UsageError, match="labels"):
+        load_images(path, labels=[1])
+
+
+# Fashion-MNIST
+
+
+@pytest.fixture
+def pocket_fashion(tmp_path, own_cache, monkeypatch):
+    """Four small files behind a server of our own, in place of the real ones."""
+    write_pairs(tmp_path / "served", shape=(28, 28))
+    (tmp_path / "served" / "log").touch()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(tmp_path / "served"))
+
+        def log_message(self, *arguments):
+            pass
+
+    digests = {
+        name: hashlib.sha256(gzip.decompress((tmp_path / "served" / f"{name}.gz").read_bytes())).hexdigest()
+        for name in fashion.SHA256
+    }
+    monkeypatch.setattr(fashion, "DEBIAN", tmp_path / "nowhere")
+    monkeypatch.setattr(fashion, "SHA256", digests)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(fashion, "HOME", f"http://127.0.0.1:{server.server_port}/")
+        yield tmp_path / "served"
+        server.shutdown()
+
+
+def test_fashion_is_fetched_once(pocket_fashion, own_cache):
+    dataset = load_images("fashion-mnist")
+    assert (dataset.source, dataset.class_names[2], len(dataset.train)) == ("fashion-mnist", "Pullover", 20)
+    assert len(list((own_cache / "fashion-mnist").iterdir())) == 4
+    for path in pocket_fashion.iterdir():
+        path.unlink()
+    assert load_images("fashion-mnist").fingerprint == dataset.fingerprint
+
+
+def test_fashion_that_is_something_else(pocket_fashion, own_cache):
+    write_idx(pocket_fashion / "t10k-images-idx3-ubyte.gz", noise(10, 28, 28, seed=77))
+    with pytest.raises(ImagesDamaged, match="SHA-256"):
+        load_images("fashion-mnist")
+    (pocket_fashion / "t10k-images-idx3-ubyte.gz").write_bytes(b"<html>")
+    with pytest.raises(ImagesDamaged, match="SHA-256"):
+        load_images("fashion-mnist")
+    (pocket_fashion / "t10k-images-idx3-ubyte.gz").unlink()
+    with pytest.raises(ImagesNotFound, match="apt install dataset-fashion-mnist") as caught:
+        load_images("fashion-mnist")
+    assert str(own_cache / "fashion-mnist") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fashion_without_a_network(pocket_fashion, monkeypatch):
+    monkeypatch.setattr(fashion, "HOME", "http://127.0.0.1:9/")
+    with pytest.raises(ImagesNotFound, match="apt install"):
+        load_images("fashion-mnist")
+
+
+def test_fashion_of_debian(own_cache):
+    if not fashion.DEBIAN.is_dir():
+        pytest.skip("dataset-fashion-mnist is not installed")
+    dataset = load_images("fashion-mnist")
+    assert (len(dataset.train), len(dataset.test), dataset.shape) == (60_000, 10_000, (1, 28, 28))
+    assert np.bincount(dataset.test.labels).tolist() == [1000] * 10
+    assert dataset.train.pixels.mean() / 255 == pytest.approx(0.2860, abs=5e-5)
+
+
+# the cache
+
+
+def test_second_load_decodes_nothing(tmp_path, own_cache, monkeypatch):
+    fill(tmp_path / "mine", 20)
+    first = load_images(tmp_path / "mine")
+    for part in (first.train, first.test):
+        assert isinstance(part.pixels, np.memmap)
+        assert part.pixels.mode == "r"
+        assert not part.pixels.flags.writeable
+    monkeypatch.setattr("latens.images.folder.decode_picture", None)
+    monkeypatch.setattr("latens.images.folder.look_at", None)
+    calls = []
+    second = load_images(tmp_path / "mine", progress=lambda *numbers: calls.append(numbers))
+    assert calls == []
+    assert (second.fingerprint, second.notes, second.name) == (first.fingerprint, first.notes, first.name)
+    assert (second.train.ids == first.train.ids).all()
+    assert second.train.ids.dtype.kind == "U"
+
+
+def test_stored_fingerprint_is_that_of_the_pixels(tmp_path, own_cache):
+    for name in ("a", "b"):
+        fill(tmp_path / "mine" / name, 20, seed=ord(name))
+    dataset = load_images(tmp_path / "mine")
+    for part in (dataset.train, dataset.test):
+        assert part.take(np.arange(len(part))).fingerprint == part.fingerprint
+
+
+def test_changes_are_noticed_and_old_entries_go(tmp_path, own_cache):
+    fill(tmp_path / "mine", 20)
+    seen = {load_images(tmp_path / "mine").fingerprint}
+    folder = tmp_path / "mine"
+    os.utime(folder / "3.png", ns=(1, 1))
+    assert load_images(folder).fingerprint in seen, "the same pictures, decoded again"
+    (folder / "20.png").write_bytes((folder / "3.png").read_bytes())
+    seen.add(load_images(folder).fingerprint)
+    (folder / "4.png").unlink()
+    seen.add(load_images(folder).fingerprint)
+    fill(folder, 1, seed=9)
+    seen.add(load_images(folder).fingerprint)
+    assert len(seen) == 4
+    assert len(entries(own_cache)) == 1
+    load_images(folder, size=8)
+    load_images(folder)
+    assert len(entries(own_cache)) == 2, "another size is another entry"
+
+
+def cut(name, keep):
+    return lambda entry: (entry / name).write_bytes((entry / name).read_bytes()[:keep])
+
+
+def rewritten(change):
+    def apply(entry):
+        value = json.loads((entry / "entry.json").read_text())
+        change(value)
+        (entry / "entry.json").write_text(json.dumps(value))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        cut("train.npy", -1),
+        cut("train.npy", 50),
+        cut("test.npy", 0),
+        cut("rows.npz", 100),
+        cut("entry.json", 40),
+        cut("entry.json", 0),
+        lambda entry: (entry / "train.npy").unlink(),
+        lambda entry: (entry / "rows.npz").unlink(),
+        rewritten(lambda value: value.update(version=0)),
+        rewritten(lambda value: value.update(parts=[])),
+        rewritten(lambda value: value.pop("notes")),
+        rewritten(lambda value: value.update(class_names=["a"])),
+    ],
+)
+def test_a_damaged_entry_is_made_again(tmp_path, own_cache, spoil):
+    for name in ("a", "b"):
+        fill(tmp_path / "mine" / name, 20, seed=ord(name))
+    before = load_images(tmp_path / "mine").fingerprint
+    (entry,) = entries(own_cache)
+    spoil(entry)
+    assert load_images(tmp_path / "mine").fingerprint == before
+    assert entries(own_cache) == [entry]
+
+
+def test_failure_leaves_nothing(tmp_path, own_cache):
+    np.save(tmp_path / "a.npy", np.full((20, 9, 9), np.nan))
+    with pytest.raises(ImagesError):
+        load_images(tmp_path / "a.npy")
+    assert entries(own_cache) == []
+
+
+def test_interrupting_leaves_nothing(tmp_path, own_cache):
+    fill(tmp_path / "mine", 60)
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_images(tmp_path / "mine", progress=interrupt)
+    assert entries(own_cache) == []
+
+
+def test_a_cache_that_can_not_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LATENS_CACHE", str(tmp_path / "file"))
+    fill(tmp_path / "mine", 20)
+    with pytest.raises(ImagesError, match="LATENS_CACHE"):
+        load_images(tmp_path / "mine")
+
+
+def test_a_full_disk(tmp_path, own_cache, monkeypatch):
+    fill(tmp_path / "mine", 20)
+    usage = cache.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: usage._replace(free=100))
+    with pytest.raises(ImagesError, match="GB are free"):
+        load_images(tmp_path / "mine")
+    assert entries(own_cache) == []
+
+
+def test_two_processes_at_once(tmp_path, own_cache):
+    fill(tmp_path / "mine", 200)
+    code = (
+        "import sys; from latens.images import load_images; sys.stdin.readline();"
+        "d = load_images(sys.argv[1]); print(d.fingerprint, int(d.train.pixels.sum()))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "mine")]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=60)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(set(answers)) == 1
+    assert len(entries(own_cache)) == 1
+
+
+def test_memory_stays_flat(tmp_path, own_cache):
+    """200 MB of pixels pass through a process that gets 100 MB more than it has after its imports."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("peak memory is read from /proc")
+    big = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.uint8, (4000, 128, 128, 3))
+    big[:, :3, :3, 0] = np.arange(4000, dtype=np.uint32).view(np.uint8).reshape(4000, 1, 4)[..., :3]
+    big.flush()
+    del big
+    code = (
+        "import sys, re; from latens.images import load_images\n"
+        "def anonymous(): return int(re.search(r'RssAnon:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024\n"
+        "before = anonymous(); peak = [0]\n"
+        "def progress(*_): peak.append(anonymous())\n"
+        "d = load_images(sys.argv[1], progress=progress); print(len(d.train), max(peak) - before)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "big.npy")], capture_output=True, text=True, check=True
+    )
+    count, megabytes = map(int, answer.stdout.split())
+    assert count == 3600
+    assert megabytes < 100

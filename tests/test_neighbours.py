@@ -1,0 +1,130 @@
+"""Nearest neighbours against brute force in float64."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from latens import neighbours
+from latens.errors import UsageError
+from latens.neighbours import nearest_neighbours
+
+
+def brute_force(points, queries=None, k=10):
+    """Differences in float64, ties by index: the definition, row by row."""
+    own = queries is None
+    points = np.asarray(points, np.float64)
+    queries = points if own else np.asarray(queries, np.float64)
+    distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
+    for row, query in enumerate(queries):
+        all_distances = np.sqrt(((points - query) ** 2).sum(1))
+        if own:
+            all_distances[row] = np.inf
+        indices[row] = np.lexsort((np.arange(len(points)), all_distances))[:k]
+        distances[row] = all_distances[indices[row]]
+    return distances, indices
+
+
+def cloud(kind, num=400, dim=17):
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(num, dim)).astype(np.float32)
+    if kind == "plain":
+        return plain
+    if kind == "far from the origin":  # |x|² + |y|² - 2xy without centring loses all digits here
+        return plain + np.float32(10000)
+    if kind == "duplicates":
+        return plain[rng.integers(0, 20, num)]
+    if kind == "whole numbers":  # many exact ties
+        return rng.integers(0, 2, (num, 6)).astype(np.uint8)
+    if kind == "all equal":
+        return np.full((num, dim), 0.1, np.float32)
+    if kind == "one far out":  # scaled by the outlier, the rest coincide in float32
+        plain[7] = 1e15
+        return plain
+    if kind == "double":  # differences below what float32 resolves
+        return 1 + 1e-9 * plain.astype(np.float64)
+    raise AssertionError(kind)
+
+
+KINDS = ["plain", "far from the origin", "duplicates", "whole numbers", "all equal", "one far out", "double"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equals_brute_force_in_float64(kind):
+    points = cloud(kind)
+    distances, indices = nearest_neighbours(points, k=12)
+    expected_distances, expected_indices = brute_force(points, k=12)
+    assert distances.dtype == np.float32
+    assert indices.dtype == np.int64
+    if kind == "one far out":  # its own neighbours differ by the last bit of float64 only: no order to compare
+        indices, expected_indices = np.delete(indices, 7, 0), np.delete(expected_indices, 7, 0)
+    np.testing.assert_array_equal(indices, expected_indices)
+    np.testing.assert_allclose(distances, expected_distances, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_queries_equal_brute_force_in_float64(kind):
+    points = cloud(kind)
+    queries = np.concatenate([points[10:40], points[10:40] + points[40:70]])
+    distances, indices = nearest_neighbours(points, queries, k=5)
+    expected_distances, expected_indices = brute_force(points, queries, k=5)
+    np.testing.assert_array_equal(indices, expected_indices)
+    np.testing.assert_allclose(distances, expected_distances, rtol=1e-6)
+
+
+def test_equals_scikit_learn_on_more_points():
+    points = np.maximum(np.random.default_rng(1).normal(size=(3000, 32)), 0)
+    distances, indices = nearest_neighbours(points, k=30)
+    oracle = NearestNeighbors(n_neighbors=30, algorithm="brute").fit(points)
+    expected_distances, expected_indices = oracle.kneighbors()
+    np.testing.assert_array_equal(indices, expected_indices)
+    np.testing.assert_allclose(distances, expected_distances, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["plain", "duplicates"])
+def test_block_size_does_not_change_the_result(kind, monkeypatch):
+    points = cloud(kind)
+    whole = nearest_neighbours(points, k=7)
+    for block in (1, 33, 400):
+        for part, expected in zip(nearest_neighbours(points, k=7, block=block), whole, strict=True):
+            np.testing.assert_array_equal(part, expected)
+    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4096)  # also the gathered candidates in many small parts
+    for part, expected in zip(nearest_neighbours(points, k=7), whole, strict=True):
+        np.testing.assert_array_equal(part, expected)
+
+
+def test_a_point_is_its_own_neighbour_only_when_asked():
+    points = cloud("plain", num=5)
+    assert (nearest_neighbours(points, k=4)[1] != np.arange(5)[:, None]).all()
+    distances, indices = nearest_neighbours(points, k=5, exclude_self=False)
+    np.testing.assert_array_equal(indices[:, 0], np.arange(5))
+    np.testing.assert_array_equal(distances[:, 0], 0)
+
+
+def test_no_queries_give_empty_results():
+    distances, indices = nearest_neighbours(np.zeros((3, 2)), np.zeros((0, 2)), k=2)
+    assert distances.shape == indices.shape == (0, 2)
+
+
+def test_read_only_and_strided_input_is_taken():
+    points = cloud("plain")
+    expected = nearest_neighbours(np.ascontiguousarray(points[::2, ::3]), k=3)[1]
+    points.setflags(write=False)
+    np.testing.assert_array_equal(nearest_neighbours(points[::2, ::3], k=3)[1], expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"points": np.zeros(4)}, "shapes"),
+        ({"points": np.zeros((4, 2)), "queries": np.zeros((1, 3)), "k": 1}, "shapes"),
+        ({"points": np.zeros((4, 2)), "k": 4}, "give k from 1 to 3"),
+        ({"points": np.zeros((4, 2)), "queries": np.zeros((1, 2)), "k": 5}, "give k from 1 to 4"),
+        ({"points": np.zeros((4, 2)), "k": 0}, "give k from 1 to 3"),
+        ({"points": np.array([[0.0], [np.nan], [1.0]]), "k": 1}, "points hold NaN"),
+        ({"points": np.zeros((3, 1)), "queries": np.array([[np.inf]]), "k": 1}, "queries hold NaN"),
+        ({"points": np.zeros((3, 1)), "queries": np.zeros((3, 1)), "k": 1, "exclude_self": True}, "exclude_self"),
+    ],
+)
+def test_errors(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        nearest_neighbours(**arguments)

@@ -1,0 +1,247 @@
+"""Run folders: recorded, opened, resumed, damaged."""
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import latens
+from conftest import make_blobs
+from latens.errors import RunDamaged, RunError, RunNotFound, TrainingDiverged, UsageError
+from latens.images import load_images
+from latens.models.autoencoder import Autoencoder
+from latens.progress import Silent
+from latens.recipes import RECIPES
+from latens.runs import latest_run, list_runs, open_run, record, start_run
+from latens.runs.recording import last_state
+from latens.training import train
+
+
+def recipe_for(images, **options):
+    return RECIPES["fast"](images).with_options(**{"latent_dim": 8, "epochs": 3, **options})
+
+
+def weights_of(run):
+    return {name: tensor.clone() for name, tensor in open_run(run.path).model.state_dict().items()}
+
+
+def equal(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_recording_leaves_a_whole_run(blobs, tmp_path):
+    run = start_run(blobs, recipe_for(blobs), tmp_path / "run")
+    steps = list(record(run, train(run.model, blobs, run.recipe.config), blobs))
+    opened = open_run(run.path)
+    assert opened.record["status"] == "trained"
+    assert [line["epoch"] for line in opened.history] == [1, 2, 3]
+    assert list(opened.history[0]) == ["epoch", "step", "train_loss", "test_mse", "learning_rate", "elapsed"]
+    assert opened.record["result"]["test_mse"] == steps[-1].test_mse
+    assert equal(weights_of(run), run.model.state_dict())
+    assert not (run.path / "checkpoint.safetensors").exists()
+    assert len(list((run.path / "snapshots").iterdir())) == 3
+    assert not list(run.path.rglob("*.tmp"))
+
+
+def test_at_most_thirty_snapshots(blobs, tmp_path):
+    run = start_run(blobs, recipe_for(blobs, epochs=70), tmp_path / "run")
+    list(record(run, train(run.model, blobs, run.recipe.config), blobs))
+    names = sorted(path.stem for path in (run.path / "snapshots").iterdir())
+    assert len(names) <= 30
+    assert names[-1] == "00070"
+
+
+def test_breaking_off_leaves_a_run_that_opens_and_goes_on_bit_for_bit(blobs, tmp_path):
+    whole = start_run(blobs, recipe_for(blobs), tmp_path / "whole")
+    list(record(whole, train(whole.model, blobs, whole.recipe.config)))
+    stopped = start_run(blobs, recipe_for(blobs), tmp_path / "stopped")
+    for _ in itertools.islice(record(stopped, train(stopped.model, blobs, stopped.recipe.config)), 2):
+        pass
+    opened = open_run(stopped.path)
+    assert opened.record["status"] == "stopped"
+    assert opened.encode(blobs.test).shape == (len(blobs.test), 8)
+    list(record(opened, train(opened.model, blobs, opened.recipe.config, last_state(opened))))
+    assert equal(weights_of(opened), weights_of(whole))
+    drop_time = lambda history: [{k: v for k, v in line.items() if k != "elapsed"} for line in history]  # noqa: E731
+    assert drop_time(open_run(opened.path).history) == drop_time(whole.history)
+
+
+@pytest.mark.parametrize("at_step", [3, 10])
+def test_ctrl_c_in_the_middle_of_an_epoch(at_step, blobs, tmp_path):
+    run = start_run(blobs, recipe_for(blobs, epochs=4), tmp_path / "run")
+
+    def interrupt(epoch, step, loss):
+        if step == at_step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(record(run, train(run.model, blobs, run.recipe.config, on_batch=interrupt)))
+    opened = open_run(run.path)
+    assert opened.record["status"] == "stopped"
+    opened.reconstruct(blobs.test)
+    resumed = latens.resume(run.path, device="cpu", progress=Silent())
+    whole = start_run(blobs, recipe_for(blobs, epochs=4), tmp_path / "whole")
+    list(record(whole, train(whole.model, blobs, whole.recipe.config)))
+    assert equal(weights_of(resumed), weights_of(whole))
+
+
+def test_a_killed_run_opens_and_goes_on(blobs_file, tmp_path):
+    code = f"""
+import os, signal, latens
+from latens.progress import Silent
+from latens.recipes import RECIPES
+from latens.runs import recording
+recording.SECONDS_BETWEEN_CHECKPOINTS = 0
+images = latens.load_images({str(blobs_file)!r})
+run = recording.start_run(images, RECIPES["fast"](images).with_options(latent_dim=8, epochs=3), {str(tmp_path / "run")!r})
+for step in recording.record(run, latens.train(run.model, images, run.recipe.config)):
+    if step.epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == -9, process.stderr
+    images = load_images(blobs_file)
+    assert open_run(tmp_path / "run").encode(images.test).shape == (len(images.test), 8)
+    resumed = latens.resume(tmp_path / "run", device="cpu", progress=Silent())
+    whole = start_run(images, recipe_for(images), tmp_path / "whole")
+    list(record(whole, train(whole.model, images, whole.recipe.config)))
+    assert equal(weights_of(resumed), weights_of(whole))
+
+
+class Diverging(Autoencoder):
+    calls = 0
+
+    def loss(self, x, generator=None):
+        self.calls += 1
+        losses = super().loss(x, generator)
+        return losses if self.calls < 6 else type(losses)(losses.total / 0, losses.parts)
+
+
+def test_a_diverged_run_keeps_the_last_good_weights_and_says_so(blobs, tmp_path):
+    run = start_run(blobs, recipe_for(blobs), tmp_path / "run")
+    torch.manual_seed(0)
+    run.model = Diverging(blobs.shape, 8)
+    with pytest.raises(TrainingDiverged, match="epoch 2, step 6"):
+        list(record(run, train(run.model, blobs, run.recipe.config)))
+    opened = open_run(run.path)
+    assert opened.record["status"] == "diverged"
+    assert all(torch.isfinite(tensor).all() for tensor in opened.model.state_dict().values())
+    with pytest.raises(RunError, match="would diverge again"):
+        latens.resume(run.path)
+
+
+def test_any_changed_byte_of_a_sealed_file_is_noticed(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.path, folder)
+    reads = {
+        "model.safetensors": lambda run: run.model,
+        "latents.npz": lambda run: run.latents,
+        "maps/tsne.npz": lambda run: run.map("tsne"),
+        "metrics.json": lambda run: run.scores,
+    }
+    for name in reads:
+        path = folder / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        run = open_run(folder)
+        with pytest.raises(RunDamaged, match="not those that were written"):
+            reads[name](run)
+        shutil.copy(finished_run.path / name, path)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(RunDamaged, match="missing"):
+        _ = open_run(folder).model
+
+
+def test_records_that_are_wrong_are_said(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(RunNotFound, match="no run there"):
+        open_run(folder)
+    (folder / "run.json").write_text("[]")
+    with pytest.raises(RunDamaged, match="not a run's record"):
+        open_run(folder)
+    (folder / "run.json").write_text(json.dumps({**finished_run.record, "format": 99}))
+    with pytest.raises(RunError, match="later latens"):
+        open_run(folder)
+    (folder / "run.json").write_text(json.dumps({**finished_run.record, "files": {}}))
+    with pytest.raises(RunError, match=r"has no latents\.npz yet"):
+        _ = open_run(folder).latents
+
+
+def test_images_that_have_changed_are_refused(finished_run, tmp_path):
+    pixels, labels = make_blobs(240, seed=5)
+    np.savez(tmp_path / "blobs.npz", images=pixels[:, 0], labels=labels)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    data = {**finished_run.record["data"], "source": str(tmp_path / "blobs.npz")}
+    (folder / "run.json").write_text(json.dumps({**finished_run.record, "data": data}))
+    with pytest.raises(RunError, match="fingerprint differs"):
+        _ = open_run(folder).images
+
+
+def test_folders_are_not_written_over_and_get_the_next_number(blobs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunNotFound, match="latens run mnist"):
+        latest_run()
+    first, second = start_run(blobs, recipe_for(blobs)), start_run(blobs, recipe_for(blobs))
+    assert (first.path.as_posix(), second.path.as_posix()) == ("runs/blobs-1", "runs/blobs-2")
+    assert [run.name for run in list_runs()] == ["blobs-1", "blobs-2"]
+    assert latest_run().name == "blobs-2"
+    assert open_run("blobs-1").name == "blobs-1"
+    with pytest.raises(RunError, match="is there already"):
+        start_run(blobs, recipe_for(blobs), first.path)
+    with pytest.raises(RunNotFound, match="known: blobs-1, blobs-2"):
+        open_run("blobs-3")
+
+
+def test_encode_takes_images_in_every_form(finished_run):
+    run = open_run(finished_run.path)
+    images = run.images.test
+    z = run.encode(images)
+    floats = images.pixels.astype(np.float32) / 255
+    for form in (images.pixels, floats, torch.from_numpy(floats), floats.astype(np.float64), images.pixels[:, 0]):
+        np.testing.assert_allclose(run.encode(form), z, atol=1e-6)
+    np.testing.assert_allclose(run.encode(images.pixels[0]), z[:1], atol=1e-6)
+    np.testing.assert_allclose(run.decode(torch.from_numpy(z)), run.reconstruct(images), atol=1e-6)
+    assert run.encode(images.pixels[:0]).shape == (0, 8)
+    for wrong, message in [
+        (images.pixels[:, :, :5], "this model takes N x 1 x 12 x 12"),
+        (images.pixels.astype(np.int64), "int64"),
+        (floats * 255, "divide by 255"),
+        (floats * np.nan, r"lie in \[nan, nan\]"),
+        (run.images, "two parts"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            run.encode(wrong)
+    with pytest.raises(UsageError, match="takes N x 8"):
+        run.decode(np.zeros((2, 9)))
+    with pytest.raises(UsageError, match="NaN"):
+        run.decode(np.full((2, 8), np.nan))
+
+
+def test_samples_are_a_function_of_the_seed_and_samplers_are_kept(finished_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.path, folder)
+    run = open_run(folder)
+    first = run.sample(7, "gaussian", seed=3)
+    assert (folder / "samplers" / "gaussian.safetensors").exists()
+    again = open_run(folder).sample(7, "gaussian", seed=3)
+    np.testing.assert_array_equal(first.latents, again.latents)
+    assert first.images.shape == (7, 1, 12, 12)
+    assert first.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert not np.array_equal(first.latents, run.sample(7, "gaussian", seed=4).latents)
+    with pytest.raises(UsageError, match="0 samples"):
+        run.sample(0)
+
+
+def test_a_map_opened_again_places_new_latents_alike(finished_run):
+    run, again = open_run(finished_run.path), open_run(finished_run.path)
+    new = run.encode(run.images.train)[:20]
+    np.testing.assert_array_equal(run.map("tsne").coordinates, again.map("tsne").coordinates)
+    np.testing.assert_array_equal(run.map("tsne").place(new), again.map("tsne").place(new))

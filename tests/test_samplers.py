@@ -1,0 +1,215 @@
+"""Contract of all samplers, and what each must do beside it."""
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+from sklearn.mixture import GaussianMixture
+
+from latens.errors import UnknownName, UsageError
+from latens.files import read_safetensors, write_safetensors
+from latens.neighbours import nearest_neighbours
+from latens.samplers import SAMPLERS, Sampler
+from latens.samplers.class_means import ClassMeansSampler
+from latens.samplers.jitter import JitterSampler
+
+
+def clusters(num=600, dim=8, seed=0):
+    """Three far clusters with labels 0, 2, 5; units 3 and 6 never vary."""
+    rng = np.random.default_rng(seed)
+    labels = np.array([0, 2, 5])[np.arange(num) % 3]
+    latents = rng.normal(size=(num, dim)) * 0.5 + np.random.default_rng(1).normal(size=(6, dim))[labels] * 8
+    latents[:, 3], latents[:, 6] = 0, 1.5
+    return latents.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_contract(name, labelled):
+    latents, labels = clusters()
+    sampler = SAMPLERS[name]().fit(latents, labels if labelled else None)
+    assert isinstance(sampler, Sampler)
+    drawn = sampler.sample(50, seed=3)
+    assert drawn.shape == (50, 8)
+    assert drawn.dtype == np.float32
+    assert np.isfinite(drawn).all()
+    np.testing.assert_array_equal(drawn, sampler.sample(50, seed=3))
+    np.testing.assert_array_equal(drawn, SAMPLERS[name]().fit(latents, labels if labelled else None).sample(50, seed=3))
+    assert (drawn != sampler.sample(50, seed=4)).any()
+    assert len(np.unique(drawn, axis=0)) == 50
+    assert sampler.sample(0).shape == (0, 8)
+    if labelled:
+        np.testing.assert_array_equal(sampler.classes, [0, 2, 5])
+        np.testing.assert_array_equal(sampler.labels_for(5), [0, 2, 5, 0, 2])
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_restored_sampler_draws_the_same(name, labelled, tmp_path):
+    import torch
+
+    latents, labels = clusters()
+    sampler = SAMPLERS[name]().fit(latents, labels if labelled else None)
+    state = sampler.state()
+    assert {array.dtype for array in state.values()} <= {np.dtype(np.float32), np.dtype(np.int64)}
+    write_safetensors(tmp_path / "s.safetensors", {n: torch.from_numpy(np.array(a)) for n, a in state.items()})
+    again = SAMPLERS[name].restore({n: t.numpy() for n, t in read_safetensors(tmp_path / "s.safetensors").items()})
+    np.testing.assert_array_equal(again.sample(40, seed=1), sampler.sample(40, seed=1))
+    np.testing.assert_array_equal(again.classes, sampler.classes)
+    if labelled:
+        wanted = sampler.labels_for(40)
+        np.testing.assert_array_equal(again.sample(40, labels=wanted), sampler.sample(40, labels=wanted))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_labels_are_honoured(name):
+    latents, labels = clusters()
+    wanted = np.array([5, 0, 0, 2, 5] * 20)
+    drawn = SAMPLERS[name]().fit(latents, labels).sample(100, labels=wanted)
+    means = np.stack([latents[labels == label].mean(0) for label in (0, 2, 5)])
+    nearest = nearest_neighbours(means, drawn, k=1)[1][:, 0]
+    np.testing.assert_array_equal(np.array([0, 2, 5])[nearest], wanted)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_without_labels_all_clusters_are_drawn(name):
+    latents, labels = clusters()
+    drawn = SAMPLERS[name]().fit(latents, labels).sample(300)
+    if name == "gaussian":  # one bell over all of them: right in its moments only
+        np.testing.assert_allclose(drawn.mean(0), latents.mean(0), atol=1.5)
+        return
+    means = np.stack([latents[labels == label].mean(0) for label in (0, 2, 5)])
+    assert np.bincount(nearest_neighbours(means, drawn, k=1)[1][:, 0], minlength=3).min() > 60
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "class-means"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_dead_units_stay_dead(name, labelled):
+    latents, labels = clusters()
+    sampler = SAMPLERS[name]().fit(latents, labels if labelled else None)
+    for drawn in (sampler.sample(100), sampler.sample(100, labels=sampler.labels_for(100))):
+        np.testing.assert_allclose(drawn[:, [3, 6]], [[0, 1.5]] * 100, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("kind", ["one", "two", "zero", "duplicates", "wide", "singletons"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_degenerate_latents(name, kind, labelled):
+    plain, labels = clusters()
+    wide = np.random.default_rng(0).normal(size=(12, 40))  # more dimensions than latents
+    latents, labels = {
+        "one": (plain[:1], labels[:1]),
+        "two": (plain[:2], labels[:2]),
+        "zero": (plain * 0, labels),
+        "duplicates": (plain[np.arange(60) % 3], labels[:60]),
+        "wide": (wide, np.arange(12) % 2),
+        "singletons": (plain[:10], np.arange(10)),
+    }[kind]
+    sampler = SAMPLERS[name]().fit(latents, labels if labelled else None)
+    for drawn in (sampler.sample(20), sampler.sample(20, labels=sampler.labels_for(20))):
+        assert drawn.shape == (20, latents.shape[1])
+        assert np.isfinite(drawn).all()
+        assert np.abs(drawn).max() < 20 + 5 * np.abs(latents).max()
+
+
+def test_class_means_are_the_means_plus_normal_noise():
+    latents, labels = clusters()
+    means = np.stack([latents[labels == label].astype(np.float64).mean(0) for label in (0, 2, 5)])
+    still = ClassMeansSampler(noise_std=0).fit(latents, labels)
+    assert not still.clustered
+    np.testing.assert_allclose(still.sample(5), means[[0, 1, 2, 0, 1]], rtol=1e-6)
+    np.testing.assert_allclose(still.sample(2, labels=[5, 5]), means[[2, 2]], rtol=1e-6)
+    for std in (0.5, 1.0):
+        noise = ClassMeansSampler(noise_std=std).fit(latents, labels).sample(3000) - means[np.arange(3000) % 3]
+        assert kstest(noise.ravel() / std, "norm").pvalue > 0.001
+    np.testing.assert_array_equal(ClassMeansSampler.restore(still.state(), {"noise_std": 0}).sample(3), still.sample(3))
+
+
+def test_clusters_stand_in_for_classes():
+    latents, labels = clusters()
+    sampler = ClassMeansSampler(noise_std=0).fit(latents)
+    assert sampler.clustered
+    assert len(sampler.classes) == 10
+    means = np.stack([latents[labels == label].mean(0) for label in (0, 2, 5)])
+    assert nearest_neighbours(means, sampler.means, k=1)[0].max() < 2  # each cluster's mean lies in one class
+    np.testing.assert_array_equal(sampler.sample(12, labels=sampler.labels_for(12)), sampler.sample(12))
+
+
+def test_gaussian_has_the_moments_of_the_latents():
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(4000, 3)) @ rng.normal(size=(3, 3)) + [1, 2, 3]
+    labels = np.arange(4000) % 2
+    sampler = SAMPLERS["gaussian"]().fit(latents, labels)
+    for drawn in (sampler.sample(40000), sampler.sample(40000, labels=np.ones(40000, int))):
+        np.testing.assert_allclose(drawn.mean(0), latents.mean(0), atol=0.1)
+        np.testing.assert_allclose(np.cov(drawn.T), np.cov(latents.T), atol=0.2)
+
+
+def test_mixture_is_as_likely_as_scikit_learns():
+    latents, _ = clusters(num=900)
+    latents = np.delete(latents, [3, 6], axis=1)
+    oracle = GaussianMixture(3, random_state=0).fit(latents)
+    drawn = SAMPLERS["mixture"]().fit(latents).sample(2000)
+    assert oracle.score(drawn) > oracle.score(oracle.sample(2000)[0]) - 1
+
+
+def test_mixture_draws_classes_by_their_share_and_misses_none(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = np.where(np.arange(1000) < 997, np.arange(1000) % 4 // 3, 2)  # 3 : 1, and three of class 2
+    latents = rng.normal(size=(1000, 2)) + labels[:, None] * 20
+    sampler = SAMPLERS["mixture"]().fit(latents, labels)
+    assert (sampler.sample(1000)[:, 0] > 10).mean() == pytest.approx(0.25, abs=0.05)
+    monkeypatch.setattr("latens.samplers.mixture.MOST", 50)
+    small = SAMPLERS["mixture"]().fit(latents, labels)
+    assert (small.sample(10, labels=np.full(10, 2))[:, 0] > 35).all()
+
+
+def test_jitter_is_as_far_as_its_neighbour():
+    latents = np.random.default_rng(0).normal(size=(500, 30))
+    distances = nearest_neighbours(latents, k=1)[0][:, 0]
+    drawn = JitterSampler(scale=0.5).fit(latents).sample(2000)
+    away, origin = (part[:, 0] for part in nearest_neighbours(latents, drawn, k=1))
+    assert np.median(away / distances[origin]) == pytest.approx(0.5, abs=0.05)
+    np.testing.assert_allclose(
+        nearest_neighbours(latents, JitterSampler(scale=0).fit(latents).sample(50), k=1)[0], 0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_errors(name):
+    latents, labels = clusters()
+    kind = SAMPLERS[name]
+    bad = latents.copy()
+    bad[0, 0] = np.inf
+    for arguments, message in [
+        ((latents[0],), r"\(N, D\)"),
+        ((latents[:0],), r"\(N, D\)"),
+        ((bad,), "NaN or infinity"),
+        ((latents, labels[1:]), "labels have shape"),
+        ((latents, labels - 1), "whole numbers from 0"),
+        ((latents, labels + 0.5), "whole numbers from 0"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            kind().fit(*arguments)
+    with pytest.raises(UsageError, match="not fitted"):
+        kind().sample(1)
+    sampler = kind().fit(latents, labels)
+    with pytest.raises(UsageError, match="give 0 or more"):
+        sampler.sample(-1)
+    with pytest.raises(UsageError, match=r"need \(3,\)"):
+        sampler.sample(3, labels=[0])
+    with pytest.raises(UsageError, match="no class 1; known classes: 0, 2, 5"):
+        sampler.sample(2, labels=[0, 1])
+    with pytest.raises(UsageError, match="lacks"):
+        kind.restore({"classes": np.zeros(0, np.int64)})
+    if name != "class-means":
+        with pytest.raises(UsageError, match="fitted without labels"):
+            kind().fit(latents).sample(1, labels=[0])
+
+
+def test_option_errors():
+    with pytest.raises(UsageError, match="noise_std is -1"):
+        ClassMeansSampler(noise_std=-1)
+    with pytest.raises(UsageError, match="scale is nan"):
+        JitterSampler(scale=float("nan"))
+    with pytest.raises(UnknownName, match="known: class-means, gaussian, jitter, mixture"):
+        SAMPLERS["prior"]
