@@ -52,9 +52,6 @@ def test_files_that_documents_name_exist(document):
     text = (ROOT / document).read_text()
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     named = re.findall(r"\]\(([^)#:]+)\)|`((?:docs|tests|benchmarks|src)/[\w/.-]+)`", prose)
-        r"\]\(([^)#:]+)\)|`((?:docs|tests|benchmarks|src)/[\w/.-]+)`",
-        re.sub(r"^```.*?^```", "", text, flags=re.S | re.M),
-    )
     for path in {first or second for first, second in named}:
         assert (ROOT / path).exists() or ((ROOT / document).parent / path).exists(), f"{document} names {path}"
 

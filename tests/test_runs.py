@@ -245,3 +245,13 @@ def test_a_map_opened_again_places_new_latents_alike(finished_run):
     new = run.encode(run.images.train)[:20]
     np.testing.assert_array_equal(run.map("tsne").coordinates, again.map("tsne").coordinates)
     np.testing.assert_array_equal(run.map("tsne").place(new), again.map("tsne").place(new))
+
+
+def test_maps_show_all_images_where_the_test_part_is_small(finished_run, monkeypatch):
+    run = open_run(finished_run.path)
+    assert run.mapped_part is None
+    assert len(run.map("tsne").coordinates) == len(run.labels_of(None)) == 240
+    assert "train and test" in run.map_scores("tsne").scores[0].protocol
+    monkeypatch.setattr("latens.runs.folder.ENOUGH_FOR_A_MAP", 24)
+    assert run.mapped_part == 1
+    assert len(run.labels_of(run.mapped_part)) == 24

@@ -85,13 +85,13 @@ def map_run(
     coordinates: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Map:
-    """Make a map of the test latents, or take somebody else's, and keep it in the run.
+    """Make a map of the latents of `run.mapped_part`, or take somebody else's, and keep it in the run.
 
     Args:
         run: with latents.
         name: one of `MAPS`; the name under which given coordinates are kept.
         seed: of the map; None takes the run's.
-        coordinates: a .npy or .npz (`coordinates`) of (N, 2), one row a test image in their order.
+        coordinates: a .npy or .npz (`coordinates`) of (N, 2), one row a mapped image in their order.
         progress: shows how far a fit is.
 
     Raises:
@@ -100,7 +100,7 @@ def map_run(
     """
     if coordinates is None:
         return run.map(name, run.recipe.config.seed if seed is None else seed, progress)
-    given = GivenMap(_read_coordinates(Path(coordinates))).fit(run.of_part("latents", TEST))
+    given = GivenMap(_read_coordinates(Path(coordinates))).fit(run.of_part("latents", run.mapped_part))
     run.keep_map("given", given)
     return given
 
@@ -120,6 +120,8 @@ def _read_coordinates(path: Path) -> np.ndarray:
 def probe_run(run: Run, *, refit: bool = False, seed: int | None = None, progress: Progress | None = None) -> None:
     """The notebook's probe: mean latent of each class of the test part plus noise, decoded, and its place on the map.
 
+    Where the test part is too small for a map, means are of all images, as the map is.
+
     Without labels k-means clusters stand in for the classes. Into probe.npz: `images` (noises, K, C, H, W), `noises`,
     `names`, `latents` (K, D) at the last noise, their `coordinates` on the map, and `ratios`: the distance of each to the
     nearest data latent, as a multiple of the median distance of a data latent to its nearest neighbour.
@@ -130,7 +132,8 @@ def probe_run(run: Run, *, refit: bool = False, seed: int | None = None, progres
         seed: of the noise; None takes the run's.
         progress: shows how far a fit is.
     """
-    latents, labels = run.of_part("latents", TEST), run.labels_of(TEST)
+    part = run.mapped_part
+    latents, labels = run.of_part("latents", part), run.labels_of(part)
     chosen = run.recipe.config.seed if seed is None else seed
     samplers = [ClassMeansSampler(noise_std=noise).fit(latents, labels) for noise in NOISES]
     classes = samplers[0].classes

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from latens import __version__
 from latens.errors import LatensError
@@ -13,7 +13,7 @@ from latens.figures import FIGURES
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
-from latens.recipes import PRECISIONS, RECIPES
+from latens.recipes import PRECISIONS, RECIPE_OPTIONS, RECIPES
 from latens.samplers import SAMPLERS
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that wait by spinning take the processor from whoever shares it: beside one other busy program training was
     # seven times slower (docs/decisions/0004-waiting-threads.md). It must be said before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: half the time in the kernel
     args = parser().parse_args(arguments)
     if args.command is None:
         print(START)
@@ -66,6 +67,10 @@ def _run(args: argparse.Namespace) -> Answer:
     from latens.printing import run_answer
 
     if args.resume:
+        given = [name for name in ("size", *RECIPE_OPTIONS) if getattr(args, name) is not None]
+        ignored = ["DATA"] * (args.data is not None) + [f"--{name.replace('_', '-')}" for name in given]
+        if ignored:
+            raise UsageError(f"--resume goes on with a run as it was started; leave out {', '.join(ignored)}")
         return run_answer(experiment.resume(_chosen(args.out).path, device=args.device, progress=_progress(args)))
     if args.data is None:
         raise UsageError(
@@ -84,9 +89,6 @@ def _run(args: argparse.Namespace) -> Answer:
             **options,
         )
     )
-
-
-RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
 
 
 def _data(args: argparse.Namespace) -> Answer:
@@ -205,11 +207,23 @@ def size(text: str) -> int | tuple[int, int]:
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
+def seed(text: str) -> int:
+    """A seed: a whole number, not negative."""
+    if (number := int(text)) < 0:
+        raise ValueError(text)
+    return number
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all errors are said; argparse would put the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"latens: {message}; see `{self.prog} --help`\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    top = argparse.ArgumentParser(
-        prog="latens", description="Train an autoencoder on your images and see what it learned."
-    )
+    top = _Parser(prog="latens", description="Train an autoencoder on your images and see what it learned.")
     top.add_argument("--version", action="version", version=f"latens {__version__}")
     top.set_defaults(json=False)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
@@ -266,7 +280,7 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--batch-size", type=int, metavar="B", help="images a step")
     command.add_argument("--learning-rate", type=float, metavar="R", help="Adam's")
     command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
-    command.add_argument("--seed", type=int, metavar="N", help="of weights, order and noise")
+    command.add_argument("--seed", type=seed, metavar="N", help="of weights, order and noise")
     _pictures(command)
     _device(command)
     command.add_argument("--resume", action="store_true", help="go on with the run in --out, or with the latest")
@@ -295,15 +309,18 @@ def _add_sample(commands: Any) -> None:
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--sampler", choices=list(SAMPLERS), default="class-means", help="(default: %(default)s)")
     command.add_argument("-n", type=int, default=100, metavar="N", help="how many (default: %(default)s)")
-    command.add_argument("--seed", type=int, metavar="N", help="the same seed, the same images")
+    command.add_argument("--seed", type=seed, metavar="N", help="the same seed, the same images")
     command.add_argument("-o", "--output", metavar="NPZ", required=True, help="file for images, latents, labels")
     _device(command)
+
+
+FIGURE_NAMES = ["contact-sheet", *FIGURES]  # the names of drawings.DRAWINGS, which would load torch
 
 
 def _add_figure(commands: Any) -> None:
     command = _command(commands, "figure", _figure, "draw one figure of a run, with other options")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
-    command.add_argument("name", choices=list(FIGURES), metavar="NAME", help=", ".join(FIGURES))
+    command.add_argument("name", choices=FIGURE_NAMES, metavar="NAME", help=", ".join(FIGURE_NAMES))
     command.add_argument("-o", "--output", metavar="PNG", help="(default: figures/NAME.png in the run)")
     command.add_argument(
         "--start", type=int, default=200, help="reconstructions: first test image (default: %(default)s)"
@@ -321,7 +338,7 @@ def _add_figure(commands: Any) -> None:
         "--sampler", choices=list(SAMPLERS), default="class-means", help="samples (default: %(default)s)"
     )
     command.add_argument("-n", type=int, default=100, metavar="N", help="samples: how many (default: %(default)s)")
-    command.add_argument("--seed", type=int, metavar="N", help="samples")
+    command.add_argument("--seed", type=seed, metavar="N", help="samples, contact-sheet")
     _device(command)
 
 
@@ -329,7 +346,7 @@ def _add_map(commands: Any) -> None:
     command = _command(commands, "map", _map, "make another map of a run's latents")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--map", choices=list(MAPS), default="tsne", help="(default: %(default)s)")
-    command.add_argument("--seed", type=int, metavar="N", help="of the map")
+    command.add_argument("--seed", type=seed, metavar="N", help="of the map")
     command.add_argument(
         "--coordinates", metavar="FILE", help="take these (N, 2) instead: .npy, or .npz with coordinates"
     )

@@ -72,7 +72,7 @@ def as_channels_last(module: Module) -> Module:
 
 
 def generator(*numbers: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A random generator that is a pure function of some non-negative numbers, such as (seed, epoch)."""
+    """A random generator that is a pure function of some non-negative numbers, such as (seed, epoch), always as many."""
     import numpy as np
 
     (seed,) = np.random.SeedSequence(numbers).generate_state(1, np.uint64)

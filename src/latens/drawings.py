@@ -9,10 +9,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from latens.errors import RunError
+from latens.errors import RunError, UsageError
 from latens.figures import FIGURES, save_png
 from latens.files import read_npz
-from latens.images import Dataset, contact_sheet
+from latens.images import Dataset, pick_evenly
+from latens.maps import Map
 from latens.metrics import METRICS, Scores
 from latens.models.contract import Model
 from latens.progress import Progress, Silent
@@ -22,6 +23,7 @@ from latens.runs.folder import TEST
 __all__ = ["DRAWINGS", "DrawingOptions", "draw", "draw_run", "network_stages"]
 
 WORST = 20
+CONTACT_ROWS, CONTACT_COLUMNS = 5, 20
 CLUSTER_TITLE = "2D decomposition of Latent Vectors, coloured by k-means cluster as there are no labels"
 MAP_TITLES = {"tsne": "t-SNE", "pca": "PCA", "given": "given coordinates"}
 
@@ -39,7 +41,7 @@ class DrawingOptions:
         refit: show the probe on a map fitted anew with its points, as the notebook does.
         sampler: for `samples`.
         n: how many samples.
-        seed: of the samples.
+        seed: of the samples, and of the choice of pictures on the contact sheet.
     """
 
     start: int = 200
@@ -135,10 +137,16 @@ def _class_errors(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
 
 
 def _map(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
-    shown = run.map(options.map)
+    shown = _shown_map(run, options.map)
     labels, names, title = _colours(run)
     scores = _values(run.map_scores(options.map))
     return FIGURES["map"](shown.coordinates, labels, names, f"{title} ({MAP_TITLES[options.map]})", scores)
+
+
+def _shown_map(run: Run, name: str) -> Map:
+    if name == "given" and "maps/given.npz" not in run.record["files"]:
+        raise RunError(f"{run.path}: no coordinates were given; say `latens map {run.path} --coordinates FILE` first")
+    return run.map(name)
 
 
 def _values(scores: Scores) -> dict[str, float]:
@@ -148,7 +156,7 @@ def _values(scores: Scores) -> dict[str, float]:
 
 def _colours(run: Run) -> tuple[np.ndarray | None, tuple[str, ...], str]:
     """What colours the map: labels, or else the clusters that stand in for them."""
-    labels = run.labels_of(TEST)
+    labels = run.labels_of(run.mapped_part)
     if labels is not None:
         return labels, run.class_names, "2D decomposition of Latent Vectors"
     probe = _probe_arrays(run)
@@ -175,26 +183,34 @@ def _probe_noise(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
 
 def _probe_map(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
     probe = _probe_arrays(run)
-    prefix = "refit_" if options.refit else ""
-    if options.refit and "refit_coordinates" not in probe:
-        raise RunError(
-            f"{run.path}: the map was not fitted anew with the probe; say `latens map {run.path} --refit` first"
-        )
-    points = run.map("tsne").coordinates
-    scores = run.map_scores("tsne")
     if options.refit:
-        points = probe["refit_points"]
-        scores = METRICS["map"](run.of_part("latents", TEST), points, run.labels_of(TEST))
+        points, placed = _refit(run, probe, options.map)
+        scores = METRICS["map"](run.of_part("latents", run.mapped_part), points, run.labels_of(run.mapped_part))
+    else:
+        shown = _shown_map(run, options.map)
+        points, scores = shown.coordinates, run.map_scores(options.map)
+        placed = probe["coordinates"] if options.map == "tsne" else shown.place(probe["latents"])
     labels, names, _ = _colours(run)
     return FIGURES["probe-map"](
         points,
         labels,
         names,
-        probe[f"{prefix}coordinates"],
+        placed,
         probe["names"].tolist(),
         probe["ratios"],
         scores=_values(scores),
     )
+
+
+def _refit(run: Run, probe: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The data's points and the probe's, on the t-SNE that was fitted with both."""
+    if name != "tsne":
+        raise UsageError(f"the map fitted anew with the probe is a t-SNE, not {name}; leave out one of the two")
+    if "refit_coordinates" not in probe:
+        raise RunError(
+            f"{run.path}: the map was not fitted anew with the probe; say `latens map {run.path} --refit` first"
+        )
+    return probe["refit_points"], probe["refit_coordinates"]
 
 
 def _samples(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
@@ -208,8 +224,9 @@ def _network(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
 
 
 def _contact_sheet(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
-    sheet = contact_sheet(images.train, seed=options.seed)
-    return FIGURES["samples"](sheet.transpose(2, 0, 1)[None], 1, "Some of the train part, class by class")
+    shown = images.train.take(pick_evenly(images.train, CONTACT_ROWS * CONTACT_COLUMNS, options.seed))
+    title = f"{len(shown)} of {len(images.train):,} train images" + (", class by class" if images.num_classes else "")
+    return FIGURES["samples"](shown.pixels, CONTACT_COLUMNS, title)
 
 
 DRAWINGS: dict[str, Callable[[Run, Dataset, DrawingOptions], Figure]] = {
@@ -226,7 +243,7 @@ DRAWINGS: dict[str, Callable[[Run, Dataset, DrawingOptions], Figure]] = {
     "probe-map": _probe_map,
     "samples": _samples,
 }
-"""Name -> function of (run, its images, options). A test holds the names to those of `FIGURES`."""
+"""Name -> function of (run, its images, options). A test holds the names to those of `FIGURES` and the contact sheet."""
 
 
 @torch.no_grad()

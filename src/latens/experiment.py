@@ -51,6 +51,7 @@ def run(
         TrainingDiverged: the loss is no longer finite; the run keeps the last good state.
     """
     progress = progress or progress_for()
+    choose_device(device)  # what is not to be had is said before a folder is made
     with progress.stage("images", "pictures") as tick:
         images = source if isinstance(source, Dataset) else load_images(source, size=size, strict=strict, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
@@ -95,6 +96,7 @@ def import_run(
         UsageError: the file is no state_dict of the notebook's network.
     """
     progress = progress or progress_for()
+    choose_device(device)
     with progress.stage("images", "pictures") as tick:
         images = load_images(source, progress=tick)
     return _complete(import_weights(state, images, out, device), images, progress)

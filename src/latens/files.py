@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from latens.errors import RunDamaged
+from latens.errors import RunDamaged, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +42,13 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | Callable[[Binary
     Args:
         path: the file; its folder is made where it is missing.
         content: the bytes, or a function that writes them to an open binary file.
+
+    Raises:
+        UsageError: the path is a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UsageError(f"{path}: a folder; the name of a file is needed")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Opened like any file, so that the umask decides who may read it (tempfile's 0600 would keep colleagues out of a run).
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -141,7 +146,8 @@ def read_npz(path: str | os.PathLike[str], required: tuple[str, ...] = ()) -> di
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
     except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise RunDamaged(f"{path}: not readable as .npz ({error})") from None
+        # numpy's own words may advise to unpickle it.
+        raise RunDamaged(f"{path}: not readable as .npz of plain arrays ({type(error).__name__})") from None
     for name in required:
         if name not in arrays:
             raise RunDamaged(f"{path}: has no array {name!r}; it has {', '.join(sorted(arrays)) or 'none'}")

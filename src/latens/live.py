@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from latens.errors import MissingExtra
-from latens.figures import FIGURES
+from latens.figures import FIGURES, png_bytes
 from latens.training import Step
 
 __all__ = ["in_notebook", "live_loss"]
@@ -33,7 +33,7 @@ def live_loss(steps: Iterable[Step], last: int = 30) -> Iterator[Step]:
     Source: the notebook's training cell, whose axis said batches and meant epochs.
     """
     try:
-        from IPython.display import clear_output, display
+        from IPython.display import Image, clear_output, display
     except ImportError:
         raise MissingExtra("live_loss draws in notebooks and needs IPython; `pip install ipython`") from None
     history: list[dict[str, Any]] = []
@@ -41,5 +41,6 @@ def live_loss(steps: Iterable[Step], last: int = 30) -> Iterator[Step]:
         history.append({"epoch": step.epoch, "train_loss": step.train_loss, "test_mse": step.test_mse})
         figure = FIGURES["loss"](history, last=last)
         clear_output(wait=True)  # type: ignore[no-untyped-call]
-        display(figure)  # type: ignore[no-untyped-call]
+        # As PNG, since notebooks know how to show a Figure only once pyplot is loaded.
+        display(Image(data=png_bytes(figure), format="png"))  # type: ignore[no-untyped-call]
         yield step

@@ -16,7 +16,7 @@ from latens.errors import UsageError
 
 __all__ = ["nearest_neighbours", "neighbours_kept"]
 
-BLOCK_BYTES = 1 << 24  # of one block of scores, and of one gathered block of candidates: more falls out of the cache
+BLOCK_BYTES = 1 << 28  # of one block of scores (and of one gathered block of candidates): 256 MiB
 UNIT = 2.0**-24  # rounding unit of float32
 
 

@@ -55,14 +55,17 @@ class Lines:
         """Print (done, total, text) at most every few seconds."""
         began = shown = time.monotonic()
         last = ""
+        first: tuple[int, float] | None = None  # work that is gone on with begins in its middle
 
         def tick(done: int, total: int, text: str = "") -> None:
-            nonlocal shown, last
-            last = text
-            if time.monotonic() - shown >= SECONDS_BETWEEN_LINES and done < total:
-                shown = time.monotonic()
-                left = (shown - began) / done * (total - done) if done else 0.0
-                self.say(f"{title}: {done:,} of {total:,} {unit}  {text}  {left:.0f} s left")
+            nonlocal shown, last, first
+            last, now = text, time.monotonic()
+            first = first or (done, now)
+            if now - shown >= SECONDS_BETWEEN_LINES and done < total:
+                shown = now
+                count = f"{title}: {done:,} of {total:,} {unit}".rstrip()
+                left = f"{(now - first[1]) / (done - first[0]) * (total - done):.0f} s left" if done > first[0] else ""
+                self.say("  ".join(part for part in (count, text, left) if part))
 
         yield tick
         self.say(f"{title}: done in {time.monotonic() - began:.1f} s  {last}".rstrip())

@@ -11,11 +11,24 @@ from latens.tables import Table
 if TYPE_CHECKING:
     from latens.images import Dataset
 
-__all__ = ["OPTIMISERS", "PRECISIONS", "RECIPES", "Recipe", "TrainConfig", "fast", "notebook"]
+__all__ = [
+    "AUGMENTATIONS",
+    "OPTIMISERS",
+    "PRECISIONS",
+    "RECIPES",
+    "RECIPE_OPTIONS",
+    "Recipe",
+    "TrainConfig",
+    "fast",
+    "notebook",
+]
 
 OPTIMISERS = ("adam", "muon")
 PRECISIONS = ("float32", "tf32", "bfloat16")
-FAST_STEPS = 1876
+AUGMENTATIONS = ("none", "shift-flip")
+FAST_STEPS = 2814
+# What the command line takes; Python takes every part of a Recipe and its TrainConfig.
+RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,7 @@ class TrainConfig:
         decay: whether it falls linearly to zero, or stays.
         seed: of the weights, the order of the images and the noise.
         precision: of the arithmetic: one of `PRECISIONS`.
+        augmentation: `"none"`, or `"shift-flip"`: each batch is shifted by up to a tenth of its size, and mirrored half the time.
     """
 
     epochs: int
@@ -45,18 +59,21 @@ class TrainConfig:
     decay: bool = False
     seed: int = 0
     precision: str = "float32"
+    augmentation: str = "none"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; at least 1 is needed")
         for name in ("learning_rate", "matrix_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} is {getattr(self, name):g}; it must be above 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name):g}; it must be above 0 and finite")
         if self.seed < 0:
             raise UsageError(f"seed is {self.seed}; it must not be negative")
         if self.optimiser not in OPTIMISERS:
             raise UsageError(f"optimiser is {self.optimiser!r}; known: {', '.join(OPTIMISERS)}")
+        if self.augmentation not in AUGMENTATIONS:
+            raise UsageError(f"augmentation is {self.augmentation!r}; known: {', '.join(AUGMENTATIONS)}")
         if self.precision not in PRECISIONS:
             raise UsageError(f"precision is {self.precision!r}; known: {', '.join(PRECISIONS)}")
 
@@ -75,6 +92,10 @@ class Recipe:
     network: str
     latent_dim: int
     config: TrainConfig
+
+    def __post_init__(self) -> None:
+        if self.latent_dim < 1:
+            raise UsageError(f"latent dimension is {self.latent_dim}; at least 1 is needed")
 
     def with_options(self, **options: Any) -> "Recipe":
         """The recipe with some parts replaced, its own or its config's; None leaves a part as it is.
@@ -113,16 +134,26 @@ def notebook(images: "Dataset") -> Recipe:
 def fast(images: "Dataset") -> Recipe:
     """The default: Muon on the inner weights, Adam on the rest, a short rise and a linear fall of the learning rate.
 
-    `latens run mnist`: test MSE 0.0024 after 4 epochs, about half a minute on two CPU cores.
+    `latens run mnist`: test MSE 0.0024 after 3 epochs, about half a minute on two CPU cores.
 
-    It is a budget of steps, so that a few pictures train as well as many: 1,876 steps, or one epoch where that is more.
-    Small sets get small batches.
+    It is a budget of steps, so that a few pictures train as well as many: 2,814 steps, or one epoch where that is more.
+    Under 16,384 images a network learns them by heart: such sets get shifted and mirrored batches, and steps half as long
+    (200 grey photographs: test MSE 0.0236 without, 0.0075 with; PCA 0.0103).
     """
     num_images = len(images.train)
-    batch_size = 128 if num_images >= 8192 else 64 if num_images >= 2048 else 32
+    few = num_images < 16_384
+    batch_size = 64 if num_images >= 2048 else 32
     epochs = max(1, round(FAST_STEPS * batch_size / num_images))
     config = TrainConfig(
-        epochs=epochs, batch_size=batch_size, optimiser="muon", learning_rate=0.006, beta2=0.99, warmup=0.02, decay=True
+        epochs=epochs,
+        batch_size=batch_size,
+        optimiser="muon",
+        learning_rate=0.003 if few else 0.006,
+        matrix_learning_rate=0.01 if few else 0.02,
+        beta2=0.99,
+        warmup=0.02,
+        decay=True,
+        augmentation="shift-flip" if few else "none",
     )
     pixels = math.prod(images.shape)
     return Recipe("fast", "autoencoder", "convolutional", 128 if pixels > 3072 else 64, config)

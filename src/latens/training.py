@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from latens.device import as_channels_last, flushed_denormals, generator
@@ -19,7 +20,7 @@ from latens.models.contract import Model
 from latens.optimisers import LOOK_EVERY, FiniteGuard, learning_rate_factor, make_optimisers
 from latens.recipes import Recipe, TrainConfig
 
-__all__ = ["Step", "batches", "build_model", "evaluate", "train"]
+__all__ = ["Step", "batches", "build_model", "evaluate", "shift_flip", "train"]
 
 EVALUATION_BATCH = 1000
 
@@ -115,10 +116,13 @@ class _Trainer:
         self.model.train()
         device = _device_of(self.model)
         noise = generator(self.config.seed, epoch, 1, device=device)
+        moves = np.random.default_rng((self.config.seed, epoch, 2))
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
         for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
             x = _as_float(self.pixels, indices, device)
+            if self.config.augmentation == "shift-flip":
+                x = shift_flip(x, moves)
             with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 losses = self.model.loss(x, noise)
             parts = {"total": losses.total, **losses.parts}
@@ -177,6 +181,18 @@ def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator
     order = np.random.default_rng((seed, epoch)).permutation(num_images)
     for start in range(0, num_images, batch_size):
         yield order[start : start + batch_size]
+
+
+def shift_flip(x: Tensor, moves: np.random.Generator) -> Tensor:
+    """A batch (B, C, H, W) shifted by up to a tenth of its height and width, edges repeated, and mirrored half the time."""
+    height, width = x.shape[2:]
+    far_down, far_right = -(-height // 10), -(-width // 10)
+    padded = F.pad(x, (far_right, far_right, far_down, far_down), mode="replicate")
+    top, left = moves.integers(0, 2 * far_down + 1), moves.integers(0, 2 * far_right + 1)
+    moved = padded[:, :, top : top + height, left : left + width]
+    if moves.random() < 0.5:
+        moved = moved.flip(3)
+    return moved.contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()

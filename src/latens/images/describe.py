@@ -10,7 +10,7 @@ from latens.images.contract import Dataset, Images
 from latens.images.plan import block_length
 from latens.images.split import content_hashes
 
-__all__ = ["contact_sheet", "summary"]
+__all__ = ["contact_sheet", "pick_evenly", "summary"]
 
 GAP, GAP_GREY = 2, 128  # pixels between two pictures of a contact sheet, and their grey
 
@@ -92,14 +92,14 @@ def contact_sheet(images: Images, rows: int = 8, columns: int = 12, seed: int = 
         raise UsageError(f"a contact sheet of {rows} x {columns} pictures; allowed is at least 1 x 1")
     channels, height, width = images.shape
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels), GAP_GREY, dtype=np.uint8)
-    for place, row in enumerate(_pick(images, rows * columns, seed)):
+    for place, row in enumerate(pick_evenly(images, rows * columns, seed)):
         top, left = place // columns * (height + GAP), place % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = images.pixels[row].transpose(1, 2, 0)
     return sheet
 
 
-def _pick(images: Images, count: int, seed: int) -> np.ndarray:
-    """Rows of at most `count` pictures, the classes in turn until there are enough, then sorted by class."""
+def pick_evenly(images: Images, count: int, seed: int) -> np.ndarray:
+    """Rows of at most `count` pictures, int64, the classes in turn until there are enough, then sorted by class."""
     order = np.random.default_rng(seed).permutation(len(images))
     if images.labels is None:
         return order[:count]

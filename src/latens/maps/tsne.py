@@ -16,6 +16,7 @@ __all__ = ["TSNEMap"]
 PERPLEXITY = 30.0
 EXAGGERATED, PLAIN = 250, 500  # iterations: openTSNE's own
 EVERY = 25  # iterations between two calls of progress
+LEAST_GAIN = 0.01  # of the divergence, over 50 iterations
 # Points from which the grid is quicker than the tree: 16 s against 10 s at 3,000, 43 against 58 at 10,000 (a busy machine).
 FFT_FROM = 7000
 
@@ -24,7 +25,8 @@ class TSNEMap(Surface):
     """t-distributed stochastic neighbour embedding (van der Maaten and Hinton 2008), as openTSNE does it.
 
     Perplexity 30, or a third of the other points where that is less; started from the first two principal components;
-    the rest is openTSNE's default (Poličar, Stražar and Zupan 2024): 250 iterations exaggerated twelvefold, 500 plain.
+    the rest is openTSNE's default (Poličar, Stražar and Zupan 2024): 250 iterations exaggerated twelvefold, 500 plain; these
+    stop early when 50 of them lower the divergence by less than 1 %. The last are the slowest: the map has grown.
     """
 
     def fit(self, latents: NDArray[Any], seed: int = 0, progress: Callable[[int, int], object] | None = None) -> Self:
@@ -70,16 +72,21 @@ def _embed(
 
 
 class _Watcher:
-    """Counts the iterations of both phases for a progress bar."""
+    """Counts the iterations of both phases for a progress bar, and ends the plain one when little is gained."""
 
     def __init__(self, progress: Callable[[int, int], object] | None) -> None:
         self.progress = progress
         self.done = 0
+        self.errors: list[float] = []
 
-    def __call__(self, iteration: int, error: float, embedding: object) -> None:
+    def __call__(self, iteration: int, error: float, embedding: object) -> bool:
         self.done += EVERY
         if self.progress is not None:
             self.progress(self.done, EXAGGERATED + PLAIN)
+        if self.done <= EXAGGERATED:
+            return False
+        self.errors.append(error)
+        return len(self.errors) > 2 and self.errors[-3] - error < LEAST_GAIN * self.errors[-3]
 
 
 def _scaled(distances: NDArray[np.float32]) -> NDArray[np.float64]:

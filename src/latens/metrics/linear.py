@@ -32,6 +32,11 @@ class LinearBaseline:
     num_components: int
     num_fitted: int
 
+    @property
+    def name(self) -> str:
+        """What a table calls it."""
+        return f"PCA with {self.num_components} components"
+
 
 def linear_baseline(
     train: NDArray[np.uint8], test: NDArray[np.uint8], num_components: int, seed: int = 0

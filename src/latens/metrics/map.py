@@ -97,16 +97,7 @@ def score_map(
     if num < 4:
         return Scores((), (f"the scores of the map are left out: {num} points have no neighbourhoods",))
     k = min(K, (num - 1) // 2)
-    looked = share(min(num, MOST), num)
-    protocols: dict[str, str] = {
-        "trustworthiness": about(f"k = {k}, latent ranks of {looked} points", split, num, seed if num > MOST else None),
-        "neighbour_recall": about(
-            f"share of the {k} nearest in latent space among the {k} nearest on the map", split, num
-        ),
-        "map_knn_accuracy": about(
-            f"k = {min(K_VOTES, num - 1)} nearest on the map, leave one out, majority, ties to the nearest", split, num
-        ),
-    }
+    protocols = _protocols(num, k, split, seed)
     values = _values(latents, coordinates, labels, k, seed)
     if baseline_coordinates is not None:
         baselines = _values(latents, baseline_coordinates, labels, k, seed)
@@ -124,6 +115,19 @@ def score_map(
     )
     notes = () if labels is not None else ("map_knn_accuracy is left out: there are no labels",)
     return Scores(scores, notes)
+
+
+def _protocols(num: int, k: int, split: str, seed: int) -> dict[str, str]:
+    looked = share(min(num, MOST), num)
+    return {
+        "trustworthiness": about(f"k = {k}, latent ranks of {looked} points", split, num, seed if num > MOST else None),
+        "neighbour_recall": about(
+            f"share of the {k} nearest in latent space among the {k} nearest on the map", split, num
+        ),
+        "map_knn_accuracy": about(
+            f"k = {min(K_VOTES, num - 1)} nearest on the map, leave one out, majority, ties to the nearest", split, num
+        ),
+    }
 
 
 def _values(

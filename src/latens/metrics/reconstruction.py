@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.metrics.linear import linear_baseline
+from latens.metrics.linear import LinearBaseline, linear_baseline
 from latens.metrics.score import Score, Scores, about
 from latens.metrics.similarity import SSIM_WINDOW, structural_similarity
 
@@ -123,35 +123,48 @@ def score_reconstruction(
     errors = image_errors(test_pixels, reconstruct, progress)
     linear = linear_baseline(train_pixels, test_pixels, latent_dim, seed)
     num, mse = len(test_pixels), float(errors.mse.mean())
-    subset = linear.num_fitted < len(train_pixels)
-    fitted = f"{linear.num_fitted:,} train images" + (f" of {len(train_pixels):,}, drawn" if subset else "")
-    pca_name = f"PCA with {linear.num_components} components"
-    pca_protocol = f"{pca_name} fitted to the pixels of {fitted}"
-    pca_seed = seed if subset else None
     scores = [
         _score("mse", mse, "", "lower", "mean over images and pixels of the squared difference, pixels in [0, 1], no"
-               " clamping", num, (linear.mse, pca_name)),
+               " clamping", num, (linear.mse, linear.name)),
         _score("mse_clamped", float(errors.mse_clamped.mean()), "", "lower", "mse after clamping to [0, 1]", num),
         _score("psnr", float(errors.psnr.mean()), "dB", "higher", "mean of per-image values after clamping to [0, 1],"
                " at most 100", num),
     ]  # fmt: skip
-    notes = []
+    notes: list[str] = []
     if errors.ssim is not None:
         what = "11 × 11 Gaussian window, σ = 1.5, data range 1, mirrored edges, after clamping to [0, 1]"
         scores.append(_score("ssim", float(errors.ssim.mean()), "", "higher", what, num))
     else:
         notes.append(f"ssim is left out: images under {SSIM_WINDOW} pixels are smaller than its window")
+    _add_linear(scores, notes, linear, mse, len(train_pixels), num, latent_dim, seed)
+    return Scores(tuple(scores), tuple(notes), _details(errors.mse, labels, class_names, ids, num_worst))
+
+
+def _add_linear(
+    scores: list[Score],
+    notes: list[str],
+    linear: LinearBaseline,
+    mse: float,
+    num_train: int,
+    num: int,
+    latent_dim: int,
+    seed: int,
+) -> None:
+    """What the best linear autoencoder of the same dimension reaches, and the share of it that is left."""
+    subset = linear.num_fitted < num_train
+    fitted = f"{linear.num_fitted:,} train images" + (f" of {num_train:,}, drawn" if subset else "")
+    pca_protocol = f"{linear.name} fitted to the pixels of {fitted}"
+    pca_seed = seed if subset else None
     scores.append(_score("pca_mse", linear.mse, "", "lower", pca_protocol, num, seed=pca_seed))
     if linear.mse > 0:
         what = f"mse as a share of that of {pca_protocol}"
-        scores.append(_score("pca_ratio", mse / linear.mse, "", "lower", what, num, (1.0, pca_name), pca_seed))
+        scores.append(_score("pca_ratio", mse / linear.mse, "", "lower", what, num, (1.0, linear.name), pca_seed))
     else:
         notes.append("pca_ratio is left out: PCA of this dimension makes no error")
     if linear.num_components < latent_dim:
         notes.append(
             f"PCA has {linear.num_components} components in place of {latent_dim}: the train images span no more"
         )
-    return Scores(tuple(scores), tuple(notes), _details(errors.mse, labels, class_names, ids, num_worst))
 
 
 def _score(

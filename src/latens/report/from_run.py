@@ -9,7 +9,7 @@ import numpy as np
 
 from latens.files import read_npz
 from latens.images import Dataset, summary
-from latens.recipes import RECIPES
+from latens.recipes import RECIPE_OPTIONS, RECIPES
 from latens.report.page import write_html
 from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
 from latens.runs import Run
@@ -51,33 +51,42 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         versions=run.record["versions"],
         run_path=str(run.path),
+        mapped="test" if run.mapped_part == TEST else "train and test",
         created=run.record["created"],
         notes=tuple(_notes(run)),
     )
 
 
 def command_of(run: Run, images: Dataset) -> str:
-    """The command line that makes this run again: every part of the recipe that differs from it is an option."""
+    """What makes this run again: every part of the recipe that differs from it is an option.
+
+    A command line, or the Python call where an option is one that only Python takes.
+    """
     data, recipe = run.record["data"], run.recipe
+    if recipe.name not in RECIPES:
+        return shlex.join(["latens", "run", str(data["source"])])
+    default = RECIPES[recipe.name](images)
+    changed = {**_differences(recipe, default), **_differences(recipe.config, default.config)}
+    asked = {name: value for name, value in data["options"].items() if value}
+    if not set(changed) <= set(RECIPE_OPTIONS):
+        options = {**({} if recipe.name == "fast" else {"recipe": recipe.name}), **asked, **changed}
+        arguments = [repr(data["source"]), *(f"{name}={value!r}" for name, value in options.items())]
+        return f"latens.run({', '.join(arguments)})"
     words = ["latens", "run", str(data["source"])]
-    if recipe.name in RECIPES:
-        default = RECIPES[recipe.name](images)
-        pairs = [
-            ("recipe", recipe.name, "fast"),
-            *_differences(recipe, default),
-            *_differences(recipe.config, default.config),
-        ]
-        for name, value, usual in pairs:
-            if value != usual and name not in ("name", "config"):
-                words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-    if data["options"].get("size"):
-        words += ["--size", "x".join(map(str, np.atleast_1d(data["options"]["size"])))]
-    return shlex.join(words)
+    words += [] if recipe.name == "fast" else ["--recipe", recipe.name]
+    for name, value in changed.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    if "size" in asked:
+        words += ["--size", "x".join(map(str, np.atleast_1d(asked["size"])))]
+    return shlex.join(words + (["--strict"] if "strict" in asked else []))
 
 
-def _differences(ours: object, usual: object) -> Iterator[tuple[str, Any, Any]]:
-    for name, value in vars(ours).items():
-        yield name, value, getattr(usual, name)
+def _differences(ours: object, usual: object) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(ours).items()
+        if name not in ("name", "config") and value != getattr(usual, name)
+    }
 
 
 def _data(images: Dataset) -> DataFacts:
@@ -108,6 +117,8 @@ def _training(run: Run) -> TrainingFacts:
         settings["learning rate"] += f", {config.matrix_learning_rate:g} (Muon)"
     if config.decay:
         settings["schedule"] = f"rises over {config.warmup:.0%} of the steps, then falls linearly to zero"
+    if config.augmentation != "none":
+        settings["augmentation"] = config.augmentation
     if config.precision != "float32":
         settings["precision"] = config.precision
     return TrainingFacts(
@@ -140,3 +151,19 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"The weights were not trained here: they were imported from {result['imported']}."
     elif result.get("epochs", 0) < asked:
         yield f"Training was stopped after epoch {result.get('epochs', 0)} of {asked}."
+    values = {score["name"]: score["value"] for score in run.scores["scores"]}
+    if values.get("mse", 0.0) > values.get("pca_mse", float("inf")):
+        yield _why_not_better(values["mse"], values["pca_mse"], result.get("train_loss"), run.record["data"]["train"])
+
+
+def _why_not_better(mse: float, pca_mse: float, train_loss: float | None, num_train: int) -> str:
+    """Why the network rebuilds worse than PCA with as many numbers: it learned the train part by heart, or too little."""
+    text = f"PCA with as many numbers rebuilds the test part better (error {pca_mse:.5f}; this network's {mse:.5f})."
+    if train_loss is None:
+        return text
+    if train_loss < 0.8 * mse:
+        return (
+            f"{text} The network rebuilds what it was trained on much better (error {train_loss:.5f}): it has learned its"
+            f" {num_train:,} images by heart. More images would help, or fewer epochs."
+        )
+    return f"{text} It does not rebuild what it was trained on better either (error {train_loss:.5f}): more epochs would help."

@@ -166,7 +166,7 @@ def _probe(story: Story) -> str:
         return paragraphs("This run has no probe.")
     kind = "cluster" if probe.clusters else "class"
     text = (
-        f"To find out, take the mean of all test latents of a {kind}, add a little noise"
+        f"To find out, take the mean of all {story.mapped} latents of a {kind}, add a little noise"
         f" (normal, standard deviation {number(probe.noise_std)}), and decode. If latent space had no gaps, each result"
         f" would be a good picture of its {kind}."
     )

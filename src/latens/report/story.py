@@ -140,6 +140,7 @@ class Story:
         worst: id and squared error of the images that are rebuilt worst, worst first.
         versions: program -> version.
         run_path: the run's folder.
+        mapped: the images that maps and the probe show: "test", or "train and test".
         created: when, as text.
         notes: what a reader should be told first ("training was stopped after epoch 3 of 5").
     """
@@ -156,6 +157,7 @@ class Story:
     worst: tuple[tuple[str, float], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     run_path: str = ""
+    mapped: str = "test"
     created: str = ""
     notes: tuple[str, ...] = ()
 

@@ -126,12 +126,13 @@ def _map(story: Story, name: str = "") -> Words:
     }
     how = f" Drawn by {kinds.get(name, name)}." if name else ""
     trust = story.score("trustworthiness")
-    alt = f"Scatter plot of the test latents in two dimensions{coloured}.{how}"
+    alt = f"Scatter plot of the {story.mapped} latents in two dimensions{coloured}.{how}"
     if trust is not None and name in ("", "tsne"):
         alt += f" Trustworthiness {number(trust.value)}."
     return alt, (
-        f"Each dot is a test picture, placed where the map puts its latent{coloured}.{how} Dots close together are pictures"
-        " that the encoder finds alike. The numbers below the map say how far its neighbourhoods can be trusted;"
+        f"Each dot is a picture of the {story.mapped} part, placed where the map puts its latent{coloured}.{how}"
+        " Dots close together are pictures that the encoder finds alike."
+        " The numbers below the map say how far its neighbourhoods can be trusted;"
         " the axes themselves have no meaning, and neither has the empty space between clusters of a t-SNE."
     )
 
@@ -155,7 +156,7 @@ def _probe_noises(story: Story) -> Words:
 
 def _probe_map(story: Story) -> Words:
     return (
-        f"The map of the test latents with one black dot a {_kind(story)} for the probe, each with its distance.",
+        f"The map of the {story.mapped} latents with one black dot a {_kind(story)} for the probe, each with its distance.",
         "The map with the probe's latents in black. The number beside each is its distance, in the full latent space, to the"
         " nearest latent of the data, as a multiple of what is usual there. A dot can lie in the midst of"
         " its cluster on paper and far from all data in latent space: two dimensions cannot show it.",

@@ -37,6 +37,7 @@ __all__ = ["FORMAT", "TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "we
 
 FORMAT = 1
 TRAIN, TEST = 0, 1  # the two values of `part`
+ENOUGH_FOR_A_MAP = 1000  # test images; with fewer, maps show the train images too
 
 
 @dataclass(frozen=True)
@@ -190,17 +191,22 @@ class Run:
         """The arrays of latents.npz: latents, part, ids, squared_error, and labels where there are any."""
         return read_npz(self.checked("latents.npz"), ("latents", "part", "ids", "squared_error"))
 
-    def of_part(self, name: str, part: int) -> np.ndarray:
-        """One array of `latents`, the rows of one part only."""
-        rows: np.ndarray = self.latents[name][self.latents["part"] == part]
-        return rows
+    @property
+    def mapped_part(self) -> int | None:
+        """The part that maps and the probe show: test, or None for all images where the test part is too small to show much."""
+        return TEST if int((self.latents["part"] == TEST).sum()) >= ENOUGH_FOR_A_MAP else None
 
-    def labels_of(self, part: int) -> np.ndarray | None:
-        """The labels of one part, int64 (N,), or None."""
+    def of_part(self, name: str, part: int | None) -> np.ndarray:
+        """One array of `latents`, the rows of one part only, or all of them for None."""
+        rows: np.ndarray = self.latents[name]
+        return rows if part is None else rows[self.latents["part"] == part]
+
+    def labels_of(self, part: int | None) -> np.ndarray | None:
+        """The labels of one part, or of all images for None, int64 (N,); None where there are no labels."""
         return self.of_part("labels", part) if "labels" in self.latents else None
 
     def map(self, name: str = "tsne", seed: int | None = None, progress: Progress | None = None) -> Map:
-        """A map of the test latents: the one in the folder, or fitted now and kept.
+        """A map of the latents of `mapped_part`: the one in the folder, or fitted now and kept.
 
         Args:
             name: one of `MAPS`.
@@ -208,7 +214,7 @@ class Run:
             progress: shows how far a fit is.
         """
         file = f"maps/{name}.npz"
-        latents = self.of_part("latents", TEST)
+        latents = self.of_part("latents", self.mapped_part)
         # A map from somebody else's coordinates is there or not, it can't be fitted.
         kind = GivenMap if name == "given" and file in self.record["files"] else MAPS[name]
         if seed is None and file in self.record["files"]:
@@ -220,7 +226,7 @@ class Run:
         return fitted
 
     def keep_map(self, name: str, fitted: Map) -> None:
-        """Store a map of the test latents under a name."""
+        """Store a map of the latents of `mapped_part` under a name."""
         self.write_arrays(f"maps/{name}.npz", fitted.state())
         self.forget(f"maps/{name}.json")  # the scores were those of the map before
 
@@ -229,7 +235,15 @@ class Run:
         file = f"maps/{name}.json"
         if file not in self.record["files"]:
             coordinates, seed = self.map(name).coordinates, self.recipe.config.seed
-            found = METRICS["map"](self.of_part("latents", TEST), coordinates, self.labels_of(TEST), seed=seed)
+            part = self.mapped_part
+            latents = self.of_part("latents", part)
+            found = METRICS["map"](
+                latents,
+                coordinates,
+                self.labels_of(part),
+                split="test" if part == TEST else "train and test",
+                seed=seed,
+            )
             write_json(self.path / file, found.as_json())
             self.seal(file)
         return Scores.from_json(read_json(self.checked(file)))

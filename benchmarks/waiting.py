@@ -1,0 +1,48 @@
+"""What it costs that OpenMP's threads spin while they wait: seconds of the same short training beside busy programs.
+
+    python benchmarks/waiting.py
+
+8,000 digits, two epochs of batches of 128, in a process of its own for each cell, with none, one and two processes
+beside it that do nothing but loop. GOMP_SPINCOUNT is read by GNU's OpenMP only.
+"""
+
+import os
+import subprocess
+import sys
+
+POLICIES = {"default": {}, "GOMP_SPINCOUNT=1000": {"GOMP_SPINCOUNT": "1000"}, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
+
+TRAIN = """
+from dataclasses import replace
+import latens
+from latens.recipes import TrainConfig, fast
+from latens.training import build_model
+images = latens.load_images("mnist")
+images = replace(images, train=images.train.take(slice(0, 8000)), test=images.test.take(slice(0, 1000)))
+config = TrainConfig(epochs=2, batch_size=128, optimiser="muon", learning_rate=0.006)
+recipe = replace(fast(images), config=config)
+*_, last = latens.train(build_model(recipe, images.shape), images, config)
+print(last.elapsed)
+"""
+
+
+def seconds(variables: dict[str, str], num_busy: int) -> float:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(num_busy)]
+    try:
+        command = [sys.executable, "-c", TRAIN]
+        done = subprocess.run(command, env=plain | variables, capture_output=True, text=True, check=True)
+        return float(done.stdout)
+    finally:
+        for process in busy:
+            process.kill()
+
+
+def main() -> None:
+    print(f"{'beside busy programs':<22}" + "".join(f"{count:>8}" for count in range(3)))
+    for name, variables in POLICIES.items():
+        print(f"{name:<22}" + "".join(f"{seconds(variables, count):7.1f}s" for count in range(3)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
