@@ -145,6 +145,13 @@ def test_fast_on_mnist_takes_at_most_five_epochs():
     assert RECIPES["fast"](load_images("mnist")).config.epochs <= 5
 
 
+def test_the_latent_bias_of_a_recipe_is_where_training_starts(blobs):
+    plain = RECIPES["fast"](blobs).with_options(latent_bias=0.0)
+    raised = plain.with_options(latent_bias=0.25)
+    biases = [build_model(recipe, blobs.shape).encoder[-1].bias for recipe in (plain, raised)]
+    torch.testing.assert_close(biases[1], biases[0] + 0.25)
+
+
 def test_options_replace_parts_of_a_recipe(blobs):
     recipe = RECIPES["fast"](blobs).with_options(latent_dim=3, epochs=7, seed=None)
     assert (recipe.latent_dim, recipe.config.epochs, recipe.config.seed) == (3, 7, 0)

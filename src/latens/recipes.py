@@ -85,13 +85,23 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole setting by name: what is trained, and how."""
+    """A whole setting by name: what is trained, and how.
+
+    Args:
+        name: of the recipe.
+        model: a name of `MODELS`.
+        network: a name of `NETWORKS`.
+        latent_dim: D.
+        config: how it is trained.
+        latent_bias: added to the first bias of the latent; above 0 it keeps units of a ReLU latent from dying in the first steps.
+    """
 
     name: str
     model: str
     network: str
     latent_dim: int
     config: TrainConfig
+    latent_bias: float = 0.0
 
     def __post_init__(self) -> None:
         if self.latent_dim < 1:
@@ -156,7 +166,8 @@ def fast(images: "Dataset") -> Recipe:
         augmentation="shift-flip" if few else "none",
     )
     pixels = math.prod(images.shape)
-    return Recipe("fast", "autoencoder", "convolutional", 128 if pixels > 3072 else 64, config)
+    latent_dim = 128 if pixels > 3072 else 64
+    return Recipe("fast", "autoencoder", "convolutional", latent_dim, config, latent_bias=0.0 if few else 0.3)
 
 
 RECIPES: "Table[Callable[[Dataset], Recipe]]" = Table(

@@ -29,7 +29,12 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
     """The model that a recipe names, with weights as its seed makes them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.config.seed)
-        return as_channels_last(MODELS[recipe.model](image_shape, recipe.latent_dim, recipe.network))
+        model = MODELS[recipe.model](image_shape, recipe.latent_dim, recipe.network)
+    with torch.no_grad():
+        bias = model.encoder[-1].bias
+        assert isinstance(bias, Tensor)
+        bias.add_(recipe.latent_bias)
+    return as_channels_last(model)
 
 
 @dataclass(frozen=True)
