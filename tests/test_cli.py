@@ -369,6 +369,16 @@ def test_choices_are_the_tables_names():
     assert all("--json" in command.format_help() for command in commands.choices.values())
 
 
+@pytest.mark.parametrize(("load", "expected"), [(0.1, None), (100.0, "PASSIVE")])
+def test_threads_wait_passively_on_a_busy_machine_only(load, expected, monkeypatch, capsys):
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    assert cli.main([]) == 0
+    assert os.environ.get("OMP_WAIT_POLICY") == expected
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
+
+
 def test_the_module_is_the_command():
     environment = {**os.environ, "PYTHONPATH": str(Path(latens.__file__).parents[1])}
     command = [sys.executable, "-m", "latens", "--version"]

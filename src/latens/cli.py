@@ -30,10 +30,7 @@ latens trains an autoencoder on your images and shows what it learned. Three lin
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 2: something the user gave is wrong, said in one line; 130: interrupted."""
-    # Threads that wait by spinning take the processor from whoever shares it: beside one other busy program training was
-    # seven times slower (docs/decisions/0004-waiting-threads.md). It must be said before torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: half the time in the kernel
+    _set_up_threads()
     args = parser().parse_args(arguments)
     if args.command is None:
         print(START)
@@ -49,6 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nlatens: stopped; `latens run --resume` goes on with the latest run", file=sys.stderr)
         return 130
     return 0
+
+
+def _set_up_threads() -> None:
+    """Say how torch's threads wait and take memory; it must be said before torch is loaded.
+
+    Threads that wait by spinning are quickest alone; on a busy machine they take the processor from what they wait for,
+    and training is several times slower (docs/decisions/0004-waiting-threads.md).
+    """
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.75 * (os.cpu_count() or 1):
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: less time in the kernel
 
 
 def _fail(args: argparse.Namespace, message: str, kind: str) -> int:
