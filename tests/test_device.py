@@ -1,10 +1,9 @@
 """Devices, random generators, denormal numbers and the layout of kernels."""
 
-import numpy as np
 import pytest
 import torch
 
-from latens.device import as_channels_last, choose_device, describe_device, flushed_denormals, generator
+from latens.device import choose_device, describe_device, flushed_denormals, generator
 from latens.errors import DeviceUnavailable, UsageError
 
 
@@ -73,20 +72,3 @@ def test_denormals_are_flushed_inside_only():
     with pytest.raises(KeyError), flushed_denormals():
         raise KeyError
     assert (halved() > 0).all()
-
-
-def test_channels_last_moves_bytes_and_no_numbers():
-    torch.manual_seed(0)
-    module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8 * 36, 4))
-    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    x = torch.rand(2, 3, 8, 8)
-    expected = module(x).detach()
-    assert as_channels_last(module) is module
-    kernel = module[0].weight
-    assert kernel.is_contiguous(memory_format=torch.channels_last)
-    assert not kernel.is_contiguous()
-    assert module[2].weight.is_contiguous()
-    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
-    np.testing.assert_allclose(module(x).detach(), expected, atol=1e-6)
-    module.load_state_dict(before)
-    assert module[0].weight.is_contiguous(memory_format=torch.channels_last)  # loading keeps the layout

@@ -1,12 +1,18 @@
 """One contract for every network, over many shapes, and the layer kinds against torch's convolutions."""
 
+import copy
 import itertools
+import json
+import pickle
 
 import pytest
 import torch
 from torch import nn
 
 from latens.networks import NETWORKS
+from latens.networks.columns import COLUMN_FORMS
+from latens.networks.forms import fastest_form
+from latens.networks.half import FORMS, Half
 from latens.networks.layers import LAYER_KINDS, MapToVector, VectorToMap
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 8, 8), (3, 8, 256), (1, 17, 23), (3, 64, 48), (1, 256, 256), (1, 9, 100)]
@@ -38,3 +44,121 @@ def test_vector_to_map_is_the_transposed_convolution(memory_format):
     theirs.load_state_dict(ours.state_dict())
     z = torch.rand(7, 4, dtype=torch.float64)
     torch.testing.assert_close(ours.to(memory_format=memory_format)(z), theirs(z[:, :, None, None]))
+
+
+def test_every_layer_kind_has_a_form_in_columns():
+    assert {*COLUMN_FORMS, nn.ReLU} == set(LAYER_KINDS)
+
+
+GEOMETRIES = [  # kernel, stride, padding
+    (3, 2, 1),
+    (3, 1, 1),
+    (1, 1, 0),
+    (4, 2, 1),
+    (5, 3, 2),
+    (2, 3, 0),
+    ((3, 5), (2, 1), (0, 2)),
+]
+
+
+def gradients(half, x, direction):
+    x = x.clone().requires_grad_()
+    y = half(x)
+    return [y, *torch.autograd.grad((y * direction(y)).sum(), [x, *half.parameters()])]
+
+
+def assert_same_in_both_forms(half, x, tolerance=1e-6):
+    generator = torch.Generator().manual_seed(1)
+    directions = {}
+
+    def direction(y):
+        return directions.setdefault(y.shape, torch.randn(y.shape, generator=generator))
+
+    expected = gradients(half.use("torch"), x, direction)
+    got = gradients(half.use("columns"), x, direction)
+    for ours, theirs in zip(got, expected, strict=True):
+        assert ours.shape == theirs.shape
+        # In the norm: a unit that rounding takes over zero changes a few gradients by more than rounding does.
+        assert (ours - theirs).norm() <= tolerance * theirs.norm()
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), GEOMETRIES)
+@pytest.mark.parametrize("size", [(9, 12), (7, 7)])
+def test_columns_are_the_convolutions_whatever_the_geometry(kernel, stride, padding, size):
+    torch.manual_seed(0)
+    x = torch.randn(5, 3, *size)
+    assert_same_in_both_forms(Half(nn.Conv2d(3, 4, kernel, stride, padding)), x)
+    assert_same_in_both_forms(Half(nn.ConvTranspose2d(3, 4, kernel, stride, padding)), x)
+
+
+def test_columns_keep_an_output_padding():
+    assert_same_in_both_forms(Half(nn.ConvTranspose2d(3, 4, 3, 2, 1, output_padding=(1, 0))), torch.randn(5, 3, 6, 7))
+
+
+@pytest.mark.parametrize(("name", "shape"), list(itertools.product(NETWORKS, SHAPES)))
+@pytest.mark.parametrize("batch", [1, 7, 70])  # one image; a part of a chunk; a chunk and some
+def test_both_forms_of_a_network_give_the_same_outputs_and_gradients(name, shape, batch):
+    if batch == 70 and shape[1] > 64:
+        pytest.skip("one large batch is enough")
+    torch.manual_seed(0)
+    encoder, decoder = NETWORKS[name](shape, 5, 3)
+    assert_same_in_both_forms(encoder, torch.rand(batch, *shape), 1e-2)
+    assert_same_in_both_forms(decoder, torch.rand(batch, 3), 1e-2)
+
+
+def test_buffers_are_not_shared_by_two_graphs_nor_spoilt_by_a_second_backward():
+    torch.manual_seed(0)
+    encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
+    encoder.use("columns")
+    x, other = torch.rand(2, 6, 1, 8, 8)
+    expected = torch.autograd.grad(encoder(x).square().sum(), list(encoder.parameters()))
+    y = encoder(x)
+    encoder(other)  # another graph, and one without a graph, before the first is used
+    with torch.no_grad():
+        encoder(other)
+    for retain in (True, False):
+        got = torch.autograd.grad(y.square().sum(), list(encoder.parameters()), retain_graph=retain)
+        assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def test_buffers_follow_weights_that_move():
+    torch.manual_seed(0)
+    encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
+    encoder.use("columns")
+    x = torch.rand(2, 1, 8, 8)
+    encoder(x)
+    copied = copy.deepcopy(encoder)
+    for parameter in encoder.parameters():
+        parameter.data = parameter.data * 2
+    torch.testing.assert_close(encoder(x), encoder.use("torch")(x))
+    assert not torch.allclose(copied(x), encoder(x))
+    torch.testing.assert_close(copied(x), copied.use("torch")(x))
+    torch.testing.assert_close(pickle.loads(pickle.dumps(copied.use("columns")))(x), copied(x))
+
+
+def test_what_columns_cannot_compute_runs_in_torchs_form():
+    encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
+    encoder.use("columns").double()
+    assert encoder(torch.rand(2, 1, 8, 8, dtype=torch.float64)).dtype == torch.float64
+    encoder.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert encoder(torch.rand(2, 1, 8, 8)).dtype == torch.bfloat16
+    assert encoder(torch.rand(0, 1, 8, 8)).shape == (0, 5)
+
+
+def test_the_fastest_form_is_measured_once_and_remembered(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENS_CACHE", str(tmp_path))
+    encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
+    form = fastest_form(encoder, (1, 8, 8), 4)
+    assert form in FORMS
+    assert encoder.form == "torch"
+    assert all(parameter.grad is None for parameter in encoder.parameters())
+    (file,) = (tmp_path / "forms").iterdir()
+    other = next(name for name in FORMS if name != form)
+    file.write_text(json.dumps({"form": other}))
+    assert fastest_form(encoder, (1, 8, 8), 4) == other
+    file.write_text("{")  # damaged: measured again
+    fastest_form(encoder, (1, 8, 8), 4)
+    assert json.loads(file.read_text())["form"] in FORMS
+    fastest_form(encoder, (1, 8, 8), 8)
+    assert len(list((tmp_path / "forms").iterdir())) == 2

@@ -24,15 +24,30 @@ def test_as_matrix_is_a_view_in_channels_last():
     assert as_matrix(weight).shape == (4, 75)
 
 
+def test_as_matrix_orders_columns_like_another_tensor():
+    weight = torch.rand(4, 3, 5, 5)
+    like = torch.rand(4, 3, 5, 5).to(memory_format=torch.channels_last)
+    assert torch.equal(as_matrix(weight, like), as_matrix(weight.to(memory_format=torch.channels_last)))
+    assert torch.equal(as_matrix(weight.to(memory_format=torch.channels_last), weight), weight.flatten(1))
+
+
 def test_orthogonalise_brings_singular_values_near_one_and_keeps_the_singular_vectors():
-    matrices = torch.randn(3, 8, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonalise(matrices))
-    assert values.min() > 0.6
-    assert values.max() < 1.3
-    u, _, vh = torch.linalg.svd(matrices, full_matrices=False)
-    diagonal = u.mT @ orthogonalise(matrices) @ vh.mT
-    off = diagonal - torch.diag_embed(diagonal.diagonal(dim1=1, dim2=2))
-    assert off.abs().max() < 1e-9
+    generator = torch.Generator().manual_seed(0)
+    matrices = [torch.randn(shape, dtype=torch.float64, generator=generator) for shape in [(8, 20), (8, 8), (3, 30)]]
+    for matrix, factor in zip(matrices, orthogonalise(matrices), strict=True):
+        assert factor.shape == (len(matrix), len(matrix))
+        near = factor @ matrix
+        values = torch.linalg.svdvals(near)
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+        u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+        diagonal = u.mT @ near @ vh.mT
+        assert (diagonal - torch.diag(diagonal.diagonal())).abs().max() < 1e-9
+
+
+def test_orthogonalise_leaves_a_matrix_of_zeros_alone():
+    (factor,) = orthogonalise([torch.zeros(2, 5)])
+    assert torch.isfinite(factor).all()
 
 
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])

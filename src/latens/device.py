@@ -5,15 +5,12 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
 from latens.errors import DeviceUnavailable, UsageError
 
-Module = TypeVar("Module", bound=torch.nn.Module)
-
-__all__ = ["DEVICES", "as_channels_last", "choose_device", "describe_device", "flushed_denormals", "generator"]
+__all__ = ["DEVICES", "choose_device", "describe_device", "flushed_denormals", "generator", "processor_name"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -47,10 +44,10 @@ def describe_device(device: torch.device) -> str:
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "mps":
         return f"mps ({platform.processor() or platform.machine()})"
-    return f"cpu ({_processor_name()}, {torch.get_num_threads()} threads)"
+    return f"cpu ({processor_name()}, {torch.get_num_threads()} threads)"
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
     """The processor's name as the system tells it; Linux hides it in a file."""
     listing = Path("/proc/cpuinfo")
     if listing.exists():
@@ -58,17 +55,6 @@ def _processor_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine() or os.name
-
-
-def as_channels_last(module: Module) -> Module:
-    """Lay the kernels of a module out with the channel running fastest, in place: what convolutions are quickest with.
-
-    Loading a state_dict keeps this layout; saving one writes the plain one.
-    """
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return module
 
 
 def generator(*numbers: int, device: torch.device | str = "cpu") -> torch.Generator:

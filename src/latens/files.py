@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+import platformdirs
 
 from latens.errors import RunDamaged, UsageError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "atomic_write",
+    "cache_folder",
     "read_json",
     "read_npz",
     "read_safetensors",
@@ -34,6 +36,14 @@ __all__ = [
 ]
 
 MAX_SAFETENSORS_HEADER = 1 << 20  # bytes; ours are a few kB
+
+
+def cache_folder() -> Path:
+    """Where latens keeps what can be made again: LATENS_CACHE, or the user's cache folder."""
+    chosen = os.environ.get("LATENS_CACHE")
+    return (
+        Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("latens", appauthor=False))
+    )
 
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | Callable[[BinaryIO], object]) -> None:

@@ -34,32 +34,50 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
     return [p for p in weights if id(p) in inner], [p for p in model.parameters() if id(p) not in inner]
 
 
-def as_matrix(weight: Tensor) -> Tensor:
-    """A weight as the matrix (first axis, all others); the order of columns is that of memory, so that it is a view."""
-    return weight.permute(0, 2, 3, 1).flatten(1) if weight.ndim == 4 else weight.flatten(1)
-
-
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Bring all singular values near 1, by a quintic Newton-Schulz iteration in the type of the input.
+def as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
+    """A weight as the matrix (first axis, all others).
 
     Args:
-        matrices: (K, R, C) with R <= C.
-        steps: iterations; after five, singular values lie in about [0.7, 1.2].
+        weight: or something of its shape.
+        like: whose order in memory the columns get, so that it is a view of that one; by default `weight`.
+    """
+    like = weight if like is None else like
+    return weight.flatten(1) if like.is_contiguous() else weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def orthogonalise(matrices: list[Tensor], steps: int = 5) -> list[Tensor]:
+    """What to multiply each matrix with, from the left, to bring all of its singular values near 1.
+
+    Args:
+        matrices: each (R, C), R <= C; of any sizes.
+        steps: of a quintic Newton-Schulz iteration; after five, singular values lie in about [0.7, 1.2].
+
+    Returns:
+        As many square matrices (R, R).
+
+    Each iteration multiplies x from the left with a polynomial in its Gram matrix. These small matrices commute, so the iteration
+    runs on them alone, all of them at once, padded with zeros to one size; a long matrix is touched twice, not ten times.
 
     Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
     """
     a, b, c = NEWTON_SCHULZ
-    x: Tensor = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    # Each iteration multiplies x from the left with a polynomial in its Gram matrix; these small matrices commute, so the
-    # iteration runs on them alone and the long matrix is touched twice, not ten times.
-    gram = x @ x.mT  # (K, R, R)
-    identity = torch.eye(gram.shape[1], dtype=x.dtype, device=x.device)
-    product = identity.expand_as(gram)
-    for _ in range(steps):
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * identity
-        product = polynomial @ product
-        gram = polynomial @ gram @ polynomial
-    return product @ x
+    size = max(len(x) for x in matrices)
+    gram = matrices[0].new_zeros(len(matrices), size, size)
+    for place, x in zip(gram, matrices, strict=True):
+        torch.mm(x, x.mT, out=place) if len(x) == size else place[: len(x), : len(x)].copy_(x @ x.mT)
+    norm = gram.diagonal(dim1=1, dim2=2).sum(1).clamp_(min=1e-14)[:, None, None]  # Frobenius, squared
+    gram = gram / norm
+    # With q = b g + c g g, the polynomial is a + q; every line below is one batched product, the identity folded in.
+    q = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    product = q.clone()
+    product.diagonal(dim1=1, dim2=2).add_(a)
+    for _ in range(steps - 1):
+        half = torch.baddbmm(gram, q, gram, beta=a)
+        gram = torch.baddbmm(half, q, half, beta=a)
+        q = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        product = torch.baddbmm(product, q, product, beta=a)
+    product *= norm.rsqrt()
+    return [square[: len(x), : len(x)] for square, x in zip(product, matrices, strict=True)]
 
 
 class Muon(torch.optim.Optimizer):
@@ -70,8 +88,8 @@ class Muon(torch.optim.Optimizer):
         lr: length of a step in the spectral norm; times sqrt(rows / columns) for tall matrices.
         momentum: of the Nesterov kind.
 
-    `torch.optim.Muon` does the same in bfloat16 and for two axes only; a CPU without bfloat16 units emulates them about
-    twenty times slower (docs/decisions/0003-muon.md). Ours works in float32, on matrices of one shape at once.
+    `torch.optim.Muon` does the same in bfloat16, for two axes only and one weight at a time; a CPU without bfloat16 units
+    emulates them about twenty times slower (docs/decisions/0003-muon.md). Ours works in float32, on all weights at once.
     """
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
@@ -82,31 +100,27 @@ class Muon(torch.optim.Optimizer):
         """Take one step with the gradients that are there."""
         assert closure is None
         for group in self.param_groups:
-            for same in _by_shape(group["params"]):
-                self._step_together(same, group["lr"], group["momentum"])
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            gradients = [weight.grad for weight in weights]
+            moments = [self._moment(weight) for weight in weights]
+            torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
+            directions = torch._foreach_lerp(gradients, moments, group["momentum"])
+            wide = [_wide(as_matrix(d, like=w)) for d, w in zip(directions, weights, strict=True)]
+            for weight, x, factor in zip(weights, wide, orthogonalise(wide), strict=True):
+                matrix = as_matrix(weight)
+                length = group["lr"] * math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
+                _wide(matrix).addmm_(factor, x, alpha=-length)
 
-    def _step_together(self, weights: list[nn.Parameter], lr: float, momentum: float) -> None:
-        directions = []
-        for weight in weights:
-            assert weight.grad is not None
-            state = self.state[weight]
-            if not state:
-                state["momentum"] = torch.zeros_like(weight)
-            state["momentum"].lerp_(weight.grad, 1 - momentum)
-            directions.append(as_matrix(weight.grad.lerp(state["momentum"], momentum)))
-        stacked = torch.stack(directions)  # (K, R, C)
-        rows, columns = stacked.shape[1:]
-        flat = orthogonalise(stacked) if rows <= columns else orthogonalise(stacked.mT).mT
-        length = lr * math.sqrt(max(1, rows / columns))
-        for weight, direction in zip(weights, flat, strict=True):
-            as_matrix(weight).sub_(direction, alpha=length)
+    def _moment(self, weight: nn.Parameter) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        moment: Tensor = state["momentum"]
+        return moment
 
 
-def _by_shape(weights: list[nn.Parameter]) -> list[list[nn.Parameter]]:
-    groups: dict[tuple[int, ...], list[nn.Parameter]] = {}
-    for weight in weights:
-        groups.setdefault(tuple(as_matrix(weight).shape), []).append(weight)
-    return list(groups.values())
+def _wide(matrix: Tensor) -> Tensor:
+    return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
 
 
 def learning_rate_factor(step: int, total: int, warmup: int, decay: bool) -> float:

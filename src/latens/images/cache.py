@@ -18,28 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from latens.errors import ImagesError, RunDamaged
-from latens.files import read_json, read_npz, write_json, write_npz
+from latens.files import cache_folder, read_json, read_npz, write_json, write_npz
 from latens.images.assemble import Assembled, assemble
 from latens.images.contract import Dataset, Images, Shape
 from latens.images.finish import finish
 from latens.images.plan import Options, Plan, Refused
 
-__all__ = ["cache_folder", "cached_dataset"]
+__all__ = ["cached_dataset"]
 
 VERSION = 1  # of the entries; a change of what a decoded picture looks like raises it
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry is nobody's any more
 ATTEMPTS = 2  # another process may remove an entry as outdated between its making and its opening
-
-
-def cache_folder() -> Path:
-    """Where latens keeps what can be made again: LATENS_CACHE, or the user's cache folder."""
-    chosen = os.environ.get("LATENS_CACHE")
-    return (
-        Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("latens", appauthor=False))
-    )
 
 
 def cached_dataset(

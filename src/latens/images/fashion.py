@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from latens.errors import ImagesDamaged, ImagesNotFound
-from latens.files import atomic_write
-from latens.images.cache import cache_folder
+from latens.files import atomic_write, cache_folder
 from latens.images.contract import Dataset
 from latens.images.idx import read_named
 from latens.images.plan import Options

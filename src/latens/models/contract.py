@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latens.losses import Losses
+from latens.networks.half import Half
 
 __all__ = ["Model"]
 
@@ -18,8 +19,8 @@ class Model(nn.Module, ABC):
 
     image_shape: tuple[int, int, int]  # (C, H, W)
     latent_dim: int  # D
-    encoder: nn.Sequential
-    decoder: nn.Sequential
+    encoder: Half
+    decoder: Half
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from latens.tables import Table
 
 if TYPE_CHECKING:
-    from torch import nn
+    from latens.networks.half import Half
 
 __all__ = ["NETWORKS", "Network"]
 
@@ -18,8 +18,8 @@ __all__ = ["NETWORKS", "Network"]
 class Network(NamedTuple):
     """An encoder (B, C, H, W) -> (B, encoded) and a decoder (B, latent_dim) -> (B, C, H, W), flat sequences of layer kinds."""
 
-    encoder: "nn.Sequential"
-    decoder: "nn.Sequential"
+    encoder: "Half"
+    decoder: "Half"
 
 
 NETWORKS: Table[Callable[..., Network]] = Table(

@@ -9,6 +9,7 @@ from itertools import pairwise
 from torch import nn
 
 from latens.networks import Network
+from latens.networks.half import Half
 from latens.networks.layers import MapToVector, VectorToMap
 
 __all__ = ["convolutional"]
@@ -48,4 +49,4 @@ def convolutional(image_shape: tuple[int, int, int], encoded: int, latent_dim: i
         # A halving loses whether the size was even: output_padding is what brings it back.
         lost = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
         decoder += [nn.ReLU(), nn.ConvTranspose2d(narrow, wide, 3, stride=2, padding=1, output_padding=lost)]
-    return Network(nn.Sequential(*encoder), nn.Sequential(*decoder))
+    return Network(Half(*encoder), Half(*decoder))

@@ -31,7 +31,7 @@ from latens.models.contract import Model
 from latens.progress import Progress, Silent
 from latens.recipes import Recipe
 from latens.samplers import SAMPLERS, Sampler
-from latens.training import build_model
+from latens.training import build_model, use_forms
 
 __all__ = ["FORMAT", "TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]
 
@@ -139,6 +139,8 @@ class Run:
             model.load_state_dict(self._weights() or model.state_dict())
         except RuntimeError as error:
             raise RunDamaged(f"{self.path}: the weights do not fit the model of run.json ({error})") from None
+        if self.record.get("forms"):
+            use_forms(model, self.record["forms"])
         return model.to(choose_device(self.device)).eval()
 
     def _weights(self) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ from latens.images import Dataset
 from latens.latents import encode_images
 from latens.recipes import Recipe
 from latens.runs.folder import FORMAT, Run, weights_in
-from latens.training import Step
+from latens.training import Step, fastest_forms
 
 __all__ = ["last_state", "record", "start_run"]
 
@@ -82,6 +82,7 @@ def _first_record(images: Dataset, recipe: Recipe, device: str) -> dict[str, Any
         "recipe": recipe.to_json(),
         "device": describe_device(choose_device(device)),
         "threads": torch.get_num_threads(),
+        "forms": fastest_forms(recipe, images.shape) if choose_device(device).type == "cpu" else {},
         "versions": {
             "latens": latens.__version__,
             "torch": torch.__version__,

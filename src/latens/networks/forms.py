@@ -1,0 +1,76 @@
+"""Which form of a network is the fastest here: measured once, and remembered."""
+
+import hashlib
+import time
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latens.device import processor_name
+from latens.errors import RunDamaged
+from latens.files import cache_folder, read_json, write_json
+from latens.networks.half import FORMS, Half
+
+__all__ = ["fastest_form"]
+
+ROUNDS = 5
+
+
+def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int) -> str:
+    """The form that takes the least time for a batch, forward and backward, on this machine.
+
+    Args:
+        half: an encoder or a decoder; as it was, afterwards.
+        shape: of its input without the batch: (C, H, W) or (F,).
+        batch_size: B.
+
+    Returns:
+        One of `FORMS`. The answer is kept in the cache folder, one for each processor, number of threads, release of torch,
+        half and batch size, so that a run that is made again is made the same way.
+    """
+    file = cache_folder() / "forms" / f"{_key(half, shape, batch_size)}.json"
+    form = _remembered(file)
+    if form is None:
+        seconds = _seconds(half, shape, batch_size)
+        form = min(seconds, key=lambda name: seconds[name])
+        _remember(file, {"form": form, "seconds": seconds})
+    return form
+
+
+def _key(half: Half, shape: tuple[int, ...], batch_size: int) -> str:
+    what = (processor_name(), torch.get_num_threads(), torch.__version__, str(half), shape, batch_size)
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+
+
+def _remembered(file: Path) -> str | None:
+    try:
+        form = read_json(file).get("form")
+    except RunDamaged:  # not there, or not ours: measure again
+        return None
+    return form if form in FORMS else None
+
+
+def _remember(file: Path, answer: dict[str, Any]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, answer)
+    except OSError:
+        pass  # a cache that can't be written costs a tenth of a second at each start, and nothing else
+
+
+def _seconds(half: Half, shape: tuple[int, ...], batch_size: int) -> dict[str, float]:
+    """The least time that each form took, measured in turn."""
+    before = half.form
+    x = torch.linspace(0, 1, batch_size * prod(shape)).view(batch_size, *shape)
+    seconds = dict.fromkeys(FORMS, float("inf"))
+    for form in FORMS:
+        half.use(form)
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            y = half(x)
+            torch.autograd.grad(y.sum(), list(half.parameters()))
+            seconds[form] = min(seconds[form], time.perf_counter() - began)
+    half.use(before)
+    return seconds

@@ -1,0 +1,145 @@
+"""A half of a network: a flat sequence of layers that knows two exact ways to compute itself.
+
+| form | what it is | weights lie |
+|---|---|---|
+| `torch` | torch's own layers: any device, any type, twice differentiable | channels_last |
+| `columns` | see `latens.networks.columns`: float32 on a CPU | as their shape says |
+
+Both give the same numbers but for the order of their sums. Which one runs is the concern of `latens.networks.forms`; weights on
+disk are the same.
+"""
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from latens.networks.columns import COLUMN_FORMS, Columns, Scratch
+
+__all__ = ["FORMS", "Half"]
+
+FORMS = ("torch", "columns")
+CHUNK = 64  # images
+CHUNK_BYTES = 2 << 20  # of the largest buffer: what several of fit into a cache
+KEPT = 8  # sets of buffers
+
+
+class Half(nn.Sequential):
+    """An encoder or a decoder: a `torch.nn.Sequential` of layer kinds, in one of the `FORMS`."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.form = "torch"
+        self._buffers_of_form = _Pool()
+
+    def use(self, form: str) -> Self:
+        """Compute in this form from now on; `"columns"` only where every layer has one."""
+        assert form in FORMS
+        assert form == "torch" or all(type(layer) in COLUMN_FORMS or isinstance(layer, nn.ReLU) for layer in self)
+        self.form = form
+        layout = torch.channels_last if form == "torch" else torch.contiguous_format
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=layout)
+        self._buffers_of_form.clear()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, F), or the other way round
+        """Compute in the form that was chosen, or in torch's where that one can't."""
+        if self.form == "torch" or not _plain(x):
+            for layer in self:
+                x = layer(x)
+            return x
+        y: Tensor = _InColumns.apply(self, x, *self.parameters())  # type: ignore[no-untyped-call]
+        return y
+
+
+def _plain(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32 and len(x) > 0 and not torch.is_autocast_enabled("cpu")
+
+
+class _Pool:
+    """Sets of buffers that are not in use, by weights and batch size; the last used are kept."""
+
+    def __init__(self) -> None:
+        self.free: list[tuple[Any, Columns]] = []
+        self.an_image: dict[tuple[int, ...], int] = {}  # numbers that the largest columns of one image take
+
+    def clear(self) -> None:
+        self.free.clear()
+        self.an_image.clear()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Pool":
+        return _Pool()  # buffers are bound to the weights of one module
+
+    def __reduce__(self) -> tuple[type["_Pool"], tuple[()]]:
+        return (_Pool, ())
+
+    def chunk(self, half: Half, shape: tuple[int, ...]) -> int:
+        """How many images at a time."""
+        if shape not in self.an_image:
+            scratch = Scratch(0)
+            Columns(half, shape, 1, scratch)
+            self.an_image[shape] = scratch.wanted
+        return max(1, min(CHUNK, CHUNK_BYTES // 4 // max(1, self.an_image[shape])))
+
+    def take(self, half: Half, shape: tuple[int, ...], batch: int) -> "_Lease":
+        key = (shape, batch, *(parameter.data_ptr() for parameter in half.parameters()))
+        for index, (other, columns) in enumerate(self.free):
+            if other == key:
+                del self.free[index]
+                return _Lease(self, key, columns)
+        return _Lease(self, key, Columns(half, shape, batch, Scratch(self.an_image[shape] * batch)))
+
+
+class _Lease:
+    """A set of buffers in use; it goes back to its pool with the graph that needs what it holds."""
+
+    def __init__(self, pool: _Pool, key: Any, columns: Columns) -> None:
+        self.pool, self.key, self.columns = pool, key, columns
+
+    def __del__(self) -> None:
+        self.pool.free.append((self.key, self.columns))
+        del self.pool.free[:-KEPT]
+
+
+class _InColumns(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, half: Half, x: Tensor, *parameters: Tensor) -> Tensor:
+        pool, shape = half._buffers_of_form, tuple(x.shape[1:])
+        chunk = pool.chunk(half, shape)
+        x = x.movedim(0, -1)
+        leases, y = [], x
+        for start in range(0, x.shape[-1], chunk):
+            part = x[..., start : start + chunk]
+            lease = pool.take(half, shape, part.shape[-1])
+            lease.columns.x.copy_(part)
+            lease.columns.forward()
+            if start == 0:
+                y = x.new_empty(*lease.columns.y.shape[:-1], x.shape[-1])
+            y[..., start : start + chunk] = lease.columns.y
+            if any(ctx.needs_input_grad):
+                leases.append(lease)
+        ctx.leases = leases
+        return y.movedim(-1, 0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> Any:
+        dy = dy.movedim(0, -1)
+        wanted = ctx.needs_input_grad[1]
+        gradients: list[Tensor] = []
+        parts, start = [], 0
+        for lease in ctx.leases:
+            columns = lease.columns
+            columns.dy.copy_(dy[..., start : start + columns.dy.shape[-1]])
+            columns.backward(wanted)
+            start += columns.dy.shape[-1]
+            parts += [columns.dx.clone()] if wanted else []
+            if gradients:
+                torch._foreach_add_(gradients, columns.gradients)
+            else:
+                gradients = [gradient.clone(memory_format=torch.contiguous_format) for gradient in columns.gradients]
+        dx = torch.cat(parts, -1).movedim(-1, 0) if wanted else None
+        return None, dx, *gradients
