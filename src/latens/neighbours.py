@@ -16,7 +16,8 @@ from latens.errors import UsageError
 
 __all__ = ["nearest_neighbours", "neighbours_kept"]
 
-BLOCK_BYTES = 1 << 28  # of one block of scores (and of one gathered block of candidates): 256 MiB
+BLOCK_BYTES = 1 << 26  # of one block of scores (and of one gathered block of candidates): 64 MiB
+GROUP = 16  # columns whose least is found before the columns are ranked
 UNIT = 2.0**-24  # rounding unit of float32
 
 
@@ -28,6 +29,7 @@ def nearest_neighbours(
     exclude_self: bool | None = None,
     block: int | None = None,
     device: str | torch.device = "cpu",
+    exact: bool = True,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the k nearest points of each query, nearest first; equal distances are ordered by index.
 
@@ -37,8 +39,10 @@ def nearest_neighbours(
         k: how many neighbours, 1 to N (N - 1 where a point does not count as its own neighbour).
         exclude_self: leave each point out of its own neighbours (by index: a duplicate counts). Only without `queries`,
             where it is the default.
-        block: queries at a time; None: as many as keep the work in about 64 MiB (16 MiB a block). It does not change the result.
+        block: queries at a time; None: as many as keep it in about 64 MiB. It does not change the result.
         device: where to compute.
+        exact: order by differences in float64. False takes what the products in float32 give: neighbours whose squared distances
+            differ by less than about a millionth of the points' squared norms may be swapped.
 
     Returns:
         Euclidean distances, float32 (M, k), and indices into `points`, int64 (M, k).
@@ -53,7 +57,7 @@ def nearest_neighbours(
     queries_array = points if queries is None else queries
     _check(points, queries_array, k, exclude)
     with torch.inference_mode():
-        search = _Search(points, queries_array, k, exclude, torch.device(device))
+        search = _Search(points, queries_array, k, exclude, torch.device(device), exact)
         rows = block or max(1, min(4096, BLOCK_BYTES // (4 * search.num_points)))
         parts = [
             search.block(start, min(start + rows, search.num_queries)) for start in range(0, len(queries_array), rows)
@@ -84,12 +88,12 @@ class _Search:
     """One search: the points prepared once, then block after block of queries."""
 
     def __init__(
-        self, points: NDArray[Any], queries: NDArray[Any], k: int, exclude: bool, device: torch.device
+        self, points: NDArray[Any], queries: NDArray[Any], k: int, exclude: bool, device: torch.device, exact: bool
     ) -> None:
-        self.k, self.exclude, self.device = k, exclude, device
+        self.k, self.exclude, self.device, self.exact = k, exclude, device, exact
         self.num_points, self.dim = points.shape
         self.num_queries = len(queries)
-        self.candidates = min(self.num_points, k + max(8, k // 8))
+        self.candidates = min(self.num_points, k + max(8, k // 8) if exact else k)
         # Differences are taken of what was given; the product works on centred, scaled copies, whose squares neither
         # cancel nor overflow.
         self.points = _tensor(points).to(device)
@@ -97,12 +101,16 @@ class _Search:
         self.centre = self.points.mean(0, dtype=torch.float64)
         self.scale = max(_reach(self.points, self.centre), _reach(self.queries, self.centre)) or 1.0
         # Scores are |y|² - 2 x·y: as one product of [x, 1] and [-2 y, |y|²].
-        self.factor = torch.empty(self.num_points, self.dim + 1, device=device)
+        self.grouped = self.num_points >= 8 * GROUP * self.candidates
+        width = -(-self.num_points // GROUP) * GROUP if self.grouped else self.num_points
+        self.factor = torch.zeros(width, self.dim + 1, device=device)
+        self.factor[self.num_points :, self.dim] = torch.inf
         for start in range(0, self.num_points, 8192):
             scaled = self._scaled(self.points[start : start + 8192])
             self.factor[start : start + len(scaled), : self.dim] = -2 * scaled
             self.factor[start : start + len(scaled), self.dim] = scaled.square().sum(1)
         self.factor = self.factor.T
+        self.scores = torch.empty(0, 0, device=device)
 
     def _scaled(self, rows: torch.Tensor) -> torch.Tensor:
         return ((rows.double() - self.centre) / self.scale).float()
@@ -110,18 +118,42 @@ class _Search:
     def block(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Distances and indices of the queries from `start` to `stop`."""
         scaled = self._scaled(self.queries[start:stop])
-        scores = torch.cat([scaled, torch.ones(len(scaled), 1, device=self.device)], 1) @ self.factor
+        rows = torch.cat([scaled, torch.ones(len(scaled), 1, device=self.device)], 1)
+        if (
+            self.scores.numel() < len(rows) * self.factor.shape[1]
+        ):  # fresh memory at each block costs more than the product
+            self.scores = torch.empty(len(rows), self.factor.shape[1], device=self.device)
+        scores = torch.mm(rows, self.factor, out=self.scores[: len(rows)])
         if self.exclude:
             own = torch.arange(start, stop, device=self.device)
             scores[own - start, own] = torch.inf
-        worst, candidates = scores.topk(self.candidates, largest=False)
+        values, candidates = self._smallest(scores)
+        if not self.exact:
+            squares = values.double().add_(scaled.double().square().sum(1, keepdim=True)).clamp_(min=0)
+            return (squares.sqrt_() * self.scale).float().cpu(), candidates.cpu()
         if self.exclude:
             # Where every point is a candidate, the own one is among them: it must not come back by its true distance.
             candidates = torch.where(candidates == own[:, None], self.num_points, candidates)
         distances, indices = self._order(start, candidates)
         if self.candidates < self.num_points - int(self.exclude):
-            self._repair(start, scaled, worst[:, -1], distances, indices)
+            self._repair(start, scaled, values[:, -1], distances, indices)
         return distances.float().cpu(), indices.cpu()
+
+    def _smallest(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The smallest scores of each row, in order, and where they are.
+
+        Of many columns only the minima of groups are ranked first: the c smallest scores lie in the c groups with the smallest
+        minima, because each of those groups has a score that is as small.
+        """
+        if not self.grouped:
+            return scores.topk(self.candidates, largest=False)
+        # A group is every so many columns, so that minima are taken of long runs.
+        members = scores.view(len(scores), GROUP, -1)
+        groups = members.amin(1).topk(self.candidates, largest=False, sorted=False).indices
+        inside = members.gather(2, groups[:, None].expand(-1, GROUP, -1)).flatten(1)
+        values, places = inside.topk(self.candidates, largest=False)
+        member = places.div(self.candidates, rounding_mode="floor")
+        return values, member * members.shape[2] + groups.gather(1, places % self.candidates)
 
     def _order(self, start: int, candidates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The k nearest of the candidates by their distances in float64, then by index."""

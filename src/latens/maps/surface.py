@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.maps.affinities import perplexity_weights
 from latens.maps.contract import Map
 from latens.neighbours import nearest_neighbours, neighbours_kept
 
-__all__ = ["Surface", "checked_latents", "checked_points", "checked_state", "perplexity_weights"]
+__all__ = ["Surface", "checked_latents", "checked_points", "checked_state"]
 
 NUM_PLACING = (
     25  # neighbours by which a latent is placed, and their perplexity: what openTSNE's transform takes as well
@@ -104,35 +105,6 @@ class Surface(Map):
         restored.note = str(state["note"]) if "note" in state else ""
         restored._set(latents, state["coordinates"], state["trust"])
         return restored
-
-
-def perplexity_weights(distances: NDArray[Any], perplexity: float) -> NDArray[np.float64]:
-    """Gaussian weights of neighbours, the width chosen for each row so that they have the given perplexity.
-
-    Args:
-        distances: (M, k) of the neighbours, finite.
-        perplexity: exponential of the entropy of the weights, 1 to k.
-
-    Returns:
-        (M, k), each row with sum 1.
-
-    Van der Maaten and Hinton 2008, section 2.
-    """
-    squares = distances.astype(np.float64) ** 2
-    squares -= squares.min(1, keepdims=True)
-    spread = squares.mean(1, keepdims=True)
-    squares = np.divide(squares, spread, out=np.zeros_like(squares), where=spread > 0)
-    # By bisection of the exponent's logarithm: the entropy falls as the Gaussian gets narrower.
-    low, high = np.full((len(squares), 1), -20.0), np.full((len(squares), 1), 20.0)
-    weights: NDArray[np.float64] = np.ones_like(squares)
-    for _ in range(40):
-        middle = (low + high) / 2
-        weights = np.exp(-np.exp(middle) * squares)
-        weights /= weights.sum(1, keepdims=True)
-        entropy = -(weights * np.log(np.maximum(weights, 1e-300))).sum(1, keepdims=True)
-        wide = entropy > np.log(perplexity)
-        low, high = np.where(wide, middle, low), np.where(wide, high, middle)
-    return weights
 
 
 def _geometric_median(points: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
