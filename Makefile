@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check format docs recipes clean
+.PHONY: demo test check format docs bench recipes clean
 
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
@@ -24,6 +24,14 @@ format: .venv/installed-dev
 docs: .venv/installed-dev ## write docs/cli.md anew from the parser
 	$(BIN)/python docs/generate.py
 
+bench: .venv/installed-dev ## the short form of every benchmark; the first time it makes environments for the peers
+	$(BIN)/python benchmarks/start.py --short --json build/bench/start.json
+	$(BIN)/python benchmarks/encoding.py --short --json build/bench/encoding.json
+	$(BIN)/python benchmarks/training.py --short --json build/bench/training.json
+	$(BIN)/python benchmarks/training.py --short --quality --json build/bench/quality.json
+	$(BIN)/python benchmarks/maps.py --short --json build/bench/maps.json
+	$(BIN)/python benchmarks/growth.py --short --json build/bench/growth.json
+
 recipes: .venv/installed-dev ## the table of `fast` over five seeds
 	$(BIN)/python benchmarks/recipes.py
 
@@ -37,4 +45,4 @@ recipes: .venv/installed-dev ## the table of `fast` over five seeds
 	touch $@
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache src/latens.egg-info
+	rm -rf .venv .peers build dist .mypy_cache .pytest_cache .ruff_cache src/latens.egg-info

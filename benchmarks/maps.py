@@ -2,10 +2,11 @@
 
     python benchmarks/maps.py [--short] [--points 10000] [--rounds 3] [--peers scikit-learn,openTSNE] [--json FILE]
 
-The latents are those of MNIST by a model that the `fast` recipe trained for one epoch. Each t-SNE starts from the same principal
-components with perplexity 30 and its own defaults otherwise; each gets the threads that there are. The divergence of every map is
-computed here, of the same affinities over the 90 nearest neighbours, with all pairs in the normalisation; trustworthiness and recall
-are those of the protocols, over up to 2,000 points. Of umap-learn, which minimises something else, only the time counts.
+The latents are those of MNIST by a model that the `fast` recipe trained for one epoch. Each t-SNE starts from the same
+principal components with perplexity 30 and its own defaults otherwise; each gets the threads that there are. The divergence of
+every map is computed here, of the same affinities over the 90 nearest neighbours, with all pairs in the normalisation;
+trustworthiness and recall are those of the protocols, over up to 2,000 points. Of umap-learn, which minimises something else,
+only the time counts.
 """
 
 import time

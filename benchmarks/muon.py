@@ -3,6 +3,7 @@
 python benchmarks/muon.py
 """
 
+import argparse
 import statistics
 import time
 
@@ -22,6 +23,7 @@ def milliseconds_a_step(optimiser: torch.optim.Optimizer, repeats: int = 20) -> 
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     weights = [nn.Parameter(torch.randn(64, 1568)) for _ in range(2)]
     for weight in weights:
         weight.grad = torch.randn_like(weight)

@@ -9,26 +9,15 @@ evaluation or scoring. Prints the machine's float32 matrix product rate beside i
 import argparse
 import json
 import statistics
-import time
 
 import torch
 
 import latens
+from common import gemm_rate
 from latens.device import describe_device
 from latens.latents import encode_images
 from latens.metrics.votes import knn_accuracy
 from latens.training import build_model
-
-
-def gemm_rate(size: int = 2048, repeats: int = 5) -> float:
-    """GFLOP/s of a float32 matrix product, the median of some."""
-    a = torch.rand(size, size)
-    rates = []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        a @ a
-        rates.append(2 * size**3 / (time.perf_counter() - began) / 1e9)
-    return statistics.median(rates[1:])
 
 
 def one(images: latens.Dataset, recipe: str, seed: int) -> dict[str, float]:

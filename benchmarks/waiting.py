@@ -6,6 +6,7 @@
 beside it that do nothing but loop. GOMP_SPINCOUNT is read by GNU's OpenMP only.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def seconds(variables: dict[str, str], num_busy: int) -> float:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(f"{'beside busy programs':<22}" + "".join(f"{count:>8}" for count in range(3)))
     for name, variables in POLICIES.items():
         print(f"{name:<22}" + "".join(f"{seconds(variables, count):7.1f}s" for count in range(3)), flush=True)

@@ -1,6 +1,6 @@
 """umap-learn on saved latents: prints the seconds of a second run, after its functions are compiled, as JSON.
 
-    python umap_map.py LATENTS.npy
+python umap_map.py LATENTS.npy
 """
 
 import argparse

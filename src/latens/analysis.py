@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from latens.errors import UsageError
 from latens.files import read_npz, write_json
 from latens.images import Dataset, load_images
+from latens.images.mapped import blocks
 from latens.latents import decode_latents, encode_images
 from latens.maps import MAPS, Map
 from latens.maps.given import GivenMap
@@ -24,25 +26,25 @@ from latens.samplers.class_means import ClassMeansSampler
 __all__ = ["NOISES", "encode_run", "encode_source", "map_run", "probe_run", "score_run"]
 
 NOISES = (0.0, 0.5, 1.0)  # the probe's; the last is the notebook's
-BLOCK = 2000
+BLOCK_VALUES = 1 << 21  # of pixels, in memory as float32 a few times over
 
 
 def encode_run(run: Run, images: Dataset, progress: Progress | None = None) -> None:
     """Encode both parts, and note each image's squared error, into latents.npz."""
-    total = len(images.train) + len(images.test)
+    total, done = len(images.train) + len(images.test), 0
+    latents = np.empty((total, run.recipe.latent_dim), np.float32)
+    errors = np.empty(total, np.float32)
     with (progress or Silent()).stage("latents", "images") as tick:
-        latents, errors = [], []
         for part in (images.train, images.test):
-            for start in range(0, len(part), BLOCK):
-                pixels = np.asarray(part.pixels[start : start + BLOCK])
-                z = encode_images(run.model, pixels)
-                difference = decode_latents(run.model, z) - pixels.astype(np.float32) / 255
-                latents.append(z)
-                errors.append(np.square(difference).mean(axis=(1, 2, 3)))
-                tick(sum(map(len, latents)), total)
+            for pixels in blocks(part.pixels, max(1, BLOCK_VALUES // prod(images.shape))):
+                here = slice(done, done := done + len(pixels))
+                latents[here] = encode_images(run.model, pixels)
+                difference = decode_latents(run.model, latents[here]) - pixels.astype(np.float32) / 255
+                errors[here] = np.square(difference).mean(axis=(1, 2, 3))
+                tick(done, total)
     arrays = {
-        "latents": np.concatenate(latents),
-        "squared_error": np.concatenate(errors).astype(np.float32),
+        "latents": latents,
+        "squared_error": errors,
         "ids": np.concatenate([images.train.ids, images.test.ids]).astype(str),
         "part": np.repeat(np.array([TRAIN, TEST], np.uint8), [len(images.train), len(images.test)]),
     }

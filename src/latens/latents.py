@@ -1,6 +1,7 @@
 """Images to latents and back: in batches, deterministic, whatever the images come as."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ from torch import Tensor
 
 from latens.errors import UsageError
 from latens.images import Dataset, Images
+from latens.images.mapped import blocks
 from latens.models.contract import Model
 
 __all__ = ["as_pixels", "decode_latents", "encode_images", "reconstruct_images", "to_uint8"]
 
-BATCH = 1000
+BATCH, BATCH_VALUES = 1000, 1 << 20  # images, and pixels: layers between hold up to ten times as many numbers
 
 
 def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
@@ -63,8 +65,7 @@ def encode_images(model: Model, images: Any, progress: Callable[[int, int], None
         float32 (N, D).
     """
     pixels = as_pixels(images, model.image_shape)
-    blocks = _in_batches(model, pixels, model.encode, progress)
-    return _stacked(blocks, (0, model.latent_dim))
+    return _in_batches(model, pixels, model.encode, (model.latent_dim,), progress)
 
 
 def decode_latents(model: Model, latents: Any) -> np.ndarray:
@@ -81,7 +82,7 @@ def decode_latents(model: Model, latents: Any) -> np.ndarray:
         raise UsageError(f"latents have the shape {' x '.join(map(str, z.shape))}; this model takes N x {dim}")
     if not np.isfinite(z).all():
         raise UsageError("latents hold NaN or infinity; finite numbers are needed")
-    return _stacked(_in_batches(model, z, model.decode), (0, *model.image_shape))
+    return _in_batches(model, z, model.decode, model.image_shape)
 
 
 def reconstruct_images(model: Model, images: Any) -> np.ndarray:
@@ -100,21 +101,22 @@ def _in_batches(
     model: Model,
     array: np.ndarray,
     function: Callable[[Tensor], Tensor],
+    shape: tuple[int, ...],
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[np.ndarray]:
+) -> np.ndarray:
+    """What a function makes of an array, float32 (N, *shape); beside that, memory holds one batch at a time."""
     device = next(model.parameters()).device
     model.eval()
-    for start in range(0, len(array), BATCH):
-        block = torch.from_numpy(np.array(array[start : start + BATCH])).to(device)
+    # Made whole at once: batches that are kept until the last is there lie scattered, and keep memory between them.
+    result = np.empty((len(array), *shape), np.float32)
+    done = 0
+    for rows in blocks(array, max(1, min(BATCH, BATCH_VALUES // prod(model.image_shape)))):
+        block = torch.from_numpy(np.array(rows)).to(device)
         x = block.float().div_(255) if block.dtype == torch.uint8 else block
         if x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-        yield function(x).float().cpu().contiguous().numpy()
+            x = model.encoder.lay_out(x)
+        result[done : done + len(rows)] = function(x).float().cpu().numpy()
+        done += len(rows)
         if progress is not None:
-            progress(min(start + BATCH, len(array)), len(array))
-
-
-def _stacked(blocks: Iterator[np.ndarray], empty: tuple[int, ...]) -> np.ndarray:
-    found = list(blocks)
-    stacked: np.ndarray = np.concatenate(found) if found else np.zeros(empty, np.float32)
-    return stacked
+            progress(done, len(array))
+    return result

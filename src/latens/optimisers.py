@@ -22,6 +22,7 @@ __all__ = [
 
 LOOK_EVERY = 50  # steps between two looks of the host at a GPU's losses
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+PADDED = 128  # rows up to which it is cheaper to pad small matrices than to multiply them apart
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -62,6 +63,10 @@ def orthogonalise(matrices: list[Tensor], steps: int = 5) -> list[Tensor]:
     """
     a, b, c = NEWTON_SCHULZ
     size = max(len(x) for x in matrices)
+    if size > PADDED and (small := [x for x in matrices if 2 * len(x) <= size]):
+        apart = iter(orthogonalise(small, steps))
+        together = iter(orthogonalise([x for x in matrices if 2 * len(x) > size], steps))
+        return [next(apart if 2 * len(x) <= size else together) for x in matrices]
     gram = matrices[0].new_zeros(len(matrices), size, size)
     for place, x in zip(gram, matrices, strict=True):
         torch.mm(x, x.mT, out=place) if len(x) == size else place[: len(x), : len(x)].copy_(x @ x.mT)

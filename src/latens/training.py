@@ -4,9 +4,10 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from latens.device import flushed_denormals, generator
 from latens.images import Dataset
+from latens.images.mapped import let_go
 from latens.models import MODELS
 from latens.models.contract import Model
 from latens.networks.forms import fastest_form
@@ -23,7 +25,7 @@ from latens.recipes import Recipe, TrainConfig
 
 __all__ = ["Step", "batches", "build_model", "evaluate", "fastest_forms", "shift_flip", "train", "use_forms"]
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH, EVALUATION_VALUES = 1000, 1 << 20  # images, and pixels
 
 
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
@@ -35,23 +37,25 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
         bias = model.encoder[-1].bias
         assert isinstance(bias, Tensor)
         bias.add_(recipe.latent_bias)
-    use_forms(model, {"encoder": "torch", "decoder": "torch"})
+    use_forms(model, {"encoder": ["torch"], "decoder": ["torch"]})
     return model
 
 
-def fastest_forms(recipe: Recipe, image_shape: tuple[int, int, int]) -> dict[str, str]:
-    """The form that is the fastest on this CPU, of the encoder and of the decoder; see `latens.networks.forms`."""
+def fastest_forms(recipe: Recipe, image_shape: tuple[int, int, int]) -> dict[str, list[str]]:
+    """The forms that are the fastest on this CPU to learn and to read with, of each half; see `latens.networks.forms`."""
     model, batch_size = build_model(recipe, image_shape), recipe.config.batch_size
+    reading_batch = _evaluation_batch(image_shape)
+    shapes = {"encoder": model.image_shape, "decoder": (model.latent_dim,)}
     return {
-        "encoder": fastest_form(model.encoder, model.image_shape, batch_size),
-        "decoder": fastest_form(model.decoder, (model.latent_dim,), batch_size),
+        name: [fastest_form(half, shape, batch_size), fastest_form(half, shape, reading_batch, learning=False)]
+        for (name, shape), half in zip(shapes.items(), (model.encoder, model.decoder), strict=True)
     }
 
 
-def use_forms(model: Model, forms: Mapping[str, str]) -> None:
+def use_forms(model: Model, forms: Mapping[str, Sequence[str]]) -> None:
     """Let both halves of a model compute in these forms: the same numbers but for the order of their sums."""
-    model.encoder.use(forms["encoder"])
-    model.decoder.use(forms["decoder"])
+    model.encoder.use(*forms["encoder"])
+    model.decoder.use(*forms["decoder"])
 
 
 @dataclass(frozen=True)
@@ -142,9 +146,9 @@ class _Trainer:
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
         for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
-            x = _as_float(self.pixels, indices, device)
+            x = _as_float(self.pixels, indices, self.model)
             if self.config.augmentation == "shift-flip":
-                x = shift_flip(x, moves)
+                x = self.model.encoder.lay_out(shift_flip(x, moves))
             with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 losses = self.model.loss(x, noise)
             parts = {"total": losses.total, **losses.parts}
@@ -215,7 +219,7 @@ def shift_flip(x: Tensor, moves: np.random.Generator) -> Tensor:
     moved = padded[:, :, top : top + height, left : left + width]
     if moves.random() < 0.5:
         moved = moved.flip(3)
-    return moved.contiguous(memory_format=torch.channels_last)
+    return moved
 
 
 @torch.no_grad()
@@ -223,11 +227,17 @@ def evaluate(model: Model, pixels: np.ndarray) -> float:
     """The mean squared error of a model's reconstructions of (N, C, H, W) uint8, over all images and pixels."""
     model.eval()
     total = 0.0
-    for start in range(0, len(pixels), EVALUATION_BATCH):
-        x = _as_float(pixels, np.arange(start, min(start + EVALUATION_BATCH, len(pixels))), _device_of(model))
+    batch = _evaluation_batch(model.image_shape)
+    for start in range(0, len(pixels), batch):
+        x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), model)
+        let_go(pixels)
         y = model.decode(model.encode(x))
         total += (x - y).square().flatten(1).mean(1).sum(dtype=torch.float64).item()
     return total / len(pixels)
+
+
+def _evaluation_batch(image_shape: tuple[int, int, int]) -> int:
+    return max(1, min(EVALUATION_BATCH, EVALUATION_VALUES // prod(image_shape)))
 
 
 def _device_of(model: Model) -> torch.device:
@@ -241,13 +251,14 @@ def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
     return pixels
 
 
-def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.device) -> Tensor:
-    """Some images as float32 in [0, 1], channels_last, on the device."""
+def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, model: Model) -> Tensor:
+    """Some images as float32 in [0, 1], on the model's device and in the layout that it likes."""
+    device = _device_of(model)
     if isinstance(pixels, Tensor):
         x = pixels[torch.from_numpy(indices).to(device)]
     else:
         x = torch.from_numpy(pixels[indices]).to(device)
-    return x.float().div_(255).contiguous(memory_format=torch.channels_last)
+    return model.encoder.lay_out(x.float().div_(255))
 
 
 def _laid_out_like(tensor: Tensor, parameter: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from latens.images.contract import Dataset, Shape
 from latens.images.finish import finish
 from latens.images.fit import fit_pixels
 from latens.images.layout import check_dtype, check_sides, number_labels, picture_shape, to_pixels
+from latens.images.mapped import blocks
 from latens.images.plan import Block, Options, Part, Plan, block_length
 
 __all__ = ["ARRAY", "ArraySource", "RawPart", "plan_arrays", "raw_array", "refuse_labels"]
@@ -79,14 +81,9 @@ def _stack(pictures: Sequence[Any]) -> np.ndarray:
 
 def raw_array(name: str, where: str, array: np.ndarray, labels: Any = None) -> RawPart:
     """A part of an array that is in memory or memory-mapped."""
-
-    def read(length: int) -> Iterator[np.ndarray]:
-        for start in range(0, len(array), length):
-            yield array[start : start + length]
-
     count = len(array) if array.ndim else 0
     checked = None if labels is None else number_labels(labels, count, where)
-    return RawPart(name, where, array.shape, array.dtype, read, checked)
+    return RawPart(name, where, array.shape, array.dtype, partial(blocks, array), checked)
 
 
 def plan_arrays(

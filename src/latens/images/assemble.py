@@ -9,6 +9,7 @@ import numpy as np
 
 from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
 from latens.images.contract import Images, Progress, Shape, fingerprint_of
+from latens.images.mapped import let_go
 from latens.images.plan import Part, Plan, Refused, block_length
 from latens.images.split import content_hashes, split_by_content
 
@@ -70,7 +71,7 @@ class _Decoded:
     sha256: str
     rows: np.ndarray
     refused: tuple[Refused, ...]
-    hashes: list[bytes]
+    hashes: np.ndarray  # of bytes; empty but for the part "all"
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -136,21 +137,21 @@ def _decode(
     store, pixel_hash = make_store(part.name, len(part.ids), shape), hashlib.sha256()
     rows: list[np.ndarray] = []
     refused: list[Refused] = []
-    hashes: list[bytes] = []
+    hashes = [np.empty(0, dtype="S16")]
     for block in part.blocks():
         pixels = np.ascontiguousarray(block.pixels)
         store.append(pixels)
         rows.append(block.rows)
         refused += block.refused
         if part.name == "all":
-            hashes += content_hashes(pixels)
+            hashes.append(np.array(content_hashes(pixels), dtype="S16"))
         else:
             pixel_hash.update(pixels.data)
         done += len(block.rows) + len(block.refused)
         if progress is not None:
             progress(done, total)
     together = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
-    return _Decoded(part, store.close(), pixel_hash.hexdigest(), together, tuple(refused), hashes)
+    return _Decoded(part, store.close(), pixel_hash.hexdigest(), together, tuple(refused), np.concatenate(hashes))
 
 
 def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore) -> list[_Decoded]:
@@ -167,8 +168,11 @@ def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore) -> lis
             pixels = np.ascontiguousarray(everything.pixels[rows[start : start + length]])
             store.append(pixels)
             pixel_hash.update(pixels.data)
+            let_go(everything.pixels)
         original = everything.rows[rows]
-        result.append(_Decoded(everything.part, store.close(), pixel_hash.hexdigest(), original, (), []))
+        result.append(
+            _Decoded(everything.part, store.close(), pixel_hash.hexdigest(), original, (), everything.hashes[:0])
+        )
     return result
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from latens.images.mapped import blocks
+
 __all__ = ["MAXIMUM_SIDE", "MINIMUM_SIDE", "Dataset", "Images", "Progress", "Shape", "fingerprint_of", "make_images"]
 
 MINIMUM_SIDE, MAXIMUM_SIDE = 8, 256  # pixels; what the networks take
@@ -144,7 +146,7 @@ def make_images(
     assert pixels.dtype == np.uint8, pixels.dtype
     assert pixels.ndim == 4, pixels.shape
     pixel_hash = hashlib.sha256()
-    for start in range(0, len(pixels), 4096):  # in blocks: a memory-mapped part never comes into memory whole
-        pixel_hash.update(np.ascontiguousarray(pixels[start : start + 4096]).data)
+    for block in blocks(pixels, 4096):  # a memory-mapped part never comes into memory whole
+        pixel_hash.update(np.ascontiguousarray(block).data)
     fingerprint = fingerprint_of(pixels.shape, pixel_hash.hexdigest(), labels, class_names)
     return Images(pixels, ids, labels, tuple(class_names), fingerprint)

@@ -7,6 +7,7 @@ import numpy as np
 
 from latens.errors import UsageError
 from latens.images.contract import Dataset, Images
+from latens.images.mapped import blocks
 from latens.images.plan import block_length
 from latens.images.split import content_hashes
 
@@ -46,9 +47,8 @@ def summary(dataset: Dataset) -> dict[str, Any]:
 
 
 def _blocks(images: Images) -> Iterator[np.ndarray]:
-    length = block_length(images.shape)
-    for start in range(0, len(images), length):
-        yield np.ascontiguousarray(images.pixels[start : start + length])
+    for block in blocks(images.pixels, block_length(images.shape)):
+        yield np.ascontiguousarray(block)
 
 
 def _moments(images: Images) -> tuple[float, float]:

@@ -44,9 +44,9 @@ def descend(
     Returns:
         Coordinates (N, 2), and their Kullback-Leibler divergence as the descent sees it (about one per cent off).
 
-    125 iterations with affinities twelvefold (van der Maaten and Hinton 2008, section 3.4) lay out the whole. Up to 400 plain ones
-    follow: the first 100 with momentum 0.8, because a map that expands faster keeps fewer neighbours, the others with 0.95, which
-    gains in one iteration what 0.8 gains in three; they end when 50 of them gain less than 1 % (docs/log.md).
+    125 iterations with affinities twelvefold (van der Maaten and Hinton 2008, section 3.4) lay out the whole. Up to 400 plain
+    ones follow: the first 100 with momentum 0.8, because a map that expands faster keeps fewer neighbours, the others with
+    0.95, which gains in one iteration what 0.8 gains in three; they end when 50 of them gain less than 1 % (docs/log.md).
     """
     with torch.inference_mode():
         descent = _Descent(affinities, torch.from_numpy(start).to(device, torch.float32))

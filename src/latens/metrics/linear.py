@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.images.mapped import blocks
 
 __all__ = ["LinearBaseline", "linear_baseline"]
 
@@ -72,8 +73,8 @@ def linear_baseline(
         else:
             mean, components = _by_pixels(train, dim, num_components)
         total = 0.0
-        for start in range(0, len(test), ROWS):
-            centred = torch.from_numpy(np.array(test[start : start + ROWS])).flatten(1).double() - mean
+        for block in blocks(test, ROWS):
+            centred = torch.from_numpy(np.array(block)).flatten(1).double() - mean
             total += float((centred - (centred @ components) @ components.T).square().sum())
     return LinearBaseline(total / (len(test) * dim * 255**2), components.shape[1], len(rows))
 
@@ -82,8 +83,8 @@ def _by_pixels(train: NDArray[np.uint8], dim: int, num_components: int) -> tuple
     """Mean (d,) and components (d, k) from the covariance of the pixels."""
     products = torch.zeros(dim, dim, dtype=torch.float64)
     sums = torch.zeros(dim, dtype=torch.float64)
-    for start in range(0, len(train), EXACT_ROWS):
-        block = torch.from_numpy(np.array(train[start : start + EXACT_ROWS])).flatten(1).float()
+    for rows in blocks(train, EXACT_ROWS):
+        block = torch.from_numpy(np.array(rows)).flatten(1).float()
         products += block.T @ block
         sums += block.sum(0)
     mean = sums / len(train)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.images.mapped import let_go
 from latens.metrics.linear import LinearBaseline, linear_baseline
 from latens.metrics.score import Score, Scores, about
 from latens.metrics.similarity import SSIM_WINDOW, structural_similarity
@@ -68,6 +69,7 @@ def image_errors(
         clamped[here] = np.square(rebuilt - x).mean((1, 2, 3), dtype=np.float64)
         if has_ssim:
             ssim[here] = structural_similarity(x, rebuilt)
+        let_go(originals)
         if progress is not None:
             progress(here.stop, num)
     return ImageErrors(mse, clamped, -10 * np.log10(np.maximum(clamped, FLOOR)), ssim if has_ssim else None)

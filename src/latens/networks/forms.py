@@ -18,29 +18,30 @@ __all__ = ["fastest_form"]
 ROUNDS = 5
 
 
-def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int) -> str:
-    """The form that takes the least time for a batch, forward and backward, on this machine.
+def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool = True) -> str:
+    """The form that takes the least time for a batch on this machine.
 
     Args:
         half: an encoder or a decoder; as it was, afterwards.
         shape: of its input without the batch: (C, H, W) or (F,).
         batch_size: B.
+        learning: forward and backward; else forward alone.
 
     Returns:
         One of `FORMS`. The answer is kept in the cache folder, one for each processor, number of threads, release of torch,
         half and batch size, so that a run that is made again is made the same way.
     """
-    file = cache_folder() / "forms" / f"{_key(half, shape, batch_size)}.json"
+    file = cache_folder() / "forms" / f"{_key(half, shape, batch_size, learning)}.json"
     form = _remembered(file)
     if form is None:
-        seconds = _seconds(half, shape, batch_size)
+        seconds = _seconds(half, shape, batch_size, learning)
         form = min(seconds, key=lambda name: seconds[name])
         _remember(file, {"form": form, "seconds": seconds})
     return form
 
 
-def _key(half: Half, shape: tuple[int, ...], batch_size: int) -> str:
-    what = (processor_name(), torch.get_num_threads(), torch.__version__, str(half), shape, batch_size)
+def _key(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) -> str:
+    what = (processor_name(), torch.get_num_threads(), torch.__version__, str(half), shape, batch_size, learning)
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 
@@ -60,17 +61,19 @@ def _remember(file: Path, answer: dict[str, Any]) -> None:
         pass  # a cache that can't be written costs a tenth of a second at each start, and nothing else
 
 
-def _seconds(half: Half, shape: tuple[int, ...], batch_size: int) -> dict[str, float]:
+def _seconds(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) -> dict[str, float]:
     """The least time that each form took, measured in turn."""
-    before = half.form
+    before = (half.form, half.reading)
     x = torch.linspace(0, 1, batch_size * prod(shape)).view(batch_size, *shape)
     seconds = dict.fromkeys(FORMS, float("inf"))
     for form in FORMS:
         half.use(form)
         for _ in range(ROUNDS):
             began = time.perf_counter()
-            y = half(x)
-            torch.autograd.grad(y.sum(), list(half.parameters()))
+            with torch.set_grad_enabled(learning):
+                y = half(half.lay_out(x) if x.ndim == 4 else x)
+                if learning:
+                    torch.autograd.grad(y.sum(), list(half.parameters()))
             seconds[form] = min(seconds[form], time.perf_counter() - began)
-    half.use(before)
+    half.use(*before)
     return seconds

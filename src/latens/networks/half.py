@@ -30,24 +30,37 @@ class Half(nn.Sequential):
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__(*layers)
-        self.form = "torch"
+        self.form = self.reading = "torch"
         self._buffers_of_form = _Pool()
 
-    def use(self, form: str) -> Self:
-        """Compute in this form from now on; `"columns"` only where every layer has one."""
-        assert form in FORMS
-        assert form == "torch" or all(type(layer) in COLUMN_FORMS or isinstance(layer, nn.ReLU) for layer in self)
-        self.form = form
-        layout = torch.channels_last if form == "torch" else torch.contiguous_format
+    def use(self, form: str, reading: str | None = None) -> Self:
+        """Compute in this form from now on, and in another, if given, where no gradients are asked for.
+
+        `"columns"` only where every layer has such a form.
+        """
+        self.form, self.reading = form, reading or form
+        used = {self.form, self.reading}
+        assert used <= set(FORMS)
+        assert used == {"torch"} or all(type(layer) in COLUMN_FORMS or isinstance(layer, nn.ReLU) for layer in self)
+        layout = torch.channels_last if used == {"torch"} else torch.contiguous_format
         for parameter in self.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=layout)
         self._buffers_of_form.clear()
         return self
 
+    def _form_now(self) -> str:
+        return self.form if torch.is_grad_enabled() else self.reading
+
+    def lay_out(self, x: Tensor) -> Tensor:
+        """The same images (B, C, H, W), of any type, in the order in memory that the form reads fastest."""
+        if self._form_now() == "torch":
+            return x.contiguous(memory_format=torch.channels_last)
+        return x.flatten(1).t().contiguous().t().view(x.shape)  # the batch runs fastest
+
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, F), or the other way round
         """Compute in the form that was chosen, or in torch's where that one can't."""
-        if self.form == "torch" or not _plain(x):
+        if self._form_now() == "torch" or not _plain(x):
             for layer in self:
                 x = layer(x)
             return x
@@ -109,18 +122,21 @@ class _InColumns(torch.autograd.Function):
     def forward(ctx: Any, half: Half, x: Tensor, *parameters: Tensor) -> Tensor:
         pool, shape = half._buffers_of_form, tuple(x.shape[1:])
         chunk = pool.chunk(half, shape)
-        x = x.movedim(0, -1)
+        rows = x.flatten(1)
         leases, y = [], x
-        for start in range(0, x.shape[-1], chunk):
-            part = x[..., start : start + chunk]
+        for start in range(0, len(x), chunk):
+            part = (
+                rows[start : start + chunk].t().contiguous()
+            )  # a plain transposition is quicker than one into a border
             lease = pool.take(half, shape, part.shape[-1])
-            lease.columns.x.copy_(part)
+            lease.columns.x.copy_(part.view(lease.columns.x.shape))
             lease.columns.forward()
             if start == 0:
-                y = x.new_empty(*lease.columns.y.shape[:-1], x.shape[-1])
+                y = x.new_empty(*lease.columns.y.shape[:-1], len(x))
             y[..., start : start + chunk] = lease.columns.y
             if any(ctx.needs_input_grad):
                 leases.append(lease)
+            del lease  # back to the pool, if nobody keeps it, before the next is taken: the same memory serves again
         ctx.leases = leases
         return y.movedim(-1, 0)
 

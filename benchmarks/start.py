@@ -1,0 +1,72 @@
+"""How long latens takes to start: whole processes, the interpreter's own start measured beside them.
+
+    python benchmarks/start.py [--short] [--rounds N] [--json FILE]
+
+`import latens` is counted beyond the bare interpreter, the commands as a person waits for them. `latens runs` looks into a folder
+without runs: what it takes is torch's import.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import Measured, alternate, machine, machine_line, table, write_json
+
+BARE, IMPORT, HELP, RUNS = "python -c pass", "python -c 'import latens'", "latens --help", "latens runs"
+GOALS = {IMPORT: 0.05, HELP: 0.15}  # seconds
+
+
+def commands() -> dict[str, list[str]]:
+    """What is started; the script `latens` where it is installed beside this interpreter."""
+    script = next(
+        (path for name in ("latens", "latens.exe") if (path := Path(sys.executable).with_name(name)).is_file()), None
+    )
+    latens = [str(script)] if script else [sys.executable, "-m", "latens"]
+    return {
+        BARE: [sys.executable, "-c", "pass"],
+        IMPORT: [sys.executable, "-c", "import latens"],
+        HELP: [*latens, "--help"],
+        RUNS: [*latens, "runs"],
+    }
+
+
+def seconds_of(command: list[str], folder: str) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def beyond(measured: Measured, name: str) -> float:
+    """The median of a command; of the import, of what it takes beyond the bare interpreter of the same round."""
+    figures, bare = measured[name], measured[BARE] if name == IMPORT else [0.0] * len(measured[name])
+    return statistics.median(figure - own for figure, own in zip(figures, bare, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="fewer rounds")
+    parser.add_argument("--rounds", type=int, help="how often each command is started")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        candidates = {name: lambda command=command: seconds_of(command, folder) for name, command in commands().items()}
+        for candidate in candidates.values():
+            candidate()  # compiles what is not compiled yet, and brings the files into memory
+        measured = alternate(candidates, args.rounds or (5 if args.short else 15))
+    print(table(measured, "seconds", lower_is_better=True, digits=3))
+    goals = {}
+    for name, goal in GOALS.items():
+        found = beyond(measured, name)
+        goals[name] = {"seconds": found, "goal": goal}
+        what = f"{name} beyond the bare interpreter" if name == IMPORT else name
+        print(f"{what}: {found:.3f} s (goal {goal:.2f}: {'met' if found <= goal else 'missed'})")
+    print(machine_line(machine()))
+    write_json(args.json, {"seconds": measured, "goals": goals})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Pictures in a file that is mapped into memory: what was read of them need not stay there."""
+
+import mmap
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = ["blocks", "let_go"]
+
+
+def let_go(array: np.ndarray) -> None:
+    """Drop what was read of a memory-mapped file from this process's memory; it is read again where it is asked for.
+
+    The system does the same, but only when memory runs short: until then a pass over a file of 10 GB counts as 10 GB of this
+    process. Only maps opened for reading are touched (a private copy would lose what was written to it), and nothing happens
+    to arrays in memory, or on systems without madvise(2).
+
+    Args:
+        array: any array.
+    """
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    pages: object = root.base
+    read_only = isinstance(root, np.memmap) and root.mode == "r"
+    if read_only and isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+def blocks(array: np.ndarray, length: int) -> Iterator[np.ndarray]:
+    """An array from its first row to its last in blocks of at most `length` rows, of which a mapped file's leave memory again.
+
+    Args:
+        array: (N, ...), in memory or memory-mapped.
+        length: rows, at least 1.
+
+    Returns:
+        Views, none for an empty array; each is to be used before the next is asked for.
+    """
+    for start in range(0, len(array), length):
+        yield array[start : start + length]
+        let_go(array)

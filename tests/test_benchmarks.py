@@ -1,0 +1,230 @@
+"""The benchmarks' own arithmetic, by hand; and that each script starts."""
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from latens.recipes import fast
+from notebook_oracle import NotebookNet
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+SCRIPTS = sorted(
+    path for path in [*BENCHMARKS.glob("*.py"), *BENCHMARKS.glob("peers/*.py")] if "__main__" in path.read_text()
+)
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS / "peers")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+@pytest.fixture
+def common(script):
+    return script("common")
+
+
+def test_every_script_answers_help():
+    assert len(SCRIPTS) >= 10
+    started = {
+        path: subprocess.Popen(
+            [sys.executable, path, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for path in SCRIPTS
+    }
+    for path, process in started.items():
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        assert out.startswith(f"usage: {path.name}")
+
+
+def test_candidates_take_turns_and_a_missing_one_is_asked_once(common):
+    asked = []
+
+    def candidate(name):
+        def figure():
+            asked.append(name)
+            if name == "b":
+                raise common.Unavailable("no network")
+            return len(asked)
+
+        return figure
+
+    measured = common.alternate({name: candidate(name) for name in "abc"}, 3)
+    assert asked == ["a", "b", "c", "a", "c", "a", "c"]
+    assert measured == {"a": [1, 4, 6], "b": "no network", "c": [3, 5, 7]}
+
+
+def test_a_table_of_rates(common):
+    measured = {"theirs": [900.0, 1000.0, 1300.0], "ours": [2600.0, 2400.0, 2500.0], "other": "no network"}
+    text = common.table(measured, "images/s", reference="theirs", ceiling=5000)
+    rows = {line.split("  ")[0]: line.split() for line in text.splitlines()}
+    assert rows["theirs"][1:] == ["1,000", "900", "to", "1,300", "1.00", "20.0%"]
+    assert rows["ours"][1:] == ["2,500", "2,400", "to", "2,600", "2.50", "50.0%"]
+    assert "other   not available: no network" in text
+    assert "as fast as theirs" in text
+    assert "ceiling: 5,000 images/s" in text
+
+
+def test_a_table_of_times_turns_the_ratio_round(common):
+    text = common.table({"theirs": [30.0], "ours": [5.0]}, "s", reference="theirs", lower_is_better=True, digits=1)
+    assert text.splitlines()[2].split() == ["ours", "5.0", "5.0", "to", "5.0", "6.00"]
+    assert "ceiling" not in text
+
+
+def test_a_table_without_its_reference(common):
+    text = common.table({"theirs": "no network", "ours": [5.0]}, "s", reference="theirs")
+    assert text.splitlines()[-1] == "no ratios: theirs is not available"
+    assert text.splitlines()[2].split() == ["ours", "5", "5", "to", "5"]
+
+
+def test_the_matrix_product_rate(common, monkeypatch):
+    seconds = iter(range(100))
+    monkeypatch.setattr(common.time, "perf_counter", lambda: next(seconds))
+    assert common.gemm_rate(50, repeats=3) == pytest.approx(2 * 50**3 / 1e9)
+
+
+def test_the_ceiling_is_that_of_the_faster_product(common):
+    slow, quick = common.gemm_candidates()
+    measured = {slow: [90.0, 100.0, 110.0], "ours": [1.0], quick: [200.0, 190.0, 300.0]}
+    assert common.ceiling_of(measured, 4e6) == 50_000
+    assert measured == {"ours": [1.0]}
+
+
+def test_floating_point_operations_of_an_image(script):
+    encoder, decoder = script("setting").build_network()
+    with FlopCounterMode(display=False) as count:
+        z = encoder(torch.rand(1, 1, 28, 28))
+    assert count.get_total_flops() == script("encoding").FLOP_AN_IMAGE
+    with FlopCounterMode(display=False) as count:
+        decoder(encoder(torch.rand(1, 1, 28, 28))).sum().backward()
+    assert count.get_total_flops() == script("training").FLOP_AN_IMAGE
+    assert z.shape == (1, 64, 1, 1)
+
+
+def test_a_program_answers_with_its_last_line(common):
+    assert common.run_json([sys.executable, "-c", "print('hello'); print('{\"a\": 1}')"]) == {"a": 1}
+    with pytest.raises(common.Unavailable, match="ValueError: broken"):
+        common.run_json([sys.executable, "-c", "raise ValueError('broken')"])
+    with pytest.raises(common.Unavailable, match="nowhere"):
+        common.run_json([BENCHMARKS / "nowhere"])
+
+
+def test_an_environment_is_made_once(common, monkeypatch, tmp_path):
+    commands, failing = [], []
+
+    def run(command, timeout):
+        commands.append([str(part) for part in command])
+        (tmp_path / "peer").mkdir(exist_ok=True)
+        if failing and "pip" in command:
+            raise common.Unavailable("no network")
+
+    monkeypatch.setattr(common, "PEERS", tmp_path)
+    monkeypatch.setattr(common, "_run", run)
+    failing.append(True)
+    with pytest.raises(common.Unavailable, match="no network"):
+        common.peer_environment("peer", ["torch", "this==1"])
+    failing.clear()
+    for _ in range(2):  # half an environment is made anew, a whole one is kept
+        python = common.peer_environment("peer", ["torch", "this==1"])
+    assert ["venv" in command for command in commands] == [True, False, True, False]
+    assert commands[-1][0] == python
+    assert commands[-1][-2:] == ["torch", "this==1"]
+    assert (tmp_path / "peer" / "constraints.txt").read_text() == f"torch=={torch.__version__.partition('+')[0]}\n"
+    common.peer_environment("peer", ["torch", "this==2"])
+    assert len(commands) == 6
+
+
+def test_json_has_the_machine(common, tmp_path):
+    common.write_json(tmp_path / "deep" / "a.json", {"figure": 1})
+    written = json.loads((tmp_path / "deep" / "a.json").read_text())
+    assert written["figure"] == 1
+    assert written["machine"]["torch"] == torch.__version__
+    assert torch.__version__ in common.machine_line(written["machine"])
+    common.write_json(None, {"figure": object()})
+
+
+def test_time_to_quality_by_hand(script):
+    training = script("training")
+    rows = [
+        {"seed": i, "seconds": s, "test_mse": mse} for i, (s, mse) in enumerate([(5, 0.0026), (6, 0.0028), (9, 0.0027)])
+    ]
+    epochs = {training.notebook_name(0): [7.0, 6.0, 6.0], training.notebook_name(2): [8.0, 9.0, 8.0]}
+    text = training.quality_text(fast_for_digits(), rows, epochs, 1)
+    assert "2 of 3 seeds reach the goal; training took 6.00 s (5.00 to 9.00)" in text
+    assert [line.split()[-1] for line in text.splitlines()[3:6]] == ["reached", "missed", "reached"]
+    assert "notebook, 0 workers: 6.00 s an epoch (6.00 to 7.00; 3 measured)" in text
+    assert "extrapolated: 1,800 s; ratio 300 by the medians, 200 for the slowest seed" in text
+    without = training.quality_text(fast_for_digits(), rows, dict.fromkeys(epochs, "it broke"), 1)
+    assert without.endswith("is not available: it broke")
+
+
+def fast_for_digits():
+    class Digits:
+        train = range(60_000)
+        shape = (1, 28, 28)
+
+    return fast(Digits())
+
+
+def test_the_peers_network_is_the_notebooks(script):
+    network = script("setting").build_network()
+    ours = [tuple(parameter.shape) for parameter in network.parameters()]
+    assert ours == [tuple(parameter.shape) for parameter in NotebookNet().parameters()]
+    assert sum(parameter.numel() for parameter in network.parameters()) == 210_369
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (24, 1, 28, 28), dtype=np.uint8)
+
+
+def test_the_notebook_trains_and_encodes(script, pixels):
+    notebook = script("notebook")
+    picture, _ = notebook.Pictures(pixels)[3]
+    assert torch.equal(picture, torch.from_numpy(pixels[3]) / 255)
+
+    torch.manual_seed(5)
+    network, x = script("setting").build_network(), torch.from_numpy(pixels) / 255
+    before = (network(x) - x).square().mean().item()
+    torch.manual_seed(5)
+    args = argparse.Namespace(batch=24, workers=0)
+    seconds, loss, reconstruct = notebook.train(pixels, 2, args)
+    assert len(seconds) == 2
+    assert 0.9 * before < loss < before
+    assert reconstruct(x.numpy()).shape == pixels.shape
+
+    torch.manual_seed(5)
+    one_by_one = notebook.encode(pixels, 1)
+    torch.manual_seed(5)
+    np.testing.assert_allclose(notebook.encode(pixels, 10), one_by_one, rtol=1e-4, atol=1e-6)
+    assert one_by_one.shape == (24, 64)
+
+
+def test_what_a_peer_prints(script, pixels, tmp_path, capsys):
+    setting = script("setting")
+    np.save(tmp_path / "a.npy", pixels)
+    calls = []
+
+    def train(pixels, epochs, args):
+        calls.append((len(pixels), epochs))
+        return [2.0, 4.0, 3.0], 0.5, np.zeros_like
+
+    args = setting.peer_parser(None).parse_args(
+        [str(tmp_path / "a.npy"), "--epochs", "3", "--test", str(tmp_path / "a.npy")]
+    )
+    setting.measure("peer 1", args, train)
+    line = json.loads(capsys.readouterr().out)
+    assert calls == [(24, 1), (24, 3)]
+    assert line["images_per_second"] == 24 / 3
+    assert line["seconds_per_epoch"] == [2, 4, 3]
+    assert line["test_mse"] == pytest.approx(((pixels / 255) ** 2).mean(), abs=1e-6)
