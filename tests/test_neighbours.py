@@ -128,3 +128,20 @@ def test_read_only_and_strided_input_is_taken():
 def test_errors(arguments, message):
     with pytest.raises(UsageError, match=message):
         nearest_neighbours(**arguments)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("kind", ["cloud", "far clusters", "duplicates"])
+def test_many_points_are_ranked_by_groups_first(exact, kind):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(4001, 8)).astype(np.float32)  # not a multiple of the groups
+    if kind == "far clusters":  # where products in float32 say nothing about neighbours
+        points += 1e5 * rng.integers(0, 3, (4001, 1)).astype(np.float32)
+    if kind == "duplicates":
+        points[1000:2000] = points[:1000]
+    distances, indices = nearest_neighbours(points, k=5, exact=exact)
+    expected, _ = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(points.astype(np.float64)).kneighbors()
+    np.testing.assert_allclose(distances, expected[:, :5], rtol=1e-3, atol=2e-3)
+    assert (indices != np.arange(4001)[:, None]).all()
+    true = np.linalg.norm(points[indices].astype(np.float64) - points[:, None], axis=2)
+    np.testing.assert_allclose(true, expected[:, :5], rtol=1e-3, atol=2e-3)

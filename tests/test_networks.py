@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -136,6 +137,44 @@ def test_buffers_follow_weights_that_move():
     torch.testing.assert_close(pickle.loads(pickle.dumps(copied.use("columns")))(x), copied(x))
 
 
+def test_buffers_made_in_inference_mode_serve_training():
+    encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
+    encoder.use("columns")
+    x = torch.rand(4, 1, 8, 8)
+    with torch.inference_mode():
+        expected = encoder(x).clone()
+    y = encoder(x)
+    y.sum().backward()
+    assert torch.equal(y, expected)
+
+
+def test_weights_that_change_before_the_backward_pass_are_noticed():
+    encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
+    encoder.use("columns")
+    y = encoder(torch.rand(4, 1, 8, 8))
+    with torch.no_grad():
+        encoder[0].weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_threads_do_not_share_buffers():
+    torch.manual_seed(0)
+    encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
+    encoder.use("columns")
+    batches = torch.rand(40, 6, 1, 8, 8)
+    with torch.no_grad():
+        expected = [encoder(batch) for batch in batches]
+
+    def encode(batch):
+        with torch.no_grad():
+            return encoder(batch)
+
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(encode, batches.repeat(5, 1, 1, 1, 1)))
+    assert all(torch.equal(one, expected[index % 40]) for index, one in enumerate(got))
+
+
 def test_what_columns_cannot_compute_runs_in_torchs_form():
     encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
     encoder.use("columns").double()
@@ -157,8 +196,9 @@ def test_the_fastest_form_is_measured_once_and_remembered(tmp_path, monkeypatch)
     other = next(name for name in FORMS if name != form)
     file.write_text(json.dumps({"form": other}))
     assert fastest_form(encoder, (1, 8, 8), 4) == other
-    file.write_text("{")  # damaged: measured again
-    fastest_form(encoder, (1, 8, 8), 4)
-    assert json.loads(file.read_text())["form"] in FORMS
+    for damaged in ("{", "[]", '{"form": "other"}'):  # measured again
+        file.write_text(damaged)
+        fastest_form(encoder, (1, 8, 8), 4)
+        assert json.loads(file.read_text())["form"] in FORMS
     fastest_form(encoder, (1, 8, 8), 8)
     assert len(list((tmp_path / "forms").iterdir())) == 2

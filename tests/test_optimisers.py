@@ -92,3 +92,9 @@ def test_schedule():
     assert factors[10:] == sorted(factors[10:], reverse=True)
     assert factors[-1] == pytest.approx(0.01)
     assert [learning_rate_factor(step, 100, 0, False) for step in (0, 50, 99)] == [1, 1, 1]
+
+
+def test_muon_leaves_weights_without_gradients_alone():
+    weight = nn.Parameter(torch.ones(2, 3))
+    Muon([weight], lr=0.1).step()
+    assert torch.equal(weight, torch.ones(2, 3))

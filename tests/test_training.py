@@ -18,7 +18,7 @@ from latens.models import MODELS
 from latens.models.autoencoder import Autoencoder
 from latens.optimisers import FiniteGuard
 from latens.recipes import RECIPES, Recipe, TrainConfig
-from latens.training import batches, build_model, evaluate, shift_flip, train
+from latens.training import batches, build_model, evaluate, fastest_forms, shift_flip, train, use_forms
 
 GOLDEN = Path(__file__).parent / "golden" / "fast.json"
 
@@ -212,3 +212,19 @@ def test_golden_run():
     if os.environ.get("LATENS_WRITE_GOLDEN"):
         GOLDEN.write_text(json.dumps(losses[:20], indent=1) + "\n")
     assert losses[:20] == pytest.approx(json.loads(GOLDEN.read_text()), rel=1e-5)
+
+
+def test_bfloat16_learns_in_torchs_form(blobs, tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENS_CACHE", str(tmp_path))
+    monkeypatch.setattr("latens.training.fastest_form", lambda *_, **__: "columns")
+    recipe = Recipe("test", "autoencoder", "convolutional", 8, config(precision="bfloat16"))
+    assert fastest_forms(recipe, blobs.shape) == {"encoder": ["torch", "columns"], "decoder": ["torch", "columns"]}
+
+
+def test_both_forms_train_alike(blobs):
+    found = []
+    for form in ("torch", "columns"):
+        model = small_model(blobs)
+        use_forms(model, {"encoder": [form], "decoder": [form]})
+        found.append([step.train_loss for step in train(model, blobs, config(epochs=2))])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4)

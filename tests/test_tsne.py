@@ -75,6 +75,21 @@ def test_a_grid_that_was_outgrown_is_made_anew():
     assert sizes < repulsion.size < 2000
 
 
+def test_the_grid_passes_on_what_is_not_finite():
+    forces, total = GridRepulsion()(torch.tensor([[0.0, 1.0], [math.nan, 2.0]]))
+    assert forces.isnan().all()
+    assert math.isnan(total)
+
+
+def test_far_outliers_are_no_reason_to_fall_back(digits):
+    latents = digits[:300].copy()
+    latents[0] += 1e4
+    latents[1:4] -= 1e6
+    a_map = TSNEMap().fit(latents)
+    assert np.isfinite(a_map.coordinates).all()
+    assert "openTSNE" not in a_map.note
+
+
 def test_affinities_are_symmetric_with_sum_one_and_the_perplexity(digits):
     distances, indices = nearest_neighbours(digits, k=90)
     joint = joint_affinities(distances, indices, 30.0)

@@ -17,6 +17,7 @@ from latens.errors import UsageError
 __all__ = ["nearest_neighbours", "neighbours_kept"]
 
 BLOCK_BYTES = 1 << 26  # of one block of scores (and of one gathered block of candidates): 64 MiB
+CLEAR = 1e-3  # share of a squared distance that its rounding may be
 GROUP = 16  # columns whose least is found before the columns are ranked
 UNIT = 2.0**-24  # rounding unit of float32
 
@@ -41,8 +42,8 @@ def nearest_neighbours(
             where it is the default.
         block: queries at a time; None: as many as keep it in about 64 MiB. It does not change the result.
         device: where to compute.
-        exact: order by differences in float64. False takes what the products in float32 give: neighbours whose squared distances
-            differ by less than about a millionth of the points' squared norms may be swapped.
+        exact: order by differences in float64. False takes the products in float32 where their rounding is small beside the
+            distances (a thousandth of the squared distance of the k-th at most), and differences elsewhere.
 
     Returns:
         Euclidean distances, float32 (M, k), and indices into `points`, int64 (M, k).
@@ -93,7 +94,7 @@ class _Search:
         self.k, self.exclude, self.device, self.exact = k, exclude, device, exact
         self.num_points, self.dim = points.shape
         self.num_queries = len(queries)
-        self.candidates = min(self.num_points, k + max(8, k // 8) if exact else k)
+        self.candidates = min(self.num_points, k + max(8, k // 8))
         # Differences are taken of what was given; the product works on centred, scaled copies, whose squares neither
         # cancel nor overflow.
         self.points = _tensor(points).to(device)
@@ -119,24 +120,24 @@ class _Search:
         """Distances and indices of the queries from `start` to `stop`."""
         scaled = self._scaled(self.queries[start:stop])
         rows = torch.cat([scaled, torch.ones(len(scaled), 1, device=self.device)], 1)
-        if (
-            self.scores.numel() < len(rows) * self.factor.shape[1]
-        ):  # fresh memory at each block costs more than the product
+        if len(self.scores) < len(rows):  # made once: fresh memory at each block costs more than the product
             self.scores = torch.empty(len(rows), self.factor.shape[1], device=self.device)
         scores = torch.mm(rows, self.factor, out=self.scores[: len(rows)])
         if self.exclude:
             own = torch.arange(start, stop, device=self.device)
             scores[own - start, own] = torch.inf
         values, candidates = self._smallest(scores)
+        norms = scaled.double().norm(dim=1)
         if not self.exact:
-            squares = values.double().add_(scaled.double().square().sum(1, keepdim=True)).clamp_(min=0)
-            return (squares.sqrt_() * self.scale).float().cpu(), candidates.cpu()
+            squares = values[:, : self.k].double().add_(norms.square()[:, None]).clamp_(min=0)
+            if (self._rounding(norms, squares[:, -1].sqrt()) < CLEAR * squares[:, -1]).all():
+                return (squares.sqrt_() * self.scale).float().cpu(), candidates[:, : self.k].cpu()
         if self.exclude:
             # Where every point is a candidate, the own one is among them: it must not come back by its true distance.
             candidates = torch.where(candidates == own[:, None], self.num_points, candidates)
         distances, indices = self._order(start, candidates)
         if self.candidates < self.num_points - int(self.exclude):
-            self._repair(start, scaled, values[:, -1], distances, indices)
+            self._repair(start, norms, values[:, -1], distances, indices)
         return distances.float().cpu(), indices.cpu()
 
     def _smallest(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -170,15 +171,21 @@ class _Search:
         distances, order = distances.sort(dim=1, stable=True)
         return distances[:, : self.k].contiguous(), candidates.gather(1, order)[:, : self.k].contiguous()
 
+    def _rounding(self, norms: torch.Tensor, kth: torch.Tensor) -> torch.Tensor:
+        """A bound on the error of the scores of points as near as the k-th.
+
+        Such a point has a norm of at most |x| + d; the error of its score is that of a sum of D terms (which grows like √D:
+        Higham and Mary 2019) of at most (2|x| + d)² together, with a margin.
+        """
+        bound: torch.Tensor = (16 + 4 * self.dim**0.5) * UNIT * (2 * norms + kth).square()
+        return bound
+
     def _repair(
-        self, start: int, scaled: torch.Tensor, worst: torch.Tensor, distances: torch.Tensor, indices: torch.Tensor
+        self, start: int, norms: torch.Tensor, worst: torch.Tensor, distances: torch.Tensor, indices: torch.Tensor
     ) -> None:
         """Search again, by differences, the rows where rounding could have hidden a neighbour."""
-        norms = scaled.double().norm(dim=1)
         kth = distances[:, -1] / self.scale
-        # A point as near as the k-th has a norm of at most |x| + d; the error of its score is that of a sum of D terms
-        # (which grows like √D: Higham and Mary 2019) of at most (2|x| + d)² together, with a margin.
-        error = (16 + 4 * self.dim**0.5) * UNIT * (2 * norms + kth).square()
+        error = self._rounding(norms, kth)
         doubtful = (worst.double() + norms.square() - error <= kth.square()).nonzero().flatten()
         everything = torch.arange(self.num_points, device=self.device)
         rows = max(1, BLOCK_BYTES // (8 * self.dim))

@@ -106,6 +106,8 @@ class Muon(torch.optim.Optimizer):
         assert closure is None
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
             gradients = [weight.grad for weight in weights]
             moments = [self._moment(weight) for weight in weights]
             torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])

@@ -44,10 +44,14 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
 def fastest_forms(recipe: Recipe, image_shape: tuple[int, int, int]) -> dict[str, list[str]]:
     """The forms that are the fastest on this CPU to learn and to read with, of each half; see `latens.networks.forms`."""
     model, batch_size = build_model(recipe, image_shape), recipe.config.batch_size
+    can_choose = recipe.config.precision != "bfloat16"  # which torch's form alone computes
     reading_batch = _evaluation_batch(image_shape)
     shapes = {"encoder": model.image_shape, "decoder": (model.latent_dim,)}
     return {
-        name: [fastest_form(half, shape, batch_size), fastest_form(half, shape, reading_batch, learning=False)]
+        name: [
+            fastest_form(half, shape, batch_size) if can_choose else "torch",
+            fastest_form(half, shape, reading_batch, learning=False),
+        ]
         for (name, shape), half in zip(shapes.items(), (model.encoder, model.decoder), strict=True)
     }
 

@@ -35,9 +35,8 @@ def split_by_content(hashes: "np.ndarray | Sequence[bytes]") -> tuple[np.ndarray
     _, group_of, counts = np.unique(np.asarray(hashes), return_inverse=True, return_counts=True)
     wanted = -(-len(group_of) // 10)
     fits = counts <= wanted
-    before = np.cumsum(np.where(fits, counts, 0)) - np.where(
-        fits, counts, 0
-    )  # in the test part when a group's turn comes
+    sizes = np.where(fits, counts, 0)
+    before = np.cumsum(sizes) - sizes  # in the test part when a group's turn comes
     to_test = fits & (before < wanted)
     if not to_test.any() and len(counts) > 1:
         to_test[counts.argmin()] = True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-__all__ = ["EXAGGERATED", "MOST_PLAIN", "descend"]
+__all__ = ["descend"]
 
 EXAGGERATION = 12.0
 EXAGGERATED, GENTLE, MOST_PLAIN = 125, 100, 400  # iterations
@@ -63,6 +63,8 @@ def descend(
             divergences.append(descent.divergence())
             if progress is not None:
                 progress(EXAGGERATED + done + EVERY, total)
+            if not math.isfinite(divergences[-1]):
+                break
             if done > GENTLE and divergences[-3] - divergences[-1] < LEAST_GAIN * divergences[-3]:
                 break
         if progress is not None:

@@ -53,7 +53,10 @@ class GridRepulsion:
     def __call__(self, y: Tensor) -> tuple[Tensor, float]:  # (N, 2) -> (N, 2)
         """See `ExactRepulsion`; both to about one per cent."""
         corner = y.amin(0)
-        self._fit_grid(float((y.amax(0) - corner).amax()), y.device)
+        reach = float((y.amax(0) - corner).amax())
+        if not math.isfinite(reach):
+            return torch.full_like(y, math.nan), math.nan
+        self._fit_grid(reach, y.device)
         places = (y - corner) / self.spacing
         first = places.floor()
         splines = _cubic_spline(places - first)  # (N, 2, 4)

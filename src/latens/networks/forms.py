@@ -47,9 +47,10 @@ def _key(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) ->
 
 def _remembered(file: Path) -> str | None:
     try:
-        form = read_json(file).get("form")
-    except RunDamaged:  # not there, or not ours: measure again
+        answer = read_json(file)
+    except RunDamaged:  # not there, or not readable: measure again
         return None
+    form = answer.get("form") if isinstance(answer, dict) else None
     return form if form in FORMS else None
 
 

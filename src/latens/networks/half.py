@@ -22,7 +22,7 @@ __all__ = ["FORMS", "Half"]
 FORMS = ("torch", "columns")
 CHUNK = 64  # images
 CHUNK_BYTES = 2 << 20  # of the largest buffer: what several of fit into a cache
-KEPT = 8  # sets of buffers
+KEPT = 8  # kinds of buffers (by weights and batch size), and sets of each
 
 
 class Half(nn.Sequential):
@@ -64,7 +64,7 @@ class Half(nn.Sequential):
             for layer in self:
                 x = layer(x)
             return x
-        y: Tensor = _InColumns.apply(self, x, *self.parameters())  # type: ignore[no-untyped-call]
+        y: Tensor = _InColumns.apply(self, x, *self.parameters())  # type: ignore[no-untyped-call]  # torch has no types for it
         return y
 
 
@@ -73,10 +73,13 @@ def _plain(x: Tensor) -> bool:
 
 
 class _Pool:
-    """Sets of buffers that are not in use, by weights and batch size; the last used are kept."""
+    """Sets of buffers that are not in use, by weights and batch size.
+
+    Threads may share it: sets come and go by single operations on lists, so that none is ever in two hands.
+    """
 
     def __init__(self) -> None:
-        self.free: list[tuple[Any, Columns]] = []
+        self.free: dict[Any, list[Columns]] = {}
         self.an_image: dict[tuple[int, ...], int] = {}  # numbers that the largest columns of one image take
 
     def clear(self) -> None:
@@ -93,17 +96,25 @@ class _Pool:
         """How many images at a time."""
         if shape not in self.an_image:
             scratch = Scratch(0)
-            Columns(half, shape, 1, scratch)
+            with torch.inference_mode(False):
+                Columns(half, shape, 1, scratch)
             self.an_image[shape] = scratch.wanted
         return max(1, min(CHUNK, CHUNK_BYTES // 4 // max(1, self.an_image[shape])))
 
     def take(self, half: Half, shape: tuple[int, ...], batch: int) -> "_Lease":
         key = (shape, batch, *(parameter.data_ptr() for parameter in half.parameters()))
-        for index, (other, columns) in enumerate(self.free):
-            if other == key:
-                del self.free[index]
-                return _Lease(self, key, columns)
-        return _Lease(self, key, Columns(half, shape, batch, Scratch(self.an_image[shape] * batch)))
+        try:
+            return _Lease(self, key, self.free[key].pop())
+        except (KeyError, IndexError):  # none made yet, or all in use
+            with torch.inference_mode(False):  # what is made inside could never be written to outside
+                return _Lease(self, key, Columns(half, shape, batch, Scratch(self.an_image[shape] * batch)))
+
+    def give_back(self, key: Any, columns: Columns) -> None:
+        sets = self.free.setdefault(key, [])
+        if len(sets) < KEPT:
+            sets.append(columns)
+        for oldest in list(self.free)[:-KEPT]:
+            self.free.pop(oldest, None)
 
 
 class _Lease:
@@ -113,8 +124,7 @@ class _Lease:
         self.pool, self.key, self.columns = pool, key, columns
 
     def __del__(self) -> None:
-        self.pool.free.append((self.key, self.columns))
-        del self.pool.free[:-KEPT]
+        self.pool.give_back(self.key, self.columns)
 
 
 class _InColumns(torch.autograd.Function):
@@ -125,9 +135,8 @@ class _InColumns(torch.autograd.Function):
         rows = x.flatten(1)
         leases, y = [], x
         for start in range(0, len(x), chunk):
-            part = (
-                rows[start : start + chunk].t().contiguous()
-            )  # a plain transposition is quicker than one into a border
+            # A plain transposition, then a copy into the border: quicker than both at once.
+            part = rows[start : start + chunk].t().contiguous()
             lease = pool.take(half, shape, part.shape[-1])
             lease.columns.x.copy_(part.view(lease.columns.x.shape))
             lease.columns.forward()
@@ -138,11 +147,13 @@ class _InColumns(torch.autograd.Function):
                 leases.append(lease)
             del lease  # back to the pool, if nobody keeps it, before the next is taken: the same memory serves again
         ctx.leases = leases
+        ctx.save_for_backward(*parameters)
         return y.movedim(-1, 0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> Any:
+        _ = ctx.saved_tensors  # raises where the weights have changed since: the buffers read them where they lie
         dy = dy.movedim(0, -1)
         wanted = ctx.needs_input_grad[1]
         gradients: list[Tensor] = []

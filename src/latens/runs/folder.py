@@ -139,9 +139,10 @@ class Run:
             model.load_state_dict(self._weights() or model.state_dict())
         except RuntimeError as error:
             raise RunDamaged(f"{self.path}: the weights do not fit the model of run.json ({error})") from None
-        if self.record.get("forms"):
+        device = choose_device(self.device)
+        if device.type == "cpu" and self.record.get("forms"):
             use_forms(model, self.record["forms"])
-        return model.to(choose_device(self.device)).eval()
+        return model.to(device).eval()
 
     def _weights(self) -> dict[str, torch.Tensor]:
         if "model.safetensors" in self.record["files"]:
