@@ -17,12 +17,13 @@ from common import gemm_rate
 from latens.device import describe_device
 from latens.latents import encode_images
 from latens.metrics.votes import knn_accuracy
-from latens.training import build_model
+from latens.training import build_model, fastest_forms, use_forms
 
 
 def one(images: latens.Dataset, recipe: str, seed: int) -> dict[str, float]:
     setting = latens.RECIPES[recipe](images).with_options(seed=seed)
     model = build_model(setting, images.shape)
+    use_forms(model, fastest_forms(setting, images.shape))
     *_, last = latens.train(model, images, setting.config)
     row = {"seed": seed, "epochs": last.epoch, "steps": last.step, "test_mse": last.test_mse, "seconds": last.elapsed}
     if images.train.labels is not None:
