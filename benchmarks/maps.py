@@ -16,7 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from common import benchmark_parser, machine, machine_line, peer_environment, run_json, say, set_up_threads, write_json
+from common import (
+    alternate,
+    benchmark_parser,
+    machine,
+    machine_line,
+    peer_environment,
+    run_json,
+    say,
+    set_up_threads,
+    write_json,
+)
 
 PERPLEXITY = 30
 PEERS = ("scikit-learn", "openTSNE", "umap-learn")
@@ -134,14 +144,15 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--peers", default=",".join(PEERS), help=f"of {', '.join(PEERS)}")
     args = parser.parse_args()
+    wanted = ["latens", *args.peers.split(",")]
+    if unknown := set(wanted[1:]) - set(PEERS):
+        parser.error(f"unknown peers: {', '.join(sorted(unknown))}; known: {', '.join(PEERS)}")
     set_up_threads(args.threads)
-    from common import alternate
 
     points = min(args.points, 3000) if args.short else args.points
     latents = make_latents(points)
     maps = Maps(latents)
     makers = {"latens": maps.latens, "scikit-learn": maps.scikit_learn, "openTSNE": maps.opentsne}
-    wanted = ["latens", *args.peers.split(",")]
     candidates = {name: maps.timed(name, make) for name, make in makers.items() if name in wanted}
     if "umap-learn" in wanted:
         candidates["umap-learn"] = umap_seconds(latents)
@@ -162,7 +173,7 @@ def main() -> None:
         print(row)
     if args.json:
         figures = {"points": len(latents), "seconds": measured, "scores": scores}
-        write_json(args.json, {"benchmark": "maps", "machine": before, **figures})
+        write_json(args.json, {"machine": before, **figures})
 
 
 if __name__ == "__main__":

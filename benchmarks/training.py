@@ -221,7 +221,7 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--images", type=int, help="in an epoch; with --quality in one of the notebook's")
     parser.add_argument("--quality", action="store_true", help="the time until a recipe is good, instead")
-    parser.add_argument("--recipe", default="fast", help="of --quality")
+    parser.add_argument("--recipe", default="fast", choices=("fast", "notebook"), help="of --quality")
     parser.add_argument("--epochs", type=int, help="of --quality, in place of the recipe's own")
     parser.add_argument("--seeds", type=int, help="of --quality: 0 to this, less one")
     args = parser.parse_args()

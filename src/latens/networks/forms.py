@@ -1,5 +1,6 @@
 """Which form of a network is the fastest here: measured once, and remembered."""
 
+import copy
 import hashlib
 import time
 from math import prod
@@ -15,14 +16,14 @@ from latens.networks.half import FORMS, Half
 
 __all__ = ["fastest_form"]
 
-ROUNDS = 5
+ROUNDS = 7
 
 
 def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool = True) -> str:
     """The form that takes the least time for a batch on this machine.
 
     Args:
-        half: an encoder or a decoder; as it was, afterwards.
+        half: an encoder or a decoder; a copy of it is measured.
         shape: of its input without the batch: (C, H, W) or (F,).
         batch_size: B.
         learning: forward and backward; else forward alone.
@@ -63,18 +64,16 @@ def _remember(file: Path, answer: dict[str, Any]) -> None:
 
 
 def _seconds(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) -> dict[str, float]:
-    """The least time that each form took, measured in turn."""
-    before = (half.form, half.reading)
+    """The least time that each form took, measured in turn, so that a slow moment of the machine hits both."""
+    halves = {form: copy.deepcopy(half).use(form) for form in FORMS}
     x = torch.linspace(0, 1, batch_size * prod(shape)).view(batch_size, *shape)
     seconds = dict.fromkeys(FORMS, float("inf"))
-    for form in FORMS:
-        half.use(form)
-        for _ in range(ROUNDS):
+    for _ in range(ROUNDS):
+        for form, each in halves.items():
             began = time.perf_counter()
             with torch.set_grad_enabled(learning):
-                y = half(half.lay_out(x) if x.ndim == 4 else x)
+                y = each(each.lay_out(x) if x.ndim == 4 else x)
                 if learning:
-                    torch.autograd.grad(y.sum(), list(half.parameters()))
+                    torch.autograd.grad(y.sum(), list(each.parameters()))
             seconds[form] = min(seconds[form], time.perf_counter() - began)
-    half.use(*before)
     return seconds
