@@ -53,3 +53,9 @@ def finished_run(tmp_path_factory):
     from latens.progress import Silent
 
     return latens.run(folder / "blobs.npz", out=folder / "run", epochs=2, latent_dim=8, device="cpu", progress=Silent())
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
