@@ -13,7 +13,7 @@ import latens
 ROOT = Path(latens.__file__).parent
 LEVELS = {
     -1: ["errors"],  # below all, so that level 0 can raise them
-    0: ["files", "device", "tables"],
+    0: ["files", "device", "tables", "native"],
     1: ["images", "networks", "losses", "optimisers", "neighbours", "figures", "progress"],
     2: ["models", "maps", "samplers", "metrics", "recipes"],
     3: ["training", "latents"],

@@ -4,14 +4,15 @@ import copy
 import itertools
 import json
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import nn
 
+from latens.native import library
 from latens.networks import NETWORKS
-from latens.networks.columns import COLUMN_FORMS
 from latens.networks.forms import fastest_form
 from latens.networks.half import FORMS, Half
 from latens.networks.layers import LAYER_KINDS, MapToVector, VectorToMap
@@ -47,8 +48,55 @@ def test_vector_to_map_is_the_transposed_convolution(memory_format):
     torch.testing.assert_close(ours.to(memory_format=memory_format)(z), theirs(z[:, :, None, None]))
 
 
-def test_every_layer_kind_has_a_form_in_columns():
-    assert {*COLUMN_FORMS, nn.ReLU} == set(LAYER_KINDS)
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: latens was installed without its kernels")
+def test_the_kernels_were_built():
+    assert library() is not None
+
+
+native = pytest.mark.skipif(library() is None, reason="the kernels were not built")
+
+
+@native
+def test_every_layer_kind_has_a_native_form():
+    layers = [
+        nn.Conv2d(2, 3, 3),
+        nn.ReLU(),
+        MapToVector(3, (4, 4), 5),
+        VectorToMap(5, 2, (3, 3)),
+        nn.ConvTranspose2d(2, 3, 3),
+    ]
+    assert {type(layer) for layer in layers} == set(LAYER_KINDS)
+    assert Half(*layers).forms() == FORMS
+
+
+def test_without_the_kernels_torch_computes(monkeypatch):
+    monkeypatch.setattr("latens.networks.native_form.library", lambda: None)
+    half = Half(nn.Conv2d(1, 2, 3))
+    assert half.forms() == ("torch",)
+    assert half.use("native").form == "torch"
+    assert fastest_form(half, (1, 8, 8), 2) == "torch"
+
+
+@native
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Conv2d(2, 4, 3, groups=2)],
+        [nn.Conv2d(2, 4, 3, dilation=2)],
+        [nn.Conv2d(2, 4, 3, padding="same")],
+        [nn.Conv2d(2, 4, 3, padding=1, padding_mode="circular")],
+        [nn.Conv2d(2, 4, 3, bias=False)],
+        [nn.Conv2d(2, 4, 3), nn.ReLU()],
+        [nn.ReLU(), nn.Conv2d(2, 4, 3)],
+        [nn.Conv2d(2, 4, 3), nn.SiLU(), nn.Conv2d(4, 2, 3)],
+    ],
+)
+def test_other_layers_stay_with_torch(layers):
+    half = Half(*layers)
+    assert half.forms() == ("torch",)
+    assert half.use("native").form == "torch"
+    x = torch.rand(2, 2, 9, 9)
+    assert torch.equal(half(x), nn.Sequential(*layers)(x))
 
 
 GEOMETRIES = [  # kernel, stride, padding
@@ -76,26 +124,29 @@ def assert_same_in_both_forms(half, x, tolerance=1e-6):
         return directions.setdefault(y.shape, torch.randn(y.shape, generator=generator))
 
     expected = gradients(half.use("torch"), x, direction)
-    got = gradients(half.use("columns"), x, direction)
+    got = gradients(half.use("native"), x, direction)
     for ours, theirs in zip(got, expected, strict=True):
         assert ours.shape == theirs.shape
         # In the norm: a unit that rounding takes over zero changes a few gradients by more than rounding does.
         assert (ours - theirs).norm() <= tolerance * theirs.norm()
 
 
+@native
 @pytest.mark.parametrize(("kernel", "stride", "padding"), GEOMETRIES)
 @pytest.mark.parametrize("size", [(9, 12), (7, 7)])
-def test_columns_are_the_convolutions_whatever_the_geometry(kernel, stride, padding, size):
+def test_native_kernels_are_the_convolutions_whatever_the_geometry(kernel, stride, padding, size):
     torch.manual_seed(0)
     x = torch.randn(5, 3, *size)
     assert_same_in_both_forms(Half(nn.Conv2d(3, 4, kernel, stride, padding)), x)
     assert_same_in_both_forms(Half(nn.ConvTranspose2d(3, 4, kernel, stride, padding)), x)
 
 
-def test_columns_keep_an_output_padding():
+@native
+def test_native_kernels_keep_an_output_padding():
     assert_same_in_both_forms(Half(nn.ConvTranspose2d(3, 4, 3, 2, 1, output_padding=(1, 0))), torch.randn(5, 3, 6, 7))
 
 
+@native
 @pytest.mark.parametrize(("name", "shape"), list(itertools.product(NETWORKS, SHAPES)))
 @pytest.mark.parametrize("batch", [1, 7, 70])  # one image; a part of a chunk; a chunk and some
 def test_both_forms_of_a_network_give_the_same_outputs_and_gradients(name, shape, batch):
@@ -107,10 +158,11 @@ def test_both_forms_of_a_network_give_the_same_outputs_and_gradients(name, shape
     assert_same_in_both_forms(decoder, torch.rand(batch, 3), 1e-2)
 
 
+@native
 def test_buffers_are_not_shared_by_two_graphs_nor_spoilt_by_a_second_backward():
     torch.manual_seed(0)
     encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
-    encoder.use("columns")
+    encoder.use("native")
     x, other = torch.rand(2, 6, 1, 8, 8)
     expected = torch.autograd.grad(encoder(x).square().sum(), list(encoder.parameters()))
     y = encoder(x)
@@ -122,10 +174,11 @@ def test_buffers_are_not_shared_by_two_graphs_nor_spoilt_by_a_second_backward():
         assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
+@native
 def test_buffers_follow_weights_that_move():
     torch.manual_seed(0)
     encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
-    encoder.use("columns")
+    encoder.use("native")
     x = torch.rand(2, 1, 8, 8)
     encoder(x)
     copied = copy.deepcopy(encoder)
@@ -134,12 +187,13 @@ def test_buffers_follow_weights_that_move():
     torch.testing.assert_close(encoder(x), encoder.use("torch")(x))
     assert not torch.allclose(copied(x), encoder(x))
     torch.testing.assert_close(copied(x), copied.use("torch")(x))
-    torch.testing.assert_close(pickle.loads(pickle.dumps(copied.use("columns")))(x), copied(x))
+    torch.testing.assert_close(pickle.loads(pickle.dumps(copied.use("native")))(x), copied(x))
 
 
+@native
 def test_buffers_made_in_inference_mode_serve_training():
     encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
-    encoder.use("columns")
+    encoder.use("native")
     x = torch.rand(4, 1, 8, 8)
     with torch.inference_mode():
         expected = encoder(x).clone()
@@ -148,9 +202,10 @@ def test_buffers_made_in_inference_mode_serve_training():
     assert torch.equal(y, expected)
 
 
+@native
 def test_weights_that_change_before_the_backward_pass_are_noticed():
     encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
-    encoder.use("columns")
+    encoder.use("native")
     y = encoder(torch.rand(4, 1, 8, 8))
     with torch.no_grad():
         encoder[0].weight.mul_(2)
@@ -158,10 +213,11 @@ def test_weights_that_change_before_the_backward_pass_are_noticed():
         y.sum().backward()
 
 
+@native
 def test_threads_do_not_share_buffers():
     torch.manual_seed(0)
     encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
-    encoder.use("columns")
+    encoder.use("native")
     batches = torch.rand(40, 6, 1, 8, 8)
     with torch.no_grad():
         expected = [encoder(batch) for batch in batches]
@@ -175,9 +231,10 @@ def test_threads_do_not_share_buffers():
     assert all(torch.equal(one, expected[index % 40]) for index, one in enumerate(got))
 
 
-def test_what_columns_cannot_compute_runs_in_torchs_form():
+@native
+def test_what_native_kernels_cannot_compute_runs_in_torchs_form():
     encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)
-    encoder.use("columns").double()
+    encoder.use("native").double()
     assert encoder(torch.rand(2, 1, 8, 8, dtype=torch.float64)).dtype == torch.float64
     encoder.float()
     with torch.autocast("cpu", torch.bfloat16):

@@ -112,9 +112,9 @@ def _in_batches(
     done = 0
     for rows in blocks(array, max(1, min(BATCH, BATCH_VALUES // prod(model.image_shape)))):
         block = torch.from_numpy(np.array(rows)).to(device)
+        if block.ndim == 4:
+            block = block.contiguous(memory_format=torch.channels_last)
         x = block.float().div_(255) if block.dtype == torch.uint8 else block
-        if x.ndim == 4:
-            x = model.encoder.lay_out(x)
         result[done : done + len(rows)] = function(x).float().cpu().numpy()
         done += len(rows)
         if progress is not None:

@@ -150,9 +150,9 @@ class _Trainer:
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
         for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
-            x = _as_float(self.pixels, indices, self.model)
+            x = _as_float(self.pixels, indices, device)
             if self.config.augmentation == "shift-flip":
-                x = self.model.encoder.lay_out(shift_flip(x, moves))
+                x = shift_flip(x, moves).contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 losses = self.model.loss(x, noise)
             parts = {"total": losses.total, **losses.parts}
@@ -233,7 +233,7 @@ def evaluate(model: Model, pixels: np.ndarray) -> float:
     total = 0.0
     batch = _evaluation_batch(model.image_shape)
     for start in range(0, len(pixels), batch):
-        x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), model)
+        x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), _device_of(model))
         let_go(pixels)
         y = model.decode(model.encode(x))
         total += (x - y).square().flatten(1).mean(1).sum(dtype=torch.float64).item()
@@ -255,14 +255,13 @@ def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
     return pixels
 
 
-def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, model: Model) -> Tensor:
-    """Some images as float32 in [0, 1], on the model's device and in the layout that it likes."""
-    device = _device_of(model)
+def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.device) -> Tensor:
+    """Some images as float32 in [0, 1], on a device, in channels_last order."""
     if isinstance(pixels, Tensor):
         x = pixels[torch.from_numpy(indices).to(device)]
     else:
         x = torch.from_numpy(pixels[indices]).to(device)
-    return model.encoder.lay_out(x.float().div_(255))
+    return x.contiguous(memory_format=torch.channels_last).float().div_(255)
 
 
 def _laid_out_like(tensor: Tensor, parameter: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from latens.device import processor_name
 from latens.errors import RunDamaged
 from latens.files import cache_folder, read_json, write_json
-from latens.networks.half import FORMS, Half
+from latens.networks.half import Half
 
 __all__ = ["fastest_form"]
 
@@ -29,16 +29,17 @@ def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int, learning: 
         learning: forward and backward; else forward alone.
 
     Returns:
-        One of `FORMS`. The answer is kept in the cache folder, one for each processor, number of threads, release of torch,
-        half and batch size, so that a run that is made again is made the same way.
+        One of the half's `forms()`. The answer is kept in the cache folder, one for each processor, number of threads, release
+        of torch, half and batch size, so that a run that is made again is made the same way.
     """
     file = cache_folder() / "forms" / f"{_key(half, shape, batch_size, learning)}.json"
     form = _remembered(file)
-    if form is None:
-        seconds = _seconds(half, shape, batch_size, learning)
-        form = min(seconds, key=lambda name: seconds[name])
-        _remember(file, {"form": form, "seconds": seconds})
-    return form
+    if form in half.forms():
+        return form
+    seconds = _seconds(half, shape, batch_size, learning)
+    fastest = min(seconds, key=lambda name: seconds[name])
+    _remember(file, {"form": fastest, "seconds": seconds})
+    return fastest
 
 
 def _key(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) -> str:
@@ -46,13 +47,13 @@ def _key(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) ->
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 
-def _remembered(file: Path) -> str | None:
+def _remembered(file: Path) -> str:
     try:
         answer = read_json(file)
     except RunDamaged:  # not there, or not readable: measure again
-        return None
+        return ""
     form = answer.get("form") if isinstance(answer, dict) else None
-    return form if form in FORMS else None
+    return form if isinstance(form, str) else ""
 
 
 def _remember(file: Path, answer: dict[str, Any]) -> None:
@@ -65,14 +66,15 @@ def _remember(file: Path, answer: dict[str, Any]) -> None:
 
 def _seconds(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) -> dict[str, float]:
     """The least time that each form took, measured in turn, so that a slow moment of the machine hits both."""
-    halves = {form: copy.deepcopy(half).use(form) for form in FORMS}
+    halves = {form: copy.deepcopy(half).use(form) for form in half.forms()}
     x = torch.linspace(0, 1, batch_size * prod(shape)).view(batch_size, *shape)
-    seconds = dict.fromkeys(FORMS, float("inf"))
+    x = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+    seconds = dict.fromkeys(halves, float("inf"))
     for _ in range(ROUNDS):
         for form, each in halves.items():
             began = time.perf_counter()
             with torch.set_grad_enabled(learning):
-                y = each(each.lay_out(x) if x.ndim == 4 else x)
+                y = each(x)
                 if learning:
                     torch.autograd.grad(y.sum(), list(each.parameters()))
             seconds[form] = min(seconds[form], time.perf_counter() - began)

@@ -1,0 +1,63 @@
+"""Kernels in C, for what torch's operators are slow at: loaded where they were built, done without where they were not.
+
+They are built when latens is installed, by whatever C compiler is there (gcc or clang; Linux is what is tested). Everything
+that they compute, plain torch computes too; nothing but speed is lost without them.
+"""
+
+import ctypes
+import functools
+import importlib.machinery
+from pathlib import Path
+
+__all__ = ["HalfLayer", "library"]
+
+
+class HalfLayer(ctypes.Structure):
+    """`Layer` of half.c: a kernel between a large map and a small one. Maps are (H, W, C), weights (small C, KH, KW, large C)."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("up", "large_c", "large_h", "large_w", "small_c", "small_h", "small_w")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("kernel_h", "kernel_w", "stride_h", "stride_w", "padding_h", "padding_w")
+        ),
+        ("relu", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("weight", "bias", "weight_gradient", "bias_gradient")),
+    ]
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The kernels, their threads being those of torch; None where they were not built."""
+    here = Path(__file__).parent
+    built = [here / f"_kernels{suffix}" for suffix in importlib.machinery.EXTENSION_SUFFIXES]
+    file = next((path for path in built if path.exists()), None)
+    if file is None:
+        return None
+    kernels = ctypes.CDLL(str(file))
+    _declare(kernels)
+    kernels.latens_use_threads(_parallel_of_torch())
+    return kernels
+
+
+def _declare(kernels: ctypes.CDLL) -> None:
+    pointer, number = ctypes.c_void_p, ctypes.c_long
+    kernels.latens_use_threads.argtypes = [pointer]
+    kernels.latens_half_sizes.argtypes = [pointer, number, pointer]
+    kernels.latens_half_forward.argtypes = [pointer, number, pointer, pointer, number, pointer, ctypes.c_int, number]
+    kernels.latens_half_backward.argtypes = [pointer, number, pointer, pointer, number, pointer, pointer, number]
+
+
+def _parallel_of_torch() -> ctypes.c_void_p | None:
+    """What starts threads in the OpenMP runtime that torch is linked to; None where it is none that GNU's programs can use."""
+    import torch
+
+    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
+        path = Path(torch.__file__).parent / "lib" / name
+        if path.exists():
+            # A symbol is looked up in a library and then in those that it needs.
+            try:
+                return ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, ctypes.c_void_p)
+            except AttributeError:
+                return None
+    return None

@@ -1,0 +1,272 @@
+/* The kernels, once for each instruction set: half.c includes this file with LANES, BLOCK_M, BLOCK_S, BLOCK_L and
+ * NAME() defined. ROW = 2 vectors: what the images of a chunk take at one place of one channel. */
+
+typedef float NAME(vec) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t NAME(bits) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+#define vec NAME(vec)
+#define bits NAME(bits)
+#define ROW (2 * LANES)
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vec NAME(load)(const float *from) { return *(const vec *)from; }
+INLINE void NAME(store)(float *to, vec value) { *(vec *)to = value; }
+
+INLINE float NAME(sum)(vec value)
+{
+    float lanes[LANES], total = 0;
+    NAME(store)(lanes, value);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    total = lanes[0];
+    return total;
+}
+
+/* ---- transposition: LANES x LANES numbers */
+
+INLINE void NAME(transpose)(vec *rows)
+{
+#if defined(__GNUC__) && !defined(__clang__)
+    for (int d = LANES / 2; d; d /= 2) {
+        bits low, high;
+        for (int j = 0; j < LANES; j++) {
+            low[j] = j & d ? LANES + j - d : j;
+            high[j] = j & d ? LANES + j : j + d;
+        }
+        for (int i = 0; i < LANES; i++)
+            if (!(i & d)) {
+                vec a = rows[i], b = rows[i + d];
+                rows[i] = __builtin_shuffle(a, b, low);
+                rows[i + d] = __builtin_shuffle(a, b, high);
+            }
+    }
+#else
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < i; j++) {
+            float one = rows[i][j];
+            rows[i][j] = rows[j][i];
+            rows[j][i] = one;
+        }
+#endif
+}
+
+/* `images` rows of `size` numbers each become `size` rows of ROW numbers each; images that are not there are zeros. */
+static void NAME(into_chunk)(const float *from, float *to, long images, long size)
+{
+    for (long lane = 0; lane < ROW; lane += LANES)
+        for (long first = 0; first < size; first += LANES) {
+            vec rows[LANES];
+            long wide = size - first < LANES ? size - first : LANES;
+            for (long i = 0; i < LANES; i++) {
+                rows[i] = (vec){0};
+                if (lane + i >= images) continue;
+                const float *row = from + (lane + i) * size + first;
+                if (wide == LANES) rows[i] = NAME(load)(row);
+                else for (long j = 0; j < wide; j++) rows[i][j] = row[j];
+            }
+            NAME(transpose)(rows);
+            for (long j = 0; j < wide; j++) NAME(store)(to + (first + j) * ROW + lane, rows[j]);
+        }
+}
+
+/* The way back: rows of ROW numbers become images of `size` numbers, `pitch` numbers apart. */
+static void NAME(out_of_chunk)(const float *from, float *to, long images, long size, long pitch)
+{
+    for (long lane = 0; lane < ROW && lane < images; lane += LANES)
+        for (long first = 0; first < size; first += LANES) {
+            vec rows[LANES];
+            long wide = size - first < LANES ? size - first : LANES;
+            for (long j = 0; j < LANES; j++)
+                rows[j] = j < wide ? NAME(load)(from + (first + j) * ROW + lane) : (vec){0};
+            NAME(transpose)(rows);
+            for (long i = 0; i < LANES && lane + i < images; i++) {
+                float *row = to + (lane + i) * pitch + first;
+                if (wide == LANES) NAME(store)(row, rows[i]);
+                else for (long j = 0; j < wide; j++) row[j] = rows[i][j];
+            }
+        }
+}
+
+/* ---- products */
+
+/* acc[m] += sum over k of w[m * across + k * along] times row k, for `m` up to `rows`; the compiler unrolls it for each. */
+INLINE void NAME(multiply)(int rows, vec acc[][2], const float *x, long pitch, const float *w, long across, long along, long n)
+{
+    for (long k = 0; k < n; k++, x += pitch, w += along) {
+        vec left = NAME(load)(x), right = NAME(load)(x + LANES);
+        for (int m = 0; m < rows; m++) {
+            float one = w[m * across];
+            acc[m][0] += one * left;
+            acc[m][1] += one * right;
+        }
+    }
+}
+
+/* Rectify, or let through only where a gate is open, and write. */
+INLINE void NAME(put)(int rows, vec acc[][2], float *y, int relu, const float *gate)
+{
+    for (int m = 0; m < rows; m++)
+        for (int half = 0; half < 2; half++) {
+            vec value = acc[m][half];
+            long at = m * ROW + half * LANES;
+            if (relu) value = (vec)((bits)value & (value > 0));
+            if (gate) value = (vec)((bits)value & (NAME(load)(gate + at) > 0));
+            NAME(store)(y + at, value);
+        }
+}
+
+/* From a large map to some channels of one place of the small one. */
+INLINE void NAME(down_at)(int rows, const Layer *a, const float *large, float *y, long s, const float *bias, long top,
+                          long left, int relu, const float *gate)
+{
+    long i0 = top < 0 ? -top : 0, i1 = a->large_h - top < a->kernel_h ? a->large_h - top : a->kernel_h;
+    long j0 = left < 0 ? -left : 0, j1 = a->large_w - left < a->kernel_w ? a->large_w - left : a->kernel_w;
+    long across = a->kernel_h * a->kernel_w * a->large_c;
+    vec acc[BLOCK_M][2];
+    for (int m = 0; m < rows; m++) acc[m][0] = acc[m][1] = (vec){0} + (bias ? bias[s + m] : 0);
+    for (long i = i0; i < i1 && j0 < j1; i++) {
+        const float *x = large + ((top + i) * a->large_w + left + j0) * a->large_c * ROW;
+        const float *w = a->weight + s * across + (i * a->kernel_w + j0) * a->large_c;
+        NAME(multiply)(rows, acc, x, ROW, w, across, 1, (j1 - j0) * a->large_c);
+    }
+    NAME(put)(rows, acc, y + s * ROW, relu, gate ? gate + s * ROW : 0);
+}
+
+/* What a convolution does, and what takes the gradient back through a transposed one. */
+static void NAME(down)(const Layer *a, const float *large, float *small, const float *bias, int relu, const float *gate)
+{
+    for (long p = 0; p < a->small_h; p++)
+        for (long q = 0; q < a->small_w; q++) {
+            long at = (p * a->small_w + q) * a->small_c * ROW, s = 0;
+            long top = p * a->stride_h - a->padding_h, left = q * a->stride_w - a->padding_w;
+            const float *g = gate ? gate + at : 0;
+            for (; s + BLOCK_M <= a->small_c; s += BLOCK_M)
+                NAME(down_at)(BLOCK_M, a, large, small + at, s, bias, top, left, relu, g);
+            for (; s < a->small_c; s++) NAME(down_at)(1, a, large, small + at, s, bias, top, left, relu, g);
+        }
+}
+
+/* From the small map to some channels of one place of the large one. */
+INLINE void NAME(up_at)(int rows, const Layer *a, const float *small, float *large, long l, const float *bias, long y,
+                        long x, int relu, const float *gate)
+{
+    long along = a->kernel_h * a->kernel_w * a->large_c;
+    vec acc[BLOCK_M][2];
+    for (int m = 0; m < rows; m++) acc[m][0] = acc[m][1] = (vec){0} + (bias ? bias[l + m] : 0);
+    for (long i = (y + a->padding_h) % a->stride_h; i < a->kernel_h; i += a->stride_h) {
+        long p = (y + a->padding_h - i) / a->stride_h;
+        if (y + a->padding_h < i || p >= a->small_h) continue;
+        for (long j = (x + a->padding_w) % a->stride_w; j < a->kernel_w; j += a->stride_w) {
+            long q = (x + a->padding_w - j) / a->stride_w;
+            if (x + a->padding_w < j || q >= a->small_w) continue;
+            const float *w = a->weight + (i * a->kernel_w + j) * a->large_c + l;
+            NAME(multiply)(rows, acc, small + (p * a->small_w + q) * a->small_c * ROW, ROW, w, 1, along, a->small_c);
+        }
+    }
+    NAME(put)(rows, acc, large + l * ROW, relu, gate ? gate + l * ROW : 0);
+}
+
+/* What a transposed convolution does, and what takes the gradient back through a plain one. */
+static void NAME(up)(const Layer *a, const float *small, float *large, const float *bias, int relu, const float *gate)
+{
+    for (long y = 0; y < a->large_h; y++)
+        for (long x = 0; x < a->large_w; x++) {
+            long at = (y * a->large_w + x) * a->large_c * ROW, l = 0;
+            const float *g = gate ? gate + at : 0;
+            for (; l + BLOCK_M <= a->large_c; l += BLOCK_M)
+                NAME(up_at)(BLOCK_M, a, small, large + at, l, bias, y, x, relu, g);
+            for (; l < a->large_c; l++) NAME(up_at)(1, a, small, large + at, l, bias, y, x, relu, g);
+        }
+}
+
+/* ---- gradients of weights; `chunks` chunks, whose maps lie `pitch` numbers apart */
+
+/* Of some channels of the small map with some of the large one, at one place (i, j) of the kernel. */
+INLINE void NAME(weigh_at)(int rows, int columns, const Layer *a, const Maps *in, long i, long j, long s, long l)
+{
+    vec acc[BLOCK_S][BLOCK_L];
+    for (int m = 0; m < rows; m++)
+        for (int n = 0; n < columns; n++) acc[m][n] = (vec){0};
+    for (long chunk = 0; chunk < in->chunks; chunk++)
+        for (long p = 0; p < a->small_h; p++) {
+            long y = p * a->stride_h - a->padding_h + i;
+            if (y < 0 || y >= a->large_h) continue;
+            for (long q = 0; q < a->small_w; q++) {
+                long x = q * a->stride_w - a->padding_w + j;
+                if (x < 0 || x >= a->large_w) continue;
+                const float *small = in->small + chunk * in->small_pitch + ((p * a->small_w + q) * a->small_c + s) * ROW;
+                const float *large = in->large + chunk * in->large_pitch + ((y * a->large_w + x) * a->large_c + l) * ROW;
+                for (int half = 0; half < 2; half++, small += LANES, large += LANES)
+                    for (int m = 0; m < rows; m++) {
+                        vec one = NAME(load)(small + m * ROW);
+                        for (int n = 0; n < columns; n++) acc[m][n] += one * NAME(load)(large + n * ROW);
+                    }
+            }
+        }
+    for (int m = 0; m < rows; m++)
+        for (int n = 0; n < columns; n++) {
+            float *to = a->weight_gradient + (((s + m) * a->kernel_h + i) * a->kernel_w + j) * a->large_c + l + n;
+            *to = NAME(sum)(acc[m][n]) + (in->add ? *to : 0);
+        }
+}
+
+/* Of some channels of the small map, from `s` on, with all of the large one. */
+static void NAME(weigh)(const Layer *a, const Maps *in, long i, long j, long s)
+{
+    long l = 0;
+    if (s + BLOCK_S <= a->small_c) {
+        for (; l + BLOCK_L <= a->large_c; l += BLOCK_L) NAME(weigh_at)(BLOCK_S, BLOCK_L, a, in, i, j, s, l);
+        for (; l < a->large_c; l++) NAME(weigh_at)(BLOCK_S, 1, a, in, i, j, s, l);
+        return;
+    }
+    for (; s < a->small_c; s++)
+        for (l = 0; l < a->large_c; l++) NAME(weigh_at)(1, 1, a, in, i, j, s, l);
+}
+
+/* Where the small map is one place, sums over images are all there is: vectors run along the weights of the large map, which
+ * lies transposed, an image a row of `size` numbers. */
+INLINE void NAME(weigh_vector_at)(int rows, const Layer *a, const Maps *in, long size, long first, long s)
+{
+    long all = a->kernel_h * a->kernel_w * a->large_c, wide = all - first < ROW ? all - first : ROW;
+    vec acc[BLOCK_M][2];
+    for (int m = 0; m < rows; m++) acc[m][0] = acc[m][1] = (vec){0};
+    for (long chunk = 0; chunk < in->chunks; chunk++)
+        NAME(multiply)(rows, acc, in->large + chunk * in->large_pitch + first, size,
+                       in->small + chunk * in->small_pitch + s * ROW, ROW, 1, ROW);
+    for (int m = 0; m < rows; m++) {
+        float *to = a->weight_gradient + (s + m) * all + first, out[ROW];
+        NAME(store)(out, acc[m][0]);
+        NAME(store)(out + LANES, acc[m][1]);
+        for (long n = 0; n < wide; n++) to[n] = out[n] + (in->add ? to[n] : 0);
+    }
+}
+
+static void NAME(weigh_vector)(const Layer *a, const Maps *in, long size, long first)
+{
+    long s = 0;
+    for (; s + BLOCK_M <= a->small_c; s += BLOCK_M) NAME(weigh_vector_at)(BLOCK_M, a, in, size, first, s);
+    for (; s < a->small_c; s++) NAME(weigh_vector_at)(1, a, in, size, first, s);
+}
+
+/* Of a bias: sums over places and images of a map with so many channels. */
+static void NAME(weigh_bias)(float *bias, const float *map, long pitch, long chunks, long places, long channels, int add)
+{
+    for (long c = 0; c < channels; c++) {
+        vec total = {0};
+        for (long chunk = 0; chunk < chunks; chunk++)
+            for (long place = 0; place < places; place++) {
+                const float *row = map + chunk * pitch + (place * channels + c) * ROW;
+                total += NAME(load)(row) + NAME(load)(row + LANES);
+            }
+        bias[c] = NAME(sum)(total) + (add ? bias[c] : 0);
+    }
+}
+
+static const Kernels NAME(kernels) = {
+    ROW, BLOCK_S, NAME(into_chunk), NAME(out_of_chunk), NAME(down), NAME(up), NAME(weigh), NAME(weigh_vector), NAME(weigh_bias),
+};
+
+#undef INLINE
+#undef ROW
+#undef vec
+#undef bits
