@@ -50,6 +50,38 @@ def test_orthogonalise_leaves_a_matrix_of_zeros_alone():
     assert torch.isfinite(factor).all()
 
 
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_the_kernels_take_the_steps_of_torchs_products(lanes, instruction_sets):
+    instruction_sets(lanes)
+    torch.manual_seed(0)
+    shapes = [(32, 16, 3, 3), (64, 8, 7, 7), (5, 3, 2, 2), (7, 100), (1, 40), (128, 260)]
+    weights = [torch.randn(shape) for shape in shapes]
+    weights = [w.contiguous(memory_format=torch.channels_last) if w.ndim == 4 else w for w in weights]
+    ours, theirs = ([nn.Parameter(weight.clone()) for weight in weights] for _ in range(2))
+    native, plain = Muon(ours, lr=0.02), Muon(theirs, lr=0.02)
+    plain.native = False
+    for _ in range(3):
+        for one, other in zip(ours, theirs, strict=True):
+            # A gradient in another order than its weight, as some of torch's operators make them.
+            one.grad = torch.randn(one.shape)
+            other.grad = one.grad.clone()
+        native.step()
+        plain.step()
+    for one, other, start in zip(ours, theirs, weights, strict=True):
+        moved = other.detach() - start
+        # Each of the five rounds may multiply what float32 rounds away, 6e-8, by its first coefficient, 3.4.
+        assert (one.detach() - other.detach()).norm() <= 6e-8 * 3.4445**5 * moved.norm()
+
+
+def test_a_step_by_the_kernels_is_seen_by_autograd():
+    weight = nn.Parameter(torch.rand(4, 6))
+    loss = weight.square().sum()
+    weight.grad = torch.rand(4, 6)
+    Muon([weight], lr=0.1).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
 def test_muon_is_torchs_muon_up_to_bfloat16(shape):
     generator = torch.Generator().manual_seed(1)

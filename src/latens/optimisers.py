@@ -1,5 +1,6 @@
 """Optimisers: which parameters go to which, and how the learning rate moves."""
 
+import ctypes
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latens.errors import TrainingDiverged
+from latens.native import MuonMatrix, library
 
 __all__ = [
     "LOOK_EVERY",
@@ -97,8 +99,11 @@ class Muon(torch.optim.Optimizer):
     emulates them about twenty times slower (docs/decisions/0003-muon.md). Ours works in float32, on all weights at once.
     """
 
+    native = True  # by the kernels in C where they can; tests turn it off
+
     def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
+        self._scratch: dict[int, Tensor] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
@@ -108,8 +113,11 @@ class Muon(torch.optim.Optimizer):
             weights = [weight for weight in group["params"] if weight.grad is not None]
             if not weights:
                 continue
-            gradients = [weight.grad for weight in weights]
             moments = [self._moment(weight) for weight in weights]
+            if self.native and _native_can(weights):
+                self._step_natively(weights, moments, group["lr"], group["momentum"])
+                continue
+            gradients = [weight.grad for weight in weights]
             torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
             directions = torch._foreach_lerp(gradients, moments, group["momentum"])
             wide = [_wide(as_matrix(d, like=w)) for d, w in zip(directions, weights, strict=True)]
@@ -118,12 +126,50 @@ class Muon(torch.optim.Optimizer):
                 length = group["lr"] * math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
                 _wide(matrix).addmm_(factor, x, alpha=-length)
 
+    def _step_natively(self, weights: list[nn.Parameter], moments: list[Tensor], lr: float, momentum: float) -> None:
+        kernels = library()
+        assert kernels is not None
+        matrices, kept = (MuonMatrix * len(weights))(), []  # what the pointers point into is kept
+        for entry, weight, moment in zip(matrices, weights, moments, strict=True):
+            assert weight.grad is not None
+            gradient = _laid_out_like(weight.grad, weight)
+            entry.rows, entry.columns = len(weight), weight.numel() // len(weight)
+            if id(weight) not in self._scratch:
+                self._scratch[id(weight)] = torch.empty(kernels.latens_muon_numbers(entry.rows, entry.columns))
+            kept += [gradient, self._scratch[id(weight)]]
+            entry.weight, entry.gradient, entry.moment = weight.data_ptr(), gradient.data_ptr(), moment.data_ptr()
+            entry.direction = self._scratch[id(weight)].data_ptr()
+        coefficients = (ctypes.c_float * 15)(*NEWTON_SCHULZ * 5)
+        kernels.latens_muon_step(matrices, len(weights), lr, momentum, coefficients, 5, torch.get_num_threads())
+        torch.autograd.graph.increment_version(weights)  # so that autograd knows that they have changed
+
     def _moment(self, weight: nn.Parameter) -> Tensor:
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
         moment: Tensor = state["momentum"]
         return moment
+
+
+def _native_can(weights: list[nn.Parameter]) -> bool:
+    """Whether the kernels compute a step: small wide matrices in one piece; large ones are better left to torch's products."""
+    return library() is not None and all(
+        w.device.type == "cpu"
+        and w.dtype == torch.float32
+        and len(w) <= min(PADDED, w.numel() // len(w))
+        and _in_one_piece(w)
+        for w in weights
+    )
+
+
+def _in_one_piece(weight: Tensor) -> bool:
+    return weight.is_contiguous() or (weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last))
+
+
+def _laid_out_like(gradient: Tensor, weight: Tensor) -> Tensor:
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)
 
 
 def _wide(matrix: Tensor) -> Tensor:

@@ -171,7 +171,7 @@ class _Trainer:
         factor = self.factor(self.step)
         for optimiser, rate in zip(self.optimisers, self.base_rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * factor
-            optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         self.step += 1
         guard.check(loss, epoch, self.step)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ import functools
 import importlib.machinery
 from pathlib import Path
 
-__all__ = ["HalfLayer", "library"]
+__all__ = ["HalfLayer", "MuonMatrix", "library"]
 
 
 class HalfLayer(ctypes.Structure):
@@ -23,6 +23,15 @@ class HalfLayer(ctypes.Structure):
         ),
         ("relu", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("weight", "bias", "weight_gradient", "bias_gradient")),
+    ]
+
+
+class MuonMatrix(ctypes.Structure):
+    """`Matrix` of muon.c: a weight (rows, columns), rows <= columns, with its gradient, its momentum and memory to work in."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("rows", "columns")),
+        *((name, ctypes.c_void_p) for name in ("weight", "gradient", "moment", "direction")),
     ]
 
 
@@ -43,6 +52,10 @@ def library() -> ctypes.CDLL | None:
 def _declare(kernels: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_long
     kernels.latens_use_threads.argtypes = [pointer]
+    kernels.latens_muon_numbers.argtypes = [number, number]
+    kernels.latens_muon_numbers.restype = number
+    real = ctypes.c_float
+    kernels.latens_muon_step.argtypes = [pointer, number, real, real, pointer, number, number]
     kernels.latens_half_sizes.argtypes = [pointer, number, pointer]
     kernels.latens_half_forward.argtypes = [pointer, number, pointer, pointer, number, pointer, ctypes.c_int, number]
     kernels.latens_half_backward.argtypes = [pointer, number, pointer, pointer, number, pointer, pointer, number]

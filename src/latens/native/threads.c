@@ -6,6 +6,8 @@
 
 typedef void (*Parallel)(void (*body)(void *), void *data, unsigned threads, unsigned flags);
 
+long latens_most_lanes = 16; /* of vectors of 32-bit numbers; see instruction_sets.h */
+
 static Parallel parallel; /* GOMP_parallel of the OpenMP runtime that torch works with; none: no threads */
 
 void latens_use_threads(void *of_the_runtime) { parallel = (Parallel)of_the_runtime; }
