@@ -26,6 +26,7 @@ from latens.recipes import Recipe, TrainConfig
 __all__ = ["Step", "batches", "build_model", "evaluate", "fastest_forms", "shift_flip", "train", "use_forms"]
 
 EVALUATION_BATCH, EVALUATION_VALUES = 1000, 1 << 20  # images, and pixels
+HELD_BYTES, AROUND = 1 << 27, 1 << 16  # of a mapped file in training; and what a system brings in around an image that is read
 
 
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
@@ -132,6 +133,8 @@ class _Trainer:
         self.epoch = self.step = 0
         self.elapsed = 0.0
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
+        self.batches_held = max(1, HELD_BYTES // (config.batch_size * max(AROUND, prod(model.image_shape))))
+        self.parameters = list(model.parameters())  # a model looks for them all over at each call
         self.optimisers = make_optimisers(
             model, config.optimiser, config.learning_rate, config.matrix_learning_rate, config.beta2
         )
@@ -149,7 +152,9 @@ class _Trainer:
         moves = np.random.default_rng((self.config.seed, epoch, 2))
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
-        for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
+        for number, indices in enumerate(batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch)):
+            if number % self.batches_held == 0 and isinstance(self.pixels, np.ndarray):
+                let_go(self.pixels)
             x = _as_float(self.pixels, indices, device)
             if self.config.augmentation == "shift-flip":
                 x = shift_flip(x, moves).contiguous(memory_format=torch.channels_last)
@@ -171,7 +176,8 @@ class _Trainer:
         factor = self.factor(self.step)
         for optimiser, rate in zip(self.optimisers, self.base_rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * factor
-        self.model.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         self.step += 1
         guard.check(loss, epoch, self.step)
         loss.backward()  # type: ignore[no-untyped-call]
