@@ -14,7 +14,7 @@ ROOT = Path(latens.__file__).parent
 LEVELS = {
     -1: ["errors"],  # below all, so that level 0 can raise them
     0: ["files", "device", "tables", "native"],
-    1: ["images", "networks", "losses", "optimisers", "neighbours", "figures", "progress"],
+    1: ["images", "networks", "losses", "optimisers", "neighbours", "figures", "precision", "progress"],
     2: ["models", "maps", "samplers", "metrics", "recipes"],
     3: ["training", "latents"],
     4: ["runs", "live"],

@@ -5,7 +5,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 
@@ -21,12 +20,16 @@ from latens.models import MODELS
 from latens.models.contract import Model
 from latens.networks.forms import fastest_form
 from latens.optimisers import LOOK_EVERY, FiniteGuard, learning_rate_factor, make_optimisers
+from latens.precision import allowed_precision, check_bfloat16, lowered
 from latens.recipes import Recipe, TrainConfig
 
 __all__ = ["Step", "batches", "build_model", "evaluate", "fastest_forms", "shift_flip", "train", "use_forms"]
 
 EVALUATION_BATCH, EVALUATION_VALUES = 1000, 1 << 20  # images, and pixels
-HELD_BYTES, AROUND = 1 << 27, 1 << 16  # of a mapped file in training; and what a system brings in around an image that is read
+HELD_BYTES, AROUND = (
+    1 << 27,
+    1 << 16,
+)  # of a mapped file in training; and what a system brings in around an image that is read
 
 
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
@@ -100,12 +103,15 @@ def train(
 
     Raises:
         TrainingDiverged: a loss is not finite. The step is not taken: the weights are the last good ones.
+        DeviceUnavailable: bfloat16 is asked for and gives wrong gradients on this machine.
     """
     trainer = _Trainer(model, images, config)
+    if config.precision == "bfloat16":
+        _check_bfloat16(model, images)
     if state is not None:
         trainer.restore(state)
     for epoch in range(trainer.epoch + 1, config.epochs + 1):
-        with flushed_denormals(), _precision(config.precision):
+        with flushed_denormals(), allowed_precision(config.precision):
             began = time.perf_counter()
             losses = trainer.run_epoch(epoch, on_batch)
             seconds = time.perf_counter() - began
@@ -121,6 +127,15 @@ def train(
             images_per_second=len(images.train) / seconds,
             state=trainer.state,
         )
+
+
+def _check_bfloat16(model: Model, images: Dataset) -> None:
+    """See that bfloat16 works for this model, on its first images."""
+    device, first = _device_of(model), np.arange(min(16, len(images.train)))
+    x = _as_float(images.train.pixels, first, device)
+    check_bfloat16(
+        lambda: model.loss(x, generator(0, 0, 1, device=device)).total.mean(), list(model.parameters()), device
+    )
 
 
 class _Trainer:
@@ -158,7 +173,7 @@ class _Trainer:
             x = _as_float(self.pixels, indices, device)
             if self.config.augmentation == "shift-flip":
                 x = shift_flip(x, moves).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            with lowered(self.config.precision, device):
                 losses = self.model.loss(x, noise)
             parts = {"total": losses.total, **losses.parts}
             loss = losses.total.mean()
@@ -273,14 +288,3 @@ def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.de
 def _laid_out_like(tensor: Tensor, parameter: Tensor | None) -> Tensor:
     """A moment in the memory layout of its parameter: sums over another layout may round otherwise."""
     return torch.empty_like(parameter).copy_(tensor) if parameter is not None else tensor.clone()
-
-
-@contextmanager
-def _precision(name: str) -> Iterator[None]:
-    """Allow TF32 matrix products on CUDA inside; the two other precisions change nothing here."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if name == "tf32" else before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
