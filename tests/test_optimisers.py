@@ -54,7 +54,7 @@ def test_orthogonalise_leaves_a_matrix_of_zeros_alone():
 def test_the_kernels_take_the_steps_of_torchs_products(lanes, instruction_sets):
     instruction_sets(lanes)
     torch.manual_seed(0)
-    shapes = [(32, 16, 3, 3), (64, 8, 7, 7), (5, 3, 2, 2), (7, 100), (1, 40), (128, 260)]
+    shapes = [(32, 16, 3, 3), (64, 8, 7, 7), (5, 3, 2, 2), (7, 100), (1, 40), (128, 260), (16, 1, 3, 3), (300, 20)]
     weights = [torch.randn(shape) for shape in shapes]
     weights = [w.contiguous(memory_format=torch.channels_last) if w.ndim == 4 else w for w in weights]
     ours, theirs = ([nn.Parameter(weight.clone()) for weight in weights] for _ in range(2))

@@ -133,7 +133,10 @@ class Muon(torch.optim.Optimizer):
         for entry, weight, moment in zip(matrices, weights, moments, strict=True):
             assert weight.grad is not None
             gradient = _laid_out_like(weight.grad, weight)
-            entry.rows, entry.columns = len(weight), weight.numel() // len(weight)
+            height, width = len(weight), weight.numel() // len(weight)
+            entry.rows, entry.columns = sorted((height, width))
+            entry.row_step, entry.column_step = (width, 1) if height <= width else (1, width)
+            entry.scale = math.sqrt(max(1, height / width))
             if id(weight) not in self._scratch:
                 self._scratch[id(weight)] = torch.empty(kernels.latens_muon_numbers(entry.rows, entry.columns))
             kept += [gradient, self._scratch[id(weight)]]
@@ -152,11 +155,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def _native_can(weights: list[nn.Parameter]) -> bool:
-    """Whether the kernels compute a step: small wide matrices in one piece; large ones are better left to torch's products."""
+    """Whether the kernels compute a step: of matrices in one piece; large ones are better left to torch's products."""
     return library() is not None and all(
         w.device.type == "cpu"
         and w.dtype == torch.float32
-        and len(w) <= min(PADDED, w.numel() // len(w))
+        and min(len(w), w.numel() // len(w)) <= PADDED
         and _in_one_piece(w)
         for w in weights
     )

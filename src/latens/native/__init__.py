@@ -30,7 +30,8 @@ class MuonMatrix(ctypes.Structure):
     """`Matrix` of muon.c: a weight (rows, columns), rows <= columns, with its gradient, its momentum and memory to work in."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("rows", "columns")),
+        *((name, ctypes.c_int64) for name in ("rows", "columns", "row_step", "column_step")),
+        ("scale", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in ("weight", "gradient", "moment", "direction")),
     ]
 

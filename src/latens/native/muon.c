@@ -1,4 +1,4 @@
-/* A step of Muon (latens.optimisers) for weights that are wide matrices: momentum, orthogonalisation and update in one call.
+/* A step of Muon (latens.optimisers) for weights that are matrices, seen from their shorter side: momentum, orthogonalisation and update in one call.
  *
  * Singular values are brought near 1 by a polynomial in the Gram matrix of the direction, which is small; the direction itself is
  * touched twice. Every sum has a fixed order: the same bits for any number of threads.
@@ -6,11 +6,14 @@
 
 #include <stdint.h>
 #include <math.h>
+#include <string.h>
 
 #include "threads.h"
 
 typedef struct {
-    int64_t rows, columns; /* rows <= columns */
+    int64_t rows, columns; /* rows <= columns: a tall weight is given turned round */
+    int64_t row_step, column_step; /* from one number to the next */
+    float scale; /* of the step's length */
     float *weight;
     const float *gradient;
     float *moment, *direction; /* `direction` has room for latens_muon_numbers() */

@@ -1,18 +1,26 @@
 /* The kernels of muon.c, once for each instruction set. Matrices are padded with zeros to whole rows of blocks and vectors. */
 
-/* Some rows of the momentum, of the direction that it gives (Nesterov), and of the padding. */
+/* One row of the momentum, and of the direction that it gives (Nesterov). */
+INLINE void NAME(direct_row)(const Matrix *a, long row, long step, float *to, float momentum)
+{
+    const float *gradient = a->gradient + row * a->row_step;
+    float *moment = a->moment + row * a->row_step;
+    for (long n = 0; n < a->columns; n++) {
+        float now = gradient[n * step], next = moment[n * step] + (1 - momentum) * (now - moment[n * step]);
+        moment[n * step] = next;
+        to[n] = now + momentum * (next - now);
+    }
+}
+
+/* Some rows of them, and the padding. */
 static void NAME(direct)(const Matrix *a, long row, long pitch, float momentum)
 {
     for (long i = row; i < row + BLOCK_S; i++) {
         float *to = a->direction + i * pitch;
-        long n = 0;
-        if (i < a->rows)
-            for (; n < a->columns; n++) {
-                float gradient = a->gradient[i * a->columns + n], *moment = a->moment + i * a->columns + n;
-                *moment += (1 - momentum) * (gradient - *moment);
-                to[n] = gradient + momentum * (*moment - gradient);
-            }
-        for (; n < pitch; n++) to[n] = 0;
+        if (i >= a->rows) memset(to, 0, pitch * sizeof *to);
+        else if (a->column_step == 1) NAME(direct_row)(a, i, 1, to, momentum);
+        else NAME(direct_row)(a, i, a->column_step, to, momentum);
+        if (i < a->rows) memset(to + a->columns, 0, (pitch - a->columns) * sizeof *to);
     }
 }
 
@@ -56,10 +64,10 @@ static void NAME(apply)(const Matrix *a, const float *factor, long column, float
         vec acc[BLOCK_M][2] = {{{0}}};
         NAME(multiply)(BLOCK_M, acc, a->direction + column, pitch, factor + i * side, side, 1, side);
         for (int m = 0; m < BLOCK_M && i + m < a->rows; m++) {
-            float *to = a->weight + (i + m) * a->columns + column, step[ROW];
+            float *to = a->weight + (i + m) * a->row_step + column * a->column_step, step[ROW];
             NAME(store)(step, acc[m][0]);
             NAME(store)(step + LANES, acc[m][1]);
-            for (long n = 0; n < wide; n++) to[n] -= length * step[n];
+            for (long n = 0; n < wide; n++) to[n * a->column_step] -= length * a->scale * step[n];
         }
     }
 }
