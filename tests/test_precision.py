@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from latens.errors import DeviceUnavailable
-from latens.precision import bfloat16_error, check_bfloat16, lowered
+from latens.precision import allowed_precision, bfloat16_error, check_bfloat16, lowered
 
 CPU = torch.device("cpu")
 
@@ -51,3 +51,18 @@ def test_only_bfloat16_lowers():
         with lowered(name, CPU):
             dtypes.append((x @ x.T).dtype)
     assert dtypes == [torch.float32, torch.float32, torch.bfloat16]
+
+
+def test_float32_is_float32_in_convolutions_too():
+    def allowed():
+        return torch.get_float32_matmul_precision() != "highest", torch.backends.cudnn.allow_tf32
+
+    before = allowed()
+    assert before == (False, True)  # torch's own choice
+    for precision, expected in (("float32", False), ("tf32", True), ("bfloat16", False)):
+        with allowed_precision(precision):
+            assert allowed() == (expected, expected)
+        assert allowed() == before
+    with pytest.raises(KeyError), allowed_precision("float32"):
+        raise KeyError
+    assert allowed() == before

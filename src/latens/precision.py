@@ -15,18 +15,25 @@ MOST_ERROR = 0.25  # of a gradient; sound arithmetic leaves 0.02 to 0.1
 
 @contextmanager
 def allowed_precision(name: str) -> Iterator[None]:
-    """Allow TF32 matrix products on CUDA inside; the two other precisions change nothing here."""
-    before = torch.get_float32_matmul_precision()
+    """Allow TF32 on CUDA inside, in matrix products and in convolutions, if that is the precision.
+
+    The two others leave matrix products as they are set, which without a word from the user is float32, and treat convolutions
+    alike: for those torch allows TF32 by itself.
+    """
+    before, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if name == "tf32" else before)
+    torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def lowered(name: str, device: torch.device) -> torch.autocast:
     """Where a loss is computed in bfloat16, if that is the precision; weights and their updates stay float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16")
+    # No weight is used twice, and one that was cast for a CUDA graph would stay as it was when that was captured.
+    return torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16", cache_enabled=False)
 
 
 def bfloat16_error(loss: Callable[[], Tensor], parameters: Sequence[Tensor], device: torch.device) -> float:
