@@ -130,3 +130,45 @@ def test_muon_leaves_weights_without_gradients_alone():
     weight = nn.Parameter(torch.ones(2, 3))
     Muon([weight], lr=0.1).step()
     assert torch.equal(weight, torch.ones(2, 3))
+
+
+def weights_with_gradients(*shapes):
+    generator = torch.Generator().manual_seed(2)
+    weights = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    for weight in weights:
+        weight.grad = torch.randn(weight.shape, generator=generator)
+    return weights
+
+
+def test_muon_reads_its_rate_from_a_tensor():
+    told, read = (weights_with_gradients((4, 6), (6, 4), (3, 3)) for _ in range(2))
+    by_number, by_tensor = Muon(told, lr=0.1), Muon(read, lr=0.1)
+    rate = by_tensor.param_groups[0]["lr"] = torch.tensor(0.1)
+    for number in (0.1, 0.025):
+        by_number.param_groups[0]["lr"] = number
+        rate.fill_(number)
+        by_number.step()
+        by_tensor.step()
+    for one, other in zip(told, read, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("rate", [0.1, torch.tensor(0.1)])
+def test_muon_takes_no_step_where_numbers_are_not_finite(rate):
+    weights = weights_with_gradients((4, 6), (6, 4))
+    muon = Muon(weights, lr=0.1)
+    muon.param_groups[0]["lr"] = rate
+    muon.found_inf = torch.zeros(())
+    muon.step()
+    before = [(w.detach().clone(), muon.state[w]["momentum"].clone()) for w in weights]
+    muon.found_inf.fill_(1)
+    for weight in weights:
+        weight.grad.fill_(torch.nan)
+    muon.step()
+    for weight, (value, moment) in zip(weights, before, strict=True):
+        assert torch.equal(weight, value)
+        assert torch.equal(muon.state[weight]["momentum"], moment)
+    muon.found_inf.zero_()
+    weights[0].grad = torch.ones_like(weights[0])
+    muon.step()
+    assert not torch.equal(weights[0], before[0][0])

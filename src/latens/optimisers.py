@@ -16,6 +16,7 @@ __all__ = [
     "FiniteGuard",
     "Muon",
     "as_matrix",
+    "diverged",
     "learning_rate_factor",
     "make_optimisers",
     "orthogonalise",
@@ -92,14 +93,18 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         params: weights of two or more axes; each is taken as the matrix of its first axis and all others.
-        lr: length of a step in the spectral norm; times sqrt(rows / columns) for tall matrices.
+        lr: length of a step in the spectral norm; times sqrt(rows / columns) for tall matrices. A number, or, in the group of
+            parameters, a tensor () where the weights are, which each step reads on the device.
         momentum: of the Nesterov kind.
 
     `torch.optim.Muon` does the same in bfloat16, for two axes only and one weight at a time; a CPU without bfloat16 units
     emulates them about twenty times slower (docs/decisions/0003-muon.md). Ours works in float32, on all weights at once.
+
+    `found_inf` is that of torch's fused optimisers: a tensor (), and while it holds 1 a step changes nothing.
     """
 
     native = True  # by the kernels in C where they can; tests turn it off
+    found_inf: Tensor | None = None
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
@@ -114,16 +119,26 @@ class Muon(torch.optim.Optimizer):
             if not weights:
                 continue
             moments = [self._moment(weight) for weight in weights]
-            if self.native and _native_can(weights):
-                self._step_natively(weights, moments, group["lr"], group["momentum"])
+            rate = group["lr"]
+            from_host = self.found_inf is None and not isinstance(rate, Tensor)
+            if self.native and from_host and _native_can(weights):
+                self._step_natively(weights, moments, rate, group["momentum"])
                 continue
             gradients = [weight.grad for weight in weights]
+            if self.found_inf is not None:
+                # A step of no length, from a moment to itself: nothing that is not finite takes part in it.
+                finite = self.found_inf == 0
+                gradients = [torch.where(finite, g, m) for g, m in zip(gradients, moments, strict=True)]
+                rate = rate * finite
             torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
             directions = torch._foreach_lerp(gradients, moments, group["momentum"])
             wide = [_wide(as_matrix(d, like=w)) for d, w in zip(directions, weights, strict=True)]
-            for weight, x, factor in zip(weights, wide, orthogonalise(wide), strict=True):
+            factors = orthogonalise(wide)
+            if isinstance(rate, Tensor):  # addmm takes its alpha from the host, so the factors bear the rate
+                factors, rate = list(torch._foreach_mul(factors, rate)), 1.0
+            for weight, x, factor in zip(weights, wide, factors, strict=True):
                 matrix = as_matrix(weight)
-                length = group["lr"] * math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
+                length = rate * math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
                 _wide(matrix).addmm_(factor, x, alpha=-length)
 
     def _step_natively(self, weights: list[nn.Parameter], moments: list[Tensor], lr: float, momentum: float) -> None:
@@ -226,7 +241,7 @@ class FiniteGuard:
         """
         if not self.masked:
             if not math.isfinite(loss.item()):
-                raise _diverged(epoch, step)
+                raise diverged(epoch, step)
             return
         finite = torch.isfinite(loss.detach())
         self.first_bad = torch.where(self.good & ~finite, step, self.first_bad)
@@ -252,7 +267,7 @@ class FiniteGuard:
             TrainingDiverged: a loss was not finite.
         """
         if self.masked and not self.good.item():
-            raise _diverged(epoch, int(self.first_bad.item()))
+            raise diverged(epoch, int(self.first_bad.item()))
 
     def _tensors(self) -> Iterator[tuple[tuple[int, str], Tensor]]:
         for optimiser in self.optimisers:
@@ -262,7 +277,8 @@ class FiniteGuard:
                     yield (id(parameter), name), value
 
 
-def _diverged(epoch: int, step: int) -> TrainingDiverged:
+def diverged(epoch: int, step: int) -> TrainingDiverged:
+    """The error that a loss is not finite."""
     return TrainingDiverged(
         f"the loss is not finite in epoch {epoch}, step {step}; the last good state is kept; lower --learning-rate"
     )
