@@ -46,13 +46,13 @@ def library() -> ctypes.CDLL | None:
         return None
     kernels = ctypes.CDLL(str(file))
     _declare(kernels)
-    kernels.latens_use_threads(_parallel_of_torch())
+    kernels.latens_use_threads(*_threads_of_torch())
     return kernels
 
 
 def _declare(kernels: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_long
-    kernels.latens_use_threads.argtypes = [pointer]
+    kernels.latens_use_threads.argtypes = [pointer, pointer, pointer]
     kernels.latens_muon_numbers.argtypes = [number, number]
     kernels.latens_muon_numbers.restype = number
     real = ctypes.c_float
@@ -62,16 +62,15 @@ def _declare(kernels: ctypes.CDLL) -> None:
     kernels.latens_half_backward.argtypes = [pointer, number, pointer, pointer, number, pointer, pointer, number]
 
 
-def _parallel_of_torch() -> ctypes.c_void_p | None:
-    """What starts threads in the OpenMP runtime that torch is linked to; None where it is none that GNU's programs can use."""
+def _threads_of_torch() -> list[ctypes.c_void_p | None]:
+    """What starts and counts threads in the OpenMP runtime that torch is linked to; nothing where GNU's programs can't use it."""
     import torch
 
-    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
-        path = Path(torch.__file__).parent / "lib" / name
+    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+    libraries = [Path(torch.__file__).parent / "lib" / name for name in ("libtorch_cpu.so", "libtorch_cpu.dylib")]
+    for path in libraries:
         if path.exists():
-            # A symbol is looked up in a library and then in those that it needs.
-            try:
-                return ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, ctypes.c_void_p)
-            except AttributeError:
-                return None
-    return None
+            runtime = ctypes.CDLL(str(path))  # a symbol is looked up in a library and then in those that it needs
+            if all(hasattr(runtime, name) for name in names):
+                return [ctypes.cast(getattr(runtime, name), ctypes.c_void_p) for name in names]
+    return [None] * len(names)
