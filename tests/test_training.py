@@ -152,6 +152,12 @@ def test_the_latent_bias_of_a_recipe_is_where_training_starts(blobs):
     torch.testing.assert_close(biases[1], biases[0] + 0.25)
 
 
+def test_the_output_bias_of_a_recipe_is_the_mean_pixel(blobs):
+    recipe = RECIPES["fast"](blobs)
+    bias = build_model(recipe, blobs.shape).decoder[-1].bias
+    torch.testing.assert_close(bias.mean().item(), blobs.train.pixels.mean() / 255, atol=1e-3, rtol=0)
+
+
 def test_options_replace_parts_of_a_recipe(blobs):
     recipe = RECIPES["fast"](blobs).with_options(latent_dim=3, epochs=7, seed=None)
     assert (recipe.latent_dim, recipe.config.epochs, recipe.config.seed) == (3, 7, 0)

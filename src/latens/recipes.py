@@ -38,7 +38,7 @@ class TrainConfig:
     Args:
         epochs: passes over the train part.
         batch_size: images a step; the last step of an epoch takes what is left.
-        optimiser: `"adam"`, or `"muon"`: Muon on the inner weights and Adam on the rest.
+        optimiser: `"adam"`, or `"muon"`: Muon on the weights and Adam on the biases.
         learning_rate: Adam's.
         matrix_learning_rate: Muon's.
         beta2: Adam's second moment decay.
@@ -94,6 +94,8 @@ class Recipe:
         latent_dim: D.
         config: how it is trained.
         latent_bias: added to the first bias of the latent; above 0 it keeps units of a ReLU latent from dying in the first steps.
+        output_bias: where the last bias starts, best at the mean pixel; by default where torch draws it, within 1/3 of 0 for grey
+            pictures: the first steps, spent on bringing it back, kill units too.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Recipe:
     latent_dim: int
     config: TrainConfig
     latent_bias: float = 0.0
+    output_bias: float | None = None
 
     def __post_init__(self) -> None:
         if self.latent_dim < 1:
@@ -142,7 +145,7 @@ def notebook(images: "Dataset") -> Recipe:
 
 
 def fast(images: "Dataset") -> Recipe:
-    """The default: Muon on the inner weights, Adam on the rest, a short rise and a linear fall of the learning rate.
+    """The default: Muon on the weights, Adam on the biases, a short rise and a linear fall of the learning rate.
 
     `latens run mnist`: test MSE 0.0024 after 3 epochs, under a minute on two CPU cores.
 
@@ -159,15 +162,22 @@ def fast(images: "Dataset") -> Recipe:
         batch_size=batch_size,
         optimiser="muon",
         learning_rate=0.003 if few else 0.016,
-        matrix_learning_rate=0.01 if few else 0.02,
+        matrix_learning_rate=0.01 if few else 0.04,
         beta2=0.99,
         warmup=0.02,
         decay=True,
         augmentation="shift-flip" if few else "none",
     )
-    pixels = math.prod(images.shape)
-    latent_dim = 128 if pixels > 3072 else 64
-    return Recipe("fast", "autoencoder", "convolutional", latent_dim, config, latent_bias=0.0 if few else 0.3)
+    some = images.train.pixels[:: max(1, num_images // 1000)]
+    return Recipe(
+        "fast",
+        "autoencoder",
+        "convolutional",
+        128 if math.prod(images.shape) > 3072 else 64,
+        config,
+        latent_bias=0.0 if few else 0.6,
+        output_bias=round(float(some.mean()) / 255, 4),
+    )
 
 
 RECIPES: "Table[Callable[[Dataset], Recipe]]" = Table(

@@ -52,6 +52,10 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
         bias = model.encoder[-1].bias
         assert isinstance(bias, Tensor)
         bias.add_(recipe.latent_bias)
+        if recipe.output_bias is not None:
+            last = model.decoder[-1].bias
+            assert isinstance(last, Tensor)
+            last.fill_(recipe.output_bias)
     use_forms(model, {"encoder": ["torch"], "decoder": ["torch"]})
     return model
 
