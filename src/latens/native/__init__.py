@@ -9,7 +9,7 @@ import functools
 import importlib.machinery
 from pathlib import Path
 
-__all__ = ["Convolution", "Embedding", "HalfLayer", "library"]
+__all__ = ["Convolution", "Embedding", "HalfLayer", "Scan", "library"]
 
 
 class HalfLayer(ctypes.Structure):
@@ -50,6 +50,15 @@ class Embedding(ctypes.Structure):
     ]
 
 
+class Scan(ctypes.Structure):
+    """`Scan` of neighbours.h: queries, points in packs of 32, and room for what is found."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("num_points", "width", "num_queries", "candidates", "room", "own")),
+        *((name, ctypes.c_void_p) for name in ("packed", "rows", "values", "indices", "keys")),
+    ]
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The kernels, their threads being those of torch; None where they were not built."""
@@ -70,6 +79,7 @@ def _declare(kernels: ctypes.CDLL) -> None:
     kernels.latens_half_sizes.argtypes = [pointer, number, pointer]
     kernels.latens_half_forward.argtypes = [pointer, number, pointer, pointer, number, pointer, ctypes.c_int, number]
     kernels.latens_half_backward.argtypes = [pointer, number, pointer, pointer, number, pointer, pointer, number]
+    kernels.latens_scan.argtypes, kernels.latens_scan.restype = [pointer, number], None
     real = ctypes.c_float
     for name in ("attract", "entropy", "pairs", "spread", "read"):
         function = getattr(kernels, f"latens_embedding_{name}")
