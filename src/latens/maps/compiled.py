@@ -76,12 +76,12 @@ class CompiledDescent:
     def repel(self) -> float:
         """Compute the repulsion of all points; returned is its normalisation."""
         here = ctypes.byref(self.embedding)
-        if self.num <= EXACT_UP_TO:
-            return float(self.kernels.latens_embedding_pairs(here, self.threads))
         low, high = self.points.min(0), self.points.max(0)
         reach = float((high - low).max())
         if not math.isfinite(reach):
             return math.nan
+        if self.num <= EXACT_UP_TO:
+            return float(self.kernels.latens_embedding_pairs(here, self.threads))
         self._fit_grid(reach)
         self.embedding.corner[0], self.embedding.corner[1] = float(low[0]), float(low[1])
         self.kernels.latens_embedding_spread(here, self.threads)
