@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from latens.maps.repulsion import EXACT_UP_TO, MOST_CELLS, kernel_spectra, smooth_number
+from latens.maps.repulsion import EXACT_UP_TO, MOST_CELLS, kernel_spectra, smooth_number, spacing_for
 from latens.native import Convolution, Embedding, library
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ SPACING = 1.0  # of the grid where near pairs are summed one by one
 FINE = 0.5  # and where there are too many of them
 REACH = 3  # spacings, within which a pair is near
 CROWDED = 2.0  # points a unit square, from which on the near ones are too many
+ROOM = 1.1  # for the map to grow, before its grid is made anew
 LANES = 16  # of the widest vectors
 FARTHEST = 5.0  # step of an iteration
 
@@ -33,15 +34,16 @@ class CompiledDescent:
         self.kernels, self.num, self.threads = kernels, len(start), torch.get_num_threads()
         self.points = np.array(start, np.float32)
         self.negative_entropy = float((affinities.data * np.log(affinities.data)).sum())
-        self.side, self.spacing, self.near, self.bounds = 0, 0.0, 0.0, 0.0
+        self.side, self.spacing, self.near = 0, 0.0, 0.0
         self.arrays = {
             "starts": affinities.indptr.astype(np.int64),
-            "targets": affinities.indices.astype(np.int32),
-            "affinities": affinities.data.astype(np.float32),
+            "targets": np.pad(affinities.indices.astype(np.int32), (0, LANES)),
+            "affinities": np.pad(affinities.data.astype(np.float32), (0, LANES)),
             "y": self.points,
             **{name: np.zeros((self.num, 2), np.float32) for name in ("attraction", "repulsion", "velocity", "gains")},
             **{name: np.zeros(self.num, np.int32) for name in ("order", "cell_of")},
             "sorted": np.zeros((self.num, 2), np.float32),
+            "bounds": np.zeros(4, np.float32),
             "sums": np.zeros(2 * self.num + 4 * MOST_CELLS),
         }
         self.embedding, self.convolution = Embedding(num=self.num), Convolution()
@@ -76,34 +78,34 @@ class CompiledDescent:
     def repel(self) -> float:
         """Compute the repulsion of all points; returned is its normalisation."""
         here = ctypes.byref(self.embedding)
-        low, high = self.points.min(0), self.points.max(0)
-        reach = float((high - low).max())
+        bounds = self.arrays["bounds"]
+        self.kernels.latens_embedding_bounds(here, bounds.ctypes.data)
+        reach = float((bounds[2:] - bounds[:2]).max())
         if not math.isfinite(reach):
             return math.nan
         if self.num <= EXACT_UP_TO:
             return float(self.kernels.latens_embedding_pairs(here, self.threads))
         self._fit_grid(reach)
-        self.embedding.corner[0], self.embedding.corner[1] = float(low[0]), float(low[1])
+        self.embedding.corner[0], self.embedding.corner[1] = float(bounds[0]), float(bounds[1])
         self.kernels.latens_embedding_spread(here, self.threads)
         total = self.kernels.latens_convolve(ctypes.byref(self.convolution), self.threads)
         return float(total + self.kernels.latens_embedding_read(here, self.threads) - self.num)
 
     def _fit_grid(self, reach: float) -> None:
+        """Make the grid anew if the map has outgrown it, or has become much smaller or less crowded."""
         crowded = self.num > CROWDED * reach**2
-        finest = FINE if crowded else SPACING
-        spacing = max(finest, reach / MOST_CELLS)
+        spacing = spacing_for(reach, FINE if crowded else SPACING)
         needed = math.ceil(reach / spacing) + 5
-        if spacing == self.spacing and 0.7 * self.side < needed <= self.side:
-            return
-        self.spacing = spacing
-        self.near = 0.0 if crowded else 1 + (REACH * spacing) ** 2
-        self.side = side = smooth_number(
-            max(2 * LANES, math.ceil(1.03 * reach / spacing) + 5), (2, 3, 5)
-        )  # room to grow
+        if spacing != self.spacing or not 0.7 * self.side < needed <= self.side:
+            side = smooth_number(max(2 * LANES, math.ceil(ROOM * reach / spacing) + 5), (2, 3, 5))
+            self._make_grid(side, spacing, 0.0 if crowded else 1 + (REACH * spacing) ** 2)
+
+    def _make_grid(self, side: int, spacing: float, near: float) -> None:
+        self.side, self.spacing, self.near = side, spacing, near
         pitch, rows = _whole(side, 2 * LANES), _whole(side + 1, LANES)
-        even, odd = kernel_spectra(side, spacing, self.near)
+        even, odd = kernel_spectra(side, spacing, near)
         angle = math.pi / side * np.arange(2 * side)
-        grid = {
+        self.arrays |= {
             "grid": np.zeros((side, pitch), np.float32),
             "fields": np.zeros((2, side, pitch), np.float32),
             "even": _in_blocks(even, rows),
@@ -114,13 +116,12 @@ class CompiledDescent:
             "scratch": np.zeros((self.threads, 12 * side * LANES), np.float32),
             "cells": np.zeros(side**2 + 1, np.int32),
         }
-        self.arrays |= grid
-        sizes = {"side": side, "pitch": pitch, "size": 2 * side, "spacing": spacing, "near": self.near}
-        for structure in (self.embedding, self.convolution):
-            _point(structure, self.arrays)
-            for name, value in sizes.items():
-                if any(name == field[0] for field in structure._fields_):
-                    setattr(structure, name, value)
+        embedding, convolution = self.embedding, self.convolution
+        embedding.side = convolution.side = side
+        embedding.pitch = convolution.pitch = pitch
+        embedding.spacing, embedding.near, convolution.size = spacing, near, 2 * side
+        _point(embedding, self.arrays)
+        _point(convolution, self.arrays)
 
 
 def _point(structure: ctypes.Structure, arrays: "dict[str, NDArray[np.generic]]") -> None:

@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["EXACT_UP_TO", "MOST_CELLS", "kernel_spectra", "repulsion_between", "smooth_number"]
+__all__ = ["EXACT_UP_TO", "MOST_CELLS", "kernel_spectra", "repulsion_between", "smooth_number", "spacing_for"]
 
 EXACT_UP_TO = 1500  # points
 SPACING = 0.5  # of the grid; the kernel is 1 wide
@@ -82,7 +82,7 @@ class GridRepulsion:
         return (rows[:, :, None] + columns[:, None]).flatten(1)
 
     def _fit_grid(self, reach: float, device: torch.device) -> None:
-        spacing = max(self.finest, reach / MOST_CELLS)
+        spacing = spacing_for(reach, self.finest)
         needed = math.ceil(reach / spacing) + 5
         if spacing == self.spacing and 0.7 * self.size < needed <= self.size:
             return
@@ -147,6 +147,12 @@ def _cubic_spline(t: Tensor) -> Tensor:
     cube = square * t
     parts = (1 - 3 * t + 3 * square - cube, 4 - 6 * square + 3 * cube, 1 + 3 * t + 3 * square - 3 * cube, cube)
     return torch.stack(parts, -1) / 6
+
+
+def spacing_for(reach: float, finest: float) -> float:
+    """The finest spacing, or for wide maps one that keeps the grid small; in steps, so that not every move needs a new grid."""
+    steps = math.ceil(4 * math.log2(max(1.0, reach / (MOST_CELLS * finest))))
+    return float(finest * 2 ** (steps / 4))
 
 
 def smooth_number(number: int, primes: tuple[int, ...] = (2, 3, 5, 7)) -> int:

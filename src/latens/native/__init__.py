@@ -85,6 +85,8 @@ def _declare(kernels: ctypes.CDLL) -> None:
         function = getattr(kernels, f"latens_embedding_{name}")
         function.argtypes, function.restype = [pointer, number], ctypes.c_double
     kernels.latens_embedding_attract.restype = kernels.latens_embedding_spread.restype = None
+    kernels.latens_embedding_bounds.argtypes = [pointer, pointer]
+    kernels.latens_embedding_bounds.restype = None
     kernels.latens_embedding_move.argtypes = [pointer, real, real, real, real, real, number]
     kernels.latens_convolve.argtypes, kernels.latens_convolve.restype = [pointer, number], ctypes.c_double
 

@@ -21,6 +21,7 @@
 #define TILE 4     /* cells whose points see the same others */
 #define REACH 3    /* cells to either side in which near points lie: near = 1 + (REACH * spacing)^2 */
 #define HELD 1024  /* of these others at a time */
+#define AHEAD 512  /* neighbours fetched before their turn */
 
 typedef struct {
     void (*attract)(const Embedding *, long first, long last);
@@ -35,6 +36,19 @@ static long most(long a, long b) { return a > b ? a : b; }
 
 #define KERNELS "embedding_kernels.h"
 #include "instruction_sets.h"
+
+/* What the grid has to cover: the least and the largest of both coordinates, of which one is NaN if any is not finite. */
+void latens_embedding_bounds(const Embedding *e, float *bounds)
+{
+    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, check = 0;
+    for (long i = 0; i < e->num; i++)
+        for (long axis = 0; axis < 2; axis++) {
+            float at = e->y[2 * i + axis];
+            low[axis] = at < low[axis] ? at : low[axis], high[axis] = at > high[axis] ? at : high[axis];
+            check += at - at;
+        }
+    for (long axis = 0; axis < 2; axis++) bounds[axis] = low[axis] + check, bounds[2 + axis] = high[axis];
+}
 
 static long parts(const Embedding *e) { return (e->num + POINTS - 1) / POINTS; }
 

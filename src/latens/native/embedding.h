@@ -7,7 +7,7 @@
 
 typedef struct {
     int64_t num; /* points */
-    /* attraction: a sparse matrix, row after row */
+    /* attraction: a sparse matrix, row after row, and at its end 16 numbers more that are read and not used */
     const int64_t *starts;
     const int32_t *targets;
     const float *affinities;

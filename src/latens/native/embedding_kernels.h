@@ -14,29 +14,23 @@ INLINE vec NAME(logarithm)(vec x)
     return __builtin_convertvector(exponent, vec) * 0.693147181f + 2 * s + 2 * s * square * series;
 }
 
-/* Up to LANES neighbours of a point: where they lie from it, and how much they belong to it. */
+/* LANES neighbours of a point: where they lie from it, and how much they belong to it. */
 typedef struct {
     vec across, down, affinity;
 } NAME(Edges);
 
-INLINE NAME(Edges) NAME(edges)(const Embedding *e, const float *here, long first, long count)
+/* Those beyond `last`, which are the next point's, count for nothing. */
+INLINE NAME(Edges) NAME(edges)(const Embedding *e, const float *here, long first, long last)
 {
-    NAME(Edges) edges;
     float x[LANES], y[LANES];
-    const int32_t *targets = e->targets + first;
-    if (count >= LANES) {
-        for (long i = 0; i < LANES; i++) x[i] = e->y[2 * (long)targets[i]], y[i] = e->y[2 * (long)targets[i] + 1];
-        edges.affinity = NAME(load)(e->affinities + first);
-    } else {
-        float p[LANES];
-        for (long i = 0; i < LANES; i++) {
-            x[i] = i < count ? e->y[2 * (long)targets[i]] : here[0], y[i] = i < count ? e->y[2 * (long)targets[i] + 1] : here[1];
-            p[i] = i < count ? e->affinities[first + i] : 0;
-        }
-        edges.affinity = NAME(load)(p);
+    bits lanes;
+    __builtin_prefetch(e->targets + first + AHEAD), __builtin_prefetch(e->affinities + first + AHEAD);
+    for (long i = 0; i < LANES; i++) {
+        const float *there = e->y + 2 * (long)e->targets[first + i];
+        x[i] = there[0], y[i] = there[1], lanes[i] = (int32_t)i;
     }
-    edges.across = here[0] - NAME(load)(x), edges.down = here[1] - NAME(load)(y);
-    return edges;
+    vec affinity = NAME(where)(lanes < (int32_t)(last - first), NAME(load)(e->affinities + first));
+    return (NAME(Edges)){here[0] - NAME(load)(x), here[1] - NAME(load)(y), affinity};
 }
 
 static void NAME(attract)(const Embedding *e, long first, long last)
@@ -44,7 +38,7 @@ static void NAME(attract)(const Embedding *e, long first, long last)
     for (long i = first; i < last; i++) {
         vec across = {0}, down = {0};
         for (long at = e->starts[i]; at < e->starts[i + 1]; at += LANES) {
-            NAME(Edges) part = NAME(edges)(e, e->y + 2 * i, at, e->starts[i + 1] - at);
+            NAME(Edges) part = NAME(edges)(e, e->y + 2 * i, at, e->starts[i + 1]);
             vec weight = part.affinity / (1 + part.across * part.across + part.down * part.down);
             across += weight * part.across, down += weight * part.down;
         }
@@ -58,7 +52,7 @@ static double NAME(entropy)(const Embedding *e, long first, long last)
     for (long i = first; i < last; i++) {
         vec sum = {0};
         for (long at = e->starts[i]; at < e->starts[i + 1]; at += LANES) {
-            NAME(Edges) part = NAME(edges)(e, e->y + 2 * i, at, e->starts[i + 1] - at);
+            NAME(Edges) part = NAME(edges)(e, e->y + 2 * i, at, e->starts[i + 1]);
             sum += part.affinity * NAME(logarithm)(1 + part.across * part.across + part.down * part.down);
         }
         total += NAME(sum)(sum);
