@@ -59,3 +59,22 @@ def finished_run(tmp_path_factory):
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LATENS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def instruction_sets():
+    """A function that keeps the kernels in C to vectors of at most so many numbers, for one test."""
+    import ctypes
+
+    from latens.native import library
+
+    if library() is None:
+        pytest.skip("the kernels were not built")
+    most = ctypes.c_long.in_dll(library(), "latens_most_lanes")
+    before = most.value
+
+    def limit(lanes):
+        most.value = lanes
+
+    yield limit
+    most.value = before

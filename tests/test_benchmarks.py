@@ -228,3 +228,30 @@ def test_what_a_peer_prints(script, pixels, tmp_path, capsys):
     assert line["images_per_second"] == 24 / 3
     assert line["seconds_per_epoch"] == [2, 4, 3]
     assert line["test_mse"] == pytest.approx(((pixels / 255) ** 2).mean(), abs=1e-6)
+
+
+def test_a_rate_leaves_the_first_epochs_out(script):
+    gpu = script("gpu")
+    assert gpu.FIRST == 2
+    assert gpu.rate([100.0, 150.0, 152.0, 158.0, 161.0], 60) == 60 / 3
+
+
+def test_the_ways_of_training_are_other_ways(script):
+    from latens import graphed, training
+
+    gpu, own = script("gpu"), (graphed.WARM_UP, training._resident)
+    found = {}
+    for way in gpu.WAYS:
+        with gpu.trained(way):
+            found[way] = (graphed.WARM_UP, training._resident)
+    assert len(set(found.values())) == 3
+    assert found["graphs"] == own == (graphed.WARM_UP, training._resident)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_card_nothing_is_measured():
+    done = subprocess.run([sys.executable, BENCHMARKS / "gpu.py", "--short"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"gpu.py: torch {torch.__version__} finds no CUDA device here; nothing was measured"
+    ]

@@ -17,6 +17,12 @@ from latens.native import library
 pytestmark = pytest.mark.skipif(library() is None, reason="the kernels were not built")
 
 
+@pytest.fixture(autouse=True, params=[16, 8, 4])
+def lanes(request, instruction_sets):
+    """Every test with each of the instruction sets that are there."""
+    instruction_sets(request.param)
+
+
 def islands(num, reach, seed=0):
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(20, 2)) * reach

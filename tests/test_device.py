@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from latens.device import choose_device, describe_device, flushed_denormals, generator
+from latens.device import choose_device, describe_device, flushed_denormals, generator, images_at_once
 from latens.errors import DeviceUnavailable, UsageError
 
 
@@ -72,3 +72,11 @@ def test_denormals_are_flushed_inside_only():
     with pytest.raises(KeyError), flushed_denormals():
         raise KeyError
     assert (halved() > 0).all()
+
+
+@pytest.mark.parametrize(("device", "least"), [("cpu", 1), ("mps", 1), ("cuda", 16)])
+def test_larger_images_are_read_fewer_at_once(device, least):
+    counts = [images_at_once(shape, device) for shape in ((1, 8, 8), (1, 28, 28), (3, 256, 256), (3, 2000, 2000))]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[2] >= 5 * least
+    assert counts[3] >= 1

@@ -14,8 +14,8 @@ ROOT = Path(latens.__file__).parent
 LEVELS = {
     -1: ["errors"],  # below all, so that level 0 can raise them
     0: ["files", "device", "tables", "native"],
-    1: ["images", "networks", "losses", "optimisers", "neighbours", "figures", "progress"],
-    2: ["models", "maps", "samplers", "metrics", "recipes"],
+    1: ["images", "networks", "losses", "optimisers", "neighbours", "figures", "precision", "progress"],
+    2: ["models", "maps", "samplers", "metrics", "recipes", "graphed"],
     3: ["training", "latents"],
     4: ["runs", "live"],
     5: ["analysis", "drawings", "report"],

@@ -10,11 +10,13 @@ from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
 
 
-@pytest.fixture(params=["kernels", "torch"], autouse=True)
+@pytest.fixture(params=[16, 8, 4, "torch"], autouse=True)
 def path(request, monkeypatch):
-    """Every test twice: by the kernels in C, if they were built, and by torch's operators."""
+    """Every test by the kernels in C, with each of the instruction sets that are there, and by torch's operators."""
     if request.param == "torch":
         monkeypatch.setattr(neighbours, "library", lambda: None)
+    else:
+        request.getfixturevalue("instruction_sets")(request.param)
 
 
 def brute_force(points, queries=None, k=10):

@@ -142,6 +142,31 @@ def test_native_kernels_are_the_convolutions_whatever_the_geometry(kernel, strid
 
 
 @native
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_every_instruction_set_gives_the_same(lanes, instruction_sets):
+    instruction_sets(lanes)
+    torch.manual_seed(0)
+    encoder, decoder = NETWORKS["convolutional"]((3, 17, 23), 5, 3)
+    assert_same_in_both_forms(encoder, torch.rand(37, 3, 17, 23), 1e-5)
+    assert_same_in_both_forms(decoder, torch.rand(37, 3), 1e-5)
+
+
+@native
+def test_native_gradients_are_the_same_bits_for_any_number_of_threads():
+    torch.manual_seed(0)
+    encoder, _ = NETWORKS["convolutional"]((1, 28, 28), 5, 3)
+    x, threads = torch.rand(300, 1, 28, 28), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = gradients(encoder.use("native"), x, torch.ones_like)
+        torch.set_num_threads(3)
+        got = gradients(encoder, x, torch.ones_like)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@native
 def test_native_kernels_keep_an_output_padding():
     assert_same_in_both_forms(Half(nn.ConvTranspose2d(3, 4, 3, 2, 1, output_padding=(1, 0))), torch.randn(5, 3, 6, 7))
 

@@ -50,6 +50,38 @@ def test_orthogonalise_leaves_a_matrix_of_zeros_alone():
     assert torch.isfinite(factor).all()
 
 
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_the_kernels_take_the_steps_of_torchs_products(lanes, instruction_sets):
+    instruction_sets(lanes)
+    torch.manual_seed(0)
+    shapes = [(32, 16, 3, 3), (64, 8, 7, 7), (5, 3, 2, 2), (7, 100), (1, 40), (128, 260), (16, 1, 3, 3), (300, 20)]
+    weights = [torch.randn(shape) for shape in shapes]
+    weights = [w.contiguous(memory_format=torch.channels_last) if w.ndim == 4 else w for w in weights]
+    ours, theirs = ([nn.Parameter(weight.clone()) for weight in weights] for _ in range(2))
+    native, plain = Muon(ours, lr=0.02), Muon(theirs, lr=0.02)
+    plain.native = False
+    for _ in range(3):
+        for one, other in zip(ours, theirs, strict=True):
+            # A gradient in another order than its weight, as some of torch's operators make them.
+            one.grad = torch.randn(one.shape)
+            other.grad = one.grad.clone()
+        native.step()
+        plain.step()
+    for one, other, start in zip(ours, theirs, weights, strict=True):
+        moved = other.detach() - start
+        # Each of the five rounds may multiply what float32 rounds away, 6e-8, by its first coefficient, 3.4.
+        assert (one.detach() - other.detach()).norm() <= 6e-8 * 3.4445**5 * moved.norm()
+
+
+def test_a_step_by_the_kernels_is_seen_by_autograd():
+    weight = nn.Parameter(torch.rand(4, 6))
+    loss = weight.square().sum()
+    weight.grad = torch.rand(4, 6)
+    Muon([weight], lr=0.1).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
 def test_muon_is_torchs_muon_up_to_bfloat16(shape):
     generator = torch.Generator().manual_seed(1)
@@ -98,3 +130,45 @@ def test_muon_leaves_weights_without_gradients_alone():
     weight = nn.Parameter(torch.ones(2, 3))
     Muon([weight], lr=0.1).step()
     assert torch.equal(weight, torch.ones(2, 3))
+
+
+def weights_with_gradients(*shapes):
+    generator = torch.Generator().manual_seed(2)
+    weights = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    for weight in weights:
+        weight.grad = torch.randn(weight.shape, generator=generator)
+    return weights
+
+
+def test_muon_reads_its_rate_from_a_tensor():
+    told, read = (weights_with_gradients((4, 6), (6, 4), (3, 3)) for _ in range(2))
+    by_number, by_tensor = Muon(told, lr=0.1), Muon(read, lr=0.1)
+    rate = by_tensor.param_groups[0]["lr"] = torch.tensor(0.1)
+    for number in (0.1, 0.025):
+        by_number.param_groups[0]["lr"] = number
+        rate.fill_(number)
+        by_number.step()
+        by_tensor.step()
+    for one, other in zip(told, read, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("rate", [0.1, torch.tensor(0.1)])
+def test_muon_takes_no_step_where_numbers_are_not_finite(rate):
+    weights = weights_with_gradients((4, 6), (6, 4))
+    muon = Muon(weights, lr=0.1)
+    muon.param_groups[0]["lr"] = rate
+    muon.found_inf = torch.zeros(())
+    muon.step()
+    before = [(w.detach().clone(), muon.state[w]["momentum"].clone()) for w in weights]
+    muon.found_inf.fill_(1)
+    for weight in weights:
+        weight.grad.fill_(torch.nan)
+    muon.step()
+    for weight, (value, moment) in zip(weights, before, strict=True):
+        assert torch.equal(weight, value)
+        assert torch.equal(muon.state[weight]["momentum"], moment)
+    muon.found_inf.zero_()
+    weights[0].grad = torch.ones_like(weights[0])
+    muon.step()
+    assert not torch.equal(weights[0], before[0][0])

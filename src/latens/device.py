@@ -4,15 +4,27 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import torch
 
 from latens.errors import DeviceUnavailable, UsageError
 
-__all__ = ["DEVICES", "choose_device", "describe_device", "flushed_denormals", "generator", "processor_name"]
+__all__ = [
+    "DEVICES",
+    "choose_device",
+    "describe_device",
+    "flushed_denormals",
+    "generator",
+    "images_at_once",
+    "processor_name",
+]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+# Images, and pixels, that a network reads at once; its layers hold up to ten times as many numbers as there are pixels.
+READING = {"cuda": (1 << 14, 1 << 24)}
+READING_ELSEWHERE = (1000, 1 << 20)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -63,6 +75,16 @@ def generator(*numbers: int, device: torch.device | str = "cpu") -> torch.Genera
 
     (seed,) = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(seed) & (2**63 - 1))
+
+
+def images_at_once(image_shape: tuple[int, int, int], device: torch.device | str = "cpu") -> int:
+    """How many images (C, H, W) a network that only reads takes at once: enough to be busy, few enough for the memory.
+
+    >>> images_at_once((1, 28, 28)), images_at_once((1, 28, 28), "cuda")
+    (1000, 16384)
+    """
+    images, pixels = READING.get(torch.device(device).type, READING_ELSEWHERE)
+    return max(1, min(images, pixels // prod(image_shape)))
 
 
 @contextmanager

@@ -1,21 +1,23 @@
 """Images to latents and back: in batches, deterministic, whatever the images come as."""
 
-from collections.abc import Callable
-from math import prod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latens.device import images_at_once
 from latens.errors import UsageError
 from latens.images import Dataset, Images
 from latens.images.mapped import blocks
 from latens.models.contract import Model
+from latens.precision import allowed_precision
 
 __all__ = ["as_pixels", "decode_latents", "encode_images", "reconstruct_images", "to_uint8"]
 
-BATCH, BATCH_VALUES = 1000, 1 << 20  # images, and pixels: layers between hold up to ten times as many numbers
+LANES = 3  # batches on their way through a GPU: one comes, one is computed, one goes
 
 
 def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
@@ -107,16 +109,77 @@ def _in_batches(
     """What a function makes of an array, float32 (N, *shape); beside that, memory holds one batch at a time."""
     device = next(model.parameters()).device
     model.eval()
-    # Made whole at once: batches that are kept until the last is there lie scattered, and keep memory between them.
-    result = np.empty((len(array), *shape), np.float32)
-    done = 0
-    for rows in blocks(array, max(1, min(BATCH, BATCH_VALUES // prod(model.image_shape)))):
-        block = torch.from_numpy(np.array(rows)).to(device)
+
+    def compute(block: Tensor) -> Tensor:
         if block.ndim == 4:
             block = block.contiguous(memory_format=torch.channels_last)
-        x = block.float().div_(255) if block.dtype == torch.uint8 else block
-        result[done : done + len(rows)] = function(x).float().cpu().numpy()
-        done += len(rows)
-        if progress is not None:
-            progress(done, len(array))
+        return function(block.float().div_(255) if block.dtype == torch.uint8 else block).float()
+
+    parts = blocks(array, images_at_once(model.image_shape, device))
+    batches = _through_lanes(parts, compute, device) if device.type == "cuda" else _in_turn(parts, compute, device)
+    # Made whole at once: batches that are kept until the last is there lie scattered, and keep memory between them.
+    result = np.empty((len(array), *shape), np.float32)
+    whole, done = torch.from_numpy(result), 0
+    with allowed_precision("float32"):
+        for y in batches:
+            whole[done : done + len(y)] = y
+            done += len(y)
+            if progress is not None:
+                progress(done, len(array))
     return result
+
+
+def _in_turn(
+    parts: Iterable[np.ndarray], compute: Callable[[Tensor], Tensor], device: torch.device
+) -> Iterator[Tensor]:
+    for rows in parts:
+        yield compute(torch.from_numpy(np.array(rows)).to(device)).cpu()
+
+
+def _through_lanes(
+    parts: Iterable[np.ndarray], compute: Callable[[Tensor], Tensor], device: torch.device
+) -> Iterator[Tensor]:
+    """What is computed of each part, in order, on the host; the copies of one part run beside the computing of others.
+
+    Each lane is a stream of the GPU, and copies are of page-locked memory, which alone a GPU reads by itself. Elsewhere lanes
+    are only an order of work.
+    """
+    lanes = [_lane(device) for _ in range(LANES)]
+    under_way: deque[tuple[Tensor, torch.cuda.Event | None]] = deque()
+    for number, rows in enumerate(parts):
+        if len(under_way) == LANES:
+            yield _arrived(*under_way.popleft())
+        under_way.append(_send(rows, compute, device, lanes[number % LANES]))
+    while under_way:
+        yield _arrived(*under_way.popleft())
+
+
+def _lane(device: torch.device) -> torch.cuda.Stream | None:
+    if device.type != "cuda":
+        return None
+    lane = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    lane.wait_stream(torch.cuda.current_stream(device))  # the weights may still be on their way
+    return lane
+
+
+def _send(
+    rows: np.ndarray, compute: Callable[[Tensor], Tensor], device: torch.device, lane: torch.cuda.Stream | None
+) -> tuple[Tensor, torch.cuda.Event | None]:
+    """Start the way of some rows to the device and back; where they will lie, and what says that they do."""
+    locked = lane is not None
+    with torch.cuda.stream(lane):
+        dtype = torch.uint8 if rows.dtype == np.uint8 else torch.float32
+        source = torch.empty(rows.shape, dtype=dtype, pin_memory=locked)
+        if rows.flags.writeable and rows.flags.c_contiguous:
+            source.copy_(torch.from_numpy(rows))  # by all threads; but torch warns of arrays that are closed to writing
+        else:
+            np.copyto(source.numpy(), rows)
+        y = compute(source.to(device, non_blocking=True))
+        target = torch.empty(y.shape, pin_memory=locked).copy_(y, non_blocking=True)
+        return target, lane.record_event() if lane is not None else None
+
+
+def _arrived(y: Tensor, event: torch.cuda.Event | None) -> Tensor:
+    if event is not None:
+        event.synchronize()
+    return y

@@ -1,5 +1,6 @@
 """Optimisers: which parameters go to which, and how the learning rate moves."""
 
+import ctypes
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -8,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from latens.errors import TrainingDiverged
+from latens.native import MuonMatrix, library
 
 __all__ = [
     "LOOK_EVERY",
     "FiniteGuard",
     "Muon",
     "as_matrix",
+    "diverged",
     "learning_rate_factor",
     "make_optimisers",
     "orthogonalise",
@@ -90,15 +93,22 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         params: weights of two or more axes; each is taken as the matrix of its first axis and all others.
-        lr: length of a step in the spectral norm; times sqrt(rows / columns) for tall matrices.
+        lr: length of a step in the spectral norm; times sqrt(rows / columns) for tall matrices. A number, or, in the group of
+            parameters, a tensor () where the weights are, which each step reads on the device.
         momentum: of the Nesterov kind.
 
     `torch.optim.Muon` does the same in bfloat16, for two axes only and one weight at a time; a CPU without bfloat16 units
     emulates them about twenty times slower (docs/decisions/0003-muon.md). Ours works in float32, on all weights at once.
+
+    `found_inf` is that of torch's fused optimisers: a tensor (), and while it holds 1 a step changes nothing.
     """
+
+    native = True  # by the kernels in C where they can; tests turn it off
+    found_inf: Tensor | None = None
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
+        self._scratch: dict[int, Tensor] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
@@ -108,15 +118,48 @@ class Muon(torch.optim.Optimizer):
             weights = [weight for weight in group["params"] if weight.grad is not None]
             if not weights:
                 continue
-            gradients = [weight.grad for weight in weights]
             moments = [self._moment(weight) for weight in weights]
+            rate = group["lr"]
+            from_host = self.found_inf is None and not isinstance(rate, Tensor)
+            if self.native and from_host and _native_can(weights):
+                self._step_natively(weights, moments, rate, group["momentum"])
+                continue
+            gradients = [weight.grad for weight in weights]
+            if self.found_inf is not None:
+                # A step of no length, from a moment to itself: nothing that is not finite takes part in it.
+                finite = self.found_inf == 0
+                gradients = [torch.where(finite, g, m) for g, m in zip(gradients, moments, strict=True)]
+                rate = rate * finite
             torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
             directions = torch._foreach_lerp(gradients, moments, group["momentum"])
             wide = [_wide(as_matrix(d, like=w)) for d, w in zip(directions, weights, strict=True)]
-            for weight, x, factor in zip(weights, wide, orthogonalise(wide), strict=True):
+            factors = orthogonalise(wide)
+            if isinstance(rate, Tensor):  # addmm takes its alpha from the host, so the factors bear the rate
+                factors, rate = list(torch._foreach_mul(factors, rate)), 1.0
+            for weight, x, factor in zip(weights, wide, factors, strict=True):
                 matrix = as_matrix(weight)
-                length = group["lr"] * math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
+                length = rate * math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
                 _wide(matrix).addmm_(factor, x, alpha=-length)
+
+    def _step_natively(self, weights: list[nn.Parameter], moments: list[Tensor], lr: float, momentum: float) -> None:
+        kernels = library()
+        assert kernels is not None
+        matrices, kept = (MuonMatrix * len(weights))(), []  # what the pointers point into is kept
+        for entry, weight, moment in zip(matrices, weights, moments, strict=True):
+            assert weight.grad is not None
+            gradient = _laid_out_like(weight.grad, weight)
+            height, width = len(weight), weight.numel() // len(weight)
+            entry.rows, entry.columns = sorted((height, width))
+            entry.row_step, entry.column_step = (width, 1) if height <= width else (1, width)
+            entry.scale = math.sqrt(max(1, height / width))
+            if id(weight) not in self._scratch:
+                self._scratch[id(weight)] = torch.empty(kernels.latens_muon_numbers(entry.rows, entry.columns))
+            kept += [gradient, self._scratch[id(weight)]]
+            entry.weight, entry.gradient, entry.moment = weight.data_ptr(), gradient.data_ptr(), moment.data_ptr()
+            entry.direction = self._scratch[id(weight)].data_ptr()
+        coefficients = (ctypes.c_float * 15)(*NEWTON_SCHULZ * 5)
+        kernels.latens_muon_step(matrices, len(weights), lr, momentum, coefficients, 5, torch.get_num_threads())
+        torch.autograd.graph.increment_version(weights)  # so that autograd knows that they have changed
 
     def _moment(self, weight: nn.Parameter) -> Tensor:
         state = self.state[weight]
@@ -124,6 +167,27 @@ class Muon(torch.optim.Optimizer):
             state["momentum"] = torch.zeros_like(weight)
         moment: Tensor = state["momentum"]
         return moment
+
+
+def _native_can(weights: list[nn.Parameter]) -> bool:
+    """Whether the kernels compute a step: of matrices in one piece; large ones are better left to torch's products."""
+    return library() is not None and all(
+        w.device.type == "cpu"
+        and w.dtype == torch.float32
+        and min(len(w), w.numel() // len(w)) <= PADDED
+        and _in_one_piece(w)
+        for w in weights
+    )
+
+
+def _in_one_piece(weight: Tensor) -> bool:
+    return weight.is_contiguous() or (weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last))
+
+
+def _laid_out_like(gradient: Tensor, weight: Tensor) -> Tensor:
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)
 
 
 def _wide(matrix: Tensor) -> Tensor:
@@ -177,7 +241,7 @@ class FiniteGuard:
         """
         if not self.masked:
             if not math.isfinite(loss.item()):
-                raise _diverged(epoch, step)
+                raise diverged(epoch, step)
             return
         finite = torch.isfinite(loss.detach())
         self.first_bad = torch.where(self.good & ~finite, step, self.first_bad)
@@ -203,7 +267,7 @@ class FiniteGuard:
             TrainingDiverged: a loss was not finite.
         """
         if self.masked and not self.good.item():
-            raise _diverged(epoch, int(self.first_bad.item()))
+            raise diverged(epoch, int(self.first_bad.item()))
 
     def _tensors(self) -> Iterator[tuple[tuple[int, str], Tensor]]:
         for optimiser in self.optimisers:
@@ -213,7 +277,8 @@ class FiniteGuard:
                     yield (id(parameter), name), value
 
 
-def _diverged(epoch: int, step: int) -> TrainingDiverged:
+def diverged(epoch: int, step: int) -> TrainingDiverged:
+    """The error that a loss is not finite."""
     return TrainingDiverged(
         f"the loss is not finite in epoch {epoch}, step {step}; the last good state is kept; lower --learning-rate"
     )

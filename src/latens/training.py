@@ -4,8 +4,8 @@
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 
@@ -14,18 +14,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latens.device import flushed_denormals, generator
+from latens.device import flushed_denormals, generator, images_at_once
+from latens.graphed import Plan, Replay, StaticStep
 from latens.images import Dataset
 from latens.images.mapped import let_go
 from latens.models import MODELS
 from latens.models.contract import Model
 from latens.networks.forms import fastest_form
 from latens.optimisers import LOOK_EVERY, FiniteGuard, learning_rate_factor, make_optimisers
+from latens.precision import allowed_precision, check_bfloat16, lowered
 from latens.recipes import Recipe, TrainConfig
 
-__all__ = ["Step", "batches", "build_model", "evaluate", "fastest_forms", "shift_flip", "train", "use_forms"]
+__all__ = [
+    "Step",
+    "batches",
+    "build_model",
+    "evaluate",
+    "fastest_forms",
+    "moved_indices",
+    "shift_flip",
+    "train",
+    "use_forms",
+]
 
-EVALUATION_BATCH, EVALUATION_VALUES = 1000, 1 << 20  # images, and pixels
+HELD_BYTES, AROUND = (
+    1 << 27,
+    1 << 16,
+)  # of a mapped file in training; and what a system brings in around an image that is read
 
 
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
@@ -45,7 +60,7 @@ def fastest_forms(recipe: Recipe, image_shape: tuple[int, int, int]) -> dict[str
     """The forms that are the fastest on this CPU to learn and to read with, of each half; see `latens.networks.forms`."""
     model, batch_size = build_model(recipe, image_shape), recipe.config.batch_size
     can_choose = recipe.config.precision != "bfloat16"  # which torch's form alone computes
-    reading_batch = _evaluation_batch(image_shape)
+    reading_batch = images_at_once(image_shape)
     shapes = {"encoder": model.image_shape, "decoder": (model.latent_dim,)}
     return {
         name: [
@@ -99,12 +114,16 @@ def train(
 
     Raises:
         TrainingDiverged: a loss is not finite. The step is not taken: the weights are the last good ones.
+        DeviceUnavailable: bfloat16 is asked for and gives wrong gradients on this machine.
     """
     trainer = _Trainer(model, images, config)
+    test = _resident(images.test.pixels, _device_of(model))
+    if config.precision == "bfloat16":
+        _check_bfloat16(model, images)
     if state is not None:
         trainer.restore(state)
     for epoch in range(trainer.epoch + 1, config.epochs + 1):
-        with flushed_denormals(), _precision(config.precision):
+        with flushed_denormals(), allowed_precision(config.precision):
             began = time.perf_counter()
             losses = trainer.run_epoch(epoch, on_batch)
             seconds = time.perf_counter() - began
@@ -114,12 +133,21 @@ def train(
             step=trainer.step,
             train_loss=losses.pop("total"),
             parts=losses,
-            test_mse=evaluate(model, images.test.pixels),
+            test_mse=evaluate(model, test),
             learning_rate=config.learning_rate * trainer.factor(trainer.step - 1),
             elapsed=trainer.elapsed,
             images_per_second=len(images.train) / seconds,
             state=trainer.state,
         )
+
+
+def _check_bfloat16(model: Model, images: Dataset) -> None:
+    """See that bfloat16 works for this model, on its first images."""
+    device, first = _device_of(model), np.arange(min(16, len(images.train)))
+    x = _as_float(images.train.pixels, first, device)
+    check_bfloat16(
+        lambda: model.loss(x, generator(0, 0, 1, device=device)).total.mean(), list(model.parameters()), device
+    )
 
 
 class _Trainer:
@@ -132,28 +160,70 @@ class _Trainer:
         self.epoch = self.step = 0
         self.elapsed = 0.0
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
+        self.batches_held = max(1, HELD_BYTES // (config.batch_size * max(AROUND, prod(model.image_shape))))
+        self.parameters = list(model.parameters())  # a model looks for them all over at each call
         self.optimisers = make_optimisers(
             model, config.optimiser, config.learning_rate, config.matrix_learning_rate, config.beta2
         )
         self.base_rates = [optimiser.param_groups[0]["lr"] for optimiser in self.optimisers]
+        self.replay = self._whole_steps() if isinstance(self.pixels, Tensor) else None
 
     def factor(self, step: int) -> float:
         warmup = round(self.config.warmup * self.total_steps)
         return learning_rate_factor(step, self.total_steps, warmup, self.config.decay)
 
+    def _whole_steps(self) -> Replay:
+        """Steps that need nothing of the host, for images that lie beside the weights."""
+        assert isinstance(self.pixels, Tensor)
+        step = StaticStep(
+            self.model.loss,
+            self.pixels,
+            self.optimisers,
+            self.config.batch_size,
+            moving=self.config.augmentation == "shift-flip",
+            precision=self.config.precision,
+        )
+        return Replay(step)
+
+    def _plan(self, epoch: int) -> Plan:
+        """What `run_epoch` does in an epoch step by step, as tables."""
+        order = list(batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch))
+        factors = [self.factor(self.step + number) for number in range(len(order))]
+        return Plan(
+            order=torch.from_numpy(np.concatenate(order)),
+            rates=torch.tensor([[rate * factor for rate in self.base_rates] for factor in factors]),
+            seed=generator(self.config.seed, epoch, 1).initial_seed(),
+            moves=self._moves(epoch, len(order)) if self.config.augmentation == "shift-flip" else None,
+        )
+
+    def _moves(self, epoch: int, num_batches: int) -> tuple[Tensor, Tensor]:
+        moves = np.random.default_rng((self.config.seed, epoch, 2))
+        indices = [moved_indices(*self.model.image_shape[1:], moves) for _ in range(num_batches)]
+        rows, columns = (torch.from_numpy(np.stack(table)) for table in zip(*indices, strict=True))
+        return rows, columns
+
     def run_epoch(self, epoch: int, on_batch: Callable[[int, int, float], None] | None) -> dict[str, float]:
         """Train for one epoch; the mean of the total and of each part over the epoch's images."""
         self.model.train()
+        if self.replay is not None:
+            losses = self.replay.run_epoch(self._plan(epoch), epoch, self.step, on_batch)
+            self.epoch, self.step = epoch, self.step + len(self.replay.step.sizes)
+            return losses
+        return self._run_by_batches(epoch, on_batch)
+
+    def _run_by_batches(self, epoch: int, on_batch: Callable[[int, int, float], None] | None) -> dict[str, float]:
         device = _device_of(self.model)
         noise = generator(self.config.seed, epoch, 1, device=device)
         moves = np.random.default_rng((self.config.seed, epoch, 2))
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
-        for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
+        for number, indices in enumerate(batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch)):
+            if number % self.batches_held == 0 and isinstance(self.pixels, np.ndarray):
+                let_go(self.pixels)
             x = _as_float(self.pixels, indices, device)
             if self.config.augmentation == "shift-flip":
                 x = shift_flip(x, moves).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            with lowered(self.config.precision, device):
                 losses = self.model.loss(x, noise)
             parts = {"total": losses.total, **losses.parts}
             loss = losses.total.mean()
@@ -171,7 +241,8 @@ class _Trainer:
         factor = self.factor(self.step)
         for optimiser, rate in zip(self.optimisers, self.base_rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * factor
-            optimiser.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         self.step += 1
         guard.check(loss, epoch, self.step)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -197,8 +268,7 @@ class _Trainer:
                 prefix = f"optimiser.{number}.{index}."
                 for name, tensor in state.items():
                     if name.startswith(prefix):
-                        like = parameter if tensor.shape == parameter.shape else None
-                        optimiser.state[parameter][name.removeprefix(prefix)] = _laid_out_like(tensor, like)
+                        optimiser.state[parameter][name.removeprefix(prefix)] = _laid_out_like(tensor, parameter)
         self.epoch, self.step = state["position"].tolist()
         self.elapsed = state["elapsed"].item()
 
@@ -217,31 +287,54 @@ def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator
 def shift_flip(x: Tensor, moves: np.random.Generator) -> Tensor:
     """A batch (B, C, H, W) shifted by up to a tenth of its height and width, edges repeated, and mirrored half the time."""
     height, width = x.shape[2:]
-    far_down, far_right = -(-height // 10), -(-width // 10)
+    down, right, mirrored = _draw_move(height, width, moves)
+    far_down, far_right = _farthest(height), _farthest(width)
     padded = F.pad(x, (far_right, far_right, far_down, far_down), mode="replicate")
-    top, left = moves.integers(0, 2 * far_down + 1), moves.integers(0, 2 * far_right + 1)
+    top, left = far_down + down, far_right + right
     moved = padded[:, :, top : top + height, left : left + width]
-    if moves.random() < 0.5:
-        moved = moved.flip(3)
-    return moved
+    return moved.flip(3) if mirrored else moved
+
+
+def moved_indices(height: int, width: int, moves: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What `shift_flip` draws, as the row (H,) and the column (W,) of an image that goes to each place.
+
+    >>> x = torch.rand(2, 1, 8, 8)
+    >>> rows, columns = moved_indices(8, 8, np.random.default_rng(5))
+    >>> torch.equal(x[:, :, rows][..., columns], shift_flip(x, np.random.default_rng(5)))
+    True
+    """
+    down, right, mirrored = _draw_move(height, width, moves)
+    rows = np.clip(np.arange(height) + down, 0, height - 1)
+    columns = np.clip(np.arange(width) + right, 0, width - 1)
+    return rows, columns[::-1].copy() if mirrored else columns
+
+
+def _draw_move(height: int, width: int, moves: np.random.Generator) -> tuple[int, int, bool]:
+    far_down, far_right = _farthest(height), _farthest(width)
+    top, left = moves.integers(0, 2 * far_down + 1), moves.integers(0, 2 * far_right + 1)
+    return int(top) - far_down, int(left) - far_right, bool(moves.random() < 0.5)
+
+
+def _farthest(size: int) -> int:
+    return -(-size // 10)
 
 
 @torch.no_grad()
-def evaluate(model: Model, pixels: np.ndarray) -> float:
+def evaluate(model: Model, pixels: np.ndarray | Tensor) -> float:
     """The mean squared error of a model's reconstructions of (N, C, H, W) uint8, over all images and pixels."""
     model.eval()
     total = 0.0
-    batch = _evaluation_batch(model.image_shape)
-    for start in range(0, len(pixels), batch):
-        x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), _device_of(model))
-        let_go(pixels)
-        y = model.decode(model.encode(x))
-        total += (x - y).square().flatten(1).mean(1).sum(dtype=torch.float64).item()
+    device = _device_of(model)
+    batch = images_at_once(model.image_shape, device)
+    with allowed_precision("float32"):
+        for start in range(0, len(pixels), batch):
+            x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), device)
+            if not isinstance(pixels, Tensor):
+                let_go(pixels)
+            y = model.decode(model.encode(x))
+            # On the host, because MPS has no float64.
+            total += (x - y).square().flatten(1).mean(1).cpu().sum(dtype=torch.float64).item()
     return total / len(pixels)
-
-
-def _evaluation_batch(image_shape: tuple[int, int, int]) -> int:
-    return max(1, min(EVALUATION_BATCH, EVALUATION_VALUES // prod(image_shape)))
 
 
 def _device_of(model: Model) -> torch.device:
@@ -249,9 +342,17 @@ def _device_of(model: Model) -> torch.device:
 
 
 def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
-    """The pixels where batches are taken from: on the device as uint8 where half of its free memory holds them."""
-    if device.type == "cuda" and pixels.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
+    """The pixels where batches are taken from: on CUDA as uint8 beside the weights, if half of its free memory holds them."""
+    if device.type != "cuda":
+        return pixels
+    free = torch.cuda.mem_get_info(device)[0]
+    if pixels.nbytes < free // 2:
         return torch.from_numpy(np.array(pixels)).to(device)
+    warnings.warn(
+        f"{pixels.nbytes / 1e9:.1f} GB of images do not fit into half of the {free / 1e9:.1f} GB that are free on {device}:"
+        " each batch is copied there, and training is slower",
+        stacklevel=2,
+    )
     return pixels
 
 
@@ -264,17 +365,8 @@ def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.de
     return x.contiguous(memory_format=torch.channels_last).float().div_(255)
 
 
-def _laid_out_like(tensor: Tensor, parameter: Tensor | None) -> Tensor:
-    """A moment in the memory layout of its parameter: sums over another layout may round otherwise."""
-    return torch.empty_like(parameter).copy_(tensor) if parameter is not None else tensor.clone()
-
-
-@contextmanager
-def _precision(name: str) -> Iterator[None]:
-    """Allow TF32 matrix products on CUDA inside; the two other precisions change nothing here."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if name == "tf32" else before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+def _laid_out_like(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """A moment where its parameter is and in its memory layout: sums over another layout may round otherwise."""
+    if tensor.shape == parameter.shape:
+        return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+    return tensor.to(parameter.device, copy=True)  # a count of steps

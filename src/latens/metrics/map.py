@@ -65,6 +65,7 @@ def score_map(
     coordinates: NDArray[Any],
     labels: NDArray[Any] | None = None,
     *,
+    kept: NDArray[np.float32] | None = None,
     baseline_coordinates: NDArray[Any] | None = None,
     baseline_name: str = "",
     split: str = "test",
@@ -76,6 +77,7 @@ def score_map(
         latents: (N, D), finite.
         coordinates: (N, 2), finite: where the map puts them.
         labels: int (N,), or None.
+        kept: what `neighbours_kept` says of this map, float32 (N,), where it is known already.
         baseline_coordinates: another map of the same latents, beside which this one is shown; by default points at random.
         baseline_name: what that map is called.
         split: the part of the images that the latents are of.
@@ -98,7 +100,7 @@ def score_map(
         return Scores((), (f"the scores of the map are left out: {num} points have no neighbourhoods",))
     k = min(K, (num - 1) // 2)
     protocols = _protocols(num, k, split, seed)
-    values = _values(latents, coordinates, labels, k, seed)
+    values = _values(latents, coordinates, labels, k, seed, kept if k == K else None)
     if baseline_coordinates is not None:
         baselines = _values(latents, baseline_coordinates, labels, k, seed)
     else:
@@ -131,11 +133,17 @@ def _protocols(num: int, k: int, split: str, seed: int) -> dict[str, str]:
 
 
 def _values(
-    latents: NDArray[Any], coordinates: NDArray[Any], labels: NDArray[Any] | None, k: int, seed: int
+    latents: NDArray[Any],
+    coordinates: NDArray[Any],
+    labels: NDArray[Any] | None,
+    k: int,
+    seed: int,
+    kept: NDArray[np.float32] | None = None,
 ) -> dict[str, float]:
+    kept = neighbours_kept(latents, coordinates, k) if kept is None else kept
     values = {
         "trustworthiness": trustworthiness(latents, coordinates, k, seed),
-        "neighbour_recall": float(neighbours_kept(latents, coordinates, k).mean(dtype=np.float64)),
+        "neighbour_recall": float(kept.mean(dtype=np.float64)),
     }
     if labels is not None:
         indices = nearest_neighbours(coordinates, k=min(K_VOTES, len(latents) - 1))[1]

@@ -9,7 +9,7 @@ import functools
 import importlib.machinery
 from pathlib import Path
 
-__all__ = ["Convolution", "Embedding", "HalfLayer", "Scan", "library"]
+__all__ = ["Convolution", "Embedding", "HalfLayer", "MuonMatrix", "Scan", "library"]
 
 
 class HalfLayer(ctypes.Structure):
@@ -59,6 +59,16 @@ class Scan(ctypes.Structure):
     ]
 
 
+class MuonMatrix(ctypes.Structure):
+    """`Matrix` of muon.c: a weight (rows, columns), rows <= columns, with its gradient, its momentum and memory to work in."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("rows", "columns", "row_step", "column_step")),
+        ("scale", ctypes.c_float),
+        *((name, ctypes.c_void_p) for name in ("weight", "gradient", "moment", "direction")),
+    ]
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The kernels, their threads being those of torch; None where they were not built."""
@@ -69,18 +79,21 @@ def library() -> ctypes.CDLL | None:
         return None
     kernels = ctypes.CDLL(str(file))
     _declare(kernels)
-    kernels.latens_use_threads(_parallel_of_torch())
+    kernels.latens_use_threads(*_threads_of_torch())
     return kernels
 
 
 def _declare(kernels: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_long
-    kernels.latens_use_threads.argtypes = [pointer]
+    kernels.latens_use_threads.argtypes = [pointer, pointer, pointer]
+    kernels.latens_muon_numbers.argtypes = [number, number]
+    kernels.latens_muon_numbers.restype = number
+    real = ctypes.c_float
+    kernels.latens_muon_step.argtypes = [pointer, number, real, real, pointer, number, number]
     kernels.latens_half_sizes.argtypes = [pointer, number, pointer]
     kernels.latens_half_forward.argtypes = [pointer, number, pointer, pointer, number, pointer, ctypes.c_int, number]
     kernels.latens_half_backward.argtypes = [pointer, number, pointer, pointer, number, pointer, pointer, number]
     kernels.latens_scan.argtypes, kernels.latens_scan.restype = [pointer, number], None
-    real = ctypes.c_float
     for name in ("attract", "entropy", "pairs", "spread", "read"):
         function = getattr(kernels, f"latens_embedding_{name}")
         function.argtypes, function.restype = [pointer, number], ctypes.c_double
@@ -91,16 +104,15 @@ def _declare(kernels: ctypes.CDLL) -> None:
     kernels.latens_convolve.argtypes, kernels.latens_convolve.restype = [pointer, number], ctypes.c_double
 
 
-def _parallel_of_torch() -> ctypes.c_void_p | None:
-    """What starts threads in the OpenMP runtime that torch is linked to; None where it is none that GNU's programs can use."""
+def _threads_of_torch() -> list[ctypes.c_void_p | None]:
+    """What starts and counts threads in the OpenMP runtime that torch is linked to; nothing where GNU's programs can't use it."""
     import torch
 
-    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
-        path = Path(torch.__file__).parent / "lib" / name
+    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+    libraries = [Path(torch.__file__).parent / "lib" / name for name in ("libtorch_cpu.so", "libtorch_cpu.dylib")]
+    for path in libraries:
         if path.exists():
-            # A symbol is looked up in a library and then in those that it needs.
-            try:
-                return ctypes.cast(ctypes.CDLL(str(path)).GOMP_parallel, ctypes.c_void_p)
-            except AttributeError:
-                return None
-    return None
+            runtime = ctypes.CDLL(str(path))  # a symbol is looked up in a library and then in those that it needs
+            if all(hasattr(runtime, name) for name in names):
+                return [ctypes.cast(getattr(runtime, name), ctypes.c_void_p) for name in names]
+    return [None] * len(names)

@@ -1,7 +1,5 @@
 /* Fourier transforms of as many sequences as a vector has lanes: included by convolution.c for each instruction set. */
 
-#include "vectors.h"
-
 typedef struct {
     vec re, im;
 } NAME(Complex);

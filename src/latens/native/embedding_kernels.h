@@ -1,7 +1,5 @@
 /* The sums over pairs, once for each instruction set: included by embedding.c. */
 
-#include "vectors.h"
-
 INLINE vec NAME(where)(bits condition, vec value) { return (vec)((bits)value & condition); }
 
 /* Natural logarithm of normal positive numbers, to about 1e-7 of 1: the series of atanh((m - 1) / (m + 1)), m near 1. */

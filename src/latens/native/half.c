@@ -10,7 +10,6 @@
  */
 
 #include <stdint.h>
-#include <string.h>
 
 #include "threads.h"
 
@@ -43,65 +42,8 @@ typedef struct {
     void (*weigh_bias)(float *bias, const float *map, long pitch, long chunks, long places, long channels, int add);
 } Kernels;
 
-/* ---- instruction sets */
-
-#define JOIN(a, b) a##_##b
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
-#define NAME(x) JOIN(x, avx512)
-#define LANES 16
-#define BLOCK_M 8
-#define BLOCK_S 4
-#define BLOCK_L 4
-#include "half_kernels.h"
-#undef NAME
-#undef LANES
-#undef BLOCK_M
-#undef BLOCK_S
-#undef BLOCK_L
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#define NAME(x) JOIN(x, avx2)
-#define LANES 8
-#define BLOCK_M 4
-#define BLOCK_S 2
-#define BLOCK_L 4
-#include "half_kernels.h"
-#undef NAME
-#undef LANES
-#undef BLOCK_M
-#undef BLOCK_S
-#undef BLOCK_L
-#pragma GCC pop_options
-
-#endif
-
-#define NAME(x) JOIN(x, plain)
-#define LANES 4
-#define BLOCK_M 4
-#define BLOCK_S 2
-#define BLOCK_L 4
-#include "half_kernels.h"
-
-static const Kernels *kernels(void)
-{
-    static const Kernels *chosen = 0;
-    if (!chosen) {
-        chosen = &kernels_plain;
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-            __builtin_cpu_supports("avx512bw"))
-            chosen = &kernels_avx512;
-        else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-            chosen = &kernels_avx2;
-#endif
-    }
-    return chosen;
-}
+#define KERNELS "half_kernels.h"
+#include "instruction_sets.h"
 
 /* ---- a half of a network */
 

@@ -1,7 +1,5 @@
 /* Products of queries with a block of points, compared at once: included by neighbours.c for each instruction set. */
 
-#include "vectors.h"
-
 #define TOGETHER (LANES == 16 ? 8 : 4) /* queries, with two vectors of points each: what the registers hold */
 
 /* Whether any lane of a comparison is true. */

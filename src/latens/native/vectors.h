@@ -1,9 +1,11 @@
-/* Vectors of LANES floats, once for each instruction set: see instruction_sets.h. */
+/* What all kernels are made of: included once for each instruction set, by instruction_sets.h, which defines LANES, BLOCK_M,
+ * BLOCK_S, BLOCK_L and NAME(). A row is two vectors: what the images of a chunk take at one place of one channel. */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t NAME(bits) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 #define vec NAME(vec)
 #define bits NAME(bits)
+#define ROW (2 * LANES)
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -46,4 +48,17 @@ INLINE void NAME(transpose)(vec *rows)
             rows[j][i] = one;
         }
 #endif
+}
+
+/* acc[m] += sum over k of w[m * across + k * along] times row k, for `m` up to `rows`; the compiler unrolls it for each. */
+INLINE void NAME(multiply)(int rows, vec acc[][2], const float *x, long pitch, const float *w, long across, long along, long n)
+{
+    for (long k = 0; k < n; k++, x += pitch, w += along) {
+        vec left = NAME(load)(x), right = NAME(load)(x + LANES);
+        for (int m = 0; m < rows; m++) {
+            float one = w[m * across];
+            acc[m][0] += one * left;
+            acc[m][1] += one * right;
+        }
+    }
 }

@@ -49,17 +49,18 @@ class Half(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, F), or the other way round
         """Compute in the form that was chosen, or in torch's where that one can't."""
         form = self.form if torch.is_grad_enabled() else self.reading
-        if form == "torch" or not _plain(x, self):
+        weights = [weight for layer in self for weight in layer._parameters.values() if weight is not None]
+        if form == "torch" or not _plain(x, weights):
             for layer in self:
                 x = layer(x)
             return x
-        y: Tensor = _InNative.apply(self, x, *self.parameters())  # type: ignore[no-untyped-call]  # torch has no types for it
+        y: Tensor = _InNative.apply(self, x, *weights)  # type: ignore[no-untyped-call]  # torch has no types for it
         return y.flatten(1) if y.shape[2:] == (1, 1) else y
 
 
-def _plain(x: Tensor, half: Half) -> bool:
+def _plain(x: Tensor, weights: list[nn.Parameter]) -> bool:
     floats = x.device.type == "cpu" and x.dtype == torch.float32 and len(x) > 0 and not torch.is_autocast_enabled("cpu")
-    return floats and all(_read_in_place(parameter) for parameter in half.parameters())
+    return floats and all(_read_in_place(weight) for weight in weights)
 
 
 def _read_in_place(weight: Tensor) -> bool:

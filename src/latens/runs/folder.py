@@ -237,13 +237,14 @@ class Run:
         """How far to trust a map; computed once, kept beside it."""
         file = f"maps/{name}.json"
         if file not in self.record["files"]:
-            coordinates, seed = self.map(name).coordinates, self.recipe.config.seed
+            made, seed = self.map(name), self.recipe.config.seed
             part = self.mapped_part
             latents = self.of_part("latents", part)
             found = METRICS["map"](
                 latents,
-                coordinates,
+                made.coordinates,
                 self.labels_of(part),
+                kept=made.trust,
                 split="test" if part == TEST else "train and test",
                 seed=seed,
             )
