@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-__all__ = ["CompiledDescent"]
+__all__ = ["FARTHEST", "CompiledDescent"]
 
 SPACING = 1.0  # of the grid where near pairs are summed one by one
 FINE = 0.5  # and where there are too many of them

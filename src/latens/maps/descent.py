@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latens.maps.compiled import CompiledDescent
+from latens.maps.compiled import FARTHEST, CompiledDescent
 from latens.maps.repulsion import repulsion_between
 from latens.native import library
 
@@ -26,7 +26,6 @@ EVERY = 25  # iterations between two looks at the divergence, or at who waits
 LEAST_GAIN = 0.01  # of the divergence, over 50 iterations
 FRESH = 25  # iterations, after the forces have changed all at once, in which the attraction is always up to date
 STALE = 3  # iterations for which its weights serve later
-FARTHEST = 5.0  # step of an iteration
 EDGES = 1 << 16  # at a time: what stays within a cache
 
 
