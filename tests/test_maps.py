@@ -157,9 +157,10 @@ def test_tsne_does_not_depend_on_the_run_or_on_who_watches():
 
 
 def test_tsne_on_the_grid_is_deterministic_too(monkeypatch):
-    monkeypatch.setattr("latens.maps.repulsion.EXACT_UP_TO", 100)
-    monkeypatch.setattr("latens.maps.descent.EXAGGERATED", 20)
-    monkeypatch.setattr("latens.maps.descent.MOST_PLAIN", 25)
+    for module in ("repulsion", "compiled"):
+        monkeypatch.setattr(f"latens.maps.{module}.EXACT_UP_TO", 100)
+    monkeypatch.setattr("latens.maps.descent.LAYING_OUT", ((12.0, 25, 0.8, 1 / 3),))
+    monkeypatch.setattr("latens.maps.descent.SETTLING", (1.0, 25, 0.8, 1.0))
     latents = clusters(200)[0]
     np.testing.assert_array_equal(fitted("tsne", latents).coordinates, fitted("tsne", latents).coordinates)
 

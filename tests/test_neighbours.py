@@ -2,11 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import NearestNeighbors
 
 from latens import neighbours
 from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
+
+
+@pytest.fixture(params=[16, 8, 4, "torch"], autouse=True)
+def path(request, monkeypatch):
+    """Every test by the kernels in C, with each of the instruction sets that are there, and by torch's operators."""
+    if request.param == "torch":
+        monkeypatch.setattr(neighbours, "library", lambda: None)
+    else:
+        request.getfixturevalue("instruction_sets")(request.param)
 
 
 def brute_force(points, queries=None, k=10):
@@ -145,3 +155,43 @@ def test_many_points_are_ranked_by_groups_first(exact, kind):
     assert (indices != np.arange(4001)[:, None]).all()
     true = np.linalg.norm(points[indices].astype(np.float64) - points[:, None], axis=2)
     np.testing.assert_allclose(true, expected[:, :5], rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["cloud", "duplicates", "far clusters"])
+def test_what_is_known_of_the_neighbours_saves_a_search_and_changes_nothing(kind):
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(500, 8)).astype(np.float32)
+    if kind == "duplicates":
+        latents[100:] = latents[rng.integers(0, 100, 400)]
+    if kind == "far clusters":
+        latents += 1e5 * rng.integers(0, 3, (500, 1)).astype(np.float32)
+    coordinates = latents[:, :2]
+    for k in (30, 15):  # enough, and too few
+        known = nearest_neighbours(latents, k=k, exact=False)
+        kept = neighbours.neighbours_kept(latents, coordinates, known=known)
+        np.testing.assert_array_equal(kept, neighbours.neighbours_kept(latents, coordinates))
+
+
+@pytest.mark.parametrize("num", [1, 31, 48, 49, 1000])
+@pytest.mark.parametrize("dim", [1, 2, 64])
+def test_shapes_that_are_no_multiples_of_anything(num, dim):
+    rng = np.random.default_rng(num)
+    points, queries = rng.normal(size=(num, dim)), rng.normal(size=(num // 2 + 1, dim))
+    for k in {1, min(num, 10), num}:
+        distances, indices = nearest_neighbours(points, queries, k)
+        expected_distances, expected_indices = brute_force(points, queries, k)
+        np.testing.assert_array_equal(indices, expected_indices)
+        np.testing.assert_allclose(distances, expected_distances, rtol=1e-6)
+
+
+def test_results_do_not_depend_on_the_threads():
+    points = cloud("whole numbers", num=3000)
+    one = nearest_neighbours(points, k=9, exact=False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2 if threads == 1 else 1)
+    try:
+        other = nearest_neighbours(points, k=9, exact=False)
+    finally:
+        torch.set_num_threads(threads)
+    for first, second in zip(one, other, strict=True):
+        np.testing.assert_array_equal(first, second)

@@ -6,6 +6,8 @@ missed; such rows (duplicates, outliers by orders of magnitude) are searched by 
 a search in float64, ties going to the smaller index, whatever the block size, and memory stays bounded.
 """
 
+import ctypes
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.native import Scan, library
 
 __all__ = ["nearest_neighbours", "neighbours_kept"]
 
@@ -20,6 +23,9 @@ BLOCK_BYTES = 1 << 26  # of one block of scores (and of one gathered block of ca
 CLEAR = 1e-3  # share of a squared distance that its rounding may be
 GROUP = 16  # columns whose least is found before the columns are ranked
 UNIT = 2.0**-24  # rounding unit of float32
+PACK, TOGETHER = 32, 48  # points that lie together, and queries of a task, in neighbours.c
+MOST_SCANNED = 1024  # candidates; of more there is so much to keep that a product does as well
+WIDEST_SCANNED = 256  # numbers of a point
 
 
 def nearest_neighbours(
@@ -40,7 +46,7 @@ def nearest_neighbours(
         k: how many neighbours, 1 to N (N - 1 where a point does not count as its own neighbour).
         exclude_self: leave each point out of its own neighbours (by index: a duplicate counts). Only without `queries`,
             where it is the default.
-        block: queries at a time; None: as many as keep it in about 64 MiB. It does not change the result.
+        block: queries at a time; None: as many as keep it in some 64 MiB. It does not change the result.
         device: where to compute.
         exact: order by differences in float64. False takes the products in float32 where their rounding is small beside the
             distances (a thousandth of the squared distance of the k-th at most), and differences elsewhere.
@@ -59,7 +65,7 @@ def nearest_neighbours(
     _check(points, queries_array, k, exclude)
     with torch.inference_mode():
         search = _Search(points, queries_array, k, exclude, torch.device(device), exact)
-        rows = block or max(1, min(4096, BLOCK_BYTES // (4 * search.num_points)))
+        rows = block or (4096 if search.scan else max(1, min(4096, BLOCK_BYTES // (4 * search.num_points))))
         parts = [
             search.block(start, min(start + rows, search.num_queries)) for start in range(0, len(queries_array), rows)
         ]
@@ -110,6 +116,14 @@ class _Search:
             scaled = self._scaled(self.points[start : start + 8192])
             self.factor[start : start + len(scaled), : self.dim] = -2 * scaled
             self.factor[start : start + len(scaled), self.dim] = scaled.square().sum(1)
+        self.scan: _Scan | None = None
+        if (
+            device.type == "cpu"
+            and self.candidates <= MOST_SCANNED
+            and self.dim <= WIDEST_SCANNED
+            and library() is not None
+        ):
+            self.scan = _Scan(self.factor[: self.num_points], self.candidates)
         self.factor = self.factor.T
         self.scores = torch.empty(0, 0, device=device)
 
@@ -120,13 +134,10 @@ class _Search:
         """Distances and indices of the queries from `start` to `stop`."""
         scaled = self._scaled(self.queries[start:stop])
         rows = torch.cat([scaled, torch.ones(len(scaled), 1, device=self.device)], 1)
-        if len(self.scores) < len(rows):  # made once: fresh memory at each block costs more than the product
-            self.scores = torch.empty(len(rows), self.factor.shape[1], device=self.device)
-        scores = torch.mm(rows, self.factor, out=self.scores[: len(rows)])
-        if self.exclude:
-            own = torch.arange(start, stop, device=self.device)
-            scores[own - start, own] = torch.inf
-        values, candidates = self._smallest(scores)
+        if self.scan is not None:
+            values, candidates = self.scan.smallest(rows, start if self.exclude else -1)
+        else:
+            values, candidates = self._smallest(self._scores(rows, start))
         norms = scaled.double().norm(dim=1)
         if not self.exact:
             squares = values[:, : self.k].double().add_(norms.square()[:, None]).clamp_(min=0)
@@ -134,11 +145,21 @@ class _Search:
                 return (squares.sqrt_() * self.scale).float().cpu(), candidates[:, : self.k].cpu()
         if self.exclude:
             # Where every point is a candidate, the own one is among them: it must not come back by its true distance.
-            candidates = torch.where(candidates == own[:, None], self.num_points, candidates)
+            own = torch.arange(start, stop, device=self.device)[:, None]
+            candidates = torch.where(candidates == own, self.num_points, candidates)
         distances, indices = self._order(start, candidates)
         if self.candidates < self.num_points - int(self.exclude):
             self._repair(start, norms, values[:, -1], distances, indices)
         return distances.float().cpu(), indices.cpu()
+
+    def _scores(self, rows: torch.Tensor, start: int) -> torch.Tensor:
+        if len(self.scores) < len(rows):  # made once: fresh memory at each block costs more than the product
+            self.scores = torch.empty(len(rows), self.factor.shape[1], device=self.device)
+        scores = torch.mm(rows, self.factor, out=self.scores[: len(rows)])
+        if self.exclude:
+            queries = torch.arange(len(rows), device=self.device)
+            scores[queries, start + queries] = torch.inf
+        return scores
 
     def _smallest(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The smallest scores of each row, in order, and where they are.
@@ -204,6 +225,34 @@ class _Search:
             distances[row] = squares[near[order]].sqrt()
 
 
+class _Scan:
+    """What `_Search` does with a product and a ranking, by kernels in C that keep the product in registers."""
+
+    def __init__(self, factor: torch.Tensor, candidates: int) -> None:
+        num, width = factor.shape
+        packed = torch.zeros(-(-num // PACK) * PACK, width)
+        packed[:num] = factor
+        packed[num:, -1] = torch.inf
+        self.packed = packed.view(-1, PACK, width).transpose(1, 2).contiguous()
+        self.threads, self.candidates = torch.get_num_threads(), candidates
+        self.room = 2 * candidates + 2 * PACK
+        self.keys = torch.empty(self.threads * TOGETHER * self.room, dtype=torch.int64)
+        self.num_points, self.width = num, width
+
+    def smallest(self, rows: torch.Tensor, own: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The smallest scores of each row, in order, and where they are; row i is not to find point own + i, unless it is -1."""
+        values = torch.empty(len(rows), self.candidates)
+        indices = torch.empty(values.shape, dtype=torch.int64)
+        scan = Scan(self.num_points, self.width, len(rows), self.candidates, self.room, own)
+        for name, tensor in (("packed", self.packed), ("rows", rows), ("values", values), ("indices", indices)):
+            setattr(scan, name, tensor.data_ptr())
+        scan.keys = self.keys.data_ptr()
+        kernels = library()
+        assert kernels is not None, "a scan is made where there are kernels"
+        kernels.latens_scan(ctypes.byref(scan), self.threads)
+        return values, indices
+
+
 def _tensor(array: NDArray[Any]) -> torch.Tensor:
     if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8)):
         array = array.astype(np.float64)
@@ -220,7 +269,12 @@ def _reach(rows: torch.Tensor, centre: torch.Tensor) -> float:
     return float(torch.maximum(high - centre, centre - low).max())
 
 
-def neighbours_kept(latents: NDArray[Any], coordinates: NDArray[Any], k: int = 10) -> NDArray[np.float32]:
+def neighbours_kept(
+    latents: NDArray[Any],
+    coordinates: NDArray[Any],
+    k: int = 10,
+    known: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
+) -> NDArray[np.float32]:
     """Say of each point which share of its k nearest on a map are among its k nearest in latent space.
 
     A neighbour that is exactly as far as the k-th counts as one: which of several equal latents comes first is chance.
@@ -229,6 +283,7 @@ def neighbours_kept(latents: NDArray[Any], coordinates: NDArray[Any], k: int = 1
         latents: (N, D), finite.
         coordinates: (N, 2), finite: where the map puts them.
         k: how many neighbours; N - 1 where there are fewer.
+        known: what `nearest_neighbours` says of the latents, be it with `exact=False`: saves a search, and changes nothing.
 
     Returns:
         float32 (N,) in [0, 1]; 1 where there is one point only.
@@ -242,12 +297,42 @@ def neighbours_kept(latents: NDArray[Any], coordinates: NDArray[Any], k: int = 1
     if k < 1:
         return np.ones(len(latents), np.float32)
     on_map = nearest_neighbours(coordinates, k=k)[1]
-    last = nearest_neighbours(latents, k=k)[1][:, -1:]
+    last = _kth_neighbour(latents, k, known)
     kept = np.empty(len(latents), np.float32)
-    rows = max(1, BLOCK_BYTES // (8 * (k + 1) * latents.shape[1]))
-    for start in range(0, len(latents), rows):
-        here = slice(start, start + rows)
-        others = latents[np.concatenate([last[here], on_map[here]], 1)].astype(np.float64)
-        squares = ((others - latents[here, None]) ** 2).sum(2)
+    for here in _parts(len(latents), k + 1, latents.shape[1]):
+        others = np.concatenate([last[here], on_map[here]], 1)
+        squares = _squares(latents, here, others)
         kept[here] = (squares[:, 1:] <= squares[:, :1]).mean(1)
     return kept
+
+
+def _kth_neighbour(
+    points: NDArray[Any], k: int, known: tuple[NDArray[np.float32], NDArray[np.int64]] | None
+) -> NDArray[np.int64]:
+    """One of those that are as far from each point as its k-th nearest: (N, 1)."""
+    if known is None or known[1].shape[1] < 2 * k:
+        return nearest_neighbours(points, k=k)[1][:, -1:]
+    distances, indices = known[0].astype(np.float64), known[1][:, : 2 * k]
+    last, squares = np.empty((len(points), 1), np.int64), np.empty(len(points))
+    for here in _parts(len(points), 2 * k, points.shape[1]):
+        some = _squares(points, here, indices[here])
+        kth = np.argpartition(some, k - 1, 1)[:, k - 1 : k]
+        last[here] = np.take_along_axis(indices[here], kth, 1)
+        squares[here] = np.take_along_axis(some, kth, 1)[:, 0]
+    # The squares that ordered them may be off by a share of the last one: is there room for one that was left out?
+    doubtful = squares + 2 * CLEAR * distances[:, -1] ** 2 >= distances[:, 2 * k - 1] ** 2
+    if doubtful.any():
+        last[doubtful] = nearest_neighbours(points, points[doubtful], k + 1)[1][:, -1:]
+    return last
+
+
+def _parts(num: int, others: int, dim: int) -> Iterator[slice]:
+    """As many rows at a time as keep the differences to so many others within a block."""
+    rows = max(1, BLOCK_BYTES // (8 * others * dim))
+    return (slice(start, start + rows) for start in range(0, num, rows))
+
+
+def _squares(points: NDArray[Any], here: slice, others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Squared distances of some points to others, row by row: float64 (rows of `here`, columns of `others`)."""
+    squares: NDArray[np.float64] = ((points[others].astype(np.float64) - points[here, None]) ** 2).sum(2)
+    return squares

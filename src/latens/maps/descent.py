@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latens.maps.compiled import FARTHEST, CompiledDescent
 from latens.maps.repulsion import repulsion_between
+from latens.native import library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["descend"]
 
-EXAGGERATION = 12.0
-EXAGGERATED, GENTLE, MOST_PLAIN = 125, 100, 400  # iterations
-EVERY = 25  # iterations between two looks at the divergence
+# What the affinities are multiplied by, iterations, momentum, and the learning rate divided by the number of points.
+LAYING_OUT = ((12.0, 100, 0.8, 1 / 3), (4.0, 50, 0.8, 1.0), (1.0, 50, 0.8, 1.0))
+SETTLING = (1.0, 300, 0.95, 2.0)
+EVERY = 25  # iterations between two looks at the divergence, or at who waits
 LEAST_GAIN = 0.01  # of the divergence, over 50 iterations
 FRESH = 25  # iterations, after the forces have changed all at once, in which the attraction is always up to date
 STALE = 3  # iterations for which its weights serve later
-FARTHEST = 5.0  # step of an iteration
 EDGES = 1 << 16  # at a time: what stays within a cache
 
 
@@ -44,32 +46,44 @@ def descend(
     Returns:
         Coordinates (N, 2), and their Kullback-Leibler divergence as the descent sees it (about one per cent off).
 
-    125 iterations with affinities twelvefold (van der Maaten and Hinton 2008, section 3.4) lay out the whole. Up to 400 plain
-    ones follow: the first 100 with momentum 0.8, because a map that expands faster keeps fewer neighbours, the others with
-    0.95, which gains in one iteration what 0.8 gains in three; they end when 50 of them gain less than 1 % (docs/log.md).
+    100 iterations with affinities twelvefold (van der Maaten and Hinton 2008, section 3.4) lay out the whole, 50 with fourfold
+    ones let it expand in two steps, for a map that expands at once keeps less of its order. 50 plain ones with momentum 0.8
+    follow, then up to 300 with 0.95, which gains in one iteration what 0.8 gains in three; they end when 50 of them gain
+    less than 1 % (docs/log.md).
     """
+    device = torch.device(device)
     with torch.inference_mode():
-        descent = _Descent(affinities, torch.from_numpy(start).to(device, torch.float32))
-        total = EXAGGERATED + MOST_PLAIN
-        for done in range(0, EXAGGERATED, EVERY):
-            descent.run(min(EVERY, EXAGGERATED - done), EXAGGERATION, momentum=0.8, rate=4 / EXAGGERATION)
-            if progress is not None:
-                progress(min(done + EVERY, EXAGGERATED), total)
-        descent.rest()
+        descent: _Descent | CompiledDescent
+        if device.type == "cpu" and library() is not None:
+            descent = CompiledDescent(affinities, start)
+        else:
+            descent = _Descent(affinities, torch.from_numpy(start).to(device, torch.float32))
+        done, total = 0, sum(phase[1] for phase in (*LAYING_OUT, SETTLING))
+        for exaggeration, iterations, momentum, rate in LAYING_OUT:
+            descent.rest()  # other forces act from now on
+            for _ in range(0, iterations, EVERY):
+                descent.run(EVERY, exaggeration, momentum, rate)
+                done += EVERY
+                if progress is not None:
+                    progress(done, total)
         divergences: list[float] = []
-        for done in range(0, MOST_PLAIN, EVERY):
-            gentle = done < GENTLE
-            descent.run(EVERY, 1.0, momentum=0.8 if gentle else 0.95, rate=4.0 if gentle else 2.0)
+        exaggeration, iterations, momentum, rate = SETTLING
+        while len(divergences) * EVERY < iterations and not _has_settled(divergences):
+            descent.run(EVERY, exaggeration, momentum, rate)
             divergences.append(descent.divergence())
+            done += EVERY
             if progress is not None:
-                progress(EXAGGERATED + done + EVERY, total)
-            if not math.isfinite(divergences[-1]):
-                break
-            if done > GENTLE and divergences[-3] - divergences[-1] < LEAST_GAIN * divergences[-3]:
-                break
+                progress(done, total)
         if progress is not None:
             progress(total, total)
         return descent.y.cpu().numpy(), divergences[-1]
+
+
+def _has_settled(divergences: list[float]) -> bool:
+    """Whether there is little left to gain, or nothing, because numbers are no longer finite."""
+    if divergences and not math.isfinite(divergences[-1]):
+        return True
+    return len(divergences) > 2 and divergences[-3] - divergences[-1] < LEAST_GAIN * divergences[-3]
 
 
 class _Descent:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.maps.surface import Surface, checked_latents
+from latens.neighbours import neighbours_kept
 
 __all__ = ["GivenMap"]
 
@@ -41,7 +42,7 @@ class GivenMap(Surface):
         if len(bad):
             raise UsageError(f"coordinates hold NaN or infinity ({len(bad)} rows, the first is row {bad[0]})")
         self.note = "given coordinates"
-        self._set(latents, coordinates)
+        self._set(latents, coordinates, neighbours_kept(latents, coordinates))
         if progress is not None:
             progress(1, 1)
         return self

@@ -10,7 +10,27 @@ from latens.maps.contract import Map
 from latens.maps.surface import checked_latents, checked_points, checked_state
 from latens.neighbours import neighbours_kept
 
-__all__ = ["PCAMap"]
+__all__ = ["PCAMap", "principal_plane"]
+
+
+def principal_plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """The plane in which the latents (N, D) vary most: their mean, two directions (D, 2), and its share of the variance."""
+    mean = latents.mean(0, dtype=np.float64)
+    centred = latents - mean
+    if centred.shape[1] <= centred.shape[0]:
+        variances, directions = np.linalg.eigh(centred.T @ centred)
+        directions, variances = directions[:, ::-1], variances[::-1]
+    else:
+        _, scales, rows = np.linalg.svd(centred, full_matrices=False)
+        directions, variances = rows.T, scales**2
+    components = np.zeros((centred.shape[1], 2))
+    found = min(2, directions.shape[1])
+    components[:, :found] = directions[:, :found]
+    # An eigenvector's sign is chance; its largest part is made positive.
+    largest = np.abs(components).argmax(0)
+    components *= np.where(np.take_along_axis(components, largest[None], 0) < 0, -1, 1)
+    total = max(float(variances.sum()), np.finfo(np.float64).tiny)
+    return mean, components, max(0.0, float(variances[:2].sum())) / total
 
 
 class PCAMap(Map):
@@ -19,22 +39,8 @@ class PCAMap(Map):
     def fit(self, latents: NDArray[Any], seed: int = 0, progress: Callable[[int, int], object] | None = None) -> Self:
         """Find the plane; nothing is drawn, so the seed does not matter. See `Map.fit`."""
         latents = checked_latents(latents)
-        self.mean = latents.mean(0, dtype=np.float64)
-        centred = latents - self.mean
-        if centred.shape[1] <= centred.shape[0]:
-            variances, directions = np.linalg.eigh(centred.T @ centred)
-            directions, variances = directions[:, ::-1], variances[::-1]
-        else:
-            _, scales, rows = np.linalg.svd(centred, full_matrices=False)
-            directions, variances = rows.T, scales**2
-        self.components = np.zeros((centred.shape[1], 2))
-        found = min(2, directions.shape[1])
-        self.components[:, :found] = directions[:, :found]
-        # An eigenvector's sign is chance; its largest part is made positive.
-        largest = np.abs(self.components).argmax(0)
-        self.components *= np.where(np.take_along_axis(self.components, largest[None], 0) < 0, -1, 1)
-        total = max(float(variances.sum()), np.finfo(np.float64).tiny)
-        self.note = f"{max(0.0, float(variances[:2].sum())) / total:.0%} of the variance"
+        self.mean, self.components, share = principal_plane(latents)
+        self.note = f"{share:.0%} of the variance"
         self.coordinates = self.place(latents)
         self.trust = neighbours_kept(latents, self.coordinates)
         if progress is not None:

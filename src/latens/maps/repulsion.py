@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["repulsion_between"]
+__all__ = ["EXACT_UP_TO", "MOST_CELLS", "kernel_spectra", "repulsion_between", "smooth_number", "spacing_for"]
 
 EXACT_UP_TO = 1500  # points
 SPACING = 0.5  # of the grid; the kernel is 1 wide
@@ -82,29 +82,50 @@ class GridRepulsion:
         return (rows[:, :, None] + columns[:, None]).flatten(1)
 
     def _fit_grid(self, reach: float, device: torch.device) -> None:
-        spacing = max(self.finest, reach / MOST_CELLS)
+        spacing = spacing_for(reach, self.finest)
         needed = math.ceil(reach / spacing) + 5
         if spacing == self.spacing and 0.7 * self.size < needed <= self.size:
             return
         self.spacing = spacing
-        self.size = _smooth(math.ceil(1.03 * reach / spacing) + 5)  # room to grow
+        self.size = smooth_number(math.ceil(1.03 * reach / spacing) + 5)  # room to grow
         self._transform_kernels(device)
 
     def _transform_kernels(self, device: torch.device) -> None:
-        double = 2 * self.size  # twice as wide, so that the convolution does not wrap around
-        step = torch.arange(double, dtype=torch.float64)
-        step = torch.where(step < self.size, step, step - double) * self.spacing
-        step[self.size] = 0  # never reached, and no odd kernel has a value there
-        weight = 1 / (1 + step[:, None].square() + step.square())
-        # Spline coefficients instead of samples, of both variables of the kernel: it is then interpolated, not blurred.
-        angle = 2 * math.pi * torch.arange(double, dtype=torch.float64) / double
-        blur = ((4 + 2 * angle.cos()) / 6).square()
-        blur = blur[:, None] * blur[: self.size + 1]
-        twice = torch.full((self.size + 1,), 2.0, dtype=torch.float64)  # of the half spectrum, all but the ends
-        twice[[0, -1]] = 1
-        forces = torch.stack((weight.square() * step[:, None], weight.square() * step))
-        self.kernel = _laid_out(torch.fft.rfft2(weight).real / blur * twice / double**2, device)
-        self.kernels = _laid_out(torch.fft.rfft2(forces).imag / blur, device)
+        even, odd = kernel_spectra(self.size, self.spacing)
+        self.kernel, self.kernels = _laid_out(even, device), _laid_out(odd, device)
+
+
+def kernel_spectra(size: int, spacing: float, near: float = 0.0) -> tuple[Tensor, Tensor]:
+    """The kernels of normalisation and force, transformed for a grid of `size` nodes along a side.
+
+    Args:
+        size: nodes along a side; the kernels are twice as wide, so that the convolution does not wrap around.
+        spacing: of the nodes.
+        near: 1 + the squared distance within which the kernels are replaced by parabolas of it, which meet them there with
+            two derivatives: what these lack is summed pair by pair (embedding.c). 0: nowhere.
+
+    Returns:
+        Half spectra: of 1 / u, (2 * size, size + 1), times what Parseval's sum takes, and the imaginary parts of those of the
+        force along both axes, (2, 2 * size, size + 1); float64.
+    """
+    double = 2 * size
+    step = torch.arange(double, dtype=torch.float64)
+    step = torch.where(step < size, step, step - double) * spacing
+    step[size] = 0  # never reached, and no odd kernel has a value there
+    u = 1 + step[:, None].square() + step.square()
+    weight, squared = 1 / u, 1 / u.square()
+    if near:
+        t, inside = u / near - 1, u < near
+        weight = torch.where(inside, (1 - t + t * t) / near, weight)
+        squared = torch.where(inside, (1 - 2 * t + 3 * t * t) / near**2, squared)
+    # Spline coefficients instead of samples, of both variables of the kernel: it is then interpolated, not blurred.
+    angle = 2 * math.pi * torch.arange(double, dtype=torch.float64) / double
+    blur = ((4 + 2 * angle.cos()) / 6).square()
+    blur = blur[:, None] * blur[: size + 1]
+    twice = torch.full((size + 1,), 2.0, dtype=torch.float64)  # of the half spectrum, all but the ends
+    twice[[0, -1]] = 1
+    forces = torch.stack((squared * step[:, None], squared * step))
+    return torch.fft.rfft2(weight).real / blur * twice / double**2, torch.fft.rfft2(forces).imag / blur
 
 
 def _laid_out(spectrum: Tensor, device: torch.device) -> Tensor:
@@ -128,11 +149,17 @@ def _cubic_spline(t: Tensor) -> Tensor:
     return torch.stack(parts, -1) / 6
 
 
-def _smooth(number: int) -> int:
-    """The next number without a prime factor above 7: what FFTs are quick with."""
+def spacing_for(reach: float, finest: float) -> float:
+    """The finest spacing, or for wide maps one that keeps the grid small; in steps, so that not every move needs a new grid."""
+    steps = math.ceil(4 * math.log2(max(1.0, reach / (MOST_CELLS * finest))))
+    return float(finest * 2 ** (steps / 4))
+
+
+def smooth_number(number: int, primes: tuple[int, ...] = (2, 3, 5, 7)) -> int:
+    """The next number without other prime factors: what FFTs are quick with."""
     while True:
         rest = number
-        for prime in (2, 3, 5, 7):
+        for prime in primes:
             while rest % prime == 0:
                 rest //= prime
         if rest == 1:

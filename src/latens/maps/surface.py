@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.maps.affinities import perplexity_weights
 from latens.maps.contract import Map
-from latens.neighbours import nearest_neighbours, neighbours_kept
+from latens.neighbours import nearest_neighbours
 
 __all__ = ["Surface", "checked_latents", "checked_points", "checked_state"]
 
@@ -36,10 +36,8 @@ class Surface(Map):
     def fit(self, latents: NDArray[Any], seed: int = 0, progress: Callable[[int, int], object] | None = None) -> Self:
         """See `Map.fit`."""
 
-    def _set(self, latents: NDArray[np.float32], coordinates: NDArray[Any], trust: NDArray[Any] | None = None) -> None:
-        self.latents = latents
-        self.coordinates = np.ascontiguousarray(coordinates, np.float32)
-        self.trust = neighbours_kept(latents, self.coordinates) if trust is None else trust.astype(np.float32)
+    def _set(self, latents: NDArray[np.float32], coordinates: NDArray[np.float32], trust: NDArray[np.float32]) -> None:
+        self.latents, self.coordinates, self.trust = latents, coordinates, trust
         # Points that coincide on the map are one site with their mean latent: with two latents at one point there is
         # no continuous way back.
         sites, site_of = np.unique(self.coordinates, axis=0, return_inverse=True)
@@ -103,7 +101,7 @@ class Surface(Map):
         checked_state(state, ("coordinates", "trust"), len(latents))
         restored = cls()
         restored.note = str(state["note"]) if "note" in state else ""
-        restored._set(latents, state["coordinates"], state["trust"])
+        restored._set(latents, *(np.ascontiguousarray(state[name], np.float32) for name in ("coordinates", "trust")))
         return restored
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from latens.maps.affinities import joint_affinities
 from latens.maps.descent import descend
-from latens.maps.pca import PCAMap
+from latens.maps.pca import principal_plane
 from latens.maps.surface import Surface, checked_latents
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import nearest_neighbours, neighbours_kept
 
 __all__ = ["TSNEMap"]
 
@@ -36,18 +36,18 @@ class TSNEMap(Surface):
         perplexity = max(1.0, min(PERPLEXITY, (len(latents) - 1) / 3))
         reduced = f" (of {len(latents)} points no more is possible)" if perplexity < PERPLEXITY else ""
         self.note = f"perplexity {perplexity:.3g}{reduced}"
-        coordinates: NDArray[Any] = np.zeros((len(latents), 2))
-        if len(latents) > 1:
-            start = _start(latents, seed)
-            distances, indices = nearest_neighbours(
-                latents, k=min(len(latents) - 1, int(3 * perplexity)), device=self.device, exact=False
-            )
-            affinities = joint_affinities(distances, indices, perplexity)
-            coordinates, divergence = descend(affinities, start, self.device, progress)
-            if not np.isfinite(divergence) or not np.isfinite(coordinates).all():
-                coordinates = _by_opentsne(distances, indices, perplexity, start, seed)
-                self.note += "; by openTSNE, because the faster engine did not end in finite numbers"
-        self._set(latents, coordinates)
+        if len(latents) == 1:
+            self._set(latents, np.zeros((1, 2), np.float32), np.ones(1, np.float32))
+            return self
+        start = _start(latents, seed)
+        k = min(len(latents) - 1, int(3 * perplexity))
+        distances, indices = nearest_neighbours(latents, k=k, device=self.device, exact=False)
+        affinities = joint_affinities(distances, indices, perplexity)
+        coordinates, divergence = descend(affinities, start, self.device, progress)
+        if not np.isfinite(divergence) or not np.isfinite(coordinates).all():
+            coordinates = _by_opentsne(distances, indices, perplexity, start, seed)
+            self.note += "; by openTSNE, because the faster engine did not end in finite numbers"
+        self._set(latents, coordinates, neighbours_kept(latents, coordinates, known=(distances, indices)))
         return self
 
 
@@ -57,7 +57,7 @@ def _by_opentsne(
     perplexity: float,
     start: NDArray[np.float64],
     seed: int,
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN
     from openTSNE.nearest_neighbors import PrecomputedNeighbors
@@ -68,7 +68,7 @@ def _by_opentsne(
     embedding = TSNEEmbedding(start, affinities, random_state=seed, n_jobs=threads)
     embedding.optimize(250, exaggeration=12, momentum=0.8, inplace=True)
     embedding.optimize(500, momentum=0.8, inplace=True)
-    return np.array(embedding, dtype=np.float64)
+    return np.array(embedding, dtype=np.float32)
 
 
 def _scaled(distances: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -79,7 +79,8 @@ def _scaled(distances: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _start(latents: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     """The principal components, as small as t-SNE wants them, with noise that parts equal latents."""
-    start = PCAMap().fit(latents).coordinates.astype(np.float64)
+    mean, components, _ = principal_plane(latents)
+    start = (latents - mean) @ components
     spread = start[:, 0].std()
     noise = np.random.default_rng(seed).normal(size=start.shape)
     # Latents that are all alike have no components: then the noise is all there is.

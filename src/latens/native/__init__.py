@@ -9,7 +9,7 @@ import functools
 import importlib.machinery
 from pathlib import Path
 
-__all__ = ["HalfLayer", "MuonMatrix", "library"]
+__all__ = ["Convolution", "Embedding", "HalfLayer", "MuonMatrix", "Scan", "library"]
 
 
 class HalfLayer(ctypes.Structure):
@@ -23,6 +23,39 @@ class HalfLayer(ctypes.Structure):
         ),
         ("relu", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("weight", "bias", "weight_gradient", "bias_gradient")),
+    ]
+
+
+class Convolution(ctypes.Structure):
+    """`Convolution` of convolution.c: a grid, three kernels, and what convolving them takes."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("side", "pitch", "size")),
+        *((name, ctypes.c_void_p) for name in ("grid", "fields", "even", "odd", "turns", "spectra", "scratch", "sums")),
+    ]
+
+
+class Embedding(ctypes.Structure):
+    """`Embedding` of embedding.h: the points of a map, what they are tied to, and the grid that carries their repulsion."""
+
+    _fields_ = [
+        ("num", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("starts", "targets", "affinities")),
+        *((name, ctypes.c_void_p) for name in ("y", "attraction", "repulsion", "velocity", "gains")),
+        *((name, ctypes.c_int64) for name in ("side", "pitch")),
+        *((name, ctypes.c_void_p) for name in ("grid", "fields", "cells", "order", "cell_of", "sorted")),
+        ("corner", ctypes.c_float * 2),
+        *((name, ctypes.c_float) for name in ("spacing", "near")),
+        ("sums", ctypes.c_void_p),
+    ]
+
+
+class Scan(ctypes.Structure):
+    """`Scan` of neighbours.h: queries, points in packs of 32, and room for what is found."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("num_points", "width", "num_queries", "candidates", "room", "own")),
+        *((name, ctypes.c_void_p) for name in ("packed", "rows", "values", "indices", "keys")),
     ]
 
 
@@ -60,6 +93,15 @@ def _declare(kernels: ctypes.CDLL) -> None:
     kernels.latens_half_sizes.argtypes = [pointer, number, pointer]
     kernels.latens_half_forward.argtypes = [pointer, number, pointer, pointer, number, pointer, ctypes.c_int, number]
     kernels.latens_half_backward.argtypes = [pointer, number, pointer, pointer, number, pointer, pointer, number]
+    kernels.latens_scan.argtypes, kernels.latens_scan.restype = [pointer, number], None
+    for name in ("attract", "entropy", "pairs", "spread", "read"):
+        function = getattr(kernels, f"latens_embedding_{name}")
+        function.argtypes, function.restype = [pointer, number], ctypes.c_double
+    kernels.latens_embedding_attract.restype = kernels.latens_embedding_spread.restype = None
+    kernels.latens_embedding_bounds.argtypes = [pointer, pointer]
+    kernels.latens_embedding_bounds.restype = None
+    kernels.latens_embedding_move.argtypes = [pointer, real, real, real, real, real, number]
+    kernels.latens_convolve.argtypes, kernels.latens_convolve.restype = [pointer, number], ctypes.c_double
 
 
 def _threads_of_torch() -> list[ctypes.c_void_p | None]:

@@ -1,0 +1,119 @@
+/* The smallest of the products of each query with all points: what a search for nearest neighbours ranks.
+ *
+ * A product is compared where it was computed, in registers, with the largest of those that the query holds; few pass. A
+ * score and its point make up one key, a whole number of the order of both, so that ties go to the smaller index.
+ */
+
+#include "neighbours.h"
+
+#include <math.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "threads.h"
+
+typedef struct {
+    void (*scan)(const Scan *, const float *block, long first, long query, long count, Found *found);
+} Kernels;
+
+static long least(long a, long b) { return a < b ? a : b; }
+
+static uint64_t key_of(float score, long index)
+{
+    uint32_t word;
+    memcpy(&word, &score, 4);
+    word ^= word >> 31 ? 0xffffffffu : 0x80000000u; /* floats in the order of whole numbers */
+    return (uint64_t)word << 32 | (uint32_t)index;
+}
+
+static float score_of(uint64_t key)
+{
+    uint32_t word = (uint32_t)(key >> 32);
+    float score;
+    word ^= word >> 31 ? 0x80000000u : 0xffffffffu;
+    memcpy(&score, &word, 4);
+    return score;
+}
+
+/* Part keys: those up to the returned place are no larger than those from it on (Hoare), both parts being shorter. */
+static long part(uint64_t *keys, long count)
+{
+    uint64_t a = keys[0], b = keys[count / 2], c = keys[count - 1];
+    uint64_t middle = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
+    long i = -1, j = count;
+    for (;;) {
+        do i++;
+        while (keys[i] < middle);
+        do j--;
+        while (keys[j] > middle);
+        if (i >= j) return i > j ? i : i > 0 ? i : 1;
+        uint64_t key = keys[i];
+        keys[i] = keys[j], keys[j] = key;
+    }
+}
+
+/* Bring the `wanted` smallest keys to the front. */
+static void select_keys(uint64_t *keys, long count, long wanted)
+{
+    while (count > 1 && wanted > 0 && wanted < count) {
+        long middle = part(keys, count);
+        if (wanted <= middle) count = middle;
+        else keys += middle, count -= middle, wanted -= middle;
+    }
+}
+
+static void sort_keys(uint64_t *keys, long count)
+{
+    for (; count > 16;) {
+        long middle = part(keys, count);
+        sort_keys(keys, middle);
+        keys += middle, count -= middle;
+    }
+    for (long i = 1; i < count; i++) {
+        uint64_t key = keys[i];
+        long j = i;
+        for (; j && keys[j - 1] > key; j--) keys[j] = keys[j - 1];
+        keys[j] = key;
+    }
+}
+
+static void keep(Found *found, float score, long index, long candidates, long room)
+{
+    if (!(score < found->limit) || index == found->own) return;
+    found->keys[found->count++] = key_of(score, index);
+    if (found->count < room) return;
+    select_keys(found->keys, room, candidates);
+    uint64_t worst = 0;
+    for (long i = 0; i < candidates; i++) worst = found->keys[i] > worst ? found->keys[i] : worst;
+    found->count = candidates, found->limit = score_of(worst);
+}
+
+#define KERNELS "neighbours_kernels.h"
+#include "instruction_sets.h"
+
+static void scan_task(void *work, long task, long slot)
+{
+    const Scan *s = work;
+    Found found[QUERIES];
+    long first = task * QUERIES, count = least(QUERIES, s->num_queries - first);
+    for (long i = 0; i < count; i++)
+        found[i] = (Found){s->keys + (slot * QUERIES + i) * s->room, 0, s->own < 0 ? -1 : s->own + first + i, INFINITY};
+    for (long point = 0; point < s->num_points; point += PACK)
+        kernels()->scan(s, s->packed + point * s->width, point, first, count, found);
+    for (long i = 0; i < count; i++) {
+        float *values = s->values + (first + i) * s->candidates;
+        int64_t *indices = s->indices + (first + i) * s->candidates;
+        select_keys(found[i].keys, found[i].count, s->candidates);
+        long kept = least(found[i].count, s->candidates);
+        sort_keys(found[i].keys, kept);
+        for (long j = 0; j < s->candidates; j++) {
+            values[j] = j < kept ? score_of(found[i].keys[j]) : INFINITY;
+            indices[j] = j < kept ? (int64_t)(uint32_t)found[i].keys[j] : found[i].own;
+        }
+    }
+}
+
+void latens_scan(Scan *scan, long threads) { share(scan_task, scan, (scan->num_queries + QUERIES - 1) / QUERIES, threads); }
