@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from latens.images import load_images
 from latens.recipes import fast
 from notebook_oracle import NotebookNet
 
@@ -169,11 +170,7 @@ def test_time_to_quality_by_hand(script):
 
 
 def fast_for_digits():
-    class Digits:
-        train = range(60_000)
-        shape = (1, 28, 28)
-
-    return fast(Digits())
+    return fast(load_images("mnist"))
 
 
 def test_the_peers_network_is_the_notebooks(script):
