@@ -28,14 +28,16 @@ bench: .venv/installed-dev ## the short form of every benchmark; the first time 
 	$(BIN)/python benchmarks/start.py --short --json build/bench/start.json
 	$(BIN)/python benchmarks/encoding.py --short --json build/bench/encoding.json
 	$(BIN)/python benchmarks/training.py --short --json build/bench/training.json
-	$(BIN)/python benchmarks/training.py --short --quality --json build/bench/quality.json
+	$(BIN)/python benchmarks/training.py --short --quality --epochs 2 --json build/bench/quality.json
 	$(BIN)/python benchmarks/maps.py --short --json build/bench/maps.json
 	$(BIN)/python benchmarks/growth.py --short --json build/bench/growth.json
 
 recipes: .venv/installed-dev ## the table of `fast` over five seeds
 	$(BIN)/python benchmarks/recipes.py
 
-.venv/installed: pyproject.toml constraints.txt
+KERNELS := $(wildcard src/latens/native/*.[ch])
+
+.venv/installed: pyproject.toml constraints.txt $(KERNELS)
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	touch $@
@@ -45,4 +47,4 @@ recipes: .venv/installed-dev ## the table of `fast` over five seeds
 	touch $@
 
 clean:
-	rm -rf .venv .peers build dist .mypy_cache .pytest_cache .ruff_cache src/latens.egg-info
+	rm -rf .venv .peers build src/latens/native/*.so dist .mypy_cache .pytest_cache .ruff_cache src/latens.egg-info

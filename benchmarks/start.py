@@ -1,9 +1,9 @@
-"""How long latens takes to start: whole processes, the interpreter's own start measured beside them.
+"""How long latens takes to start, and for the whole experiment: whole processes, the interpreter's own start beside them.
 
     python benchmarks/start.py [--short] [--rounds N] [--json FILE]
 
 `import latens` is counted beyond the bare interpreter, the commands as a person waits for them. `latens runs` looks into a folder
-without runs: what it takes is torch's import.
+without runs: what it takes is torch's import. Last comes `latens run mnist`, from the images to the report.
 """
 
 import argparse
@@ -17,7 +17,8 @@ from pathlib import Path
 from common import Measured, alternate, machine, machine_line, table, write_json
 
 BARE, IMPORT, HELP, RUNS = "python -c pass", "python -c 'import latens'", "latens --help", "latens runs"
-GOALS = {IMPORT: 0.05, HELP: 0.15}  # seconds
+WHOLE = "latens run mnist"
+GOALS = {IMPORT: 0.05, HELP: 0.15, WHOLE: 40.0}  # seconds
 
 
 def commands() -> dict[str, list[str]]:
@@ -31,12 +32,15 @@ def commands() -> dict[str, list[str]]:
         IMPORT: [sys.executable, "-c", "import latens"],
         HELP: [*latens, "--help"],
         RUNS: [*latens, "runs"],
+        WHOLE: [*latens, "run", "mnist"],
     }
 
 
 def seconds_of(command: list[str], folder: str) -> float:
     began = time.perf_counter()
-    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
     return time.perf_counter() - began
 
 
@@ -54,9 +58,11 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         candidates = {name: lambda command=command: seconds_of(command, folder) for name, command in commands().items()}
+        whole = {WHOLE: candidates.pop(WHOLE)}
         for candidate in candidates.values():
             candidate()  # compiles what is not compiled yet, and brings the files into memory
         measured = alternate(candidates, args.rounds or (5 if args.short else 15))
+        measured |= alternate(whole, 1 if args.short else 3)
     print(table(measured, "seconds", lower_is_better=True, digits=3))
     goals = {}
     for name, goal in GOALS.items():

@@ -89,6 +89,7 @@ def test_without_the_kernels_torch_computes(monkeypatch):
         [nn.Conv2d(2, 4, 3), nn.ReLU()],
         [nn.ReLU(), nn.Conv2d(2, 4, 3)],
         [nn.Conv2d(2, 4, 3), nn.SiLU(), nn.Conv2d(4, 2, 3)],
+        [nn.Conv2d(2, 2, 1) for _ in range(65)],
     ],
 )
 def test_other_layers_stay_with_torch(layers):

@@ -43,7 +43,16 @@ def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int, learning: 
 
 
 def _key(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) -> str:
-    what = (processor_name(), torch.get_num_threads(), torch.__version__, str(half), shape, batch_size, learning)
+    what = (
+        processor_name(),
+        torch.get_num_threads(),
+        torch.__version__,
+        half.forms(),
+        str(half),
+        shape,
+        batch_size,
+        learning,
+    )
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 

@@ -17,6 +17,7 @@ from latens.native import HalfLayer, library
 __all__ = ["NativeForm", "has_native_form"]
 
 KEPT = 16  # pieces of memory of one size
+MOST_LAYERS = 64  # that half.c has room for
 
 
 def has_native_form(layers: nn.Sequential) -> bool:
@@ -25,7 +26,7 @@ def has_native_form(layers: nn.Sequential) -> bool:
     known = all(_plain_convolution(layer) or isinstance(layer, nn.ReLU) for layer in layers)
     relus = [index for index, kind in enumerate(kinds) if kind is nn.ReLU]
     between = all(0 < index < len(kinds) - 1 and index - 1 not in relus for index in relus)
-    return library() is not None and known and between and len(kinds) > 0
+    return library() is not None and known and between and 0 < len(kinds) <= MOST_LAYERS
 
 
 def _plain_convolution(layer: nn.Module) -> bool:
@@ -70,7 +71,7 @@ class NativeForm:
         self.kernels = kernels
         numbers = (ctypes.c_long * 4)()
         failed = kernels.latens_half_sizes(self.program, len(self.program), numbers)
-        assert not failed, "too many layers"
+        assert not failed, "has_native_form was not asked"
         self.sizes = _Sizes(*numbers)
         self.memory = _Memory()
 
