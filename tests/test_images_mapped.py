@@ -9,7 +9,7 @@ import pytest
 
 from latens.images import load_images
 from latens.images.contract import make_images
-from latens.images.mapped import blocks, let_go
+from latens.images.mapped import blocks, gather, let_go
 from latens.images.split import split_by_content
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
@@ -40,6 +40,23 @@ def megabytes_held(how, file):
 def test_blocks_of_a_mapped_file_leave_memory(file):
     assert megabytes_held("mapped.blocks(array, 1024)", file) < 10
     assert megabytes_held("np.split(array, 50)", file) > 40, "what this test would not notice otherwise"
+
+
+@LINUX
+def test_rows_from_all_over_a_mapped_file_leave_memory(file):
+    rows = "np.arange(0, len(array), 3)"
+    assert megabytes_held(f"[mapped.gather(array, {rows})]", file) < 10
+    assert megabytes_held(f"[array[{rows}]]", file) > 40, "what this test would not notice otherwise"
+
+
+def test_gathered_rows_are_the_rows(tmp_path):
+    array = np.arange(600).reshape(200, 3)
+    np.save(tmp_path / "array.npy", array)
+    rows = np.random.default_rng(0).permutation(200)[:150]
+    for given in (array, np.load(tmp_path / "array.npy", mmap_mode="r")):
+        found = gather(given, rows)
+        assert type(found) is np.ndarray
+        np.testing.assert_array_equal(found, array[rows])
 
 
 @pytest.mark.parametrize("length", [1, 7, 20, 100])

@@ -153,6 +153,10 @@ def fast(images: "Dataset") -> Recipe:
     Under 16,384 images a network learns them by heart: such sets get shifted and mirrored batches, and shorter steps
     (200 grey photographs: test MSE 0.0236 without, 0.0075 with; PCA 0.0103).
     """
+    import numpy as np
+
+    from latens.images.mapped import gather
+
     num_images = len(images.train)
     few = num_images < 16_384
     batch_size = 64 if num_images >= 2048 else 32
@@ -168,7 +172,7 @@ def fast(images: "Dataset") -> Recipe:
         decay=True,
         augmentation="shift-flip" if few else "none",
     )
-    some = images.train.pixels[:: max(1, num_images // 1000)]
+    some = gather(images.train.pixels, np.arange(0, num_images, max(1, num_images // 1000)))
     return Recipe(
         "fast",
         "autoencoder",

@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from latens.device import flushed_denormals, generator, images_at_once
 from latens.graphed import Plan, Replay, StaticStep
 from latens.images import Dataset
-from latens.images.mapped import let_go
+from latens.images.mapped import gather
 from latens.models import MODELS
 from latens.models.contract import Model
 from latens.networks.forms import fastest_form
@@ -36,11 +35,6 @@ __all__ = [
     "train",
     "use_forms",
 ]
-
-HELD_BYTES, AROUND = (
-    1 << 27,
-    1 << 16,
-)  # of a mapped file in training; and what a system brings in around an image that is read
 
 
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
@@ -164,7 +158,6 @@ class _Trainer:
         self.epoch = self.step = 0
         self.elapsed = 0.0
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
-        self.batches_held = max(1, HELD_BYTES // (config.batch_size * max(AROUND, prod(model.image_shape))))
         self.parameters = list(model.parameters())  # a model looks for them all over at each call
         self.optimisers = make_optimisers(
             model, config.optimiser, config.learning_rate, config.matrix_learning_rate, config.beta2
@@ -221,9 +214,7 @@ class _Trainer:
         moves = np.random.default_rng((self.config.seed, epoch, 2))
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
-        for number, indices in enumerate(batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch)):
-            if number % self.batches_held == 0 and isinstance(self.pixels, np.ndarray):
-                let_go(self.pixels)
+        for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
             x = _as_float(self.pixels, indices, device)
             if self.config.augmentation == "shift-flip":
                 x = shift_flip(x, moves).contiguous(memory_format=torch.channels_last)
@@ -333,8 +324,6 @@ def evaluate(model: Model, pixels: np.ndarray | Tensor) -> float:
     with allowed_precision("float32"):
         for start in range(0, len(pixels), batch):
             x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), device)
-            if not isinstance(pixels, Tensor):
-                let_go(pixels)
             y = model.decode(model.encode(x))
             # On the host, because MPS has no float64.
             total += (x - y).square().flatten(1).mean(1).cpu().sum(dtype=torch.float64).item()
@@ -365,7 +354,7 @@ def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.de
     if isinstance(pixels, Tensor):
         x = pixels[torch.from_numpy(indices).to(device)]
     else:
-        x = torch.from_numpy(pixels[indices]).to(device)
+        x = torch.from_numpy(gather(pixels, indices)).to(device)
     return x.contiguous(memory_format=torch.channels_last).float().div_(255)
 
 

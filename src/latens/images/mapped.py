@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["blocks", "let_go"]
+__all__ = ["blocks", "gather", "let_go"]
+
+TOGETHER = 64  # rows from all over a file: a system may bring in 2 MB around each
 
 
 def let_go(array: np.ndarray) -> None:
@@ -40,3 +42,24 @@ def blocks(array: np.ndarray, length: int) -> Iterator[np.ndarray]:
     for start in range(0, len(array), length):
         yield array[start : start + length]
         let_go(array)
+
+
+def gather(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A copy of some rows, from anywhere in an array; of a mapped file little stays in memory.
+
+    Args:
+        array: (N, ...), in memory or memory-mapped.
+        rows: int (M,), indices.
+
+    Returns:
+        (M, ...), in memory.
+    """
+    if not isinstance(array, np.memmap):
+        picked: np.ndarray = array[rows]
+        return picked
+    result = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for start in range(0, len(rows), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        result[part] = array[rows[part]]
+        let_go(array)
+    return result
