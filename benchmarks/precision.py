@@ -11,7 +11,7 @@ from dataclasses import replace
 import latens
 from latens.device import choose_device, describe_device
 from latens.recipes import PRECISIONS, fast
-from latens.training import build_model
+from latens.training import build_model, fastest_forms, use_forms
 
 
 def main() -> None:
@@ -28,7 +28,10 @@ def main() -> None:
         if precision == "tf32" and device.type != "cuda":
             continue
         recipe = fast(whole).with_options(epochs=args.epochs, precision=precision)
-        *_, last = latens.train(build_model(recipe, images.shape).to(device), images, recipe.config)
+        model = build_model(recipe, images.shape)
+        if device.type == "cpu":
+            use_forms(model, fastest_forms(recipe, images.shape))
+        *_, last = latens.train(model.to(device), images, recipe.config)
         print(f"{precision:<10} test MSE {last.test_mse:.6f}   {last.elapsed:7.1f} s", flush=True)
 
 
