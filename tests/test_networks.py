@@ -152,6 +152,25 @@ def test_every_instruction_set_gives_the_same(lanes, instruction_sets):
     assert_same_in_both_forms(decoder, torch.rand(37, 3), 1e-5)
 
 
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_rectified_away(value, lanes, instruction_sets):
+    instruction_sets(lanes)
+    torch.manual_seed(0)
+    half = Half(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    with torch.no_grad():
+        half[0].weight[1, 0, 1, 1] = value
+    x = torch.randn(5, 1, 6, 6)
+    found = []
+    for form in FORMS:
+        y = half.use(form)(x)
+        found.append([y, *torch.autograd.grad(y.sum(), list(half.parameters()))])
+    assert half.form == "native"
+    for theirs, ours in zip(*found, strict=True):
+        assert torch.equal(torch.isfinite(theirs), torch.isfinite(ours))
+    assert not torch.isfinite(found[1][0]).all()
+
+
 @native
 def test_native_gradients_are_the_same_bits_for_any_number_of_threads():
     torch.manual_seed(0)

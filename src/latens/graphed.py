@@ -23,9 +23,8 @@ from latens.precision import lowered
 
 __all__ = ["Plan", "Replay", "StaticStep"]
 
-WARM_UP = (
-    3  # steps of each size before it is captured: libraries choose kernels and take memory, optimisers make moments
-)
+# Steps of each size before it is captured: libraries choose kernels and take memory, optimisers make moments.
+WARM_UP = 3
 
 
 @dataclass(frozen=True)

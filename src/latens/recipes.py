@@ -95,7 +95,7 @@ class Recipe:
         config: how it is trained.
         latent_bias: added to the first bias of the latent; above 0 it keeps units of a ReLU latent from dying in the first steps.
         output_bias: where the last bias starts, best at the mean pixel; by default where torch draws it, within 1/3 of 0 for grey
-            pictures: the first steps, spent on bringing it back, kill units too.
+            pictures, from where it has to come back in the first steps.
     """
 
     name: str

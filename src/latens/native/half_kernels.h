@@ -39,15 +39,15 @@ static void NAME(out_of_chunk)(const float *from, float *to, long images, long s
 
 /* ---- products */
 
-/* Rectify, or let through only where a gate is open, and write. */
+/* Rectify, or let through only where a gate is open, and write. What is no number passes, as in torch: it must be seen. */
 INLINE void NAME(put)(int rows, vec acc[][2], float *y, int relu, const float *gate)
 {
     for (int m = 0; m < rows; m++)
         for (int half = 0; half < 2; half++) {
             vec value = acc[m][half];
             long at = m * ROW + half * LANES;
-            if (relu) value = (vec)((bits)value & (value > 0));
-            if (gate) value = (vec)((bits)value & (NAME(load)(gate + at) > 0));
+            if (relu) value = (vec)((bits)value & ~(value <= 0));
+            if (gate) value = (vec)((bits)value & ~(NAME(load)(gate + at) <= 0));
             NAME(store)(y + at, value);
         }
 }

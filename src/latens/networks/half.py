@@ -112,9 +112,8 @@ class _InNative(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> Any:
-        parameters = (
-            ctx.saved_tensors
-        )  # raises where the weights have changed since: the kernels read them where they lie
+        # Raises where the weights have changed since: the kernels read them where they lie.
+        parameters = ctx.saved_tensors
         lease, dx = ctx.lease, None
         if ctx.needs_input_grad[1]:
             shape = (len(dy), *lease.form.input_shape)
