@@ -360,13 +360,27 @@ def test_choices_are_the_tables_names():
     def choices(command, name):
         return list(next(a.choices for a in commands.choices[command]._actions if a.dest == name))
 
-    for name, table in {"recipe": RECIPES, "model": MODELS, "network": NETWORKS, "precision": PRECISIONS}.items():
+    for name, table in {"recipe": RECIPES, "network": NETWORKS, "precision": PRECISIONS}.items():
         assert choices("run", name) == list(table)
     assert sorted(choices("figure", "name")) == sorted(DRAWINGS)
     assert choices("figure", "map") == [*MAPS, "given"]
     assert choices("map", "map") == list(MAPS)
     assert choices("sample", "sampler") == choices("figure", "sampler") == list(SAMPLERS)
     assert all("--json" in command.format_help() for command in commands.choices.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("vea", f"unknown model 'vea'; known: {', '.join(MODELS)}"),
+        ("autoencoder:noise", "'noise' is no option"),
+        ("autoencoder:a=1,a=2", "each option once"),
+    ],
+)
+def test_a_model_that_is_none_is_said(text, message, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", "mnist", "--model", text])
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("load", "expected"), [(0.1, None), (100.0, "PASSIVE")])

@@ -15,13 +15,14 @@ LEVELS = {
     -1: ["errors"],  # below all, so that level 0 can raise them
     0: ["files", "device", "tables", "native"],
     1: ["images", "networks", "losses", "optimisers", "neighbours", "figures", "precision", "progress"],
-    2: ["models", "maps", "samplers", "metrics", "recipes", "graphed"],
-    3: ["training", "latents"],
+    2: ["models", "maps", "samplers", "metrics", "recipes", "graphed", "paths"],
+    3: ["training", "latents", "features"],
     4: ["runs", "live"],
-    5: ["analysis", "drawings", "report"],
-    6: ["experiment"],
-    7: ["printing"],
-    8: ["cli"],
+    5: ["analysis", "verdict", "review"],
+    6: ["drawings", "report"],
+    7: ["experiment"],
+    8: ["compare", "printing"],
+    9: ["cli"],
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
 FILES = sorted(ROOT.rglob("*.py"))

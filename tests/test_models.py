@@ -1,6 +1,7 @@
 """One contract for every model."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from latens.errors import UnknownName, UsageError
 from latens.models import MODELS
 from latens.models.contract import Model
 from latens.networks import NETWORKS
+from latens.recipes import RECIPES
+from latens.training import build_model
 
 SHAPE = (1, 12, 10)
 
@@ -87,3 +90,18 @@ def test_unknown_names_list_the_known():
         MODELS["vea"]
     with pytest.raises(UnknownName, match="unknown network"):
         MODELS["autoencoder"](SHAPE, 4, "transformer")
+
+
+def test_a_model_comes_with_its_options(blobs):
+    recipe = RECIPES["notebook"](blobs).with_options(model="autoencoder:activation=none", latent_dim=4)
+    assert recipe.model_choice == "autoencoder:activation=none"
+    assert build_model(recipe, SHAPE).activation == "none"
+    assert recipe.with_options(model="autoencoder").model_options == {}
+    with pytest.raises(UnknownName, match="unknown option of autoencoder 'beta'; known: activation"):
+        build_model(recipe.with_options(model="autoencoder:beta=4"), SHAPE)
+
+
+def test_what_keeps_a_relu_alive_is_for_a_relu_alone(blobs):
+    recipe = replace(RECIPES["fast"](blobs), latent_bias=0.6)
+    assert recipe.with_options(latent_dim=3).latent_bias == 0.6
+    assert recipe.with_options(model="autoencoder:activation=none").latent_bias == 0

@@ -147,7 +147,11 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
             text = f"epoch {epoch} of {config.epochs}  loss {loss:.5f}  {speed}"
             tick(step, steps_an_epoch * config.epochs, text)
 
-        speed = ""
+        speed, said = "", set[str]()
         steps = record(run, train(run.model, images, config, state, on_batch), images)
         for step in live_loss(steps) if in_notebook() else steps:
             speed = f"test mse {step.test_mse:.5f}  {step.images_per_second:,.0f} images/s"
+            for remark in step.remarks:
+                if remark not in said:
+                    progress.say(f"epoch {step.epoch}: {remark}")
+            said |= set(step.remarks)

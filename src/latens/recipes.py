@@ -1,8 +1,8 @@
 """Recipes: whole settings by name. They load no torch: the command line reads their names."""
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from latens.errors import UnknownName, UsageError
@@ -20,7 +20,9 @@ __all__ = [
     "Recipe",
     "TrainConfig",
     "fast",
+    "named_with_options",
     "notebook",
+    "read_choice",
 ]
 
 OPTIMISERS = ("adam", "muon")
@@ -29,6 +31,43 @@ AUGMENTATIONS = ("none", "shift-flip")
 FAST_STEPS = 2814
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
 RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
+
+
+def read_choice(text: str) -> tuple[str, dict[str, Any]]:
+    """A name with options, as the command line takes it: `variational:beta=4,decoder=bernoulli`.
+
+    Raises:
+        UsageError: an option without a value, or given twice.
+
+    >>> read_choice("variational:beta=4,decoder=bernoulli")
+    ('variational', {'beta': 4, 'decoder': 'bernoulli'})
+    """
+    name, _, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for part in rest.split(",") if rest else ():
+        option, equals, value = part.partition("=")
+        if not equals or not option or not value or option in options:
+            raise UsageError(f"{text!r}: {part!r} is no option; write name:option=value,option=value, each option once")
+        options[option.replace("-", "_")] = _read_value(value)
+    return name, options
+
+
+def named_with_options(name: str, options: Mapping[str, Any]) -> str:
+    """The text that `read_choice` reads.
+
+    >>> named_with_options("variational", {"beta": 4, "decoder": "bernoulli"})
+    'variational:beta=4,decoder=bernoulli'
+    """
+    return name + ":" * bool(options) + ",".join(f"{option}={value}" for option, value in options.items())
+
+
+def _read_value(text: str) -> bool | int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 @dataclass(frozen=True)
@@ -93,6 +132,7 @@ class Recipe:
         network: a name of `NETWORKS`.
         latent_dim: D.
         config: how it is trained.
+        model_options: what the model's constructor takes beside the shape, the dimension and the network: `{"beta": 4}`.
         latent_bias: added to the first bias of the latent; above 0 it keeps units of a ReLU latent from dying in the first steps.
         output_bias: where the last bias starts, best at the mean pixel; by default where torch draws it, within 1/3 of 0 for grey
             pictures, from where it has to come back in the first steps.
@@ -103,6 +143,7 @@ class Recipe:
     network: str
     latent_dim: int
     config: TrainConfig
+    model_options: Mapping[str, Any] = field(default_factory=dict)
     latent_bias: float = 0.0
     output_bias: float | None = None
 
@@ -112,6 +153,8 @@ class Recipe:
 
     def with_options(self, **options: Any) -> "Recipe":
         """The recipe with some parts replaced, its own or its config's; None leaves a part as it is.
+
+        A model may come with its options, `model="variational:beta=4"`; another model than the recipe's has none of its options.
 
         Raises:
             UnknownName: there is no such part.
@@ -124,7 +167,22 @@ class Recipe:
                 raise UnknownName("option", name, known)
         config = {name: value for name, value in given.items() if name not in own}
         parts = {name: value for name, value in given.items() if name in own}
-        return replace(self, **parts, config=replace(self.config, **config))
+        if "model" in parts:
+            parts["model"], told = read_choice(parts["model"])
+            parts["model_options"] = {**told, **parts.get("model_options", {})}
+        chosen = replace(self, **parts, config=replace(self.config, **config))
+        if "latent_bias" not in parts and not chosen._has_relu_latent:
+            chosen = replace(chosen, latent_bias=0.0)  # which is there to keep a ReLU from dying
+        return chosen
+
+    @property
+    def _has_relu_latent(self) -> bool:
+        return self.model == "autoencoder" and self.model_options.get("activation", "relu") == "relu"
+
+    @property
+    def model_choice(self) -> str:
+        """The model with its options, as `with_options(model=...)` and `--model` take it."""
+        return named_with_options(self.model, self.model_options)
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as a plain dict."""

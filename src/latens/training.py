@@ -3,6 +3,7 @@
 `train()` knows no disk, no progress bar and no plot: whoever consumes its Steps does. To stop early is to stop consuming.
 """
 
+import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latens.device import flushed_denormals, generator, images_at_once
+from latens.errors import UnknownName
 from latens.graphed import Plan, Replay, StaticStep
 from latens.images import Dataset
 from latens.images.mapped import gather
 from latens.models import MODELS
-from latens.models.contract import Model
+from latens.models.contract import Model, Watched
 from latens.networks.forms import fastest_form
 from latens.optimisers import LOOK_EVERY, FiniteGuard, learning_rate_factor, make_optimisers
 from latens.precision import allowed_precision, check_bfloat16, lowered
@@ -36,12 +38,21 @@ __all__ = [
     "use_forms",
 ]
 
+WATCHED = 1000  # test images by which a model is watched
+
 
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
-    """The model that a recipe names, with weights as its seed makes them."""
+    """The model that a recipe names, with weights as its seed makes them.
+
+    Raises:
+        UnknownName: no such model or network, or the model has no such option.
+        UsageError: what the model does not allow.
+    """
+    kind = MODELS[recipe.model]
+    _check_options(recipe, kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.config.seed)
-        model = MODELS[recipe.model](image_shape, recipe.latent_dim, recipe.network)
+        model = kind(image_shape, recipe.latent_dim, recipe.network, **recipe.model_options)
     with torch.no_grad():
         bias = model.encoder[-1].bias
         assert isinstance(bias, Tensor)
@@ -52,6 +63,13 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
             last.fill_(recipe.output_bias)
     use_forms(model, {"encoder": ["torch"], "decoder": ["torch"]})
     return model
+
+
+def _check_options(recipe: Recipe, kind: Callable[..., Model]) -> None:
+    known = list(inspect.signature(kind).parameters)[3:]  # after the shape, the dimension and the network
+    for name in recipe.model_options:
+        if name not in known:
+            raise UnknownName(f"option of {recipe.model}", name, known or ["none"])
 
 
 def fastest_forms(recipe: Recipe, image_shape: tuple[int, int, int]) -> dict[str, list[str]]:
@@ -80,7 +98,8 @@ class Step:
     """Where training stands after an epoch.
 
     `train_loss` is the mean over the epoch's images while the weights moved, `test_mse` that of the whole test part
-    after it; `elapsed` and `images_per_second` count training alone, without the evaluation.
+    after it; `elapsed` and `images_per_second` count training alone, without the evaluation. `remarks` are what a model that is
+    `Watched` has to say.
     """
 
     epoch: int
@@ -92,6 +111,7 @@ class Step:
     elapsed: float
     images_per_second: float
     state: Callable[[], dict[str, Tensor]] = field(repr=False, compare=False)
+    remarks: tuple[str, ...] = ()
 
 
 def train(
@@ -136,7 +156,16 @@ def train(
             elapsed=trainer.elapsed,
             images_per_second=len(images.train) / seconds,
             state=trainer.state,
+            remarks=_remarks(model, test),
         )
+
+
+@torch.no_grad()
+def _remarks(model: Model, test: np.ndarray | Tensor) -> tuple[str, ...]:
+    if not isinstance(model, Watched):
+        return ()
+    few = np.arange(min(WATCHED, len(test)))
+    return tuple(model.remarks(_as_float(test, few, _device_of(model))))
 
 
 def _check_bfloat16(model: Model, images: Dataset) -> None:

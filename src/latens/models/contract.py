@@ -1,6 +1,8 @@
 """What the rest of latens knows of a model."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +10,13 @@ from torch import Tensor, nn
 from latens.losses import Losses
 from latens.networks.half import Half
 
-__all__ = ["Model"]
+__all__ = ["HasPrior", "Model", "Watched"]
 
 
 class Model(nn.Module, ABC):
     """An abstract model: images of one shape, latents of one dimension, and a loss of its own.
 
-    Pixels are in [0, 1]. A model with a prior adds `sample_prior(n, generator)`; one without does not pretend to have one.
+    Pixels are in [0, 1]. A model with a prior is also a `HasPrior`, one that can go wrong in ways of its own a `Watched`.
     """
 
     image_shape: tuple[int, int, int]  # (C, H, W)
@@ -33,3 +35,19 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """What is minimised, one value a sample: (B, C, H, W) -> (B,). The generator is for models that draw noise."""
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """A model that knows where its latents come from; one without a prior does not pretend to have one."""
+
+    def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """New latents, (n, D)."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A model that is looked at after each epoch of training, for what the loss does not show."""
+
+    def remarks(self, x: Tensor) -> Sequence[str]:
+        """What a person should know, a sentence each, judged by some test images (B, C, H, W): units that have collapsed, …"""

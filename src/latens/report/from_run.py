@@ -67,6 +67,13 @@ def command_of(run: Run, images: Dataset) -> str:
         return shlex.join(["latens", "run", str(data["source"])])
     default = RECIPES[recipe.name](images)
     changed = {**_differences(recipe, default), **_differences(recipe.config, default.config)}
+    if changed.keys() & {"model", "model_options"}:
+        default = default.with_options(model=recipe.model_choice)  # which settles what goes with the model
+        changed = {
+            "model": recipe.model_choice,
+            **_differences(recipe, default),
+            **_differences(recipe.config, default.config),
+        }
     asked = {name: value for name, value in data["options"].items() if value}
     if not set(changed) <= set(RECIPE_OPTIONS):
         options = {**({} if recipe.name == "fast" else {"recipe": recipe.name}), **asked, **changed}

@@ -1,0 +1,7 @@
+"""What is computed from a trained run and kept in its folder: latents, maps, the probe, scores."""
+
+from latens.analysis.encoding import encode_run, encode_source
+from latens.analysis.mapping import NOISES, map_run, probe_run
+from latens.analysis.scoring import score_run
+
+__all__ = ["NOISES", "encode_run", "encode_source", "map_run", "probe_run", "score_run"]

@@ -1,0 +1,114 @@
+"""Maps of the latents, and the probe on them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from latens.errors import UsageError
+from latens.files import read_npz
+from latens.maps import MAPS, Map
+from latens.maps.given import GivenMap
+from latens.neighbours import nearest_neighbours
+from latens.progress import Progress, Silent
+from latens.runs import Run
+from latens.samplers.class_means import ClassMeansSampler
+
+__all__ = ["NOISES", "map_run", "probe_run"]
+
+NOISES = (0.0, 0.5, 1.0)  # the probe's; the last is the notebook's
+
+
+def map_run(
+    run: Run,
+    name: str = "tsne",
+    *,
+    seed: int | None = None,
+    coordinates: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Map:
+    """Make a map of the latents of `run.mapped_part`, or take somebody else's, and keep it in the run.
+
+    Args:
+        run: with latents.
+        name: one of `MAPS`; the name under which given coordinates are kept.
+        seed: of the map; None takes the run's.
+        coordinates: a .npy or .npz (`coordinates`) of (N, 2), one row a mapped image in their order.
+        progress: shows how far a fit is.
+
+    Raises:
+        UnknownName: no such map.
+        UsageError: the coordinates don't fit.
+    """
+    if coordinates is None:
+        return run.map(name, run.recipe.config.seed if seed is None else seed, progress)
+    given = GivenMap(_read_coordinates(Path(coordinates))).fit(run.of_part("latents", run.mapped_part))
+    run.keep_map("given", given)
+    return given
+
+
+def _read_coordinates(path: Path) -> np.ndarray:
+    try:
+        if path.suffix == ".npz":
+            return read_npz(path, ("coordinates",))["coordinates"]
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; a .npy or .npz of coordinates (N, 2) is needed") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise UsageError(f"{path}: not readable as .npy ({error}); coordinates (N, 2) are needed") from None
+    return array
+
+
+def probe_run(run: Run, *, refit: bool = False, seed: int | None = None, progress: Progress | None = None) -> None:
+    """The notebook's probe: mean latent of each class of the test part plus noise, decoded, and its place on the map.
+
+    Where the test part is too small for a map, means are of all images, as the map is.
+
+    Without labels k-means clusters stand in for the classes. Into probe.npz: `images` (noises, K, C, H, W), `noises`,
+    `names`, `latents` (K, D) at the last noise, their `coordinates` on the map, and `ratios`: the distance of each to the
+    nearest data latent, as a multiple of the median distance of a data latent to its nearest neighbour.
+
+    Args:
+        run: with latents.
+        refit: fit the map anew with the probe's points, as the notebook does, into `refit_points` and `refit_coordinates`.
+        seed: of the noise; None takes the run's.
+        progress: shows how far a fit is.
+    """
+    part = run.mapped_part
+    latents, labels = run.of_part("latents", part), run.labels_of(part)
+    chosen = run.recipe.config.seed if seed is None else seed
+    samplers = [ClassMeansSampler(noise_std=noise).fit(latents, labels) for noise in NOISES]
+    classes = samplers[0].classes
+    drawn = [sampler.sample(len(classes), chosen, classes) for sampler in samplers]
+    shown = run.map("tsne", progress=progress)
+    arrays = {
+        "images": np.stack([run.decode(z) for z in drawn]),
+        "noises": np.array(NOISES),
+        "names": np.array(_probe_names(run, classes)),
+        "latents": drawn[-1],
+        "coordinates": shown.place(drawn[-1]),
+        "ratios": _distance_ratios(latents, drawn[-1]),
+    }
+    if labels is None:
+        arrays["clusters"] = nearest_neighbours(drawn[0], latents, 1)[1][:, 0]
+    if refit:
+        with (progress or Silent()).stage("map with probe") as tick:
+            fitted = MAPS["tsne"]().fit(np.concatenate([latents, drawn[-1]]), seed=chosen, progress=tick)
+        arrays["refit_points"], arrays["refit_coordinates"] = np.split(fitted.coordinates, [len(latents)])
+    run.write_arrays("probe.npz", arrays)
+
+
+def _probe_names(run: Run, classes: Sequence[int] | np.ndarray) -> list[str]:
+    if run.class_names:
+        return [run.class_names[int(k)] for k in classes]
+    return [f"cluster {int(k)}" for k in classes]
+
+
+def _distance_ratios(latents: np.ndarray, probes: np.ndarray) -> np.ndarray:
+    """How far each probe lies from the data, as a multiple of what is usual between data."""
+    if len(latents) < 2:
+        return np.full(len(probes), np.nan)
+    usual = float(np.median(nearest_neighbours(latents, k=1)[0]))
+    distances = nearest_neighbours(latents, probes, 1)[0][:, 0]
+    return distances / usual if usual > 0 else np.full(len(probes), np.inf)

@@ -1,0 +1,78 @@
+"""The scores of a run: what is true of it, in numbers, into metrics.json."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from latens.files import write_json
+from latens.images import Dataset
+from latens.metrics import METRICS, Scores
+from latens.progress import Progress, Silent
+from latens.runs import Run
+from latens.runs.folder import TEST, TRAIN
+
+__all__ = ["score_run"]
+
+
+def score_run(run: Run, images: Dataset, progress: Progress | None = None) -> dict[str, Any]:
+    """Compute the scores of a run: reconstruction, representation, map; into metrics.json.
+
+    Args:
+        run: with latents and maps.
+        images: what it was trained on.
+        progress: shows how far it is.
+
+    Returns:
+        `scores`, a list of dicts: group, name, value, unit, better, baseline, baseline_name, protocol; `notes` by group on
+        what was left out; `details` by group: errors by class, the worst images.
+    """
+    seed = run.recipe.config.seed
+    with (progress or Silent()).stage("scores") as tick:
+        groups: dict[str, Scores] = {}
+        for done, (name, compute) in enumerate(_SCORED.items()):
+            tick(done, len(_SCORED), name)
+            groups[name] = compute(run, images, seed)
+    result = {
+        "scores": [{"group": group, **asdict(score)} for group, found in groups.items() for score in found.scores],
+        "notes": {group: "; ".join(found.notes) for group, found in groups.items() if found.notes},
+        "details": {group: dict(found.details) for group, found in groups.items() if found.details},
+    }
+    write_json(run.path / "metrics.json", result)
+    run.seal("metrics.json")
+    return result
+
+
+def _score_reconstruction(run: Run, images: Dataset, seed: int) -> Scores:
+    return METRICS["reconstruction"](
+        images.train.pixels,
+        images.test.pixels,
+        run.reconstruct,
+        run.recipe.latent_dim,
+        labels=images.test.labels,
+        class_names=images.class_names,
+        ids=images.test.ids,
+        seed=seed,
+    )
+
+
+def _score_representation(run: Run, images: Dataset, seed: int) -> Scores:
+    return METRICS["representation"](
+        run.of_part("latents", TRAIN),
+        run.of_part("latents", TEST),
+        images.train.labels,
+        images.test.labels,
+        train_pixels=images.train.pixels,
+        test_pixels=images.test.pixels,
+        seed=seed,
+    )
+
+
+def _score_map(run: Run, images: Dataset, seed: int) -> Scores:
+    """The scores of the t-SNE map, beside those of PCA's."""
+    plain = run.map_scores("pca")
+    beside = {score.name: score.value for score in plain.scores}
+    found = run.map_scores("tsne")
+    scores = [replace(score, baseline=beside[score.name], baseline_name="PCA's map") for score in found.scores]
+    return Scores(tuple(scores), found.notes)
+
+
+_SCORED = {"reconstruction": _score_reconstruction, "representation": _score_representation, "map": _score_map}

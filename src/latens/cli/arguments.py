@@ -1,0 +1,215 @@
+"""What can be asked on the command line. The names of the tables are read here, and no torch is loaded."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from latens import __version__
+from latens.cli.commands import (
+    data_command,
+    encode_command,
+    figure_command,
+    import_command,
+    map_command,
+    run_command,
+    runs_command,
+    sample_command,
+    score_command,
+)
+from latens.errors import UsageError
+from latens.figures import FIGURES
+from latens.maps import MAPS
+from latens.models import MODELS
+from latens.networks import NETWORKS
+from latens.recipes import PRECISIONS, RECIPES, read_choice
+from latens.samplers import SAMPLERS
+
+__all__ = ["parser"]
+
+Answer = tuple[Any, str]
+
+
+def size(text: str) -> int | tuple[int, int]:
+    """`64` -> 64, `48x64` -> (48, 64)."""
+    numbers = tuple(int(part) for part in text.lower().split("x"))
+    if len(numbers) not in (1, 2) or min(numbers) < 1:
+        raise ValueError(text)
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def seed(text: str) -> int:
+    """A seed: a whole number, not negative."""
+    if (number := int(text)) < 0:
+        raise ValueError(text)
+    return number
+
+
+def model(text: str) -> str:
+    """A model's name, with options or without: `variational:beta=4`."""
+    try:
+        name = read_choice(text)[0]
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if name not in MODELS:
+        raise argparse.ArgumentTypeError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
+    return text
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all errors are said; argparse would put the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"latens: {message}; see `{self.prog} --help`\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = _Parser(prog="latens", description="Train an autoencoder on your images and see what it learned.")
+    top.add_argument("--version", action="version", version=f"latens {__version__}")
+    top.set_defaults(json=False)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    for add in (
+        _add_run,
+        _add_data,
+        _add_encode,
+        _add_sample,
+        _add_figure,
+        _add_map,
+        _add_score,
+        _add_import,
+        _add_runs,
+    ):
+        add(commands)
+    return top
+
+
+DATA_HELP = "mnist, fashion-mnist, a folder of images, a folder of IDX files, a .npz or a .npy file"
+RUN_HELP = "a run's folder, or its name below runs/; the latest where it is left out"
+
+
+def _command(
+    commands: Any, name: str, function: Callable[[argparse.Namespace], Answer], text: str
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    command.add_argument("--json", action="store_true", help="print JSON, for programs")
+    command.set_defaults(function=function)
+    return command
+
+
+def _device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps (default: %(default)s)")
+
+
+def _pictures(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--size", type=size, metavar="S|HxW", help="resize and crop the images to this")
+    command.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of leaving it out")
+
+
+def _add_run(commands: Any) -> None:
+    command = _command(commands, "run", run_command, "train on images, map, probe, score, and write a report")
+    command.add_argument("data", nargs="?", metavar="DATA", help=DATA_HELP)
+    command.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/<data>-<n>)")
+    command.add_argument(
+        "--recipe", choices=list(RECIPES), default="fast", help="the setting to start from (default: %(default)s)"
+    )
+    command.add_argument(
+        "--model", type=model, metavar="NAME[:option=value,…]", help=f"what is learned: {', '.join(MODELS)}"
+    )
+    command.add_argument("--network", choices=list(NETWORKS), help="encoder and decoder")
+    command.add_argument("--latent-dim", type=int, metavar="D", help="numbers in a latent")
+    command.add_argument("--epochs", type=int, metavar="N", help="passes over the train part")
+    command.add_argument("--batch-size", type=int, metavar="B", help="images a step")
+    command.add_argument("--learning-rate", type=float, metavar="R", help="Adam's")
+    command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
+    command.add_argument("--seed", type=seed, metavar="N", help="of weights, order and noise")
+    _pictures(command)
+    _device(command)
+    command.add_argument("--resume", action="store_true", help="go on with the run in --out, or with the latest")
+
+
+def _add_data(commands: Any) -> None:
+    command = _command(commands, "data", data_command, "show what is in a set of images")
+    command.add_argument("data", metavar="DATA", help=DATA_HELP)
+    command.add_argument("-o", "--output", metavar="PNG", help="write a contact sheet")
+    _pictures(command)
+
+
+def _add_encode(commands: Any) -> None:
+    command = _command(commands, "encode", encode_command, "turn images into latents")
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("data", metavar="DATA", help=DATA_HELP)
+    command.add_argument("-o", "--output", metavar="NPZ", required=True, help="file for latents, labels, ids")
+    command.add_argument(
+        "--part", choices=("train", "test", "all"), default="all", help="which part (default: %(default)s)"
+    )
+    _device(command)
+
+
+def _add_sample(commands: Any) -> None:
+    command = _command(commands, "sample", sample_command, "draw new images from a run")
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("--sampler", choices=list(SAMPLERS), default="class-means", help="(default: %(default)s)")
+    command.add_argument("-n", type=int, default=100, metavar="N", help="how many (default: %(default)s)")
+    command.add_argument("--seed", type=seed, metavar="N", help="the same seed, the same images")
+    command.add_argument("-o", "--output", metavar="NPZ", required=True, help="file for images, latents, labels")
+    _device(command)
+
+
+FIGURE_NAMES = ["contact-sheet", *FIGURES]  # the names of drawings.DRAWINGS, which would load torch
+
+
+def _add_figure(commands: Any) -> None:
+    command = _command(commands, "figure", figure_command, "draw one figure of a run, with other options")
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("name", choices=FIGURE_NAMES, metavar="NAME", help=", ".join(FIGURE_NAMES))
+    command.add_argument("-o", "--output", metavar="PNG", help="(default: figures/NAME.png in the run)")
+    command.add_argument(
+        "--start", type=int, default=200, help="reconstructions: first test image (default: %(default)s)"
+    )
+    command.add_argument("--pairs", type=int, default=100, help="reconstructions: how many (default: %(default)s)")
+    command.add_argument("--per-row", type=int, default=10, help="pictures or pairs a row (default: %(default)s)")
+    command.add_argument(
+        "--autoscale", action="store_true", help="stretch each picture's contrast, as the notebook does"
+    )
+    command.add_argument(
+        "--map", choices=[*MAPS, "given"], default="tsne", help="map, probe-map (default: %(default)s)"
+    )
+    command.add_argument("--refit", action="store_true", help="probe-map: on the map that was fitted with the probe")
+    command.add_argument(
+        "--sampler", choices=list(SAMPLERS), default="class-means", help="samples (default: %(default)s)"
+    )
+    command.add_argument("-n", type=int, default=100, metavar="N", help="samples: how many (default: %(default)s)")
+    command.add_argument("--seed", type=seed, metavar="N", help="samples, contact-sheet")
+    _device(command)
+
+
+def _add_map(commands: Any) -> None:
+    command = _command(commands, "map", map_command, "make another map of a run's latents")
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("--map", choices=list(MAPS), default="tsne", help="(default: %(default)s)")
+    command.add_argument("--seed", type=seed, metavar="N", help="of the map")
+    command.add_argument(
+        "--coordinates", metavar="FILE", help="take these (N, 2) instead: .npy, or .npz with coordinates"
+    )
+    command.add_argument("--refit", action="store_true", help="also fit a map anew with the probe's points")
+
+
+def _add_score(commands: Any) -> None:
+    command = _command(commands, "score", score_command, "compute the scores of a run again")
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _device(command)
+
+
+def _add_import(commands: Any) -> None:
+    command = _command(commands, "import", import_command, "make a run of weights that were saved from the notebook")
+    command.add_argument("state", metavar="STATE.pt", help="what torch.save(model.state_dict(), ...) wrote")
+    command.add_argument("data", nargs="?", default="mnist", metavar="DATA", help=DATA_HELP + " (default: mnist)")
+    command.add_argument("--out", metavar="DIR", help="the run's folder")
+    _device(command)
+
+
+def _add_runs(commands: Any) -> None:
+    command = _command(commands, "runs", runs_command, "list all runs, or show one")
+    command.add_argument("run", nargs="?", metavar="RUN", help="a run's folder, or its name below runs/")

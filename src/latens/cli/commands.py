@@ -1,0 +1,170 @@
+"""One function a command: what was asked, as JSON and as text for people."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from latens.recipes import RECIPE_OPTIONS
+
+if TYPE_CHECKING:
+    from latens.runs import Run
+
+__all__ = [
+    "data_command",
+    "encode_command",
+    "figure_command",
+    "import_command",
+    "map_command",
+    "run_command",
+    "runs_command",
+    "sample_command",
+    "score_command",
+]
+
+Answer = tuple[Any, str]
+
+
+def run_command(args: argparse.Namespace) -> Answer:
+    """Train, map, probe, score and draw; or go on with a stopped run."""
+    from latens import experiment
+    from latens.errors import UsageError
+    from latens.printing import run_answer
+
+    if args.resume:
+        given = [name for name in ("size", *RECIPE_OPTIONS) if getattr(args, name) is not None]
+        ignored = ["DATA"] * (args.data is not None) + [f"--{name.replace('_', '-')}" for name in given]
+        if ignored:
+            raise UsageError(f"--resume goes on with a run as it was started; leave out {', '.join(ignored)}")
+        return run_answer(experiment.resume(_chosen(args.out).path, device=args.device, progress=_progress(args)))
+    if args.data is None:
+        raise UsageError(
+            "run needs DATA (mnist, fashion-mnist, a folder, a file), or --resume to go on with a stopped run"
+        )
+    options = {name: getattr(args, name) for name in RECIPE_OPTIONS}
+    return run_answer(
+        experiment.run(
+            args.data,
+            recipe=args.recipe,
+            out=args.out,
+            size=args.size,
+            strict=args.strict,
+            device=args.device,
+            progress=_progress(args),
+            **options,
+        )
+    )
+
+
+def data_command(args: argparse.Namespace) -> Answer:
+    """What is in a set of images."""
+    from latens.images import contact_sheet, load_images, summary
+    from latens.printing import summary_text, write_sheet
+
+    with _progress(args).stage("images", "pictures") as tick:
+        images = load_images(args.data, size=args.size, strict=args.strict, progress=tick)
+    facts = summary(images)
+    if args.output:
+        facts["contact_sheet"] = str(write_sheet(contact_sheet(images.train), args.output))
+    return facts, summary_text(facts)
+
+
+def encode_command(args: argparse.Namespace) -> Answer:
+    """Images into a file of latents."""
+    from latens.analysis import encode_source
+    from latens.files import write_npz
+
+    arrays = encode_source(_chosen(args.run, args.device), args.data, args.part, _progress(args))
+    write_npz(args.output, arrays)
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
+    return {"file": args.output, "arrays": shapes}, f"{args.output}: {_in_words(shapes)}"
+
+
+def sample_command(args: argparse.Namespace) -> Answer:
+    """New images into a file."""
+    from latens.files import write_npz
+    from latens.runs.folder import samples_as_arrays
+
+    run = _chosen(args.run, args.device)
+    arrays = samples_as_arrays(run.sample(args.n, args.sampler, args.seed or 0))
+    write_npz(args.output, arrays)
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
+    return {"file": args.output, "arrays": shapes}, f"{args.output}: {_in_words(shapes)}"
+
+
+def figure_command(args: argparse.Namespace) -> Answer:
+    """One figure, drawn with other options."""
+    from latens.drawings import DrawingOptions, draw
+
+    options = DrawingOptions(
+        start=args.start,
+        pairs=args.pairs,
+        per_row=args.per_row,
+        autoscale=args.autoscale,
+        map=args.map,
+        refit=args.refit,
+        sampler=args.sampler,
+        n=args.n,
+        seed=args.seed or 0,
+    )
+    path = draw(_chosen(args.run, args.device), args.name, options, args.output)
+    return {"file": str(path)}, str(path)
+
+
+def map_command(args: argparse.Namespace) -> Answer:
+    """Another map."""
+    from latens.analysis import map_run, probe_run
+    from latens.drawings import DrawingOptions, draw
+
+    run, progress = _chosen(args.run), _progress(args)
+    made = map_run(run, args.map, seed=args.seed, coordinates=args.coordinates, progress=progress)
+    name = "given" if args.coordinates else args.map
+    if args.refit:
+        probe_run(run, refit=True, seed=args.seed, progress=progress)
+    path = draw(run, "map", DrawingOptions(map=name), run.path / "figures" / f"map-{name}.png")
+    drawn = [str(path)] + ([str(draw(run, "probe-map", DrawingOptions(refit=True)))] if args.refit else [])
+    return {"map": name, "points": len(made.coordinates), "figures": drawn}, "\n".join(drawn)
+
+
+def score_command(args: argparse.Namespace) -> Answer:
+    """The scores again."""
+    from latens.analysis import score_run
+    from latens.printing import scores_text
+
+    run = _chosen(args.run, args.device)
+    scores = score_run(run, run.images, _progress(args))
+    return scores, scores_text(scores)
+
+
+def import_command(args: argparse.Namespace) -> Answer:
+    """A run of the notebook's own weights."""
+    from latens.experiment import import_run
+    from latens.printing import run_answer
+
+    return run_answer(import_run(args.state, args.data, out=args.out, device=args.device, progress=_progress(args)))
+
+
+def runs_command(args: argparse.Namespace) -> Answer:
+    """All runs, or one."""
+    from latens.printing import run_text, runs_text
+    from latens.runs import list_runs, open_run
+
+    if args.run is not None:
+        run = open_run(args.run)
+        return run.record, run_text(run)
+    runs = list_runs()
+    return [{"path": str(run.path), **run.record} for run in runs], runs_text(runs)
+
+
+def _chosen(run: str | None, device: str = "cpu") -> "Run":
+    from latens.runs import latest_run, open_run
+
+    return latest_run(device=device) if run is None else open_run(run, device)
+
+
+def _progress(args: argparse.Namespace) -> Any:
+    from latens.progress import Silent, progress_for
+
+    return Silent() if args.json else progress_for()
+
+
+def _in_words(shapes: dict[str, list[int]]) -> str:
+    return ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
