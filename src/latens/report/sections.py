@@ -1,12 +1,14 @@
-"""The eight chapters of a report, in the order of the notebook. Each takes the story and gives HTML."""
+"""The nine chapters of a report, in the order of the notebook. Each takes the story and gives HTML."""
 
 import math
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from latens.report.elements import details, esc, facts, figure, number, paragraphs, seconds_in_words, table
+from latens.report.judgement import verdict_chapter
 from latens.report.story import ProbeFacts, ScoreRow, Story
 from latens.report.words import GROUP_TITLES, MEANINGS, alt_and_caption
+from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["CHAPTERS", "headline"]
 
@@ -31,6 +33,8 @@ def headline(story: Story) -> str:
         for name, value, note in filter(None, cards)
     )
     notes = "".join(f'<p class="note">{esc(note)}</p>\n' for note in story.notes)
+    if story.verdict is not None and story.verdict.best_sampler:
+        notes = f'<p class="verdict"><a href="#verdict">Verdict</a>: {esc(story.verdict.headline)}</p>\n' + notes
     return f'<dl class="headline">\n{items}</dl>\n{notes}'
 
 
@@ -206,7 +210,8 @@ def _scores(story: Story) -> str:
         )
     ]
     told = set()
-    for group, rows in groupby(story.scores, key=lambda row: row.group):
+    shown = [row for row in story.scores if not row.group.startswith(SAMPLER_GROUP)]
+    for group, rows in groupby(shown, key=lambda row: row.group):
         told.add(group)
         parts.append(_score_table(GROUP_TITLES.get(group, group), list(rows)))
         parts.append(paragraphs(story.score_notes.get(group, "")))
@@ -286,6 +291,7 @@ CHAPTERS: tuple[tuple[str, str, Callable[[Story], str]], ...] = (
     ("reconstructions", "Reconstructions", _reconstructions),
     ("map", "A map of latent space", _map),
     ("probe", "Can we use the autoencoder as a generative model?", _probe),
+    ("verdict", "The verdict: can it generate, and if not, why?", verdict_chapter),
     ("scores", "Scores", _scores),
     ("repeat", "How to repeat it", _repeat),
 )
