@@ -104,6 +104,13 @@ def figure_command(args: argparse.Namespace) -> Answer:
         sampler=args.sampler,
         n=args.n,
         seed=args.seed or 0,
+        first=args.first,
+        last=args.last,
+        way=args.way,
+        steps=args.steps,
+        directions=args.directions,
+        plus=tuple(args.plus),
+        minus=tuple(args.minus),
     )
     path = draw(_chosen(args.run, args.device), args.name, options, args.output)
     return {"file": str(path)}, str(path)
