@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from latens.runs import Run
 
-__all__ = ["run_answer", "run_text", "runs_text", "scores_text", "summary_text", "write_sheet"]
+__all__ = ["comparison_text", "run_answer", "run_text", "runs_text", "scores_text", "summary_text", "write_sheet"]
 
 NARROWEST, PLAIN_WIDTH = 60, 120
 MOST_CLASSES = 40
@@ -47,6 +47,24 @@ def scores_text(scores: dict[str, Any]) -> str:
     lines = [_table(["score", "value", "", "beside it"], rows, right=(1,))]
     lines += [f"{group}: {note}" for group, note in scores["notes"].items() if note]
     return "\n".join(lines)
+
+
+def comparison_text(
+    path: Path,
+    tables: Iterable[tuple[str, Sequence[str], Iterable[Sequence[str]], Sequence[int]]],
+    sentences: Iterable[str],
+) -> str:
+    """What `compare` ends with: a table a data set, what follows from it, and where all of it is.
+
+    Args:
+        path: the comparison's folder.
+        tables: title, headings, rows and the columns of numbers, each.
+        sentences: the advice.
+    """
+    lines = []
+    for title, headings, rows, right in tables:
+        lines += [title, _table(headings, rows, right), ""]
+    return "\n".join([*lines, *sentences, f"page: {path / 'compare.html'}", f"table: {path / 'compare.csv'}"])
 
 
 def summary_text(facts: dict[str, Any]) -> str:
