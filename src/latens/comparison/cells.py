@@ -137,18 +137,32 @@ def main_sheet(
     """
     columns = [column for column in main_columns(among) if column.screen or not screen]
     columns = [column for column in columns if any(_spread(setting, column) for setting in settings)]
-    names = [("model", "network", "D", "seeds"), *[_names(setting) for setting in settings]]
+    title, headings, names = _named(data, settings, screen)
+    first, digits = len(headings), 1 if screen else 2
     table = [
-        [*head, *(spread_text(_spread(s, c)) for c in columns)] for head, s in zip(names[1:], settings, strict=True)
+        [*head, *(spread_text(_spread(setting, column), digits) for column in columns)]
+        for head, setting in zip(names, settings, strict=True)
     ]
-    headings = [*names[0], *(column.title for column in columns)]
-    best = {(row, 4 + index) for index, column in enumerate(columns) for row in _best(settings, column)}
+    headings += [column.title for column in columns]
+    best = {(row, first + index) for index, column in enumerate(columns) for row in _best(settings, column)}
     if any(best_sampler(setting, among) for setting in settings):
         _append(headings, table, "best sampler", [(best_sampler(s, among) or (NONE, ""))[0] for s in settings])
     if any(row.error for setting in settings for row in setting.rows):
         _append(headings, table, "failed", [_failures(setting) for setting in settings])
     right = (first - 2, *range(first, first + len(columns)))
-    return Sheet(", ".join(title), tuple(headings), tuple(map(tuple, table)), frozenset(best), right)
+    return Sheet(title, tuple(headings), tuple(map(tuple, table)), frozenset(best), right)
+
+
+def _named(data: str, settings: Sequence[Setting], screen: bool) -> tuple[str, list[str], list[list[str]]]:
+    """The table's title, its first headings and the first cells of each row; on a screen what all share is in the title."""
+    names = [list(_names(setting)) for setting in settings]
+    headings, title = ["model", "network", "D", "seeds"], [data]
+    for place in (1, 0) if screen else ():
+        if len({found[place] for found in names}) == 1:
+            title.append(names[0][place])
+            headings.pop(place)
+            names = [found[:place] + found[place + 1 :] for found in names]
+    return ", ".join(title), headings, names
 
 
 def _append(headings: list[str], table: list[list[str]], title: str, cells: Sequence[str]) -> None:

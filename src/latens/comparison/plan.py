@@ -53,13 +53,13 @@ class Planned:
         recipe: the whole setting.
         options: what made it of the recipe of its name.
         images: what it is trained on.
-        path: its folder.
+        name: of its folder.
     """
 
     recipe: Recipe
     options: Mapping[str, Any]
     images: Dataset
-    path: Path
+    name: str
 
     @property
     def words(self) -> str:
@@ -70,9 +70,9 @@ class Planned:
             f" seed {recipe.config.seed}"
         )
 
-    def failed(self, error: BaseException) -> Row:
-        """The row of it that says why there is nothing of it."""
-        return failed_row(self.recipe, (self.images.name, self.images.fingerprint, self.images.shape), self.path, error)
+    def failed(self, path: Path, error: BaseException) -> Row:
+        """The row of it that says why there is nothing of it in its folder."""
+        return failed_row(self.recipe, (self.images.name, self.images.fingerprint, self.images.shape), path, error)
 
 
 def folder_name(data: str, recipe: Recipe) -> str:
@@ -86,9 +86,7 @@ def folder_name(data: str, recipe: Recipe) -> str:
     return re.sub(r"[^\w.=+]+", "-", "-".join(map(str, parts)))
 
 
-def plan_runs(
-    datasets: Iterable[Dataset], grid: Grid, recipe: str, options: Mapping[str, Any], folder: Path
-) -> list[Planned]:
+def plan_runs(datasets: Iterable[Dataset], grid: Grid, recipe: str, options: Mapping[str, Any]) -> list[Planned]:
     """All runs of a comparison, in the order in which they are trained and shown.
 
     Args:
@@ -96,7 +94,6 @@ def plan_runs(
         grid: what is varied.
         recipe: a name of `RECIPES`, to start from.
         options: parts of the recipe that are the same for all runs.
-        folder: below it each run gets its own.
 
     Raises:
         UnknownName: no such recipe, model, network or option.
@@ -108,19 +105,19 @@ def plan_runs(
         for choice in grid.choices():
             asked = {**options, **choice}
             chosen = base.with_options(**asked)
-            planned.append(Planned(chosen, asked, images, folder / folder_name(images.name, chosen)))
+            planned.append(Planned(chosen, asked, images, folder_name(images.name, chosen)))
     _check_folders(planned)
     _check_models(planned)
     return planned
 
 
 def _check_folders(planned: Sequence[Planned]) -> None:
-    taken: dict[Path, Planned] = {}
+    taken: dict[str, Planned] = {}
     for one in planned:
-        other = taken.setdefault(one.path, one)
+        other = taken.setdefault(one.name, one)
         if other is not one:
             raise UsageError(
-                f"{one.path.name} would be the folder of two runs: give each data set a name of its own and each choice once"
+                f"{one.name} would be the folder of two runs: give each data set a name of its own and each choice once"
             )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from latens import experiment
 from latens.comparison.plan import Planned
@@ -13,11 +14,12 @@ from latens.runs import Run, open_run
 __all__ = ["check_there", "make_runs"]
 
 
-def make_runs(planned: Sequence[Planned], device: str, progress: Progress) -> Iterator[Row]:
+def make_runs(planned: Sequence[Planned], folder: Path, device: str, progress: Progress) -> Iterator[Row]:
     """Train or open each run, one after another; one that fails is a row that says why, and the next is begun.
 
     Args:
         planned: what is wanted.
+        folder: below it each run has its own.
         device: see `choose_device`.
         progress: one bar for all of them.
     """
@@ -25,40 +27,42 @@ def make_runs(planned: Sequence[Planned], device: str, progress: Progress) -> It
         for done, one in enumerate(planned):
             inner = _Inner(progress, tick, done, len(planned), one.words)
             inner.show("")
-            row = _row(one, device, inner)
+            row = _row(one, folder / one.name, device, inner)
             progress.say(f"{done + 1} of {len(planned)}: {one.words}: {_outcome(row)}")
             yield row
 
 
-def check_there(planned: Sequence[Planned]) -> None:
+def check_there(planned: Sequence[Planned], folder: Path) -> None:
     """See that the folders which are there already hold what is wanted in them.
 
     Raises:
         RunError: one was trained on other images or with other settings.
     """
     for one in planned:
-        if (one.path / "run.json").exists():
-            _check_same(open_run(one.path), one)
+        if (folder / one.name / "run.json").exists():
+            _check_same(open_run(folder / one.name), one)
 
 
-def _row(one: Planned, device: str, progress: Progress) -> Row:
+def _row(one: Planned, path: Path, device: str, progress: Progress) -> Row:
     try:
-        return row_of(_complete(one, device, progress))
+        return row_of(_complete(one, path, device, progress))
     except Exception as error:  # whatever befalls one run must not lose the others
-        return one.failed(error if isinstance(error, LatensError) else RuntimeError(f"{type(error).__name__}: {error}"))
-
-
-def _complete(one: Planned, device: str, progress: Progress) -> Run:
-    """The run, complete: as it is there, gone on with, or new."""
-    if not (one.path / "run.json").exists():
-        return experiment.run(
-            one.images, recipe=one.recipe.name, out=one.path, device=device, progress=progress, **one.options
+        return one.failed(
+            path, error if isinstance(error, LatensError) else RuntimeError(f"{type(error).__name__}: {error}")
         )
-    run = open_run(one.path, device)
+
+
+def _complete(one: Planned, path: Path, device: str, progress: Progress) -> Run:
+    """The run, complete: as it is there, gone on with, or new."""
+    if not (path / "run.json").exists():
+        return experiment.run(
+            one.images, recipe=one.recipe.name, out=path, device=device, progress=progress, **one.options
+        )
+    run = open_run(path, device)
     _check_same(run, one)
     if run.record["status"] == "done":
         return run
-    return experiment.resume(one.path, images=one.images, device=device, progress=progress)
+    return experiment.resume(path, images=one.images, device=device, progress=progress)
 
 
 def _check_same(run: Run, one: Planned) -> None:

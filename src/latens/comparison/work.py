@@ -1,7 +1,7 @@
 """`compare`: several models on the same work, trained where they are not there yet, into tables and a page."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,12 +42,11 @@ def compare(
 ) -> Comparison:
     """Train what is not there yet of a grid of settings, and write its scores side by side: tables and a page.
 
-    Call it again with the same `out` to go on: complete runs are taken as they are, stopped ones gone on with. A run that
-    fails is named with its reason, and the others go on.
+    With the same `out` it goes on: complete runs are taken as they are, stopped ones gone on with. A run that fails is named
+    with its reason, and the others go on.
 
     Args:
-        data: see `load_images`, or a `Dataset`; or a list of them. Each is compared by itself, since scores on different
-            images make no ranking.
+        data: see `load_images`, or a `Dataset`; or a list of them, each compared by itself.
         models: names with options, `"variational:beta=4"`; the recipe's by default, as with all that is varied.
         networks: names of `NETWORKS`.
         latent_dims: D, three or more for advice about them.
@@ -56,8 +55,8 @@ def compare(
         runs: existing runs to compare, in place of data to train on.
         recipe: a name of `RECIPES`, which all runs start from.
         out: the comparison's folder; `comparisons/<data>-<n>` by default.
-        size: see `load_images`.
-        strict: see `load_images`.
+        size: see `load_images`, as `strict`.
+        strict: stop at an unreadable image.
         device: see `choose_device`.
         progress: shows how far it is.
         **options: parts of the recipe to replace in all runs: epochs, batch_size, learning_rate, …
@@ -74,19 +73,20 @@ def compare(
     grid = Grid(models, networks, latent_dims, seeds)
     progress = progress or progress_for()
     if runs is not None:
-        if data is not None or grid != Grid() or options:
-            raise UsageError(
-                "existing runs are compared as they are: leave out data, and what is varied or trained with"
-            )
+        _check_only_runs(data, grid, options)
         compared = _of_runs(runs, samplers, out)
     else:
         choose_device(device)  # what is not to be had is said before a folder is made
-        datasets = _load(data, size, strict, progress)
-        folder = _folder(out, [images.name for images in datasets])
-        planned = plan_runs(datasets, grid, recipe, options, folder / "runs")
+        planned = plan_runs(_load(data, size, strict, progress), grid, recipe, options)
+        folder = _folder(out, [one.images.name for one in planned])
         compared = _train(planned, Comparison(folder, (), tuple(samplers)), device, progress)
     write_page(compared, progress)
     return compared
+
+
+def _check_only_runs(data: Any, grid: Grid, options: Mapping[str, Any]) -> None:
+    if data is not None or grid != Grid() or options:
+        raise UsageError("existing runs are compared as they are: leave out data, and what is varied or trained with")
 
 
 def _check_samplers(samplers: Sequence[str]) -> None:
@@ -128,9 +128,10 @@ def _of_runs(
 
 def _train(planned: Sequence[Planned], empty: Comparison, device: str, progress: Progress) -> Comparison:
     """All runs, one after another; the tables are written after each, so that what is done stays whatever comes."""
-    check_there(planned)
+    folder = empty.path / "runs"
+    check_there(planned, folder)
     compared = empty
-    for row in make_runs(planned, device, progress):
+    for row in make_runs(planned, folder, device, progress):
         compared = replace(compared, rows=(*compared.rows, row))
         _check(compared.rows)
         compared.write_tables()
