@@ -21,7 +21,7 @@ LEVELS = {
     5: ["analysis", "review"],
     6: ["drawings", "report"],
     7: ["experiment"],
-    8: ["compare", "printing"],
+    8: ["comparison", "printing"],
     9: ["cli"],
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}

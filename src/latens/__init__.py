@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from latens.comparison import Comparison as Comparison
+    from latens.comparison import compare as compare
     from latens.errors import LatensError as LatensError
     from latens.experiment import resume as resume
     from latens.experiment import run as run
@@ -39,6 +41,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Autoencoder": "models.autoencoder",
+    "Comparison": "comparison",
     "Dataset": "images",
     "Images": "images",
     "LatensError": "errors",
@@ -52,6 +55,7 @@ _HOMES = {
     "SAMPLERS": "samplers",
     "Step": "training",
     "TrainConfig": "recipes",
+    "compare": "comparison",
     "decode_latents": "latents",
     "encode_images": "latents",
     "import_weights": "runs",

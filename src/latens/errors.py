@@ -9,7 +9,8 @@
     │   └── ImagesDamaged     there is something, but it can't be read as what it says it is
     ├── RunError              something is wrong with a run folder
     │   ├── RunNotFound       no run there
-    │   └── RunDamaged        a file is missing, or its bytes are not those that were written
+    │   ├── RunDamaged        a file is missing, or its bytes are not those that were written
+    │   └── ProtocolsDiffer   scores that were measured in different ways are not compared
     ├── TrainingDiverged      the loss is no longer a finite number
     ├── DeviceUnavailable     the device that was asked for is not to be had
     └── MissingExtra          an optional package is not installed
@@ -27,6 +28,7 @@ __all__ = [
     "ImagesNotFound",
     "LatensError",
     "MissingExtra",
+    "ProtocolsDiffer",
     "RunDamaged",
     "RunError",
     "RunNotFound",
@@ -82,6 +84,10 @@ class RunNotFound(RunError):
 
 class RunDamaged(RunError):
     """A file of the run is missing, or its bytes are not those that were written."""
+
+
+class ProtocolsDiffer(RunError):
+    """Scores that were measured in different ways are not compared."""
 
 
 class TrainingDiverged(LatensError):

@@ -59,10 +59,22 @@ def run(
     return _complete(started, images, progress)
 
 
-def resume(path: str | os.PathLike[str], *, device: str = "auto", progress: Progress | None = None) -> Run:
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    images: Dataset | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Run:
     """Go on with a run that was stopped, from its last epoch, and complete it.
 
     On the same machine with the same number of threads the weights come out bit for bit as if it had never been stopped.
+
+    Args:
+        path: the run's folder, or its name below `runs/`.
+        images: those that it was trained on, where they are at hand; they are loaded otherwise.
+        device: see `choose_device`.
+        progress: shows how far it is.
 
     Raises:
         RunNotFound: there is no run there.
@@ -72,7 +84,7 @@ def resume(path: str | os.PathLike[str], *, device: str = "auto", progress: Prog
     stopped = open_run(path, device)
     if stopped.record["status"] == "diverged":
         raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
-    return _complete(stopped, stopped.images, progress)
+    return _complete(stopped, stopped.images if images is None else images, progress)
 
 
 def import_run(

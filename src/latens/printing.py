@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from latens.runs import Run
 
-__all__ = ["run_answer", "run_text", "runs_text", "scores_text", "summary_text", "verdict_text", "write_sheet"]
+__all__ = [
+    "comparison_text",
+    "run_answer",
+    "run_text",
+    "runs_text",
+    "scores_text",
+    "summary_text",
+    "verdict_text",
+    "write_sheet",
+]
 
 NARROWEST, PLAIN_WIDTH = 60, 120
 MOST_CLASSES = 40
@@ -94,6 +103,24 @@ def _sampler_table(scores: Sequence[dict[str, Any]]) -> list[str]:
     beside = {name: found[name]["baseline"] for found in samplers.values() for name in found}
     rows.append(["real images", *("" if beside[name] is None else _number(beside[name]) for name in names)])
     return [_table(["sampler", *titles], rows, right=range(1, len(names) + 1))]
+
+
+def comparison_text(
+    path: Path,
+    tables: Iterable[tuple[str, Sequence[str], Iterable[Sequence[str]], Sequence[int]]],
+    sentences: Iterable[str],
+) -> str:
+    """What `compare` ends with: a table a data set, what follows from it, and where all of it is.
+
+    Args:
+        path: the comparison's folder.
+        tables: title, headings, rows and the columns of numbers, each.
+        sentences: the advice.
+    """
+    lines = []
+    for title, headings, rows, right in tables:
+        lines += [title, _table(headings, rows, right), ""]
+    return "\n".join([*lines, *sentences, f"page: {path / 'compare.html'}", f"table: {path / 'compare.csv'}"])
 
 
 def summary_text(facts: dict[str, Any]) -> str:

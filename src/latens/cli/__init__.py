@@ -20,6 +20,11 @@ latens trains an autoencoder on your images and shows what it learned. Three lin
   latens data FOLDER            what is in your own folder of images
   latens --help                 all commands"""
 
+GO_ON = {
+    "run": "`latens run --resume` goes on with the latest run",
+    "compare": "the same command goes on, with --out and the folder where it was left out",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 2: something the user gave is wrong, said in one line; 130: interrupted."""
@@ -36,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(args, f"{error.filename or 'file'}: {error.strerror or error}", type(error).__name__)
     except KeyboardInterrupt:
-        print("\nlatens: stopped; `latens run --resume` goes on with the latest run", file=sys.stderr)
+        print(f"\nlatens: stopped; {GO_ON.get(args.command, GO_ON['run'])}", file=sys.stderr)
         return 130
     return 0
 

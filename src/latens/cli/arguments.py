@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from latens import __version__
 from latens.cli.commands import (
+    compare_command,
     data_command,
     encode_command,
     figure_command,
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         _add_figure,
         _add_map,
         _add_score,
+        _add_compare,
         _add_import,
         _add_runs,
     ):
@@ -217,6 +219,37 @@ def _add_map(commands: Any) -> None:
 def _add_score(commands: Any) -> None:
     command = _command(commands, "score", score_command, "compute the scores of a run again")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _device(command)
+
+
+def _add_compare(commands: Any) -> None:
+    text = "train several models on the same images, or take runs that are there, and put their scores side by side"
+    command = _command(commands, "compare", compare_command, text)
+    command.add_argument("data", nargs="*", metavar="DATA", help=DATA_HELP + "; several are compared each by itself")
+    command.add_argument("--runs", nargs="+", metavar="RUN", help="compare these runs instead of training on DATA")
+    names = f"what is learned: {', '.join(MODELS)}"
+    command.add_argument("--models", nargs="+", type=model, metavar="NAME[:option=value,…]", help=names)
+    command.add_argument("--networks", nargs="+", choices=list(NETWORKS), help="encoder and decoder")
+    command.add_argument("--latent-dims", nargs="+", type=int, metavar="D", help="numbers in a latent")
+    command.add_argument("--seeds", nargs="+", type=seed, metavar="N", help="of weights, order and noise")
+    command.add_argument(
+        "--samplers",
+        nargs="+",
+        choices=list(SAMPLERS),
+        default=["class-means", "gaussian", "mixture"],
+        help="whose samples are shown, the best of them scored (default: class-means gaussian mixture)",
+    )
+    command.add_argument(
+        "--out", metavar="DIR", help="a folder, new or to go on with (default: comparisons/<data>-<n>)"
+    )
+    command.add_argument(
+        "--recipe", choices=list(RECIPES), default="fast", help="the setting to start from (default: %(default)s)"
+    )
+    command.add_argument("--epochs", type=int, metavar="N", help="passes over the train part")
+    command.add_argument("--batch-size", type=int, metavar="B", help="images a step")
+    command.add_argument("--learning-rate", type=float, metavar="R", help="Adam's")
+    command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
+    _pictures(command)
     _device(command)
 
 

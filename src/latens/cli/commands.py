@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from latens.runs import Run
 
 __all__ = [
+    "compare_command",
     "data_command",
     "encode_command",
     "figure_command",
@@ -139,6 +140,31 @@ def score_command(args: argparse.Namespace) -> Answer:
     run = _chosen(args.run, args.device)
     scores = score_run(run, run.images, _progress(args))
     return scores, scores_text(scores)
+
+
+def compare_command(args: argparse.Namespace) -> Answer:
+    """A grid of settings, or existing runs, side by side."""
+    from latens.comparison import compare
+    from latens.printing import comparison_text
+
+    varied = {name: getattr(args, name) for name in ("models", "networks", "latent_dims", "seeds", "runs")}
+    options = {
+        name: getattr(args, name) for name in RECIPE_OPTIONS if name not in ("model", "network", "latent_dim", "seed")
+    }
+    compared = compare(
+        args.data or None,
+        **varied,
+        **{name: value for name, value in options.items() if value is not None},
+        samplers=args.samplers,
+        recipe=args.recipe,
+        out=args.out,
+        size=args.size,
+        strict=args.strict,
+        device=args.device,
+        progress=_progress(args),
+    )
+    tables = [(sheet.title, sheet.headings, sheet.rows, sheet.right) for sheet in compared.sheets(screen=True)]
+    return compared.as_json(), comparison_text(compared.path, tables, compared.sentences)
 
 
 def import_command(args: argparse.Namespace) -> Answer:

@@ -1,6 +1,7 @@
 """The page around the chapters: one file, no script, nothing fetched from anywhere."""
 
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from latens.report.elements import esc
 from latens.report.sections import CHAPTERS, headline
 from latens.report.story import Story
 
-__all__ = ["build_html", "write_html"]
+__all__ = ["build_html", "lay_out", "write_html"]
 
 CREDIT = "After the notebook “[AI] Autoencoder Implementation” by Sangyun Won (2024-07-27)."
 
@@ -23,14 +24,31 @@ def build_html(story: Story) -> str:
     Raises:
         RunDamaged: a figure is missing or not a PNG.
     """
-    contents = "".join(f'<li><a href="#{name}">{esc(title)}</a></li>\n' for name, title, _ in CHAPTERS)
-    chapters = "".join(
-        f'<section id="{name}" aria-labelledby="{name}-title">\n<h2 id="{name}-title">{i}. {esc(title)}</h2>\n'
-        f"{chapter(story)}</section>\n"
-        for i, (name, title, chapter) in enumerate(CHAPTERS, 1)
+    chapters = [(name, title, chapter(story)) for name, title, chapter in CHAPTERS]
+    return lay_out(story.title, _lead(story), headline(story), chapters, story.created)
+
+
+def lay_out(
+    title: str, lead: str, top: str, chapters: Sequence[tuple[str, str, str]], created: str = "", more_style: str = ""
+) -> str:
+    """A page with its style inside: head, contents, numbered chapters, foot.
+
+    Args:
+        title: of the page; escaped here.
+        lead: what the page shows, in a sentence or two; escaped here.
+        top: HTML that comes before the contents.
+        chapters: the id, the title and the HTML of each.
+        created: when, as text.
+        more_style: CSS that this page adds to the house's.
+    """
+    contents = "".join(f'<li><a href="#{name}">{esc(heading)}</a></li>\n' for name, heading, _ in chapters)
+    body = "".join(
+        f'<section id="{name}" aria-labelledby="{name}-title">\n<h2 id="{name}-title">{i}. {esc(heading)}</h2>\n'
+        f"{chapter}</section>\n"
+        for i, (name, heading, chapter) in enumerate(chapters, 1)
     )
-    made = f" Made {esc(story.created)}." if story.created else ""
-    style = files("latens.report").joinpath("report.css").read_text(encoding="utf-8")
+    made = f" Made {esc(created)}." if created else ""
+    style = files("latens.report").joinpath("report.css").read_text(encoding="utf-8") + more_style
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -38,7 +56,7 @@ def build_html(story: Story) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="latens">
-<title>{esc(story.title)}</title>
+<title>{esc(title)}</title>
 <style>
 {style}</style>
 </head>
@@ -46,15 +64,15 @@ def build_html(story: Story) -> str:
 <a class="skip" href="#main">To the report</a>
 <header>
 <p class="brand">latens</p>
-<h1>{esc(story.title)}</h1>
-<p class="lead">{esc(_lead(story))}</p>
-{headline(story)}</header>
+<h1>{esc(title)}</h1>
+<p class="lead">{esc(lead)}</p>
+{top}</header>
 <nav aria-label="Contents">
 <ol>
 {contents}</ol>
 </nav>
 <main id="main">
-{chapters}</main>
+{body}</main>
 <footer>
 <p>{esc(CREDIT)}</p>
 <p>Written by latens.{made}</p>

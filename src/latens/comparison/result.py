@@ -1,0 +1,79 @@
+"""`Comparison`: what came of comparing several runs, and the tables that it writes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latens.comparison.advice import RULE, Advice, advise
+from latens.comparison.cells import Sheet, main_sheet
+from latens.comparison.rows import Row, Setting, settings_of
+from latens.comparison.tables import csv_text, markdown_table
+from latens.files import atomic_write, write_json
+from latens.runs import Run, open_run
+
+__all__ = ["SHOWN_SAMPLERS", "Comparison"]
+
+SHOWN_SAMPLERS = ("class-means", "gaussian", "mixture")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several runs on the same work.
+
+    Args:
+        path: its folder: compare.csv, compare.md, compare.json, compare.html, figures/, and the runs that it trained.
+        rows: one a run, those that failed too.
+        samplers: whose samples are shown, and among which the best is chosen.
+    """
+
+    path: Path
+    rows: tuple[Row, ...]
+    samplers: tuple[str, ...] = SHOWN_SAMPLERS
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The complete runs, opened."""
+        return tuple(open_run(row.path) for row in self.rows if not row.error)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The rows put together over their seeds."""
+        return settings_of(self.rows)
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """Where reconstruction stops paying, for each data set, model and network."""
+        return advise(self.settings)
+
+    def sheets(self, screen: bool = False) -> tuple[Sheet, ...]:
+        """The first table of each data set; with `screen` without what would not fit there."""
+        by_data: dict[str, list[Setting]] = {}
+        for setting in self.settings:
+            by_data.setdefault(setting.data, []).append(setting)
+        return tuple(main_sheet(data, found, self.samplers, screen) for data, found in by_data.items())
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What follows from the numbers, in words."""
+        several = len({row.data for row in self.rows}) > 1
+        told = [f"{advice.data}, {advice.sentence}" if several else advice.sentence for advice in self.advice]
+        return (*told, RULE) if any(advice.latent_dim for advice in self.advice) else tuple(told)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain dicts and lists: what compare.json holds."""
+        return {
+            "path": str(self.path),
+            "samplers": list(self.samplers),
+            "settings": [setting.as_json() for setting in self.settings],
+            "advice": [vars(advice) for advice in self.advice],
+            "rule": RULE,
+            "rows": [row.as_json() for row in self.rows],
+        }
+
+    def write_tables(self) -> None:
+        """Write compare.csv, compare.md and compare.json into the folder."""
+        atomic_write(self.path / "compare.csv", csv_text(self.rows).encode())
+        parts = [f"## {sheet.title}\n\n{markdown_table(sheet)}" for sheet in self.sheets()]
+        parts.append("".join(f"- {sentence}\n" for sentence in self.sentences))
+        atomic_write(self.path / "compare.md", "\n".join(parts).encode())
+        write_json(self.path / "compare.json", self.as_json())
