@@ -287,8 +287,8 @@ def _fault(known: Known, best: tuple[str, float] | None) -> tuple[tuple[str, ...
     if probe is not None and probe > SAMPLER_TIMES * distance:
         parts.append("sampler")
         sentences.append(
-            f"the sampler: the notebook's probe, class means plus noise, gets FD {probe:.4g}, {probe / distance:.1f} times that of {name}"
-            f" on the same decoder (over {SAMPLER_TIMES:.0f} times counts)"
+            f"the sampler: the notebook's probe, class means plus noise, gets FD {probe:.4g}, {probe / distance:.1f} times"
+            f" that of {name} on the same decoder (over {SAMPLER_TIMES:.0f} times counts)"
         )
     if not parts:
         times = "" if probe is None else f", and the probe is {probe / distance:.1f} times the best"
