@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from latens.native import library
@@ -31,6 +32,22 @@ def test_contract(name, shape):
     assert all(isinstance(half[-1].bias, nn.Parameter) for half in (encoder, decoder))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_picture_is_seen_alone_and_every_weight_learns(name):
+    torch.manual_seed(0)
+    encoder, decoder = NETWORKS[name]((1, 9, 12), 5, 3)
+    for half, x in ((encoder, torch.rand(4, 1, 9, 12)), (decoder, torch.rand(4, 3))):
+        y = half.train()(x)
+        torch.testing.assert_close(half(x[2:3]), y[2:3], atol=1e-6, rtol=1e-5)
+        assert torch.equal(half.eval()(x), y)
+        y.square().sum().backward()
+        assert all(parameter.grad.any() for parameter in half.parameters())
+
+
+def test_the_weights_of_a_dense_network_are_bounded_whatever_the_size_of_the_images():
+    assert sum(p.numel() for half in NETWORKS["dense"]((3, 256, 256), 64, 64) for p in half.parameters()) < 1 << 26
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_map_to_vector_is_the_convolution(memory_format):
     ours = MapToVector(6, (3, 5), 4).double()
@@ -47,6 +64,45 @@ def test_vector_to_map_is_the_transposed_convolution(memory_format):
     theirs.load_state_dict(ours.state_dict())
     z = torch.rand(7, 4, dtype=torch.float64)
     torch.testing.assert_close(ours.to(memory_format=memory_format)(z), theirs(z[:, :, None, None]))
+
+
+def test_a_residual_block_adds_two_convolutions_of_smooth_activations():
+    block = ResidualBlock(3).double()
+    x = torch.randn(2, 3, 5, 6, dtype=torch.float64)
+    y = x
+    for layer in (block.first, block.second):
+        y = F.conv2d(y / (1 + (-y).exp()), layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(block(x), x + y)
+    with torch.no_grad():
+        block.second.weight.zero_()
+        block.second.bias.zero_()
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (5, 7)])
+def test_sub_pixel_lays_four_channels_out_as_four_pixels(size):
+    layer = SubPixel(2, 3, size).double()
+    with torch.no_grad():
+        layer.weight.normal_()
+    x = torch.randn(4, 2, 3, 4, dtype=torch.float64)
+    y, groups = layer(x), F.conv2d(x, layer.weight, layer.bias, padding=1)
+    assert y.shape == (4, 3, *size)
+    for channel, row, column in itertools.product(range(3), range(size[0]), range(size[1])):
+        place = 4 * channel + 2 * (row % 2) + column % 2
+        assert torch.equal(y[:, channel, row, column], groups[:, place, row // 2, column // 2])
+
+
+def checkerboard(picture):
+    """How far each pixel of a block of 2 x 2 is from the block's mean, against how far the blocks are from each other."""
+    blocks = F.pixel_unshuffle(picture, 2)
+    return ((blocks - blocks.mean(1, keepdim=True)).std() / blocks.mean(1).std()).item()
+
+
+def test_a_new_residual_decoder_draws_no_checkerboard():
+    torch.manual_seed(0)
+    z = torch.randn(3, 8)
+    assert checkerboard(NETWORKS["residual"]((1, 28, 28), 8, 8).decoder(z)) < 1e-5
+    assert checkerboard(NETWORKS["convolutional"]((1, 28, 28), 8, 8).decoder(z)) > 0.1
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: latens was installed without its kernels")

@@ -25,6 +25,7 @@ from latens.images import Dataset, pick_evenly
 from latens.maps import Map
 from latens.metrics import METRICS, Scores
 from latens.models.contract import Model
+from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
 from latens.paths import PATHS
 from latens.progress import Progress, Silent
 from latens.runs import Run
@@ -335,16 +336,20 @@ def _walk(layers: nn.Module, x: torch.Tensor) -> Iterator[tuple[str, tuple[int, 
     rows: list[tuple[str, tuple[int, ...]]] = []
     for layer in layers.children():
         x = layer(x)
-        if isinstance(layer, nn.ReLU):
-            rows[-1] = (f"{rows[-1][0]}, ReLU", rows[-1][1])
+        if isinstance(layer, nn.ReLU | nn.SiLU):
+            rows[-1] = (f"{rows[-1][0]}, {_layer_name(layer)}", rows[-1][1])
         else:
             rows.append((_layer_name(layer), tuple(x.shape[1:])))
     yield from rows
 
 
 def _layer_name(layer: nn.Module) -> str:
+    if isinstance(layer, MapToVector | VectorToMap | nn.Linear):
+        return "dense"
+    if isinstance(layer, ResidualBlock):
+        return "residual block"
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        kind = "conv" if isinstance(layer, nn.Conv2d) else "transposed conv"
+        kinds = {SubPixel: "sub-pixel conv", nn.ConvTranspose2d: "transposed conv"}
         stride = f" /{layer.stride[0]}" if layer.stride[0] > 1 else ""
-        return f"{kind} {layer.kernel_size[0]}×{layer.kernel_size[1]}{stride}"
+        return f"{kinds.get(type(layer), 'conv')} {layer.kernel_size[0]}×{layer.kernel_size[1]}{stride}"
     return type(layer).__name__
