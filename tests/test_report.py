@@ -25,7 +25,7 @@ from latens.report.elements import esc, number, seconds_in_words
 
 NASTY = "<script>alert('x')</script> & \"quoted\" \x00\x0b\x85\udcff\ufffe\U0001ffff </style> $x$ 강아지"
 PICTURES = ("contact-sheet", "network", "loss", "loss-all", "reconstructions", "worst", "class-errors", "map-tsne")
-PICTURES += ("map-pca", "map", "probe", "probe-noise", "probe-map", "samples")
+PICTURES += ("map-pca", "map", "probe", "probe-noise", "probe-map", "samples", "path", "traversals", "arithmetic")
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 

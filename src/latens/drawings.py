@@ -269,10 +269,10 @@ def _path(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
         # Its ends are beside the row already.
         inner = (path.places > 0) & (path.places < 1)
         passed = pixels_of(images, path.rows[inner], run.mapped_part) if inner.any() else np.empty(shape, np.uint8)
-        remark = f"{path.length / straight:.2f} × as long as straight" if path.way != "linear" else ""
+        remark = f"{path.length / straight:.2f} × the straight line" if path.way != "linear" else ""
         rows.append(PathRow(path.way, decoded.pictures, decoded.ratios, remark, passed, path.places[inner]))
     names = [image_name(run, row) for row in pair]
-    title = f"From {names[0]} to {names[1]}"
+    title = "From image {} to image {} of the test part".format(*pair)
     note = " ".join(f"{d.path.way.capitalize()}: {d.path.note}." for d in found if d.path.note)
     return FIGURES["path"](rows, images.test.pixels[list(pair)], names, title, note)
 
@@ -288,7 +288,10 @@ def _traversals(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
 def _held(share: float) -> str:
     if not share:
         return ""
-    return f"Numbers below what the encoder can give (a ReLU: 0) were held at that; up to {share:.0%} of the numbers of a latent."
+    return (
+        "Numbers that the encoder cannot give (below 0 after a ReLU) were held at the nearest that it can:"
+        f" up to {100 * share:.0f} % of a latent."
+    )
 
 
 def _arithmetic(run: Run, images: Dataset, options: DrawingOptions) -> Figure:

@@ -7,7 +7,7 @@ import numpy as np
 
 from latens.errors import UsageError
 from latens.images import Dataset
-from latens.neighbours import distance_ratios, nearest_neighbours, usual_distance
+from latens.neighbours import distance_ratios, nearest_neighbours
 from latens.paths import PATHS, Path, Traversals, interpolate, kept_in_range, latent_arithmetic, traverse
 from latens.runs import Run
 from latens.runs.folder import TEST
@@ -121,8 +121,10 @@ def paths_of_run(run: Run, first: int, last: int, ways: Sequence[str] = tuple(PA
     first, last = default_pair(run, first, last)
     data = run.of_part("latents", run.mapped_part)
     found = [interpolate(test_latent(run, first), test_latent(run, last), steps, way, data) for way in ways]
-    usual = usual_distance(data)
-    return [Decoded(path, run.decode(path.latents), distance_ratios(data, path.latents, usual)) for path in found]
+    points = np.concatenate([path.latents for path in found])
+    ratios = distance_ratios(data, points, run.usual_distance).reshape(len(found), steps)
+    pictures = run.decode(points).reshape(len(found), steps, *run.image_shape)
+    return [Decoded(*one) for one in zip(found, pictures, ratios, strict=True)]
 
 
 def traversals_of_run(
@@ -146,7 +148,7 @@ def traversals_of_run(
     found = traverse(data, directions, steps, middle=None if middle is None else test_latent(run, middle))
     flat = found.latents.reshape(-1, data.shape[1])
     pictures = run.decode(flat).reshape(*found.latents.shape[:2], *run.image_shape)
-    return found, pictures, distance_ratios(data, flat).reshape(found.latents.shape[:2])
+    return found, pictures, distance_ratios(data, flat, run.usual_distance).reshape(found.latents.shape[:2])
 
 
 def arithmetic_of_run(run: Run, images: Dataset, plus: Sequence[str] = (), minus: Sequence[str] = ()) -> Sum:
@@ -178,9 +180,9 @@ def arithmetic_of_run(run: Run, images: Dataset, plus: Sequence[str] = (), minus
         operands=np.stack(pictures),
         latent=held,
         picture=run.decode(held)[0],
-        ratio=float(distance_ratios(data, held[None])[0]),
+        ratio=float(distance_ratios(data, held[None], run.usual_distance)[0]),
         nearest=int(nearest_neighbours(data, held[None], 1)[1][0, 0]),
-        cut=float((held > result).mean()),
+        cut=float((held != result).mean()),
         used=tuple(int(text) for text in texts if not text.startswith(MEAN)),
     )
 

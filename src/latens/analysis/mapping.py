@@ -88,7 +88,7 @@ def probe_run(run: Run, *, refit: bool = False, seed: int | None = None, progres
         "names": np.array(_probe_names(run, classes)),
         "latents": drawn[-1],
         "coordinates": shown.place(drawn[-1]),
-        "ratios": distance_ratios(latents, drawn[-1]),
+        "ratios": distance_ratios(latents, drawn[-1], run.usual_distance),
     }
     if labels is None:
         arrays["clusters"] = nearest_neighbours(drawn[0], latents, 1)[1][:, 0]

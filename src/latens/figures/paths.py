@@ -73,21 +73,23 @@ def path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str], title:
     first = MARGIN + GUTTER + side + APART
     across = wide + GAP
     end = first + steps * across - GAP + APART
-    heights = [tall + BELOW + 9 + (SMALL + 16) * bool(len(row.passed)) for row in rows]
-    width, top = end + side + MARGIN, 46 if title else MARGIN
+    passed = [zoom(to_rgb(row.passed), SMALL) if len(row.passed) else None for row in rows]
+    heights = [tall + BELOW + 9 + (0 if small is None else small.shape[1] + 12) for small in passed]
+    width, top = end + side + MARGIN, (46 if title else MARGIN) + 34
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 4)
     figure = new_figure(width, top + sum(heights) + 8 + 16 * (lines.count("\n") + 1) + 12)
-    letter(figure, MARGIN, 15, title, 10.5)
+    letter(figure, MARGIN, 15, shorten(title, int((width - 2 * MARGIN) / 8.6)), 10.5)
+    for name, left in zip(names, (MARGIN + GUTTER, end), strict=True):
+        letter(figure, left + side / 2, top - 6, wrap(name, int(side / 6.2), 2), 7.5, ha="center", va="bottom")
     down = top
-    for row, shown, height in zip(rows, pictures, heights, strict=True):
+    for row, shown, small, height in zip(rows, pictures, passed, heights, strict=True):
         _names(figure, row.way, row.remark, down, tall)
         _strip(figure, shown, first + across * np.arange(steps), down)
         _numbers(figure, row.ratios, first + across * np.arange(steps) + wide / 2, down + tall + 4, across)
-        for original, name, left in zip(originals, names, (MARGIN + GUTTER, end), strict=True):
+        for original, left in zip(originals, (MARGIN + GUTTER, end), strict=True):
             _strip(figure, original[None], np.array([left + (side - wide) // 2]), down)
-            letter(figure, left + side / 2, down + tall + 4, shorten(name, int(side / 5.6)), 7, ha="center")
-        if len(row.passed):
-            _passed(figure, row, (first + wide / 2, end - APART - wide / 2), down + tall + BELOW + 6)
+        if small is not None:
+            _passed(figure, small, row.places, (first + wide / 2, end - APART - wide / 2), down + tall + BELOW + 5)
         down += height
     letter(figure, MARGIN, down + 8, lines, 8, color=INK)
     return figure
@@ -126,7 +128,7 @@ def traversals(
     tall, wide = shown[0].shape[1:3]
     across = max(wide, NUMBER_WIDTH) + GAP
     lefts = MARGIN + GUTTER + across * np.arange(steps)
-    width = max(MARGIN + GUTTER + steps * across - GAP, 7.6 * len(title) + MARGIN, 480) + MARGIN
+    width = max(MARGIN + GUTTER + steps * across - GAP, 8.8 * len(title) + MARGIN, 480) + MARGIN
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 6)
     top = (46 if title else MARGIN) + 18
     height = tall + BELOW + 9
@@ -137,7 +139,7 @@ def traversals(
         letter(figure, left + wide / 2, top - 6, text, 8, ha="center", va="baseline", color=MUTED)
     for k, row in enumerate(shown):
         down = top + k * height
-        _names(figure, f"direction {k + 1}", f"{shares[k]:.1%} of variance", down, tall)
+        _names(figure, f"direction {k + 1}", f"{100 * shares[k]:.1f} % of the variance", down, tall)
         _strip(figure, row, lefts, down)
         _numbers(figure, ratios[k], lefts + wide / 2, down + tall + 4, across)
     letter(figure, MARGIN, top + len(shown) * height + 8, lines, 8, color=INK)
@@ -186,15 +188,15 @@ def arithmetic(
     lines = wrap(f"{RATIO.replace('each picture', 'the result')} {note}", int((width - 2 * MARGIN) / 6.9), 6)
     figure = new_figure(width, MARGIN + tall + 46 + 8 + 16 * (lines.count("\n") + 1) + 12)
     _strip(figure, pictures, lefts, MARGIN)
-    texts = [names[i] for i in order] + ["result", f"nearest real image: {nearest_name}"]
+    texts = [names[i] for i in order] + ["result", "nearest real image"]
     for k, (left, text) in enumerate(zip(lefts, texts, strict=True)):
         words = wrap(text, int((cell - 8) / 6.2), 2)
         letter(figure, left + wide / 2, MARGIN + tall + 6, words, 8, ha="center")
         if k and k < count - 1:
             sign = "=" if k == count - 2 else signs[k]
             letter(figure, MARGIN + cell * k - 13, MARGIN + tall / 2, sign, 14, ha="center", va="center")
-    middle = lefts[-2] + wide / 2
-    letter(figure, middle, MARGIN + tall + 24, _ratio(ratio), 8, ha="center", color=MUTED)
+    for left, text in zip(lefts[-2:], (_ratio(ratio), shorten(nearest_name, int((cell + 16) / 6.2))), strict=True):
+        letter(figure, left + wide / 2, MARGIN + tall + 24, text, 8, ha="center", color=MUTED)
     letter(figure, MARGIN, MARGIN + tall + 54, lines, 8, color=INK)
     return figure
 
@@ -231,7 +233,7 @@ def _in_turn(num_plus: int, num_minus: int) -> tuple[list[int], list[str]]:
 
 def _names(figure: Figure, name: str, remark: str, top: float, tall: int) -> None:
     letter(figure, MARGIN, top + tall / 2 - 2, shorten(name, 14), 9, va="bottom")
-    letter(figure, MARGIN, top + tall / 2 + 3, wrap(remark, 18, 2), 7.5, color=MUTED)
+    letter(figure, MARGIN, top + tall / 2 + 3, wrap(remark, 16, 2), 7.5, color=MUTED)
 
 
 def _strip(figure: Figure, pictures: np.ndarray, lefts: np.ndarray, top: float) -> None:
@@ -259,22 +261,18 @@ def _ratio(ratio: float) -> str:
     return f"{ratio:.1f} ×" if ratio < 99.95 else f"{ratio:.0f} ×"
 
 
-def _passed(figure: Figure, row: PathRow, between: tuple[float, float], top: float) -> None:
+def _passed(figure: Figure, small: np.ndarray, places: np.ndarray, between: tuple[float, float], top: float) -> None:
     """The real images that a path passes, small, each where it is passed, or as near to that as there is room."""
-    small = zoom(to_rgb(row.passed), SMALL)
     tall, wide = small.shape[1:3]
     left, right = between
     most = max(1, int((right - left + wide) // (wide + 4)))
     chosen = np.unique(np.linspace(0, len(small) - 1, min(most, len(small))).astype(int))
-    lefts = left + (right - left) * row.places[chosen] - wide / 2
+    lefts = left + (right - left) * places[chosen] - wide / 2
     for k in range(1, len(lefts)):  # from the left, each clear of the one before
         lefts[k] = max(lefts[k], lefts[k - 1] + wide + 4)
-    limit = right + wide / 2
+    limit = right + wide / 2 + 4
     for k in reversed(range(len(lefts))):  # and back from the right edge
-        limit = lefts[k] = min(lefts[k], limit - wide - (4 if k < len(lefts) - 1 else 0))
+        limit = lefts[k] = min(lefts[k], limit - wide - 4)
     _strip(figure, small[chosen], lefts.round(), top)
-    letter(figure, MARGIN, top + tall / 2, wrap(_passing(len(row.passed)), 18, 2), 7.5, va="center", color=MUTED)
-
-
-def _passing(count: int) -> str:
-    return f"{count} real image{'s' * (count > 1)} on its way"
+    text = f"{len(small)} real image{'s' * (len(small) > 1)} on its way"
+    letter(figure, MARGIN, top + tall / 2, wrap(text, 16, 2), 7.5, va="center", color=MUTED)

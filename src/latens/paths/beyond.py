@@ -12,7 +12,7 @@ from latens.paths.contract import checked_data, one_latent
 
 __all__ = ["Traversals", "kept_in_range", "latent_arithmetic", "principal_directions", "traverse"]
 
-ATOM = 0.01  # share of the data that lies exactly at a unit's lowest value, from which on that value is a wall
+ATOM = 0.01  # share of the data exactly at a unit's lowest value, from which on that is a wall
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Traversals:
         latents: float32 (directions, steps, D).
         deviations: how far each step goes from the middle, in standard deviations along its direction, (steps,).
         shares: of the whole variance, one a direction, largest first, (directions,).
-        cut: share of the numbers of each point that were held at the lowest value of their unit, (directions, steps).
+        cut: share of the numbers of each point that were held at a wall of the data, (directions, steps).
     """
 
     latents: NDArray[np.float32]
@@ -66,26 +66,33 @@ def latent_arithmetic(plus: Sequence[Any], minus: Sequence[Any] = ()) -> NDArray
 
 
 def kept_in_range(points: NDArray[Any], latents: NDArray[Any]) -> NDArray[np.float32]:
-    """Points held at the lowest value of each unit that has a wall there, as a ReLU has at 0.
+    """Points held at the walls of the data: values that the encoder cannot pass, as 0 with a ReLU, and the decoder never saw.
 
-    A unit has a wall where 1 % of the data or more lie exactly at its lowest value; the encoder cannot give less, and the
-    decoder has never seen less. Units without one are left as they are.
+    A unit has a wall at its lowest value where 1 % of the data or more lie exactly there; all units have one at the lowest value
+    of all where two units or more reach it exactly, as numbers that are free to vary never do. The same holds of the highest
+    (quantised latents have both). Units without a wall are left as they are.
 
     Args:
         points: (..., D).
         latents: of the data, (N, D).
 
     >>> relu = np.array([[0, -1.5], [0, 0.5], [2, 1]])
-    >>> kept_in_range(np.array([[-1, -7]]), relu).tolist()
-    [[0.0, -7.0]]
+    >>> kept_in_range(np.array([[-1, -7], [3, 3]]), relu).tolist()
+    [[0.0, -7.0], [3.0, 3.0]]
     """
     data = checked_data(latents)
+    kept = np.maximum(np.asarray(points, np.float32), _walls(data))
+    return np.minimum(kept, -_walls(-data)).astype(np.float32)
+
+
+def _walls(data: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The value that each unit cannot go below, (D,); minus infinity where there is no such value."""
     lowest = data.min(axis=0)
-    # A lowest value is always reached once; a wall is where it is reached again and again.
-    times = (data == lowest).sum(axis=0)
-    wall = (times >= 2) & (times >= ATOM * len(data))
-    kept: NDArray[np.float32] = np.maximum(np.asarray(points, np.float32), np.where(wall, lowest, -np.inf))
-    return kept.astype(np.float32)
+    times = (data == lowest).sum(axis=0)  # once is no sign: a lowest value is always reached
+    shared = (lowest == lowest.min()).sum() > 1
+    common = lowest.min() if shared else -np.inf
+    walls: NDArray[np.float32] = np.where((times > 1) & (times >= ATOM * len(data)), lowest, common)
+    return walls
 
 
 def principal_directions(
@@ -134,8 +141,8 @@ def traverse(
 ) -> Traversals:
     """Go along the directions in which the latents vary most, from a middle to both sides.
 
-    A ReLU latent is never below zero, and steps along a straight direction soon are: such numbers are held at the lowest value
-    of their unit (see `kept_in_range`), and `cut` says how many. Even so the points need not be near any data.
+    A ReLU latent is never below zero, and steps along a straight direction soon are: such numbers are held at that wall (see
+    `kept_in_range`), and `cut` says how many. Even so the points need not be near any data.
 
     Args:
         latents: of the data, (N, D), finite.
@@ -159,4 +166,4 @@ def traverse(
     at[steps // 2] = 0
     straight = start + at[:, None] * (axes * deviations[:, None])[:, None]  # (directions, steps, D)
     kept = kept_in_range(straight, latents)
-    return Traversals(kept, at, shares, (kept > straight.astype(np.float32)).mean(axis=2))
+    return Traversals(kept, at, shares, (kept != straight.astype(np.float32)).mean(axis=2))

@@ -167,7 +167,7 @@ def _map(story: Story) -> str:
 def _probe(story: Story) -> str:
     probe = story.probe
     if probe is None:
-        return paragraphs("This run has no probe.")
+        return paragraphs("This run has no probe.") + _between(story)
     kind = "cluster" if probe.clusters else "class"
     text = (
         f"To find out, take the mean of all {story.mapped} latents of a {kind}, add a little noise"
@@ -183,7 +183,20 @@ def _probe(story: Story) -> str:
         + paragraphs(_distance(probe))
         + _figures(story, "probe-map", "samples")
         + paragraphs(*probe.notes)
+        + _between(story)
     )
+
+
+def _between(story: Story) -> str:
+    shown = _figures(story, "path", "traversals", "arithmetic")
+    if not shown:
+        return ""
+    text = (
+        "A probe looks at single places. Going from place to place shows what lies between pictures, and where it ends. The"
+        " number under a picture says how far its latent is from the data, in the same unit as above: where it is small the"
+        " decoder has seen the like; where it is large it has to guess."
+    )
+    return "<h3>Between the data, and beyond</h3>\n" + paragraphs(text) + shown
 
 
 def _distance(probe: ProbeFacts) -> str:

@@ -186,6 +186,35 @@ def _samples(story: Story) -> Words:
     )
 
 
+def _path(story: Story) -> Words:
+    return (
+        "Rows of decoded pictures from one test picture to another: along a straight line, along an arc, and by way of real"
+        " latents; the originals at both ends.",
+        "From one test picture to another, straight through latent space, along an arc about zero, and along the shortest chain"
+        " of real latents that are neighbours. Where the straight way shows two pictures at once, or smears, while the chain"
+        " shows good ones, the decoder is able and the space between is empty. Small pictures: the real ones on the chain.",
+    )
+
+
+def _traversals(story: Story) -> Words:
+    return (
+        "Rows of decoded pictures, one a principal direction of the latents, from three standard deviations below the mean to"
+        " three above.",
+        "The directions in which latents vary most, largest first, each followed to both sides of the mean latent. What changes"
+        " along a row is what that direction stands for. The mean itself, and most of these places, are no picture's.",
+    )
+
+
+def _arithmetic(story: Story) -> Words:
+    return (
+        "A sum of pictures: one, less the mean of its class, plus the mean of another; the decoded result, and the real picture"
+        " nearest to it.",
+        "One picture, less the mean latent of its class, plus that of another class. If class and manner were kept apart in the"
+        " latent, the result would be the other class in the manner of the first picture. Beside it the real picture whose"
+        " latent is nearest.",
+    )
+
+
 _WORDS: dict[str, Callable[[Story], Words]] = {
     "contact-sheet": _contact_sheet,
     "network": _network,
@@ -199,4 +228,7 @@ _WORDS: dict[str, Callable[[Story], Words]] = {
     "probe-noise": _probe_noises,
     "probe-map": _probe_map,
     "samples": _samples,
+    "path": _path,
+    "traversals": _traversals,
+    "arithmetic": _arithmetic,
 }

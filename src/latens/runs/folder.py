@@ -28,6 +28,7 @@ from latens.maps import MAPS, Map
 from latens.maps.given import GivenMap
 from latens.metrics import METRICS, Scores
 from latens.models.contract import Model
+from latens.neighbours import usual_distance
 from latens.progress import Progress, Silent
 from latens.recipes import Recipe
 from latens.samplers import SAMPLERS, Sampler
@@ -207,6 +208,11 @@ class Run:
     def labels_of(self, part: int | None) -> np.ndarray | None:
         """The labels of one part, or of all images for None, int64 (N,); None where there are no labels."""
         return self.of_part("labels", part) if "labels" in self.latents else None
+
+    @cached_property
+    def usual_distance(self) -> float:
+        """The median distance of a latent of `mapped_part` to its nearest neighbour: the unit of distances from the data."""
+        return usual_distance(self.of_part("latents", self.mapped_part))
 
     def map(self, name: str = "tsne", seed: int | None = None, progress: Progress | None = None) -> Map:
         """A map of the latents of `mapped_part`: the one in the folder, or fitted now and kept.
