@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latens.comparison.across import NO_RANKING, larger_is_worse, ratio_sheet
 from latens.comparison.advice import RULE, Advice, advise
 from latens.comparison.cells import Sheet, main_sheet
 from latens.comparison.rows import Row, Setting, settings_of
@@ -45,19 +46,31 @@ class Comparison:
         """Where reconstruction stops paying, for each data set, model and network."""
         return advise(self.settings)
 
-    def sheets(self, screen: bool = False) -> tuple[Sheet, ...]:
-        """The first table of each data set; with `screen` without what would not fit there."""
-        by_data: dict[str, list[Setting]] = {}
+    @property
+    def by_data(self) -> dict[str, list[Setting]]:
+        """Data set -> its settings."""
+        found: dict[str, list[Setting]] = {}
         for setting in self.settings:
-            by_data.setdefault(setting.data, []).append(setting)
-        return tuple(main_sheet(data, found, self.samplers, screen) for data, found in by_data.items())
+            found.setdefault(setting.data, []).append(setting)
+        return found
+
+    @property
+    def ratios(self) -> Sheet | None:
+        """Ratios that may stand side by side over data sets; None of one data set."""
+        return ratio_sheet(self.settings, self.samplers) if len(self.by_data) > 1 else None
+
+    def sheets(self, screen: bool = False) -> tuple[Sheet, ...]:
+        """The first table of each data set, then the ratios where there are several; with `screen` in fewer columns."""
+        sheets = [main_sheet(data, found, self.samplers, screen) for data, found in self.by_data.items()]
+        return (*sheets, self.ratios) if self.ratios is not None else tuple(sheets)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What follows from the numbers, in words."""
         several = len({row.data for row in self.rows}) > 1
         told = [f"{advice.data}, {advice.sentence}" if several else advice.sentence for advice in self.advice]
-        return (*told, RULE) if any(advice.latent_dim for advice in self.advice) else tuple(told)
+        told += [RULE] if any(advice.latent_dim for advice in self.advice) else []
+        return (*told, larger_is_worse(self.settings, self.samplers), NO_RANKING) if several else tuple(told)
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain dicts and lists: what compare.json holds."""
@@ -66,7 +79,7 @@ class Comparison:
             "samplers": list(self.samplers),
             "settings": [setting.as_json() for setting in self.settings],
             "advice": [vars(advice) for advice in self.advice],
-            "rule": RULE,
+            "sentences": list(self.sentences),
             "rows": [row.as_json() for row in self.rows],
         }
 

@@ -74,13 +74,16 @@ def compare(
     progress = progress or progress_for()
     if runs is not None:
         _check_only_runs(data, grid, options)
-        compared = _of_runs(runs, samplers, out)
-    else:
-        choose_device(device)  # what is not to be had is said before a folder is made
-        planned = plan_runs(_load(data, size, strict, progress), grid, recipe, options)
-        folder = _folder(out, [one.images.name for one in planned])
-        compared = _train(planned, Comparison(folder, (), tuple(samplers)), device, progress)
-    write_page(compared, progress)
+        return _finish(_of_runs(runs, samplers, out), {}, progress)
+    choose_device(device)  # what is not to be had is said before a folder is made
+    planned = plan_runs(_load(data, size, strict, progress), grid, recipe, options)
+    images = {one.images.name: one.images for one in planned}
+    empty = Comparison(_folder(out, list(images)), (), tuple(samplers))
+    return _finish(_train(planned, empty, device, progress), images, progress)
+
+
+def _finish(compared: Comparison, images: Mapping[str, Dataset], progress: Progress) -> Comparison:
+    write_page(compared, images, progress)
     return compared
 
 

@@ -13,12 +13,13 @@ from latens.figures.canvas import INK, MUTED, font, letter, new_figure, pixel_ax
 from latens.figures.palette import NO_CLASS, class_colours
 from latens.figures.placing import place_boxes
 
-__all__ = ["latent_map", "probe_map"]
+__all__ = ["latent_map", "probe_map", "small_map"]
 
 WIDTH, HEIGHT = 1120, 860
 TOP, BOTTOM, SIDE = 52, 52, 24
 MOST_IN_LEGEND = 84
 MOST_NAMES = 60
+MOST_ON_SMALL = 24
 SCORE_NAMES = {
     "trustworthiness": "trustworthiness",
     "neighbour_recall": "neighbour recall",
@@ -48,6 +49,30 @@ def latent_map(
     figure, axes = _draw_points(coordinates, labels, class_names, title, scores or {}, alpha=0.85)
     if labels is not None and class_names:
         _names_on_clusters(figure, axes, np.asarray(coordinates), np.asarray(labels), class_names)
+    return figure
+
+
+def small_map(
+    coordinates: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (), side: int = 440
+) -> Figure:
+    """One map among several: no title, no legend, the names of the classes on their clusters where there are few.
+
+    Args:
+        coordinates: float (N, 2).
+        labels: int (N,), or None.
+        class_names: name of each label.
+        side: of the square picture, in pixels.
+
+    Raises:
+        UsageError: the shapes don't fit each other.
+    """
+    points = _checked(coordinates, labels)
+    figure = new_figure(side, side)
+    axes = pixel_axes(figure, 8, 8, side - 16, side - 16)
+    _scatter(axes, points, labels, class_names, float(np.clip(9000 / len(points), 1.2, 22)), 0.85)
+    _frame(axes, points)
+    if labels is not None and 0 < len(class_names) <= MOST_ON_SMALL:
+        _names_on_clusters(figure, axes, points, np.asarray(labels), class_names)
     return figure
 
 
@@ -113,30 +138,45 @@ def _draw_points(
     more: np.ndarray | None = None,
 ) -> tuple[Figure, Axes]:
     """Title, dots, legend and scores. The axes are given the room that the legend leaves."""
-    points = np.asarray(coordinates, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-        raise UsageError(f"coordinates: got shape {points.shape}; (N, 2) with N at least 1 is needed")
-    if labels is not None and np.shape(labels) != (len(points),):
-        raise UsageError(f"labels: got shape {np.shape(labels)}; ({len(points)},) is needed, one an image")
-    figure = new_figure(WIDTH, HEIGHT)
-    colours, room = np.full(len(points), NO_CLASS, dtype=object), 0.0
+    points = _checked(coordinates, labels)
+    figure, room = new_figure(WIDTH, HEIGHT), 0.0
     if labels is not None and len(class_names):
-        palette = np.array([*class_colours(len(class_names)), "#b0b6bd"], dtype=object)
-        known = (np.asarray(labels) >= 0) & (np.asarray(labels) < len(class_names))
-        colours = palette[np.where(known, labels, len(class_names))]
-        room = _legend(figure, class_names, palette)
+        room = _legend(figure, class_names, _palette(class_names))
     axes = pixel_axes(figure, SIDE, TOP, WIDTH - 2 * SIDE - room, HEIGHT - TOP - BOTTOM)
-    # In a random order, or else the last class would lie on top everywhere.
-    order = np.random.default_rng(0).permutation(len(points))
-    size = float(np.clip(26000 / len(points), 1.6, 36))
-    axes.scatter(
-        points[order, 0], points[order, 1], s=size, c=list(colours[order]), alpha=alpha, linewidths=0, zorder=2
-    )
+    _scatter(axes, points, labels, class_names, float(np.clip(26000 / len(points), 1.6, 36)), alpha)
     _frame(axes, points if more is None else np.concatenate([points, more]))
     letter(figure, SIDE, 18, title, 12.5)
     parts = [f"{SCORE_NAMES.get(name, name)} {value:.3f}" for name, value in scores.items()]
     letter(figure, SIDE, HEIGHT - BOTTOM + 16, " · ".join([*parts, f"{len(points):,} images"]), 9.5, color=MUTED)
     return figure, axes
+
+
+def _checked(coordinates: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    points = np.asarray(coordinates, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise UsageError(f"coordinates: got shape {points.shape}; (N, 2) with N at least 1 is needed")
+    if labels is not None and np.shape(labels) != (len(points),):
+        raise UsageError(f"labels: got shape {np.shape(labels)}; ({len(points)},) is needed, one an image")
+    return points
+
+
+def _palette(class_names: Sequence[str]) -> np.ndarray:
+    """A colour a class, and grey for what is of none."""
+    return np.array([*class_colours(len(class_names)), "#b0b6bd"], dtype=object)
+
+
+def _scatter(
+    axes: Axes, points: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str], size: float, alpha: float
+) -> None:
+    """The dots, in a random order, or else the last class would lie on top everywhere."""
+    colours = np.full(len(points), NO_CLASS, dtype=object)
+    if labels is not None and len(class_names):
+        known = (np.asarray(labels) >= 0) & (np.asarray(labels) < len(class_names))
+        colours = _palette(class_names)[np.where(known, labels, len(class_names))]
+    order = np.random.default_rng(0).permutation(len(points))
+    axes.scatter(
+        points[order, 0], points[order, 1], s=size, c=list(colours[order]), alpha=alpha, linewidths=0, zorder=2
+    )
 
 
 def _frame(axes: Axes, points: np.ndarray) -> None:

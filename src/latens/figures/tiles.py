@@ -1,5 +1,6 @@
 """Many small pictures on one sheet: composed into one array, because two hundred axes take matplotlib ten seconds."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ from PIL import Image
 
 from latens.errors import UsageError
 
-__all__ = ["FRAME", "check_images", "compose", "to_rgb", "zoom"]
+__all__ = ["FRAME", "check_images", "compose", "grid_png", "to_rgb", "zoom"]
 
 FRAME = 1  # pixels of grey around each picture, so that a white one has an edge
 GREY = 205
@@ -76,3 +77,21 @@ def compose(pictures: np.ndarray, places: Sequence[tuple[int, int]], size: tuple
         sheet[max(y - FRAME, 0) : y + tall + FRAME, max(x - FRAME, 0) : x + wide + FRAME] = GREY
         sheet[y : y + tall, x : x + wide] = picture
     return sheet
+
+
+def grid_png(images: np.ndarray, columns: int, target: int = 48) -> bytes:
+    """Pictures in rows on one sheet with nothing else, as PNG.
+
+    Args:
+        images: uint8, or float in [0, 1], (N, C, H, W).
+        columns: pictures a row.
+        target: the wanted length of a picture's longer side in pixels.
+    """
+    pictures = zoom(to_rgb(check_images(images, "images")), target)
+    tall, wide = pictures.shape[1:3]
+    across, down = wide + 2 * FRAME, tall + 2 * FRAME
+    places = [(FRAME + i % columns * across, FRAME + i // columns * down) for i in range(len(pictures))]
+    sheet = compose(pictures, places, (columns * across, -(-len(pictures) // columns) * down))
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, format="PNG")
+    return buffer.getvalue()

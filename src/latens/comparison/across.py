@@ -1,0 +1,125 @@
+"""Over data sets: ratios stand side by side, scores do not, and the claim that larger and harder inputs make it worse."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from latens.comparison.cells import Sheet, number_text
+from latens.comparison.rows import Setting, best_sampler
+
+__all__ = ["NO_RANKING", "larger_is_worse", "ratio_sheet"]
+
+NO_RANKING = (
+    "Scores of different images are not ranked against each other: an error of 0.01 is much on one data set and little on"
+    " another. Ratios to what the same images give by other means stand side by side: the error to that of PCA with as many"
+    " numbers, and the FD to the floor, which real images get against real images in the same features."
+)
+CLAIM = "Larger and more complicated inputs make it worse"
+
+Ratio = Callable[[Setting], float | None]
+
+
+def _of_floor(setting: Setting, column: str) -> float | None:
+    distance, floor = setting.mean(column), setting.mean("generation.floor")
+    return distance / floor if distance is not None and floor else None
+
+
+def _ratios(among: Sequence[str] | None) -> dict[str, Ratio]:
+    def of_best(setting: Setting) -> float | None:
+        sampler, judge = best_sampler(setting, among) or ("", "")
+        return _of_floor(setting, f"generation.{sampler}.{judge}") if judge == "frechet" else None
+
+    return {
+        "MSE ÷ PCA's": lambda setting: setting.mean("reconstruction.pca_ratio"),
+        "FD rebuilt ÷ floor": lambda setting: _of_floor(setting, "generation.reconstruction_fd"),
+        "FD of the best ÷ floor": of_best,
+    }
+
+
+def ratio_sheet(settings: Sequence[Setting], among: Sequence[str] | None = None) -> Sheet:
+    """A table of ratios: a setting a row, the data sets side by side.
+
+    Args:
+        settings: of two data sets or more.
+        among: the samplers of which the best is taken; all that were scored by default.
+    """
+    data = list(dict.fromkeys(setting.data for setting in settings))
+    by_name = _by_name(settings)
+    columns = {
+        f"{title}, {name}": [ratio(found[name]) if name in found else None for found in by_name.values()]
+        for title, ratio in _ratios(among).items()
+        for name in data
+    }
+    columns = {title: values for title, values in columns.items() if any(value is not None for value in values)}
+    rows = tuple(
+        (f"{name}, D = {dim}", *(number_text(values[row], 3) for values in columns.values()))
+        for row, (name, dim) in enumerate(by_name)
+    )
+    return Sheet("Ratios over data sets", ("setting", *columns), rows, right=tuple(range(1, 1 + len(columns))))
+
+
+def _by_name(settings: Sequence[Setting]) -> dict[tuple[str, int], dict[str, Setting]]:
+    """Setting and dimension -> data set -> what was measured there."""
+    found: dict[tuple[str, int], dict[str, Setting]] = {}
+    for setting in settings:
+        if setting.done:
+            found.setdefault((setting.name, setting.recipe.latent_dim), {})[setting.data] = setting
+    return found
+
+
+def larger_is_worse(settings: Sequence[Setting], among: Sequence[str] | None = None) -> str:
+    """The claim that larger and more complicated inputs make it worse, answered with numbers.
+
+    Data sets are put in order by the numbers in a picture, then by the error that PCA leaves of them. The claim holds where
+    the ratio rises from each to the next: of the best sampler's FD to the floor, or, where generation was not scored, of the
+    error to PCA's.
+
+    Args:
+        settings: of any number of data sets.
+        among: the samplers of which the best is taken; all that were scored by default.
+    """
+    shared = {key: found for key, found in _by_name(settings).items() if len(found) > 1}
+    if not shared:
+        return f"{CLAIM}: that takes one setting on two data sets or more."
+    ratios = _ratios(among)
+    for title in ("FD of the best ÷ floor", "MSE ÷ PCA's"):
+        steps = [step for found in shared.values() for step in _steps(found, ratios[title])]
+        if steps:
+            return _answer(title, steps, ratios[title])
+    return f"{CLAIM}: neither the error's ratio to PCA's nor the FD's to its floor is known on two data sets."
+
+
+def _steps(found: dict[str, Setting], ratio: Ratio) -> list[tuple[Setting, Setting]]:
+    """Each data set with the next larger or harder one, where both have the ratio."""
+    ordered = sorted((s for s in found.values() if ratio(s) is not None), key=_hardness)
+    return list(pairwise(ordered))
+
+
+def _hardness(setting: Setting) -> tuple[int, float]:
+    return math.prod(setting.rows[0].shape), setting.mean("reconstruction.pca_mse") or 0.0
+
+
+def _answer(title: str, steps: Sequence[tuple[Setting, Setting]], ratio: Ratio) -> str:
+    rises = [_factor(*step, ratio) for step in steps]
+    worse = sum(rise > 1 for rise in rises)
+    verdict = "holds here" if worse == len(steps) else "does not hold here" if not worse else "holds here in part"
+    easier, harder = steps[rises.index(max(rises) if worse else min(rises))]
+    text = (
+        f"{CLAIM}: {verdict}. {title} rises in {worse} of {len(steps)} steps to the next larger or harder data set; for"
+        f" {easier.name}, D = {easier.recipe.latent_dim}, from {number_text(ratio(easier), 3)} on {_told(easier)} to"
+        f" {number_text(ratio(harder), 3)} on {_told(harder)}."
+    )
+    return text if title.startswith("FD") else text + " Generation was not scored, so this is about rebuilding alone."
+
+
+def _factor(easier: Setting, harder: Setting, ratio: Ratio) -> float:
+    before, after = ratio(easier), ratio(harder)
+    assert before is not None
+    assert after is not None
+    return after / before if before else math.inf
+
+
+def _told(setting: Setting) -> str:
+    pca = setting.mean("reconstruction.pca_mse")
+    left = "" if pca is None else f", of which PCA leaves an error of {number_text(pca, 3)}"
+    return f"{setting.data} ({math.prod(setting.rows[0].shape):,} numbers a picture{left})"
