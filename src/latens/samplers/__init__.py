@@ -12,6 +12,8 @@ SAMPLERS: Table[type[Sampler]] = Table(
         "gaussian": "latens.samplers.gaussian:GaussianSampler",
         "mixture": "latens.samplers.mixture:MixtureSampler",
         "jitter": "latens.samplers.jitter:JitterSampler",
+        "prior": "latens.samplers.prior:PriorSampler",
+        "flow": "latens.samplers.flow:FlowSampler",
     },
 )
 """Name -> class of `Sampler`, made without arguments."""
