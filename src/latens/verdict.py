@@ -197,15 +197,12 @@ def _analysis(known: Known) -> Claim:
 
 def _continuity(known: Known) -> Claim:
     claim = "It is not continuous."
-    between = known.value("continuity", "path_realism_between")
-    within = known.value("continuity", "path_realism_within")
+    between, whose = known.value("continuity", "path_realism_between"), "two test images of different classes"
+    within = known.value("continuity", "path_realism")
     if between is None:
-        pairs = known.value("continuity", "path_realism")
-        if pairs is None:
+        if within is None:
             return Claim("continuity", claim, "not measured", "Paths between latents were not scored.")
-        between, within, whose = pairs, None, "two test images"
-    else:
-        whose = "two test images of different classes"
+        between, within, whose = within, None, "two test images"
     jump = known.value("continuity", "path_smoothness_between") or known.value("continuity", "path_smoothness")
     sentence = (
         f"Half-way between {whose}, {between:.0%} of the decoded pictures look like real ones"
@@ -241,7 +238,7 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
 
 def _hidden(known: Known) -> Claim:
     claim = "Probe points lie in the cluster of their class on the map, and are unclear all the same."
-    share = known.value("continuity", "hidden_by_map")
+    share = known.value("continuity", "hidden_holes")
     if share is None:
         return Claim("map", claim, "not measured", "The probe's points were not compared with the map.")
     sentence = (

@@ -24,7 +24,7 @@ from latens.models import MODELS
 from latens.networks import NETWORKS
 from latens.paths import PATHS
 from latens.recipes import PRECISIONS, RECIPES, read_choice
-from latens.samplers import SAMPLERS
+from latens.samplers import SAMPLERS, SLOW_SAMPLERS
 
 __all__ = ["parser"]
 
@@ -217,8 +217,15 @@ def _add_map(commands: Any) -> None:
 
 
 def _add_score(commands: Any) -> None:
-    command = _command(commands, "score", score_command, "compute the scores of a run again")
+    command = _command(commands, "score", score_command, "compute the scores of a run again, or more of them")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument(
+        "--samplers",
+        nargs="+",
+        choices=["all", *SAMPLERS],
+        metavar="NAME",
+        help=f"whose samples are scored: all, or some of {', '.join(SAMPLERS)} (default: all but {', '.join(SLOW_SAMPLERS)})",
+    )
     _device(command)
 
 

@@ -3,7 +3,7 @@
 from latens.samplers.contract import Sampler
 from latens.tables import Table
 
-__all__ = ["SAMPLERS", "Sampler"]
+__all__ = ["SAMPLERS", "SLOW_SAMPLERS", "Sampler"]
 
 SAMPLERS: Table[type[Sampler]] = Table(
     "sampler",
@@ -17,3 +17,6 @@ SAMPLERS: Table[type[Sampler]] = Table(
     },
 )
 """Name -> class of `Sampler`, made without arguments."""
+
+SLOW_SAMPLERS = ("jitter", "flow")
+"""Those that a run leaves out of its verdict unless they are asked for: one takes a minute to fit, one stays with the data."""
