@@ -93,6 +93,8 @@ class ScoreRow:
     baseline_name: str
     protocol: str
     group: str
+    low: float | None = None
+    high: float | None = None
 
     @property
     def beats_baseline(self) -> bool | None:
