@@ -81,7 +81,8 @@ def scores_text(scores: dict[str, Any]) -> str:
             rows.append([group, "", "", ""])
         baseline = "" if score["baseline"] is None else f"{_number(score['baseline'])}  {score['baseline_name']}"
         arrow = {"lower": "↓", "higher": "↑"}.get(score["better"], "")
-        rows.append([f"  {score['name']}", _number(score["value"]), f"{score['unit']} {arrow}".strip(), baseline])
+        unit = " ".join(part for part in (_interval(score), score["unit"], arrow) if part)
+        rows.append([f"  {score['name']}", _number(score["value"]), unit, baseline])
     lines = [_table(["score", "value", "", "beside it"], rows, right=(1,))]
     lines += _sampler_table(scores["scores"])
     lines += [f"{group}: {note}" for group, note in scores["notes"].items() if note]
@@ -194,6 +195,11 @@ def write_sheet(sheet: "np.ndarray", path: str) -> Path:
     Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="PNG")
     atomic_write(path, buffer.getvalue())
     return Path(path)
+
+
+def _interval(score: dict[str, Any]) -> str:
+    low, high = score.get("low"), score.get("high")
+    return "" if low is None or high is None else f"({_number(low)} to {_number(high)})"
 
 
 def _number(value: Any) -> str:

@@ -239,7 +239,7 @@ def _score_table(title: str, rows: list[ScoreRow]) -> str:
         (
             f"<code>{esc(row.name)}</code><small>{esc(MEANINGS.get(row.name, ''))} {esc(row.better.capitalize())} is better."
             "</small>",
-            f"{number(row.value)} {esc(row.unit)}".strip(),
+            f"{number(row.value)} {esc(row.unit)}".strip() + _interval(row),
             _baseline(row),
         )
         for row in rows
@@ -253,6 +253,10 @@ def _score_table(title: str, rows: list[ScoreRow]) -> str:
         + table(title, ("Score", "This run", "Baseline"), cells, "scores")
         + details("Protocol", f'<dl class="protocols">\n{protocols}</dl>\n')
     )
+
+
+def _interval(row: ScoreRow) -> str:
+    return "" if row.low is None or row.high is None else f"<small>{number(row.low)} to {number(row.high)}</small>"
 
 
 def _by_protocol(rows: Iterable[ScoreRow]) -> list[tuple[str, list[ScoreRow]]]:
