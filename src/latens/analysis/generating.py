@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from latens.features import Features, features_for
 from latens.images import Dataset
 from latens.metrics import Scores
