@@ -19,6 +19,7 @@ APART = 18  # between the originals and the row
 BELOW = 19  # a picture's number
 WIDTH = 1240
 NUMBER_WIDTH = 38  # pixels that a ratio takes
+MOST = 100  # steps, directions or operands that can still be looked at
 SMALL = 40  # of the real images that a path passes
 RATIO = (
     "Under each picture: how far its latent lies from the nearest latent of the data, as a multiple of the median distance"
@@ -78,9 +79,9 @@ def path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str], title:
     width, top = end + side + MARGIN, (46 if title else MARGIN) + 34
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 4)
     figure = new_figure(width, top + sum(heights) + 8 + 16 * (lines.count("\n") + 1) + 12)
-    letter(figure, MARGIN, 15, shorten(title, int((width - 2 * MARGIN) / 8.6)), 10.5)
+    letter(figure, MARGIN, 15, shorten(title, int((width - 2 * MARGIN) / 10.4)), 10.5)
     for name, left in zip(names, (MARGIN + GUTTER, end), strict=True):
-        letter(figure, left + side / 2, top - 6, wrap(name, int(side / 6.2), 2), 7.5, ha="center", va="bottom")
+        letter(figure, left + side / 2, top - 6, wrap(name, int((side + 12) / 7.2), 2), 7.5, ha="center", va="bottom")
     down = top
     for row, shown, small, height in zip(rows, pictures, passed, heights, strict=True):
         _names(figure, row.way, row.remark, down, tall)
@@ -123,6 +124,7 @@ def traversals(
             " (directions, steps, C, H, W), (directions, steps), one a direction and one a step are needed"
         )
     check_images(pictures.reshape(-1, *pictures.shape[2:]), "pictures")
+    _check_few(max(ratios.shape), "steps or directions")
     steps = len(deviations)
     shown = [zoom(to_rgb(row), min(84, max(12, (WIDTH - 2 * MARGIN - GUTTER) // steps - GAP))) for row in pictures]
     tall, wide = shown[0].shape[1:3]
@@ -176,6 +178,7 @@ def arithmetic(
         raise UsageError(
             f"{len(operands)} operands, {len(names)} names, {num_plus} added: one name each, at least 1 added"
         )
+    _check_few(len(operands), "operands")
     order, signs = _in_turn(num_plus, len(operands) - num_plus)
     shown = [*(to_rgb(operands)[order]), *to_rgb(np.stack([result]).astype(np.float32)), *to_rgb(nearest[None])]
     count = len(shown)
@@ -184,18 +187,18 @@ def arithmetic(
     cell = max(wide, 84) + 26
     lefts = MARGIN + cell * np.arange(count) + (cell - 26 - wide) // 2
     lefts[-1] += 24
-    width = max(MARGIN + cell * count + MARGIN, 560)
+    width = max(cell * count + 12 + 2 * MARGIN, 560)
     lines = wrap(f"{RATIO.replace('each picture', 'the result')} {note}", int((width - 2 * MARGIN) / 6.9), 6)
     figure = new_figure(width, MARGIN + tall + 46 + 8 + 16 * (lines.count("\n") + 1) + 12)
     _strip(figure, pictures, lefts, MARGIN)
     texts = [names[i] for i in order] + ["result", "nearest real image"]
     for k, (left, text) in enumerate(zip(lefts, texts, strict=True)):
-        words = wrap(text, int((cell - 8) / 6.2), 2)
+        words = wrap(text, int(cell / 7.6), 2)
         letter(figure, left + wide / 2, MARGIN + tall + 6, words, 8, ha="center")
         if k and k < count - 1:
             sign = "=" if k == count - 2 else signs[k]
             letter(figure, MARGIN + cell * k - 13, MARGIN + tall / 2, sign, 14, ha="center", va="center")
-    for left, text in zip(lefts[-2:], (_ratio(ratio), shorten(nearest_name, int((cell + 16) / 6.2))), strict=True):
+    for left, text in zip(lefts[-2:], (_ratio(ratio), shorten(nearest_name, int(cell / 7.6))), strict=True):
         letter(figure, left + wide / 2, MARGIN + tall + 24, text, 8, ha="center", color=MUTED)
     letter(figure, MARGIN, MARGIN + tall + 54, lines, 8, color=INK)
     return figure
@@ -208,6 +211,7 @@ def _check_path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str])
     if len(ends) != 2 or len(names) != 2:
         raise UsageError(f"{len(ends)} ends and {len(names)} names: two of each are needed")
     steps = len(rows[0].pictures)
+    _check_few(steps, "steps")
     for row in rows:
         if check_images(row.pictures, row.way).shape != (steps, *ends.shape[1:]) or len(row.ratios) != steps:
             raise UsageError(
@@ -217,6 +221,11 @@ def _check_path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str])
         if len(row.passed) != len(row.places):
             raise UsageError(f"{row.way}: {len(row.passed)} images passed at {len(row.places)} places: one each")
     return steps
+
+
+def _check_few(count: int, what: str) -> None:
+    if count > MOST:
+        raise UsageError(f"{count} {what} are more than a figure shows; give {MOST} at most")
 
 
 def _in_turn(num_plus: int, num_minus: int) -> tuple[list[int], list[str]]:
