@@ -120,7 +120,7 @@ def test_graph_is_as_long_as_isomap_says():
 
 
 def test_pieces_of_the_graph_are_joined_where_they_are_nearest():
-    pieces = np.concatenate([[*rng.normal(size=(30, 2)), 20 * k, 0] for k in range(3)]).astype(np.float32)
+    pieces = np.concatenate([rng.normal((20 * k, 0), 1, (30, 2)) for k in range(3)]).astype(np.float32)
     path = along_graph(pieces[0], pieces[-1], 11, pieces, neighbours=3)
     piece = path.rows // 30
     assert (np.diff(piece) >= 0).all()

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
-from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, shorten, wrap
+from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, printable, renderer_of, shorten, wrap
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
 
 __all__ = ["PathRow", "arithmetic", "path", "traversals"]
@@ -79,7 +79,7 @@ def path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str], title:
     width, top = end + side + MARGIN, (46 if title else MARGIN) + 34
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 4)
     figure = new_figure(width, top + sum(heights) + 8 + 16 * (lines.count("\n") + 1) + 12)
-    letter(figure, MARGIN, 15, shorten(title, int((width - 2 * MARGIN) / 10.4)), 10.5)
+    _title(figure, title)
     for name, left in zip(names, (MARGIN + GUTTER, end), strict=True):
         letter(figure, left + side / 2, top - 6, wrap(name, int((side + 12) / 7.2), 2), 7.5, ha="center", va="bottom")
     down = top
@@ -130,12 +130,12 @@ def traversals(
     tall, wide = shown[0].shape[1:3]
     across = max(wide, NUMBER_WIDTH) + GAP
     lefts = MARGIN + GUTTER + across * np.arange(steps)
-    width = max(MARGIN + GUTTER + steps * across - GAP, 8.8 * len(title) + MARGIN, 480) + MARGIN
+    width = max(MARGIN + GUTTER + steps * across - GAP, min(8.8 * len(title) + MARGIN, WIDTH), 480) + MARGIN
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 6)
     top = (46 if title else MARGIN) + 18
     height = tall + BELOW + 9
     figure = new_figure(width, top + height * len(shown) + 8 + 16 * (lines.count("\n") + 1) + 12)
-    letter(figure, MARGIN, 15, title, 10.5)
+    _title(figure, title)
     for left, deviation in zip(lefts, deviations, strict=True):
         text = f"{deviation:+.2g}".replace("-", "−") + " sd" if deviation else "middle"
         letter(figure, left + wide / 2, top - 6, text, 8, ha="center", va="baseline", color=MUTED)
@@ -193,7 +193,7 @@ def arithmetic(
     _strip(figure, pictures, lefts, MARGIN)
     texts = [names[i] for i in order] + ["result", "nearest real image"]
     for k, (left, text) in enumerate(zip(lefts, texts, strict=True)):
-        words = wrap(text, int(cell / 7.6), 2)
+        words = wrap(text, int(cell / 7.6) if k < count - 1 else len(text), 2)
         letter(figure, left + wide / 2, MARGIN + tall + 6, words, 8, ha="center")
         if k and k < count - 1:
             sign = "=" if k == count - 2 else signs[k]
@@ -238,6 +238,15 @@ def _in_turn(num_plus: int, num_minus: int) -> tuple[list[int], list[str]]:
                 order.append(rest.pop(0))
                 signs.append(sign)
     return order, signs
+
+
+def _title(figure: Figure, text: str) -> None:
+    """A line at the top, shortened where the sheet is too narrow for it."""
+    line = letter(figure, MARGIN, 15, text, 10.5)
+    room, renderer = figure.bbox.width - 2 * MARGIN, renderer_of(figure)
+    while (width := line.get_window_extent(renderer).width) > room:
+        text = shorten(text, int(0.95 * len(text) * room / width))
+        line.set_text(printable(text))
 
 
 def _names(figure: Figure, name: str, remark: str, top: float, tall: int) -> None:
