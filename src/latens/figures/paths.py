@@ -18,6 +18,7 @@ GAP = 5  # between pictures of a row
 APART = 18  # between the originals and the row
 BELOW = 19  # a picture's number
 WIDTH = 1240
+LEAST = 64  # of a row's height: room for its name and two lines more
 NUMBER_WIDTH = 38  # pixels that a ratio takes
 MOST = 100  # steps, directions or operands that can still be looked at
 SMALL = 40  # of the real images that a path passes
@@ -75,13 +76,13 @@ def path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str], title:
     across = wide + GAP
     end = first + steps * across - GAP + APART
     passed = [zoom(to_rgb(row.passed), SMALL) if len(row.passed) else None for row in rows]
-    heights = [tall + BELOW + 9 + (0 if small is None else small.shape[1] + 12) for small in passed]
+    heights = [max(tall + BELOW + 9, LEAST) + (0 if small is None else small.shape[1] + 12) for small in passed]
     width, top = end + side + MARGIN, (46 if title else MARGIN) + 34
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 4)
     figure = new_figure(width, top + sum(heights) + 8 + 16 * (lines.count("\n") + 1) + 12)
     _title(figure, title)
     for name, left in zip(names, (MARGIN + GUTTER, end), strict=True):
-        letter(figure, left + side / 2, top - 6, wrap(name, int((side + 12) / 7.2), 2), 7.5, ha="center", va="bottom")
+        letter(figure, left + side / 2, top - 6, _caption(name, int((side + 12) / 7.2)), 7.5, ha="center", va="bottom")
     down = top
     for row, shown, small, height in zip(rows, pictures, passed, heights, strict=True):
         _names(figure, row.way, row.remark, down, tall)
@@ -90,7 +91,13 @@ def path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str], title:
         for original, left in zip(originals, (MARGIN + GUTTER, end), strict=True):
             _strip(figure, original[None], np.array([left + (side - wide) // 2]), down)
         if small is not None:
-            _passed(figure, small, row.places, (first + wide / 2, end - APART - wide / 2), down + tall + BELOW + 5)
+            _passed(
+                figure,
+                small,
+                row.places,
+                (first + wide / 2, end - APART - wide / 2),
+                down + height - small.shape[1] - 16,
+            )
         down += height
     letter(figure, MARGIN, down + 8, lines, 8, color=INK)
     return figure
@@ -133,7 +140,7 @@ def traversals(
     width = max(MARGIN + GUTTER + steps * across - GAP, min(8.8 * len(title) + MARGIN, WIDTH), 480) + MARGIN
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 6)
     top = (46 if title else MARGIN) + 18
-    height = tall + BELOW + 9
+    height = max(tall + BELOW + 9, LEAST)
     figure = new_figure(width, top + height * len(shown) + 8 + 16 * (lines.count("\n") + 1) + 12)
     _title(figure, title)
     for left, deviation in zip(lefts, deviations, strict=True):
@@ -189,7 +196,9 @@ def arithmetic(
     lefts[-1] += 24
     width = max(cell * count + 12 + 2 * MARGIN, 560)
     lines = wrap(f"{RATIO.replace('each picture', 'the result')} {note}", int((width - 2 * MARGIN) / 6.9), 6)
-    figure = new_figure(width, MARGIN + tall + 46 + 8 + 16 * (lines.count("\n") + 1) + 12)
+    below = _caption(nearest_name, int(cell / 7.6))
+    last = MARGIN + tall + 54 + 15 * below.count("\n")
+    figure = new_figure(width, last + 14 + 16 * (lines.count("\n") + 1) + 12)
     _strip(figure, pictures, lefts, MARGIN)
     texts = [names[i] for i in order] + ["result", "nearest real image"]
     for k, (left, text) in enumerate(zip(lefts, texts, strict=True)):
@@ -198,9 +207,9 @@ def arithmetic(
         if k and k < count - 1:
             sign = "=" if k == count - 2 else signs[k]
             letter(figure, MARGIN + cell * k - 13, MARGIN + tall / 2, sign, 14, ha="center", va="center")
-    for left, text in zip(lefts[-2:], (_ratio(ratio), shorten(nearest_name, int(cell / 7.6))), strict=True):
+    for left, text in zip(lefts[-2:], (_ratio(ratio), below), strict=True):
         letter(figure, left + wide / 2, MARGIN + tall + 24, text, 8, ha="center", color=MUTED)
-    letter(figure, MARGIN, MARGIN + tall + 54, lines, 8, color=INK)
+    letter(figure, MARGIN, last, lines, 8, color=INK)
     return figure
 
 
@@ -252,6 +261,12 @@ def _title(figure: Figure, text: str) -> None:
 def _names(figure: Figure, name: str, remark: str, top: float, tall: int) -> None:
     letter(figure, MARGIN, top + tall / 2 - 2, shorten(name, 14), 9, va="bottom")
     letter(figure, MARGIN, top + tall / 2 + 3, wrap(remark, 16, 2), 7.5, color=MUTED)
+
+
+def _caption(name: str, length: int) -> str:
+    """An image's number and its class, one below the other where they are too long for a line."""
+    parts = [name] if len(name) <= length else name.split(" · ", 1)
+    return "\n".join(shorten(part, length) for part in parts)
 
 
 def _strip(figure: Figure, pictures: np.ndarray, lefts: np.ndarray, top: float) -> None:
