@@ -42,6 +42,7 @@ def history(epochs, test=True):
     ]
 
 
+ODD_NAMES = ["$x", "$\\frac$", "강아지", "a\tb\nc", "\x00", "🦊", "מ", "", "_under", "x" * 300]
 PATH_ROW = PathRow(
     "graph", REBUILT[:11], np.linspace(0, 2, 11), "1.3 × as long", REBUILT[:4], np.array([0.1, 0.2, 0.21, 0.8])
 )
@@ -318,11 +319,10 @@ def test_twenty_colours_are_farther_apart_than_any_cut_of_one_rainbow():
 
 
 def test_odd_names_draw_without_warning():
-    names = ["$x", "$\\frac$", "강아지", "a\tb\nc", "\x00", "🦊", "מ", "", "_under", "x" * 300]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in ("map", "probe-map", "probe", "class-errors", "probe-noise"):
-            arguments = [names if argument is NAMES else argument for argument in ARGUMENTS[name]]
+            arguments = [ODD_NAMES if argument is NAMES else argument for argument in ARGUMENTS[name]]
             assert_inside(FIGURES[name](*arguments))
 
 

@@ -280,7 +280,7 @@ def _path(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
 def _traversals(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
     steps = 7 if options.steps is None else options.steps
     found, pictures, ratios = traversals_of_run(run, options.directions, steps, options.first)
-    middle = "the mean latent" if options.first is None else image_name(run, options.first)
+    middle = "the mean latent" if options.first is None else f"image {options.first} of the test part"
     title = f"Through {middle}, along the directions in which latents vary most"
     return FIGURES["traversals"](pictures, ratios, found.shares, found.deviations, title, _held(found.cut.max()))
 

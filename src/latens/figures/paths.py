@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
-from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, shorten, wrap
+from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, printable, renderer_of, shorten, wrap
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
 
 __all__ = ["PathRow", "arithmetic", "path", "traversals"]
@@ -18,7 +18,9 @@ GAP = 5  # between pictures of a row
 APART = 18  # between the originals and the row
 BELOW = 19  # a picture's number
 WIDTH = 1240
+LEAST = 64  # of a row's height: room for its name and two lines more
 NUMBER_WIDTH = 38  # pixels that a ratio takes
+MOST = 100  # steps, directions or operands that can still be looked at
 SMALL = 40  # of the real images that a path passes
 RATIO = (
     "Under each picture: how far its latent lies from the nearest latent of the data, as a multiple of the median distance"
@@ -74,13 +76,13 @@ def path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str], title:
     across = wide + GAP
     end = first + steps * across - GAP + APART
     passed = [zoom(to_rgb(row.passed), SMALL) if len(row.passed) else None for row in rows]
-    heights = [tall + BELOW + 9 + (0 if small is None else small.shape[1] + 12) for small in passed]
+    heights = [max(tall + BELOW + 9, LEAST) + (0 if small is None else small.shape[1] + 12) for small in passed]
     width, top = end + side + MARGIN, (46 if title else MARGIN) + 34
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 4)
     figure = new_figure(width, top + sum(heights) + 8 + 16 * (lines.count("\n") + 1) + 12)
-    letter(figure, MARGIN, 15, shorten(title, int((width - 2 * MARGIN) / 8.6)), 10.5)
+    _title(figure, title)
     for name, left in zip(names, (MARGIN + GUTTER, end), strict=True):
-        letter(figure, left + side / 2, top - 6, wrap(name, int(side / 6.2), 2), 7.5, ha="center", va="bottom")
+        letter(figure, left + side / 2, top - 6, _caption(name, int((side + 12) / 7.2)), 7.5, ha="center", va="bottom")
     down = top
     for row, shown, small, height in zip(rows, pictures, passed, heights, strict=True):
         _names(figure, row.way, row.remark, down, tall)
@@ -89,7 +91,13 @@ def path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str], title:
         for original, left in zip(originals, (MARGIN + GUTTER, end), strict=True):
             _strip(figure, original[None], np.array([left + (side - wide) // 2]), down)
         if small is not None:
-            _passed(figure, small, row.places, (first + wide / 2, end - APART - wide / 2), down + tall + BELOW + 5)
+            _passed(
+                figure,
+                small,
+                row.places,
+                (first + wide / 2, end - APART - wide / 2),
+                down + height - small.shape[1] - 16,
+            )
         down += height
     letter(figure, MARGIN, down + 8, lines, 8, color=INK)
     return figure
@@ -123,17 +131,18 @@ def traversals(
             " (directions, steps, C, H, W), (directions, steps), one a direction and one a step are needed"
         )
     check_images(pictures.reshape(-1, *pictures.shape[2:]), "pictures")
+    _check_few(max(ratios.shape), "steps or directions")
     steps = len(deviations)
     shown = [zoom(to_rgb(row), min(84, max(12, (WIDTH - 2 * MARGIN - GUTTER) // steps - GAP))) for row in pictures]
     tall, wide = shown[0].shape[1:3]
     across = max(wide, NUMBER_WIDTH) + GAP
     lefts = MARGIN + GUTTER + across * np.arange(steps)
-    width = max(MARGIN + GUTTER + steps * across - GAP, 8.8 * len(title) + MARGIN, 480) + MARGIN
+    width = max(MARGIN + GUTTER + steps * across - GAP, min(8.8 * len(title) + MARGIN, WIDTH), 480) + MARGIN
     lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 6)
     top = (46 if title else MARGIN) + 18
-    height = tall + BELOW + 9
+    height = max(tall + BELOW + 9, LEAST)
     figure = new_figure(width, top + height * len(shown) + 8 + 16 * (lines.count("\n") + 1) + 12)
-    letter(figure, MARGIN, 15, title, 10.5)
+    _title(figure, title)
     for left, deviation in zip(lefts, deviations, strict=True):
         text = f"{deviation:+.2g}".replace("-", "−") + " sd" if deviation else "middle"
         letter(figure, left + wide / 2, top - 6, text, 8, ha="center", va="baseline", color=MUTED)
@@ -176,6 +185,7 @@ def arithmetic(
         raise UsageError(
             f"{len(operands)} operands, {len(names)} names, {num_plus} added: one name each, at least 1 added"
         )
+    _check_few(len(operands), "operands")
     order, signs = _in_turn(num_plus, len(operands) - num_plus)
     shown = [*(to_rgb(operands)[order]), *to_rgb(np.stack([result]).astype(np.float32)), *to_rgb(nearest[None])]
     count = len(shown)
@@ -184,20 +194,22 @@ def arithmetic(
     cell = max(wide, 84) + 26
     lefts = MARGIN + cell * np.arange(count) + (cell - 26 - wide) // 2
     lefts[-1] += 24
-    width = max(MARGIN + cell * count + MARGIN, 560)
+    width = max(cell * count + 12 + 2 * MARGIN, 560)
     lines = wrap(f"{RATIO.replace('each picture', 'the result')} {note}", int((width - 2 * MARGIN) / 6.9), 6)
-    figure = new_figure(width, MARGIN + tall + 46 + 8 + 16 * (lines.count("\n") + 1) + 12)
+    below = _caption(nearest_name, int(cell / 7.6))
+    last = MARGIN + tall + 54 + 15 * below.count("\n")
+    figure = new_figure(width, last + 14 + 16 * (lines.count("\n") + 1) + 12)
     _strip(figure, pictures, lefts, MARGIN)
     texts = [names[i] for i in order] + ["result", "nearest real image"]
     for k, (left, text) in enumerate(zip(lefts, texts, strict=True)):
-        words = wrap(text, int((cell - 8) / 6.2), 2)
+        words = wrap(text, int(cell / 7.6) if k < count - 1 else len(text), 2)
         letter(figure, left + wide / 2, MARGIN + tall + 6, words, 8, ha="center")
         if k and k < count - 1:
             sign = "=" if k == count - 2 else signs[k]
             letter(figure, MARGIN + cell * k - 13, MARGIN + tall / 2, sign, 14, ha="center", va="center")
-    for left, text in zip(lefts[-2:], (_ratio(ratio), shorten(nearest_name, int((cell + 16) / 6.2))), strict=True):
+    for left, text in zip(lefts[-2:], (_ratio(ratio), below), strict=True):
         letter(figure, left + wide / 2, MARGIN + tall + 24, text, 8, ha="center", color=MUTED)
-    letter(figure, MARGIN, MARGIN + tall + 54, lines, 8, color=INK)
+    letter(figure, MARGIN, last, lines, 8, color=INK)
     return figure
 
 
@@ -208,6 +220,7 @@ def _check_path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str])
     if len(ends) != 2 or len(names) != 2:
         raise UsageError(f"{len(ends)} ends and {len(names)} names: two of each are needed")
     steps = len(rows[0].pictures)
+    _check_few(steps, "steps")
     for row in rows:
         if check_images(row.pictures, row.way).shape != (steps, *ends.shape[1:]) or len(row.ratios) != steps:
             raise UsageError(
@@ -217,6 +230,11 @@ def _check_path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str])
         if len(row.passed) != len(row.places):
             raise UsageError(f"{row.way}: {len(row.passed)} images passed at {len(row.places)} places: one each")
     return steps
+
+
+def _check_few(count: int, what: str) -> None:
+    if count > MOST:
+        raise UsageError(f"{count} {what} are more than a figure shows; give {MOST} at most")
 
 
 def _in_turn(num_plus: int, num_minus: int) -> tuple[list[int], list[str]]:
@@ -231,9 +249,24 @@ def _in_turn(num_plus: int, num_minus: int) -> tuple[list[int], list[str]]:
     return order, signs
 
 
+def _title(figure: Figure, text: str) -> None:
+    """A line at the top, shortened where the sheet is too narrow for it."""
+    line = letter(figure, MARGIN, 15, text, 10.5)
+    room, renderer = figure.bbox.width - 2 * MARGIN, renderer_of(figure)
+    while (width := line.get_window_extent(renderer).width) > room:
+        text = shorten(text, int(0.95 * len(text) * room / width))
+        line.set_text(printable(text))
+
+
 def _names(figure: Figure, name: str, remark: str, top: float, tall: int) -> None:
     letter(figure, MARGIN, top + tall / 2 - 2, shorten(name, 14), 9, va="bottom")
     letter(figure, MARGIN, top + tall / 2 + 3, wrap(remark, 16, 2), 7.5, color=MUTED)
+
+
+def _caption(name: str, length: int) -> str:
+    """An image's number and its class, one below the other where they are too long for a line."""
+    parts = [name] if len(name) <= length else name.split(" · ", 1)
+    return "\n".join(shorten(part, length) for part in parts)
 
 
 def _strip(figure: Figure, pictures: np.ndarray, lefts: np.ndarray, top: float) -> None:

@@ -155,7 +155,9 @@ def traverse(
         UsageError: steps or reach out of range, or latents without variance.
     """
     if steps < 3 or steps % 2 == 0:
-        raise UsageError(f"{steps} steps along a direction; an odd number, 3 or more, has the middle in its middle")
+        raise UsageError(
+            f"steps is {steps}; along a direction it must be odd, 3 or more, so that one step is the middle"
+        )
     if not (np.isfinite(reach) and reach > 0):
         raise UsageError(f"reach is {reach}; it must be more than 0")
     mean, axes, deviations, shares = principal_directions(latents, directions)

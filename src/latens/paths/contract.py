@@ -70,9 +70,7 @@ def checked_ends(start: Any, end: Any, steps: int) -> tuple[NDArray[np.float64],
     if first.shape != last.shape:
         raise UsageError(f"start has {len(first)} numbers and end {len(last)}; two latents of one model are needed")
     if steps < 2:
-        raise UsageError(
-            f"a path in {steps} steps was asked for; it has its two ends at least, so 2 or more are needed"
-        )
+        raise UsageError(f"steps is {steps}; a path has its two ends at least, so 2 or more are needed")
     return first, last
 
 

@@ -193,8 +193,8 @@ def _between(story: Story) -> str:
         return ""
     text = (
         "A probe looks at single places. Going from place to place shows what lies between pictures, and where it ends. The"
-        " number under a picture says how far its latent is from the data, in the same unit as above: where it is small the"
-        " decoder has seen the like; where it is large it has to guess."
+        " number under a picture says how far its latent is from the nearest of the data; 1 is what is usual among the data"
+        " themselves. Where it is small the decoder has seen the like; where it is large it has to guess."
     )
     return "<h3>Between the data, and beyond</h3>\n" + paragraphs(text) + shown
 
