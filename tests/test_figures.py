@@ -286,8 +286,10 @@ def test_network_labels_do_not_overlap(stages):
         ("dense", ["dense, SiLU"] * 2 + ["latent"] + ["dense, SiLU"] * 2),
         (
             "residual",
-            "conv 3×3 /2|2 residual blocks|conv 3×3 /2|2 residual blocks, SiLU|latent"
-            "|dense|2 residual blocks|sub-pixel conv 3×3|2 residual blocks".split("|"),
+            [
+                *("conv 3×3 /2", "2 residual blocks", "conv 3×3 /2", "2 residual blocks, SiLU", "latent"),
+                *("dense", "2 residual blocks", "sub-pixel conv 3×3", "2 residual blocks"),
+            ],
         ),
     ],
 )
