@@ -11,6 +11,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from latens.drawings import network_stages
 from latens.errors import UnknownName, UsageError
 from latens.figures import FIGURES, png_bytes, save_png
 from latens.figures.canvas import printable, renderer_of, shorten, wrap
@@ -18,6 +19,7 @@ from latens.figures.palette import SEED_COLOURS, class_colours
 from latens.figures.paths import PathRow
 from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
+from latens.models.autoencoder import Autoencoder
 
 rng = np.random.default_rng(0)
 NAMES = [f"class {k}" for k in range(10)]
@@ -289,6 +291,28 @@ def test_network_labels_do_not_overlap(stages):
     renderer = renderer_of(figure)
     assert not overlapping([text.get_window_extent(renderer) for text in figure.texts])
     assert_inside(figure)
+
+
+@pytest.mark.parametrize(
+    ("network", "names"),
+    [
+        ("convolutional", ["conv 3×3 /2, ReLU"] * 2 + ["latent", "dense, ReLU", "transposed conv 3×3 /2, ReLU"]),
+        ("dense", ["dense, SiLU"] * 2 + ["latent"] + ["dense, SiLU"] * 2),
+        (
+            "residual",
+            [
+                *("conv 3×3 /2", "2 residual blocks", "conv 3×3 /2", "2 residual blocks, SiLU", "latent"),
+                *("dense", "2 residual blocks", "sub-pixel conv 3×3", "2 residual blocks"),
+            ],
+        ),
+    ],
+)
+def test_every_layer_of_a_network_is_named_in_its_drawing(network, names):
+    stages = network_stages(Autoencoder((1, 17, 23), 6, network))
+    assert [name for name, _ in stages[1:-1]] == names
+    assert stages[0] == ("input", (1, 17, 23))
+    assert stages[-1][1] == (1, 17, 23)
+    assert_inside(FIGURES["network"](stages))
 
 
 def test_class_errors_are_sorted_and_leave_empty_classes_out():

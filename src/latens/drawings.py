@@ -337,10 +337,14 @@ def network_stages(model: Model) -> list[tuple[str, tuple[int, ...]]]:
 
 def _walk(layers: nn.Module, x: torch.Tensor) -> Iterator[tuple[str, tuple[int, ...]]]:
     rows: list[tuple[str, tuple[int, ...]]] = []
+    blocks = 0  # in a row, which are one stage
     for layer in layers.children():
         x = layer(x)
+        blocks = blocks + 1 if isinstance(layer, ResidualBlock) else 0
         if isinstance(layer, nn.ReLU | nn.SiLU):
             rows[-1] = (f"{rows[-1][0]}, {_layer_name(layer)}", rows[-1][1])
+        elif blocks > 1:
+            rows[-1] = (f"{blocks} residual blocks", rows[-1][1])
         else:
             rows.append((_layer_name(layer), tuple(x.shape[1:])))
     yield from rows

@@ -29,7 +29,7 @@ __all__ = [
 OPTIMISERS = ("adam", "muon")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 AUGMENTATIONS = ("none", "shift-flip")
-FAST_STEPS, BEST_STEPS = 2814, 9380
+FAST_STEPS, BEST_STEPS = 2814, 22_512
 FEW = 16_384  # images, under which a network learns them by heart
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
 RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
@@ -238,18 +238,23 @@ def fast(images: "Dataset") -> Recipe:
 
 
 def best(images: "Dataset") -> Recipe:
-    """The least error in a quarter of an hour.
+    """The least error in a quarter of an hour: a residual network, no activation on the latent, bfloat16.
 
     `latens run mnist --recipe best`.
+
+    A budget of steps like `fast`'s, with the same care for few images. Pictures above 32 × 32 get fewer steps in proportion to
+    their pixels, though not fewer than `fast` takes. A processor without bfloat16 units is faster with `--precision float32`.
     """
     num_images, few = _how_many(images)
-    batch_size = 128 if num_images >= 2048 else 32
+    batch_size = 64 if num_images >= 2048 else 32
+    height, width = images.shape[1:]
+    steps = max(FAST_STEPS, BEST_STEPS * min(1, 32 * 32 / (height * width)))
     config = TrainConfig(
-        epochs=max(1, round(BEST_STEPS * batch_size / num_images)),
+        epochs=max(1, round(steps * batch_size / num_images)),
         batch_size=batch_size,
         optimiser="muon",
-        learning_rate=0.003 if few else 0.004,
-        matrix_learning_rate=0.01 if few else 0.02,
+        learning_rate=0.003 if few else 0.016,
+        matrix_learning_rate=0.01 if few else 0.03,
         beta2=0.99,
         warmup=0.02,
         decay=True,

@@ -9,7 +9,7 @@
 | `torch.nn.Linear` | from vector to vector |
 | `torch.nn.ReLU` | the positive part |
 | `torch.nn.SiLU` | x · sigmoid(x), the smooth one |
-| `ResidualBlock` | x + convolution(SiLU(convolution(SiLU(x)))), both 3 × 3 |
+| `ResidualBlock` | x + convolution(SiLU(convolution(SiLU(normalised x)))), 3 × 3 and then 1 × 1 |
 | `SubPixel` | a 3 × 3 convolution to four times the channels, laid out as twice the height and width, cut to a size |
 
 `MapToVector` and `VectorToMap` are computed as the dense layers that they are; their weights have the shape, the initialisation
@@ -69,22 +69,26 @@ class VectorToMap(nn.ConvTranspose2d):
 
 
 class ResidualBlock(nn.Module):
-    """What two convolutions add to a map: x + second(SiLU(first(SiLU(x)))).
+    """What two convolutions, 3 × 3 and 1 × 1, add to a map: x + second(SiLU(first(SiLU(norm(x))))).
 
     Args:
         channels: C of the map, before, between and after.
 
-    Source: He et al., "Identity mappings in deep residual networks", 2016, figure 4e, without the normalisation.
+    The norm takes mean and variance over all numbers of one picture's map: a picture is seen alone, and the same at each call.
+
+    Source: He et al., "Identity mappings in deep residual networks", 2016, figure 4e; Wu and He, "Group normalization", 2018,
+    with one group.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, H, W)
         """Add to the map what the two convolutions make of it."""
-        y: Tensor = self.second(F.silu(self.first(F.silu(x))))
+        y: Tensor = self.second(F.silu(self.first(F.silu(self.norm(x)))))
         return x + y
 
 
