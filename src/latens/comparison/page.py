@@ -93,7 +93,9 @@ def _scores(compared: Comparison) -> str:
     parts = []
     for data, settings in compared.by_data.items():
         sheet = next(sheet for sheet in compared.sheets() if sheet.title == data)
-        parts.append(_heading(compared.by_data, data) + _table(sheet, f"{data}: {_fixed(settings)}"))
+        parts.append(
+            _heading(compared.by_data, data) + paragraphs(_fixed(settings)) + _table(sheet, f"The scores on {data}")
+        )
         everything = _table(score_sheet(data, settings), f"Every score on {data}", merge=False)
         parts.append(details("Every score", everything))
     text = (
@@ -110,8 +112,8 @@ def _fixed(settings: Sequence[Setting]) -> str:
     seeds = sorted({row.recipe.config.seed for setting in settings for row in setting.rows})
     unit = "epoch" if epochs == [1] else "epochs"
     return (
-        f"recipe {', '.join(names)}, {', '.join(map(str, epochs))} {unit}, optimiser {recipe.config.optimiser},"
-        f" seeds {seeds_text(seeds)}"
+        f"Recipe {', '.join(names)}, {', '.join(map(str, epochs))} {unit}, optimiser {recipe.config.optimiser},"
+        f" {'seeds' if len(seeds) > 1 else 'seed'} {seeds_text(seeds)}."
     )
 
 

@@ -16,7 +16,7 @@ from latens.figures.placing import place_boxes
 
 __all__ = ["Point", "generation_against_reconstruction", "rate_distortion"]
 
-WIDTH, HEIGHT = 960, 620
+WIDTH, HEIGHT = 1040, 600  # wide enough to be moved sideways on a telephone, where it would be too small to read
 MARKERS = "osD^vP*X<>"
 ORDER = (1, 5, 3, 9, 6, 7, 2, 0, 4, 8)  # of the ten colours: neighbours in the legend far apart
 MOST_LETTERS = 34
