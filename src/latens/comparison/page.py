@@ -20,9 +20,9 @@ from latens.report.page import lay_out
 __all__ = ["write_page"]
 
 STYLE = """
-table.runs td, table.runs thead th + th { text-align: right; padding-left: .9rem; white-space: nowrap; }
-table.runs th[scope="row"] { min-width: 11rem; }
-table.runs .words { white-space: normal; min-width: 14rem; text-align: left; }
+table.runs td, table.runs thead th + th { text-align: right; padding-left: .7rem; padding-right: .7rem; white-space: nowrap; }
+table.runs th:first-child { position: sticky; left: 0; background: var(--paper); min-width: 8.5rem; }
+table.runs .words { white-space: normal; max-width: 26rem; text-align: left; }
 table.runs strong { color: var(--good); }
 .side-by-side {
   display: grid;
@@ -38,7 +38,7 @@ table.runs strong { color: var(--good); }
   .side-by-side figure img { border-inline: 1px solid var(--line); }
 }
 """
-WORDY = ("best sampler", "failed")
+WORDY = ("best sampler", "failed", "setting")
 
 Chapter = tuple[str, str, str]
 
@@ -106,13 +106,15 @@ def _scores(compared: Comparison) -> str:
 
 
 def _fixed(settings: Sequence[Setting]) -> str:
-    recipe = settings[0].recipe
     names = sorted({setting.recipe.name for setting in settings})
+    networks = sorted({setting.recipe.network for setting in settings})
+    optimisers = sorted({setting.recipe.config.optimiser for setting in settings})
     epochs = sorted({setting.recipe.config.epochs for setting in settings})
     seeds = sorted({row.recipe.config.seed for setting in settings for row in setting.rows})
     unit = "epoch" if epochs == [1] else "epochs"
     return (
-        f"Recipe {', '.join(names)}, {', '.join(map(str, epochs))} {unit}, optimiser {recipe.config.optimiser},"
+        f"Recipe {', '.join(names)}, network {', '.join(networks)}, {', '.join(map(str, epochs))} {unit},"
+        f" optimiser {', '.join(optimisers)},"
         f" {'seeds' if len(seeds) > 1 else 'seed'} {seeds_text(seeds)}."
     )
 
@@ -122,14 +124,15 @@ def _heading(several: Sequence[object] | Mapping[str, object], text: str) -> str
 
 
 def _table(sheet: Sheet, caption: str, merge: bool = True) -> str:
-    """A sheet as HTML; with `merge` model and network share the first cell."""
+    """A sheet as HTML; with `merge` model and network share the first cell, or the model has it where one network is all."""
+    one = len({cells[1] for cells in sheet.rows}) == 1
     headings = list(sheet.headings)
     wordy = [heading in WORDY for heading in headings]
     rows = []
     for row, cells in enumerate(sheet.rows):
         shown = [f"<strong>{esc(c)}</strong>" if (row, i) in sheet.best else esc(c) for i, c in enumerate(cells)]
         shown = [f'<div class="words">{cell}</div>' if long else cell for cell, long in zip(shown, wordy, strict=True)]
-        rows.append([f"{shown[0]}, {shown[1]}", *shown[2:]] if merge else shown)
+        rows.append([shown[0] if one else f"{shown[0]}, {shown[1]}", *shown[2:]] if merge else shown)
     return table(caption, ["setting", *headings[2:]] if merge else headings, rows, "runs")
 
 

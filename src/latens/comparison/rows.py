@@ -10,7 +10,17 @@ from typing import Any
 from latens.recipes import Recipe
 from latens.runs import Run
 
-__all__ = ["Row", "Setting", "Spread", "best_sampler", "column_of", "failed_row", "row_of", "settings_of"]
+__all__ = [
+    "Row",
+    "Setting",
+    "Spread",
+    "best_sampler",
+    "column_of",
+    "failed_row",
+    "row_of",
+    "settings_of",
+    "short_names",
+]
 
 FACTS = ("epochs", "seconds")  # of a run's result, beside its scores
 GENERATION = "generation: "
@@ -261,3 +271,20 @@ def _notes(groups: Sequence[Sequence[Row]]) -> list[str]:
                 ", ".join(filter(None, (note, f"{name} {one[name]}"))) for note, one in zip(notes, parts, strict=True)
             ]
     return notes
+
+
+def short_names(settings: Sequence[Setting], dimension: bool = True) -> list[str]:
+    """Each setting in few words: of model, network, note and dimension what all share is left out.
+
+    Args:
+        settings: of one data set or of several; the data set is never named.
+        dimension: whether the latent dimension belongs to the name.
+    """
+    every = [
+        (s.recipe.model_choice, s.recipe.network, s.note, f"D = {s.recipe.latent_dim}" if dimension else "")
+        for s in settings
+    ]
+    differs = [len({parts[place] for parts in every}) > 1 for place in range(4)]
+    if not any(differs):
+        differs = [True, False, False, dimension]
+    return [", ".join(part for part, shown in zip(parts, differs, strict=True) if shown and part) for parts in every]
