@@ -296,11 +296,13 @@ def test_two_dimensions_are_too_few_to_advise():
 
 def test_settings_gather_seeds_and_nothing_else():
     longer = TrainConfig(300, 64)
-    rows = [planted(2), planted(2, 5), planted(4), planted(2, config=longer), planted(2, data="other")]
+    rows = [planted(8), planted(2), planted(4), planted(2, 5), planted(4, 1), planted(2, config=longer)]
+    rows.append(planted(2, data="other"))
     settings = settings_of(rows)
     assert [(s.data, s.recipe.latent_dim, s.seeds, s.note) for s in settings] == [
         ("digits", 2, (0, 5), "epochs 3"),
-        ("digits", 4, (0,), ""),
+        ("digits", 4, (0, 1), "epochs 3"),
+        ("digits", 8, (0,), "epochs 3"),
         ("digits", 2, (0,), "epochs 300"),
         ("other", 2, (0,), ""),
     ]

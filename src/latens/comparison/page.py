@@ -20,8 +20,12 @@ from latens.report.page import lay_out
 __all__ = ["write_page"]
 
 STYLE = """
-table.runs td, table.runs thead th + th { text-align: right; padding-left: .7rem; padding-right: .7rem; white-space: nowrap; }
-table.runs th:first-child { position: sticky; left: 0; background: var(--paper); min-width: 8.5rem; }
+table.runs { border-collapse: separate; border-spacing: 0; font-size: .97rem; }
+table.runs small { display: block; color: var(--muted); font-weight: 400; }
+table.runs td, table.runs thead th + th { text-align: right; padding-left: .55rem; padding-right: .55rem; white-space: nowrap; }
+table.runs thead th + th { white-space: normal; vertical-align: bottom; }
+table.runs th:first-child { position: sticky; left: 0; background: var(--paper); }
+table.runs th:first-child { min-width: 8.5rem; }
 table.runs .words { white-space: normal; max-width: 26rem; text-align: left; }
 table.runs strong { color: var(--good); }
 .side-by-side {
@@ -35,6 +39,7 @@ table.runs strong { color: var(--good); }
 .side-by-side figcaption { margin-top: .35rem; padding: 0; }
 @media (max-width: 34rem) {
   .side-by-side { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 1rem .7rem; }
+  table.runs th:first-child { max-width: 9rem; overflow-wrap: anywhere; }
   .side-by-side figure img { border-inline: 1px solid var(--line); }
 }
 """
@@ -130,10 +135,17 @@ def _table(sheet: Sheet, caption: str, merge: bool = True) -> str:
     wordy = [heading in WORDY for heading in headings]
     rows = []
     for row, cells in enumerate(sheet.rows):
-        shown = [f"<strong>{esc(c)}</strong>" if (row, i) in sheet.best else esc(c) for i, c in enumerate(cells)]
+        shown = [_cell(text, (row, i) in sheet.best, i in sheet.right) for i, text in enumerate(cells)]
         shown = [f'<div class="words">{cell}</div>' if long else cell for cell, long in zip(shown, wordy, strict=True)]
         rows.append([shown[0] if one else f"{shown[0]}, {shown[1]}", *shown[2:]] if merge else shown)
     return table(caption, ["setting", *headings[2:]] if merge else headings, rows, "runs")
+
+
+def _cell(text: str, best: bool, is_number: bool) -> str:
+    """A cell as HTML; the interval of a number goes below it."""
+    number, bracket, interval = text.partition(" (") if is_number else (text, "", "")
+    below = f"<small>({esc(interval)}</small>" if bracket else ""
+    return (f"<strong>{esc(number)}</strong>" if best else esc(number)) + below
 
 
 def _dimensions(compared: Comparison, drawn: Sequence[Drawn]) -> str:

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,12 @@ class Row:
     scores: tuple[Mapping[str, Any], ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """The setting with which it was trained."""
         return Recipe.from_json(dict(self.settings))
 
-    @property
+    @cached_property
     def values(self) -> dict[str, float]:
         """Column -> value, the finite ones; scores first, facts after them."""
         found = {column_of(score): score["value"] for score in self.scores} | dict(self.facts)
@@ -236,7 +237,7 @@ def best_sampler(setting: Setting, among: Sequence[str] | None = None) -> tuple[
 
 
 def settings_of(rows: Iterable[Row]) -> tuple[Setting, ...]:
-    """Rows put together that differ in nothing but the seed, in the order in which they come."""
+    """Rows put together that differ in nothing but the seed, in the order in which they come, the dimensions ascending."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(f"{row.data} {row.fingerprint} {sorted(_parts(row.recipe).items())}", []).append(row)
@@ -244,12 +245,14 @@ def settings_of(rows: Iterable[Row]) -> tuple[Setting, ...]:
     for group in groups.values():
         alike.setdefault(_label(group[0]), []).append(group)
     notes = {id(group): note for same in alike.values() for group, note in zip(same, _notes(same), strict=True)}
-    return tuple(Setting(group[0].data, group[0].recipe, notes[id(group)], tuple(group)) for group in groups.values())
+    settings = [Setting(group[0].data, group[0].recipe, notes[id(group)], tuple(group)) for group in groups.values()]
+    order = list(dict.fromkeys((setting.data, setting.name) for setting in settings))
+    return tuple(sorted(settings, key=lambda one: (order.index((one.data, one.name)), one.recipe.latent_dim)))
 
 
-def _label(row: Row) -> tuple[Any, ...]:
-    recipe = row.recipe
-    return row.data, row.fingerprint, recipe.model_choice, recipe.network, recipe.latent_dim
+def _label(row: Row) -> tuple[str, ...]:
+    """What names a setting at first, beside its dimension."""
+    return row.data, row.fingerprint, row.recipe.model_choice, row.recipe.network
 
 
 def _parts(recipe: Recipe) -> dict[str, str]:
@@ -260,16 +263,16 @@ def _parts(recipe: Recipe) -> dict[str, str]:
 
 
 def _notes(groups: Sequence[Sequence[Row]]) -> list[str]:
-    """The fewest parts that tell settings apart which share model, network and dimension."""
-    parts = [_parts(group[0].recipe) for group in groups]
+    """The fewest parts that tell settings of one model and network apart, the dimension aside."""
+    parts = [_parts(group[0].recipe) | {"latent_dim": ""} for group in groups]
+    different = len({tuple(one.items()) for one in parts})
     notes = [""] * len(groups)
     for name in parts[0]:
-        if len(set(notes)) == len(notes):
+        if len(set(notes)) == different:
             break
         if len({one[name] for one in parts}) > 1:
-            notes = [
-                ", ".join(filter(None, (note, f"{name} {one[name]}"))) for note, one in zip(notes, parts, strict=True)
-            ]
+            added = [f"{name} {one[name]}" for one in parts]
+            notes = [", ".join(filter(None, pair)) for pair in zip(notes, added, strict=True)]
     return notes
 
 
