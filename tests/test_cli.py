@@ -151,8 +151,8 @@ def test_encode_with_a_run_and_with_the_latest(finished_run, data, tmp_path, lat
     assert as_json("encode", "blobs-1", data, "-o", "e.npz", "--part", "train")["arrays"]["latents"] == [216, 8]
 
 
-def test_sample_writes_pictures_latents_and_labels(run, tmp_path, latens_says, as_json):
-    for sampler in SAMPLERS:
+def test_sample_writes_pictures_latents_and_labels(run, tmp_path, latens_says, as_json, refused):
+    for sampler in (name for name in SAMPLERS if name != "prior"):
         file = tmp_path / f"{sampler}.npz"
         answer = as_json("sample", run, "--sampler", sampler, "-n", 9, "--seed", 1, "-o", file)
         arrays = arrays_of(file)
@@ -167,6 +167,9 @@ def test_sample_writes_pictures_latents_and_labels(run, tmp_path, latens_says, a
     first, again, other = (arrays_of(tmp_path / f"{name}.npz")["latents"] for name in ("gaussian", "again", "other"))
     assert (first == again).all()
     assert (first != other).any()
+    assert "has no prior to draw from; take another sampler: class-means, " in refused(
+        "sample", run, "--sampler", "prior"
+    )
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

@@ -17,7 +17,7 @@ from latens.errors import ImagesNotFound, RunError, UnknownName, UsageError
 from latens.experiment import import_run
 from latens.images import load_images
 from latens.progress import Lines, Silent
-from latens.recipes import RECIPES
+from latens.recipes import RECIPE_OPTIONS, RECIPES
 from latens.report.from_run import command_of, story_of
 from latens.runs import open_run, start_run
 from latens.runs.folder import TEST
@@ -122,7 +122,7 @@ def test_nothing_is_left_of_a_run_that_could_not_start(blobs_file, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ImagesNotFound):
         latens.run("no/such/folder", progress=Silent())
-    with pytest.raises(UnknownName, match="unknown recipe 'slow'; known: fast, notebook"):
+    with pytest.raises(UnknownName, match="unknown recipe 'slow'; known: best, fast, notebook"):
         latens.run(blobs_file, recipe="slow", progress=Silent())
     with pytest.raises(UnknownName, match="unknown option 'epoch'"):
         latens.run(blobs_file, epoch=3, progress=Silent())
@@ -188,6 +188,7 @@ def test_the_report_tells_the_story_and_how_to_repeat_it(finished_run):
         {"epochs": 7, "seed": 3},
         {"recipe": "notebook", "latent_dim": 32, "batch_size": 16},
         {"learning_rate": 0.0005, "precision": "bfloat16"},
+        {"model": "autoencoder:activation=none"},
     ],
 )
 def test_the_command_of_a_run_asks_for_that_run(options, blobs, tmp_path):
@@ -198,5 +199,5 @@ def test_the_command_of_a_run_asks_for_that_run(options, blobs, tmp_path):
     assert words[:3] == ["latens", "run", blobs.source]
     assert len(words) == 3 + 2 * len(options)  # what is as the recipe has it is not said
     args = cli.parser().parse_args(words[1:])
-    asked = RECIPES[args.recipe](blobs).with_options(**{name: getattr(args, name) for name in cli.RECIPE_OPTIONS})
+    asked = RECIPES[args.recipe](blobs).with_options(**{name: getattr(args, name) for name in RECIPE_OPTIONS})
     assert asked == recipe

@@ -15,6 +15,7 @@ from latens.errors import UnknownName, UsageError
 from latens.figures import FIGURES, png_bytes, save_png
 from latens.figures.canvas import printable, renderer_of, shorten, wrap
 from latens.figures.palette import SEED_COLOURS, class_colours
+from latens.figures.paths import PathRow
 from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
 
@@ -41,6 +42,9 @@ def history(epochs, test=True):
     ]
 
 
+PATH_ROW = PathRow(
+    "graph", REBUILT[:11], np.linspace(0, 2, 11), "1.3 × as long", REBUILT[:4], np.array([0.1, 0.2, 0.21, 0.8])
+)
 ARGUMENTS = {
     "loss": (history(40),),
     "loss-all": (history(40),),
@@ -53,6 +57,15 @@ ARGUMENTS = {
     "probe-map": (POINTS, LABELS, NAMES, POINTS[:10], NAMES, np.linspace(0.5, 2, 10)),
     "network": (STAGES,),
     "samples": (PIXELS[:25], 5, "Samples"),
+    "path": ([PATH_ROW, PATH_ROW], PIXELS[:2], ["image 0 · class 0", "image 1 · class 1"], "From here to there"),
+    "traversals": (
+        REBUILT[:21].reshape(3, 7, 1, 12, 12),
+        np.ones((3, 7)),
+        [0.4, 0.2, 0.1],
+        np.arange(-3, 4),
+        "Through the mean",
+    ),
+    "arithmetic": (REBUILT[:3], NAMES[:3], 2, REBUILT[3], 1.3, REBUILT[4], "image 4"),
 }
 
 

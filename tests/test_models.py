@@ -14,6 +14,7 @@ from latens.recipes import RECIPES
 from latens.training import build_model
 
 SHAPE = (1, 12, 10)
+SHAPES = [(1, 28, 28), (3, 32, 32), (1, 17, 23)]
 
 
 def make(name, network="convolutional", **options):
@@ -21,18 +22,20 @@ def make(name, network="convolutional", **options):
     return MODELS[name](SHAPE, 6, network, **options)
 
 
-@pytest.mark.parametrize(("name", "network"), list(itertools.product(MODELS, NETWORKS)))
-def test_contract(name, network):
-    model = make(name, network)
-    x = torch.rand(4, *SHAPE)
+@pytest.mark.parametrize(("name", "network", "shape"), list(itertools.product(MODELS, NETWORKS, SHAPES)))
+def test_contract(name, network, shape):
+    torch.manual_seed(0)
+    model = MODELS[name](shape, 6, network)
+    x = torch.rand(4, *shape)
     z = model.encode(x)
     assert isinstance(model, Model)
-    assert (model.image_shape, model.latent_dim) == (SHAPE, 6)
+    assert (model.image_shape, model.latent_dim) == (shape, 6)
     assert z.shape == (4, 6)
     assert model.decode(z).shape == x.shape
     losses = model.loss(x, torch.Generator().manual_seed(0))
     assert losses.total.shape == (4,)
     assert all(part.shape == (4,) for part in losses.parts.values())
+    assert "squared_error" in losses.parts
     losses.total.mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 

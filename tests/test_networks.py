@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from latens.native import library
 from latens.networks import NETWORKS
 from latens.networks.forms import fastest_form
 from latens.networks.half import FORMS, Half
-from latens.networks.layers import LAYER_KINDS, MapToVector, VectorToMap
+from latens.networks.layers import LAYER_KINDS, MapToVector, ResidualBlock, SubPixel, VectorToMap
+from latens.networks.native_form import NATIVE_KINDS
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 8, 8), (3, 8, 256), (1, 17, 23), (3, 64, 48), (1, 256, 256), (1, 9, 100)]
 
@@ -26,8 +28,24 @@ def test_contract(name, shape):
     assert encoder(torch.rand(2, *shape)).shape == (2, 5)
     assert decoder(torch.rand(2, 3)).shape == (2, *shape)
     assert all(type(layer) in LAYER_KINDS for half in (encoder, decoder) for layer in half)
-    assert not isinstance(encoder[-1], nn.ReLU)  # the activation of the latent belongs to the model
-    assert not isinstance(decoder[-1], nn.ReLU)
+    # The activation of the latent belongs to the model; and a recipe says where both last biases start.
+    assert all(isinstance(half[-1].bias, nn.Parameter) for half in (encoder, decoder))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_picture_is_seen_alone_and_every_weight_learns(name):
+    torch.manual_seed(0)
+    encoder, decoder = NETWORKS[name]((1, 9, 12), 5, 3)
+    for half, x in ((encoder, torch.rand(4, 1, 9, 12)), (decoder, torch.rand(4, 3))):
+        y = half.train()(x)
+        torch.testing.assert_close(half(x[2:3]), y[2:3], atol=1e-6, rtol=1e-5)
+        assert torch.equal(half.eval()(x), y)
+        y.square().sum().backward()
+        assert all(parameter.grad.any() for parameter in half.parameters())
+
+
+def test_the_weights_of_a_dense_network_are_bounded_whatever_the_size_of_the_images():
+    assert sum(p.numel() for half in NETWORKS["dense"]((3, 256, 256), 64, 64) for p in half.parameters()) < 1 << 26
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -48,6 +66,45 @@ def test_vector_to_map_is_the_transposed_convolution(memory_format):
     torch.testing.assert_close(ours.to(memory_format=memory_format)(z), theirs(z[:, :, None, None]))
 
 
+def test_a_residual_block_adds_two_convolutions_of_smooth_activations():
+    block = ResidualBlock(3).double()
+    x = torch.randn(2, 3, 5, 6, dtype=torch.float64)
+    y = x
+    for layer in (block.first, block.second):
+        y = F.conv2d(y / (1 + (-y).exp()), layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(block(x), x + y)
+    with torch.no_grad():
+        block.second.weight.zero_()
+        block.second.bias.zero_()
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (5, 7)])
+def test_sub_pixel_lays_four_channels_out_as_four_pixels(size):
+    layer = SubPixel(2, 3, size).double()
+    with torch.no_grad():
+        layer.weight.normal_()
+    x = torch.randn(4, 2, 3, 4, dtype=torch.float64)
+    y, groups = layer(x), F.conv2d(x, layer.weight, layer.bias, padding=1)
+    assert y.shape == (4, 3, *size)
+    for channel, row, column in itertools.product(range(3), range(size[0]), range(size[1])):
+        place = 4 * channel + 2 * (row % 2) + column % 2
+        assert torch.equal(y[:, channel, row, column], groups[:, place, row // 2, column // 2])
+
+
+def checkerboard(picture):
+    """How far each pixel of a block of 2 x 2 is from the block's mean, against how far the blocks are from each other."""
+    blocks = F.pixel_unshuffle(picture, 2)
+    return ((blocks - blocks.mean(1, keepdim=True)).std() / blocks.mean(1).std()).item()
+
+
+def test_a_new_residual_decoder_draws_no_checkerboard():
+    torch.manual_seed(0)
+    z = torch.randn(3, 8)
+    assert checkerboard(NETWORKS["residual"]((1, 28, 28), 8, 8).decoder(z)) < 1e-5
+    assert checkerboard(NETWORKS["convolutional"]((1, 28, 28), 8, 8).decoder(z)) > 0.1
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: latens was installed without its kernels")
 def test_the_kernels_were_built():
     assert library() is not None
@@ -57,16 +114,20 @@ native = pytest.mark.skipif(library() is None, reason="the kernels were not buil
 
 
 @native
-def test_every_layer_kind_has_a_native_form():
-    layers = [
+def test_some_layer_kinds_have_a_native_form_and_torch_computes_the_others():
+    known = [
         nn.Conv2d(2, 3, 3),
         nn.ReLU(),
         MapToVector(3, (4, 4), 5),
         VectorToMap(5, 2, (3, 3)),
         nn.ConvTranspose2d(2, 3, 3),
     ]
-    assert {type(layer) for layer in layers} == set(LAYER_KINDS)
-    assert Half(*layers).forms() == FORMS
+    others = [nn.SiLU(), nn.Linear(5, 5), ResidualBlock(3), SubPixel(3, 3, (5, 6))]
+    assert {type(layer) for layer in known} == set(NATIVE_KINDS)
+    assert {type(layer) for layer in others} == set(LAYER_KINDS) - set(NATIVE_KINDS)
+    assert Half(*known).forms() == FORMS
+    for other in others:
+        assert Half(known[0], other, *known[2:]).forms() == ("torch",)
 
 
 def test_without_the_kernels_torch_computes(monkeypatch):
@@ -192,13 +253,13 @@ def test_native_kernels_keep_an_output_padding():
 
 
 @native
-@pytest.mark.parametrize(("name", "shape"), list(itertools.product(NETWORKS, SHAPES)))
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("batch", [1, 7, 70])  # one image; a part of a chunk; a chunk and some
-def test_both_forms_of_a_network_give_the_same_outputs_and_gradients(name, shape, batch):
+def test_both_forms_of_a_network_give_the_same_outputs_and_gradients(shape, batch):
     if batch == 70 and shape[1] > 64:
         pytest.skip("one large batch is enough")
     torch.manual_seed(0)
-    encoder, decoder = NETWORKS[name](shape, 5, 3)
+    encoder, decoder = NETWORKS["convolutional"](shape, 5, 3)
     assert_same_in_both_forms(encoder, torch.rand(batch, *shape), 1e-2)
     assert_same_in_both_forms(decoder, torch.rand(batch, 3), 1e-2)
 

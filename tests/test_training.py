@@ -127,18 +127,56 @@ def test_masked_steps_are_the_plain_steps_while_losses_are_finite(blobs, monkeyp
     assert got.test_mse == expected.test_mse
 
 
-def test_fast_is_a_budget_of_steps(tmp_path):
-    def recipe_for(count, shape=(1, 8, 8)):
-        images = load_images(np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8))
-        recipe = RECIPES["fast"](images)
-        return recipe, recipe.config.epochs * -(-len(images.train) // recipe.config.batch_size)
+def images_of(count, shape=(1, 8, 8)):
+    return load_images(np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8))
 
+
+def steps_of(recipe, images):
+    return recipe.config.epochs * -(-len(images.train) // recipe.config.batch_size)
+
+
+def test_fast_is_a_budget_of_steps():
     for count in (200, 3000, 10_000):
-        recipe, steps = recipe_for(count)
-        assert 2400 < steps < 3300
+        recipe = RECIPES["fast"](images := images_of(count))
+        assert 2400 < steps_of(recipe, images) < 3300
         assert recipe.latent_dim == 64
-    assert recipe_for(200)[0].config.batch_size < recipe_for(10_000)[0].config.batch_size
-    assert recipe_for(100, (3, 40, 40))[0].latent_dim == 128
+    batch_sizes = [RECIPES["fast"](images_of(count)).config.batch_size for count in (200, 10_000)]
+    assert batch_sizes[0] < batch_sizes[1]
+    assert RECIPES["fast"](images_of(100, (3, 40, 40))).latent_dim == 128
+
+
+def test_best_spends_more_steps_than_fast_and_moves_few_images():
+    for count in (200, 3000, 20_000):
+        images = images_of(count)
+        fast, best = (RECIPES[name](images) for name in ("fast", "best"))
+        assert steps_of(best, images) > 1.9 * steps_of(fast, images)
+        assert best.config.augmentation == fast.config.augmentation == ("none" if count == 20_000 else "shift-flip")
+        assert (best.latent_dim, best.output_bias) == (fast.latent_dim, fast.output_bias)
+
+
+def test_best_spends_fewer_steps_on_large_pictures():
+    steps = [steps_of(RECIPES["best"](images), images) for images in (images_of(100, (3, s, s)) for s in (32, 64, 256))]
+    assert steps[0] > 1.9 * steps[1] > 1.9 * steps[2]
+
+
+def test_best_can_be_had_in_another_precision_with_another_model_and_network(blobs):
+    recipe = RECIPES["best"](blobs)
+    assert (recipe.model_choice, recipe.network, recipe.config.precision) == (
+        "autoencoder:activation=none",
+        "residual",
+        "bfloat16",
+    )
+    other = recipe.with_options(precision="float32", network="dense", model="autoencoder")
+    assert (other.model_options, other.network, other.config.precision) == ({}, "dense", "float32")
+
+
+@pytest.mark.parametrize("shape", [(1, 17, 23), (3, 32, 32)])
+def test_best_learns_pictures_of_any_shape(shape):
+    pixels, labels = make_blobs(200, shape, 4)
+    images = load_images(pixels, labels=labels)
+    recipe = RECIPES["best"](images).with_options(epochs=3)
+    *_, last = train(build_model(recipe, shape), images, recipe.config)
+    assert last.test_mse < (images.test.pixels / 255).var()
 
 
 def test_fast_on_mnist_takes_at_most_five_epochs():

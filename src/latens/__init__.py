@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from latens.models import MODELS as MODELS
     from latens.models.autoencoder import Autoencoder as Autoencoder
     from latens.networks import NETWORKS as NETWORKS
+    from latens.paths import PATHS as PATHS
+    from latens.paths import interpolate as interpolate
+    from latens.paths import latent_arithmetic as latent_arithmetic
+    from latens.paths import traverse as traverse
     from latens.recipes import RECIPES as RECIPES
     from latens.recipes import TrainConfig as TrainConfig
     from latens.runs import Run as Run
@@ -45,6 +49,7 @@ _HOMES = {
     "METRICS": "metrics",
     "MODELS": "models",
     "NETWORKS": "networks",
+    "PATHS": "paths",
     "RECIPES": "recipes",
     "Run": "runs",
     "SAMPLERS": "samplers",
@@ -54,6 +59,8 @@ _HOMES = {
     "decode_latents": "latents",
     "encode_images": "latents",
     "import_weights": "runs",
+    "interpolate": "paths",
+    "latent_arithmetic": "paths",
     "list_runs": "runs",
     "live_loss": "live",
     "load_images": "images",
@@ -61,6 +68,7 @@ _HOMES = {
     "resume": "experiment",
     "run": "experiment",
     "train": "training",
+    "traverse": "paths",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

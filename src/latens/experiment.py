@@ -1,6 +1,7 @@
 """The whole story in one function: what `latens run` does, in the order of the notebook."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from latens.analysis import encode_run, map_run, probe_run, score_run
@@ -16,7 +17,7 @@ from latens.runs import Run, import_weights, open_run, record, start_run
 from latens.runs.recording import last_state
 from latens.training import train
 
-__all__ = ["import_run", "resume", "run", "train_run"]
+__all__ = ["import_run", "resume", "run", "score", "train_run"]
 
 
 def run(
@@ -112,6 +113,25 @@ def import_run(
     with progress.stage("images", "pictures") as tick:
         images = load_images(source, progress=tick)
     return _complete(import_weights(state, images, out, device), images, progress)
+
+
+def score(run: Run, samplers: Sequence[str] | None = ("all",), *, progress: Progress | None = None) -> Run:
+    """Score a complete run again, or by more samplers, and write its report anew.
+
+    Args:
+        run: complete.
+        samplers: names of `SAMPLERS`; `("all",)` are those that its model can have, None those of the verdict. Each is fitted
+            where it was not yet.
+        progress: shows how far it is.
+
+    Raises:
+        UnknownName: there is no such sampler.
+        RunError: the run is not complete, or its model has no prior.
+    """
+    images = run.images
+    score_run(run, images, progress or progress_for(), samplers)
+    write_report(run, images, tuple(network_stages(run.model)))
+    return run
 
 
 def _complete(run: Run, images: Dataset, progress: Progress) -> Run:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.native import Scan, library
 
-__all__ = ["nearest_neighbours", "neighbours_kept"]
+__all__ = ["distance_ratios", "nearest_neighbours", "neighbours_kept", "usual_distance"]
 
 BLOCK_BYTES = 1 << 26  # of one block of scores (and of one gathered block of candidates): 64 MiB
 CLEAR = 1e-3  # share of a squared distance that its rounding may be
@@ -304,6 +304,30 @@ def neighbours_kept(
         squares = _squares(latents, here, others)
         kept[here] = (squares[:, 1:] <= squares[:, :1]).mean(1)
     return kept
+
+
+def usual_distance(latents: NDArray[Any]) -> float:
+    """The median distance of a latent to its nearest neighbour among the others, (N, D) -> one number; NaN for a single one."""
+    return float(np.median(nearest_neighbours(latents, k=1)[0])) if len(latents) > 1 else float("nan")
+
+
+def distance_ratios(latents: NDArray[Any], points: NDArray[Any], usual: float | None = None) -> NDArray[np.float64]:
+    """How far each point lies from the data, as a multiple of what is usual between data.
+
+    Args:
+        latents: of the data, (N, D), finite.
+        points: (M, D), finite.
+        usual: the `usual_distance` of the latents, where it is known.
+
+    Returns:
+        Distance of each point to the nearest data latent over the usual distance, (M,): 0 on a data latent, 1 as far as data
+        lie from each other. NaN where there is a single data latent; infinity where most data are duplicates.
+    """
+    usual = usual_distance(latents) if usual is None else usual
+    if np.isnan(usual):
+        return np.full(len(points), np.nan)
+    distances: NDArray[np.float64] = nearest_neighbours(latents, points, 1)[0][:, 0].astype(np.float64)
+    return distances / usual if usual > 0 else np.where(distances > 0, np.inf, 0.0)
 
 
 def _kth_neighbour(

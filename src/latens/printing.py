@@ -1,19 +1,31 @@
 """What commands print: the same facts as their JSON, as text for people. rich draws the tables, loaded only then."""
 
 import io
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latens.files import atomic_write
+from latens.verdict import SAMPLER_GROUP, Verdict, judge
 
 if TYPE_CHECKING:
     import numpy as np
 
     from latens.runs import Run
 
-__all__ = ["comparison_text", "run_answer", "run_text", "runs_text", "scores_text", "summary_text", "write_sheet"]
+__all__ = [
+    "comparison_text",
+    "run_answer",
+    "run_text",
+    "runs_text",
+    "scores_text",
+    "summary_text",
+    "verdict_text",
+    "write_sheet",
+]
 
 NARROWEST, PLAIN_WIDTH = 60, 120
 MOST_CLASSES = 40
@@ -23,14 +35,38 @@ def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
     """What `run` ends with: JSON, and the scores, the report's path and the next two commands to try."""
     report = run.path / "report.html"
     facts = {"path": str(run.path), "report": str(report), **run.record, **run.scores}
+    verdict = judge(run.scores["scores"])
+    facts["verdict"] = verdict.as_json()
     text = [
         scores_text(run.scores),
+        verdict_text(verdict),
         f"report: {report}",
         "next:",
-        f"  latens sample {run.path} --sampler mixture -o samples.npz",
+        f"  latens sample {run.path} --sampler {verdict.best_sampler or 'mixture'} -o samples.npz",
         f"  latens figure {run.path} reconstructions --start 0",
     ]
     return facts, "\n".join(text)
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """The verdict: each claim answered, who is at fault, what would help."""
+    lines = ["", f"Verdict: {verdict.headline}", ""]
+    for claim in verdict.claims:
+        lines += _wrapped(f"{claim.claim} {claim.answer[0].upper()}{claim.answer[1:]}: {claim.sentence}", "  ", "    ")
+    lines += ["", *_wrapped(verdict.fault, "", "")]
+    if verdict.suggestions:
+        lines += ["", "What would help:"]
+    for one in verdict.suggestions:
+        lines += _wrapped(f"- {one.text} ({one.because})", "  ", "    ")
+    return "\n".join([*lines, ""])
+
+
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    return textwrap.wrap(text, _width(), initial_indent=first, subsequent_indent=rest, break_long_words=False)
+
+
+def _width() -> int:
+    return max(NARROWEST, min(shutil.get_terminal_size().columns, PLAIN_WIDTH) if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 def scores_text(scores: dict[str, Any]) -> str:
@@ -38,15 +74,36 @@ def scores_text(scores: dict[str, Any]) -> str:
     rows = []
     group = None
     for score in scores["scores"]:
+        if score["group"].startswith(SAMPLER_GROUP):
+            continue  # which have a table of their own
         if score["group"] != group:
             group = score["group"]
             rows.append([group, "", "", ""])
         baseline = "" if score["baseline"] is None else f"{_number(score['baseline'])}  {score['baseline_name']}"
         arrow = {"lower": "↓", "higher": "↑"}.get(score["better"], "")
-        rows.append([f"  {score['name']}", _number(score["value"]), f"{score['unit']} {arrow}".strip(), baseline])
+        unit = " ".join(part for part in (_interval(score), score["unit"], arrow) if part)
+        rows.append([f"  {score['name']}", _number(score["value"]), unit, baseline])
     lines = [_table(["score", "value", "", "beside it"], rows, right=(1,))]
+    lines += _sampler_table(scores["scores"])
     lines += [f"{group}: {note}" for group, note in scores["notes"].items() if note]
     return "\n".join(lines)
+
+
+def _sampler_table(scores: Sequence[dict[str, Any]]) -> list[str]:
+    """The scores of samples, a sampler a row, and those of real images below."""
+    samplers: dict[str, dict[str, dict[str, Any]]] = {}
+    for score in scores:
+        if score["group"].startswith(SAMPLER_GROUP):
+            samplers.setdefault(score["group"].removeprefix(SAMPLER_GROUP), {})[score["name"]] = score
+    if not samplers:
+        return []
+    names = list(dict.fromkeys(name for found in samplers.values() for name in found))
+    arrows = {name: found[name]["better"] for found in samplers.values() for name in found}
+    titles = [f"{name} {'↓' if arrows[name] == 'lower' else '↑'}" for name in names]
+    rows = [[s, *(_number(found[n]["value"]) if n in found else "" for n in names)] for s, found in samplers.items()]
+    beside = {name: found[name]["baseline"] for found in samplers.values() for name in found}
+    rows.append(["real images", *("" if beside[name] is None else _number(beside[name]) for name in names)])
+    return [_table(["sampler", *titles], rows, right=range(1, len(names) + 1))]
 
 
 def comparison_text(
@@ -138,6 +195,11 @@ def write_sheet(sheet: "np.ndarray", path: str) -> Path:
     Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="PNG")
     atomic_write(path, buffer.getvalue())
     return Path(path)
+
+
+def _interval(score: dict[str, Any]) -> str:
+    low, high = score.get("low"), score.get("high")
+    return "" if low is None or high is None else f"({_number(low)} to {_number(high)})"
 
 
 def _number(value: Any) -> str:

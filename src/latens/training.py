@@ -4,6 +4,7 @@
 """
 
 import inspect
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,9 +61,14 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
         if recipe.output_bias is not None:
             last = model.decoder[-1].bias
             assert isinstance(last, Tensor)
-            last.fill_(recipe.output_bias)
+            last.fill_(_logit(recipe.output_bias) if model.decodes_logits else recipe.output_bias)
     use_forms(model, {"encoder": ["torch"], "decoder": ["torch"]})
     return model
+
+
+def _logit(pixel: float) -> float:
+    held = min(max(pixel, 0.01), 0.99)  # of pictures all black too
+    return math.log(held / (1 - held))
 
 
 def _check_options(recipe: Recipe, kind: Callable[..., Model]) -> None:
@@ -80,7 +86,7 @@ def fastest_forms(recipe: Recipe, image_shape: tuple[int, int, int]) -> dict[str
     shapes = {"encoder": model.image_shape, "decoder": (model.latent_dim,)}
     return {
         name: [
-            fastest_form(half, shape, batch_size) if can_choose else "torch",
+            fastest_form(half, shape, batch_size) if can_choose and name not in model.twice_differentiated else "torch",
             fastest_form(half, shape, reading_batch, learning=False),
         ]
         for (name, shape), half in zip(shapes.items(), (model.encoder, model.decoder), strict=True)

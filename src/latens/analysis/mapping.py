@@ -10,7 +10,7 @@ from latens.errors import UsageError
 from latens.files import read_npz
 from latens.maps import MAPS, Map
 from latens.maps.given import GivenMap
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import distance_ratios, nearest_neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.samplers.class_means import ClassMeansSampler
@@ -88,7 +88,7 @@ def probe_run(run: Run, *, refit: bool = False, seed: int | None = None, progres
         "names": np.array(_probe_names(run, classes)),
         "latents": drawn[-1],
         "coordinates": shown.place(drawn[-1]),
-        "ratios": _distance_ratios(latents, drawn[-1]),
+        "ratios": distance_ratios(latents, drawn[-1], run.usual_distance),
     }
     if labels is None:
         arrays["clusters"] = nearest_neighbours(drawn[0], latents, 1)[1][:, 0]
@@ -103,12 +103,3 @@ def _probe_names(run: Run, classes: Sequence[int] | np.ndarray) -> list[str]:
     if run.class_names:
         return [run.class_names[int(k)] for k in classes]
     return [f"cluster {int(k)}" for k in classes]
-
-
-def _distance_ratios(latents: np.ndarray, probes: np.ndarray) -> np.ndarray:
-    """How far each probe lies from the data, as a multiple of what is usual between data."""
-    if len(latents) < 2:
-        return np.full(len(probes), np.nan)
-    usual = float(np.median(nearest_neighbours(latents, k=1)[0]))
-    distances = nearest_neighbours(latents, probes, 1)[0][:, 0]
-    return distances / usual if usual > 0 else np.full(len(probes), np.inf)

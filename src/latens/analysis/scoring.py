@@ -1,8 +1,10 @@
 """The scores of a run: what is true of it, in numbers, into metrics.json."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from latens.analysis.generating import samplers_named, score_samplers
 from latens.files import write_json
 from latens.images import Dataset
 from latens.metrics import METRICS, Scores
@@ -13,24 +15,33 @@ from latens.runs.folder import TEST, TRAIN
 __all__ = ["score_run"]
 
 
-def score_run(run: Run, images: Dataset, progress: Progress | None = None) -> dict[str, Any]:
-    """Compute the scores of a run: reconstruction, representation, map; into metrics.json.
+def score_run(
+    run: Run, images: Dataset, progress: Progress | None = None, samplers: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Compute the scores of a run, group by group, into metrics.json.
 
     Args:
         run: with latents and maps.
         images: what it was trained on.
         progress: shows how far it is.
+        samplers: whose samples are scored, see `samplers_named`.
 
     Returns:
-        `scores`, a list of dicts: group, name, value, unit, better, baseline, baseline_name, protocol; `notes` by group on
-        what was left out; `details` by group: errors by class, the worst images.
+        `scores`, a list of dicts: group, name, value, unit, better, baseline, baseline_name, protocol, low, high; `notes` by
+        group on what was left out; `details` by group: errors by class, the worst images.
+
+    Raises:
+        UnknownName: there is no such sampler.
+        RunError: the prior was asked for, and the model has none.
     """
-    seed = run.recipe.config.seed
-    with (progress or Silent()).stage("scores") as tick:
-        groups: dict[str, Scores] = {}
+    progress, seed = progress or Silent(), run.recipe.config.seed
+    chosen = samplers_named(run, samplers)
+    groups: dict[str, Scores] = {}
+    with progress.stage("scores") as tick:
         for done, (name, compute) in enumerate(_SCORED.items()):
             tick(done, len(_SCORED), name)
             groups[name] = compute(run, images, seed)
+    groups |= score_samplers(run, images, chosen, progress)
     result = {
         "scores": [{"group": group, **asdict(score)} for group, found in groups.items() for score in found.scores],
         "notes": {group: "; ".join(found.notes) for group, found in groups.items() if found.notes},

@@ -22,8 +22,9 @@ from latens.figures import FIGURES
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
+from latens.paths import PATHS
 from latens.recipes import PRECISIONS, RECIPES, read_choice
-from latens.samplers import SAMPLERS
+from latens.samplers import SAMPLERS, SLOW_SAMPLERS
 
 __all__ = ["parser"]
 
@@ -184,7 +185,24 @@ def _add_figure(commands: Any) -> None:
     )
     command.add_argument("-n", type=int, default=100, metavar="N", help="samples: how many (default: %(default)s)")
     command.add_argument("--seed", type=seed, metavar="N", help="samples, contact-sheet")
+    _add_paths(command)
     _device(command)
+
+
+def _add_paths(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--from", dest="first", type=int, metavar="ROW", help="path, traversals: an image of the test part"
+    )
+    command.add_argument("--to", dest="last", type=int, metavar="ROW", help="path: the image where it ends")
+    command.add_argument("--way", choices=list(PATHS), help="path: one way (default: all)")
+    command.add_argument("--steps", type=int, metavar="N", help="path: points (default: 11); traversals: (default: 7)")
+    command.add_argument(
+        "--directions", type=int, default=6, metavar="N", help="traversals: how many (default: %(default)s)"
+    )
+    for sign, what in (("--plus", "added"), ("--minus", "taken away")):
+        command.add_argument(
+            sign, nargs="+", default=[], metavar="WHAT", help=f"arithmetic: rows (7) or means (mean:CLASS) {what}"
+        )
 
 
 def _add_map(commands: Any) -> None:
@@ -199,8 +217,15 @@ def _add_map(commands: Any) -> None:
 
 
 def _add_score(commands: Any) -> None:
-    command = _command(commands, "score", score_command, "compute the scores of a run again")
+    command = _command(commands, "score", score_command, "compute the scores of a run again, or more of them")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument(
+        "--samplers",
+        nargs="+",
+        choices=["all", *SAMPLERS],
+        metavar="NAME",
+        help=f"whose samples are scored: all, or some of {', '.join(SAMPLERS)} (default: all but {', '.join(SLOW_SAMPLERS)})",
+    )
     _device(command)
 
 

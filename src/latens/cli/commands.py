@@ -105,6 +105,13 @@ def figure_command(args: argparse.Namespace) -> Answer:
         sampler=args.sampler,
         n=args.n,
         seed=args.seed or 0,
+        first=args.first,
+        last=args.last,
+        way=args.way,
+        steps=args.steps,
+        directions=args.directions,
+        plus=tuple(args.plus),
+        minus=tuple(args.minus),
     )
     path = draw(_chosen(args.run, args.device), args.name, options, args.output)
     return {"file": str(path)}, str(path)
@@ -126,13 +133,11 @@ def map_command(args: argparse.Namespace) -> Answer:
 
 
 def score_command(args: argparse.Namespace) -> Answer:
-    """The scores again."""
-    from latens.analysis import score_run
-    from latens.printing import scores_text
+    """The scores again, or more of them."""
+    from latens.experiment import score
+    from latens.printing import run_answer
 
-    run = _chosen(args.run, args.device)
-    scores = score_run(run, run.images, _progress(args))
-    return scores, scores_text(scores)
+    return run_answer(score(_chosen(args.run, args.device), args.samplers, progress=_progress(args)))
 
 
 def compare_command(args: argparse.Namespace) -> Answer:

@@ -16,7 +16,7 @@ __all__ = ["network"]
 
 Stage = tuple[str, tuple[int, ...]]
 
-SLOT = 96  # pixels a stage, at least: room for twelve characters below it
+SLOT = 112  # pixels a stage, at least: room for "128×128×128" below it
 TALLEST, LOWEST = 200, 9
 COLOURS = {"end": "#8a94a0", "encoder": "#3498DB", "latent": "#D35400", "decoder": "#27AE60"}
 MARGIN = 26
@@ -37,7 +37,7 @@ def network(shapes: Sequence[Stage]) -> Figure:
         if len(shape) not in (1, 2, 3) or min(shape) < 1:
             raise UsageError(f"stage {name!r}: got shape {tuple(shape)}; (C, H, W) or (D,) is needed")
     slot = max(SLOT, min(150, 1100 // len(shapes)))
-    labels = [wrap(_pretty(name), max(10, slot // 8), 4) for name, _ in shapes]
+    labels = [wrap(_pretty(name), max(10, slot // 9), 4) for name, _ in shapes]
     below = 18 * max(label.count("\n") + 1 for label in labels) + 38
     top = MARGIN + 26
     width = slot * len(shapes) + 2 * MARGIN

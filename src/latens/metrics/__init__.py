@@ -13,6 +13,7 @@ METRICS: Table[Callable[..., Scores]] = Table(
         "reconstruction": "latens.metrics.reconstruction:score_reconstruction",
         "representation": "latens.metrics.representation:score_representation",
         "map": "latens.metrics.map:score_map",
+        "generation": "latens.metrics.generation:score_generation",
     },
 )
 """Name -> function of arrays that returns `Scores`; the names are the groups under which a report shows them."""

@@ -19,6 +19,8 @@ class Score:
         baseline: what the number is without the model's doing, or None.
         baseline_name: what the baseline is; empty without one.
         protocol: how it was measured: images, split, seed. Scores of different protocols can't be compared.
+        low: the lower end of its 95 % interval, or None where there is none.
+        high: the upper end, or None.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Score:
     baseline: float | None
     baseline_name: str
     protocol: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,5 +11,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS"]
 
-MODELS: "Table[Callable[..., Model]]" = Table("model", {"autoencoder": "latens.models.autoencoder:Autoencoder"})
+MODELS: "Table[Callable[..., Model]]" = Table(
+    "model",
+    {
+        "autoencoder": "latens.models.autoencoder:Autoencoder",
+        "variational": "latens.models.variational:Variational",
+        "wasserstein": "latens.models.wasserstein:Wasserstein",
+        "regularised": "latens.models.regularised:Regularised",
+        "quantised": "latens.models.quantised:Quantised",
+    },
+)
 """Name -> function (image_shape, latent_dim, network, ...) -> Model."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from latens.losses import Losses
 from latens.networks.half import Half
 
-__all__ = ["HasPrior", "Model", "Watched"]
+__all__ = ["HasBound", "HasPrior", "Model", "Watched"]
 
 
 class Model(nn.Module, ABC):
@@ -23,6 +23,10 @@ class Model(nn.Module, ABC):
     latent_dim: int  # D
     encoder: Half
     decoder: Half
+    decodes_logits: bool = False  # the decoder puts out logits, which `decode` turns into pixels
+    twice_differentiated: tuple[
+        str, ...
+    ] = ()  # halves that the loss differentiates twice, which torch's form alone allows
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
@@ -34,7 +38,11 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
-        """What is minimised, one value a sample: (B, C, H, W) -> (B,). The generator is for models that draw noise."""
+        """What is minimised, one value a sample: (B, C, H, W) -> (B,).
+
+        All noise is drawn from the generator, which lives where x does; None is torch's own. Nothing else is read from the host,
+        so that a step can be replayed (`latens.graphed`). The parts hold `squared_error`, the mean over pixels.
+        """
 
 
 @runtime_checkable
@@ -43,6 +51,14 @@ class HasPrior(Protocol):
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents, (n, D)."""
+
+
+@runtime_checkable
+class HasBound(Protocol):
+    """A model that bounds how probable a picture is."""
+
+    def bound(self, x: Tensor, k: int = 1, generator: torch.Generator | None = None) -> Tensor:
+        """A lower bound of log p(x) in nats an image, the tighter the larger k: (B, C, H, W) -> (B,)."""
 
 
 @runtime_checkable

@@ -23,6 +23,11 @@ class Network(NamedTuple):
 
 
 NETWORKS: Table[Callable[..., Network]] = Table(
-    "network", {"convolutional": "latens.networks.convolutional:convolutional"}
+    "network",
+    {
+        "convolutional": "latens.networks.convolutional:convolutional",
+        "residual": "latens.networks.residual:residual",
+        "dense": "latens.networks.dense:dense",
+    },
 )
 """Name -> function (image_shape, encoded, latent_dim) -> Network."""

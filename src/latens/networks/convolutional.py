@@ -12,7 +12,7 @@ from latens.networks import Network
 from latens.networks.half import Half
 from latens.networks.layers import MapToVector, VectorToMap
 
-__all__ = ["convolutional"]
+__all__ = ["convolutional", "halvings"]
 
 MAX_CHANNELS = 128
 SMALLEST_MAP = 8
@@ -32,10 +32,8 @@ def convolutional(image_shape: tuple[int, int, int], encoded: int, latent_dim: i
     >>> sum(p.numel() for half in network for p in half.parameters())
     210369
     """
-    channels, height, width = image_shape
-    sizes = [(height, width)]
-    while len(sizes) < 3 or max(sizes[-1]) > SMALLEST_MAP:
-        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    channels, *size = image_shape
+    sizes = halvings(*size)
     widths = [channels, *(min(16 << stage, MAX_CHANNELS) for stage in range(len(sizes) - 1))]
     stages = list(zip(pairwise(widths), pairwise(sizes), strict=True))
 
@@ -50,3 +48,15 @@ def convolutional(image_shape: tuple[int, int, int], encoded: int, latent_dim: i
         lost = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
         decoder += [nn.ReLU(), nn.ConvTranspose2d(narrow, wide, 3, stride=2, padding=1, output_padding=lost)]
     return Network(Half(*encoder), Half(*decoder))
+
+
+def halvings(height: int, width: int) -> list[tuple[int, int]]:
+    """The sizes of a map from an image's own down to at most 8 a side, each half of the one before, rounded up; at least three.
+
+    >>> halvings(28, 28)
+    [(28, 28), (14, 14), (7, 7)]
+    """
+    sizes = [(height, width)]
+    while len(sizes) < 3 or max(sizes[-1]) > SMALLEST_MAP:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return sizes

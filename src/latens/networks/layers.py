@@ -6,16 +6,21 @@
 | `torch.nn.ConvTranspose2d` | transposed convolution |
 | `MapToVector` | the convolution whose kernel covers the whole map: (B, C, H, W) -> (B, F) |
 | `VectorToMap` | the transposed convolution of a vector: (B, F) -> (B, C, H, W) |
+| `torch.nn.Linear` | from vector to vector |
 | `torch.nn.ReLU` | the positive part |
+| `torch.nn.SiLU` | x · sigmoid(x), the smooth one |
+| `ResidualBlock` | x + convolution(SiLU(convolution(SiLU(x)))), both 3 × 3 |
+| `SubPixel` | a 3 × 3 convolution to four times the channels, laid out as twice the height and width, cut to a size |
 
-The two kinds of our own are computed as the dense layers that they are; their weights have the shape, the initialisation and
-the state_dict names of the convolutions, so that weights come and go between the two.
+`MapToVector` and `VectorToMap` are computed as the dense layers that they are; their weights have the shape, the initialisation
+and the state_dict names of the convolutions, so that weights come and go between the two.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["LAYER_KINDS", "MapToVector", "VectorToMap"]
+__all__ = ["LAYER_KINDS", "MapToVector", "ResidualBlock", "SubPixel", "VectorToMap"]
 
 
 class MapToVector(nn.Conv2d):
@@ -63,4 +68,62 @@ class VectorToMap(nn.ConvTranspose2d):
         return x.reshape(len(z), height, width, -1).permute(0, 3, 1, 2)  # channels_last already
 
 
-LAYER_KINDS = (nn.Conv2d, nn.ConvTranspose2d, MapToVector, VectorToMap, nn.ReLU)
+class ResidualBlock(nn.Module):
+    """What two convolutions add to a map: x + second(SiLU(first(SiLU(x)))).
+
+    Args:
+        channels: C of the map, before, between and after.
+
+    Source: He et al., "Identity mappings in deep residual networks", 2016, figure 4e, without the normalisation.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, H, W)
+        """Add to the map what the two convolutions make of it."""
+        y: Tensor = self.second(F.silu(self.first(F.silu(x))))
+        return x + y
+
+
+class SubPixel(nn.Conv2d):
+    """A 3 × 3 convolution to 4 · C channels, of which each four become 2 × 2 pixels; what is beyond the size is cut off.
+
+    Args:
+        in_channels: of the map that comes in.
+        channels: C of the map that goes out.
+        size: (H, W) of the map that goes out; of the one that comes in, each half of that, rounded up.
+
+    The four kernels of a channel start alike, so that a new layer repeats each pixel and draws no checkerboard.
+
+    Source: Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
+    network", 2016, equation 4; Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017, for the start.
+    """
+
+    def __init__(self, in_channels: int, channels: int, size: tuple[int, int]) -> None:
+        super().__init__(in_channels, 4 * channels, 3, padding=1)
+        self.size = size
+        with torch.no_grad():
+            assert self.bias is not None
+            for parameter in (self.weight, self.bias):
+                parameter.copy_(parameter[::4].repeat_interleave(4, 0))
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, in, (H + 1) // 2, (W + 1) // 2) -> (B, C, H, W)
+        """Convolve, lay out, cut."""
+        height, width = self.size
+        return F.pixel_shuffle(super().forward(x), 2)[:, :, :height, :width]
+
+
+LAYER_KINDS = (
+    nn.Conv2d,
+    nn.ConvTranspose2d,
+    MapToVector,
+    VectorToMap,
+    nn.Linear,
+    nn.ReLU,
+    nn.SiLU,
+    ResidualBlock,
+    SubPixel,
+)

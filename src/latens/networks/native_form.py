@@ -13,24 +13,26 @@ import torch
 from torch import Tensor, nn
 
 from latens.native import HalfLayer, library
+from latens.networks.layers import MapToVector, VectorToMap
 
-__all__ = ["NativeForm", "has_native_form"]
+__all__ = ["NATIVE_KINDS", "NativeForm", "has_native_form"]
 
 KEPT = 16  # pieces of memory of one size
+NATIVE_KINDS = (nn.Conv2d, nn.ConvTranspose2d, MapToVector, VectorToMap, nn.ReLU)  # of the LAYER_KINDS
 MOST_LAYERS = 64  # that half.c has room for
 
 
 def has_native_form(layers: nn.Sequential) -> bool:
     """Whether a half can be computed so: the kernels are there, and every layer is of a kind that they know."""
     kinds = [type(layer) for layer in layers]
-    known = all(_plain_convolution(layer) or isinstance(layer, nn.ReLU) for layer in layers)
+    known = all(type(layer) in NATIVE_KINDS and _is_plain(layer) for layer in layers)
     relus = [index for index, kind in enumerate(kinds) if kind is nn.ReLU]
     between = all(0 < index < len(kinds) - 1 and index - 1 not in relus for index in relus)
     return library() is not None and known and between and 0 < len(kinds) <= MOST_LAYERS
 
 
-def _plain_convolution(layer: nn.Module) -> bool:
-    return (
+def _is_plain(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.ReLU) or (
         isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
         and isinstance(layer.padding, tuple)
         and layer.groups == 1

@@ -14,6 +14,7 @@ from latens.report.page import write_html
 from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
 from latens.runs import Run
 from latens.runs.folder import TEST
+from latens.verdict import judge
 
 __all__ = ["command_of", "story_of", "write_report"]
 
@@ -48,6 +49,7 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         score_notes=scores["notes"],
         figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
         probe=_probe(run),
+        verdict=judge(scores["scores"]),
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         versions=run.record["versions"],
         run_path=str(run.path),

@@ -1,12 +1,14 @@
-"""The eight chapters of a report, in the order of the notebook. Each takes the story and gives HTML."""
+"""The nine chapters of a report, in the order of the notebook. Each takes the story and gives HTML."""
 
 import math
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from latens.report.elements import details, esc, facts, figure, number, paragraphs, seconds_in_words, table
+from latens.report.judgement import verdict_chapter
 from latens.report.story import ProbeFacts, ScoreRow, Story
 from latens.report.words import GROUP_TITLES, MEANINGS, alt_and_caption
+from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["CHAPTERS", "headline"]
 
@@ -31,6 +33,8 @@ def headline(story: Story) -> str:
         for name, value, note in filter(None, cards)
     )
     notes = "".join(f'<p class="note">{esc(note)}</p>\n' for note in story.notes)
+    if story.verdict is not None and story.verdict.best_sampler:
+        notes = f'<p class="verdict"><a href="#verdict">Verdict</a>: {esc(story.verdict.headline)}</p>\n' + notes
     return f'<dl class="headline">\n{items}</dl>\n{notes}'
 
 
@@ -163,7 +167,7 @@ def _map(story: Story) -> str:
 def _probe(story: Story) -> str:
     probe = story.probe
     if probe is None:
-        return paragraphs("This run has no probe.")
+        return paragraphs("This run has no probe.") + _between(story)
     kind = "cluster" if probe.clusters else "class"
     text = (
         f"To find out, take the mean of all {story.mapped} latents of a {kind}, add a little noise"
@@ -179,7 +183,20 @@ def _probe(story: Story) -> str:
         + paragraphs(_distance(probe))
         + _figures(story, "probe-map", "samples")
         + paragraphs(*probe.notes)
+        + _between(story)
     )
+
+
+def _between(story: Story) -> str:
+    shown = _figures(story, "path", "traversals", "arithmetic")
+    if not shown:
+        return ""
+    text = (
+        "A probe looks at single places. Going from place to place shows what lies between pictures, and where it ends. The"
+        " number under a picture says how far its latent is from the data, in the same unit as above: where it is small the"
+        " decoder has seen the like; where it is large it has to guess."
+    )
+    return "<h3>Between the data, and beyond</h3>\n" + paragraphs(text) + shown
 
 
 def _distance(probe: ProbeFacts) -> str:
@@ -206,7 +223,8 @@ def _scores(story: Story) -> str:
         )
     ]
     told = set()
-    for group, rows in groupby(story.scores, key=lambda row: row.group):
+    shown = [row for row in story.scores if not row.group.startswith(SAMPLER_GROUP)]
+    for group, rows in groupby(shown, key=lambda row: row.group):
         told.add(group)
         parts.append(_score_table(GROUP_TITLES.get(group, group), list(rows)))
         parts.append(paragraphs(story.score_notes.get(group, "")))
@@ -221,7 +239,7 @@ def _score_table(title: str, rows: list[ScoreRow]) -> str:
         (
             f"<code>{esc(row.name)}</code><small>{esc(MEANINGS.get(row.name, ''))} {esc(row.better.capitalize())} is better."
             "</small>",
-            f"{number(row.value)} {esc(row.unit)}".strip(),
+            f"{number(row.value)} {esc(row.unit)}".strip() + _interval(row),
             _baseline(row),
         )
         for row in rows
@@ -235,6 +253,10 @@ def _score_table(title: str, rows: list[ScoreRow]) -> str:
         + table(title, ("Score", "This run", "Baseline"), cells, "scores")
         + details("Protocol", f'<dl class="protocols">\n{protocols}</dl>\n')
     )
+
+
+def _interval(row: ScoreRow) -> str:
+    return "" if row.low is None or row.high is None else f"<small>{number(row.low)} to {number(row.high)}</small>"
 
 
 def _by_protocol(rows: Iterable[ScoreRow]) -> list[tuple[str, list[ScoreRow]]]:
@@ -286,6 +308,7 @@ CHAPTERS: tuple[tuple[str, str, Callable[[Story], str]], ...] = (
     ("reconstructions", "Reconstructions", _reconstructions),
     ("map", "A map of latent space", _map),
     ("probe", "Can we use the autoencoder as a generative model?", _probe),
+    ("verdict", "The verdict: can it generate, and if not, why?", verdict_chapter),
     ("scores", "Scores", _scores),
     ("repeat", "How to repeat it", _repeat),
 )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from latens.verdict import Verdict
+
 __all__ = ["DataFacts", "NetworkFacts", "ProbeFacts", "ScoreRow", "Story", "TrainingFacts"]
 
 
@@ -83,7 +85,10 @@ class TrainingFacts:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A score as a report shows it: a `Score` of `latens.metrics` and the group that it belongs to."""
+    """A score as a report shows it: a `Score` of `latens.metrics` and the group that it belongs to.
+
+    `low` and `high` bound its 95 % interval, where it has one.
+    """
 
     name: str
     value: float
@@ -93,6 +98,8 @@ class ScoreRow:
     baseline_name: str
     protocol: str
     group: str
+    low: float | None = None
+    high: float | None = None
 
     @property
     def beats_baseline(self) -> bool | None:
@@ -137,6 +144,7 @@ class Story:
         score_notes: group -> what was left out and why.
         figures: name -> PNG file; those of `FIGURES`, and "contact-sheet", "map-NAME".
         probe: or None.
+        verdict: or None where the run was not judged.
         worst: id and squared error of the images that are rebuilt worst, worst first.
         versions: program -> version.
         run_path: the run's folder.
@@ -154,6 +162,7 @@ class Story:
     score_notes: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Path] = field(default_factory=dict)
     probe: ProbeFacts | None = None
+    verdict: Verdict | None = None
     worst: tuple[tuple[str, float], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     run_path: str = ""

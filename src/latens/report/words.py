@@ -34,6 +34,29 @@ MEANINGS = {
     "trustworthiness": "Do neighbours on the map come from the neighbourhood in latent space? 1 is yes, always.",
     "neighbour_recall": "Share of the 10 nearest in latent space that are among the 10 nearest on the map.",
     "map_knn_accuracy": "Share of pictures whose class the nearest neighbours on the map tell.",
+    "frechet": "Fréchet distance (FD) of the samples to the test pictures, in features.",
+    "kid": "Kernel distance of the samples to the test pictures, in features; about 0 where they are alike.",
+    "precision": "Share of samples that lie among real pictures.",
+    "recall": "Share of real pictures that lie among samples.",
+    "density": "In how many real neighbourhoods a sample lies, as a multiple of what is expected; robust precision.",
+    "coverage": "Share of real pictures with a sample in their neighbourhood; robust recall.",
+    "memorised": "Share of samples that are nearer to a train picture than nearly all test pictures are.",
+    "three_sample": "About 0 where samples are as far from train pictures as test pictures are; below -3 they are copies,"
+    " far above they are unlike any.",
+    "class_agreement": "Share of samples that show the class that they were asked for.",
+    "floor": "The Fréchet distance of real train pictures: the best that samples can do.",
+    "kid_floor": "The kernel distance of real train pictures: the best that samples can do.",
+    "reconstruction_fd": "The Fréchet distance of reconstructions: what the decoder alone costs.",
+    "reconstruction_kid": "The kernel distance of reconstructions: what the decoder alone costs.",
+    "path_realism": "Share of midpoints between two pictures of a class that look real.",
+    "path_realism_between": "The same between pictures of different classes.",
+    "path_smoothness": "The largest step of a path as a multiple of the mean one; 1 is even, 10 a single jump.",
+    "path_smoothness_between": "The same between pictures of different classes.",
+    "round_trip_data": "How far a latent of real pictures moves when it is decoded and encoded again.",
+    "round_trip_midpoints": "The same of midpoints between latents.",
+    "round_trip_samples": "The same of the sampler's latents.",
+    "holes": "Share of the sampler's latents that are farther from the data than data are from each other.",
+    "hidden_holes": "Share of probe points that the map shows among their class while their latents lie in holes.",
 }
 
 Words = tuple[str, str]
@@ -170,6 +193,35 @@ def _samples(story: Story) -> Words:
     )
 
 
+def _path(story: Story) -> Words:
+    return (
+        "Rows of decoded pictures from one test picture to another: along a straight line, along an arc, and by way of real"
+        " latents; the originals at both ends.",
+        "From one test picture to another, straight through latent space, along an arc about zero, and along the shortest chain"
+        " of real latents that are neighbours. Where the straight way shows two pictures at once, or smears, while the chain"
+        " shows good ones, the decoder is able and the space between is empty. Small pictures: the real ones on the chain.",
+    )
+
+
+def _traversals(story: Story) -> Words:
+    return (
+        "Rows of decoded pictures, one a principal direction of the latents, from three standard deviations below the mean to"
+        " three above.",
+        "The directions in which latents vary most, largest first, each followed to both sides of the mean latent. What changes"
+        " along a row is what that direction stands for. The mean itself, and most of these places, are no picture's.",
+    )
+
+
+def _arithmetic(story: Story) -> Words:
+    return (
+        "A sum of pictures: one, less the mean of its class, plus the mean of another; the decoded result, and the real picture"
+        " nearest to it.",
+        "One picture, less the mean latent of its class, plus that of another class. If class and manner were kept apart in the"
+        " latent, the result would be the other class in the manner of the first picture. Beside it the real picture whose"
+        " latent is nearest.",
+    )
+
+
 _WORDS: dict[str, Callable[[Story], Words]] = {
     "contact-sheet": _contact_sheet,
     "network": _network,
@@ -183,4 +235,7 @@ _WORDS: dict[str, Callable[[Story], Words]] = {
     "probe-noise": _probe_noises,
     "probe-map": _probe_map,
     "samples": _samples,
+    "path": _path,
+    "traversals": _traversals,
+    "arithmetic": _arithmetic,
 }

@@ -10,7 +10,7 @@ probe.npz               metrics.json                 figures/NAME.png        rep
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,8 @@ from latens.latents import decode_latents, encode_images, reconstruct_images, to
 from latens.maps import MAPS, Map
 from latens.maps.given import GivenMap
 from latens.metrics import METRICS, Scores
-from latens.models.contract import Model
+from latens.models.contract import HasPrior, Model
+from latens.neighbours import usual_distance
 from latens.progress import Progress, Silent
 from latens.recipes import Recipe
 from latens.samplers import SAMPLERS, Sampler
@@ -208,6 +209,11 @@ class Run:
         """The labels of one part, or of all images for None, int64 (N,); None where there are no labels."""
         return self.of_part("labels", part) if "labels" in self.latents else None
 
+    @cached_property
+    def usual_distance(self) -> float:
+        """The median distance of a latent of `mapped_part` to its nearest neighbour: the unit of distances from the data."""
+        return usual_distance(self.of_part("latents", self.mapped_part))
+
     def map(self, name: str = "tsne", seed: int | None = None, progress: Progress | None = None) -> Map:
         """A map of the latents of `mapped_part`: the one in the folder, or fitted now and kept.
 
@@ -258,16 +264,38 @@ class Run:
         self.seal(name)
 
     def sampler(self, name: str) -> Sampler:
-        """A sampler over the train latents: the one in the folder, or fitted now and kept."""
+        """A sampler over the train latents: the one in the folder, or fitted now and kept.
+
+        Raises:
+            RunError: it is `prior`, and the model has none.
+        """
         kind = SAMPLERS[name]
+        options = {"draw": self._prior()} if name == "prior" else {}
         file = f"samplers/{name}.safetensors"
         if file in self.record["files"]:
-            return kind.restore({n: t.numpy() for n, t in read_safetensors(self.checked(file)).items()})
-        fitted = kind().fit(self.of_part("latents", TRAIN), self.labels_of(TRAIN))
+            return kind.restore({n: t.numpy() for n, t in read_safetensors(self.checked(file)).items()}, options)
+        fitted = kind(**options).fit(self.of_part("latents", TRAIN), self.labels_of(TRAIN))
         state = {name: torch.from_numpy(np.array(value)) for name, value in fitted.state().items()}
         write_safetensors(self.path / file, state)
         self.seal(file)
         return fitted
+
+    def _prior(self) -> Callable[[int, int], np.ndarray]:
+        model = self.model
+        if not isinstance(model, HasPrior):
+            others = ", ".join(name for name in SAMPLERS if name != "prior")
+            raise RunError(
+                f"{self.path}: its model, {self.recipe.model}, has no prior to draw from; take another sampler: {others}"
+            )
+        device = choose_device(self.device)
+
+        def draw(n: int, seed: int) -> np.ndarray:
+            with torch.no_grad():
+                z = model.sample_prior(n, torch.Generator(device).manual_seed(seed))
+            latents: np.ndarray = z.float().cpu().numpy()
+            return latents
+
+        return draw
 
     def sample(self, n: int, sampler: str = "class-means", seed: int = 0, labels: np.ndarray | None = None) -> Samples:
         """New pictures: latents drawn by a sampler, decoded.

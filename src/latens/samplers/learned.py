@@ -68,7 +68,7 @@ class Learned(Sampler):
             raise UsageError(f"labels have shape {labels.shape}; {n} samples need ({n},)")
         unknown = np.setdiff1d(labels, self.classes)
         if len(unknown):
-            known = ", ".join(map(str, self.classes.tolist())) or "none, it was fitted without labels"
+            known = ", ".join(map(str, self.classes.tolist())) or "none; leave the labels out"
             raise UsageError(f"the sampler knows no class {unknown[0]}; known classes: {known}")
         index: NDArray[np.int64] = np.searchsorted(self.classes, labels)
         return index

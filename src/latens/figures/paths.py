@@ -1,0 +1,278 @@
+"""Between the data and beyond: paths from image to image, traversals of directions, sums and differences of latents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from latens.errors import UsageError
+from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, shorten, wrap
+from latens.figures.tiles import check_images, compose, to_rgb, zoom
+
+__all__ = ["PathRow", "arithmetic", "path", "traversals"]
+
+MARGIN = 22
+GUTTER = 112  # at the left of each row, for what it shows
+GAP = 5  # between pictures of a row
+APART = 18  # between the originals and the row
+BELOW = 19  # a picture's number
+WIDTH = 1240
+NUMBER_WIDTH = 38  # pixels that a ratio takes
+SMALL = 40  # of the real images that a path passes
+RATIO = (
+    "Under each picture: how far its latent lies from the nearest latent of the data, as a multiple of the median distance"
+    " between a data latent and its nearest neighbour."
+)
+
+
+def _no_images() -> np.ndarray:
+    return np.empty((0, 1, 1, 1))
+
+
+@dataclass(frozen=True)
+class PathRow:
+    """One way from image to image, as `path` draws it.
+
+    Args:
+        way: its name.
+        pictures: what is decoded along it, float in [0, 1], (steps, C, H, W).
+        ratios: how far each point lies from the data, (steps,).
+        remark: a few words below its name ("1.3 × as long").
+        passed: the real images that it passes, as `pictures`, (P, C, H, W); none by default.
+        places: where along it they are, from 0 to 1, (P,).
+    """
+
+    way: str
+    pictures: np.ndarray
+    ratios: np.ndarray
+    remark: str = ""
+    passed: np.ndarray = field(default_factory=_no_images)
+    places: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+def path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str], title: str = "", note: str = "") -> Figure:
+    """Ways from one image to another, one below the other, between the two originals.
+
+    Args:
+        rows: one a way; all of as many steps.
+        ends: the originals, uint8 or float in [0, 1], (2, C, H, W).
+        names: of the originals, two.
+        title: a line above.
+        note: a sentence more below.
+
+    Raises:
+        UsageError: no row, rows of different lengths, or shapes that don't fit.
+    """
+    steps = _check_path(rows, ends, names)
+    room = WIDTH - 2 * MARGIN - GUTTER - 2 * APART
+    pictures = [zoom(to_rgb(row.pictures), min(96, max(12, room // (steps + 2) - GAP))) for row in rows]
+    originals = zoom(to_rgb(ends), max(pictures[0].shape[1:3]))
+    tall, wide = pictures[0].shape[1:3]
+    side = max(wide, 56)  # room for the name below an original
+    first = MARGIN + GUTTER + side + APART
+    across = wide + GAP
+    end = first + steps * across - GAP + APART
+    passed = [zoom(to_rgb(row.passed), SMALL) if len(row.passed) else None for row in rows]
+    heights = [tall + BELOW + 9 + (0 if small is None else small.shape[1] + 12) for small in passed]
+    width, top = end + side + MARGIN, (46 if title else MARGIN) + 34
+    lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 4)
+    figure = new_figure(width, top + sum(heights) + 8 + 16 * (lines.count("\n") + 1) + 12)
+    letter(figure, MARGIN, 15, shorten(title, int((width - 2 * MARGIN) / 8.6)), 10.5)
+    for name, left in zip(names, (MARGIN + GUTTER, end), strict=True):
+        letter(figure, left + side / 2, top - 6, wrap(name, int(side / 6.2), 2), 7.5, ha="center", va="bottom")
+    down = top
+    for row, shown, small, height in zip(rows, pictures, passed, heights, strict=True):
+        _names(figure, row.way, row.remark, down, tall)
+        _strip(figure, shown, first + across * np.arange(steps), down)
+        _numbers(figure, row.ratios, first + across * np.arange(steps) + wide / 2, down + tall + 4, across)
+        for original, left in zip(originals, (MARGIN + GUTTER, end), strict=True):
+            _strip(figure, original[None], np.array([left + (side - wide) // 2]), down)
+        if small is not None:
+            _passed(figure, small, row.places, (first + wide / 2, end - APART - wide / 2), down + tall + BELOW + 5)
+        down += height
+    letter(figure, MARGIN, down + 8, lines, 8, color=INK)
+    return figure
+
+
+def traversals(
+    pictures: np.ndarray,
+    ratios: np.ndarray,
+    shares: Sequence[float] | np.ndarray,
+    deviations: Sequence[float] | np.ndarray,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """What is decoded along the directions in which the latents vary most, one direction a row.
+
+    Args:
+        pictures: float in [0, 1], (directions, steps, C, H, W).
+        ratios: how far each latent lies from the data, (directions, steps).
+        shares: of the variance, one a direction.
+        deviations: how far each step goes, in standard deviations, (steps,).
+        title: a line above.
+        note: a sentence more below.
+
+    Raises:
+        UsageError: shapes that don't fit each other.
+    """
+    pictures, ratios = np.asarray(pictures), np.asarray(ratios)
+    if pictures.ndim != 5 or ratios.shape != pictures.shape[:2] or ratios.shape != (len(shares), len(deviations)):
+        raise UsageError(
+            f"pictures {pictures.shape}, ratios {ratios.shape}, {len(shares)} shares, {len(deviations)} deviations:"
+            " (directions, steps, C, H, W), (directions, steps), one a direction and one a step are needed"
+        )
+    check_images(pictures.reshape(-1, *pictures.shape[2:]), "pictures")
+    steps = len(deviations)
+    shown = [zoom(to_rgb(row), min(84, max(12, (WIDTH - 2 * MARGIN - GUTTER) // steps - GAP))) for row in pictures]
+    tall, wide = shown[0].shape[1:3]
+    across = max(wide, NUMBER_WIDTH) + GAP
+    lefts = MARGIN + GUTTER + across * np.arange(steps)
+    width = max(MARGIN + GUTTER + steps * across - GAP, 8.8 * len(title) + MARGIN, 480) + MARGIN
+    lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 6)
+    top = (46 if title else MARGIN) + 18
+    height = tall + BELOW + 9
+    figure = new_figure(width, top + height * len(shown) + 8 + 16 * (lines.count("\n") + 1) + 12)
+    letter(figure, MARGIN, 15, title, 10.5)
+    for left, deviation in zip(lefts, deviations, strict=True):
+        text = f"{deviation:+.2g}".replace("-", "−") + " sd" if deviation else "middle"
+        letter(figure, left + wide / 2, top - 6, text, 8, ha="center", va="baseline", color=MUTED)
+    for k, row in enumerate(shown):
+        down = top + k * height
+        _names(figure, f"direction {k + 1}", f"{100 * shares[k]:.1f} % of the variance", down, tall)
+        _strip(figure, row, lefts, down)
+        _numbers(figure, ratios[k], lefts + wide / 2, down + tall + 4, across)
+    letter(figure, MARGIN, top + len(shown) * height + 8, lines, 8, color=INK)
+    return figure
+
+
+def arithmetic(
+    operands: np.ndarray,
+    names: Sequence[str],
+    num_plus: int,
+    result: np.ndarray,
+    ratio: float,
+    nearest: np.ndarray,
+    nearest_name: str,
+    note: str = "",
+) -> Figure:
+    """Latents added and taken away, as a sum of pictures; beside what is decoded of the result, the nearest real image.
+
+    Args:
+        operands: a picture of each, uint8 or float in [0, 1], (K, C, H, W): first those that are added.
+        names: of the operands, K.
+        num_plus: how many of them are added; the others are taken away.
+        result: what is decoded of the result, (C, H, W).
+        ratio: how far the result lies from the data.
+        nearest: the image whose latent is nearest to the result, (C, H, W).
+        nearest_name: its name.
+        note: a sentence more below.
+
+    Raises:
+        UsageError: shapes that don't fit, or nothing that is added.
+    """
+    operands = check_images(operands, "operands")
+    if len(names) != len(operands) or not 1 <= num_plus <= len(operands):
+        raise UsageError(
+            f"{len(operands)} operands, {len(names)} names, {num_plus} added: one name each, at least 1 added"
+        )
+    order, signs = _in_turn(num_plus, len(operands) - num_plus)
+    shown = [*(to_rgb(operands)[order]), *to_rgb(np.stack([result]).astype(np.float32)), *to_rgb(nearest[None])]
+    count = len(shown)
+    pictures = zoom(np.stack(shown), min(112, max(24, (WIDTH - 2 * MARGIN) // count - 34)))
+    tall, wide = pictures.shape[1:3]
+    cell = max(wide, 84) + 26
+    lefts = MARGIN + cell * np.arange(count) + (cell - 26 - wide) // 2
+    lefts[-1] += 24
+    width = max(MARGIN + cell * count + MARGIN, 560)
+    lines = wrap(f"{RATIO.replace('each picture', 'the result')} {note}", int((width - 2 * MARGIN) / 6.9), 6)
+    figure = new_figure(width, MARGIN + tall + 46 + 8 + 16 * (lines.count("\n") + 1) + 12)
+    _strip(figure, pictures, lefts, MARGIN)
+    texts = [names[i] for i in order] + ["result", "nearest real image"]
+    for k, (left, text) in enumerate(zip(lefts, texts, strict=True)):
+        words = wrap(text, int((cell - 8) / 6.2), 2)
+        letter(figure, left + wide / 2, MARGIN + tall + 6, words, 8, ha="center")
+        if k and k < count - 1:
+            sign = "=" if k == count - 2 else signs[k]
+            letter(figure, MARGIN + cell * k - 13, MARGIN + tall / 2, sign, 14, ha="center", va="center")
+    for left, text in zip(lefts[-2:], (_ratio(ratio), shorten(nearest_name, int((cell + 16) / 6.2))), strict=True):
+        letter(figure, left + wide / 2, MARGIN + tall + 24, text, 8, ha="center", color=MUTED)
+    letter(figure, MARGIN, MARGIN + tall + 54, lines, 8, color=INK)
+    return figure
+
+
+def _check_path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str]) -> int:
+    if not rows:
+        raise UsageError("a path needs at least one way; got none")
+    ends = check_images(ends, "ends")
+    if len(ends) != 2 or len(names) != 2:
+        raise UsageError(f"{len(ends)} ends and {len(names)} names: two of each are needed")
+    steps = len(rows[0].pictures)
+    for row in rows:
+        if check_images(row.pictures, row.way).shape != (steps, *ends.shape[1:]) or len(row.ratios) != steps:
+            raise UsageError(
+                f"{row.way}: pictures {row.pictures.shape} and {len(row.ratios)} ratios; {steps} of each of the"
+                f" shape {ends.shape[1:]} are needed"
+            )
+        if len(row.passed) != len(row.places):
+            raise UsageError(f"{row.way}: {len(row.passed)} images passed at {len(row.places)} places: one each")
+    return steps
+
+
+def _in_turn(num_plus: int, num_minus: int) -> tuple[list[int], list[str]]:
+    """The order in which operands are written, a - b + c, and the sign before each."""
+    order, signs = [0], [""]
+    plus, minus = list(range(1, num_plus)), list(range(num_plus, num_plus + num_minus))
+    while plus or minus:
+        for rest, sign in ((minus, "−"), (plus, "+")):
+            if rest:
+                order.append(rest.pop(0))
+                signs.append(sign)
+    return order, signs
+
+
+def _names(figure: Figure, name: str, remark: str, top: float, tall: int) -> None:
+    letter(figure, MARGIN, top + tall / 2 - 2, shorten(name, 14), 9, va="bottom")
+    letter(figure, MARGIN, top + tall / 2 + 3, wrap(remark, 16, 2), 7.5, color=MUTED)
+
+
+def _strip(figure: Figure, pictures: np.ndarray, lefts: np.ndarray, top: float) -> None:
+    """Pictures side by side at places given in pixels, as one image."""
+    tall, wide = pictures.shape[1:3]
+    first = int(lefts[0])
+    size = (int(lefts[-1]) - first + wide + 2, tall + 2)
+    sheet = compose(pictures, [(int(left) - first + 1, 1) for left in lefts], size)
+    axes = pixel_axes(figure, first - 1, top - 1, *size)
+    axes.imshow(sheet, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+
+
+def _numbers(figure: Figure, ratios: np.ndarray, middles: np.ndarray, top: float, across: float) -> None:
+    """How far each is from the data; where pictures are narrow, of every so many only."""
+    every = -(-NUMBER_WIDTH // int(across))
+    for k in range(0, len(ratios), every):
+        far = ratios[k] > 1
+        letter(figure, middles[k], top, _ratio(ratios[k]), 7.5, ha="center", color=INK if far else MUTED)
+
+
+def _ratio(ratio: float) -> str:
+    if not np.isfinite(ratio):
+        return "–" if np.isnan(ratio) else "∞"
+    return f"{ratio:.1f} ×" if ratio < 99.95 else f"{ratio:.0f} ×"
+
+
+def _passed(figure: Figure, small: np.ndarray, places: np.ndarray, between: tuple[float, float], top: float) -> None:
+    """The real images that a path passes, small, each where it is passed, or as near to that as there is room."""
+    tall, wide = small.shape[1:3]
+    left, right = between
+    most = max(1, int((right - left + wide) // (wide + 4)))
+    chosen = np.unique(np.linspace(0, len(small) - 1, min(most, len(small))).astype(int))
+    lefts = left + (right - left) * places[chosen] - wide / 2
+    for k in range(1, len(lefts)):  # from the left, each clear of the one before
+        lefts[k] = max(lefts[k], lefts[k - 1] + wide + 4)
+    limit = right + wide / 2 + 4
+    for k in reversed(range(len(lefts))):  # and back from the right edge
+        limit = lefts[k] = min(lefts[k], limit - wide - 4)
+    _strip(figure, small[chosen], lefts.round(), top)
+    text = f"{len(small)} real image{'s' * (len(small) > 1)} on its way"
+    letter(figure, MARGIN, top + tall / 2, wrap(text, 16, 2), 7.5, va="center", color=MUTED)

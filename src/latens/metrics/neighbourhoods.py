@@ -1,0 +1,71 @@
+"""Precision, recall, density and coverage: whether features lie within each other's balls of nearest neighbours."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from latens.neighbours import nearest_neighbours
+
+__all__ = ["Neighbourhoods", "neighbourhoods", "radii"]
+
+BLOCK_BYTES = 1 << 25  # of one block of squared distances
+INSIDE = 1 - 1e-6  # of a squared radius: who is on the sphere but for rounding is not inside
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhoods:
+    """What each image says; a score is the mean.
+
+    Args:
+        precise: bool (M,), whether the sample lies in the ball of a real image.
+        recalled: bool (N,), whether the real image lies in the ball of a sample.
+        density: float64 (M,), in how many balls of real images the sample lies, as a share of k.
+        covered: bool (N,), whether a sample lies in the ball of the real image.
+    """
+
+    precise: NDArray[np.bool_]
+    recalled: NDArray[np.bool_]
+    density: NDArray[np.float64]
+    covered: NDArray[np.bool_]
+
+
+def radii(features: NDArray[Any], k: int) -> NDArray[np.float64]:
+    """The distance of each to its k-th nearest other, float64 (N,); N is above k."""
+    distances: NDArray[np.float64] = nearest_neighbours(features, k=k)[0][:, -1].astype(np.float64)
+    return distances
+
+
+def neighbourhoods(
+    real: NDArray[Any], samples: NDArray[Any], k: int = 5, real_radii: NDArray[np.float64] | None = None
+) -> Neighbourhoods:
+    """Compare samples with real images by the balls around each, which reach to its k-th nearest of its own kind.
+
+    Source: precision and recall: Kynkäänniemi et al. 2019; density and coverage: Naeem et al. 2020, equations 5 and 7.
+
+    Args:
+        real: features (N, F), N above k.
+        samples: features (M, F), M above k.
+        k: how many neighbours a ball reaches to.
+        real_radii: what `radii` says of the real ones, where it is known already.
+    """
+    real_radii = radii(real, k) if real_radii is None else real_radii
+    own = torch.from_numpy(radii(samples, k)).square_().mul_(INSIDE)
+    limits = torch.from_numpy(np.square(real_radii) * INSIDE)
+    centre = real.mean(0, dtype=np.float64)  # so that squares don't cancel
+    x, y = (torch.from_numpy(np.asarray(a, np.float64) - centre) for a in (real, samples))
+    norms = x.square().sum(1)
+    precise, density = np.empty(len(y), np.bool_), np.empty(len(y))
+    recalled, covered = np.zeros(len(x), np.bool_), np.zeros(len(x), np.bool_)
+    block = max(1, BLOCK_BYTES // (8 * len(x)))
+    for start in range(0, len(y), block):
+        here = slice(start, min(start + block, len(y)))
+        squares = torch.addmm(norms, y[here], x.T, alpha=-2).add_(y[here].square().sum(1)[:, None])
+        inside = (squares < limits).numpy()
+        counts = np.count_nonzero(inside, axis=1)
+        precise[here], density[here] = counts > 0, counts / k
+        covered |= inside.any(0)
+        recalled |= (squares < own[here, None]).numpy().any(0)
+    return Neighbourhoods(precise, recalled, density, covered)

@@ -1,0 +1,209 @@
+"""What samples are measured against: the test images' features, the train images', and what real images get; once a run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+from latens.metrics.copies import cell_centres, cells_of, distances_to
+from latens.metrics.frechet import Moments, frechet_deviation, frechet_distance, moments
+from latens.metrics.intervals import around
+from latens.metrics.kernel import KernelSums, kernel_distance, kernel_sums
+from latens.metrics.neighbourhoods import neighbourhoods, radii
+from latens.metrics.score import Score, Scores, about, share
+
+__all__ = [
+    "FEWEST",
+    "FEWEST_OF_FRECHET",
+    "FRECHET",
+    "KERNEL",
+    "MOST",
+    "Distance",
+    "References",
+    "check_features",
+    "distance",
+    "prepare_references",
+    "score_references",
+    "some",
+]
+
+K = 5
+MOST = 10_000  # images that are compared as sets
+FEWEST = 4  # images in a set, for anything to be said
+FEWEST_OF_FRECHET = 2_000  # below, the Fréchet distance is mostly bias
+COPIED = 0.01  # quantile of test-to-train distances below which a sample counts as memorised
+KERNEL = "polynomial kernel of degree 3, unbiased, interval by a jackknife over 20 groups of images"
+FRECHET = "Fréchet distance of normal distributions, interval by 40 bootstrap resamples of both sides"
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance between two sets, the ends of its 95 % interval, and which one it is: `frechet` or `kid`."""
+
+    kind: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """What samples are measured against.
+
+    Args:
+        features: the name of the features, and the first digits of the digest of their weights.
+        test: features of test images, float32 (N, F).
+        train: of all train images, float32 (L, F).
+        k: neighbours of a ball.
+        moments: of the test images.
+        kernel: the kernel's sums over pairs of test images.
+        radii: of the test images' balls.
+        centres: of the cells of the three-sample test.
+        test_distances: of the test images to the nearest train image, float32 (N,).
+        test_cells: int64 (N,).
+        num_real: how many train images stood in for samples.
+        real: what those got: `kid_floor`, `precision`, `recall`, `density`, `coverage`, and `floor` where there are enough.
+        scores: what `score_references` returns.
+    """
+
+    features: str
+    test: NDArray[np.float32]
+    train: NDArray[np.float32]
+    k: int
+    moments: Moments
+    kernel: KernelSums
+    radii: NDArray[np.float64]
+    centres: NDArray[np.float32]
+    test_distances: NDArray[np.float32]
+    test_cells: NDArray[np.int64]
+    num_real: int
+    real: dict[str, float]
+    scores: Scores
+
+    @property
+    def copied_within(self) -> float:
+        """The distance to a train image below which a sample counts as memorised."""
+        return float(np.quantile(self.test_distances, COPIED))
+
+
+def prepare_references(
+    test: NDArray[Any], train: NDArray[Any], *, features: str, reconstructed: NDArray[Any] | None = None, seed: int = 0
+) -> References:
+    """Measure real images, so that samples have something to stand beside.
+
+    Args:
+        test: features of the test images, (N, F), finite; 10,000 of them at most are taken.
+        train: features of the train images, (L, F).
+        features: the name of the features, and the first digits of the digest of their weights: part of each protocol.
+        reconstructed: features of the reconstructions of the same test images, (N, F), or None.
+        seed: of what is drawn.
+
+    Raises:
+        UsageError: shapes that don't fit, numbers that are not finite, or under four images in a part.
+    """
+    check_features(test=test, train=train)
+    rows = some(len(test), seed)
+    if reconstructed is not None:
+        check_features(test=test, reconstructed=reconstructed)
+        reconstructed = np.asarray(reconstructed[rows], np.float32)
+    test, train = np.asarray(test[rows], np.float32), np.asarray(train, np.float32)
+    real = train[some(len(train), seed)]
+    k = min(K, len(test) - 1, len(real) - 1)
+    balls, kernel, of_test = radii(test, k), kernel_sums(test), moments(test)
+    found = neighbourhoods(test, real, k, balls)
+    floor = {kind: distance(kind, real, test, of_test, kernel, seed) for kind in _kinds(real, test)}
+    rebuilt = (
+        [distance(_kinds(test, test)[0], reconstructed, test, of_test, kernel, seed)]
+        if reconstructed is not None
+        else []
+    )
+    centres = cell_centres(train, seed)
+    return References(
+        features=features,
+        test=test,
+        train=train,
+        k=k,
+        moments=of_test,
+        kernel=kernel,
+        radii=balls,
+        centres=centres,
+        test_distances=distances_to(train, test),
+        test_cells=cells_of(centres, test),
+        num_real=len(real),
+        real={
+            **{_FLOORS[kind]: found.value for kind, found in floor.items()},
+            "precision": float(found.precise.mean()),
+            "recall": float(found.recalled.mean()),
+            "density": float(found.density.mean()),
+            "coverage": float(found.covered.mean()),
+        },
+        scores=_scores(next(iter(floor.values())), rebuilt, features, share(len(real), len(train)), len(test), seed),
+    )
+
+
+_FLOORS = {"frechet": "floor", "kid": "kid_floor"}
+
+
+def score_references(references: References) -> Scores:
+    """Score the decoder and the data, before any sampler: `floor` and `reconstruction_fd`.
+
+    Under 2,000 images `kid_floor` and `reconstruction_kid` stand in their place.
+    """
+    return references.scores
+
+
+def distance(
+    kind: str, x: NDArray[Any], test: NDArray[Any], of_test: Moments, kernel: KernelSums, seed: int
+) -> Distance:
+    """The distance of features (M, F) to the test images', of which moments and sums of the kernel are known."""
+    if kind == "kid":
+        value, deviation = kernel_distance(kernel_sums(x), kernel, kernel_sums(x, test))
+        return Distance(kind, value, *around(value, deviation))
+    value = frechet_distance(moments(x), of_test)
+    return Distance(kind, value, *around(value, frechet_deviation(x, test, seed), 0.0))
+
+
+def check_features(**sets: NDArray[Any]) -> None:
+    """Raise UsageError unless each is (N, F), F the same, finite, N at least 4."""
+    dims = {array.shape[1:] for array in sets.values()}
+    if any(array.ndim != 2 for array in sets.values()) or len(dims) != 1:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in sets.items())
+        raise UsageError(f"features have shapes {shapes}; (N, F), F the same, are needed")
+    for name, array in sets.items():
+        if len(array) < FEWEST:
+            raise UsageError(f"there are {len(array)} {name} images; at least {FEWEST} are needed to compare sets")
+        if not np.isfinite(array).all():
+            raise UsageError(f"features of {name} images hold NaN or infinity; finite numbers are needed")
+
+
+def some(num: int, seed: int) -> NDArray[np.int64]:
+    """Rows of at most 10,000 of so many images, ascending."""
+    if num <= MOST:
+        return np.arange(num)
+    drawn: NDArray[np.int64] = np.sort(np.random.default_rng(seed).choice(num, MOST, replace=False))
+    return drawn
+
+
+def _kinds(x: NDArray[Any], y: NDArray[Any]) -> tuple[str, ...]:
+    return ("frechet", "kid") if min(len(x), len(y)) >= FEWEST_OF_FRECHET else ("kid",)
+
+
+def _scores(floor: Distance, rebuilt: list[Distance], features: str, real: str, num_test: int, seed: int) -> Scores:
+    kind = floor.kind
+    method = FRECHET if kind == "frechet" else KERNEL
+    what = f"{method}; features: {features}"
+    against = about(f"{real} train images against test; {what}", "test", num_test, seed)
+    scores = [Score(_FLOORS[kind], floor.value, "", "lower", None, "", against, floor.low, floor.high)]
+    for found in rebuilt:
+        name = "reconstruction_fd" if kind == "frechet" else "reconstruction_kid"
+        protocol = about(f"reconstructions against the same test images; {what}", "test", num_test, seed)
+        beside = (floor.value, "train images")
+        scores.append(Score(name, found.value, "", "lower", *beside, protocol, found.low, found.high))
+    notes = [] if rebuilt else ["what the decoder alone costs is left out: there are no reconstructions"]
+    if kind == "kid":
+        notes.append(
+            f"under {FEWEST_OF_FRECHET:,} images the Fréchet distance is mostly bias: the kernel distance stands in its place"
+        )
+    return Scores(tuple(scores), tuple(notes))

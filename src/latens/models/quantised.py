@@ -1,0 +1,127 @@
+"""The quantised autoencoder: each number of the latent has a few levels, and a prior over them is learned beside it."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from latens.errors import UsageError
+from latens.losses import Losses, squared_error
+from latens.models.checks import make_network
+from latens.models.code_prior import CodePrior
+from latens.models.contract import Model
+
+__all__ = ["Quantised"]
+
+LEVELS = (2, 256)
+
+
+class Quantised(Model):
+    """FSQ: every number of the latent is rounded to one of a few levels in [-1, 1], and the rows of codes get a prior.
+
+    Args:
+        image_shape: (C, H, W), C of 1 or 3, H and W from 8 to 256.
+        latent_dim: D, at least 1.
+        network: a name of `NETWORKS`.
+        levels: L of each number, 2 to 256: an image takes D log2 L bits.
+
+    Raises:
+        UsageError: a shape, a dimension or an option that is not allowed.
+        UnknownName: no such network.
+
+    The latent is round((tanh(e) + 1) / 2 * (L - 1)) of what the encoder puts out, laid out over [-1, 1]; gradients pass the
+    rounding as if it were not there. The loss is the mean squared error; no codebook has to be learned, and none can die. In
+    the same pass `CodePrior` learns the codes' distribution; its loss, nats an image, moves the prior's weights alone, so
+    that the sum of the two needs no weight.
+
+    Choose it to know what a picture costs in bits, and to sample from a distribution that was learned rather than imposed.
+    Source: Mentzer et al., "Finite scalar quantization: VQ-VAE made simple", 2024, section 3.1, with levels placed alike for
+    even and odd
+    numbers; the prior in a stage of its own: van den Oord, Vinyals and Kavukcuoglu, "Neural discrete representation
+    learning", 2017.
+
+    >>> model = Quantised((1, 28, 28), 4, levels=3)
+    >>> set(model.encode(torch.rand(8, 1, 28, 28)).unique().tolist()) <= {-1.0, 0.0, 1.0}
+    True
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], latent_dim: int, network: str = "convolutional", levels: int = 8
+    ) -> None:
+        super().__init__()
+        if not isinstance(levels, int) or not LEVELS[0] <= levels <= LEVELS[1]:
+            raise UsageError(f"levels is {levels!r}; a whole number from {LEVELS[0]} to {LEVELS[1]} is needed")
+        self.encoder, self.decoder = make_network(image_shape, latent_dim, network)
+        self.image_shape, self.latent_dim, self.levels = image_shape, latent_dim, levels
+        self.prior = CodePrior(latent_dim, levels)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The latent of each picture, rounded to levels in [-1, 1]: (B, C, H, W) -> (B, D)."""
+        return self._quantise(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The picture of each latent: (B, D) -> (B, C, H, W), about [0, 1] but not held to it."""
+        x: Tensor = self.decoder(z)
+        return x
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Which level each number of the latent takes: (B, C, H, W) -> int64 (B, D), 0 to L - 1."""
+        return self._quantise(x)[1]
+
+    def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """New latents from the learned prior: (n, D)."""
+        return self._laid_out(self.prior.sample(n, generator))
+
+    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
+        """The squared error, and the prior's negative log-likelihood of the codes in nats: (B, C, H, W) -> (B,)."""
+        z, codes = self._quantise(x)
+        error = squared_error(x, self.decode(z))
+        nll = self.prior.nll(codes).to(x.dtype)
+        return Losses(error + nll, {"squared_error": error, "prior": nll})
+
+    def _quantise(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The latent, with the gradient of what was rounded, and its codes."""
+        soft = (self.encoder(x).to(x.dtype).tanh() + 1) / 2 * (self.levels - 1)  # (B, D), 0 to L - 1
+        codes = soft.detach().round()
+        return self._laid_out(codes + (soft - soft.detach())), codes.long()
+
+    def _laid_out(self, codes: Tensor) -> Tensor:
+        """Codes from 0 to L - 1 as numbers in [-1, 1]."""
+        return codes / ((self.levels - 1) / 2) - 1
+
+    @torch.no_grad()
+    def code_use(self, x: Tensor) -> Mapping[str, float]:
+        """How much of what the codes could say they do say.
+
+        Args:
+            x: (B, C, H, W), the more the better: a level that is seen in one picture of a thousand needs thousands.
+
+        Returns:
+            `levels_used`: share of all levels of all numbers that some picture takes; `still`: how many numbers are the same
+            for all pictures; `capacity`: D log2 L; `entropy`: the sum of the entropies of the numbers one by one; `prior`:
+            the prior's mean code length; `perplexity`: the geometric mean over numbers of how many levels are in use, evenly
+            counted. All three in bits an image.
+        """
+        codes = self.codes(x)
+        share = torch.nn.functional.one_hot(codes, self.levels).to(x.dtype).mean(0)  # (D, L)
+        entropy = torch.special.entr(share).sum(1) / math.log(2)  # (D,), bits
+        return {
+            "levels_used": float((share > 0).to(x.dtype).mean()),
+            "still": int((share.max(1).values == 1).sum()),
+            "capacity": self.latent_dim * math.log2(self.levels),
+            "entropy": float(entropy.sum()),
+            "perplexity": float(2 ** entropy.mean()),
+            "prior": float(self.prior.nll(codes).mean()) / math.log(2),
+        }
+
+    def remarks(self, x: Tensor) -> Sequence[str]:
+        """Says how many bits an image takes, and which numbers of the latent tell nothing."""
+        use = self.code_use(x)
+        said = [
+            f"{use['levels_used']:.0%} of the levels are used; an image takes {use['prior']:.0f} bits by the prior,"
+            f" {use['entropy']:.0f} number by number, of {use['capacity']:.0f}"
+        ]
+        if use["still"]:
+            said.append(f"{use['still']:.0f} of {self.latent_dim} numbers of the latent are the same for every picture")
+        return said

@@ -1,0 +1,187 @@
+"""The variational autoencoder: an encoder that puts out a distribution, and a decoder whose variance is found, not chosen."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from latens.errors import UsageError
+from latens.losses import Losses, bernoulli_nll, gaussian_nll, normal_kl, squared_error
+from latens.models.checks import check_choice, check_number, make_network
+from latens.models.contract import Model
+
+__all__ = ["LIKELIHOODS", "Variational"]
+
+LIKELIHOODS = ("calibrated", "fixed", "bernoulli")
+FIXED_VARIANCE = 0.01  # a tenth of the brightness either way
+SMALLEST_VARIANCE = 1e-6  # four times finer than the steps of 8 bit
+MEMORY = 100  # batches over which the calibrated variance is averaged
+COLLAPSED = 0.01  # nats
+
+
+class Variational(Model):
+    """The VAE: the encoder puts out a Gaussian, the latent is drawn from it, and it costs what it tells beyond the prior.
+
+    Args:
+        image_shape: (C, H, W), C of 1 or 3, H and W from 8 to 256.
+        latent_dim: D, at least 1.
+        network: a name of `NETWORKS`.
+        beta: weight of the KL divergence; other than 1 the loss is no bound any more, and `bound` still is.
+        free_bits: nats that each unit may tell for nothing, against units that collapse.
+        likelihood: of a pixel: `"calibrated"`, a Gaussian of the variance that fits best, `"fixed"`, one of a given variance, or
+            `"bernoulli"`, for pictures of black and white.
+        variance: of the fixed Gaussian, of pixels in [0, 1]; 0.01 by default.
+
+    Raises:
+        UsageError: a shape, a dimension or an option that is not allowed, or a variance that nothing uses.
+        UnknownName: no such network.
+
+    The loss is the negative evidence lower bound in nats an image, with all constants: -log p(x|z) + beta * KL(q(z|x) ‖ N(0, I)).
+    The variance of a Gaussian decoder is what weighs the two against each other. Taken as 1, as squared errors silently do,
+    the KL divergence weighs hundreds of times too much for pixels in [0, 1]; the calibrated one is the mean squared error
+    itself, the optimum in closed form, of each batch while training and its running mean afterwards. A density of pixels may
+    be above 1, so that this loss may be negative. With `"bernoulli"` a grey picture stands for all that come of drawing its
+    pixels.
+
+    Choose it for a latent without holes that can be sampled from a known prior, to know how probable a picture is, and to see how
+    many numbers the pictures need: units that it can do without collapse, and it says so.
+    Source: Kingma and Welling, "Auto-encoding variational Bayes", 2014, equation 10; beta: Higgins et al., "beta-VAE", 2017; free
+    bits: Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016, equation 15; the calibrated
+    variance: Rybkin, Daniilidis and Levine, "Simple and effective VAE training with calibrated decoders", 2021, equation 5.
+
+    >>> model = Variational((1, 28, 28), 64)
+    >>> mu, logvar = model.encode_distribution(torch.zeros(2, 1, 28, 28))
+    >>> mu.shape, logvar.shape
+    (torch.Size([2, 64]), torch.Size([2, 64]))
+    """
+
+    variance: Tensor  # of a pixel
+    batches: Tensor  # of which it is the mean
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        latent_dim: int,
+        network: str = "convolutional",
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        likelihood: str = "calibrated",
+        variance: float | None = None,
+    ) -> None:
+        super().__init__()
+        check_number("beta", beta)
+        check_number("free_bits", free_bits)
+        check_choice("likelihood", likelihood, LIKELIHOODS)
+        if variance is not None:
+            check_number("variance", variance, above=0)
+            if likelihood != "fixed":
+                raise UsageError(
+                    f"variance is {variance:g} with likelihood={likelihood}; only likelihood=fixed takes one"
+                )
+        self.encoder, self.decoder = make_network(image_shape, latent_dim, network, encoded=2 * latent_dim)
+        self.image_shape, self.latent_dim = image_shape, latent_dim
+        self.beta, self.free_bits, self.likelihood = beta, free_bits, likelihood
+        self.decodes_logits = likelihood == "bernoulli"
+        start = {"calibrated": 1.0, "fixed": FIXED_VARIANCE if variance is None else variance}
+        self.register_buffer("variance", torch.tensor(start.get(likelihood, 1.0)))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def encode_distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and the logarithm of the variance of each picture's latent: (B, C, H, W) -> (B, D), (B, D)."""
+        mu, logvar = self.encoder(x).to(x.dtype).chunk(2, dim=1)
+        return mu, logvar
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The mean of each picture's latent: (B, C, H, W) -> (B, D)."""
+        return self.encode_distribution(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean picture of each latent: (B, D) -> (B, C, H, W), about [0, 1]; a Bernoulli's is held to it."""
+        x: Tensor = self.decoder(z)
+        return x.sigmoid() if self.decodes_logits else x
+
+    def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """New latents from N(0, I): (n, D)."""
+        return torch.randn(n, self.latent_dim, generator=generator, device=self.variance.device)
+
+    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
+        """The negative evidence lower bound, one draw of the latent a sample: (B, C, H, W) -> (B,), nats an image."""
+        mu, logvar = self.encode_distribution(x)
+        reconstruction, error = self._reconstruction(x, _draw(mu, logvar, generator), calibrating=self.training)
+        units = normal_kl(mu, logvar)  # (B, D)
+        kl = units.sum(1)
+        paid = kl
+        if self.free_bits:  # a unit's mean over the batch counts, so that one that is below moves freely
+            free = units.mean(0, keepdim=True) < self.free_bits
+            paid = torch.where(free, self.free_bits, units).sum(1)
+        parts = {
+            "squared_error": error,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "negative_bound": reconstruction + kl,
+        }
+        return Losses(reconstruction + self.beta * paid, parts)
+
+    def _reconstruction(self, x: Tensor, z: Tensor, calibrating: bool = False) -> tuple[Tensor, Tensor]:
+        """-log p(x|z) in nats and the mean squared error, each (B,)."""
+        y: Tensor = self.decoder(z)
+        if self.decodes_logits:
+            return bernoulli_nll(x, y), squared_error(x, y.sigmoid()).detach()
+        error = squared_error(x, y)
+        variance = (
+            self._calibrated(error.detach()) if calibrating and self.likelihood == "calibrated" else self.variance
+        )
+        return gaussian_nll(error, variance, x[0].numel()), error.detach()
+
+    def _calibrated(self, error: Tensor) -> Tensor:
+        """The variance that fits this batch best, which also goes into the running mean."""
+        variance = error.mean().clamp(min=SMALLEST_VARIANCE)
+        kept = torch.where(torch.isfinite(variance), variance, self.variance)  # a spoilt step leaves no trace
+        self.batches += 1
+        self.variance.lerp_(kept.to(self.variance.dtype), 1 / self.batches.clamp(max=MEMORY))
+        return variance
+
+    @torch.no_grad()
+    def bound(self, x: Tensor, k: int = 1, generator: torch.Generator | None = None) -> Tensor:
+        """The importance-weighted lower bound of log p(x).
+
+        Args:
+            x: (B, C, H, W) in [0, 1].
+            k: draws of the latent, at least 1; 1 is the evidence lower bound, and as k grows it approaches log p(x).
+            generator: of the draws.
+
+        Returns:
+            (B,), nats an image; the higher the better.
+
+        Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016, equation 8.
+        """
+        if k < 1:
+            raise UsageError(f"k is {k}; at least 1 draw is needed")
+        mu, logvar = self.encode_distribution(x)
+        weights = [self._log_weight(x, mu, logvar, generator) for _ in range(k)]
+        return torch.stack(weights).logsumexp(0) - math.log(k)
+
+    def _log_weight(self, x: Tensor, mu: Tensor, logvar: Tensor, generator: torch.Generator | None) -> Tensor:
+        """The logarithm of p(x|z) p(z) / q(z|x) of one draw, (B,)."""
+        z = _draw(mu, logvar, generator)
+        prior = -0.5 * z.square()
+        posterior = -0.5 * ((z - mu).square() * (-logvar).exp() + logvar)  # the constants of both cancel
+        return (prior - posterior).sum(1) - self._reconstruction(x, z)[0]
+
+    def remarks(self, x: Tensor) -> Sequence[str]:
+        """Says how many units have collapsed onto the prior: they tell less than 0.01 nats of these pictures."""
+        collapsed = int((normal_kl(*self.encode_distribution(x)).mean(0) < COLLAPSED).sum())
+        left = self.latent_dim - collapsed
+        if not left:
+            return (
+                "all latent units have collapsed: every picture gets the same latent; try a smaller beta, or free_bits",
+            )
+        return (f"{collapsed} of {self.latent_dim} latent units have collapsed and tell nothing; {left} would do",) * (
+            collapsed > 0
+        )
+
+
+def _draw(mu: Tensor, logvar: Tensor, generator: torch.Generator | None) -> Tensor:
+    noise = torch.empty_like(mu).normal_(generator=generator)
+    return mu + noise * (0.5 * logvar).exp()
