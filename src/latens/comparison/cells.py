@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from latens.comparison.rows import GENERATION, Setting, Spread, best_sampler, short_names
+from latens.comparison.rows import Setting, Spread, best_sampler, short_names
 
 __all__ = ["Column", "Sheet", "main_sheet", "number_text", "score_sheet", "seeds_text", "spread_text"]
 
@@ -101,7 +101,7 @@ def main_columns(among: Sequence[str] | None = None) -> tuple[Column, ...]:
     def of_best(title: str, name: str, better: str, screen: bool = True) -> Column:
         def of(setting: Setting) -> str | None:
             best = best_sampler(setting, among)
-            return None if best is None else f"generation.{best[0]}.{name or best[1]}"
+            return None if best is None else f"generation.{best[0]}.{name}"
 
         return Column(title, of, better, screen)
 
@@ -111,9 +111,11 @@ def main_columns(among: Sequence[str] | None = None) -> tuple[Column, ...]:
         plain("kNN", "representation.knn_accuracy", "higher"),
         plain("effective rank", "representation.effective_rank"),
         plain("FD rebuilt", "generation.reconstruction_fd", "lower", False),
-        of_best("FD of the best", "", "lower"),
+        of_best("FD of the best", "frechet", "lower"),
+        of_best("KID of the best", "kid", "lower"),
         of_best("coverage", "coverage", "higher"),
         plain("FD floor", "generation.floor", screen=False),
+        plain("KID floor", "generation.kid_floor", screen=False),
         of_best("memorised", "memorised", "", False),
         plain("PCA's MSE", "reconstruction.pca_mse", screen=False),
         plain("active units", "representation.active_units", screen=False),
@@ -137,6 +139,8 @@ def main_sheet(
     """
     columns = [column for column in main_columns(among) if column.screen or not screen]
     columns = [column for column in columns if any(_spread(setting, column) for setting in settings)]
+    if any(column.title.startswith("FD") for column in columns):  # beside it KID says the same again
+        columns = [column for column in columns if not column.title.startswith("KID")]
     title, headings, names = _named(data, settings, screen)
     if any(best_sampler(setting, among) for setting in settings):
         _append(headings, names, "best sampler", [(best_sampler(s, among) or (NONE, ""))[0] for s in settings])
@@ -217,5 +221,5 @@ def _better(column: str, settings: Sequence[Setting]) -> str:
 def _label(column: str) -> str:
     group, _, name = column.rpartition(".")
     plain = name.replace("_", " ")
-    sampler = group.removeprefix(GENERATION.replace(": ", "."))
-    return f"{plain}, {sampler}" if group.startswith("generation.") else plain
+    sampler = group.removeprefix("generation.")
+    return f"{plain}, {sampler}" if sampler != group else plain

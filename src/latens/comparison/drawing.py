@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latens.comparison.result import Comparison
+from latens.comparison.result import SHOWN_SAMPLERS, Comparison
 from latens.comparison.rows import Setting, best_sampler, short_names
 from latens.errors import LatensError
 from latens.figures import png_bytes, save_png
@@ -84,11 +84,12 @@ def _draw(
     data: str,
     settings: Sequence[Setting],
     images: Dataset | None,
-    samplers: Sequence[str],
+    among: Sequence[str] | None,
     folder: Path,
     told: Callable[[int, int], None],
 ) -> Drawn:
     shown = settings[:MOST_SETTINGS]
+    samplers = SHOWN_SAMPLERS if among is None else among
     kinds = (*samplers, "map", "rebuilt")
     shelves: dict[str, list[Tile]] = {kind: [] for kind in kinds}
     num_samples = 0
@@ -101,7 +102,7 @@ def _draw(
             shelves[kind].append(_tile(name, stem, kind, run, images))
     if images is not None:
         shelves["rebuilt"].insert(0, _tile(ORIGINALS, folder / "00", "original", run, images))
-    curves = _dimensions(data, settings, folder), _generation(data, settings, samplers, folder)
+    curves = _dimensions(data, settings, folder), _generation(data, settings, among, folder)
     samples = {sampler: tuple(shelves[sampler]) for sampler in samplers}
     rebuilt, maps = tuple(shelves["rebuilt"]), tuple(shelves["map"])
     return Drawn(data, *curves, samples, num_samples, rebuilt, maps, len(settings) - len(shown))
@@ -163,11 +164,11 @@ def _dimensions(data: str, settings: Sequence[Setting], folder: Path) -> Path | 
     return path
 
 
-def _generation(data: str, settings: Sequence[Setting], samplers: Sequence[str], folder: Path) -> Path | None:
+def _generation(data: str, settings: Sequence[Setting], among: Sequence[str] | None, folder: Path) -> Path | None:
     groups: dict[str, list[Point]] = {}
     floor: float | None = None
     for setting, group in zip(settings, short_names(settings, dimension=False), strict=True):
-        best = best_sampler(setting, samplers)
+        best = best_sampler(setting, among)
         error = setting.spread("reconstruction.mse")
         distance = None if best is None else setting.spread(f"generation.{best[0]}.{best[1]}")
         if best is None or best[1] != "frechet" or error is None or distance is None:

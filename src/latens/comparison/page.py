@@ -187,6 +187,8 @@ def _samples(drawn: Sequence[Drawn]) -> str:
     for index, one in enumerate(drawn):
         parts.append(_heading(drawn, one.data))
         for sampler, tiles in one.samples.items():
+            if not any(tile.path for tile in tiles):
+                continue  # what no setting can have, such as a prior of plain autoencoders
             what = f"{one.num_samples} samples by {sampler}"
             parts.append(f"<h3>{esc(what)}</h3>\n" + _side_by_side(tiles, f"{index + 1}-{sampler}", what))
         parts.append(_left_out(one))

@@ -10,6 +10,7 @@ from typing import Any
 
 from latens.recipes import Recipe
 from latens.runs import Run
+from latens.verdict import COPIED_SHARE, SAMPLER_GROUP
 
 __all__ = [
     "Row",
@@ -24,7 +25,6 @@ __all__ = [
 ]
 
 FACTS = ("epochs", "seconds")  # of a run's result, beside its scores
-GENERATION = "generation: "
 JUDGES = ("frechet", "kid")  # what chooses the best sampler: KID stands in where there are too few images for FD
 
 
@@ -215,22 +215,22 @@ class Setting:
 
 
 def best_sampler(setting: Setting, among: Sequence[str] | None = None) -> tuple[str, str] | None:
-    """The sampler whose samples are nearest to the test images, and the score that says so.
+    """The sampler whose samples are nearest to the test images among those that do not copy, or among all where all do.
 
     Args:
         setting: with generation scores or without.
         among: samplers to choose from; all that were scored by default.
 
     Returns:
-        Its name and `"frechet"` (or `"kid"`, where no Fréchet distance was computed); None without scores.
+        Its name and the score that says so: `"frechet"`, or `"kid"` where there are too few images for it; None without any.
     """
+    scored = dict.fromkeys(score["group"] for row in setting.done for score in row.scores)
+    samplers = [group.removeprefix(SAMPLER_GROUP) for group in scored if group.startswith(SAMPLER_GROUP)]
+    samplers = [name for name in samplers if among is None or name in among]
+    fair = [name for name in samplers if (setting.mean(f"generation.{name}.memorised") or 0.0) <= COPIED_SHARE]
     for judge in JUDGES:
-        found: list[tuple[float, str]] = []
-        for group in dict.fromkeys(score["group"] for row in setting.done for score in row.scores):
-            sampler = group.removeprefix(GENERATION)
-            mean = setting.mean(f"generation.{sampler}.{judge}")
-            if group.startswith(GENERATION) and mean is not None and (among is None or sampler in among):
-                found.append((mean, sampler))
+        means = {name: setting.mean(f"generation.{name}.{judge}") for name in fair or samplers}
+        found = [(mean, name) for name, mean in means.items() if mean is not None]
         if found:
             return min(found)[1], judge
     return None
