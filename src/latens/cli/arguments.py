@@ -243,8 +243,7 @@ def _add_compare(commands: Any) -> None:
         "--samplers",
         nargs="+",
         choices=list(SAMPLERS),
-        default=["class-means", "gaussian", "mixture"],
-        help="whose samples are shown, the best of them scored (default: class-means gaussian mixture)",
+        help="whose samples are scored and shown, and among which the best is chosen (default: those of the verdict)",
     )
     command.add_argument(
         "--out", metavar="DIR", help="a folder, new or to go on with (default: comparisons/<data>-<n>)"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from latens.comparison.cells import Sheet, number_text
-from latens.comparison.rows import Setting, best_sampler
+from latens.comparison.rows import Setting, best_sampler, short_names
 
 __all__ = ["NO_RANKING", "larger_is_worse", "ratio_sheet"]
 
@@ -37,7 +37,7 @@ def _ratios(among: Sequence[str] | None) -> dict[str, Ratio]:
 
 
 def ratio_sheet(settings: Sequence[Setting], among: Sequence[str] | None = None) -> Sheet:
-    """A table of ratios: a setting a row, the data sets side by side.
+    """A table of ratios: a ratio of a setting a row, the data sets side by side.
 
     Args:
         settings: of two data sets or more.
@@ -45,17 +45,16 @@ def ratio_sheet(settings: Sequence[Setting], among: Sequence[str] | None = None)
     """
     data = list(dict.fromkeys(setting.data for setting in settings))
     by_name = _by_name(settings)
-    columns = {
-        f"{title}, {name}": [ratio(found[name]) if name in found else None for found in by_name.values()]
-        for title, ratio in _ratios(among).items()
-        for name in data
-    }
-    columns = {title: values for title, values in columns.items() if any(value is not None for value in values)}
-    rows = tuple(
-        (f"{name}, D = {dim}", *(number_text(values[row], 3) for values in columns.values()))
-        for row, (name, dim) in enumerate(by_name)
+    names = short_names([next(iter(found.values())) for found in by_name.values()])
+    rows = []
+    for title, ratio in _ratios(among).items():
+        for name, found in zip(names, by_name.values(), strict=True):
+            values = [ratio(found[one]) if one in found else None for one in data]
+            if any(value is not None for value in values):
+                rows.append((title, name, *(number_text(value, 3) for value in values)))
+    return Sheet(
+        "Ratios over data sets", ("ratio", "setting", *data), tuple(rows), right=tuple(range(2, 2 + len(data)))
     )
-    return Sheet("Ratios over data sets", ("setting", *columns), rows, right=tuple(range(1, 1 + len(columns))))
 
 
 def _by_name(settings: Sequence[Setting]) -> dict[tuple[str, int], dict[str, Setting]]:
@@ -70,9 +69,9 @@ def _by_name(settings: Sequence[Setting]) -> dict[tuple[str, int], dict[str, Set
 def larger_is_worse(settings: Sequence[Setting], among: Sequence[str] | None = None) -> str:
     """The claim that larger and more complicated inputs make it worse, answered with numbers.
 
-    Data sets are put in order by the numbers in a picture, then by the error that PCA leaves of them. The claim holds where
-    the ratio rises from each to the next: of the best sampler's FD to the floor, or, where generation was not scored, of the
-    error to PCA's.
+    Data sets are put in order by the numbers in a picture, and those of one size by how badly the nearest neighbours of raw
+    pixels tell the classes (without labels by the error that PCA leaves). The claim holds where the ratio rises from each to
+    the next: of the best sampler's FD to the floor, or, where generation was not scored, of the error to PCA's.
 
     Args:
         settings: of any number of data sets.
@@ -95,8 +94,19 @@ def _steps(found: dict[str, Setting], ratio: Ratio) -> list[tuple[Setting, Setti
     return list(pairwise(ordered))
 
 
-def _hardness(setting: Setting) -> tuple[int, float]:
-    return math.prod(setting.rows[0].shape), setting.mean("reconstruction.pca_mse") or 0.0
+def _hardness(setting: Setting) -> tuple[int, float, float]:
+    raw = _raw_accuracy(setting)
+    return _size(setting), -1.0 if raw is None else -raw, setting.mean("reconstruction.pca_mse") or 0.0
+
+
+def _size(setting: Setting) -> int:
+    return math.prod(setting.rows[0].shape)
+
+
+def _raw_accuracy(setting: Setting) -> float | None:
+    """How well the nearest neighbours of raw pixels tell the class: how complicated the pictures are, whatever the model."""
+    score = setting.done[0].score("representation.knn_accuracy")
+    return None if score is None or "raw pixels" not in score["baseline_name"] else score["baseline"]
 
 
 def _answer(title: str, steps: Sequence[tuple[Setting, Setting]], ratio: Ratio) -> str:
@@ -120,6 +130,6 @@ def _factor(easier: Setting, harder: Setting, ratio: Ratio) -> float:
 
 
 def _told(setting: Setting) -> str:
-    pca = setting.mean("reconstruction.pca_mse")
-    left = "" if pca is None else f", of which PCA leaves an error of {number_text(pca, 3)}"
-    return f"{setting.data} ({math.prod(setting.rows[0].shape):,} numbers a picture{left})"
+    raw = _raw_accuracy(setting)
+    known = "" if raw is None else f", raw pixels tell the class of {raw:.0%}"
+    return f"{setting.data} ({_size(setting):,} numbers a picture{known})"

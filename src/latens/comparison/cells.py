@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from latens.comparison.rows import GENERATION, Setting, Spread, best_sampler
+from latens.comparison.rows import Setting, Spread, best_sampler, short_names
 
 __all__ = ["Column", "Sheet", "main_sheet", "number_text", "score_sheet", "seeds_text", "spread_text"]
 
@@ -60,12 +60,13 @@ def number_text(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
-def spread_text(spread: Spread | None, digits: int = 2) -> str:
+def spread_text(spread: Spread | None, digits: int = 2, interval: bool = True) -> str:
     """A mean and its standard deviation over seeds; of a single run its interval, where it has one.
 
     Args:
         spread: of one number.
         digits: of the standard deviation; the mean is rounded to the same place.
+        interval: whether a single run's interval is shown.
 
     >>> spread_text(Spread((0.0021, 0.0023))), spread_text(Spread((0.5,))), spread_text(Spread((9.1,), 8.7, 9.6))
     ('0.00220 ± 0.00014', '0.5', '9.1 (8.7 to 9.6)')
@@ -76,7 +77,7 @@ def spread_text(spread: Spread | None, digits: int = 2) -> str:
         places = max(0, digits - 1 - math.floor(math.log10(spread.std)))
         return f"{spread.mean:,.{places}f} ± {spread.std:,.{places}f}"
     mean = number_text(spread.mean)
-    if spread.low is not None and spread.high is not None:
+    if interval and spread.low is not None and spread.high is not None:
         return f"{mean} ({number_text(spread.low, 3)} to {number_text(spread.high, 3)})"
     return mean
 
@@ -100,27 +101,28 @@ def main_columns(among: Sequence[str] | None = None) -> tuple[Column, ...]:
     def of_best(title: str, name: str, better: str, screen: bool = True) -> Column:
         def of(setting: Setting) -> str | None:
             best = best_sampler(setting, among)
-            return None if best is None else f"generation.{best[0]}.{name or best[1]}"
+            return None if best is None else f"generation.{best[0]}.{name}"
 
         return Column(title, of, better, screen)
 
     return (
         plain("test MSE", "reconstruction.mse", "lower"),
-        plain("PCA's", "reconstruction.pca_mse", screen=False),
         plain("of PCA's", "reconstruction.pca_ratio", "lower"),
         plain("kNN", "representation.knn_accuracy", "higher"),
-        plain("linear", "representation.linear_accuracy", "higher", False),
-        plain("active units", "representation.active_units", screen=False),
         plain("effective rank", "representation.effective_rank"),
-        plain("map trust", "map.trustworthiness", "higher", False),
-        plain("FD floor", "generation.floor", screen=False),
-        plain("FD rebuilt", "generation.reconstruction_fd", "lower"),
-        of_best("FD of the best", "", "lower"),
-        of_best("density", "density", "higher", False),
+        plain("FD rebuilt", "generation.reconstruction_fd", "lower", False),
+        of_best("FD of the best", "frechet", "lower"),
+        of_best("KID of the best", "kid", "lower"),
         of_best("coverage", "coverage", "higher"),
+        plain("FD floor", "generation.floor", screen=False),
+        plain("KID floor", "generation.kid_floor", screen=False),
         of_best("memorised", "memorised", "", False),
+        plain("PCA's MSE", "reconstruction.pca_mse", screen=False),
+        plain("active units", "representation.active_units", screen=False),
+        plain("linear", "representation.linear_accuracy", "higher", False),
+        plain("map trust", "map.trustworthiness", "higher", False),
         plain("weights", "parameters", screen=False),
-        plain("seconds", "seconds", "lower"),
+        plain("seconds", "seconds", "lower", False),
     )
 
 
@@ -137,19 +139,21 @@ def main_sheet(
     """
     columns = [column for column in main_columns(among) if column.screen or not screen]
     columns = [column for column in columns if any(_spread(setting, column) for setting in settings)]
+    if any(column.title.startswith("FD") for column in columns):  # beside it KID says the same again
+        columns = [column for column in columns if not column.title.startswith("KID")]
     title, headings, names = _named(data, settings, screen)
+    if any(best_sampler(setting, among) for setting in settings):
+        _append(headings, names, "best sampler", [(best_sampler(s, among) or (NONE, ""))[0] for s in settings])
     first, digits = len(headings), 1 if screen else 2
     table = [
-        [*head, *(spread_text(_spread(setting, column), digits) for column in columns)]
+        [*head, *(spread_text(_spread(setting, column), digits, not screen) for column in columns)]
         for head, setting in zip(names, settings, strict=True)
     ]
     headings += [column.title for column in columns]
     best = {(row, first + index) for index, column in enumerate(columns) for row in _best(settings, column)}
-    if any(best_sampler(setting, among) for setting in settings):
-        _append(headings, table, "best sampler", [(best_sampler(s, among) or (NONE, ""))[0] for s in settings])
     if any(row.error for setting in settings for row in setting.rows):
         _append(headings, table, "failed", [_failures(setting) for setting in settings])
-    right = (first - 2, *range(first, first + len(columns)))
+    right = (headings.index("D"), *range(first, first + len(columns)))
     return Sheet(title, tuple(headings), tuple(map(tuple, table)), frozenset(best), right)
 
 
@@ -205,7 +209,7 @@ def score_sheet(data: str, settings: Sequence[Setting]) -> Sheet:
         for row, column in enumerate(columns)
         for place in _best(settings, Column(column, lambda _, c=column: c, directions[column]))  # type: ignore[misc]
     }
-    headings = ("score", *(f"{setting.name}, D = {setting.recipe.latent_dim}" for setting in settings))
+    headings = ("score", *short_names(settings))
     return Sheet(data, headings, rows, frozenset(best), tuple(range(1, len(headings))))
 
 
@@ -217,5 +221,5 @@ def _better(column: str, settings: Sequence[Setting]) -> str:
 def _label(column: str) -> str:
     group, _, name = column.rpartition(".")
     plain = name.replace("_", " ")
-    sampler = group.removeprefix(GENERATION.replace(": ", "."))
-    return f"{plain}, {sampler}" if group.startswith("generation.") else plain
+    sampler = group.removeprefix("generation.")
+    return f"{plain}, {sampler}" if sampler != group else plain

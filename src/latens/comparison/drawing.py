@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latens.comparison.result import Comparison
-from latens.comparison.rows import Setting, best_sampler
+from latens.comparison.result import SHOWN_SAMPLERS, Comparison
+from latens.comparison.rows import Setting, best_sampler, short_names
 from latens.errors import LatensError
 from latens.figures import png_bytes, save_png
 from latens.figures.comparisons import Point, generation_against_reconstruction, rate_distortion
@@ -84,35 +84,28 @@ def _draw(
     data: str,
     settings: Sequence[Setting],
     images: Dataset | None,
-    samplers: Sequence[str],
+    among: Sequence[str] | None,
     folder: Path,
     told: Callable[[int, int], None],
 ) -> Drawn:
     shown = settings[:MOST_SETTINGS]
+    samplers = SHOWN_SAMPLERS if among is None else among
     kinds = (*samplers, "map", "rebuilt")
     shelves: dict[str, list[Tile]] = {kind: [] for kind in kinds}
     num_samples = 0
-    for done, setting in enumerate(shown):
+    for done, (setting, name) in enumerate(zip(shown, short_names(settings), strict=False)):
         told(done, len(shown))
-        run, name, stem = open_run(setting.done[0].path), tile_name(setting, settings), folder / f"{done + 1:02}"
+        run, stem = open_run(setting.done[0].path), folder / f"{done + 1:02}"
         num_samples = ROWS * _columns(run)
         images = images or _images_of(run)
         for kind in kinds if images is not None else kinds[:-1]:
             shelves[kind].append(_tile(name, stem, kind, run, images))
     if images is not None:
         shelves["rebuilt"].insert(0, _tile(ORIGINALS, folder / "00", "original", run, images))
-    curves = _dimensions(data, settings, folder), _generation(data, settings, samplers, folder)
+    curves = _dimensions(data, settings, folder), _generation(data, settings, among, folder)
     samples = {sampler: tuple(shelves[sampler]) for sampler in samplers}
     rebuilt, maps = tuple(shelves["rebuilt"]), tuple(shelves["map"])
     return Drawn(data, *curves, samples, num_samples, rebuilt, maps, len(settings) - len(shown))
-
-
-def tile_name(setting: Setting, settings: Sequence[Setting]) -> str:
-    """A setting in few words: what all settings share is left out."""
-    parts = (setting.recipe.model_choice, setting.recipe.network, setting.note, f"D = {setting.recipe.latent_dim}")
-    every = [(s.recipe.model_choice, s.recipe.network, s.note, f"D = {s.recipe.latent_dim}") for s in settings]
-    differing = [part for i, part in enumerate(parts) if part and len({one[i] for one in every}) > 1]
-    return ", ".join(differing) or f"{parts[0]}, {parts[3]}"
 
 
 def _tile(name: str, stem: Path, kind: str, run: Run, images: Dataset | None) -> Tile:
@@ -154,11 +147,11 @@ def _images_of(run: Run) -> Dataset | None:
 def _dimensions(data: str, settings: Sequence[Setting], folder: Path) -> Path | None:
     curves: dict[str, list[Point]] = {}
     linear: dict[int, float] = {}
-    for setting in settings:
+    for setting, name in zip(settings, short_names(settings, dimension=False), strict=True):
         dim, error = setting.recipe.latent_dim, setting.spread("reconstruction.mse")
         pca = setting.mean("reconstruction.pca_mse")
         if error is not None and error.mean > 0:
-            curves.setdefault(setting.name, []).append(Point(dim, error.mean, None, error.std))
+            curves.setdefault(name, []).append(Point(dim, error.mean, None, error.std))
         if pca:
             linear[dim] = pca
     if len({point.across for points in curves.values() for point in points}) < 2:
@@ -171,18 +164,18 @@ def _dimensions(data: str, settings: Sequence[Setting], folder: Path) -> Path | 
     return path
 
 
-def _generation(data: str, settings: Sequence[Setting], samplers: Sequence[str], folder: Path) -> Path | None:
+def _generation(data: str, settings: Sequence[Setting], among: Sequence[str] | None, folder: Path) -> Path | None:
     groups: dict[str, list[Point]] = {}
     floor: float | None = None
-    for setting in settings:
-        best = best_sampler(setting, samplers)
+    for setting, group in zip(settings, short_names(settings, dimension=False), strict=True):
+        best = best_sampler(setting, among)
         error = setting.spread("reconstruction.mse")
         distance = None if best is None else setting.spread(f"generation.{best[0]}.{best[1]}")
         if best is None or best[1] != "frechet" or error is None or distance is None:
             continue
         if min(error.mean, distance.mean) > 0:
             name = f"D = {setting.recipe.latent_dim}, {best[0]}"
-            groups.setdefault(setting.name, []).append(Point(error.mean, distance.mean, error.std, distance.std, name))
+            groups.setdefault(group, []).append(Point(error.mean, distance.mean, error.std, distance.std, name))
             floor = floor or setting.mean("generation.floor")
     if not groups:
         return None

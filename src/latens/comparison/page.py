@@ -20,9 +20,13 @@ from latens.report.page import lay_out
 __all__ = ["write_page"]
 
 STYLE = """
-table.runs td, table.runs thead th + th { text-align: right; padding-left: .9rem; white-space: nowrap; }
-table.runs th[scope="row"] { min-width: 11rem; }
-table.runs .words { white-space: normal; min-width: 14rem; text-align: left; }
+table.runs { border-collapse: separate; border-spacing: 0; font-size: .97rem; }
+table.runs small { display: block; color: var(--muted); font-weight: 400; }
+table.runs td, table.runs thead th + th { text-align: right; padding-left: .55rem; padding-right: .55rem; white-space: nowrap; }
+table.runs thead th + th { white-space: normal; vertical-align: bottom; }
+table.runs th:first-child { position: sticky; left: 0; background: var(--paper); }
+table.runs th:first-child { min-width: 8.5rem; }
+table.runs .words { white-space: normal; max-width: 26rem; text-align: left; }
 table.runs strong { color: var(--good); }
 .side-by-side {
   display: grid;
@@ -35,10 +39,11 @@ table.runs strong { color: var(--good); }
 .side-by-side figcaption { margin-top: .35rem; padding: 0; }
 @media (max-width: 34rem) {
   .side-by-side { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 1rem .7rem; }
+  table.runs th:first-child { max-width: 9rem; overflow-wrap: anywhere; }
   .side-by-side figure img { border-inline: 1px solid var(--line); }
 }
 """
-WORDY = ("best sampler", "failed")
+WORDY = ("best sampler", "failed", "setting")
 
 Chapter = tuple[str, str, str]
 
@@ -93,7 +98,9 @@ def _scores(compared: Comparison) -> str:
     parts = []
     for data, settings in compared.by_data.items():
         sheet = next(sheet for sheet in compared.sheets() if sheet.title == data)
-        parts.append(_heading(compared.by_data, data) + _table(sheet, f"{data}: {_fixed(settings)}"))
+        parts.append(
+            _heading(compared.by_data, data) + paragraphs(_fixed(settings)) + _table(sheet, f"The scores on {data}")
+        )
         everything = _table(score_sheet(data, settings), f"Every score on {data}", merge=False)
         parts.append(details("Every score", everything))
     text = (
@@ -104,14 +111,16 @@ def _scores(compared: Comparison) -> str:
 
 
 def _fixed(settings: Sequence[Setting]) -> str:
-    recipe = settings[0].recipe
     names = sorted({setting.recipe.name for setting in settings})
+    networks = sorted({setting.recipe.network for setting in settings})
+    optimisers = sorted({setting.recipe.config.optimiser for setting in settings})
     epochs = sorted({setting.recipe.config.epochs for setting in settings})
     seeds = sorted({row.recipe.config.seed for setting in settings for row in setting.rows})
     unit = "epoch" if epochs == [1] else "epochs"
     return (
-        f"recipe {', '.join(names)}, {', '.join(map(str, epochs))} {unit}, optimiser {recipe.config.optimiser},"
-        f" seeds {seeds_text(seeds)}"
+        f"Recipe {', '.join(names)}, network {', '.join(networks)}, {', '.join(map(str, epochs))} {unit},"
+        f" optimiser {', '.join(optimisers)},"
+        f" {'seeds' if len(seeds) > 1 else 'seed'} {seeds_text(seeds)}."
     )
 
 
@@ -120,15 +129,23 @@ def _heading(several: Sequence[object] | Mapping[str, object], text: str) -> str
 
 
 def _table(sheet: Sheet, caption: str, merge: bool = True) -> str:
-    """A sheet as HTML; with `merge` model and network share the first cell."""
+    """A sheet as HTML; with `merge` model and network share the first cell, or the model has it where one network is all."""
+    one = len({cells[1] for cells in sheet.rows}) == 1
     headings = list(sheet.headings)
     wordy = [heading in WORDY for heading in headings]
     rows = []
     for row, cells in enumerate(sheet.rows):
-        shown = [f"<strong>{esc(c)}</strong>" if (row, i) in sheet.best else esc(c) for i, c in enumerate(cells)]
+        shown = [_cell(text, (row, i) in sheet.best, i in sheet.right) for i, text in enumerate(cells)]
         shown = [f'<div class="words">{cell}</div>' if long else cell for cell, long in zip(shown, wordy, strict=True)]
-        rows.append([f"{shown[0]}, {shown[1]}", *shown[2:]] if merge else shown)
+        rows.append([shown[0] if one else f"{shown[0]}, {shown[1]}", *shown[2:]] if merge else shown)
     return table(caption, ["setting", *headings[2:]] if merge else headings, rows, "runs")
+
+
+def _cell(text: str, best: bool, is_number: bool) -> str:
+    """A cell as HTML; the interval of a number goes below it."""
+    number, bracket, interval = text.partition(" (") if is_number else (text, "", "")
+    below = f"<small>({esc(interval)}</small>" if bracket else ""
+    return (f"<strong>{esc(number)}</strong>" if best else esc(number)) + below
 
 
 def _dimensions(compared: Comparison, drawn: Sequence[Drawn]) -> str:
@@ -170,6 +187,8 @@ def _samples(drawn: Sequence[Drawn]) -> str:
     for index, one in enumerate(drawn):
         parts.append(_heading(drawn, one.data))
         for sampler, tiles in one.samples.items():
+            if not any(tile.path for tile in tiles):
+                continue  # what no setting can have, such as a prior of plain autoencoders
             what = f"{one.num_samples} samples by {sampler}"
             parts.append(f"<h3>{esc(what)}</h3>\n" + _side_by_side(tiles, f"{index + 1}-{sampler}", what))
         parts.append(_left_out(one))

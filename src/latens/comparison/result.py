@@ -14,7 +14,7 @@ from latens.runs import Run, open_run
 
 __all__ = ["SHOWN_SAMPLERS", "Comparison"]
 
-SHOWN_SAMPLERS = ("class-means", "gaussian", "mixture")
+SHOWN_SAMPLERS = ("class-means", "gaussian", "mixture", "prior")
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Comparison:
     Args:
         path: its folder: compare.csv, compare.md, compare.json, compare.html, figures/, and the runs that it trained.
         rows: one a run, those that failed too.
-        samplers: whose samples are shown, and among which the best is chosen.
+        samplers: whose samples are shown, and among which the best is chosen; None for all that were scored.
     """
 
     path: Path
     rows: tuple[Row, ...]
-    samplers: tuple[str, ...] = SHOWN_SAMPLERS
+    samplers: tuple[str, ...] | None = None
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -76,7 +76,7 @@ class Comparison:
         """All of it as plain dicts and lists: what compare.json holds."""
         return {
             "path": str(self.path),
-            "samplers": list(self.samplers),
+            "samplers": None if self.samplers is None else list(self.samplers),
             "settings": [setting.as_json() for setting in self.settings],
             "advice": [vars(advice) for advice in self.advice],
             "sentences": list(self.sentences),

@@ -4,16 +4,27 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from latens.recipes import Recipe
 from latens.runs import Run
+from latens.verdict import COPIED_SHARE, SAMPLER_GROUP
 
-__all__ = ["Row", "Setting", "Spread", "best_sampler", "column_of", "failed_row", "row_of", "settings_of"]
+__all__ = [
+    "Row",
+    "Setting",
+    "Spread",
+    "best_sampler",
+    "column_of",
+    "failed_row",
+    "row_of",
+    "settings_of",
+    "short_names",
+]
 
 FACTS = ("epochs", "seconds")  # of a run's result, beside its scores
-GENERATION = "generation: "
 JUDGES = ("frechet", "kid")  # what chooses the best sampler: KID stands in where there are too few images for FD
 
 
@@ -50,12 +61,12 @@ class Row:
     scores: tuple[Mapping[str, Any], ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """The setting with which it was trained."""
         return Recipe.from_json(dict(self.settings))
 
-    @property
+    @cached_property
     def values(self) -> dict[str, float]:
         """Column -> value, the finite ones; scores first, facts after them."""
         found = {column_of(score): score["value"] for score in self.scores} | dict(self.facts)
@@ -204,29 +215,29 @@ class Setting:
 
 
 def best_sampler(setting: Setting, among: Sequence[str] | None = None) -> tuple[str, str] | None:
-    """The sampler whose samples are nearest to the test images, and the score that says so.
+    """The sampler whose samples are nearest to the test images among those that do not copy, or among all where all do.
 
     Args:
         setting: with generation scores or without.
         among: samplers to choose from; all that were scored by default.
 
     Returns:
-        Its name and `"frechet"` (or `"kid"`, where no Fréchet distance was computed); None without scores.
+        Its name and the score that says so: `"frechet"`, or `"kid"` where there are too few images for it; None without any.
     """
+    scored = dict.fromkeys(score["group"] for row in setting.done for score in row.scores)
+    samplers = [group.removeprefix(SAMPLER_GROUP) for group in scored if group.startswith(SAMPLER_GROUP)]
+    samplers = [name for name in samplers if among is None or name in among]
+    fair = [name for name in samplers if (setting.mean(f"generation.{name}.memorised") or 0.0) <= COPIED_SHARE]
     for judge in JUDGES:
-        found: list[tuple[float, str]] = []
-        for group in dict.fromkeys(score["group"] for row in setting.done for score in row.scores):
-            sampler = group.removeprefix(GENERATION)
-            mean = setting.mean(f"generation.{sampler}.{judge}")
-            if group.startswith(GENERATION) and mean is not None and (among is None or sampler in among):
-                found.append((mean, sampler))
+        means = {name: setting.mean(f"generation.{name}.{judge}") for name in fair or samplers}
+        found = [(mean, name) for name, mean in means.items() if mean is not None]
         if found:
             return min(found)[1], judge
     return None
 
 
 def settings_of(rows: Iterable[Row]) -> tuple[Setting, ...]:
-    """Rows put together that differ in nothing but the seed, in the order in which they come."""
+    """Rows put together that differ in nothing but the seed, in the order in which they come, the dimensions ascending."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(f"{row.data} {row.fingerprint} {sorted(_parts(row.recipe).items())}", []).append(row)
@@ -234,12 +245,14 @@ def settings_of(rows: Iterable[Row]) -> tuple[Setting, ...]:
     for group in groups.values():
         alike.setdefault(_label(group[0]), []).append(group)
     notes = {id(group): note for same in alike.values() for group, note in zip(same, _notes(same), strict=True)}
-    return tuple(Setting(group[0].data, group[0].recipe, notes[id(group)], tuple(group)) for group in groups.values())
+    settings = [Setting(group[0].data, group[0].recipe, notes[id(group)], tuple(group)) for group in groups.values()]
+    order = list(dict.fromkeys((setting.data, setting.name) for setting in settings))
+    return tuple(sorted(settings, key=lambda one: (order.index((one.data, one.name)), one.recipe.latent_dim)))
 
 
-def _label(row: Row) -> tuple[Any, ...]:
-    recipe = row.recipe
-    return row.data, row.fingerprint, recipe.model_choice, recipe.network, recipe.latent_dim
+def _label(row: Row) -> tuple[str, ...]:
+    """What names a setting at first, beside its dimension."""
+    return row.data, row.fingerprint, row.recipe.model_choice, row.recipe.network
 
 
 def _parts(recipe: Recipe) -> dict[str, str]:
@@ -250,14 +263,31 @@ def _parts(recipe: Recipe) -> dict[str, str]:
 
 
 def _notes(groups: Sequence[Sequence[Row]]) -> list[str]:
-    """The fewest parts that tell settings apart which share model, network and dimension."""
-    parts = [_parts(group[0].recipe) for group in groups]
+    """The fewest parts that tell settings of one model and network apart, the dimension aside."""
+    parts = [_parts(group[0].recipe) | {"latent_dim": ""} for group in groups]
+    different = len({tuple(one.items()) for one in parts})
     notes = [""] * len(groups)
     for name in parts[0]:
-        if len(set(notes)) == len(notes):
+        if len(set(notes)) == different:
             break
         if len({one[name] for one in parts}) > 1:
-            notes = [
-                ", ".join(filter(None, (note, f"{name} {one[name]}"))) for note, one in zip(notes, parts, strict=True)
-            ]
+            added = [f"{name} {one[name]}" for one in parts]
+            notes = [", ".join(filter(None, pair)) for pair in zip(notes, added, strict=True)]
     return notes
+
+
+def short_names(settings: Sequence[Setting], dimension: bool = True) -> list[str]:
+    """Each setting in few words: of model, network, note and dimension what all share is left out.
+
+    Args:
+        settings: of one data set or of several; the data set is never named.
+        dimension: whether the latent dimension belongs to the name.
+    """
+    every = [
+        (s.recipe.model_choice, s.recipe.network, s.note, f"D = {s.recipe.latent_dim}" if dimension else "")
+        for s in settings
+    ]
+    differs = [len({parts[place] for parts in every}) > 1 for place in range(4)]
+    if not any(differs):
+        differs = [True, False, False, dimension]
+    return [", ".join(part for part, shown in zip(parts, differs, strict=True) if shown and part) for parts in every]

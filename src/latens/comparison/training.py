@@ -5,21 +5,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from latens import experiment
+from latens.analysis.generating import samplers_named
 from latens.comparison.plan import Planned
 from latens.comparison.rows import Row, row_of
 from latens.errors import LatensError, RunError
 from latens.progress import Progress, Tick
 from latens.runs import Run, open_run
+from latens.samplers import SAMPLERS
+from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["check_there", "make_runs"]
 
 
-def make_runs(planned: Sequence[Planned], folder: Path, device: str, progress: Progress) -> Iterator[Row]:
+def make_runs(
+    planned: Sequence[Planned], folder: Path, samplers: Sequence[str] | None, device: str, progress: Progress
+) -> Iterator[Row]:
     """Train or open each run, one after another; one that fails is a row that says why, and the next is begun.
 
     Args:
         planned: what is wanted.
         folder: below it each run has its own.
+        samplers: whose samples are to be scored; None for those that a run scores by itself.
         device: see `choose_device`.
         progress: one bar for all of them.
     """
@@ -27,7 +33,7 @@ def make_runs(planned: Sequence[Planned], folder: Path, device: str, progress: P
         for done, one in enumerate(planned):
             inner = _Inner(progress, tick, done, len(planned), one.words)
             inner.show("")
-            row = _row(one, folder / one.name, device, inner)
+            row = _row(one, folder / one.name, samplers, device, inner)
             progress.say(f"{done + 1} of {len(planned)}: {one.words}: {_outcome(row)}")
             yield row
 
@@ -43,9 +49,9 @@ def check_there(planned: Sequence[Planned], folder: Path) -> None:
             _check_same(open_run(folder / one.name), one)
 
 
-def _row(one: Planned, path: Path, device: str, progress: Progress) -> Row:
+def _row(one: Planned, path: Path, samplers: Sequence[str] | None, device: str, progress: Progress) -> Row:
     try:
-        return row_of(_complete(one, path, device, progress))
+        return row_of(_scored(_complete(one, path, device, progress), samplers or (), progress))
     except Exception as error:  # whatever befalls one run must not lose the others
         return one.failed(
             path, error if isinstance(error, LatensError) else RuntimeError(f"{type(error).__name__}: {error}")
@@ -63,6 +69,16 @@ def _complete(one: Planned, path: Path, device: str, progress: Progress) -> Run:
     if run.record["status"] == "done":
         return run
     return experiment.resume(path, images=one.images, device=device, progress=progress)
+
+
+def _scored(run: Run, samplers: Sequence[str], progress: Progress) -> Run:
+    """The run, its scores done again where a sampler is missing that its model can have."""
+    groups = {score["group"] for score in run.scores["scores"]}
+    there = [name for name in SAMPLERS if SAMPLER_GROUP + name in groups]
+    missing = [name for name in samplers_named(run, ("all",)) if name in samplers and name not in there]
+    if "generation" not in groups or not missing:  # where images are too few, no sampler is scored
+        return run
+    return experiment.score(run, [*there, *missing], progress=progress)
 
 
 def _check_same(run: Run, one: Planned) -> None:

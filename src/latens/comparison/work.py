@@ -10,7 +10,7 @@ from typing import Any
 from latens.comparison.page import write_page
 from latens.comparison.plan import Grid, Planned, plan_runs
 from latens.comparison.protocols import check_data, check_protocols
-from latens.comparison.result import SHOWN_SAMPLERS, Comparison
+from latens.comparison.result import Comparison
 from latens.comparison.rows import Row, row_of
 from latens.comparison.training import check_there, make_runs
 from latens.device import choose_device
@@ -30,7 +30,7 @@ def compare(
     networks: Sequence[str] | None = None,
     latent_dims: Sequence[int] | None = None,
     seeds: Sequence[int] | None = None,
-    samplers: Sequence[str] = SHOWN_SAMPLERS,
+    samplers: Sequence[str] | None = None,
     runs: Sequence[Run | str | os.PathLike[str]] | None = None,
     recipe: str = "fast",
     out: str | os.PathLike[str] | None = None,
@@ -51,7 +51,8 @@ def compare(
         networks: names of `NETWORKS`.
         latent_dims: D, three or more for advice about them.
         seeds: of weights, order and noise; two or more for a spread.
-        samplers: names of `SAMPLERS`: whose samples are shown, and among which the best is chosen.
+        samplers: names of `SAMPLERS`, whose samples are scored and shown, and among which the best is chosen; by default the
+            best of all that the verdict scores.
         runs: existing runs to compare, in place of data to train on.
         recipe: a name of `RECIPES`, which all runs start from.
         out: the comparison's folder; `comparisons/<data>-<n>` by default.
@@ -69,16 +70,16 @@ def compare(
         RunError: the folder holds runs of other settings, or no run came to an end.
         UsageError: a value that is not allowed; data and runs together, or neither.
     """
-    _check_samplers(samplers)
+    chosen = _chosen(samplers)
     grid = Grid(models, networks, latent_dims, seeds)
     progress = progress or progress_for()
     if runs is not None:
         _check_only_runs(data, grid, options)
-        return _finish(_of_runs(runs, samplers, out), {}, progress)
+        return _finish(_of_runs(runs, chosen, out), {}, progress)
     choose_device(device)  # what is not to be had is said before a folder is made
     planned = plan_runs(_load(data, size, strict, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
-    empty = Comparison(_folder(out, list(images)), (), tuple(samplers))
+    empty = Comparison(_folder(out, list(images)), (), chosen)
     return _finish(_train(planned, empty, device, progress), images, progress)
 
 
@@ -92,12 +93,16 @@ def _check_only_runs(data: Any, grid: Grid, options: Mapping[str, Any]) -> None:
         raise UsageError("existing runs are compared as they are: leave out data, and what is varied or trained with")
 
 
-def _check_samplers(samplers: Sequence[str]) -> None:
-    if isinstance(samplers, str):
-        raise UsageError(f"samplers is {samplers!r}; a list of names is needed")
+def _chosen(samplers: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The samplers that were asked for, once it is sure that there are such; None for what is usual."""
+    if samplers is None:
+        return None
+    if isinstance(samplers, str) or not samplers:
+        raise UsageError(f"samplers is {samplers!r}; a list of names is needed, at least one")
     for name in samplers:
         if name not in SAMPLERS:
             raise UnknownName("sampler", name, SAMPLERS)
+    return tuple(dict.fromkeys(samplers))
 
 
 def _load(data: Any, size: Any, strict: bool, progress: Progress) -> list[Dataset]:
@@ -116,7 +121,7 @@ def _load(data: Any, size: Any, strict: bool, progress: Progress) -> list[Datase
 
 
 def _of_runs(
-    runs: Sequence[Run | str | os.PathLike[str]], samplers: Sequence[str], out: str | os.PathLike[str] | None
+    runs: Sequence[Run | str | os.PathLike[str]], samplers: tuple[str, ...] | None, out: str | os.PathLike[str] | None
 ) -> Comparison:
     if isinstance(runs, str | os.PathLike) or not runs:
         raise UsageError(f"runs is {runs!r}; a list of runs is needed, at least one")
@@ -124,7 +129,7 @@ def _of_runs(
     if len({row.path for row in rows}) < len(rows):
         raise UsageError("a run stands twice among those to compare; leave it out once")
     _check(rows)
-    compared = Comparison(_folder(out, [row.data for row in rows]), rows, tuple(samplers))
+    compared = Comparison(_folder(out, [row.data for row in rows]), rows, samplers)
     compared.write_tables()
     return compared
 
@@ -134,7 +139,7 @@ def _train(planned: Sequence[Planned], empty: Comparison, device: str, progress:
     folder = empty.path / "runs"
     check_there(planned, folder)
     compared = empty
-    for row in make_runs(planned, folder, device, progress):
+    for row in make_runs(planned, folder, empty.samplers, device, progress):
         compared = replace(compared, rows=(*compared.rows, row))
         _check(compared.rows)
         compared.write_tables()

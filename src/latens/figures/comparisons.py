@@ -16,10 +16,10 @@ from latens.figures.placing import place_boxes
 
 __all__ = ["Point", "generation_against_reconstruction", "rate_distortion"]
 
-WIDTH, HEIGHT = 960, 620
+WIDTH, HEIGHT = 1040, 600  # wide enough to be moved sideways on a telephone, where it would be too small to read
 MARKERS = "osD^vP*X<>"
 ORDER = (1, 5, 3, 9, 6, 7, 2, 0, 4, 8)  # of the ten colours: neighbours in the legend far apart
-MOST_LETTERS = 34
+MOST_LETTERS = 44
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def rate_distortion(
     dims = sorted({point.across for points in (*curves.values(), baseline) for point in points})
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    _plain_numbers(axes.yaxis)
     axes.xaxis.set_major_locator(FixedLocator(dims))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.margins(x=0.06)
     _widen(axes, axes.get_ylim, axes.set_ylim)
+    _plain_numbers(axes.yaxis)
     _legend(axes)
     return figure
 
@@ -101,8 +101,6 @@ def generation_against_reconstruction(
         _curve(axes, points, colour, marker, printable(shorten(name, MOST_LETTERS)), linestyle="none")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _plain_numbers(axes.xaxis)
-    _plain_numbers(axes.yaxis)
     axes.margins(0.14)
     if floor is not None and floor > 0:
         axes.axhline(
@@ -110,8 +108,10 @@ def generation_against_reconstruction(
         )
     _widen(axes, axes.get_xlim, axes.set_xlim)
     _widen(axes, axes.get_ylim, axes.set_ylim)
-    _legend(axes)
+    _plain_numbers(axes.xaxis)
+    _plain_numbers(axes.yaxis)
     _write_names(figure, axes, [point for points in groups.values() for point in points])
+    _legend(axes)
     return figure
 
 
@@ -170,8 +170,9 @@ def _sheet(title: str, across: str, up: str) -> tuple[Figure, Axes]:
 
 
 def _plain_numbers(axis: Axis) -> None:
-    """Numbers at 1, 2 and 5 of each decade, written out."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Numbers at 1, 2 and 5 of each decade, at more where there is less than one, written out."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 7)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
