@@ -12,11 +12,12 @@ from latens.live import in_notebook, live_loss
 from latens.progress import Progress, progress_for
 from latens.recipes import RECIPES, Recipe
 from latens.report.from_run import write_report
+from latens.review import Review, review_run
 from latens.runs import Run, import_weights, open_run, record, start_run
 from latens.runs.recording import last_state
 from latens.training import train
 
-__all__ = ["import_run", "resume", "run", "train_run"]
+__all__ = ["import_run", "resume", "review", "run", "train_run"]
 
 
 def run(
@@ -100,6 +101,17 @@ def import_run(
     with progress.stage("images", "pictures") as tick:
         images = load_images(source, progress=tick)
     return _complete(import_weights(state, images, out, device), images, progress)
+
+
+def review(run: Run, *, most: int = 100, progress: Progress | None = None) -> Review:
+    """Look through a run's own pictures for what is worth a look; into review.csv.
+
+    Args:
+        run: complete.
+        most: findings of a kind.
+        progress: shows how far it is.
+    """
+    return review_run(run, most=most, progress=progress)
 
 
 def _complete(run: Run, images: Dataset, progress: Progress) -> Run:

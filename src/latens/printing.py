@@ -11,9 +11,10 @@ from latens.files import atomic_write
 if TYPE_CHECKING:
     import numpy as np
 
+    from latens.review import Review
     from latens.runs import Run
 
-__all__ = ["run_answer", "run_text", "runs_text", "scores_text", "summary_text", "write_sheet"]
+__all__ = ["review_text", "run_answer", "run_text", "runs_text", "scores_text", "summary_text", "write_sheet"]
 
 NARROWEST, PLAIN_WIDTH = 60, 120
 MOST_CLASSES = 40
@@ -47,6 +48,23 @@ def scores_text(scores: dict[str, Any]) -> str:
     lines = [_table(["score", "value", "", "beside it"], rows, right=(1,))]
     lines += [f"{group}: {note}" for group, note in scores["notes"].items() if note]
     return "\n".join(lines)
+
+
+FIRST_FINDINGS = 5
+
+
+def review_text(review: "Review", path: str) -> str:
+    """The first findings of each kind, how many there are, and where all of them are."""
+    rows = []
+    for kind in review.kinds:
+        found = review.of_kind(kind)
+        rows.append([f"{kind} ({len(found)})", "", ""])
+        for finding in found[:FIRST_FINDINGS]:
+            labelled = f"{finding.label} → {finding.suggested}" if finding.suggested else finding.label
+            also = f" and {finding.other_part} {finding.other_id}" if finding.other_id else ""
+            rows.append([f"  {finding.part} {finding.id}{also}", labelled, _number(finding.score)])
+    table = _table(["image", "label", "score"], rows, right=(2,))
+    return f"{table}\n{review.num_images:,} images looked through; all findings: {path}"
 
 
 def summary_text(facts: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from latens.cli.commands import (
     figure_command,
     import_command,
     map_command,
+    review_command,
     run_command,
     runs_command,
     sample_command,
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
         _add_figure,
         _add_map,
         _add_score,
+        _add_review,
         _add_import,
         _add_runs,
     ):
@@ -200,6 +202,17 @@ def _add_score(commands: Any) -> None:
     command = _command(commands, "score", score_command, "compute the scores of a run again")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     _device(command)
+
+
+def _add_review(commands: Any) -> None:
+    command = _command(
+        commands, "review", review_command, "find odd images, near-duplicates and doubtful labels in a run's own images"
+    )
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("-n", type=int, default=100, metavar="N", help="findings of a kind (default: %(default)s)")
+    command.add_argument(
+        "--csv", metavar="FILE", help="also write the table here (it is kept as review.csv in the run)"
+    )
 
 
 def _add_import(commands: Any) -> None:

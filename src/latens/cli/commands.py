@@ -14,6 +14,7 @@ __all__ = [
     "figure_command",
     "import_command",
     "map_command",
+    "review_command",
     "run_command",
     "runs_command",
     "sample_command",
@@ -132,6 +133,20 @@ def score_command(args: argparse.Namespace) -> Answer:
     run = _chosen(args.run, args.device)
     scores = score_run(run, run.images, _progress(args))
     return scores, scores_text(scores)
+
+
+def review_command(args: argparse.Namespace) -> Answer:
+    """What is worth a look among the run's own pictures."""
+    from latens.experiment import review
+    from latens.files import atomic_write
+    from latens.printing import review_text
+
+    run = _chosen(args.run)
+    found = review(run, most=args.n, progress=_progress(args))
+    if args.csv:
+        atomic_write(args.csv, found.as_csv().encode())
+    path = args.csv or str(run.path / "review.csv")
+    return {"file": path, **found.as_json()}, review_text(found, path)
 
 
 def import_command(args: argparse.Namespace) -> Answer:
