@@ -3,10 +3,8 @@
 import csv
 
 import numpy as np
-import pytest
 
-from latens.errors import RunError, UsageError
-from latens.review import KINDS, doubtful_labels, near_duplicates, read_review, review_run, strangeness
+from latens.review import KINDS, read_review, review_run
 
 
 def test_a_review_is_kept_and_read_again(finished_run, tmp_path):

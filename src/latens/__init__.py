@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latens.errors import LatensError as LatensError
+    from latens.experiment import adopt as adopt
     from latens.experiment import resume as resume
     from latens.experiment import run as run
     from latens.images import Dataset as Dataset
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from latens.networks import NETWORKS as NETWORKS
     from latens.recipes import RECIPES as RECIPES
     from latens.recipes import TrainConfig as TrainConfig
+    from latens.review import Review as Review
+    from latens.review import review_run as review_run
     from latens.runs import Run as Run
     from latens.runs import import_weights as import_weights
     from latens.runs import list_runs as list_runs
@@ -44,9 +47,11 @@ _HOMES = {
     "NETWORKS": "networks",
     "RECIPES": "recipes",
     "Run": "runs",
+    "Review": "review",
     "SAMPLERS": "samplers",
     "Step": "training",
     "TrainConfig": "recipes",
+    "adopt": "experiment",
     "decode_latents": "latents",
     "encode_images": "latents",
     "import_weights": "runs",
@@ -55,6 +60,7 @@ _HOMES = {
     "load_images": "images",
     "open_run": "runs",
     "resume": "experiment",
+    "review_run": "review",
     "run": "experiment",
     "train": "training",
 }

@@ -20,7 +20,7 @@ from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.runs.folder import TEST
 
-__all__ = ["DRAWINGS", "DrawingOptions", "draw", "draw_run", "network_stages"]
+__all__ = ["DRAWINGS", "DrawingOptions", "draw", "draw_run", "network_stages", "stages_of"]
 
 WORST = 20
 CONTACT_ROWS, CONTACT_COLUMNS = 5, 20
@@ -220,7 +220,7 @@ def _samples(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
 
 
 def _network(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
-    return FIGURES["network"](network_stages(run.model))
+    return FIGURES["network"](stages_of(run))
 
 
 def _contact_sheet(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
@@ -244,6 +244,14 @@ DRAWINGS: dict[str, Callable[[Run, Dataset, DrawingOptions], Figure]] = {
     "samples": _samples,
 }
 """Name -> function of (run, its images, options). A test holds the names to those of `FIGURES` and the contact sheet."""
+
+
+def stages_of(run: Run) -> list[tuple[str, tuple[int, ...]]]:
+    """The stages of a run's network, for its drawing; of an adopted model only what goes in and out is known."""
+    if not run.recipe.is_adopted:
+        return network_stages(run.model)
+    shape = tuple(run.record["adopted"]["latent_shape"])
+    return [("input", run.image_shape), ("latent", shape), ("output", run.image_shape)]
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from latens.files import atomic_write
 if TYPE_CHECKING:
     import numpy as np
 
+    from latens.recipes import Recipe
     from latens.review import Review
     from latens.runs import Run
 
@@ -118,16 +119,22 @@ def run_text(run: "Run") -> str:
             "data",
             f"{data['name']} ({data['train']:,} train, {data['test']:,} test, {' x '.join(map(str, data['shape']))})",
         ],
-        ["model", f"{recipe.model}, {recipe.network} network, latent dimension {recipe.latent_dim}"],
-        [
-            "recipe",
-            f"{recipe.name}: {recipe.config.epochs} epochs, batch {recipe.config.batch_size}, seed {recipe.config.seed}",
-        ],
+        *_model_rows(recipe),
         ["device", record["device"]],
         *[[name.replace("_", " "), _number(value)] for name, value in record["result"].items()],
         ["files", ", ".join(sorted(record["files"]))],
     ]
     return _table(["", ""], rows, head=False)
+
+
+def _model_rows(recipe: "Recipe") -> list[list[str]]:
+    if recipe.is_adopted:
+        return [["model", f"{recipe.network} (adopted), latent dimension {recipe.latent_dim}"]]
+    config = recipe.config
+    return [
+        ["model", f"{recipe.model_choice}, {recipe.network} network, latent dimension {recipe.latent_dim}"],
+        ["recipe", f"{recipe.name}: {config.epochs} epochs, batch {config.batch_size}, seed {config.seed}"],
+    ]
 
 
 def write_sheet(sheet: "np.ndarray", path: str) -> Path:

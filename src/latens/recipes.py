@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from latens.images import Dataset
 
 __all__ = [
+    "ADOPTED",
     "AUGMENTATIONS",
     "OPTIMISERS",
     "PRECISIONS",
@@ -28,6 +29,7 @@ __all__ = [
 OPTIMISERS = ("adam", "muon")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 AUGMENTATIONS = ("none", "shift-flip")
+ADOPTED = "adopted"  # the model of a run that somebody else's functions were made of; not in `MODELS`
 FAST_STEPS = 2814
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
 RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
@@ -178,6 +180,11 @@ class Recipe:
     @property
     def _has_relu_latent(self) -> bool:
         return self.model == "autoencoder" and self.model_options.get("activation", "relu") == "relu"
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether it stands for somebody else's model: nothing was trained, and `network` is what it is called."""
+        return self.model == ADOPTED
 
     @property
     def model_choice(self) -> str:

@@ -23,9 +23,12 @@ def headline(story: Story) -> str:
         cards.append(("Against its baseline", f"{max(times, 1 / times):.1f} ×", f"{word} than {mse.baseline_name}"))
     cards.append(_card(story, "knn_accuracy", "Nearest neighbours tell the class", "of test pictures, by latents"))
     cards.append(_card(story, "trustworthiness", "Map trustworthiness", "1 is best"))
-    if story.training.seconds is not None:
+    if story.training is not None and story.training.seconds is not None:
         cards.append(("Training", seconds_in_words(story.training.seconds), story.training.device))
-    cards.append(("Network", number(story.network.parameters), f"weights, {story.network.latent_dim} latent numbers"))
+    if story.network.parameters is not None:
+        cards.append(
+            ("Network", number(story.network.parameters), f"weights, {story.network.latent_dim} latent numbers")
+        )
     items = "".join(
         f"<div><dt>{esc(name)}</dt><dd><strong>{esc(value)}</strong> <span>{esc(note)}</span></dd></div>\n"
         for name, value, note in filter(None, cards)
@@ -85,6 +88,10 @@ def _network(story: Story) -> str:
 
 def _training(story: Story) -> str:
     training = story.training
+    if training is None:
+        return paragraphs(
+            "This model was not trained by latens. It came as two functions: from pictures to latents, and back."
+        )
     text = (
         f"The weights were adjusted batch by batch to lower the mean squared error between a picture and its reconstruction,"
         f" {number(training.epochs)} times over all {number(story.data.train)} pictures of the train part."
@@ -112,7 +119,7 @@ def _training(story: Story) -> str:
 
 
 def _history(story: Story) -> str:
-    history = story.training.history
+    history = story.training.history if story.training is not None else ()
     if not history:
         return ""
     every = -(-len(history) // MOST_ROWS)

@@ -43,12 +43,12 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What was trained: names, sizes, and each stage's name and shape in order."""
+    """What was trained: names, sizes (the number of weights or None), and each stage's name and shape in order."""
 
     model: str
     network: str
     latent_dim: int
-    parameters: int
+    parameters: int | None
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
@@ -132,7 +132,7 @@ class Story:
         command: the command line that repeats the run.
         data: the pictures.
         network: what was trained.
-        training: how.
+        training: how; None of a model from elsewhere.
         scores: rows, in the order in which they are shown; rows of one group stand together.
         score_notes: group -> what was left out and why.
         figures: name -> PNG file; those of `FIGURES`, and "contact-sheet", "map-NAME".
@@ -149,7 +149,7 @@ class Story:
     command: str
     data: DataFacts
     network: NetworkFacts
-    training: TrainingFacts
+    training: TrainingFacts | None
     scores: tuple[ScoreRow, ...] = ()
     score_notes: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Path] = field(default_factory=dict)
