@@ -8,7 +8,7 @@ import numpy as np
 
 from latens.analysis import encode_run, map_run, probe_run, score_run
 from latens.device import choose_device, describe_device
-from latens.drawings import draw_run, stages_of
+from latens.drawings import draw, draw_run, stages_of
 from latens.errors import RunError
 from latens.images import Dataset, load_images
 from latens.live import in_notebook, live_loss
@@ -154,14 +154,18 @@ def adopt(
 
 
 def review(run: Run, *, most: int = 100, progress: Progress | None = None) -> Review:
-    """Look through a run's own pictures for what is worth a look; into review.csv.
+    """Look through a run's own pictures for what is worth a look; into review.csv, and into the report of a complete run.
 
     Args:
         run: complete.
         most: findings of a kind.
         progress: shows how far it is.
     """
-    return review_run(run, most=most, progress=progress)
+    found = review_run(run, run.images, most=most, progress=progress)
+    if run.record["status"] == "done":
+        draw(run, "review")
+        write_report(run, run.images, tuple(stages_of(run)))
+    return found
 
 
 def _complete(run: Run, images: Dataset, progress: Progress) -> Run:
@@ -174,6 +178,7 @@ def _complete(run: Run, images: Dataset, progress: Progress) -> Run:
         map_run(run, name, progress=progress)
     probe_run(run)
     score_run(run, images, progress)
+    review_run(run, images, progress=progress)
     draw_run(run, images, progress)
     write_report(run, images, tuple(stages_of(run)))
     run.update(status="done")

@@ -61,9 +61,7 @@ def review_text(review: "Review", path: str) -> str:
         found = review.of_kind(kind)
         rows.append([f"{kind} ({len(found)})", "", ""])
         for finding in found[:FIRST_FINDINGS]:
-            labelled = f"{finding.label} → {finding.suggested}" if finding.suggested else finding.label
-            also = f" and {finding.other_part} {finding.other_id}" if finding.other_id else ""
-            rows.append([f"  {finding.part} {finding.id}{also}", labelled, _number(finding.score)])
+            rows.append([f"  {finding.image}", finding.labelled, _number(finding.score)])
     table = _table(["image", "label", "score"], rows, right=(2,))
     return f"{table}\n{review.num_images:,} images looked through; all findings: {path}"
 

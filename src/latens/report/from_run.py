@@ -12,6 +12,8 @@ from latens.images import Dataset, summary
 from latens.recipes import RECIPE_OPTIONS, RECIPES
 from latens.report.page import write_html
 from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
+from latens.review import KINDS, read_review
+from latens.review.reviewing import FILE
 from latens.runs import Run
 from latens.runs.folder import TEST
 
@@ -49,6 +51,8 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
         probe=_probe(run),
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
+        findings=_findings(run),
+        reviewed=len(run.latents["ids"]) if FILE in run.record["files"] else 0,
         versions=run.record["versions"],
         run_path=str(run.path),
         mapped="test" if run.mapped_part == TEST else "train and test",
@@ -155,6 +159,17 @@ def _probe(run: Run) -> ProbeFacts:
         clusters="clusters" in probe,
         distance_ratios=tuple(probe["ratios"].tolist()),
     )
+
+
+def _findings(run: Run) -> dict[str, tuple[tuple[str, str, float], ...]]:
+    if FILE not in run.record["files"]:
+        return {}
+    review = read_review(run)
+    return {
+        kind: tuple((finding.image, finding.labelled, finding.score) for finding in review.of_kind(kind))
+        for kind in KINDS
+        if kind != "worst-rebuilt"  # which have a figure and a list of their own
+    }
 
 
 def _notes(run: Run) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The eight chapters of a report, in the order of the notebook. Each takes the story and gives HTML."""
+"""The chapters of a report, in the order of the notebook. Each takes the story and gives HTML."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -6,6 +6,7 @@ from itertools import groupby
 
 from latens.report.elements import details, esc, facts, figure, number, paragraphs, seconds_in_words, table
 from latens.report.story import ProbeFacts, ScoreRow, Story
+from latens.report.triage import explained, lists
 from latens.report.words import GROUP_TITLES, MEANINGS, alt_and_caption
 
 __all__ = ["CHAPTERS", "headline"]
@@ -157,6 +158,10 @@ def _reconstructions(story: Story) -> str:
     )
 
 
+def _review(story: Story) -> str:
+    return explained(story) + _figures(story, "review") + lists(story)
+
+
 def _map(story: Story) -> str:
     text = (
         f"A latent is a point in a space of {number(story.network.latent_dim)} dimensions, which no one can look at."
@@ -293,6 +298,7 @@ CHAPTERS: tuple[tuple[str, str, Callable[[Story], str]], ...] = (
     ("reconstructions", "Reconstructions", _reconstructions),
     ("map", "A map of latent space", _map),
     ("probe", "Can we use the autoencoder as a generative model?", _probe),
+    ("review", "Pictures that are worth a look", _review),
     ("scores", "Scores", _scores),
     ("repeat", "How to repeat it", _repeat),
 )

@@ -138,6 +138,8 @@ class Story:
         figures: name -> PNG file; those of `FIGURES`, and "contact-sheet", "map-NAME".
         probe: or None.
         worst: id and squared error of the images that are rebuilt worst, worst first.
+        findings: kind of finding -> image or pair, its label, and a score, the most striking first; see `latens.review`.
+        reviewed: among how many images these were found; 0 where nobody looked.
         versions: program -> version.
         run_path: the run's folder.
         mapped: the images that maps and the probe show: "test", or "train and test".
@@ -155,6 +157,8 @@ class Story:
     figures: Mapping[str, Path] = field(default_factory=dict)
     probe: ProbeFacts | None = None
     worst: tuple[tuple[str, float], ...] = ()
+    findings: Mapping[str, tuple[tuple[str, str, float], ...]] = field(default_factory=dict)
+    reviewed: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     run_path: str = ""
     mapped: str = "test"

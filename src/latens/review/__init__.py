@@ -3,7 +3,7 @@
 from latens.review.duplicates import near_duplicates
 from latens.review.labels import doubtful_labels
 from latens.review.outliers import strangeness
-from latens.review.reviewing import KINDS, Finding, Review, read_review, review_run
+from latens.review.reviewing import KINDS, Finding, Review, picker, read_review, review_run
 
 __all__ = [
     "KINDS",
@@ -11,6 +11,7 @@ __all__ = [
     "Review",
     "doubtful_labels",
     "near_duplicates",
+    "picker",
     "read_review",
     "review_run",
     "strangeness",

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -21,7 +21,7 @@ from latens.review.outliers import strangeness, variances
 from latens.runs import Run
 from latens.runs.folder import TRAIN
 
-__all__ = ["FILE", "KINDS", "Finding", "Review", "read_review", "review_run"]
+__all__ = ["FILE", "KINDS", "Finding", "Review", "picker", "read_review", "review_run"]
 
 FILE = "review.csv"
 KINDS = ("worst-rebuilt", "far-from-all", "near-duplicate", "doubtful-label")
@@ -61,6 +61,17 @@ class Finding:
     other_id: str = ""
     other_part: str = ""
     other_label: str = ""
+
+    @property
+    def image(self) -> str:
+        """What the picture is called, or the two are."""
+        return f"{self.part} {self.id}" + (f" and {self.other_part} {self.other_id}" if self.other_row >= 0 else "")
+
+    @property
+    def labelled(self) -> str:
+        """Its label, with the one that is suggested, or that of the other picture where that is another."""
+        other = self.suggested or (self.other_label if self.other_label != self.label else "")
+        return f"{self.label} → {other}" if self.suggested else f"{self.label}, {other}" if other else self.label
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
         strange = strangeness(latents, neighbours[0][:, -1], errors, _spreads(images))
         findings += [about.finding("far-from-all", row, strange) for row in _largest(strange, most)]
         tick(2, 4, "near-duplicates")
-        findings += about.pairs(*near_duplicates(_picker(images), neighbours[1][:, :CANDIDATES]), most)
+        findings += about.pairs(*near_duplicates(picker(images), neighbours[1][:, :CANDIDATES]), most)
         tick(3, 4, "doubtful labels")
         findings += _doubtful(run, about, neighbours, most)
     review = Review(tuple(findings), len(latents))
@@ -166,7 +177,7 @@ def _spreads(images: Dataset) -> NDArray[np.float64]:
     return np.concatenate([variances(part.pixels, mean) for part in (images.train, images.test)])
 
 
-def _picker(images: Dataset) -> Any:
+def picker(images: Dataset) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
     """A function that gives the pictures of some rows of both parts, one after the other."""
     first = len(images.train)
 
