@@ -11,6 +11,8 @@ from latens.neighbours import nearest_neighbours
 __all__ = ["NEAREST", "doubtful_labels"]
 
 NEAREST = 3  # of a class, whose mean distance is that to the class
+LOOKED_AT = 50  # neighbours that say whether a label needs a closer look
+AWAY = 0.25  # weight of how far the other class is, beside how much nearer
 
 
 def doubtful_labels(
@@ -21,8 +23,9 @@ def doubtful_labels(
     """Say of each label how much nearer, in latent space, the picture is to another class than to its own.
 
     The distance to a class is the mean distance to its three nearest other members. Doubt is the logarithm of the distance to
-    the own class over that to the nearest other one: above 0 the neighbours contradict, at 0.69 the other class is twice as near.
-    A vote says how many neighbours contradict, but of wrong labels in a clear place all do, and so it can't order them.
+    the own class over that to the nearest other one, less a quarter of the logarithm by which the latter is more than is usual in
+    that class: a wrong label lies where its true class does, an odd picture away from every class. Above 0 the neighbours
+    contradict. A vote says how many of them do, but of wrong labels in a clear place all do, and so it can't order them.
 
     Args:
         latents: (N, D), finite.
@@ -31,8 +34,8 @@ def doubtful_labels(
             are known already; they only say which labels need no closer look.
 
     Returns:
-        Doubt, float64 (N,), NaN of a class with no more than three members, and the nearest other class, int64 (N,), -1 where
-        there is none. Where the doubt is below 0, both may be a bound and the class of a lesser neighbour.
+        Doubt, float64 (N,), NaN of a class with no more than three members, and the nearest other class, int64 (N,). Where the
+        doubt is not above 0, it is a bound, and the class -1.
 
     Raises:
         UsageError: shapes that don't fit.
@@ -51,52 +54,63 @@ def doubtful_labels(
     doubt = np.full(len(latents), np.nan)
     suggested = np.full(len(latents), -1, np.int64)
     classes, counts = np.unique(labels, return_counts=True)
-    known = classes[counts > NEAREST]
-    rows = np.flatnonzero(np.isin(labels, known))
-    if len(known) < 2:
+    classes = classes[counts > NEAREST]
+    if len(classes) < 2:
         return doubt, suggested
-    if neighbours is not None:
-        bound = _bound(*neighbours, labels)[rows]
-        doubt[rows] = bound
-        rows = rows[bound > 0]
+    distances, indices = neighbours or nearest_neighbours(latents, k=min(LOOKED_AT, len(latents) - 1))
+    own = _own(latents, labels, classes)
+    bound = _log_ratio(own, _at_least(distances, labels[indices] != labels[:, None]))
+    known = np.isin(labels, classes)
+    doubt[known] = np.minimum(bound, 0)[known]
+    rows = np.flatnonzero(known & (bound > 0))
     if len(rows):
-        doubt[rows], suggested[rows] = _exact(latents, labels, known, rows)
+        usual = np.array([np.median(own[labels == label]) for label in classes])
+        doubt[rows], nearest = _exact(latents, labels, classes, rows, own, usual)
+        suggested[rows] = np.where(doubt[rows] > 0, nearest, -1)
     return doubt, suggested
 
 
-def _bound(distances: NDArray[Any], indices: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
-    """What the doubt is at most, by some nearest neighbours of each: infinite where they hold too few of the own class."""
-    own = labels[indices] == labels[:, None]
-    distance_to_own = _mean_of_first(distances, own, np.inf)
-    # All other classes together are no farther than any of them, and what is not among the neighbours no nearer than the last.
-    distance_to_others = _mean_of_first(distances, ~own, distances[:, -1:])
-    return _log_ratio(distance_to_own, distance_to_others)
+def _own(latents: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.float64]:
+    """The distance of each to the others of its class, (N,); NaN in other classes than these."""
+    own = np.full(len(latents), np.nan)
+    for label in classes:
+        members = labels == label
+        own[members] = nearest_neighbours(latents[members], k=NEAREST)[0].mean(1, dtype=np.float64)
+    return own
 
 
-def _mean_of_first(distances: NDArray[Any], chosen: NDArray[np.bool_], missing: Any) -> NDArray[np.float64]:
-    """The mean of the first three chosen distances of each row, with `missing` in the place of those that there are not."""
-    number = chosen.cumsum(1)
-    taken = np.where(chosen & (number <= NEAREST), distances.astype(np.float64), 0).sum(1)
-    lacking = NEAREST - np.minimum(number[:, -1], NEAREST)
-    each = np.broadcast_to(missing, (len(lacking), 1))[:, 0]
-    mean: NDArray[np.float64] = (taken + lacking * np.where(lacking > 0, each, 0)) / NEAREST
-    return mean
+def _at_least(distances: NDArray[Any], other: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How far all other classes together are at least, by some nearest neighbours of each: no one of them is nearer.
+
+    In the place of neighbours that are not among these stands the last, which they can't be nearer than.
+    """
+    taken = np.where(other & (other.cumsum(1) <= NEAREST), distances.astype(np.float64), 0).sum(1)
+    lacking = NEAREST - np.minimum(other.sum(1), NEAREST)
+    least: NDArray[np.float64] = (taken + lacking * distances[:, -1]) / NEAREST
+    return least
 
 
 def _exact(
-    latents: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any], rows: NDArray[Any]
+    latents: NDArray[Any],
+    labels: NDArray[Any],
+    classes: NDArray[Any],
+    rows: NDArray[Any],
+    own: NDArray[np.float64],
+    usual: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Doubt and nearest other class of some rows, by the distances to every class."""
-    found = np.empty((len(rows), len(classes)))
+    found = np.full((len(rows), len(classes)), np.inf)
     for place, label in enumerate(classes):
-        members = np.flatnonzero(labels == label)
-        distances, indices = nearest_neighbours(latents[members], latents[rows], NEAREST + 1)
-        others = members[indices] != rows[:, None]
-        others[others.all(1), -1] = False  # of four others the nearest three
-        found[:, place] = distances[others].reshape(len(rows), NEAREST).mean(1)
-    own = classes == labels[rows][:, None]
-    others = np.where(own, np.inf, found)
-    return _log_ratio(found[own], others.min(1)), classes[others.argmin(1)].astype(np.int64)
+        others = labels[rows] != label
+        if others.any():
+            distances = nearest_neighbours(latents[labels == label], latents[rows[others]], NEAREST)[0]
+            found[others, place] = distances.mean(1, dtype=np.float64)
+    nearest = found.argmin(1)
+    distance = found.min(1)
+    away = np.maximum(_log_ratio(distance, usual[nearest]), 0)
+    with np.errstate(invalid="ignore"):  # infinity less infinity: nothing is usual there
+        doubt = np.nan_to_num(_log_ratio(own[rows], distance) - AWAY * away, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return doubt, classes[nearest].astype(np.int64)
 
 
 def _log_ratio(own: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
