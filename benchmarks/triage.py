@@ -2,9 +2,9 @@
 
 python benchmarks/triage.py --fashion FOLDER    (with the four IDX files of Fashion-MNIST; without it that case is left out)
 
-Of each seed 10,000 digits are drawn. A model is trained on them with 50 near-duplicates (noise of standard deviation 6 of 255, and
-up to 8 brighter or darker) and 100 labels changed to another class; another one on the same digits and 50 Fashion pictures. Then
-all are looked for.
+Of each seed 10,000 digits are drawn. A model is trained on them with 50 near-duplicates (noise of standard deviation 6 of
+255, and up to 8 brighter or darker) and 100 labels changed to another class; another one on the same digits and 50 Fashion
+pictures. Then all are looked for.
 """
 
 import tempfile
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from common import benchmark_parser, machine, machine_line, say, set_up_threads, write_json
 
 DIGITS, WRONG, COPIES, ODD = 10_000, 100, 50, 50

@@ -92,7 +92,7 @@ def test_adopted_again_it_is_whole_without_computing_again(adopted, functions, i
     assert sum(calls) < 100
     assert np.allclose(run.encode(images.test), adopted.encode(images.test))
     assert run.sample(4, "gaussian").images.shape == (4, 1, 12, 12)
-    assert run.record == adopted.record
+    assert run.record["created"] == adopted.record["created"]
 
 
 def test_adopted_again_with_others_is_refused(adopted, functions, images, finished_run, blobs):

@@ -58,8 +58,9 @@ def doubtful_labels(
     if len(classes) < 2:
         return doubt, suggested
     distances, indices = neighbours or nearest_neighbours(latents, k=min(LOOKED_AT, len(latents) - 1))
-    own = _own(latents, labels, classes)
-    bound = _log_ratio(own, _at_least(distances, labels[indices] != labels[:, None]))
+    same = labels[indices] == labels[:, None]
+    own = _own(latents, labels, classes, distances, same)
+    bound = _log_ratio(own, _least(distances, ~same))
     known = np.isin(labels, classes)
     doubt[known] = np.minimum(bound, 0)[known]
     rows = np.flatnonzero(known & (bound > 0))
@@ -70,22 +71,28 @@ def doubtful_labels(
     return doubt, suggested
 
 
-def _own(latents: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.float64]:
-    """The distance of each to the others of its class, (N,); NaN in other classes than these."""
-    own = np.full(len(latents), np.nan)
+def _own(
+    latents: NDArray[Any], labels: NDArray[Any], classes: NDArray[Any], distances: NDArray[Any], same: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The distance of each to its class, (N,), exact in these classes: searched for where too few are among the neighbours."""
+    own = _least(distances, same)
+    lacking = same.sum(1) < NEAREST
     for label in classes:
         members = labels == label
-        own[members] = nearest_neighbours(latents[members], k=NEAREST)[0].mean(1, dtype=np.float64)
+        rows = np.flatnonzero(members & lacking)
+        if len(rows):
+            found = nearest_neighbours(latents[members], latents[rows], NEAREST + 1)[0]
+            own[rows] = found[:, 1:].mean(1, dtype=np.float64)  # the nearest is itself, or as near
     return own
 
 
-def _at_least(distances: NDArray[Any], other: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How far all other classes together are at least, by some nearest neighbours of each: no one of them is nearer.
+def _least(distances: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How far the three nearest of some kind are at least, in the mean, by the nearest neighbours of any kind.
 
-    In the place of neighbours that are not among these stands the last, which they can't be nearer than.
+    In the place of those that are not among these stands the last, which they can't be nearer than.
     """
-    taken = np.where(other & (other.cumsum(1) <= NEAREST), distances.astype(np.float64), 0).sum(1)
-    lacking = NEAREST - np.minimum(other.sum(1), NEAREST)
+    taken = np.where(chosen & (chosen.cumsum(1) <= NEAREST), distances.astype(np.float64), 0).sum(1)
+    lacking = NEAREST - np.minimum(chosen.sum(1), NEAREST)
     least: NDArray[np.float64] = (taken + lacking * distances[:, -1]) / NEAREST
     return least
 
