@@ -15,6 +15,7 @@ from latens.drawings import network_stages
 from latens.errors import UnknownName, UsageError
 from latens.figures import FIGURES, png_bytes, save_png
 from latens.figures.canvas import printable, renderer_of, shorten, wrap
+from latens.figures.findings import Section
 from latens.figures.palette import SEED_COLOURS, class_colours
 from latens.figures.paths import PathRow
 from latens.figures.placing import place_boxes
@@ -53,6 +54,12 @@ ARGUMENTS = {
     "loss-all": (history(40),),
     "reconstructions": (PIXELS, REBUILT),
     "worst": (PIXELS, REBUILT, np.arange(320.0), IDS, np.arange(320) % 10, NAMES),
+    "review": (
+        [
+            Section("Far from all others", PIXELS[:8], [(f"train {i}", f"{9 - i}.1") for i in IDS[:8]]),
+            Section("Near-duplicates", PIXELS[:3], [("a, b", "0.1")] * 3, PIXELS[:3]),
+        ],
+    ),
     "class-errors": (np.linspace(0.001, 0.01, 10), NAMES, 0.005),
     "map": (POINTS, LABELS, NAMES, "A map", {"trustworthiness": 0.9812, "neighbour_recall": 0.4567}),
     "probe": (REBUILT[:10], NAMES, 1.0),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from latens.comparison import Comparison as Comparison
     from latens.comparison import compare as compare
     from latens.errors import LatensError as LatensError
+    from latens.experiment import adopt as adopt
     from latens.experiment import resume as resume
     from latens.experiment import run as run
     from latens.images import Dataset as Dataset
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from latens.paths import traverse as traverse
     from latens.recipes import RECIPES as RECIPES
     from latens.recipes import TrainConfig as TrainConfig
+    from latens.review import Review as Review
+    from latens.review import review_run as review_run
     from latens.runs import Run as Run
     from latens.runs import import_weights as import_weights
     from latens.runs import list_runs as list_runs
@@ -52,10 +55,12 @@ _HOMES = {
     "PATHS": "paths",
     "RECIPES": "recipes",
     "Run": "runs",
+    "Review": "review",
     "SAMPLERS": "samplers",
     "Step": "training",
     "TrainConfig": "recipes",
     "compare": "comparison",
+    "adopt": "experiment",
     "decode_latents": "latents",
     "encode_images": "latents",
     "import_weights": "runs",
@@ -66,6 +71,7 @@ _HOMES = {
     "load_images": "images",
     "open_run": "runs",
     "resume": "experiment",
+    "review_run": "review",
     "run": "experiment",
     "train": "training",
     "traverse": "paths",

@@ -19,6 +19,7 @@ from latens.analysis.between import (
 )
 from latens.errors import RunError, UsageError
 from latens.figures import FIGURES, save_png
+from latens.figures.findings import Section
 from latens.figures.paths import PathRow
 from latens.files import read_npz
 from latens.images import Dataset, pick_evenly
@@ -28,12 +29,15 @@ from latens.models.contract import Model
 from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
 from latens.paths import PATHS
 from latens.progress import Progress, Silent
+from latens.review import Finding, picker, read_review
+from latens.review.reviewing import FILE
 from latens.runs import Run
 from latens.runs.folder import TEST
 
-__all__ = ["DRAWINGS", "DrawingOptions", "draw", "draw_run", "network_stages"]
+__all__ = ["DRAWINGS", "DrawingOptions", "draw", "draw_run", "network_stages", "stages_of"]
 
 WORST = 20
+FINDINGS = 18  # of a kind, on the sheet
 CONTACT_ROWS, CONTACT_COLUMNS = 5, 20
 CLUSTER_TITLE = "2D decomposition of Latent Vectors, coloured by k-means cluster as there are no labels"
 MAP_TITLES = {"tsne": "t-SNE", "pca": "PCA", "given": "given coordinates"}
@@ -113,6 +117,8 @@ def _applies(run: Run, name: str) -> bool:
         return len(run.of_part("ids", TEST)) > 1
     if name == "traversals":
         return bool(np.ptp(run.of_part("latents", run.mapped_part), axis=0).any())
+    if name == "review":
+        return FILE in run.record["files"]
     needs_history, needs_labels = name in ("loss", "loss-all"), name in ("class-errors", "arithmetic")
     return not (needs_history and not run.history) and not (needs_labels and not run.class_names)
 
@@ -153,6 +159,34 @@ def _worst(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
         WORST,
         total=len(errors),
     )
+
+
+SECTIONS = {
+    "far-from-all": "Far from all others: strangeness",
+    "near-duplicate": "Near-duplicates: both pictures, and their distance as a share of what is usual",
+    "doubtful-label": "Doubtful labels: the label, and the class that the neighbours have",
+}
+
+
+def _review(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
+    found, pick = read_review(run), picker(images)
+    sections = []
+    for kind, title in SECTIONS.items():
+        shown = found.of_kind(kind)[:FINDINGS]
+        if shown:
+            pairs = [finding.other_row for finding in shown] if kind == "near-duplicate" else None
+            pictures = pick(np.array([finding.row for finding in shown]))
+            captions = [_caption(finding) for finding in shown]
+            sections.append(Section(title, pictures, captions, None if pairs is None else pick(np.array(pairs))))
+    return FIGURES["review"](sections)
+
+
+def _caption(finding: Finding) -> tuple[str, str]:
+    if finding.kind == "near-duplicate":
+        return f"{finding.id}, {finding.other_id}", f"{finding.part}, {finding.other_part}: {finding.score:.3f}"
+    if finding.kind == "doubtful-label":
+        return f"{finding.part} {finding.id}", f"{finding.label} → {finding.suggested} ({finding.score:.2f})"
+    return f"{finding.part} {finding.id}", f"{finding.score:.1f} {finding.label}".strip()
 
 
 def _class_errors(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
@@ -249,7 +283,7 @@ def _samples(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
 
 
 def _network(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
-    return FIGURES["network"](network_stages(run.model))
+    return FIGURES["network"](stages_of(run))
 
 
 def _contact_sheet(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
@@ -312,6 +346,7 @@ DRAWINGS: dict[str, Callable[[Run, Dataset, DrawingOptions], Figure]] = {
     "loss-all": _loss_all,
     "reconstructions": _reconstructions,
     "worst": _worst,
+    "review": _review,
     "class-errors": _class_errors,
     "map": _map,
     "probe": _probe,
@@ -323,6 +358,14 @@ DRAWINGS: dict[str, Callable[[Run, Dataset, DrawingOptions], Figure]] = {
     "arithmetic": _arithmetic,
 }
 """Name -> function of (run, its images, options). A test holds the names to those of `FIGURES` and the contact sheet."""
+
+
+def stages_of(run: Run) -> list[tuple[str, tuple[int, ...]]]:
+    """The stages of a run's network, for its drawing; of an adopted model only what goes in and out is known."""
+    if not run.recipe.is_adopted:
+        return network_stages(run.model)
+    shape = tuple(run.record["adopted"]["latent_shape"])
+    return [("input", run.image_shape), ("latent", shape), ("output", run.image_shape)]
 
 
 @torch.no_grad()

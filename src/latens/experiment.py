@@ -1,23 +1,27 @@
 """The whole story in one function: what `latens run` does, in the order of the notebook."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from latens.analysis import encode_run, map_run, probe_run, score_run
 from latens.device import choose_device, describe_device
-from latens.drawings import draw_run, network_stages
+from latens.drawings import draw, draw_run, stages_of
 from latens.errors import RunError
 from latens.images import Dataset, load_images
 from latens.live import in_notebook, live_loss
 from latens.progress import Progress, progress_for
 from latens.recipes import RECIPES, Recipe
 from latens.report.from_run import write_report
-from latens.runs import Run, import_weights, open_run, record, start_run
+from latens.review import Review, review_run
+from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
+from latens.runs.folder import TEST
 from latens.runs.recording import last_state
 from latens.training import train
 
-__all__ = ["import_run", "resume", "run", "score", "train_run"]
+__all__ = ["adopt", "import_run", "resume", "review", "run", "score", "train_run"]
 
 
 def run(
@@ -130,20 +134,84 @@ def score(run: Run, samplers: Sequence[str] | None = ("all",), *, progress: Prog
     """
     images = run.images
     score_run(run, images, progress or progress_for(), samplers)
-    write_report(run, images, tuple(network_stages(run.model)))
+    write_report(run, images, tuple(stages_of(run)))
     return run
+
+
+def adopt(
+    encode: Callable[[np.ndarray], Any],
+    decode: Callable[[np.ndarray], Any],
+    images: Any,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    name: str = "adopted",
+    size: int | tuple[int, int] | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Run:
+    """Make a run of somebody else's model, and complete it: maps, probe, scores, figures, report.
+
+    The folder holds all that is computed; the functions themselves it can't hold. Opened again it has its latents, maps and
+    scores, and adopting the same functions with the same images and `out` gives the run back whole, without computing again.
+
+    Args:
+        encode: images -> latents, float32 (B, C, H, W) in [0, 1] -> (B, D) or maps (B, c, h, w), array or tensor; the same
+            at each call.
+        decode: latents as `encode` gives them -> images, (B, C, H, W) or flat (B, C·H·W), about [0, 1].
+        images: what the model is judged on: see `load_images`; or a `Dataset`.
+        out: the run's folder; `runs/<data>-<n>` by default.
+        name: what the model is called.
+        size: see `load_images`.
+        batch_size: images that a function is given at once, at most.
+        seed: of maps, samplers and scores.
+        progress: shows how far it is.
+
+    Raises:
+        UsageError: what a function gives has not the shape that it should have, or is not finite.
+        RunError: the folder is taken, or its images or latents are others.
+
+    >>> from sklearn.decomposition import PCA
+    >>> pixels = np.random.default_rng(0).random((90, 64))
+    >>> pca = PCA(4).fit(pixels)
+    >>> encode, decode = lambda x: pca.transform(x.reshape(len(x), 64)), pca.inverse_transform
+    >>> latens.adopt(encode, decode, pixels.reshape(90, 1, 8, 8), name="PCA").scores  # doctest: +SKIP
+    """
+    progress = progress or progress_for()
+    with progress.stage("images", "pictures") as tick:
+        loaded = images if isinstance(images, Dataset) else load_images(images, size=size, progress=tick)
+    run = adopt_functions(encode, decode, loaded, out, name, batch_size=batch_size, seed=seed)
+    return run if run.record["status"] == "done" else _complete(run, loaded, progress)
+
+
+def review(run: Run, *, most: int = 100, progress: Progress | None = None) -> Review:
+    """Look through a run's own pictures for what is worth a look; into review.csv, and into the report of a complete run.
+
+    Args:
+        run: complete.
+        most: findings of a kind.
+        progress: shows how far it is.
+    """
+    found = review_run(run, run.images, most=most, progress=progress)
+    if run.record["status"] == "done":
+        draw(run, "review")
+        write_report(run, run.images, tuple(stages_of(run)))
+    return found
 
 
 def _complete(run: Run, images: Dataset, progress: Progress) -> Run:
     _introduce(run, images, progress)
     train_run(run, images, progress)
     encode_run(run, images, progress)
+    if run.recipe.is_adopted:
+        run.update(result={**run.record["result"], "test_mse": float(run.of_part("squared_error", TEST).mean())})
     for name in ("pca", "tsne"):
         map_run(run, name, progress=progress)
     probe_run(run)
     score_run(run, images, progress)
+    review_run(run, images, progress=progress)
     draw_run(run, images, progress)
-    write_report(run, images, tuple(network_stages(run.model)))
+    write_report(run, images, tuple(stages_of(run)))
     run.update(status="done")
     return run
 
@@ -156,6 +224,8 @@ def _introduce(run: Run, images: Dataset, progress: Progress) -> None:
 
 
 def _in_words(recipe: Recipe) -> str:
+    if recipe.is_adopted:
+        return f"{recipe.network}, a model from elsewhere, latent dimension {recipe.latent_dim}"
     config = recipe.config
     return (
         f"{recipe.model} with a {recipe.network} network, latent dimension {recipe.latent_dim},"

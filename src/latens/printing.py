@@ -14,10 +14,13 @@ from latens.verdict import SAMPLER_GROUP, Verdict, judge
 if TYPE_CHECKING:
     import numpy as np
 
+    from latens.recipes import Recipe
+    from latens.review import Review
     from latens.runs import Run
 
 __all__ = [
     "comparison_text",
+    "review_text",
     "run_answer",
     "run_text",
     "runs_text",
@@ -124,6 +127,21 @@ def comparison_text(
     return "\n".join([*lines, *sentences, f"page: {path / 'compare.html'}", f"table: {path / 'compare.csv'}"])
 
 
+FIRST_FINDINGS = 5
+
+
+def review_text(review: "Review", path: str) -> str:
+    """The first findings of each kind, how many there are, and where all of them are."""
+    rows = []
+    for kind in review.kinds:
+        found = review.of_kind(kind)
+        rows.append([f"{kind} ({len(found)})", "", ""])
+        for finding in found[:FIRST_FINDINGS]:
+            rows.append([f"  {finding.image}", finding.labelled, _number(finding.score)])
+    table = _table(["image", "label", "score"], rows, right=(2,))
+    return f"{table}\n{review.num_images:,} images looked through; all findings: {path}"
+
+
 def summary_text(facts: dict[str, Any]) -> str:
     """What `data` tells of a set of images."""
     shape = " x ".join(map(str, facts["shape"]))
@@ -175,16 +193,22 @@ def run_text(run: "Run") -> str:
             "data",
             f"{data['name']} ({data['train']:,} train, {data['test']:,} test, {' x '.join(map(str, data['shape']))})",
         ],
-        ["model", f"{recipe.model}, {recipe.network} network, latent dimension {recipe.latent_dim}"],
-        [
-            "recipe",
-            f"{recipe.name}: {recipe.config.epochs} epochs, batch {recipe.config.batch_size}, seed {recipe.config.seed}",
-        ],
+        *_model_rows(recipe),
         ["device", record["device"]],
         *[[name.replace("_", " "), _number(value)] for name, value in record["result"].items()],
         ["files", ", ".join(sorted(record["files"]))],
     ]
     return _table(["", ""], rows, head=False)
+
+
+def _model_rows(recipe: "Recipe") -> list[list[str]]:
+    if recipe.is_adopted:
+        return [["model", f"{recipe.network} (adopted), latent dimension {recipe.latent_dim}"]]
+    config = recipe.config
+    return [
+        ["model", f"{recipe.model_choice}, {recipe.network} network, latent dimension {recipe.latent_dim}"],
+        ["recipe", f"{recipe.name}: {config.epochs} epochs, batch {config.batch_size}, seed {config.seed}"],
+    ]
 
 
 def write_sheet(sheet: "np.ndarray", path: str) -> Path:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from latens.images import Dataset
 
 __all__ = [
+    "ADOPTED",
     "AUGMENTATIONS",
     "OPTIMISERS",
     "PRECISIONS",
@@ -31,6 +32,7 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 AUGMENTATIONS = ("none", "shift-flip")
 FAST_STEPS, BEST_STEPS = 2814, 22_512
 FEW = 16_384  # images, under which a network learns them by heart
+ADOPTED = "adopted"  # the model of a run that somebody else's functions were made of; not in `MODELS`
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
 RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
 
@@ -180,6 +182,11 @@ class Recipe:
     @property
     def _has_relu_latent(self) -> bool:
         return self.model == "autoencoder" and self.model_options.get("activation", "relu") == "relu"
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether it stands for somebody else's model: nothing was trained, and `network` is what it is called."""
+        return self.model == ADOPTED
 
     @property
     def model_choice(self) -> str:

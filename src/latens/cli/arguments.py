@@ -12,6 +12,7 @@ from latens.cli.commands import (
     figure_command,
     import_command,
     map_command,
+    review_command,
     run_command,
     runs_command,
     sample_command,
@@ -79,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
         _add_map,
         _add_score,
         _add_compare,
+        _add_review,
         _add_import,
         _add_runs,
     ):
@@ -257,6 +259,17 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
     _pictures(command)
     _device(command)
+
+
+def _add_review(commands: Any) -> None:
+    command = _command(
+        commands, "review", review_command, "find odd images, near-duplicates and doubtful labels in a run's own images"
+    )
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("-n", type=int, default=100, metavar="N", help="findings of a kind (default: %(default)s)")
+    command.add_argument(
+        "--csv", metavar="FILE", help="also write the table here (it is kept as review.csv in the run)"
+    )
 
 
 def _add_import(commands: Any) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "figure_command",
     "import_command",
     "map_command",
+    "review_command",
     "run_command",
     "runs_command",
     "sample_command",
@@ -163,6 +164,20 @@ def compare_command(args: argparse.Namespace) -> Answer:
     )
     tables = [(sheet.title, sheet.headings, sheet.rows, sheet.right) for sheet in compared.sheets(screen=True)]
     return compared.as_json(), comparison_text(compared.path, tables, compared.sentences)
+
+
+def review_command(args: argparse.Namespace) -> Answer:
+    """What is worth a look among the run's own pictures."""
+    from latens.experiment import review
+    from latens.files import atomic_write
+    from latens.printing import review_text
+
+    run = _chosen(args.run)
+    found = review(run, most=args.n, progress=_progress(args))
+    if args.csv:
+        atomic_write(args.csv, found.as_csv().encode())
+    path = args.csv or str(run.path / "review.csv")
+    return {"file": path, **found.as_json()}, review_text(found, path)
 
 
 def import_command(args: argparse.Namespace) -> Answer:

@@ -22,6 +22,7 @@ FIGURES: "Table[Callable[..., Figure]]" = Table(
         "loss-all": "latens.figures.curves:loss_all",
         "reconstructions": "latens.figures.pictures:reconstructions",
         "worst": "latens.figures.pictures:worst",
+        "review": "latens.figures.findings:review",
         "class-errors": "latens.figures.bars:class_errors",
         "map": "latens.figures.maps:latent_map",
         "probe": "latens.figures.probes:probe",

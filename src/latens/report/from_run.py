@@ -12,6 +12,8 @@ from latens.images import Dataset, summary
 from latens.recipes import RECIPE_OPTIONS, RECIPES
 from latens.report.page import write_html
 from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
+from latens.review import KINDS, read_review
+from latens.review.reviewing import FILE
 from latens.runs import Run
 from latens.runs.folder import TEST
 from latens.verdict import judge
@@ -51,6 +53,8 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         probe=_probe(run),
         verdict=judge(scores["scores"]),
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
+        findings=_findings(run),
+        reviewed=len(run.latents["ids"]) if FILE in run.record["files"] else 0,
         versions=run.record["versions"],
         run_path=str(run.path),
         mapped="test" if run.mapped_part == TEST else "train and test",
@@ -65,6 +69,8 @@ def command_of(run: Run, images: Dataset) -> str:
     A command line, or the Python call where an option is one that only Python takes.
     """
     data, recipe = run.record["data"], run.recipe
+    if recipe.is_adopted:
+        return f"latens.adopt(encode, decode, {data['source']!r}, name={recipe.network!r}, seed={recipe.config.seed})"
     if recipe.name not in RECIPES:
         return shlex.join(["latens", "run", str(data["source"])])
     default = RECIPES[recipe.name](images)
@@ -114,11 +120,14 @@ def _data(images: Dataset) -> DataFacts:
 
 
 def _network(run: Run, stages: tuple[tuple[str, tuple[int, ...]], ...]) -> NetworkFacts:
-    parameters = sum(p.numel() for p in run.model.parameters())
+    # What an adopted model's weights are nobody knows here.
+    parameters = None if run.recipe.is_adopted else sum(p.numel() for p in run.model.parameters())
     return NetworkFacts(run.recipe.model, run.recipe.network, run.recipe.latent_dim, parameters, tuple(stages))
 
 
-def _training(run: Run) -> TrainingFacts:
+def _training(run: Run) -> TrainingFacts | None:
+    if run.recipe.is_adopted:
+        return None
     recipe, result = run.recipe, run.record["result"]
     config = recipe.config
     settings = {"optimiser": config.optimiser, "learning rate": f"{config.learning_rate:g} (Adam)"}
@@ -154,9 +163,24 @@ def _probe(run: Run) -> ProbeFacts:
     )
 
 
+def _findings(run: Run) -> dict[str, tuple[tuple[str, str, float], ...]]:
+    if FILE not in run.record["files"]:
+        return {}
+    review = read_review(run)
+    return {
+        kind: tuple((finding.image, finding.labelled, finding.score) for finding in review.of_kind(kind))
+        for kind in KINDS
+        if kind != "worst-rebuilt"  # which have a figure and a list of their own
+    }
+
+
 def _notes(run: Run) -> Iterator[str]:
     result, asked = run.record["result"], run.recipe.config.epochs
-    if "imported" in result:
+    if run.recipe.is_adopted:
+        yield f"The model was not trained here: {run.recipe.network} was adopted as two functions."
+        if run.record["adopted"]["varies"]:
+            yield f"Scores will not come out the same again: {run.record['adopted']['varies']}."
+    elif "imported" in result:
         yield f"The weights were not trained here: they were imported from {result['imported']}."
     elif result.get("epochs", 0) < asked:
         yield f"Training was stopped after epoch {result.get('epochs', 0)} of {asked}."
@@ -167,7 +191,7 @@ def _notes(run: Run) -> Iterator[str]:
 
 def _why_not_better(mse: float, pca_mse: float, train_loss: float | None, num_train: int) -> str:
     """Why the network rebuilds worse than PCA with as many numbers: it learned the train part by heart, or too little."""
-    text = f"PCA with as many numbers rebuilds the test part better (error {pca_mse:.5f}; this network's {mse:.5f})."
+    text = f"PCA with as many numbers rebuilds the test part better (error {pca_mse:.5f}; this model's {mse:.5f})."
     if train_loss is None:
         return text
     if train_loss < 0.8 * mse:

@@ -1,4 +1,4 @@
-"""The nine chapters of a report, in the order of the notebook. Each takes the story and gives HTML."""
+"""The chapters of a report, in the order of the notebook. Each takes the story and gives HTML."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -7,6 +7,7 @@ from itertools import groupby
 from latens.report.elements import details, esc, facts, figure, number, paragraphs, seconds_in_words, table
 from latens.report.judgement import verdict_chapter
 from latens.report.story import ProbeFacts, ScoreRow, Story
+from latens.report.triage import explained, lists
 from latens.report.words import GROUP_TITLES, MEANINGS, alt_and_caption
 from latens.verdict import SAMPLER_GROUP
 
@@ -25,9 +26,12 @@ def headline(story: Story) -> str:
         cards.append(("Against its baseline", f"{max(times, 1 / times):.1f} ×", f"{word} than {mse.baseline_name}"))
     cards.append(_card(story, "knn_accuracy", "Nearest neighbours tell the class", "of test pictures, by latents"))
     cards.append(_card(story, "trustworthiness", "Map trustworthiness", "1 is best"))
-    if story.training.seconds is not None:
+    if story.training is not None and story.training.seconds is not None:
         cards.append(("Training", seconds_in_words(story.training.seconds), story.training.device))
-    cards.append(("Network", number(story.network.parameters), f"weights, {story.network.latent_dim} latent numbers"))
+    if story.network.parameters is not None:
+        cards.append(
+            ("Network", number(story.network.parameters), f"weights, {story.network.latent_dim} latent numbers")
+        )
     items = "".join(
         f"<div><dt>{esc(name)}</dt><dd><strong>{esc(value)}</strong> <span>{esc(note)}</span></dd></div>\n"
         for name, value, note in filter(None, cards)
@@ -89,6 +93,10 @@ def _network(story: Story) -> str:
 
 def _training(story: Story) -> str:
     training = story.training
+    if training is None:
+        return paragraphs(
+            "This model was not trained by latens. It came as two functions: from pictures to latents, and back."
+        )
     text = (
         f"The weights were adjusted batch by batch to lower the mean squared error between a picture and its reconstruction,"
         f" {number(training.epochs)} times over all {number(story.data.train)} pictures of the train part."
@@ -116,7 +124,7 @@ def _training(story: Story) -> str:
 
 
 def _history(story: Story) -> str:
-    history = story.training.history
+    history = story.training.history if story.training is not None else ()
     if not history:
         return ""
     every = -(-len(history) // MOST_ROWS)
@@ -152,6 +160,10 @@ def _reconstructions(story: Story) -> str:
         + _figures(story, "reconstructions", "worst", "class-errors")
         + (details(f"The names of the {len(rows)} worst", listing) if rows else "")
     )
+
+
+def _review(story: Story) -> str:
+    return explained(story) + _figures(story, "review") + lists(story)
 
 
 def _map(story: Story) -> str:
@@ -309,6 +321,7 @@ CHAPTERS: tuple[tuple[str, str, Callable[[Story], str]], ...] = (
     ("map", "A map of latent space", _map),
     ("probe", "Can we use the autoencoder as a generative model?", _probe),
     ("verdict", "The verdict: can it generate, and if not, why?", verdict_chapter),
+    ("review", "Pictures that are worth a look", _review),
     ("scores", "Scores", _scores),
     ("repeat", "How to repeat it", _repeat),
 )

@@ -45,12 +45,12 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What was trained: names, sizes, and each stage's name and shape in order."""
+    """What was trained: names, sizes (the number of weights or None), and each stage's name and shape in order."""
 
     model: str
     network: str
     latent_dim: int
-    parameters: int
+    parameters: int | None
     shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
@@ -139,13 +139,15 @@ class Story:
         command: the command line that repeats the run.
         data: the pictures.
         network: what was trained.
-        training: how.
+        training: how; None of a model from elsewhere.
         scores: rows, in the order in which they are shown; rows of one group stand together.
         score_notes: group -> what was left out and why.
         figures: name -> PNG file; those of `FIGURES`, and "contact-sheet", "map-NAME".
         probe: or None.
         verdict: or None where the run was not judged.
         worst: id and squared error of the images that are rebuilt worst, worst first.
+        findings: kind of finding -> image or pair, its label, and a score, the most striking first; see `latens.review`.
+        reviewed: among how many images these were found; 0 where nobody looked.
         versions: program -> version.
         run_path: the run's folder.
         mapped: the images that maps and the probe show: "test", or "train and test".
@@ -157,13 +159,15 @@ class Story:
     command: str
     data: DataFacts
     network: NetworkFacts
-    training: TrainingFacts
+    training: TrainingFacts | None
     scores: tuple[ScoreRow, ...] = ()
     score_notes: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Path] = field(default_factory=dict)
     probe: ProbeFacts | None = None
     verdict: Verdict | None = None
     worst: tuple[tuple[str, float], ...] = ()
+    findings: Mapping[str, tuple[tuple[str, str, float], ...]] = field(default_factory=dict)
+    reviewed: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     run_path: str = ""
     mapped: str = "test"

@@ -1,6 +1,7 @@
 """What the report says about figures and scores: how to read them, in plain sentences."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from latens.report.elements import number
 from latens.report.story import Story
@@ -93,8 +94,14 @@ def _network(story: Story) -> Words:
     )
 
 
+def _last_of(story: Story) -> Mapping[str, Any]:
+    """The last line of the history; empty where there is none."""
+    history = story.training.history if story.training is not None else ()
+    return history[-1] if history else {}
+
+
 def _loss(story: Story) -> Words:
-    last = story.training.history[-1]["train_loss"] if story.training.history else None
+    last = _last_of(story).get("train_loss")
     return (
         f"Curve of the training loss over the last epochs, red dashed with a dot an epoch; it ends at {number(last)}.",
         "The training loss of the last epochs (30 at most), as the notebook draws it. Lower is better.",
@@ -102,7 +109,7 @@ def _loss(story: Story) -> Words:
 
 
 def _loss_all(story: Story) -> Words:
-    last = story.training.history[-1] if story.training.history else {}
+    last = _last_of(story)
     alt = f"Curves over all epochs; the training loss ends at {number(last.get('train_loss'))}"
     tested = last.get("test_mse") is not None
     alt += f", the test error at {number(last.get('test_mse'))}." if tested else "."
@@ -131,6 +138,14 @@ def _worst(story: Story) -> Words:
         f"The test pictures with the largest error, each beside its reconstruction.{worst}",
         "The pictures that are rebuilt worst, worst first, with their name and mean squared error."
         " Rare, crowded or damaged pictures gather here.",
+    )
+
+
+def _review(story: Story) -> Words:
+    return (
+        "Pictures that are far from all others, pairs of near-duplicates, and pictures with doubtful labels, each with its name.",
+        "What a person should look at, the most striking first: pictures that are far from all others, near-duplicates side"
+        " by side, and labels that the neighbours contradict, with the class that these have.",
     )
 
 
@@ -229,6 +244,7 @@ _WORDS: dict[str, Callable[[Story], Words]] = {
     "loss-all": _loss_all,
     "reconstructions": _reconstructions,
     "worst": _worst,
+    "review": _review,
     "class-errors": _class_errors,
     "map": _map,
     "probe": _probe,

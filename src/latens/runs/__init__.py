@@ -1,8 +1,19 @@
 """Runs: a run is a folder. Start one, record into it, open it, list what is there, import weights as one."""
 
+from latens.runs.adopting import adopt_functions
 from latens.runs.folder import Run, Samples
 from latens.runs.importing import import_weights
 from latens.runs.listing import latest_run, list_runs, open_run
 from latens.runs.recording import record, start_run
 
-__all__ = ["Run", "Samples", "import_weights", "latest_run", "list_runs", "open_run", "record", "start_run"]
+__all__ = [
+    "Run",
+    "Samples",
+    "adopt_functions",
+    "import_weights",
+    "latest_run",
+    "list_runs",
+    "open_run",
+    "record",
+    "start_run",
+]

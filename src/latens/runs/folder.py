@@ -134,7 +134,16 @@ class Run:
 
     @cached_property
     def model(self) -> Model:
-        """The model with the run's weights: those of the last epoch, or where there was none yet those of the seed."""
+        """The model with the run's weights: those of the last epoch, or where there was none yet those of the seed.
+
+        Raises:
+            RunError: it was adopted, and its functions have not been given back; see `latens.adopt`.
+        """
+        if self.recipe.is_adopted:
+            raise RunError(
+                f"{self.path}: was adopted as two functions, which no folder can hold;"
+                f" latens.adopt(encode, decode, images, out={str(self.path)!r}) gives them back"
+            )
         model = build_model(self.recipe, self.image_shape)
         try:
             model.load_state_dict(self._weights() or model.state_dict())

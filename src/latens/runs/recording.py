@@ -82,7 +82,7 @@ def _first_record(images: Dataset, recipe: Recipe, device: str) -> dict[str, Any
         "recipe": recipe.to_json(),
         "device": describe_device(choose_device(device)),
         "threads": torch.get_num_threads(),
-        "forms": fastest_forms(recipe, images.shape) if choose_device(device).type == "cpu" else {},
+        "forms": _forms(images, recipe, device),
         "versions": {
             "latens": latens.__version__,
             "torch": torch.__version__,
@@ -93,6 +93,12 @@ def _first_record(images: Dataset, recipe: Recipe, device: str) -> dict[str, Any
         "result": {},
         "files": {},
     }
+
+
+def _forms(images: Dataset, recipe: Recipe, device: str) -> dict[str, list[str]]:
+    if recipe.is_adopted or choose_device(device).type != "cpu":
+        return {}
+    return fastest_forms(recipe, images.shape)
 
 
 def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> Iterator[Step]:

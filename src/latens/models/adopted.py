@@ -1,0 +1,170 @@
+"""Anybody's model: two functions of arrays, as a `Model` that can be scored, mapped and drawn, though not trained."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latens.errors import UsageError
+from latens.losses import Losses, squared_error
+from latens.models.contract import Model
+from latens.networks.half import Half
+
+__all__ = ["Adopted", "ArrayFunction", "latent_shape_of", "what_varies"]
+
+ArrayFunction = Callable[[np.ndarray], Any]
+TRIED = 16  # images that the functions are tried on
+SAME = 1e-3  # of the spread of the latents, that two encodings of one image may differ
+
+
+class Adopted(Model):
+    """A model of two functions that somebody else made; they get batches as numpy arrays, wherever they compute.
+
+    Args:
+        image_shape: (C, H, W).
+        latent_shape: of one latent as `encode` gives it: (D,), or a map (c, h, w), which is flattened here.
+        encode: float32 (B, C, H, W) in [0, 1] -> (B, *latent_shape), an array or a tensor.
+        decode: float32 (B, *latent_shape) -> (B, C, H, W), or flat (B, C·H·W), about [0, 1].
+        batch_size: images that a function is given at once, at most.
+
+    Choose it to judge a model that latens has not trained: `latens.adopt` makes a run of one.
+
+    >>> model = Adopted((1, 8, 8), (64,), lambda x: x.reshape(len(x), 64), lambda z: z)
+    >>> model.decode(model.encode(torch.ones(2, 1, 8, 8))).shape
+    torch.Size([2, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        latent_shape: tuple[int, ...],
+        encode: ArrayFunction,
+        decode: ArrayFunction,
+        batch_size: int = 256,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}; at least 1 is needed")
+        self.image_shape = image_shape
+        self.latent_dim = prod(latent_shape)
+        self.encoder = Half(_Called("encode", encode, image_shape, latent_shape, batch_size))
+        self.decoder = Half(_Called("decode", decode, latent_shape, image_shape, batch_size))
+        # It has no weights here; an empty one tells all who ask on which device batches are handed over.
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The latent of each picture: (B, C, H, W) -> (B, D)."""
+        z: Tensor = self.encoder(x).flatten(1)
+        return z
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The picture of each latent: (B, D) -> (B, C, H, W)."""
+        x: Tensor = self.decoder(z)
+        return x
+
+    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
+        """The squared error of the reconstruction, one value a sample, without a gradient: (B, C, H, W) -> (B,)."""
+        error = squared_error(x, self.decode(self.encode(x)))
+        return Losses(error, {"squared_error": error})
+
+
+class _Called(nn.Module):
+    """A function of arrays as a layer: what goes in is brought into its shape, what comes out is checked."""
+
+    def __init__(
+        self, name: str, function: ArrayFunction, given: tuple[int, ...], wanted: tuple[int, ...], batch_size: int
+    ) -> None:
+        super().__init__()
+        self.name, self.function, self.given, self.wanted, self.batch_size = name, function, given, wanted, batch_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The function of each part of a batch: (B, ...) -> (B, *wanted)."""
+        array = x.detach().cpu().float().contiguous().numpy().reshape(len(x), *self.given)
+        parts = [self._call(array[start : start + self.batch_size]) for start in range(0, len(array), self.batch_size)]
+        result = np.concatenate(parts) if parts else np.empty((0, *self.wanted), np.float32)
+        return torch.from_numpy(result).to(x.device)
+
+    def _call(self, array: np.ndarray) -> np.ndarray:
+        # A copy: what a function does to what it is given must not be seen elsewhere.
+        result = _as_array(self.name, self.function(array.copy()))
+        if result.shape == (len(array), prod(self.wanted)):
+            result = result.reshape(len(array), *self.wanted)
+        if result.shape != (len(array), *self.wanted):
+            raise UsageError(
+                f"{self.name} gave the shape {_in_words(result.shape)} for {_in_words(array.shape)};"
+                f" {_in_words((len(array), *self.wanted))} is needed{self._hint(result.shape)}"
+            )
+        _check_finite(self.name, result)
+        return result
+
+    def _hint(self, shape: tuple[int, ...]) -> str:
+        """What is likely to be wrong with a shape."""
+        channels_last = (*self.wanted[1:], self.wanted[0])
+        return "; are the channels last? move them with transpose(0, 3, 1, 2)" if shape[1:] == channels_last else ""
+
+
+def latent_shape_of(encode: ArrayFunction, pixels: np.ndarray) -> tuple[int, ...]:
+    """The shape of one latent, by trying `encode` on some images.
+
+    Args:
+        encode: see `Adopted`.
+        pixels: uint8 (N, C, H, W), at least 1.
+
+    Raises:
+        UsageError: what it gives is no array of numbers with one latent an image.
+    """
+    some = _some(pixels)
+    z = _as_array("encode", encode(some.copy()))
+    if z.ndim < 2 or len(z) != len(some) or not z.size:
+        raise UsageError(
+            f"encode gave the shape {_in_words(z.shape)} for {_in_words(some.shape)}; one latent an image is needed,"
+            f" {len(some)} x D or {len(some)} x c x h x w"
+        )
+    _check_finite("encode", z)
+    return z.shape[1:]
+
+
+@torch.no_grad()
+def what_varies(model: Model, pixels: np.ndarray) -> str:
+    """What the encoding of an image depends on beside the image, in words; empty where on nothing.
+
+    Args:
+        model: to be asked twice about the same images.
+        pixels: uint8 (N, C, H, W), at least 1.
+    """
+    some = torch.from_numpy(_some(pixels))
+    first, second, alone = model.encode(some), model.encode(some), model.encode(some[:1])
+    allowed = SAME * float(first.std(correction=0)) + 1e-6
+    if float((first - second).abs().max()) > allowed:
+        return "encode gives other latents each time; give the mean of its distribution, not a draw from it"
+    if float((first[:1] - alone).abs().max()) > allowed:
+        return "encode gives an image other latents in other company; is a network in training mode? call its eval()"
+    return ""
+
+
+def _some(pixels: np.ndarray) -> np.ndarray:
+    some: np.ndarray = np.array(pixels[:TRIED]).astype(np.float32) / np.float32(255)
+    return some
+
+
+def _as_array(name: str, result: Any) -> np.ndarray:
+    if isinstance(result, Tensor):
+        result = result.detach().cpu().float()
+    try:
+        return np.ascontiguousarray(result, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{name} gave {type(result).__name__}, which is no array of numbers ({error}); an array or a tensor is needed"
+        ) from None
+
+
+def _check_finite(name: str, result: np.ndarray) -> None:
+    if not np.isfinite(result).all():
+        raise UsageError(f"{name} gave NaN or infinity; finite numbers are needed (a float16 that overflows?)")
+
+
+def _in_words(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,46 @@
+"""The chapter on the pictures that are worth a look."""
+
+from latens.report.elements import details, esc, number, paragraphs, table
+from latens.report.story import Story
+
+__all__ = ["explained", "lists"]
+
+TITLES = {
+    "far-from-all": ("Far from all others", "Strangeness"),
+    "near-duplicate": ("Near-duplicates", "Share of the usual distance"),
+    "doubtful-label": ("Doubtful labels", "Doubt"),
+}
+
+
+def explained(story: Story) -> str:
+    """What was looked for, and how much was found."""
+    if not story.reviewed:
+        return paragraphs("Nobody has looked yet: `latens review` does.")
+    far, pairs, labels = (len(story.findings.get(kind, ())) for kind in TITLES)
+    across = sum("train " in image and "test " in image for image, _, _ in story.findings.get("near-duplicate", ()))
+    told = [
+        f"All {number(story.reviewed)} pictures, train and test, were looked through for what is worth a look.",
+        f"Far from all others: by the distance to the 50th nearest latent, by the distance from the mean in units of each"
+        f" direction's spread, and by the error as a share of what there was to rebuild, added up; the first {number(far)} are"
+        " listed. Wrong pictures gather here, and so do rare ones.",
+        f"Near-duplicates: {number(pairs)} pairs are much nearer to each other, pixel by pixel, than neighbours usually are."
+        + (f" Of these {number(across)} lie across the two parts, so that the test part knows something of the train part."
+           if across else ""),
+    ]  # fmt: skip
+    if story.data.class_names:
+        told.append(
+            f"Doubtful labels: {number(labels)} pictures have another class nearer in latent space than their own, by the"
+            " three nearest of each class; those with the largest ratio of the two distances come first. Doubt is its logarithm."
+        )
+    return paragraphs(*told)
+
+
+def lists(story: Story) -> str:
+    """The names of what was found, to unfold."""
+    parts = []
+    for kind, (title, score) in TITLES.items():
+        rows = [(esc(image), esc(label), number(value)) for image, label, value in story.findings.get(kind, ())]
+        if rows:
+            listing = table(title, ("Image", "Label", score), rows, "names")
+            parts.append(details(f"{title}: the names of the {len(rows)}", listing))
+    return "".join(parts)

@@ -1,0 +1,93 @@
+"""Pictures that are nearly the same as another one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+from latens.images.mapped import gather
+
+__all__ = ["near_duplicates"]
+
+DEVIATIONS = (
+    10  # robust standard deviations, of the logarithm, that a duplicate is nearer than a nearest neighbour usually is
+)
+LARGEST = 0.5  # of what is usual, in any case
+FLOOR = 0.25  # of the median of all: among many copies of one picture the copies are what is usual
+ROWS = 2048
+
+
+def near_duplicates(
+    pixels: NDArray[np.uint8] | Callable[[NDArray[Any]], NDArray[np.uint8]], neighbours: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Find pairs of pictures that are much nearer to each other, pixel by pixel, than neighbours usually are.
+
+    Of each picture the distances in pixels to its nearest in latent space are taken, and divided by their median: what is usual
+    around it. Over all pictures, the smallest of these have a median and a spread; where there are no duplicates, ten spreads
+    below the median there is nothing.
+
+    Args:
+        pixels: uint8 (N, C, H, W), in memory or memory-mapped; or a function that gives the pictures of some rows.
+        neighbours: int (N, k), rows of the nearest others in latent space, k of 2 or more: the candidates.
+
+    Returns:
+        Pairs of rows, int64 (P, 2), the smaller row first; and of each its distance as a share of what is usual around the two,
+        float64 (P,). The nearest pair is first.
+
+    Raises:
+        UsageError: shapes that don't fit.
+
+    >>> rng = np.random.default_rng(0)
+    >>> pixels = rng.integers(0, 200, (50, 1, 8, 8), dtype=np.uint8)
+    >>> pixels[31] = pixels[4] + 3
+    >>> order = np.argsort(np.square(pixels[:, None] - pixels.astype(float)).sum((2, 3, 4)), 1)
+    >>> near_duplicates(pixels, order[:, 1:11])[0].tolist()
+    [[4, 31]]
+    """
+    if neighbours.ndim != 2 or neighbours.shape[1] < 2 or (not callable(pixels) and len(pixels) != len(neighbours)):
+        got = "" if callable(pixels) else f", pixels {pixels.shape}"
+        raise UsageError(
+            f"neighbours have shape {neighbours.shape}{got}; (N, k) and (N, C, H, W) are needed, k at least 2"
+        )
+    distances = _distances(pixels if callable(pixels) else lambda rows: gather(pixels, rows), neighbours)
+    usual = np.median(distances, 1)
+    usual = np.maximum(usual, FLOOR * np.median(usual))
+    threshold = _threshold(_shares(distances.min(1), usual))
+    shares = _shares(distances, np.minimum(usual[:, None], usual[neighbours]))
+    rows, places = np.nonzero(shares <= threshold)
+    partners = neighbours[rows, places]
+    pairs = np.stack([np.minimum(rows, partners), np.maximum(rows, partners)], 1).astype(np.int64)
+    pairs, first = np.unique(pairs, axis=0, return_index=True)
+    found = shares[rows, places][first]
+    order = np.argsort(found, kind="stable")
+    return pairs[order], found[order]
+
+
+def _distances(pick: Callable[[NDArray[Any]], NDArray[np.uint8]], neighbours: NDArray[Any]) -> NDArray[np.float64]:
+    """Euclidean distances in pixels of each picture to its candidates, (N, k)."""
+    result = np.empty(neighbours.shape)
+    for start in range(0, len(neighbours), ROWS):
+        rows = np.arange(start, min(start + ROWS, len(neighbours)))
+        here = pick(rows).reshape(len(rows), -1).astype(np.float32)
+        for place, others in enumerate(neighbours[rows].T):
+            difference = here - pick(others).reshape(len(rows), -1)
+            result[rows, place] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+    return result
+
+
+def _shares(distances: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances as shares of what is usual; 0 for the same picture even where that is usual."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(distances > 0, distances / usual, 0.0)
+
+
+def _threshold(nearest: NDArray[np.float64]) -> float:
+    """The share of the usual distance under which no picture's nearest lies by chance."""
+    real = nearest[nearest > 0]
+    if not len(real):
+        return 0.0
+    logs = np.log(real)
+    spread = 1.4826 * np.median(np.abs(logs - np.median(logs)))
+    return float(min(LARGEST, np.exp(np.median(logs) - DEVIATIONS * spread)))

@@ -1,0 +1,223 @@
+"""What is worth a look among a run's own pictures: found, kept in the run as review.csv, and read again."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import RunDamaged, UsageError
+from latens.files import atomic_write
+from latens.images import Dataset
+from latens.images.mapped import gather
+from latens.neighbours import nearest_neighbours
+from latens.progress import Progress, Silent
+from latens.review.duplicates import near_duplicates
+from latens.review.labels import doubtful_labels
+from latens.review.outliers import strangeness, variances
+from latens.runs import Run
+from latens.runs.folder import TRAIN
+
+__all__ = ["FILE", "KINDS", "Finding", "Review", "picker", "read_review", "review_run"]
+
+FILE = "review.csv"
+KINDS = ("worst-rebuilt", "far-from-all", "near-duplicate", "doubtful-label")
+PARTS = ("train", "test")
+NEIGHBOURS = 50  # of each picture; for what is far, more than there may be strange pictures of one kind
+CANDIDATES = 10  # nearest in latent space, of which a duplicate is one
+FEWEST = 10  # pictures, with less there is nothing usual to compare with
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One picture, or pair of pictures, that is worth a look.
+
+    Args:
+        kind: one of `KINDS`.
+        row: of the picture in latents.npz: the train part, then the test part.
+        id: its file name, or number.
+        part: `"train"` or `"test"`.
+        label: name of its class; empty without labels.
+        score: worst-rebuilt: the mean squared error; far-from-all: see `strangeness`; near-duplicate: the distance of the two as
+            a share of what is usual between neighbours; doubtful-label: see `doubtful_labels`.
+        suggested: doubtful-label: the class that the neighbours have.
+        other_row: near-duplicate: the other picture; -1 elsewhere.
+        other_id: its name.
+        other_part: its part.
+        other_label: its class.
+    """
+
+    kind: str
+    row: int
+    id: str
+    part: str
+    label: str
+    score: float
+    suggested: str = ""
+    other_row: int = -1
+    other_id: str = ""
+    other_part: str = ""
+    other_label: str = ""
+
+    @property
+    def image(self) -> str:
+        """What the picture is called, or the two are."""
+        return f"{self.part} {self.id}" + (f" and {self.other_part} {self.other_id}" if self.other_row >= 0 else "")
+
+    @property
+    def labelled(self) -> str:
+        """Its label, with the one that is suggested, or that of the other picture where that is another."""
+        other = self.suggested or (self.other_label if self.other_label != self.label else "")
+        return f"{self.label} → {other}" if self.suggested else f"{self.label}, {other}" if other else self.label
+
+
+@dataclass(frozen=True)
+class Review:
+    """All findings, kind by kind, in each the most striking first.
+
+    Args:
+        findings: what was found.
+        num_images: among how many.
+    """
+
+    findings: tuple[Finding, ...]
+    num_images: int
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of findings that there are, in the order of `KINDS`."""
+        return tuple(kind for kind in KINDS if self.of_kind(kind))
+
+    def of_kind(self, kind: str) -> tuple[Finding, ...]:
+        """The findings of one of the `KINDS`."""
+        return tuple(finding for finding in self.findings if finding.kind == kind)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts and lists."""
+        return {"num_images": self.num_images, "findings": [asdict(finding) for finding in self.findings]}
+
+    def as_csv(self) -> str:
+        """A table with a line of names, one row a finding."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["num_images", *(field.name for field in fields(Finding))])
+        table.writerows([self.num_images, *vars(finding).values()] for finding in self.findings)
+        return text.getvalue()
+
+
+def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, progress: Progress | None = None) -> Review:
+    """Look through all pictures of a run, train and test, for what is worth a look, and keep it in the run.
+
+    The model is not asked: what it made of the pictures lies in the run. Doubtful labels are all that the neighbours contradict,
+    near-duplicates all that there are, of each at most `most`; of the worst rebuilt and of the far there are always `most`.
+
+    Args:
+        run: with latents.
+        images: what it was trained on; by default they are loaded again.
+        most: findings of a kind, at least 1.
+        progress: shows how far it is.
+
+    Raises:
+        UsageError: `most` below 1, or fewer than ten pictures.
+        RunError: the run has no latents yet, or its images have changed.
+    """
+    images = run.images if images is None else images
+    latents, errors = run.latents["latents"], run.latents["squared_error"]
+    if most < 1 or len(latents) < FEWEST:
+        raise UsageError(f"{most} findings of {len(latents)} pictures: at least 1, of at least {FEWEST}, are needed")
+    with (progress or Silent()).stage("review", "steps") as tick:
+        tick(0, 4, "neighbours")
+        neighbours = nearest_neighbours(latents, k=min(NEIGHBOURS, len(latents) - 1), exact=False)
+        about = _Describer(run)
+        findings = [about.finding("worst-rebuilt", row, errors) for row in _largest(errors, most)]
+        tick(1, 4, "far from all others")
+        strange = strangeness(latents, neighbours[0][:, -1], errors, _spreads(images))
+        findings += [about.finding("far-from-all", row, strange) for row in _largest(strange, most)]
+        tick(2, 4, "near-duplicates")
+        findings += about.pairs(*near_duplicates(picker(images), neighbours[1][:, :CANDIDATES]), most)
+        tick(3, 4, "doubtful labels")
+        findings += _doubtful(run, about, neighbours, most)
+    review = Review(tuple(findings), len(latents))
+    atomic_write(run.path / FILE, review.as_csv().encode())
+    run.seal(FILE)
+    return review
+
+
+def read_review(run: Run) -> Review:
+    """The review that is kept in a run.
+
+    Raises:
+        RunError: it was not reviewed yet.
+        RunDamaged: its file is not what was written.
+    """
+    path = run.checked(FILE)
+    kinds = {"row": int, "score": float, "other_row": int}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        findings = [
+            Finding(**{field.name: kinds.get(field.name, str)(row[field.name]) for field in fields(Finding)})
+            for row in rows
+        ]
+        return Review(tuple(findings), int(rows[0]["num_images"]))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise RunDamaged(f"{path}: not readable as a review ({error})") from None
+
+
+def _largest(values: NDArray[Any], most: int) -> NDArray[np.int64]:
+    return np.argsort(-values, kind="stable")[:most]
+
+
+def _spreads(images: Dataset) -> NDArray[np.float64]:
+    """How much there is to rebuild in each picture: its mean squared difference from the mean train picture."""
+    mean = images.train.pixels.mean(0, dtype=np.float64) / 255
+    return np.concatenate([variances(part.pixels, mean) for part in (images.train, images.test)])
+
+
+def picker(images: Dataset) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
+    """A function that gives the pictures of some rows of both parts, one after the other."""
+    first = len(images.train)
+
+    def pick(rows: NDArray[Any]) -> NDArray[np.uint8]:
+        result = np.empty((len(rows), *images.shape), np.uint8)
+        of_train = rows < first
+        result[of_train] = gather(images.train.pixels, rows[of_train])
+        result[~of_train] = gather(images.test.pixels, rows[~of_train] - first)
+        return result
+
+    return pick
+
+
+def _doubtful(run: Run, about: "_Describer", neighbours: Any, most: int) -> Iterator[Finding]:
+    if about.labels is None:
+        return
+    doubt, suggested = doubtful_labels(run.latents["latents"], about.labels, neighbours)
+    for row in _largest(np.nan_to_num(doubt, nan=-np.inf, posinf=np.inf), most):
+        if doubt[row] > 0:
+            yield about.finding("doubtful-label", row, doubt, suggested=about.class_name(suggested[row]))
+
+
+class _Describer:
+    """Says of rows of latents.npz what they are called."""
+
+    def __init__(self, run: Run) -> None:
+        self.ids, self.names = run.latents["ids"], run.class_names
+        self.parts = np.where(run.latents["part"] == TRAIN, *PARTS)
+        self.labels = run.labels_of(None)
+
+    def class_name(self, label: int) -> str:
+        return self.names[label] if 0 <= label < len(self.names) else ""
+
+    def names_of(self, row: int) -> tuple[int, str, str, str]:
+        label = "" if self.labels is None else self.class_name(int(self.labels[row]))
+        return int(row), str(self.ids[row]), str(self.parts[row]), label
+
+    def finding(self, kind: str, row: int, scores: NDArray[Any], **more: Any) -> Finding:
+        return Finding(kind, *self.names_of(row), float(scores[row]), **more)
+
+    def pairs(self, pairs: NDArray[Any], shares: NDArray[Any], most: int) -> Iterator[Finding]:
+        for (row, other), share in zip(pairs[:most], shares[:most], strict=True):
+            yield Finding("near-duplicate", *self.names_of(row), float(share), "", *self.names_of(other))

@@ -1,0 +1,264 @@
+"""Triage: what was planted is found, by pure functions and in a run."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+import latens
+from latens.cli import main
+from latens.errors import RunDamaged, RunError, UsageError
+from latens.images import load_images
+from latens.neighbours import nearest_neighbours
+from latens.progress import Silent
+from latens.review import KINDS, doubtful_labels, near_duplicates, picker, read_review, review_run, strangeness
+from latens.review.labels import AWAY, NEAREST
+from latens.review.outliers import variances
+from latens.runs import open_run
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    return open_run(tmp_path / "run")
+
+
+def clouds(count=300, classes=3, dim=5, apart=8.0, seed=0):
+    """Points about one centre a class."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    return rng.normal(size=(count, dim)) + apart * rng.normal(size=(classes, dim))[labels], labels
+
+
+# ---- doubtful labels
+
+
+def doubts_by_hand(z, labels):
+    """The definition, class by class, from all distances in float64."""
+    distances = cdist(z, z)
+    np.fill_diagonal(distances, np.inf)
+    classes = np.unique(labels)
+    to = np.stack([np.sort(distances[:, labels == k], 1)[:, :NEAREST].mean(1) for k in classes], 1)
+    own = to[np.arange(len(z)), np.searchsorted(classes, labels)]
+    usual = np.array([np.median(own[labels == k]) for k in classes])
+    others = np.where(classes == labels[:, None], np.inf, to)
+    nearest = others.argmin(1)
+    doubt = np.log(own / others.min(1)) - AWAY * np.maximum(np.log(others.min(1) / usual[nearest]), 0)
+    return doubt, classes[nearest]
+
+
+@pytest.mark.parametrize("apart", [0.3, 1.0, 4.0])
+@pytest.mark.parametrize("k", [None, 5, 40])
+def test_doubt_is_what_its_definition_says(apart, k):
+    z, labels = clouds(apart=apart)
+    labels[:20] = (labels[:20] + 1) % 3
+    wanted, other = doubts_by_hand(z, labels)
+    found, suggested = doubtful_labels(z, labels, None if k is None else nearest_neighbours(z, k=k))
+    contradicted = wanted > 0
+    assert contradicted.any()
+    assert ((found > 0) == contradicted).all()
+    assert np.allclose(found[contradicted], wanted[contradicted], atol=1e-5)
+    assert (suggested[contradicted] == other[contradicted]).all()
+    assert (suggested[~contradicted] == -1).all()
+
+
+def test_wrong_labels_come_before_pictures_between_the_classes():
+    z, labels = clouds(600, apart=6.0)
+    rng = np.random.default_rng(1)
+    wrong = rng.choice(600, 20, replace=False)
+    true = labels[wrong].copy()
+    labels[wrong] = (true + rng.integers(1, 3, 20)) % 3
+    doubt, suggested = doubtful_labels(z, labels)
+    assert set(np.argsort(-doubt)[:20]) == set(wrong)
+    assert (suggested[wrong] == true).all()
+
+
+@pytest.mark.parametrize("labels", [np.zeros(12, int), np.array([0] * 9 + [1] * 3)])
+def test_a_class_of_few_can_not_be_judged(labels):
+    z = np.random.default_rng(0).normal(size=(12, 3))
+    doubt, suggested = doubtful_labels(z, labels)
+    assert np.isnan(doubt).all()
+    assert (suggested == -1).all()
+
+
+def test_equal_pictures_with_different_labels_are_doubtful_without_a_warning():
+    z = np.repeat(np.random.default_rng(0).normal(size=(3, 4)), 10, axis=0)
+    labels = np.repeat([0, 1, 2], 10)
+    labels[0] = 1
+    doubt, suggested = doubtful_labels(z, labels)
+    assert doubt[0] == np.inf
+    assert suggested[0] == 0
+    assert not (doubt[1:] > 0).any()
+
+
+# ---- near-duplicates
+
+
+def textures(count, seed=0):
+    """Smooth pictures, no two alike."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(20, 220, (count, 1, 4, 4)).astype(np.uint8)
+    return coarse.repeat(4, axis=2).repeat(4, axis=3)
+
+
+def candidates(pixels, k=10):
+    return nearest_neighbours(pixels.reshape(len(pixels), -1).astype(np.float32), k=k)[1]
+
+
+@pytest.mark.parametrize("noise", [0, 3, 8])
+def test_copies_with_noise_are_found_and_nothing_else(noise):
+    rng = np.random.default_rng(2)
+    pixels = textures(300)
+    sources = rng.choice(300, 25, replace=False)
+    copies = np.clip(pixels[sources] + rng.normal(0, noise, pixels[sources].shape), 0, 255).astype(np.uint8)
+    pixels = np.concatenate([pixels, copies])
+    pairs, shares = near_duplicates(pixels, candidates(pixels))
+    assert {tuple(pair) for pair in pairs.tolist()} == {(int(s), 300 + i) for i, s in enumerate(sources)}
+    assert (np.diff(shares) >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_there_are_no_copies_none_are_found(seed):
+    pixels = textures(300, seed)
+    assert len(near_duplicates(pixels, candidates(pixels))[0]) == 0
+
+
+def test_many_copies_of_one_picture_do_not_hide_one_another():
+    rng = np.random.default_rng(3)
+    pixels = textures(200)
+    pixels[:15] = np.clip(pixels[0] + rng.normal(0, 3, (15, 1, 16, 16)), 0, 255)
+    pairs, _ = near_duplicates(pixels, candidates(pixels))
+    assert set(pairs.ravel().tolist()) == set(range(15))
+
+
+def test_equal_pictures_alone():
+    pairs, shares = near_duplicates(np.full((12, 1, 8, 8), 7, np.uint8), candidates(textures(12), k=3))
+    assert len(pairs) > 0
+    assert (shares == 0).all()
+
+
+# ---- far from all others
+
+
+def test_strange_pictures_of_one_kind_do_not_hide_one_another():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(1000, 6))
+    z[:20] = 9 + 0.01 * rng.normal(size=(20, 6))
+    distances = nearest_neighbours(z, k=50)[0][:, -1]
+    score = strangeness(z, distances, np.ones(1000), np.ones(1000))
+    assert set(np.argsort(-score)[:20]) == set(range(20))
+
+
+def test_strangeness_sees_the_error_alone_and_a_direction_that_few_use():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(500, 3)) * [10, 10, 0.1]
+    z[3] = [0, 0, 3]
+    errors = rng.uniform(0.9, 1.1, 500)
+    errors[4] = 9
+    score = strangeness(z, np.full(500, 2.0), errors, np.ones(500))
+    assert set(np.argsort(-score)[:2]) == {3, 4}
+
+
+def test_latents_that_do_not_vary_are_not_strange():
+    assert (strangeness(np.zeros((20, 4)), np.zeros(20), np.zeros(20), np.ones(20)) == 0).all()
+
+
+def test_variances_are_numpys():
+    pixels = textures(30)
+    mean = pixels.mean(0) / 255
+    assert np.allclose(variances(pixels, mean), ((pixels / 255 - mean) ** 2).mean((1, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: strangeness(np.ones((5, 2)), np.ones(4), np.ones(5), np.ones(5)),
+        lambda: near_duplicates(np.zeros((5, 1, 8, 8), np.uint8), np.zeros((4, 3), int)),
+        lambda: near_duplicates(np.zeros((5, 1, 8, 8), np.uint8), np.zeros((5, 1), int)),
+        lambda: doubtful_labels(np.ones((5, 2)), np.ones(4, int)),
+    ],
+)
+def test_shapes_that_do_not_fit_are_said(call):
+    with pytest.raises(UsageError, match="shape"):
+        call()
+
+
+# ---- in a run
+
+
+def test_a_review_is_kept_and_read_again(run):
+    review = review_run(run, most=7)
+    assert review.num_images == 240
+    assert read_review(run) == review
+    worst = review.of_kind("worst-rebuilt")
+    assert [one.row for one in worst] == np.argsort(-run.latents["squared_error"], kind="stable")[:7].tolist()
+    rows = list(csv.DictReader((run.path / "review.csv").read_text().splitlines()))
+    assert len(rows) == len(review.findings)
+    assert rows[0]["id"] == worst[0].id
+    assert set(review.kinds) <= set(KINDS)
+
+
+def test_what_was_planted_is_found_in_a_run_by_name(tmp_path):
+    """Soft bars of two classes; two labels changed, three copies, four pictures of noise among them."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    y, x = np.mgrid[:12, :12]
+    place, slope = rng.uniform(3, 9, 400), rng.uniform(-0.3, 0.3, 400)
+    across = np.where(labels == 0, 1, 0)[:, None, None] * (y - x) + x
+    along = x + y - across
+    distance = across - place[:, None, None] - slope[:, None, None] * (along - 6)
+    pixels = (220 * np.exp(-(distance**2) / 2)).astype(np.uint8)[:, None]
+    pixels[:4] = rng.integers(0, 256, (4, 1, 12, 12))
+    labels[[50, 51]] = 1 - labels[[50, 51]]
+    copies = np.clip(pixels[100:103] + rng.normal(0, 4, (3, 1, 12, 12)), 0, 255).astype(np.uint8)
+    np.savez(tmp_path / "bars.npz", images=np.concatenate([pixels, copies]), labels=[*labels, *labels[100:103]])
+    run = latens.run(tmp_path / "bars.npz", out=tmp_path / "run", epochs=12, latent_dim=8, progress=Silent())
+    review = read_review(run)
+    assert {one.id for one in review.of_kind("far-from-all")[:4]} == {"0", "1", "2", "3"}
+    assert {one.id for one in review.of_kind("doubtful-label")[:2]} == {"50", "51"}
+    pairs = {frozenset((one.id, one.other_id)) for one in review.of_kind("near-duplicate")}
+    assert pairs == {frozenset((str(100 + i), str(400 + i))) for i in range(3)}
+    assert "Pictures that are worth a look" in (run.path / "report.html").read_text()
+    assert 'id="figure-review"' in (run.path / "report.html").read_text()
+
+
+def test_pictures_are_picked_from_both_parts(blobs):
+    rows = np.array([len(blobs.train), 0, len(blobs.train) + 1, 2])
+    wanted = np.concatenate([blobs.train.pixels, blobs.test.pixels])[rows]
+    assert (picker(blobs)(rows) == wanted).all()
+
+
+def test_review_on_the_command_line(run, capsys, tmp_path):
+    assert main(["review", str(run.path), "-n", "3", "--csv", str(tmp_path / "mine.csv"), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["num_images"] == 240
+    assert sum(one["kind"] == "worst-rebuilt" for one in answer["findings"]) == 3
+    assert (tmp_path / "mine.csv").read_text() == (run.path / "review.csv").read_text()
+    assert main(["review", str(run.path)]) == 0
+    assert "240 images looked through" in capsys.readouterr().out
+
+
+def test_without_labels_no_label_is_doubted(tmp_path, blobs):
+    np.savez(tmp_path / "bare.npz", images=blobs.train.pixels[:60, 0])
+    run = latens.run(tmp_path / "bare.npz", out=tmp_path / "run", epochs=1, latent_dim=4, progress=Silent())
+    review = review_run(run, load_images(tmp_path / "bare.npz"))
+    assert review.of_kind("doubtful-label") == ()
+    assert {one.label for one in review.findings} == {""}
+
+
+def test_what_is_wrong_is_said(run):
+    with pytest.raises(UsageError, match="at least 1"):
+        review_run(run, most=0)
+    review_run(run)
+    (run.path / "review.csv").write_text("kind\n")
+    with pytest.raises(RunDamaged, match="bytes"):
+        read_review(run)
+    run.seal("review.csv")
+    with pytest.raises(RunDamaged, match="review"):
+        read_review(run)
+    run.forget("review.csv")
+    with pytest.raises(RunError, match=r"has no review\.csv"):
+        read_review(run)
