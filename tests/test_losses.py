@@ -15,6 +15,8 @@ from latens.losses import bernoulli_nll, gaussian_nll, jacobian_norm, mean_discr
 from latens.models import MODELS
 from latens.models.code_prior import CodePrior
 from latens.models.contract import HasBound, Watched
+from latens.networks import Network
+from latens.networks.grid import on_grid
 from latens.recipes import RECIPES
 from latens.training import build_model, fastest_forms, train
 
@@ -306,3 +308,29 @@ def test_code_use():
     remarks = model.remarks(torch.zeros(4, *SHAPE))
     assert remarks[0].startswith("62% of the levels are used")
     assert remarks[1] == "1 of 2 numbers of the latent are the same for every picture"
+
+
+def test_a_spatial_latent_sees_and_paints_its_part_of_the_picture_alone():
+    model = MODELS["quantised"]((1, 28, 28), 98, spatial=True).double()
+    x = torch.rand(1, 1, 28, 28, dtype=torch.float64)
+    other = x.clone()
+    other[..., :4, :4] = 1 - other[..., :4, :4]
+    moved = (model.encoder(x) != model.encoder(other)).view(7, 7, 2).any(2)
+    assert moved[0, 0]
+    assert not moved[3:].any()
+    assert not moved[:, 3:].any()
+    z = model.encode(x)
+    changed = z.clone()
+    changed[0, :2] = -changed[0, :2]
+    painted = (model.decode(z) != model.decode(changed))[0, 0]
+    assert painted[:4, :4].any()
+    assert not painted[12:].any()
+    assert not painted[:, 12:].any()
+
+
+def test_a_spatial_latent_needs_a_map_and_its_multiple():
+    with pytest.raises(UsageError, match="on a grid of 7 x 7 a multiple of 49 is needed, such as 49"):
+        MODELS["quantised"]((1, 28, 28), 64, spatial=True)
+    made = MODELS["quantised"]((1, 28, 28), 49)
+    with pytest.raises(UsageError, match="narrows to a map"):
+        on_grid(Network(made.decoder, made.encoder), 49)

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from latens.drawings import network_stages
 from latens.errors import UnknownName, UsageError
+from latens.figures import FIGURES
 from latens.models import MODELS
 from latens.models.contract import HasPrior, Model
 from latens.models.variational import Variational
@@ -27,11 +29,14 @@ OPTIONED = [
     "regularised:penalty=gradient",
     "regularised:penalty=none",
     "quantised:levels=5",
+    "quantised:spatial=true",
 ]
 
 
 def chosen(choice):
     name, options = read_choice(choice)
+    if options.get("spatial"):  # which takes a multiple of 3 x 3
+        return MODELS[name](SHAPE, 9, **options)
     return make(name, **options)
 
 
@@ -191,6 +196,8 @@ def test_what_is_not_allowed_is_said(name, arguments, message):
         ("regularised:latent_weight=-1", "latent_weight is -1"),
         ("regularised:decoder_weight=true", "decoder_weight is True"),
         ("regularised:penalty=none,decoder_weight=1", "leave out one"),
+        ("quantised:spatial=maybe", "spatial is 'maybe'; known: False, True"),
+        ("quantised:levels=true", "levels is True"),
         ("quantised:levels=1", "levels is 1; a whole number from 2 to 256"),
         ("quantised:levels=2.5", "levels is 2.5"),
     ],
@@ -220,3 +227,16 @@ def test_what_keeps_a_relu_alive_is_for_a_relu_alone(blobs):
     recipe = replace(RECIPES["fast"](blobs), latent_bias=0.6)
     assert recipe.with_options(latent_dim=3).latent_bias == 0.6
     assert recipe.with_options(model="autoencoder:activation=none").latent_bias == 0
+
+
+@pytest.mark.parametrize("choice", [*MODELS, *OPTIONED])
+def test_the_drawing_shows_the_latent_between_the_halves(choice):
+    model = chosen(choice)
+    stages = network_stages(model)
+    assert stages[0] == ("input", SHAPE)
+    assert stages[-1][1] == SHAPE
+    place = stages.index(("latent", (model.latent_dim,)))
+    twice = isinstance(model, Variational)
+    assert ((2 * model.latent_dim,) in [shape for _, shape in stages]) == twice
+    assert FIGURES["network"](stages).axes
+    assert 0 < place < len(stages) - 1

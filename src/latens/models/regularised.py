@@ -11,7 +11,7 @@ from latens.models.contract import Model
 __all__ = ["PENALTIES", "Regularised"]
 
 # What weighs each penalty where nothing is said.
-PENALTIES = {"weight_decay": 1e-6, "gradient": 1e-4, "none": 0.0}
+PENALTIES = {"weight_decay": 1e-6, "gradient": 1e-3, "none": 0.0}
 
 
 class Regularised(Model):
@@ -24,7 +24,7 @@ class Regularised(Model):
         penalty: of the decoder: `"weight_decay"`, the squared norm of its weights, `"gradient"`, that of its Jacobian at the
             latents of the batch (about three times the work, see `latens.losses.jacobian_norm`), or `"none"`.
         latent_weight: of ½‖z‖² beside a mean squared error over pixels.
-        decoder_weight: of the penalty; by default 1e-6 for the weights, 1e-4 for the Jacobian.
+        decoder_weight: of the penalty; by default 1e-6 for the weights, 1e-3 for the Jacobian.
 
     Raises:
         UsageError: a shape, a dimension or an option that is not allowed.
