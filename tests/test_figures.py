@@ -142,6 +142,14 @@ def test_loss_all_is_logarithmic_only_over_a_decade_and_does_without_test_error(
     assert (len(wide.lines), len(narrow.lines)) == (2, 1)
 
 
+def test_loss_all_draws_squared_errors_whatever_is_minimised():
+    rows = [{**row, "train_loss": -700 - row["epoch"], "train_mse": 0.2 / row["epoch"]} for row in history(20)]
+    axes = FIGURES["loss-all"](rows).axes[0]
+    assert np.allclose(axes.lines[0].get_ydata(), 0.2 / np.arange(1, 21))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training MSE", "test MSE"]
+    assert np.allclose(FIGURES["loss"](rows).axes[0].lines[0].get_ydata(), -700 - np.arange(1, 21))
+
+
 @pytest.mark.parametrize("name", ["loss", "loss-all"])
 def test_one_epoch_is_a_dot_in_the_middle(name):
     figure = FIGURES[name](history(1))

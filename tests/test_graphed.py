@@ -16,6 +16,7 @@ import latens.graphed
 from latens.errors import TrainingDiverged
 from latens.graphed import Plan, Replay, StaticStep
 from latens.losses import Losses
+from latens.models import MODELS
 from latens.models.autoencoder import Autoencoder
 from latens.optimisers import LOOK_EVERY, Muon
 from latens.recipes import Recipe, TrainConfig
@@ -54,6 +55,8 @@ class Poisoned(Autoencoder):
 
 
 def small_model(images, kind=Autoencoder, seed=0):
+    if isinstance(kind, str):
+        return build_model(Recipe("test", kind, "convolutional", 8, config(seed=seed)), images.shape)
     model = build_model(Recipe("test", "autoencoder", "convolutional", 8, config(seed=seed)), images.shape)
     model.__class__ = kind
     return model
@@ -90,6 +93,13 @@ def assert_alike(expected, got, **tolerance):
         torch.testing.assert_close(
             got[name], expected[name], **tolerance, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_model_trains_by_whole_steps(name, blobs, resident):
+    (expected, _), (got, _) = both_ways(blobs, config(optimiser="adam", learning_rate=1e-3), resident, name)
+    assert_alike(expected.state(), got.state(), **ROUNDING)
+    assert got.parts == pytest.approx(expected.parts, rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("augmentation", ["none", "shift-flip"])

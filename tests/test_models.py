@@ -1,20 +1,43 @@
 """One contract for every model."""
 
+import copy
 import itertools
 from dataclasses import replace
 
 import pytest
 import torch
 
+from latens.drawings import network_stages
 from latens.errors import UnknownName, UsageError
+from latens.figures import FIGURES
 from latens.models import MODELS
-from latens.models.contract import Model
+from latens.models.contract import HasPrior, Model
+from latens.models.variational import Variational
 from latens.networks import NETWORKS
-from latens.recipes import RECIPES
+from latens.recipes import RECIPES, read_choice
 from latens.training import build_model
 
 SHAPE = (1, 12, 10)
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 17, 23)]
+
+
+NOISY = ["variational", "wasserstein", "autoencoder:noise=0.2", "regularised:penalty=gradient,decoder_weight=1"]
+OPTIONED = [
+    "autoencoder:noise=0.2,sparsity=0.1,activation=none",
+    "variational:likelihood=bernoulli",
+    "variational:likelihood=fixed,variance=0.1,free_bits=0.5",
+    "regularised:penalty=gradient",
+    "regularised:penalty=none",
+    "quantised:levels=5",
+    "quantised:spatial=true",
+]
+
+
+def chosen(choice):
+    name, options = read_choice(choice)
+    if options.get("spatial"):  # which takes a multiple of 3 x 3
+        return MODELS[name](SHAPE, 9, **options)
+    return make(name, **options)
 
 
 def make(name, network="convolutional", **options):
@@ -67,6 +90,74 @@ def test_the_loss_is_the_mean_squared_error():
     torch.testing.assert_close(model.loss(x).total.mean(), expected)
 
 
+@pytest.mark.parametrize("choice", NOISY)
+def test_all_noise_comes_from_the_generator(choice):
+    model, x = chosen(choice), torch.rand(4, *SHAPE)
+    before = torch.random.get_rng_state()
+    state = copy.deepcopy(model.state_dict())
+    losses = []
+    for seed in (1, 1, 2):
+        model.load_state_dict(state)
+        losses.append(model.loss(x, torch.Generator().manual_seed(seed)).total)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(losses[0], losses[1])
+    assert not torch.equal(losses[0], losses[2])
+    torch.manual_seed(5)
+    first = model.loss(x).total
+    assert not torch.equal(first, model.loss(x).total)  # torch's own generator, where none is given
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("variational", "wasserstein")])
+def test_without_noise_a_loss_is_the_same_at_each_call(name):
+    model, x = make(name), torch.rand(4, *SHAPE)
+    assert torch.equal(model.loss(x).total, model.loss(x).total)
+
+
+@pytest.mark.parametrize("choice", [*MODELS, *OPTIONED])
+def test_the_loss_of_one_picture_is_finite(choice):
+    """The last batch of an epoch may have one."""
+    losses = chosen(choice).loss(torch.rand(1, *SHAPE))
+    assert all(value.isfinite().all() and value.shape == (1,) for value in (losses.total, *losses.parts.values()))
+
+
+@pytest.mark.parametrize("choice", [*MODELS, *OPTIONED])
+def test_the_part_squared_error_is_that_of_a_reconstruction(choice):
+    model, x = chosen(choice).eval(), torch.rand(4, *SHAPE)
+    if isinstance(model, Variational):  # without its noise
+        with torch.no_grad():
+            model.encoder[-1].weight[6:] = 0
+            model.encoder[-1].bias[6:] = -40
+    expected = (model.decode(model.encode(x)) - x).square().flatten(1).mean(1)
+    torch.testing.assert_close(model.loss(x).parts["squared_error"], expected)
+
+
+@pytest.mark.parametrize("name", ["variational", "wasserstein", "quantised"])
+def test_a_prior_draws_what_the_decoder_takes(name):
+    model = make(name)
+    assert isinstance(model, HasPrior)
+    drawn = [model.sample_prior(7, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert drawn[0].shape == (7, 6)
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert model.decode(drawn[0]).shape == (7, *SHAPE)
+    assert model.sample_prior(0).shape == (0, 6)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "regularised"])
+def test_a_model_without_a_prior_does_not_pretend_to_have_one(name):
+    assert not isinstance(make(name), HasPrior)
+
+
+def test_the_options_of_the_autoencoder():
+    x = torch.rand(4, *SHAPE)
+    plain, noisy, sparse = make("autoencoder"), make("autoencoder", noise=0.3), make("autoencoder", sparsity=0.5)
+    assert not torch.equal(noisy.loss(x).total, plain.loss(x).total)
+    torch.testing.assert_close(noisy.eval().loss(x).total, plain.loss(x).total, rtol=0, atol=0)
+    z = sparse.encode(x)
+    expected = (sparse.decode(z) - x).square().flatten(1).mean(1) + 0.5 * z.abs().mean(1)
+    torch.testing.assert_close(sparse.loss(x).total, expected)
+
+
 def test_activation_of_the_latent():
     x = torch.rand(20, *SHAPE)
     assert make("autoencoder").encode(x).min() == 0
@@ -80,16 +171,44 @@ def test_activation_of_the_latent():
         (((1, 28, 257), 4), "use --size"),
         (((2, 28, 28), 4), "1 or 3 channels"),
         (((1, 28, 28), 0), "latent dimension is 0"),
-        (((1, 28, 28), 4, "convolutional", "tanh"), "known: relu, none"),
     ],
 )
-def test_what_is_not_allowed_is_said(arguments, message):
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_not_allowed_is_said(name, arguments, message):
     with pytest.raises(UsageError, match=message):
-        MODELS["autoencoder"](*arguments)
+        MODELS[name](*arguments)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("autoencoder:activation=tanh", "activation is 'tanh'; known: relu, none"),
+        ("autoencoder:noise=-1", "noise is -1; a finite number, at least 0, is needed"),
+        ("autoencoder:sparsity=nan", "sparsity is nan"),
+        ("variational:beta=-1", "beta is -1"),
+        ("variational:free_bits=inf", "free_bits is inf"),
+        ("variational:likelihood=laplace", "known: calibrated, fixed, bernoulli"),
+        ("variational:likelihood=fixed,variance=0", "variance is 0; a finite number, above 0"),
+        ("variational:variance=0.1", "only likelihood=fixed takes one"),
+        ("wasserstein:weight=much", "weight is 'much'"),
+        ("wasserstein:scale=0", "scale is 0"),
+        ("regularised:penalty=spectral", "known: weight_decay, gradient, none"),
+        ("regularised:latent_weight=-1", "latent_weight is -1"),
+        ("regularised:decoder_weight=true", "decoder_weight is True"),
+        ("regularised:penalty=none,decoder_weight=1", "leave out one"),
+        ("quantised:spatial=maybe", "spatial is 'maybe'; known: False, True"),
+        ("quantised:levels=true", "levels is True"),
+        ("quantised:levels=1", "levels is 1; a whole number from 2 to 256"),
+        ("quantised:levels=2.5", "levels is 2.5"),
+    ],
+)
+def test_options_that_are_not_allowed_are_said(choice, message):
+    with pytest.raises(UsageError, match=message):
+        chosen(choice)
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(UnknownName, match="unknown model 'vea'; known: autoencoder"):
+    with pytest.raises(UnknownName, match="unknown model 'vea'; known: autoencoder, quantised, reg"):
         MODELS["vea"]
     with pytest.raises(UnknownName, match="unknown network"):
         MODELS["autoencoder"](SHAPE, 4, "transformer")
@@ -100,7 +219,7 @@ def test_a_model_comes_with_its_options(blobs):
     assert recipe.model_choice == "autoencoder:activation=none"
     assert build_model(recipe, SHAPE).activation == "none"
     assert recipe.with_options(model="autoencoder").model_options == {}
-    with pytest.raises(UnknownName, match="unknown option of autoencoder 'beta'; known: activation"):
+    with pytest.raises(UnknownName, match="unknown option of autoencoder 'beta'; known: activation, noise, sparsity"):
         build_model(recipe.with_options(model="autoencoder:beta=4"), SHAPE)
 
 
@@ -108,3 +227,16 @@ def test_what_keeps_a_relu_alive_is_for_a_relu_alone(blobs):
     recipe = replace(RECIPES["fast"](blobs), latent_bias=0.6)
     assert recipe.with_options(latent_dim=3).latent_bias == 0.6
     assert recipe.with_options(model="autoencoder:activation=none").latent_bias == 0
+
+
+@pytest.mark.parametrize("choice", [*MODELS, *OPTIONED])
+def test_the_drawing_shows_the_latent_between_the_halves(choice):
+    model = chosen(choice)
+    stages = network_stages(model)
+    assert stages[0] == ("input", SHAPE)
+    assert stages[-1][1] == SHAPE
+    place = stages.index(("latent", (model.latent_dim,)))
+    twice = isinstance(model, Variational)
+    assert ((2 * model.latent_dim,) in [shape for _, shape in stages]) == twice
+    assert FIGURES["network"](stages).axes
+    assert 0 < place < len(stages) - 1

@@ -40,7 +40,10 @@ def test_recording_leaves_a_whole_run(blobs, tmp_path):
     opened = open_run(run.path)
     assert opened.record["status"] == "trained"
     assert [line["epoch"] for line in opened.history] == [1, 2, 3]
-    assert list(opened.history[0]) == ["epoch", "step", "train_loss", "test_mse", "learning_rate", "elapsed"]
+    assert list(opened.history[0]) == [
+        *("epoch", "step", "train_loss", "train_mse", "test_mse", "learning_rate", "elapsed")
+    ]
+    assert opened.history[0]["train_mse"] == opened.history[0]["train_loss"]  # of a plain autoencoder
     assert opened.record["result"]["test_mse"] == steps[-1].test_mse
     assert equal(weights_of(run), run.model.state_dict())
     assert not (run.path / "checkpoint.safetensors").exists()

@@ -374,7 +374,9 @@ def network_stages(model: Model) -> list[tuple[str, tuple[int, ...]]]:
     x = torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
     stages = [("input", model.image_shape), *_walk(model.encoder, x)]
     z = model.encode(x)
-    stages[-1] = ("latent", (model.latent_dim,))
+    latent = ("latent", (model.latent_dim,))
+    # An encoder that puts out more than the latent, as a distribution's mean and variance, is shown with what it puts out.
+    stages[-1:] = [latent] if stages[-1][1] == latent[1] else [stages[-1], latent]
     return [*stages, *_walk(model.decoder, z)]
 
 

@@ -103,9 +103,9 @@ def use_forms(model: Model, forms: Mapping[str, Sequence[str]]) -> None:
 class Step:
     """Where training stands after an epoch.
 
-    `train_loss` is the mean over the epoch's images while the weights moved, `test_mse` that of the whole test part
-    after it; `elapsed` and `images_per_second` count training alone, without the evaluation. `remarks` are what a model that is
-    `Watched` has to say.
+    `train_loss` is what the model minimises, the mean over the epoch's images while the weights moved, and `parts` are its terms;
+    `test_mse` is the mean squared error of the whole test part after it. `elapsed` and `images_per_second` count training
+    alone, without the evaluation. `remarks` are what a model that is `Watched` has to say.
     """
 
     epoch: int
@@ -118,6 +118,11 @@ class Step:
     images_per_second: float
     state: Callable[[], dict[str, Tensor]] = field(repr=False, compare=False)
     remarks: tuple[str, ...] = ()
+
+    @property
+    def train_mse(self) -> float | None:
+        """The mean squared error over the epoch's images while the weights moved, noise and all: one unit for all models."""
+        return self.parts.get("squared_error")
 
 
 def train(

@@ -13,6 +13,8 @@ from latens.figures.canvas import INK, MUTED, font, new_figure, soften
 
 __all__ = ["loss", "loss_all"]
 
+LABELS = {"train_mse": "training MSE", "train_loss": "training loss"}
+
 History = Sequence[Mapping[str, Any]]
 
 
@@ -35,18 +37,20 @@ def loss(history: History, last: int = 30) -> Figure:
 
 
 def loss_all(history: History) -> Figure:
-    """The training loss and the test error over all epochs; the vertical axis is logarithmic where they span a decade.
+    """The squared error in training and in test over all epochs; the vertical axis is logarithmic where they span a decade.
 
     Args:
-        history: one mapping an epoch, with `epoch`, `train_loss` and `test_mse` (a number or None).
+        history: one mapping an epoch, with `epoch`, `train_mse` (or, where no epoch has it, `train_loss`) and `test_mse` (a
+            number or None). What a model minimises may be in other units than the test error; its squared error never is.
 
     Raises:
         UsageError: there is no epoch with a finite loss.
     """
-    epochs, losses = _series(history, "train_loss")
+    name = "train_mse" if _finite(history, "train_mse") else "train_loss"
+    epochs, losses = _series(history, name)
     figure, axes = _sheet("Training and test error, all epochs", "Mean squared error")
     marker = "o" if len(epochs) <= 40 else None
-    axes.plot(epochs, losses, color="#e5484d", linewidth=1.8, marker=marker, markersize=4, label="training loss")
+    axes.plot(epochs, losses, color="#e5484d", linewidth=1.8, marker=marker, markersize=4, label=LABELS[name])
     tested = [(x, y) for x, y in _finite(history, "test_mse")]
     if tested:
         xs, ys = zip(*tested, strict=True)

@@ -38,14 +38,14 @@ def make_network(
     return NETWORKS[network](image_shape, latent_dim if encoded is None else encoded, latent_dim)
 
 
-def check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
-    """See that an option is one of a few words.
+def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
+    """See that an option is one of a few.
 
     Raises:
         UsageError: it isn't.
     """
     if value not in allowed:
-        raise UsageError(f"{name} is {value!r}; known: {', '.join(allowed)}")
+        raise UsageError(f"{name} is {value!r}; known: {', '.join(map(str, allowed))}")
 
 
 def check_number(name: str, value: object, above: float | None = None) -> None:

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 __all__ = ["CodePrior"]
 
+UNITS_A_PLACE, FEWEST_UNITS = 4, 64
+
 
 class CodePrior(nn.Module):
     """How probable a row of D codes is, as the product over places of the probability of a code given those before it.
@@ -13,50 +15,74 @@ class CodePrior(nn.Module):
     Args:
         num_places: D.
         levels: L, the number of values that a code can have: 0 to L - 1.
-        width: hidden units.
 
-    Each code before a place adds a vector of its own to what the place sees; one hidden layer of the place's own makes
-    probabilities of the sum. All places are trained at once, and to sample takes D short steps.
+    Two hidden layers, each unit of which belongs to a place: it sees the codes and the units of that place and of those before
+    it, and is seen by the codes of the places after it. So one pass gives the probabilities of all places; to sample takes D
+    short steps.
 
-    Source: Larochelle and Murray, "The neural autoregressive distribution estimator", 2011, equations 4 and 5, with a vector
-    for each
-    value of a code in place of one for each bit.
+    Source: Germain et al., "MADE: masked autoencoder for distribution estimation", 2015, section 4, with the degrees of the
+    units in
+    order and the second hidden layer added to the first.
 
     >>> prior = CodePrior(3, 5)
     >>> prior.nll(prior.sample(4)).shape
     torch.Size([4])
     """
 
-    before: Tensor  # (D, D), which places each place sees, and by what their sum is divided
+    hears: Tensor  # (U, D * L), which codes each unit sees
+    listens: Tensor  # (U, U), which units each unit sees
+    speaks: Tensor  # (D * L, U), by which units each code's probability is made
 
-    def __init__(self, num_places: int, levels: int, width: int = 128) -> None:
+    def __init__(self, num_places: int, levels: int) -> None:
         super().__init__()
-        self.num_places, self.levels, self.width = num_places, levels, width
-        self.told = nn.Parameter(torch.randn(num_places, levels * width))  # by a code, to the places after it
-        self.readout = nn.Parameter(torch.randn(num_places, width, levels) * width**-0.5)
-        # Kept as single rows: what is no matrix is no work for Muon.
-        self.hidden_bias = nn.Parameter(torch.zeros(num_places * width))
-        self.bias = nn.Parameter(torch.zeros(num_places * levels))
-        rows = torch.ones(num_places, num_places).tril(-1)
-        self.register_buffer("before", rows / rows.sum(1, keepdim=True).clamp(min=1).sqrt(), persistent=False)
+        self.num_places, self.levels = num_places, levels
+        self.units = max(UNITS_A_PLACE, -(-FEWEST_UNITS // num_places))  # of each place, in each layer
+        code_place = torch.arange(num_places).repeat_interleave(levels)
+        unit_place = torch.arange(num_places).repeat_interleave(self.units)
+        self.register_buffer("hears", (unit_place[:, None] >= code_place).float(), persistent=False)
+        self.register_buffer("listens", (unit_place[:, None] >= unit_place).float(), persistent=False)
+        self.register_buffer("speaks", (code_place[:, None] > unit_place).float(), persistent=False)
+        width = len(unit_place)
+        # Rows of numbers rather than matrices: Muon would spend its steps on what the masks hide, and learn slower than Adam.
+        self.first = nn.Parameter(torch.randn(self.hears.numel()) / num_places**0.5)
+        self.second = nn.Parameter(torch.randn(self.listens.numel()) / width**0.5)
+        self.last = nn.Parameter(torch.randn(self.speaks.numel()) * 0.3 / width**0.5)
+        self.first_bias, self.second_bias = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
+        self.last_bias = nn.Parameter(torch.zeros(len(code_place)))
+
+    def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
+        masks = (self.hears, self.listens, self.speaks)
+        first, second, last = (
+            w.view_as(m) * m for w, m in zip((self.first, self.second, self.last), masks, strict=True)
+        )
+        return first, second, last
+
+    def logits(self, codes: Tensor) -> Tensor:
+        """What the probabilities of each place's codes are the softmax of: int64 (B, D) -> (B, D, L)."""
+        first, second, last = self._weights()
+        levels = torch.arange(self.levels, device=codes.device)
+        told = (codes[..., None] == levels).flatten(1).to(first.dtype)  # (B, D * L)
+        hidden = F.linear(told, first, self.first_bias)
+        hidden = hidden + F.linear(F.silu(hidden), second, self.second_bias)
+        return F.linear(F.silu(hidden), last, self.last_bias).view(-1, self.num_places, self.levels)
 
     def nll(self, codes: Tensor) -> Tensor:
         """The negative log-likelihood: int64 (B, D) in 0 to L - 1 -> (B,), nats."""
-        places = torch.arange(self.num_places, device=codes.device)
-        told = F.embedding(codes + self.levels * places, self.told.view(-1, self.width))  # (B, D, width)
-        hidden = F.silu(self.before @ told + self.hidden_bias.view(-1, self.width))
-        logits = (hidden.transpose(0, 1) @ self.readout).transpose(0, 1) + self.bias.view(-1, self.levels)  # (B, D, L)
-        return F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none").view(codes.shape).sum(1)
+        logits = self.logits(codes).flatten(0, 1)
+        return F.cross_entropy(logits, codes.flatten(), reduction="none").view(codes.shape).sum(1)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New rows of codes: int64 (n, D)."""
-        codes = torch.empty(n, self.num_places, dtype=torch.long, device=self.told.device)
-        seen = torch.zeros(n, self.width, device=self.told.device, dtype=self.told.dtype)
-        told, hidden_bias = self.told.view(-1, self.levels, self.width), self.hidden_bias.view(-1, self.width)
-        for place, bias in enumerate(self.bias.view(-1, self.levels)):
-            hidden = F.silu(seen / max(place, 1) ** 0.5 + hidden_bias[place])
-            probabilities = (hidden @ self.readout[place] + bias).softmax(1)
-            codes[:, place] = torch.multinomial(probabilities, 1, generator=generator)[:, 0] if n else 0
-            seen += told[place, codes[:, place]]
+        first, second, last = self._weights()
+        codes = torch.zeros(n, self.num_places, dtype=torch.long, device=first.device)
+        hidden = self.first_bias.repeat(n, 1)
+        for place in range(self.num_places if n else 0):
+            known = place * self.units  # units that nothing changes any more
+            row = slice(place * self.levels, (place + 1) * self.levels)
+            seen = hidden[:, :known]
+            deep = seen + F.linear(F.silu(seen), second[:known, :known], self.second_bias[:known])
+            logits = F.linear(F.silu(deep), last[row, :known], self.last_bias[row])
+            codes[:, place] = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+            hidden += first[:, row].T[codes[:, place]]
         return codes

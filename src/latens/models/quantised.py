@@ -8,9 +8,10 @@ from torch import Tensor
 
 from latens.errors import UsageError
 from latens.losses import Losses, squared_error
-from latens.models.checks import make_network
+from latens.models.checks import check_choice, make_network
 from latens.models.code_prior import CodePrior
 from latens.models.contract import Model
+from latens.networks.grid import on_grid
 
 __all__ = ["Quantised"]
 
@@ -25,6 +26,9 @@ class Quantised(Model):
         latent_dim: D, at least 1.
         network: a name of `NETWORKS`.
         levels: L of each number, 2 to 256: an image takes D log2 L bits.
+        spatial: lay the latent out on the network's narrowest map, D / (h * w) numbers for each of its cells, which see
+            their part of the picture alone; otherwise each number sees all of it. For 28 x 28 and the convolutional network
+            D is 49, 98, …
 
     Raises:
         UsageError: a shape, a dimension or an option that is not allowed.
@@ -47,12 +51,19 @@ class Quantised(Model):
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], latent_dim: int, network: str = "convolutional", levels: int = 8
+        self,
+        image_shape: tuple[int, int, int],
+        latent_dim: int,
+        network: str = "convolutional",
+        levels: int = 8,
+        spatial: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(levels, int) or not LEVELS[0] <= levels <= LEVELS[1]:
+        if type(levels) is not int or not LEVELS[0] <= levels <= LEVELS[1]:
             raise UsageError(f"levels is {levels!r}; a whole number from {LEVELS[0]} to {LEVELS[1]} is needed")
-        self.encoder, self.decoder = make_network(image_shape, latent_dim, network)
+        check_choice("spatial", spatial, (False, True))
+        made = make_network(image_shape, latent_dim, network)
+        self.encoder, self.decoder = on_grid(made, latent_dim) if spatial else made
         self.image_shape, self.latent_dim, self.levels = image_shape, latent_dim, levels
         self.prior = CodePrior(latent_dim, levels)
 
@@ -66,7 +77,7 @@ class Quantised(Model):
         return x
 
     def codes(self, x: Tensor) -> Tensor:
-        """Which level each number of the latent takes: (B, C, H, W) -> int64 (B, D), 0 to L - 1."""
+        """Which level each number of the latent takes, of a grid cell after cell: (B, C, H, W) -> int64 (B, D), 0 to L - 1."""
         return self._quantise(x)[1]
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:

@@ -3,13 +3,15 @@
 import torch
 from torch import Tensor
 
+from latens.errors import UsageError
 from latens.losses import Losses, half_squared_norm, jacobian_norm, squared_error
 from latens.models.checks import check_choice, check_number, make_network
 from latens.models.contract import Model
 
 __all__ = ["PENALTIES", "Regularised"]
 
-PENALTIES = ("weight_decay", "gradient", "none")
+# What weighs each penalty where nothing is said.
+PENALTIES = {"weight_decay": 1e-6, "gradient": 1e-3, "none": 0.0}
 
 
 class Regularised(Model):
@@ -22,7 +24,7 @@ class Regularised(Model):
         penalty: of the decoder: `"weight_decay"`, the squared norm of its weights, `"gradient"`, that of its Jacobian at the
             latents of the batch (about three times the work, see `latens.losses.jacobian_norm`), or `"none"`.
         latent_weight: of ½‖z‖² beside a mean squared error over pixels.
-        decoder_weight: of the penalty.
+        decoder_weight: of the penalty; by default 1e-6 for the weights, 1e-3 for the Jacobian.
 
     Raises:
         UsageError: a shape, a dimension or an option that is not allowed.
@@ -47,15 +49,21 @@ class Regularised(Model):
         network: str = "convolutional",
         penalty: str = "weight_decay",
         latent_weight: float = 1e-5,
-        decoder_weight: float = 1e-6,
+        decoder_weight: float | None = None,
     ) -> None:
         super().__init__()
-        check_choice("penalty", penalty, PENALTIES)
+        check_choice("penalty", penalty, list(PENALTIES))
         check_number("latent_weight", latent_weight)
-        check_number("decoder_weight", decoder_weight)
+        if decoder_weight is not None:
+            check_number("decoder_weight", decoder_weight)
+            if penalty == "none":
+                raise UsageError(
+                    f"decoder_weight is {decoder_weight:g} with penalty=none, which weighs nothing; leave out one"
+                )
         self.encoder, self.decoder = make_network(image_shape, latent_dim, network)
         self.image_shape, self.latent_dim = image_shape, latent_dim
-        self.penalty, self.latent_weight, self.decoder_weight = penalty, latent_weight, decoder_weight
+        self.penalty, self.latent_weight = penalty, latent_weight
+        self.decoder_weight = PENALTIES[penalty] if decoder_weight is None else decoder_weight
         if penalty == "gradient":
             self.twice_differentiated = ("decoder",)
 

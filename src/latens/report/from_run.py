@@ -186,17 +186,18 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"Training was stopped after epoch {result.get('epochs', 0)} of {asked}."
     values = {score["name"]: score["value"] for score in run.scores["scores"]}
     if values.get("mse", 0.0) > values.get("pca_mse", float("inf")):
-        yield _why_not_better(values["mse"], values["pca_mse"], result.get("train_loss"), run.record["data"]["train"])
+        trained = result.get("train_mse", result.get("train_loss"))  # which in the first runs was the same
+        yield _why_not_better(values["mse"], values["pca_mse"], trained, run.record["data"]["train"])
 
 
-def _why_not_better(mse: float, pca_mse: float, train_loss: float | None, num_train: int) -> str:
+def _why_not_better(mse: float, pca_mse: float, train_mse: float | None, num_train: int) -> str:
     """Why the network rebuilds worse than PCA with as many numbers: it learned the train part by heart, or too little."""
     text = f"PCA with as many numbers rebuilds the test part better (error {pca_mse:.5f}; this model's {mse:.5f})."
-    if train_loss is None:
+    if train_mse is None:
         return text
-    if train_loss < 0.8 * mse:
+    if train_mse < 0.8 * mse:
         return (
-            f"{text} The network rebuilds what it was trained on much better (error {train_loss:.5f}): it has learned its"
+            f"{text} The network rebuilds what it was trained on much better (error {train_mse:.5f}): it has learned its"
             f" {num_train:,} images by heart. More images would help, or fewer epochs."
         )
-    return f"{text} It does not rebuild what it was trained on better either (error {train_loss:.5f}): more epochs would help."
+    return f"{text} It does not rebuild what it was trained on better either (error {train_mse:.5f}): more epochs would help."

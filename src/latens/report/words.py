@@ -110,13 +110,18 @@ def _loss(story: Story) -> Words:
 
 def _loss_all(story: Story) -> Words:
     last = _last_of(story)
-    alt = f"Curves over all epochs; the training loss ends at {number(last.get('train_loss'))}"
+    trained = last.get("train_mse", last.get("train_loss"))  # which in the first runs was the same
+    alt = f"Curves over all epochs; the error in training ends at {number(trained)}"
     tested = last.get("test_mse") is not None
     alt += f", the test error at {number(last.get('test_mse'))}." if tested else "."
     return alt, (
-        ("Training loss and test error over all epochs." if tested else "Training loss over all epochs.")
+        (
+            "Squared error in training and in test over all epochs."
+            if tested
+            else "Squared error in training over all epochs."
+        )
         + (
-            " Where the test error stays up while the training loss goes on falling, the network learns"
+            " Where the test error stays up while that in training goes on falling, the network learns"
             " its pictures by heart rather than what they have in common."
             if tested
             else ""

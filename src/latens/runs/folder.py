@@ -174,7 +174,7 @@ class Run:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One dict an epoch: epoch, step, train_loss, test_mse, learning_rate, elapsed."""
+        """One dict an epoch: epoch, step, train_loss, train_mse, test_mse, learning_rate, elapsed."""
         path = self.path / "history.jsonl"
         if not path.exists():
             return []

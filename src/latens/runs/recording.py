@@ -28,7 +28,7 @@ __all__ = ["last_state", "record", "start_run"]
 
 SECONDS_BETWEEN_CHECKPOINTS = 2.0
 MOST_SNAPSHOTS = 30
-HISTORY = ("epoch", "step", "train_loss", "test_mse", "learning_rate", "elapsed")
+HISTORY = ("epoch", "step", "train_loss", "train_mse", "test_mse", "learning_rate", "elapsed")
 
 
 def start_run(images: Dataset, recipe: Recipe, out: str | os.PathLike[str] | None = None, device: str = "cpu") -> Run:
@@ -186,6 +186,7 @@ def _result(run: Run, last: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(last["elapsed"], 3),
         "images_per_second": rate,
         "train_loss": last["train_loss"],
+        "train_mse": last.get("train_mse"),  # which runs of format 1 may lack
         "test_mse": last["test_mse"],
     }
 
