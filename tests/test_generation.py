@@ -16,7 +16,7 @@ from latens.metrics import METRICS, Score, Scores
 from latens.metrics.copies import three_sample_statistic
 from latens.metrics.frechet import Moments, frechet_deviation, frechet_distance, moments
 from latens.metrics.intervals import of_share
-from latens.metrics.kernel import kernel_distance, kernel_sums
+from latens.metrics.kernel import group_rows, kernel_distance, kernel_sums
 from latens.metrics.neighbourhoods import neighbourhoods, radii
 from latens.metrics.references import prepare_references, score_references
 
@@ -138,7 +138,7 @@ def test_kid_equals_torchmetrics_and_a_plain_loop():
 
 def test_kid_leaves_groups_out_as_if_they_had_not_been_there():
     x = drawn(90, 0)[0]
-    rest = np.delete(x, np.arange(3, 90, 20), 0).astype(np.float64)
+    rest = np.delete(x, group_rows(90)[3], 0).astype(np.float64)
     gram = (rest @ rest.T / DIM + 1) ** 3
     expected = (gram.sum() - np.trace(gram)) / (len(rest) * (len(rest) - 1))
     assert kernel_sums(x).mean(without=3) == pytest.approx(expected, rel=1e-9)
@@ -153,6 +153,15 @@ def test_the_interval_of_kid_is_as_wide_as_new_draws_are_apart():
 
     found = np.array([both() for _ in range(25)])
     assert found[:, 1].mean() == pytest.approx(found[:, 0].std(ddof=1), rel=0.4)
+
+
+def test_the_interval_of_kid_does_not_depend_on_the_order_of_classes():
+    """Samples come with the classes in turn: every so many of them would be of one class, and groups far from alike."""
+    (in_turn, labels), other = drawn(1200, 0), drawn(1200, 1)[0] + 0.5
+    by_class = in_turn[np.argsort(labels, kind="stable")]
+    found = [kernel_distance(kernel_sums(x), kernel_sums(other), kernel_sums(x, other)) for x in (in_turn, by_class)]
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-9)
+    assert found[0][1] == pytest.approx(found[1][1], rel=0.5)
 
 
 # neighbourhoods

@@ -22,6 +22,7 @@ from latens.metrics import METRICS, Score
 from latens.metrics.linear import linear_baseline
 from latens.metrics.map import score_map, trustworthiness
 from latens.metrics.reconstruction import class_errors, image_errors, score_reconstruction, worst_images
+from latens.metrics.references import prepare_references
 from latens.metrics.representation import (
     active_units,
     cluster_scores,
@@ -344,10 +345,14 @@ def test_map_scores_without_labels_or_points():
 def every_score():
     pixels, rebuilt = pictures(60)
     latents, labels = latents_and_labels(60)
+    references = prepare_references(latents, latents + 0.1, features="latents", reconstructed=latents)
+    through = {"decode": lambda z: z, "encode": lambda z: z, "features": lambda z: z}
     return {
         "reconstruction": METRICS["reconstruction"](pixels, pixels, rebuilt, 5, labels=labels),
         "representation": METRICS["representation"](latents, latents, labels, labels),
         "map": METRICS["map"](latents, latents[:, :2], labels),
+        "generation": METRICS["generation"](latents, references, sampler="own", asked=labels, predicted=labels),
+        "continuity": METRICS["continuity"](latents, labels, references, **through),
     }
 
 
@@ -362,14 +367,14 @@ def test_contract():
             assert type(score.value) is float
             assert np.isfinite(score.value)
             assert score.better in ("lower", "higher")
-            assert "60 test images" in score.protocol
+            assert "60 test images" in score.protocol or "60 samples" in score.protocol
             assert (score.baseline is None) == (score.baseline_name == "")
         json.dumps(scores.as_json(), allow_nan=False)
         with pytest.raises(KeyError):
             scores["nothing"]
     assert every_score()["representation"] == results["representation"]
-    with pytest.raises(UnknownName, match="known: map, reconstruction, representation"):
-        METRICS["generation"]
+    with pytest.raises(UnknownName, match="known: continuity, generation, map, reconstruction, representation"):
+        METRICS["nothing"]
 
 
 PIXELS = np.zeros((3, 1, 4, 4), np.uint8)

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MNIST = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+WEIGHTS = ("features/mnist.safetensors", "features/fashion-mnist.safetensors")
 
 
 def pip(*arguments):
@@ -43,7 +44,7 @@ def test_wheel_holds_every_module_and_the_data(wheel):
     modules = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     data = [f"images/mnist/{name}" for name in (*MNIST, "LICENSE.md", "SHA256SUMS")]
-    assert {f"latens/{name}" for name in (*data, "report/report.css", "py.typed")} <= set(names)
+    assert {f"latens/{name}" for name in (*data, *WEIGHTS, "report/report.css", "py.typed")} <= set(names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"latens"}  # neither tests nor docs
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert "License-Expression: MIT" in metadata

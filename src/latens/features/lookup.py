@@ -24,6 +24,7 @@ VERSION = 1  # of the network and of how it is trained: networks of another vers
 # SHA-256 of the train pixels, so that MNIST is known again wherever it was loaded from.
 SHIPPED = {
     "mnist": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    "fashion-mnist": "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
 }
 
 

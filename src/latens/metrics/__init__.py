@@ -14,6 +14,7 @@ METRICS: Table[Callable[..., Scores]] = Table(
         "representation": "latens.metrics.representation:score_representation",
         "map": "latens.metrics.map:score_map",
         "generation": "latens.metrics.generation:score_generation",
+        "continuity": "latens.metrics.continuity:score_continuity",
     },
 )
 """Name -> function of arrays that returns `Scores`; the names are the groups under which a report shows them."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latens.metrics.intervals import jackknife_deviation
 
-__all__ = ["KernelSums", "kernel_distance", "kernel_sums"]
+__all__ = ["KernelSums", "group_rows", "kernel_distance", "kernel_sums"]
 
 GROUPS = 20  # of the jackknife
 ROWS = 1000  # of a block of pairs
@@ -27,6 +27,12 @@ class KernelSums:
         """The kernel's mean over all pairs, or over those that touch no member of one group."""
         kept = np.arange(len(self.sums)) != without
         return float(self.sums[np.ix_(kept, kept)].sum() / self.pairs[np.ix_(kept, kept)].sum())
+
+
+def group_rows(num: int) -> list[NDArray[np.int64]]:
+    """The rows of each group of so many images: always the same, and at random, as images may be ordered by class."""
+    order = np.random.default_rng(0).permutation(num)
+    return [order[group::GROUPS] for group in range(GROUPS)]
 
 
 def kernel_sums(x: NDArray[Any], y: NDArray[Any] | None = None) -> KernelSums:
@@ -69,9 +75,8 @@ def kernel_distance(x: KernelSums, y: KernelSums, between: KernelSums) -> tuple[
 
 
 def _groups(features: NDArray[Any]) -> list[Tensor]:
-    # Every so many, as pictures may be ordered by class.
     whole = torch.from_numpy(np.array(features, np.float64))
-    return [whole[group::GROUPS] for group in range(GROUPS)]
+    return [whole[torch.from_numpy(rows)] for rows in group_rows(len(whole))]
 
 
 def _kernel(products: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Precision, recall, density and coverage: whether features lie within each other's balls of nearest neighbours."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from latens.neighbours import nearest_neighbours
 
-__all__ = ["Neighbourhoods", "neighbourhoods", "radii"]
+__all__ = ["Neighbourhoods", "inside_balls", "neighbourhoods", "radii"]
 
 BLOCK_BYTES = 1 << 25  # of one block of squared distances
 INSIDE = 1 - 1e-6  # of a squared radius: who is on the sphere but for rounding is not inside
@@ -54,18 +55,32 @@ def neighbourhoods(
     real_radii = radii(real, k) if real_radii is None else real_radii
     own = torch.from_numpy(radii(samples, k)).square_().mul_(INSIDE)
     limits = torch.from_numpy(np.square(real_radii) * INSIDE)
-    centre = real.mean(0, dtype=np.float64)  # so that squares don't cancel
-    x, y = (torch.from_numpy(np.asarray(a, np.float64) - centre) for a in (real, samples))
-    norms = x.square().sum(1)
-    precise, density = np.empty(len(y), np.bool_), np.empty(len(y))
-    recalled, covered = np.zeros(len(x), np.bool_), np.zeros(len(x), np.bool_)
-    block = max(1, BLOCK_BYTES // (8 * len(x)))
-    for start in range(0, len(y), block):
-        here = slice(start, min(start + block, len(y)))
-        squares = torch.addmm(norms, y[here], x.T, alpha=-2).add_(y[here].square().sum(1)[:, None])
+    precise, density = np.empty(len(samples), np.bool_), np.empty(len(samples))
+    recalled, covered = np.zeros(len(real), np.bool_), np.zeros(len(real), np.bool_)
+    for here, squares in _squared_distances(real, samples):
         inside = (squares < limits).numpy()
         counts = np.count_nonzero(inside, axis=1)
         precise[here], density[here] = counts > 0, counts / k
         covered |= inside.any(0)
         recalled |= (squares < own[here, None]).numpy().any(0)
     return Neighbourhoods(precise, recalled, density, covered)
+
+
+def inside_balls(real: NDArray[Any], real_radii: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say of each of some features (M, F) whether it lies in a ball around one of (N, F), of radii (N,): bool (M,)."""
+    limits = torch.from_numpy(np.square(real_radii) * INSIDE)
+    result = np.empty(len(points), np.bool_)
+    for here, squares in _squared_distances(real, points):
+        result[here] = (squares < limits).numpy().any(1)
+    return result
+
+
+def _squared_distances(real: NDArray[Any], points: NDArray[Any]) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Block after block of points (rows) to all real ones (columns), in float64."""
+    centre = real.mean(0, dtype=np.float64)  # so that squares don't cancel
+    x, y = (torch.from_numpy(np.asarray(a, np.float64) - centre) for a in (real, points))
+    norms = x.square().sum(1)
+    block = max(1, BLOCK_BYTES // (8 * len(x)))
+    for start in range(0, len(y), block):
+        here = slice(start, min(start + block, len(y)))
+        yield here, torch.addmm(norms, y[here], x.T, alpha=-2).add_(y[here].square().sum(1)[:, None])

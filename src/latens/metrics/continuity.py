@@ -1,0 +1,255 @@
+"""What lies between the latents of real images, and beyond them?"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+from latens.metrics.copies import distances_to
+from latens.metrics.intervals import of_mean, of_share
+from latens.metrics.neighbourhoods import inside_balls
+from latens.metrics.paths import POINTS, draw_pairs, points_between, step_ratios
+from latens.metrics.references import References
+from latens.metrics.score import Score, Scores, about
+
+__all__ = ["hole_distance", "latent_distances", "round_trip", "score_continuity", "score_sampled_latents"]
+
+PAIRS, PATHS = 1_000, 300  # of each kind: looked at in the middle; walked along
+ROUND_TRIPS = 1_000
+BEYOND = 0.99  # quantile of data-to-data distances
+VALUES = 1 << 24  # pixels that are decoded at once: 64 MiB as float32
+
+Decode = Callable[[NDArray[np.float32]], NDArray[Any]]
+Encode = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def hole_distance(train_latents: NDArray[Any], test_latents: NDArray[Any]) -> float:
+    """The distance to the nearest data latent beyond which a latent lies in a hole.
+
+    It is the 99th percentile of the distances of test latents (M, D) to the nearest train latent (N, D): of real images, one in
+    a hundred lies in a hole.
+    """
+    return float(np.quantile(distances_to(train_latents, test_latents), BEYOND))
+
+
+def latent_distances(train_latents: NDArray[Any], latents: NDArray[Any]) -> NDArray[np.float32]:
+    """The distance of each of some latents (M, D) to the nearest train latent (N, D), float32 (M,)."""
+    return distances_to(train_latents, latents)
+
+
+def round_trip(latents: NDArray[Any], decode: Decode, encode: Encode) -> NDArray[np.float64]:
+    """How far each latent moves when it is decoded and encoded again: ‖E(D(z)) - z‖ / ‖z‖.
+
+    Args:
+        latents: (N, D), finite.
+        decode: latents (B, D) -> images (B, C, H, W).
+        encode: images, float32 in [0, 1] -> latents (B, D).
+
+    Returns:
+        float64, one for each latent that is not zero.
+    """
+    again = _through(latents, lambda z: encode(np.clip(decode(z), 0, 1)))
+    lengths = np.linalg.norm(latents.astype(np.float64), axis=1)
+    moved = np.linalg.norm(again.astype(np.float64) - latents, axis=1)
+    ratios: NDArray[np.float64] = moved[lengths > 0] / lengths[lengths > 0]
+    return ratios
+
+
+def score_continuity(
+    latents: NDArray[Any],
+    labels: NDArray[Any] | None,
+    references: References,
+    *,
+    decode: Decode,
+    encode: Encode,
+    features: Callable[[NDArray[Any]], NDArray[Any]],
+    pixels: NDArray[np.uint8] | None = None,
+    seed: int = 0,
+) -> Scores:
+    """Score what is decoded halfway between the latents of test images, and on the way.
+
+    Args:
+        latents: of the test images, (N, D), finite, N at least 2.
+        labels: int (N,), or None: then pairs are drawn without regard to classes.
+        references: what `prepare_references` made of the features of real images: whose balls say what is real.
+        decode: latents (B, D) -> images (B, C, H, W).
+        encode: images, float32 in [0, 1] -> latents (B, D).
+        features: images -> features (B, F), those of the references.
+        pixels: the test images, uint8 (N, C, H, W), whose cross-fades are the baseline; or None.
+        seed: of the pairs.
+
+    Returns:
+        `path_realism_within`, `path_realism_between`, `path_smoothness_within`, `path_smoothness_between` (without labels
+        `path_realism`, `path_smoothness`), `round_trip_data`, `round_trip_midpoints`.
+
+    Raises:
+        UsageError: shapes that don't fit, numbers that are not finite, or fewer than two latents.
+    """
+    _check(latents, labels, pixels)
+    pairs, notes = draw_pairs(labels, len(latents), PAIRS, seed)
+    walk = _Walk(latents, references, decode, features, pixels, seed)
+    scores = [walk.realism(kind, rows) for kind, rows in pairs.items()]
+    scores += [walk.smoothness(kind, rows[:PATHS]) for kind, rows in pairs.items()]
+    middles = np.concatenate([points_between(latents, rows, np.array([0.5]))[:, 0] for rows in pairs.values()])
+    data = latents[np.random.default_rng(seed).permutation(len(latents))[:ROUND_TRIPS]]
+    for name, what, z in (
+        ("round_trip_data", "test latents", data),
+        ("round_trip_midpoints", "midpoints of the pairs", middles),
+    ):
+        scores += _of_round_trip(name, what, z, decode, encode, len(latents), seed, notes)
+    return Scores(tuple(scores), tuple(notes))
+
+
+def score_sampled_latents(
+    sampled: NDArray[Any],
+    train_latents: NDArray[Any],
+    limit: float,
+    *,
+    sampler: str,
+    decode: Decode,
+    encode: Encode,
+    seed: int = 0,
+) -> Scores:
+    """Score where a sampler's latents lie, and whether they are where the encoder would put their pictures.
+
+    Args:
+        sampled: (M, D), finite.
+        train_latents: (N, D), finite.
+        limit: what `hole_distance` says.
+        sampler: the name of the sampler, for the details.
+        decode: latents (B, D) -> images (B, C, H, W).
+        encode: images, float32 in [0, 1] -> latents (B, D).
+        seed: of the latents whose round trip is looked at.
+
+    Returns:
+        `holes`, `round_trip_samples`.
+
+    Raises:
+        UsageError: shapes that don't fit, numbers that are not finite, or no latents.
+    """
+    if sampled.ndim != 2 or not len(sampled) or not np.isfinite(sampled).all():
+        raise UsageError(f"sampled latents have shape {sampled.shape}; (M, D), finite, at least one, are needed")
+    beyond = latent_distances(train_latents, sampled) > limit
+    protocol = (
+        f"share of {len(sampled):,} latents farther from the nearest of {len(train_latents):,} train latents than 99 % of the"
+        " test latents are"
+    )
+    holes = Score("holes", float(beyond.mean()), "", "lower", 0.01, "test images", protocol, *of_share(beyond))
+    notes: list[str] = []
+    some = sampled[np.random.default_rng(seed).permutation(len(sampled))[:ROUND_TRIPS]]
+    trip = _of_round_trip("round_trip_samples", "the sampler's latents", some, decode, encode, None, seed, notes)
+    return Scores((holes, *trip), tuple(notes), {"sampler": sampler})
+
+
+class _Walk:
+    """Paths between pairs of latents, looked at through features."""
+
+    def __init__(
+        self,
+        latents: NDArray[Any],
+        references: References,
+        decode: Decode,
+        features: Callable[[NDArray[Any]], NDArray[Any]],
+        pixels: NDArray[np.uint8] | None,
+        seed: int,
+    ) -> None:
+        self.latents, self.references, self.pixels, self.seed = latents, references, pixels, seed
+        self.decode, self.features = decode, features
+
+    def realism(self, kind: str, rows: NDArray[np.int64]) -> Score:
+        """The share of midpoints that are in a ball of a real image."""
+        middle = np.array([0.5])
+        real, faded = (
+            None if found is None else inside_balls(self.references.test, self.references.radii, found[:, 0])
+            for found in (self._decoded(rows, middle), self._faded(rows, middle))
+        )
+        assert real is not None, "latents are always there"
+        what = (
+            f"share of decoded midpoints in the balls of real images (k = {self.references.k}; features:"
+            f" {self.references.features})"
+        )
+        baseline = None if faded is None else float(faded.mean())
+        return self._score("path_realism", kind, float(real.mean()), "higher", baseline, what, rows, of_share(real))
+
+    def smoothness(self, kind: str, rows: NDArray[np.int64]) -> Score:
+        """The mean over paths of the largest step in feature space, as a multiple of the path's mean step."""
+        along = np.linspace(0, 1, POINTS)
+        ratios, faded = (
+            None if found is None else step_ratios(found)
+            for found in (self._decoded(rows, along), self._faded(rows, along))
+        )
+        assert ratios is not None, "latents are always there"
+        what = f"largest over mean step of {POINTS} points on a line, features: {self.references.features}"
+        baseline = None if faded is None else float(faded.mean())
+        interval = of_mean(ratios) if len(ratios) > 1 else (None, None)
+        return self._score("path_smoothness", kind, float(ratios.mean()), "lower", baseline, what, rows, interval)
+
+    def _score(
+        self,
+        name: str,
+        kind: str,
+        value: float,
+        better: Any,
+        baseline: float | None,
+        what: str,
+        rows: NDArray[np.int64],
+        interval: tuple[float | None, float | None],
+    ) -> Score:
+        pairs = {"within": "of a class", "between": "of different classes", "": "drawn at random"}[kind]
+        protocol = about(f"{what}; {len(rows):,} pairs {pairs}", "test", len(self.latents), self.seed)
+        beside = "" if baseline is None else "cross-fades of the pixels"
+        return Score(f"{name}_{kind}".rstrip("_"), value, "", better, baseline, beside, protocol, *interval)
+
+    def _decoded(self, rows: NDArray[np.int64], along: NDArray[Any]) -> NDArray[Any] | None:
+        points = points_between(self.latents, rows, along)
+        found = _through(points.reshape(-1, points.shape[2]), lambda z: self.features(self.decode(z)))
+        return found.reshape(len(rows), len(along), -1)
+
+    def _faded(self, rows: NDArray[np.int64], along: NDArray[Any]) -> NDArray[Any] | None:
+        """The features of cross-fades between the images of the pairs."""
+        pixels = self.pixels
+        if pixels is None:
+            return None
+        together = max(1, VALUES // (len(along) * int(np.prod(pixels.shape[1:]))))
+        parts = []
+        for start in range(0, len(rows), together):
+            pair = pixels[rows[start : start + together]].astype(np.float32) / 255
+            faded = points_between(pair.reshape(-1, *pixels.shape[1:]), np.arange(2 * len(pair)).reshape(-1, 2), along)
+            parts.append(self.features(faded.reshape(-1, *pixels.shape[1:])))
+        return np.concatenate(parts).reshape(len(rows), len(along), -1)
+
+
+def _through(latents: NDArray[Any], function: Callable[[NDArray[np.float32]], NDArray[Any]]) -> NDArray[Any]:
+    """What a function that decodes makes of latents (N, D), in blocks: of large pictures few are there at once."""
+    z = np.ascontiguousarray(latents, np.float32)
+    return np.concatenate([function(z[start : start + 250]) for start in range(0, len(z), 250)])
+
+
+def _of_round_trip(
+    name: str,
+    what: str,
+    latents: NDArray[Any],
+    decode: Decode,
+    encode: Encode,
+    num_test: int | None,
+    seed: int,
+    notes: list[str],
+) -> list[Score]:
+    moved = round_trip(latents, decode, encode)
+    if not len(moved):
+        notes.append(f"{name} is left out: all latents are zero")
+        return []
+    text = f"mean ‖E(D(z)) - z‖ / ‖z‖ at {len(moved):,} {what}, D(z) clamped to [0, 1]"
+    protocol = f"{text}; seed {seed}" if num_test is None else about(text, "test", num_test, seed)
+    interval = of_mean(moved) if len(moved) > 1 else (None, None)
+    return [Score(name, float(moved.mean()), "", "lower", None, "", protocol, *interval)]
+
+
+def _check(latents: NDArray[Any], labels: NDArray[Any] | None, pixels: NDArray[np.uint8] | None) -> None:
+    if latents.ndim != 2 or len(latents) < 2 or not np.isfinite(latents).all():
+        raise UsageError(f"test latents have shape {latents.shape}; (N, D), finite, at least two, are needed for paths")
+    for name, array in (("labels", labels), ("pixels", pixels)):
+        if array is not None and len(array) != len(latents):
+            raise UsageError(f"{len(latents)} latents have {len(array)} {name}; one for each is needed")
