@@ -168,7 +168,7 @@ def test_sample_writes_pictures_latents_and_labels(run, tmp_path, latens_says, a
     assert (first == again).all()
     assert (first != other).any()
     assert "has no prior to draw from; take another sampler: class-means, " in refused(
-        "sample", run, "--sampler", "prior"
+        "sample", run, "--sampler", "prior", "-o", tmp_path / "prior.npz"
     )
 
 

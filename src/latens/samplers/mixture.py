@@ -1,34 +1,35 @@
 """A mixture of Gaussians, as many as held-out latents ask for."""
 
-import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from latens.samplers.em import Mixture, fit_mixture, improve
 from latens.samplers.learned import Learned, subset
-
-if TYPE_CHECKING:
-    from sklearn.mixture import GaussianMixture
 
 __all__ = ["MixtureSampler"]
 
-MOST = 10_000  # latents that the fit looks at, and those by which the setting is chosen: they bound its time
-MOST_CHOOSING = 4_000
+MOST = 60_000  # latents that the fit looks at, and those of the first rounds: they bound its time
+MOST_FIRST = 20_000
 AT_LEAST = 100  # latents of each class among them, where there are as many
-HELD_OUT = 5  # one latent in so many judges the settings
+HELD_OUT = 6  # one latent in so many judges the settings
 ROOM = 8  # latents at least for each component
-WHOLE = ((1, "full"), (5, "full"), (10, "full"), (20, "full"), (40, "diag"))
-A_CLASS = ((1, "full"), (2, "full"), (4, "full"), (8, "diag"))
-REGULAR = 1e-4  # added to variances, where the mean variance of a unit is 1
+ROUNDS = (12, 4)  # over the first latents, then over all
+WHOLE = ((1, False), (10, True), (10, False), (40, False), (100, False), (200, False))  # components, diagonal
+A_CLASS = ((1, False), (5, True), (5, False), (10, False), (20, False), (40, False))
+PATIENCE = 0.1  # nats a latent that more components must gain
 
 
 class MixtureSampler(Learned):
     """Gaussian mixtures: one over all latents, or one a class where there are labels, drawn by the share of each class.
 
-    The number of components and the form of their covariances are those of a short list under which held-out latents are
-    likeliest. Units that never vary keep their value.
+    The number of components and the form of their covariances, full or diagonal, are those of a short list under which held-out
+    latents are likeliest. They are drawn towards the mean covariance within components, which counts as much as D / 4 latents. Units that never
+    vary keep their value.
     """
 
     names: ClassVar[tuple[str, ...]] = ("weights", "means", "factors", "owners")
@@ -41,12 +42,12 @@ class MixtureSampler(Learned):
         if labels is not None:  # a class must not be missed for being rare
             few = [np.flatnonzero(labels == label)[:AT_LEAST] for label in np.unique(labels)]
             rows = np.union1d(rows, np.concatenate(few))
-        scaled = (latents[rows][:, live] - centre[live]) / scale
+        scaled = torch.from_numpy((latents[rows][:, live] - centre[live]) / scale).float()
         owners = np.zeros(len(rows), np.int64) if labels is None else np.searchsorted(np.unique(labels), labels[rows])
         shares = np.ones(1) if labels is None else np.unique(labels, return_counts=True)[1] / len(labels)
-        groups = [scaled[owners == owner] for owner in range(len(shares))]
+        groups = [scaled[torch.from_numpy(owners == owner)] for owner in range(len(shares))]
         mixtures = _best(groups, WHOLE if labels is None else A_CLASS) if live.any() else [None] * len(groups)
-        parts = [_parts(mixture, live, len(centre)) for mixture in mixtures]
+        parts = [_parts(mixture, live) for mixture in mixtures]
         return {
             "weights": np.concatenate([share * part[0] for share, part in zip(shares, parts, strict=True)]),
             "means": np.concatenate([part[1] for part in parts]) * scale + centre,
@@ -71,46 +72,46 @@ class MixtureSampler(Learned):
         return drawn
 
 
-def _best(groups: Sequence[NDArray[np.float64]], settings: Sequence[tuple[int, str]]) -> "list[GaussianMixture]":
+def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]]) -> list[Mixture]:
     """A mixture for each group, all of the setting under which the groups' held-out latents are likeliest."""
-    most = max(AT_LEAST, MOST_CHOOSING // len(groups))
-    few = [group[subset(group, most)] for group in groups]
-    scores = []
-    for components, kind in settings:
-        total = 0.0
-        for group in few:
-            held = np.arange(len(group)) % HELD_OUT == HELD_OUT - 1
-            if held.any():
-                total += _fit(group[~held], components, kind).score_samples(group[held]).sum()
-        scores.append(total)
-    components, kind = settings[int(np.argmax(scores))]
-    return [_fit(group, components, kind) for group in groups]
+    held = [torch.arange(len(group)) % HELD_OUT == HELD_OUT - 1 for group in groups]
+    best: tuple[float, list[Mixture], bool] | None = None
+    for components, diagonal in settings:
+        fitted = [_fit(g[~rows], components, diagonal, len(groups)) for g, rows in zip(groups, held, strict=True)]
+        total = sum(
+            float(m.score(g[rows]).sum()) for m, g, rows in zip(fitted, groups, held, strict=True) if rows.any()
+        )
+        score = total / max(1, sum(int(rows.sum()) for rows in held))
+        if best is None or score > best[0] + PATIENCE:
+            best = score, fitted, diagonal
+        elif not diagonal:
+            break  # more components would only cost time
+    assert best is not None
+    _, mixtures, diagonal = best
+    return [improve(m, g, _strength(g), diagonal, ROUNDS[1]) for m, g in zip(mixtures, groups, strict=True)]
 
 
-def _fit(latents: NDArray[np.float64], components: int, kind: str) -> "GaussianMixture":
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
+def _fit(group: Tensor, components: int, diagonal: bool, groups: int) -> Mixture:
+    components = max(1, min(components, len(group) // ROOM, len(group.unique(dim=0))))
+    most = max(AT_LEAST, MOST_FIRST // groups)
+    first = group[torch.linspace(0, len(group) - 1, min(most, len(group))).long()]
+    mixture = fit_mixture(first, components, _strength(group), diagonal, ROUNDS[0])
+    return improve(mixture, group, _strength(group), diagonal, ROUNDS[1]) if len(first) < len(group) else mixture
 
-    components = max(1, min(components, len(latents) // ROOM, len(np.unique(latents, axis=0))))
-    if len(latents) == 1:
-        latents = np.repeat(latents, 2, axis=0)  # scikit-learn wants two; the variance is then REGULAR
-    mixture = GaussianMixture(components, covariance_type=kind, reg_covar=REGULAR, max_iter=30, random_state=0)
-    with warnings.catch_warnings():
-        # Thirty rounds are close enough; the choice is judged by held-out latents all the same.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return mixture.fit(latents)
+
+def _strength(group: Tensor) -> float:
+    return max(1.0, group.shape[1] / 4)
 
 
 def _parts(
-    mixture: "GaussianMixture | None", live: NDArray[np.bool_], dim: int
+    mixture: Mixture | None, live: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Weights (T,), means (T, D) and factors (T, D, D) of a mixture over the live units; None: nothing varies."""
+    dim = len(live)
     if mixture is None:
         return np.ones(1), np.zeros((1, dim)), np.zeros((1, dim, dim))
-    count = len(mixture.weights_)
+    count = len(mixture.weights)
     means, factors = np.zeros((count, dim)), np.zeros((count, dim, dim))
-    means[:, live] = mixture.means_
-    full = mixture.covariance_type == "full"
-    roots = [np.linalg.cholesky(c) if full else np.diag(np.sqrt(c)) for c in mixture.covariances_]
-    factors[np.ix_(np.ones(count, np.bool_), live, live)] = np.stack(roots)
-    return mixture.weights_, means, factors
+    means[:, live] = mixture.means.double().numpy()
+    factors[np.ix_(np.ones(count, np.bool_), live, live)] = mixture.factors.double().numpy()
+    return mixture.weights.double().numpy(), means, factors

@@ -1,0 +1,115 @@
+"""Expectation-maximisation of Gaussian mixtures, by products of matrices."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Mixture", "fit_mixture", "improve"]
+
+TOLERANCE = 1e-2  # nats a point; a round that gains less is the last one
+AT_ONCE = 2**23  # numbers of the largest array that a round makes
+REGULAR = 1e-4  # added to variances, where the mean variance of a unit is 1
+MEANS_ROUNDS = 5  # of k-means, with which it begins
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of Gaussians: weights (K,), means (K, D) and lower triangular factors (K, D, D) of the covariances."""
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def log_joint(self, x: Tensor) -> Tensor:
+        """The log of weight times density of points (N, D) under each component, (N, K)."""
+        count, dim = self.means.shape
+        eye = torch.eye(dim, dtype=x.dtype).expand_as(self.factors)
+        inverse = torch.linalg.solve_triangular(self.factors, eye, upper=False)  # (K, D, D)
+        shift = torch.einsum("kij,kj->ki", inverse, self.means).flatten()
+        constant = self.weights.log() - self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        white = torch.addmm(-shift, x, inverse.reshape(count * dim, dim).T).view(len(x), count, dim)
+        return constant - dim / 2 * math.log(2 * math.pi) - white.square_().sum(2) / 2
+
+    def score(self, x: Tensor) -> Tensor:
+        """The log-density of points (N, D), (N,)."""
+        return torch.cat([self.log_joint(rows).logsumexp(1) for rows in x.split(self.rows_at_once)])
+
+    @property
+    def rows_at_once(self) -> int:
+        """Points whose work fits into the memory that a round may take."""
+        return max(1, AT_ONCE // self.means.numel())
+
+
+def fit_mixture(x: Tensor, components: int, strength: float, diagonal: bool, rounds: int) -> Mixture:
+    """A mixture for points, from the clusters that k-means finds.
+
+    Args:
+        x: (N, D), about unit variance.
+        components: K, at most N.
+        strength: how many points the mean covariance within components counts for, to which each one's is drawn; more than 0.
+        diagonal: keep the variances only.
+        rounds: at most, see `improve`.
+    """
+    nearest = torch.cdist(x, _centres(x, components)).argmin(1)
+    share = torch.nn.functional.one_hot(nearest, components).to(x.dtype)
+    start = _from_sums(*_sums(x, share), strength, diagonal)
+    return improve(start, x, strength, diagonal, rounds)
+
+
+def improve(mixture: Mixture, x: Tensor, strength: float, diagonal: bool, rounds: int) -> Mixture:
+    """Go on fitting a mixture: rounds of expectation-maximisation, until one gains next to nothing.
+
+    Covariances are the modes under an inverse Wishart prior about the mean one, so that a component of few points keeps to that.
+    """
+    before = -math.inf
+    for _ in range(rounds):
+        sums: tuple[Tensor, Tensor, Tensor] | None = None
+        likelihood = 0.0
+        for rows in x.split(mixture.rows_at_once):
+            joint = mixture.log_joint(rows)
+            density = joint.logsumexp(1, keepdim=True)
+            likelihood += float(density.double().sum())
+            new = _sums(rows, (joint - density).exp_())
+            sums = new if sums is None else (sums[0] + new[0], sums[1] + new[1], sums[2] + new[2])
+        assert sums is not None
+        mixture = _from_sums(*sums, strength, diagonal)
+        if likelihood / len(x) - before < TOLERANCE:
+            break
+        before = likelihood / len(x)
+    return mixture
+
+
+def _sums(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Count (K,), sum (K, D) and sum of squares (K, D, D) of points (N, D), of which components own shares (N, K)."""
+    return share.sum(0), share.T @ x, (share.T[:, None, :] * x.T) @ x
+
+
+def _from_sums(count: Tensor, total: Tensor, square: Tensor, strength: float, diagonal: bool) -> Mixture:
+    means = total / count.clamp(min=1e-6)[:, None]
+    scatter = square - total[:, :, None] * means[:, None, :]
+    within, eye = scatter.sum(0) / count.sum(), torch.eye(means.shape[1], dtype=means.dtype)
+    covariances = (scatter + strength * within) / (count + strength)[:, None, None] + REGULAR * eye
+    if diagonal:
+        covariances = torch.diag_embed(covariances.diagonal(dim1=1, dim2=2))
+    weights = (count + 1) / (count.sum() + len(count))  # no component dies
+    return Mixture(weights, means, torch.linalg.cholesky(covariances))
+
+
+def _centres(x: Tensor, num: int) -> Tensor:
+    """Centres of clusters (K, D): k-means, begun with points that are drawn by their squared distance to those before."""
+    random = torch.Generator().manual_seed(0)
+    centres = x[torch.randint(len(x), (1,), generator=random)]
+    distance = (x - centres).square().sum(1)
+    for _ in range(num - 1):
+        # All points may have been drawn already: then any will do.
+        row = torch.multinomial(distance + 1e-12, 1, generator=random)
+        centres = torch.cat([centres, x[row]])
+        distance = torch.minimum(distance, (x - x[row]).square().sum(1))
+    for _ in range(MEANS_ROUNDS):
+        nearest = torch.cdist(x, centres).argmin(1)
+        total = torch.zeros_like(centres).index_add_(0, nearest, x)
+        count = torch.bincount(nearest, minlength=num)[:, None]
+        centres = torch.where(count > 0, total / count.clamp(min=1), centres)
+    return centres
