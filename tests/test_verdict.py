@@ -32,7 +32,7 @@ def scores(
         row("representation", "active_units", float(active), unit="of 64"),
         row("representation", "effective_rank", rank, unit="of 64"),
         row("continuity", "path_realism_between", between),
-        row("continuity", "path_realism", 0.95),
+        row("continuity", "path_realism_within", 0.95),
         row("continuity", "hidden_holes", hidden),
         row("generation", "floor", floor),
         row("generation", "reconstruction_fd", rebuilt),

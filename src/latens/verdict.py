@@ -198,11 +198,11 @@ def _analysis(known: Known) -> Claim:
 def _continuity(known: Known) -> Claim:
     claim = "It is not continuous."
     between, whose = known.value("continuity", "path_realism_between"), "two test images of different classes"
-    within = known.value("continuity", "path_realism")
+    within = known.value("continuity", "path_realism_within")
     if between is None:
-        if within is None:
-            return Claim("continuity", claim, "not measured", "Paths between latents were not scored.")
-        between, within, whose = within, None, "two test images"
+        between, whose = known.value("continuity", "path_realism"), "two test images"
+    if between is None:
+        return Claim("continuity", claim, "not measured", "Paths between latents were not scored.")
     jump = known.value("continuity", "path_smoothness_between") or known.value("continuity", "path_smoothness")
     sentence = (
         f"Half-way between {whose}, {between:.0%} of the decoded pictures look like real ones"

@@ -2,22 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
+
+from latens.analysis.mapping import NOISES
 from latens.features import Features, features_for
 from latens.images import Dataset
 from latens.metrics import Scores
+from latens.metrics.continuity import BEYOND, hole_distance, score_continuity, score_sampled_latents
 from latens.metrics.generation import prepare_references, score_generation, score_references
-from latens.metrics.references import FEWEST, References
+from latens.metrics.hidden import hidden_points, score_hidden
+from latens.metrics.references import FEWEST, References, some
 from latens.models.contract import HasPrior
+from latens.neighbours import nearest_neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
+from latens.runs.folder import TEST, TRAIN
 from latens.samplers import SAMPLERS, SLOW_SAMPLERS
+from latens.samplers.class_means import ClassMeansSampler
 from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["NUM_SAMPLES", "samplers_named", "score_samplers"]
 
 NUM_SAMPLES = 10_000  # of each sampler, or as many as there are test images where those are fewer
+PROBE_POINTS = 50  # a class, by which the map is judged
 
 
 def samplers_named(run: Run, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -41,54 +49,58 @@ def samplers_named(run: Run, names: Sequence[str] | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """The run's images as the features show them."""
+    """The run's images as the features show them, and how far data lie from each other in latent space."""
 
     features: Features
     references: References
     real_agreement: float | None
+    hole: float
 
 
 def score_samplers(
     run: Run, images: Dataset, samplers: Sequence[str], progress: Progress | None = None
 ) -> dict[str, Scores]:
-    """Score what a run generates, by the protocols.
+    """Score what a run generates and what lies between its latents, by the protocols.
 
     Args:
-        run: with latents.
+        run: with latents and a t-SNE map.
         images: what it was trained on.
         samplers: names of `SAMPLERS`; each is fitted where it was not yet, and kept.
         progress: shows how far it is.
 
     Returns:
-        Group -> scores: `generation` of the decoder and the data, `generation: NAME` of each sampler.
+        Group -> scores: `generation` of the decoder and the data, `generation: NAME` of each sampler, `continuity`.
     """
     progress = progress or Silent()
     if min(len(images.train), len(images.test)) < FEWEST:
-        note = f"generation is left out: under {FEWEST} images in a part there is nothing to compare"
-        return {"generation": Scores((), (note,))}
+        note = f"left out: under {FEWEST} images in a part there is nothing to compare"
+        return {group: Scores((), (note,)) for group in ("generation", "continuity")}
     seen = _look(run, images, progress)
     groups = {"generation": score_references(seen.references)}
     with progress.stage("samplers") as tick:
         for done, name in enumerate(samplers):
-            tick(done, len(samplers), name)
+            tick(done, len(samplers) + 1, name)
             groups[SAMPLER_GROUP + name] = _score_sampler(run, name, seen, min(NUM_SAMPLES, len(images.test)))
+        tick(len(samplers), len(samplers) + 1, "continuity")
+        groups["continuity"] = _score_continuity(run, images, seen)
     return groups
 
 
 def _look(run: Run, images: Dataset, progress: Progress) -> _Seen:
     features = features_for(images, progress, device=run.device)
     with progress.stage("features") as tick:
-        parts: list[Any] = []
-        for done, pixels in enumerate((images.test.pixels, images.train.pixels, None)):
-            tick(done, 3)
-            parts.append(features(run.reconstruct(images.test.pixels) if pixels is None else pixels))
-        test, train, rebuilt = parts
+        test = features(images.test.pixels)
+        tick(1, 3)
+        rebuilt = features(run.reconstruct(images.test.pixels))
+        tick(2, 3)
+        train = features(images.train.pixels)
     references = prepare_references(
         test, train, features=features.protocol, reconstructed=rebuilt, seed=run.recipe.config.seed
     )
     predicted, labels = features.classify(test), images.test.labels
     agreement = None if predicted is None or labels is None else float((predicted == labels).mean())
-    return _Seen(features, references, agreement)
+    hole = hole_distance(run.of_part("latents", TRAIN), run.of_part("latents", TEST))
+    return _Seen(features, references, agreement, hole)
 
 
 def _score_sampler(run: Run, name: str, seen: _Seen, num: int) -> Scores:
@@ -96,7 +108,7 @@ def _score_sampler(run: Run, name: str, seen: _Seen, num: int) -> Scores:
     samples = run.sample(num, name, seed)
     found = seen.features(samples.images)
     clusters = samples.labels is not None and run.labels_of(None) is None
-    return score_generation(
+    of_pictures = score_generation(
         found,
         seen.references,
         sampler=name,
@@ -104,4 +116,64 @@ def _score_sampler(run: Run, name: str, seen: _Seen, num: int) -> Scores:
         predicted=seen.features.classify(found),
         real_agreement=seen.real_agreement,
         seed=seed,
+    )
+    of_latents = score_sampled_latents(
+        samples.latents,
+        run.of_part("latents", TRAIN),
+        seen.hole,
+        sampler=name,
+        decode=run.decode,
+        encode=run.encode,
+        seed=seed,
+    )
+    return _together(of_pictures, of_latents)
+
+
+def _score_continuity(run: Run, images: Dataset, seen: _Seen) -> Scores:
+    seed = run.recipe.config.seed
+    rows = some(len(images.test), seed)  # those whose features the references hold
+    between = score_continuity(
+        run.of_part("latents", TEST)[rows],
+        None if images.test.labels is None else images.test.labels[rows],
+        seen.references,
+        decode=run.decode,
+        encode=run.encode,
+        features=seen.features,
+        pixels=images.test.pixels[rows],
+        seed=seed,
+    )
+    return _together(between, _score_map_hides(run, seed))
+
+
+def _score_map_hides(run: Run, seed: int) -> Scores:
+    """What the t-SNE map hides of the notebook's probe, of which it is given many points in place of one a class."""
+    part = run.mapped_part
+    latents, labels = run.of_part("latents", part), run.labels_of(part)
+    if labels is None:
+        return Scores((), ("hidden_holes is left out: there are no labels",))
+    if len(latents) < 2:
+        return Scores((), ("hidden_holes is left out: one image has no neighbours",))
+    probe = ClassMeansSampler(noise_std=NOISES[-1]).fit(latents, labels)
+    classes = probe.labels_for(PROBE_POINTS * len(probe.classes))
+    assert classes is not None, "the probe was fitted with labels"
+    points, shown = probe.sample(len(classes), seed, classes), run.map("tsne")
+    apart = np.quantile(nearest_neighbours(latents, k=1)[0], BEYOND)
+    hidden = hidden_points(
+        points,
+        classes,
+        shown.place(points),
+        latents=latents,
+        labels=labels,
+        coordinates=shown.coordinates,
+        limit=float(apart),
+    )
+    return score_hidden(hidden, "t-SNE")
+
+
+def _together(*parts: Scores) -> Scores:
+    """Several scores as one group."""
+    return Scores(
+        tuple(score for part in parts for score in part.scores),
+        tuple(note for part in parts for note in part.notes),
+        {name: value for part in parts for name, value in part.details.items()},
     )

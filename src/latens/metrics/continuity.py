@@ -14,7 +14,7 @@ from latens.metrics.paths import POINTS, draw_pairs, points_between, step_ratios
 from latens.metrics.references import References
 from latens.metrics.score import Score, Scores, about
 
-__all__ = ["hole_distance", "latent_distances", "round_trip", "score_continuity", "score_sampled_latents"]
+__all__ = ["BEYOND", "hole_distance", "latent_distances", "round_trip", "score_continuity", "score_sampled_latents"]
 
 PAIRS, PATHS = 1_000, 300  # of each kind: looked at in the middle; walked along
 ROUND_TRIPS = 1_000
