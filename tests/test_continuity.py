@@ -192,6 +192,8 @@ def test_what_the_map_hides():
     assert hidden.tolist() == [False, True, False, False]
     found = score_hidden(hidden, "t-SNE")["hidden_holes"]
     assert found.value == 0.25
+    assert [score.name for score in score_hidden(hidden, "t-SNE").scores] == ["hidden_holes"]
+    assert score_hidden(hidden, "t-SNE", np.array([True, True, False, True]))["hidden_unclear"].value == 0.75
     assert "4 probe points" in found.protocol
     assert "t-SNE map" in found.protocol
 

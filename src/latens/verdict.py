@@ -18,7 +18,7 @@ KNN_SLACK = 0.01  # that latents may tell less of the class than raw pixels do
 DEAD_SHARE = 0.1  # of the units, beyond which the space is hard to read
 REALISM = 0.8  # of midpoints between classes
 GOOD_FLOORS, FAIR_FLOORS = 5.0, 20.0  # frechet in multiples of its floor
-HIDDEN_SHARE = 0.1  # of probe points that the map shows among their class and that lie far from all data
+HIDDEN_SHARE = 0.1  # of probe points that the map shows among their class and whose pictures are like no real one
 DECODER_SHARE = 0.5  # of the best frechet that the decoder alone costs
 SAMPLER_TIMES = 3.0  # what the probe's frechet is of the best
 COPIED_SHARE = 0.05  # of samples nearer to a train image than test images are; 0.01 where nothing is copied
@@ -238,14 +238,15 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
 
 def _hidden(known: Known) -> Claim:
     claim = "Probe points lie in the cluster of their class on the map, and are unclear all the same."
-    share = known.value("continuity", "hidden_holes")
-    if share is None:
+    unclear, holes = known.value("continuity", "hidden_unclear"), known.value("continuity", "hidden_holes")
+    if unclear is None or holes is None:
         return Claim("map", claim, "not measured", "The probe's points were not compared with the map.")
     sentence = (
-        f"{share:.0%} of the probe's points have map neighbours of their own class while they lie farther from all data than"
-        f" 99 % of the data do; under {HIDDEN_SHARE:.0%} would pass. This is what two dimensions hide."
+        f"{unclear:.0%} of the probe's points have map neighbours of their own class while their pictures look like no real"
+        f" one; under {HIDDEN_SHARE:.0%} would pass. {holes:.0%} are shown so and lie farther from all data than 99 % of the"
+        " data do."
     )
-    return Claim("map", claim, "does not hold" if share < HIDDEN_SHARE else "holds", sentence)
+    return Claim("map", claim, "does not hold" if unclear < HIDDEN_SHARE else "holds", sentence)
 
 
 def _larger() -> Claim:

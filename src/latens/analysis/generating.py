@@ -11,7 +11,8 @@ from latens.images import Dataset
 from latens.metrics import Scores
 from latens.metrics.continuity import BEYOND, hole_distance, score_continuity, score_sampled_latents
 from latens.metrics.generation import prepare_references, score_generation, score_references
-from latens.metrics.hidden import hidden_points, score_hidden
+from latens.metrics.hidden import hidden_points, score_hidden, shown_among_own
+from latens.metrics.neighbourhoods import inside_balls
 from latens.metrics.references import FEWEST, References, some
 from latens.models.contract import HasPrior
 from latens.neighbours import nearest_neighbours
@@ -142,10 +143,10 @@ def _score_continuity(run: Run, images: Dataset, seen: _Seen) -> Scores:
         pixels=images.test.pixels[rows],
         seed=seed,
     )
-    return _together(between, _score_map_hides(run, seed))
+    return _together(between, _score_map_hides(run, seen, seed))
 
 
-def _score_map_hides(run: Run, seed: int) -> Scores:
+def _score_map_hides(run: Run, seen: _Seen, seed: int) -> Scores:
     """What the t-SNE map hides of the notebook's probe, of which it is given many points in place of one a class."""
     part = run.mapped_part
     latents, labels = run.of_part("latents", part), run.labels_of(part)
@@ -158,16 +159,19 @@ def _score_map_hides(run: Run, seed: int) -> Scores:
     assert classes is not None, "the probe was fitted with labels"
     points, shown = probe.sample(len(classes), seed, classes), run.map("tsne")
     apart = np.quantile(nearest_neighbours(latents, k=1)[0], BEYOND)
+    places = shown.place(points)
     hidden = hidden_points(
         points,
         classes,
-        shown.place(points),
+        places,
         latents=latents,
         labels=labels,
         coordinates=shown.coordinates,
         limit=float(apart),
     )
-    return score_hidden(hidden, "t-SNE")
+    clear = inside_balls(seen.references.test, seen.references.radii, seen.features(run.decode(points)))
+    among_own = shown_among_own(classes, places, labels, shown.coordinates)
+    return score_hidden(hidden, "t-SNE", among_own & ~clear)
 
 
 def _together(*parts: Scores) -> Scores:

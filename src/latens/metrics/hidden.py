@@ -1,4 +1,4 @@
-"""What a map hides: points that it shows among their class while their latents lie where no data are."""
+"""What a map hides: points that it shows among their class while their latents lie in holes, or decode to nothing real."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from latens.metrics.score import Score, Scores
 from latens.metrics.votes import vote
 from latens.neighbours import nearest_neighbours
 
-__all__ = ["hidden_points", "score_hidden"]
+__all__ = ["hidden_points", "score_hidden", "shown_among_own"]
 
 K = 5
 
@@ -51,17 +51,39 @@ def hidden_points(
             raise UsageError(
                 f"there are {len(one)} {whose} latents, {len(two)} labels and {len(three)} places; one of each a point needed"
             )
-    near = nearest_neighbours(coordinates, probe_coordinates, min(K, len(coordinates)))[1]
-    among_own = vote(labels[near]) == probe_labels
+    among_own = shown_among_own(probe_labels, probe_coordinates, labels, coordinates)
     far = nearest_neighbours(latents, probe_latents, 1)[0][:, 0] > limit
     return np.asarray(among_own & far)
 
 
-def score_hidden(hidden: NDArray[np.bool_], map_name: str) -> Scores:
-    """The share of points (P,) of which `hidden_points` says that the map of that name hides a hole."""
-    protocol = (
-        f"share of {len(hidden):,} probe points whose {K} nearest on the {map_name} map are mostly of their class while the"
-        " nearest data latent is farther than the distance that `holes` counts from"
+def shown_among_own(
+    probe_labels: NDArray[Any], probe_coordinates: NDArray[Any], labels: NDArray[Any], coordinates: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Say of each probe point, (P,), whether most of its 5 nearest on the map are of its class."""
+    near = nearest_neighbours(coordinates, probe_coordinates, min(K, len(coordinates)))[1]
+    return np.asarray(vote(labels[near]) == probe_labels)
+
+
+def score_hidden(hidden: NDArray[np.bool_], map_name: str, unclear: NDArray[np.bool_] | None = None) -> Scores:
+    """Score what a map of that name hides.
+
+    Args:
+        hidden: bool (P,), of which points `hidden_points` says that they lie in a hole.
+        map_name: of the map.
+        unclear: bool (P,), which points it shows among their own though their pictures lie outside the balls of real ones.
+
+    Returns:
+        `hidden_holes`, and `hidden_unclear` where that is known: each the share of all probe points.
+    """
+    shown = (
+        f"share of {len(hidden):,} probe points whose {K} nearest on the {map_name} map are mostly of their class while"
     )
-    share = float(hidden.mean())
-    return Scores((Score("hidden_holes", share, "", "lower", None, "", protocol, *of_share(hidden)),))
+    holes = f"{shown} the nearest data latent is farther than the distance that `holes` counts from"
+    found = [_share("hidden_holes", hidden, holes)]
+    if unclear is not None:
+        found.append(_share("hidden_unclear", unclear, f"{shown} their picture lies in no ball of a real one"))
+    return Scores(tuple(found))
+
+
+def _share(name: str, which: NDArray[np.bool_], protocol: str) -> Score:
+    return Score(name, float(which.mean()), "", "lower", None, "", protocol, *of_share(which))

@@ -59,6 +59,7 @@ MEANINGS = {
     "round_trip_midpoints": "The same of midpoints between latents.",
     "round_trip_samples": "The same of the sampler's latents.",
     "holes": "Share of the sampler's latents that are farther from the data than data are from each other.",
+    "hidden_unclear": "Share of probe points that the map shows among their class while their pictures look like no real one.",
     "hidden_holes": "Share of probe points that the map shows among their class while their latents lie in holes.",
 }
 
