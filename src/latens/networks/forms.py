@@ -29,8 +29,9 @@ def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int, learning: 
         learning: forward and backward; else forward alone.
 
     Returns:
-        One of the half's `forms()`; measured only where there are several. The answer is kept in the cache folder, one for each processor, number of threads, release
-        of torch, half and batch size, so that a run that is made again is made the same way.
+        One of the half's `forms()`; measured only where there are several. The answer is kept in the cache folder, one for each
+        processor, number of threads, release of torch, half and batch size, so that a run that is made again is made the same
+        way.
     """
     if len(half.forms()) == 1:
         return half.forms()[0]
