@@ -348,6 +348,14 @@ def test_what_native_kernels_cannot_compute_runs_in_torchs_form():
     assert encoder(torch.rand(0, 1, 8, 8)).shape == (0, 5)
 
 
+def test_a_half_of_one_form_is_not_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENS_CACHE", str(tmp_path))
+    encoder, _ = NETWORKS["residual"]((1, 8, 8), 5, 3)
+    assert fastest_form(encoder, (1, 8, 8), 4) == "torch"
+    assert not list(tmp_path.iterdir())
+
+
+@native
 def test_the_fastest_form_is_measured_once_and_remembered(tmp_path, monkeypatch):
     monkeypatch.setenv("LATENS_CACHE", str(tmp_path))
     encoder, _ = NETWORKS["convolutional"]((1, 8, 8), 5, 3)

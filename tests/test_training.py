@@ -155,8 +155,11 @@ def test_best_spends_more_steps_than_fast_and_moves_few_images():
 
 
 def test_best_spends_fewer_steps_on_large_pictures():
-    steps = [steps_of(RECIPES["best"](images), images) for images in (images_of(100, (3, s, s)) for s in (32, 64, 256))]
-    assert steps[0] > 1.9 * steps[1] > 1.9 * steps[2]
+    parts = [images_of(50, (3, side, side)) for side in (28, 32, 45, 128)]
+    steps = [steps_of(RECIPES["best"](images), images) for images in parts]
+    assert steps[0] == steps[1]
+    assert steps[1] / steps[2] == pytest.approx((45 / 32) ** 2, rel=0.01)
+    assert steps[3] == steps_of(RECIPES["fast"](parts[3]), parts[3])
 
 
 def test_best_can_be_had_in_another_precision_with_another_model_and_network(blobs):

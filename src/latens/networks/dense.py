@@ -10,7 +10,7 @@ from latens.networks.layers import MapToVector, VectorToMap
 
 __all__ = ["dense"]
 
-WIDTHS = (1024, 512)
+WIDTHS = (256, 256)  # Muon's step grows with the cube: (1024, 512) made it sixty times as long as all the rest
 MOST_WEIGHTS = 1 << 24  # between an image and the first layer, whose width a large image lowers
 
 

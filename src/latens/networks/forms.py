@@ -29,9 +29,12 @@ def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int, learning: 
         learning: forward and backward; else forward alone.
 
     Returns:
-        One of the half's `forms()`. The answer is kept in the cache folder, one for each processor, number of threads, release
-        of torch, half and batch size, so that a run that is made again is made the same way.
+        One of the half's `forms()`; measured only where there are several. The answer is kept in the cache folder, one for each
+        processor, number of threads, release of torch, half and batch size, so that a run that is made again is made the same
+        way.
     """
+    if len(half.forms()) == 1:
+        return half.forms()[0]
     file = cache_folder() / "forms" / f"{_key(half, shape, batch_size, learning)}.json"
     form = _remembered(file)
     if form in half.forms():
