@@ -4,7 +4,6 @@
 """
 
 import inspect
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,14 +60,9 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
         if recipe.output_bias is not None:
             last = model.decoder[-1].bias
             assert isinstance(last, Tensor)
-            last.fill_(_logit(recipe.output_bias) if model.decodes_logits else recipe.output_bias)
+            last.fill_(model.output_start(recipe.output_bias))
     use_forms(model, {"encoder": ["torch"], "decoder": ["torch"]})
     return model
-
-
-def _logit(pixel: float) -> float:
-    held = min(max(pixel, 0.01), 0.99)  # of pictures all black too
-    return math.log(held / (1 - held))
 
 
 def _check_options(recipe: Recipe, kind: Callable[..., Model]) -> None:

@@ -1,5 +1,6 @@
 """What the rest of latens knows of a model."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -43,6 +44,11 @@ class Model(nn.Module, ABC):
         All noise is drawn from the generator, which lives where x does; None is torch's own. Nothing else is read from the host,
         so that a step can be replayed (`latens.graphed`). The parts hold `squared_error`, the mean over pixels.
         """
+
+    def output_start(self, pixel: float) -> float:
+        """Where the decoder's last bias starts for pictures of this mean: there, or at its logit where the decoder puts out logits."""
+        held = min(max(pixel, 0.01), 0.99)  # the logit of pictures that are all black is none
+        return math.log(held / (1 - held)) if self.decodes_logits else pixel
 
 
 @runtime_checkable
