@@ -130,6 +130,24 @@ def test_a_stopped_run_is_gone_on_with(data, tmp_path):
     assert (run.record["status"], run.record["created"], run.record["result"]["epochs"]) == ("done", created, 2)
 
 
+def test_a_sampler_that_was_not_scored_is_scored(folder, data, monkeypatch):
+    first, second = folders(folder)
+
+    def only_mixture(scores):
+        scores[:] = [s for s in scores if s["group"] in ("generation", "reconstruction", "generation: mixture")]
+
+    rewrite(first, only_mixture)
+    untouched = (second / "metrics.json").read_text()
+    compared = latens.compare(data, latent_dims=DIMS, samplers=["gaussian", "mixture", "prior"], out=folder, **TINY)
+    groups = [{score["group"] for score in row.scores if ": " in score["group"]} for row in compared.rows]
+    assert groups[0] == {"generation: mixture", "generation: gaussian"}  # an autoencoder has no prior
+    assert groups[1] == groups[0] | {"generation: class-means"}
+    assert (second / "metrics.json").read_text() == untouched
+    assert (second / "metrics.json").read_text() == untouched
+    assert "48 samples by mixture" in words(page_of(folder))
+    assert "by prior" not in words(page_of(folder))
+
+
 def test_runs_of_other_settings_or_images_are_not_reused(folder, data, tmp_path):
     with pytest.raises(RunError, match=r"was trained with epochs=1, now 2; choose another --out"):
         latens.compare(data, latent_dims=DIMS, out=folder, **{**TINY, "epochs": 2})
