@@ -174,15 +174,26 @@ def test_mixture_draws_classes_by_their_share_and_misses_none(monkeypatch):
     assert (small.sample(10, labels=np.full(10, 2))[:, 0] > 35).all()
 
 
-def test_jitter_is_as_far_as_its_neighbour():
-    latents = np.random.default_rng(0).normal(size=(500, 30))
-    distances = nearest_neighbours(latents, k=1)[0][:, 0]
-    drawn = JitterSampler(scale=0.5).fit(latents).sample(2000)
-    away, origin = (part[:, 0] for part in nearest_neighbours(latents, drawn, k=1))
-    assert np.median(away / distances[origin]) == pytest.approx(0.5, abs=0.05)
-    np.testing.assert_allclose(
-        nearest_neighbours(latents, JitterSampler(scale=0).fit(latents).sample(50), k=1)[0], 0, atol=1e-6
-    )
+def test_jitter_is_as_far_from_the_data_as_new_data_are():
+    rng = np.random.default_rng(0)
+    latents, new = rng.normal(size=(3000, 8)), rng.normal(size=(2000, 8))
+    drawn = JitterSampler().fit(latents).sample(2000)
+    ours, real = (np.median(nearest_neighbours(latents, points, 1)[0]) for points in (drawn, new))
+    assert ours == pytest.approx(real, rel=0.05)
+
+
+def test_jitter_moves_along_the_data_not_off_them():
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 4000)
+    drawn = JitterSampler(neighbours=10).fit(np.stack([np.cos(angles), np.sin(angles)], 1)).sample(1000)
+    assert np.abs(np.linalg.norm(drawn, axis=1) - 1).max() < 1e-3
+    assert np.abs(drawn.mean(0)).max() < 0.1  # all around
+
+
+def test_jitter_without_noise_is_half_way_to_the_mean_of_the_neighbourhood():
+    latents = np.array([[0.0], [1.0], [10.0], [14.0]])
+    drawn = JitterSampler(scale=0, neighbours=1).fit(latents, [0, 0, 1, 2]).sample(4, labels=[0, 0, 1, 2])
+    assert set(drawn[:2, 0].tolist()) <= {0.25, 0.75}
+    assert drawn[2:, 0].tolist() == [10, 14]  # alone in their classes
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -106,7 +106,7 @@ def _look(run: Run, images: Dataset, progress: Progress) -> _Seen:
 
 def _score_sampler(run: Run, name: str, seen: _Seen, num: int) -> Scores:
     seed = run.recipe.config.seed
-    samples = run.sample(num, name, seed)
+    samples = run.sample(num, name, seed, _asked_of(run, name, num, seed))
     found = seen.features(samples.images)
     clusters = samples.labels is not None and run.labels_of(None) is None
     of_pictures = score_generation(
@@ -128,6 +128,15 @@ def _score_sampler(run: Run, name: str, seen: _Seen, num: int) -> Scores:
         seed=seed,
     )
     return _together(of_pictures, of_latents)
+
+
+def _asked_of(run: Run, name: str, num: int, seed: int) -> np.ndarray | None:
+    """Classes to ask a sampler for, by their share of the train images: the test images have no two classes alike either."""
+    labels = run.labels_of(TRAIN)
+    if labels is None or not len(run.sampler(name).classes):
+        return None
+    drawn: np.ndarray = np.random.default_rng(seed).choice(labels, num)
+    return drawn
 
 
 def _score_continuity(run: Run, images: Dataset, seen: _Seen) -> Scores:

@@ -46,7 +46,7 @@ class Model(nn.Module, ABC):
         """
 
     def output_start(self, pixel: float) -> float:
-        """Where the decoder's last bias starts for pictures of this mean: there, or at its logit where the decoder puts out logits."""
+        """Where the decoder's last bias starts for pictures of this mean: there, or at its logit for a decoder of logits."""
         held = min(max(pixel, 0.01), 0.99)  # the logit of pictures that are all black is none
         return math.log(held / (1 - held)) if self.decodes_logits else pixel
 
