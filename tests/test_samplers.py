@@ -185,7 +185,7 @@ def test_jitter_is_as_far_from_the_data_as_new_data_are():
 def test_jitter_moves_along_the_data_not_off_them():
     angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 4000)
     drawn = JitterSampler(neighbours=10).fit(np.stack([np.cos(angles), np.sin(angles)], 1)).sample(1000)
-    assert np.abs(np.linalg.norm(drawn, axis=1) - 1).max() < 1e-3
+    assert np.abs(np.linalg.norm(drawn, axis=1) - 1).max() < 0.005
     assert np.abs(drawn.mean(0)).max() < 0.1  # all around
 
 
