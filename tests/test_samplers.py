@@ -13,6 +13,7 @@ from latens.neighbours import nearest_neighbours
 from latens.samplers import SAMPLERS, Sampler
 from latens.samplers.class_means import ClassMeansSampler
 from latens.samplers.jitter import JitterSampler
+from latens.samplers.rectified import fill_zeros, rectified_units
 
 LEARNING = [name for name in SAMPLERS if name != "prior"]
 SMALL = {"flow": {"steps": 20, "width": 32, "batch": 64, "num_blocks": 1}}  # what else takes seconds
@@ -120,6 +121,58 @@ def test_degenerate_latents(name, kind, labelled):
         assert drawn.shape == (20, latents.shape[1])
         assert np.isfinite(drawn).all()
         assert np.abs(drawn).max() < 20 + 5 * np.abs(latents).max()
+
+
+def rectified(num, seed):
+    """The positive part of two correlated bells, 8 units, their classes, and how often each unit is 0: about a half."""
+    shape = np.random.default_rng(7)
+    roots, means = shape.normal(size=(2, 8, 3)) * 0.5, shape.normal(size=(2, 8)) * 0.7
+    rng = np.random.default_rng(seed)
+    labels = np.arange(num) % 2
+    latents = means[labels] + np.einsum("nij,nj->ni", roots[labels], rng.normal(size=(num, 3)))
+    return np.maximum(latents + 0.2 * rng.normal(size=(num, 8)), 0), labels
+
+
+@pytest.mark.parametrize("name", ["gaussian", "mixture", "flow"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_zeros_of_a_relu_are_kept(name, labelled):
+    latents, labels = rectified(3000, 0)
+    latents[:, 2] = 0  # off for good
+    latents[labels == 1, 4] = 0  # off in a class
+    if not labelled:
+        latents, labels = latents[labels == 0], None
+    sampler = made(name).fit(latents, labels)
+    drawn = sampler.sample(len(latents), labels=labels)
+    assert (drawn >= 0).all()
+    np.testing.assert_allclose((drawn == 0).mean(0), (latents == 0).mean(0), atol=0.07)
+    if labelled:
+        assert (drawn[labels == 1, 4] == 0).mean() > 0.99
+        again = type(sampler).restore(sampler.state(), SMALL.get(name))
+        np.testing.assert_array_equal(again.sample(3000, labels=labels), drawn)
+
+
+def test_filled_zeros_have_the_moments_from_before_the_relu():
+    rng = np.random.default_rng(0)
+    covariance = np.array([[1, 0.8], [0.8, 1]])
+    before = rng.multivariate_normal([0.3, -0.5], covariance, size=20000)
+    after = np.maximum(before, 0)
+    filled = fill_zeros(after, None)
+    np.testing.assert_array_equal(filled[after > 0], after[after > 0])
+    assert (filled[after == 0] < 0).all()
+    np.testing.assert_allclose(filled.mean(0), [0.3, -0.5], atol=0.06)
+    np.testing.assert_allclose(np.cov(filled.T), covariance, atol=0.12)
+    np.testing.assert_array_equal(
+        rectified_units(np.array([[0, 0, 1, -1.0], [0, 2, 2, 0]])), [False, True, False, False]
+    )
+
+
+@pytest.mark.parametrize("shift", [-30.0, 30.0])
+def test_filled_zeros_stay_finite_where_they_are_rare_or_all(shift):
+    latents = np.maximum(np.random.default_rng(0).normal([shift, 0, 1, 2], size=(500, 4)), 0)
+    latents[0, 0], latents[1, 0] = 0, 5
+    filled = fill_zeros(latents, np.arange(500) % 3)
+    assert np.isfinite(filled).all()
+    assert np.abs(filled).max() < 20 * latents.max()
 
 
 def test_class_means_are_the_means_plus_normal_noise():

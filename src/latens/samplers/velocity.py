@@ -83,7 +83,7 @@ def train_velocity(net: Velocity, points: Tensor, index: Tensor, steps: int, bat
         predicted = net(cos * start + sin * end, angle, index[rows])
         loss = F.mse_loss(predicted, cos * end - sin * start)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for group in optimiser.param_groups:
             group["lr"] = rate * min((step + 1) / WARMUP, 1 - step / steps)
         optimiser.step()
@@ -94,7 +94,7 @@ def carry(net: Velocity, x: Tensor, index: Tensor, steps: int) -> Tensor:  # (N,
     """Carry noise along the flow, by Heun's method in equal steps."""
     angles = torch.linspace(0, math.pi / 2, steps + 1).tolist()
     done = [x[:0]]
-    for part, label in zip(x.split(BATCH_CARRIED), index.split(BATCH_CARRIED), strict=True):
+    for part, label in zip(torch.split(x, BATCH_CARRIED), torch.split(index, BATCH_CARRIED), strict=True):
         at: Callable[[float], Tensor] = part.new_ones(len(part)).mul
         for now, then in pairwise(angles):
             velocity = net(part, at(now), label)
