@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kstest
 from sklearn.mixture import GaussianMixture
 
@@ -12,7 +13,11 @@ from latens.files import read_safetensors, write_safetensors
 from latens.neighbours import nearest_neighbours
 from latens.samplers import SAMPLERS, Sampler
 from latens.samplers.class_means import ClassMeansSampler
+from latens.samplers.em import fit_mixture
+from latens.samplers.flow import FlowSampler
 from latens.samplers.jitter import JitterSampler
+from latens.samplers.mixture import MixtureSampler
+from latens.samplers.prior import PriorSampler
 from latens.samplers.rectified import fill_zeros, rectified_units
 
 LEARNING = [name for name in SAMPLERS if name != "prior"]
@@ -55,8 +60,6 @@ def test_contract(name, labelled):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("labelled", [True, False])
 def test_restored_sampler_draws_the_same(name, labelled, tmp_path):
-    import torch
-
     latents, labels = clusters()
     sampler = made(name).fit(latents, labels if labelled else None)
     state = sampler.state()
@@ -216,6 +219,31 @@ def test_mixture_is_as_likely_as_scikit_learns():
     assert oracle.score(drawn) > oracle.score(oracle.sample(2000)[0]) - 1
 
 
+def test_em_reaches_the_likelihood_of_scikit_learns():
+    rng = np.random.default_rng(0)
+    centres, roots = rng.normal(size=(4, 5)) * 3, rng.normal(size=(4, 5, 5)) * 0.5 + np.eye(5)
+    own = np.arange(8000) % 4
+    points = centres[own] + np.einsum("nij,nj->ni", roots[own], rng.normal(size=(8000, 5)))
+    train, test = points[:6000], points[6000:]
+    for diagonal in (False, True):
+        oracle = GaussianMixture(4, covariance_type="diag" if diagonal else "full", n_init=3, random_state=0).fit(train)
+        mixture = fit_mixture(torch.from_numpy(train), 4, 1e-3, diagonal, 60)
+        assert float(mixture.score(torch.from_numpy(test)).mean()) > oracle.score(test) - 0.05
+        # Its density is that of the formula, not only high.
+        oracle.weights_, oracle.means_ = mixture.weights.numpy(), mixture.means.numpy()
+        inverse = np.linalg.inv(mixture.factors.numpy())
+        oracle.precisions_cholesky_ = np.diagonal(inverse, axis1=1, axis2=2) if diagonal else inverse.transpose(0, 2, 1)
+        np.testing.assert_allclose(mixture.score(torch.from_numpy(test)), oracle.score_samples(test), rtol=1e-8)
+
+
+def test_mixture_takes_as_many_components_as_held_out_latents_ask_for():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(10, 6)) * 6
+    many = centres[np.arange(3000) % 10] + rng.normal(size=(3000, 6))
+    assert len(MixtureSampler().fit(many).arrays["weights"]) == 10
+    assert len(MixtureSampler().fit(rng.normal(size=(3000, 6))).arrays["weights"]) == 1
+
+
 def test_mixture_draws_classes_by_their_share_and_misses_none(monkeypatch):
     rng = np.random.default_rng(0)
     labels = np.where(np.arange(1000) < 997, np.arange(1000) % 4 // 3, 2)  # 3 : 1, and three of class 2
@@ -225,6 +253,61 @@ def test_mixture_draws_classes_by_their_share_and_misses_none(monkeypatch):
     monkeypatch.setattr("latens.samplers.mixture.MOST", 50)
     small = SAMPLERS["mixture"]().fit(latents, labels)
     assert (small.sample(10, labels=np.full(10, 2))[:, 0] > 35).all()
+
+
+def planted(num, seed):
+    """Class 0: two bells at (-3, 0) and (3, 0); class 1: one at (0, 6), twice as wide across as up."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(num) % 2
+    side = np.where(rng.random(num) < 0.5, -3, 3)
+    centres = np.where(labels[:, None] == 0, np.stack([side, 0 * side], 1), [0, 6])
+    widths = np.where(labels[:, None] == 0, [0.5, 0.5], [1.0, 0.5])
+    return centres + widths * rng.normal(size=(num, 2)), labels
+
+
+def test_flow_finds_planted_bells():
+    latents, labels = planted(4000, 0)
+    flow = FlowSampler(steps=500, batch=256, width=48, num_blocks=2).fit(latents, labels)
+    drawn, bell = (flow.sample(2000, labels=np.full(2000, label)) for label in (0, 1))
+    assert (np.abs(drawn[:, 0]) < 1.2).mean() < 0.05  # a bell of the same moments: 0.31
+    assert (drawn[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.06)
+    np.testing.assert_allclose(np.abs(drawn[:, 0]).mean(), 3, atol=0.15)
+    np.testing.assert_allclose(drawn[:, 1].std(), 0.5, atol=0.1)
+    np.testing.assert_allclose(bell.mean(0), [0, 6], atol=0.15)
+    np.testing.assert_allclose(bell.std(0), [1, 0.5], atol=0.12)
+    assert (flow.sample(2000)[:, 1] > 3).mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_flow_without_steps_is_a_bell_a_class():
+    latents, labels = planted(4000, 0)
+    drawn = FlowSampler(steps=0, width=8).fit(latents, labels).sample(8000, labels=np.zeros(8000, int))
+    own = latents[labels == 0]
+    np.testing.assert_allclose(drawn.mean(0), own.mean(0), atol=0.12)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(own.T), atol=0.3)
+    assert kstest(drawn[:, 0], "norm", args=(own[:, 0].mean(), own[:, 0].std())).pvalue > 0.001
+
+
+def test_prior_is_drawn_by_what_the_model_gives():
+    asked = []
+
+    def draw(n, seed):
+        asked.append(seed)
+        return np.random.default_rng(seed).uniform(2, 3, size=(n, 8))
+
+    latents, labels = clusters()
+    sampler = PriorSampler(draw).fit(latents, labels)
+    assert len(sampler.classes) == 0
+    assert sampler.labels_for(5) is None
+    drawn = sampler.sample(30, seed=1)
+    assert ((drawn >= 2) & (drawn <= 3)).all()
+    assert set(sampler.state()) == {"classes", "dim"}
+    restored = PriorSampler.restore(sampler.state(), {"draw": draw})
+    np.testing.assert_array_equal(restored.sample(30, seed=1), drawn)
+    sampler.sample(30, seed=2)
+    assert asked[0] == asked[1] != asked[2]
+    assert kstest(PriorSampler().fit(latents).sample(1000).ravel(), "norm").pvalue > 0.001
+    with pytest.raises(UsageError, match=r"shape \(4, 7\).*need \(4, 8\)"):
+        PriorSampler(lambda n, seed: np.zeros((n, 7))).fit(latents).sample(4)
 
 
 def test_jitter_is_as_far_as_its_neighbour():
@@ -276,5 +359,8 @@ def test_option_errors():
         ClassMeansSampler(noise_std=-1)
     with pytest.raises(UsageError, match="scale is nan"):
         JitterSampler(scale=float("nan"))
+    for name, least in [("steps", 0), ("batch", 1), ("width", 1), ("num_blocks", 0)]:
+        with pytest.raises(UsageError, match=f"{name} is -1; it must be {least} or more"):
+            FlowSampler(**{name: -1})
     with pytest.raises(UnknownName, match="known: class-means, flow, gaussian, jitter, mixture, prior"):
         SAMPLERS["nothing"]

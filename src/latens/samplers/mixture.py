@@ -93,7 +93,7 @@ def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]]) -> lis
 
 
 def _fit(group: Tensor, components: int, diagonal: bool, groups: int) -> Mixture:
-    components = max(1, min(components, len(group) // ROOM, len(group.unique(dim=0))))
+    components = max(1, min(components, len(group) // ROOM, len(np.unique(group.numpy(), axis=0))))
     most = max(AT_LEAST, MOST_FIRST // groups)
     first = group[torch.linspace(0, len(group) - 1, min(most, len(group))).long()]
     mixture = fit_mixture(first, components, _strength(group), diagonal, ROUNDS[0])

@@ -37,8 +37,8 @@ def fill_zeros(latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -
     Source: Tobin, "Estimation of relationships for limited dependent variables", 1958; Chib, "Bayes inference in the Tobit
     censored regression model", 1992.
     """
-    units = np.flatnonzero(rectified_units(latents))
-    if not len(units):
+    units: list[int] = np.flatnonzero(rectified_units(latents)).tolist()
+    if not units:
         return latents
     random = np.random.default_rng(0)
     whole = {unit: latents[latents[:, unit] > 0, unit].mean() for unit in units}
