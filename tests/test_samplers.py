@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kstest
 from sklearn.mixture import GaussianMixture
 
@@ -12,7 +13,12 @@ from latens.files import read_safetensors, write_safetensors
 from latens.neighbours import nearest_neighbours
 from latens.samplers import SAMPLERS, Sampler
 from latens.samplers.class_means import ClassMeansSampler
+from latens.samplers.em import fit_mixture
+from latens.samplers.flow import FlowSampler
 from latens.samplers.jitter import JitterSampler
+from latens.samplers.mixture import MixtureSampler
+from latens.samplers.prior import PriorSampler
+from latens.samplers.rectified import fill_zeros, rectified_units
 
 LEARNING = [name for name in SAMPLERS if name != "prior"]
 SMALL = {"flow": {"steps": 20, "width": 32, "batch": 64, "num_blocks": 1}}  # what else takes seconds
@@ -54,8 +60,6 @@ def test_contract(name, labelled):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("labelled", [True, False])
 def test_restored_sampler_draws_the_same(name, labelled, tmp_path):
-    import torch
-
     latents, labels = clusters()
     sampler = made(name).fit(latents, labels if labelled else None)
     state = sampler.state()
@@ -122,6 +126,58 @@ def test_degenerate_latents(name, kind, labelled):
         assert np.abs(drawn).max() < 20 + 5 * np.abs(latents).max()
 
 
+def rectified(num, seed):
+    """The positive part of two correlated bells, 8 units, their classes, and how often each unit is 0: about a half."""
+    shape = np.random.default_rng(7)
+    roots, means = shape.normal(size=(2, 8, 3)) * 0.5, shape.normal(size=(2, 8)) * 0.7
+    rng = np.random.default_rng(seed)
+    labels = np.arange(num) % 2
+    latents = means[labels] + np.einsum("nij,nj->ni", roots[labels], rng.normal(size=(num, 3)))
+    return np.maximum(latents + 0.2 * rng.normal(size=(num, 8)), 0), labels
+
+
+@pytest.mark.parametrize("name", ["gaussian", "mixture", "flow"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_zeros_of_a_relu_are_kept(name, labelled):
+    latents, labels = rectified(3000, 0)
+    latents[:, 2] = 0  # off for good
+    latents[labels == 1, 4] = 0  # off in a class
+    if not labelled:
+        latents, labels = latents[labels == 0], None
+    sampler = made(name).fit(latents, labels)
+    drawn = sampler.sample(len(latents), labels=labels)
+    assert (drawn >= 0).all()
+    np.testing.assert_allclose((drawn == 0).mean(0), (latents == 0).mean(0), atol=0.07)
+    if labelled:
+        assert (drawn[labels == 1, 4] == 0).mean() > 0.99
+        again = type(sampler).restore(sampler.state(), SMALL.get(name))
+        np.testing.assert_array_equal(again.sample(3000, labels=labels), drawn)
+
+
+def test_filled_zeros_have_the_moments_from_before_the_relu():
+    rng = np.random.default_rng(0)
+    covariance = np.array([[1, 0.8], [0.8, 1]])
+    before = rng.multivariate_normal([0.3, -0.5], covariance, size=20000)
+    after = np.maximum(before, 0)
+    filled = fill_zeros(after, None)
+    np.testing.assert_array_equal(filled[after > 0], after[after > 0])
+    assert (filled[after == 0] < 0).all()
+    np.testing.assert_allclose(filled.mean(0), [0.3, -0.5], atol=0.06)
+    np.testing.assert_allclose(np.cov(filled.T), covariance, atol=0.12)
+    np.testing.assert_array_equal(
+        rectified_units(np.array([[0, 0, 1, -1.0], [0, 2, 2, 0]])), [False, True, False, False]
+    )
+
+
+@pytest.mark.parametrize("shift", [-30.0, 30.0])
+def test_filled_zeros_stay_finite_where_they_are_rare_or_all(shift):
+    latents = np.maximum(np.random.default_rng(0).normal([shift, 0, 1, 2], size=(500, 4)), 0)
+    latents[0, 0], latents[1, 0] = 0, 5
+    filled = fill_zeros(latents, np.arange(500) % 3)
+    assert np.isfinite(filled).all()
+    assert np.abs(filled).max() < 20 * latents.max()
+
+
 def test_class_means_are_the_means_plus_normal_noise():
     latents, labels = clusters()
     means = np.stack([latents[labels == label].astype(np.float64).mean(0) for label in (0, 2, 5)])
@@ -163,6 +219,31 @@ def test_mixture_is_as_likely_as_scikit_learns():
     assert oracle.score(drawn) > oracle.score(oracle.sample(2000)[0]) - 1
 
 
+def test_em_reaches_the_likelihood_of_scikit_learns():
+    rng = np.random.default_rng(0)
+    centres, roots = rng.normal(size=(4, 5)) * 3, rng.normal(size=(4, 5, 5)) * 0.5 + np.eye(5)
+    own = np.arange(8000) % 4
+    points = centres[own] + np.einsum("nij,nj->ni", roots[own], rng.normal(size=(8000, 5)))
+    train, test = points[:6000], points[6000:]
+    for diagonal in (False, True):
+        oracle = GaussianMixture(4, covariance_type="diag" if diagonal else "full", n_init=3, random_state=0).fit(train)
+        mixture = fit_mixture(torch.from_numpy(train), 4, 1e-3, diagonal, 60)
+        assert float(mixture.score(torch.from_numpy(test)).mean()) > oracle.score(test) - 0.05
+        # Its density is that of the formula, not only high.
+        oracle.weights_, oracle.means_ = mixture.weights.numpy(), mixture.means.numpy()
+        inverse = np.linalg.inv(mixture.factors.numpy())
+        oracle.precisions_cholesky_ = np.diagonal(inverse, axis1=1, axis2=2) if diagonal else inverse.transpose(0, 2, 1)
+        np.testing.assert_allclose(mixture.score(torch.from_numpy(test)), oracle.score_samples(test), rtol=1e-8)
+
+
+def test_mixture_takes_as_many_components_as_held_out_latents_ask_for():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(10, 6)) * 6
+    many = centres[np.arange(3000) % 10] + rng.normal(size=(3000, 6))
+    assert len(MixtureSampler().fit(many).arrays["weights"]) == 10
+    assert len(MixtureSampler().fit(rng.normal(size=(3000, 6))).arrays["weights"]) == 1
+
+
 def test_mixture_draws_classes_by_their_share_and_misses_none(monkeypatch):
     rng = np.random.default_rng(0)
     labels = np.where(np.arange(1000) < 997, np.arange(1000) % 4 // 3, 2)  # 3 : 1, and three of class 2
@@ -194,6 +275,61 @@ def test_jitter_without_noise_is_half_way_to_the_mean_of_the_neighbourhood():
     drawn = JitterSampler(scale=0, neighbours=1).fit(latents, [0, 0, 1, 2]).sample(4, labels=[0, 0, 1, 2])
     assert set(drawn[:2, 0].tolist()) <= {0.25, 0.75}
     assert drawn[2:, 0].tolist() == [10, 14]  # alone in their classes
+
+
+def planted(num, seed):
+    """Class 0: two bells at (-3, 0) and (3, 0); class 1: one at (0, 6), twice as wide across as up."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(num) % 2
+    side = np.where(rng.random(num) < 0.5, -3, 3)
+    centres = np.where(labels[:, None] == 0, np.stack([side, 0 * side], 1), [0, 6])
+    widths = np.where(labels[:, None] == 0, [0.5, 0.5], [1.0, 0.5])
+    return centres + widths * rng.normal(size=(num, 2)), labels
+
+
+def test_flow_finds_planted_bells():
+    latents, labels = planted(4000, 0)
+    flow = FlowSampler(steps=500, batch=256, width=48, num_blocks=2).fit(latents, labels)
+    drawn, bell = (flow.sample(2000, labels=np.full(2000, label)) for label in (0, 1))
+    assert (np.abs(drawn[:, 0]) < 1.2).mean() < 0.05  # a bell of the same moments: 0.31
+    assert (drawn[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.06)
+    np.testing.assert_allclose(np.abs(drawn[:, 0]).mean(), 3, atol=0.15)
+    np.testing.assert_allclose(drawn[:, 1].std(), 0.5, atol=0.1)
+    np.testing.assert_allclose(bell.mean(0), [0, 6], atol=0.15)
+    np.testing.assert_allclose(bell.std(0), [1, 0.5], atol=0.12)
+    assert (flow.sample(2000)[:, 1] > 3).mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_flow_without_steps_is_a_bell_a_class():
+    latents, labels = planted(4000, 0)
+    drawn = FlowSampler(steps=0, width=8).fit(latents, labels).sample(8000, labels=np.zeros(8000, int))
+    own = latents[labels == 0]
+    np.testing.assert_allclose(drawn.mean(0), own.mean(0), atol=0.12)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(own.T), atol=0.3)
+    assert kstest(drawn[:, 0], "norm", args=(own[:, 0].mean(), own[:, 0].std())).pvalue > 0.001
+
+
+def test_prior_is_drawn_by_what_the_model_gives():
+    asked = []
+
+    def draw(n, seed):
+        asked.append(seed)
+        return np.random.default_rng(seed).uniform(2, 3, size=(n, 8))
+
+    latents, labels = clusters()
+    sampler = PriorSampler(draw).fit(latents, labels)
+    assert len(sampler.classes) == 0
+    assert sampler.labels_for(5) is None
+    drawn = sampler.sample(30, seed=1)
+    assert ((drawn >= 2) & (drawn <= 3)).all()
+    assert set(sampler.state()) == {"classes", "dim"}
+    restored = PriorSampler.restore(sampler.state(), {"draw": draw})
+    np.testing.assert_array_equal(restored.sample(30, seed=1), drawn)
+    sampler.sample(30, seed=2)
+    assert asked[0] == asked[1] != asked[2]
+    assert kstest(PriorSampler().fit(latents).sample(1000).ravel(), "norm").pvalue > 0.001
+    with pytest.raises(UsageError, match=r"shape \(4, 7\).*need \(4, 8\)"):
+        PriorSampler(lambda n, seed: np.zeros((n, 7))).fit(latents).sample(4)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -234,5 +370,8 @@ def test_option_errors():
         ClassMeansSampler(noise_std=-1)
     with pytest.raises(UsageError, match="scale is nan"):
         JitterSampler(scale=float("nan"))
+    for name, least in [("steps", 0), ("batch", 1), ("width", 1), ("num_blocks", 0)]:
+        with pytest.raises(UsageError, match=f"{name} is -1; it must be {least} or more"):
+            FlowSampler(**{name: -1})
     with pytest.raises(UnknownName, match="known: class-means, flow, gaussian, jitter, mixture, prior"):
         SAMPLERS["nothing"]

@@ -34,7 +34,7 @@ class Mixture:
 
     def score(self, x: Tensor) -> Tensor:
         """The log-density of points (N, D), (N,)."""
-        return torch.cat([self.log_joint(rows).logsumexp(1) for rows in x.split(self.rows_at_once)])  # type: ignore[no-untyped-call]
+        return torch.cat([self.log_joint(rows).logsumexp(1) for rows in torch.split(x, self.rows_at_once)])
 
     @property
     def rows_at_once(self) -> int:
@@ -67,7 +67,7 @@ def improve(mixture: Mixture, x: Tensor, strength: float, diagonal: bool, rounds
     for _ in range(rounds):
         sums: tuple[Tensor, Tensor, Tensor] | None = None
         likelihood = 0.0
-        for rows in x.split(mixture.rows_at_once):  # type: ignore[no-untyped-call]
+        for rows in torch.split(x, mixture.rows_at_once):
             joint = mixture.log_joint(rows)
             density = joint.logsumexp(1, keepdim=True)
             likelihood += float(density.double().sum())

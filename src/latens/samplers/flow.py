@@ -30,6 +30,7 @@ class FlowSampler(Learned):
     Source: Lipman et al., "Flow matching for generative modeling", 2023.
     """
 
+    fills_zeros: ClassVar[bool] = True
     names: ClassVar[tuple[str, ...]] = ("means", "factors", "shares", "width", "parameters")
 
     def __init__(self, steps: int = 2000, batch: int = 512, width: int = 384, num_blocks: int = 3) -> None:

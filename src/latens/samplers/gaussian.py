@@ -17,6 +17,7 @@ class GaussianSampler(Learned):
     fewer latents than dimensions has none of its own (Friedman 1989, regularised discriminant analysis).
     """
 
+    fills_zeros: ClassVar[bool] = True
     names: ClassVar[tuple[str, ...]] = ("mean", "factor", "class_means", "class_factors")
 
     def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:

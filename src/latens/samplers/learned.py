@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.samplers.contract import Sampler
+from latens.samplers.rectified import fill_zeros, rectified_units
 
 __all__ = ["Learned", "covariance", "factor", "subset"]
 
@@ -19,6 +20,7 @@ class Learned(Sampler):
     They are rounded to float32 when they are learned, so that a sampler which is opened again draws the same.
     """
 
+    fills_zeros: ClassVar[bool] = False  # whether it learns from, and draws, what a ReLU will cut off: see `fill_zeros`
     names: ClassVar[tuple[str, ...]]  # of the arrays beside `classes`; those of classes are empty without labels
 
     def __init__(self) -> None:
@@ -36,7 +38,12 @@ class Learned(Sampler):
         """See `Sampler.fit`."""
         checked, checked_labels = _checked(latents, labels)
         classes = np.empty(0, np.int64) if checked_labels is None else np.unique(checked_labels)
+        rectified = rectified_units(checked) if self.fills_zeros else np.zeros(0, np.bool_)
+        if rectified.any():
+            checked = fill_zeros(checked, checked_labels)
         learned = {"classes": classes, **self._learn(checked, checked_labels)}
+        if rectified.any():
+            learned["rectified"] = rectified
         self.arrays = {
             name: np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64)
             for name, array in learned.items()
@@ -61,6 +68,8 @@ class Learned(Sampler):
             raise UsageError(f"{n} samples were asked for; give 0 or more")
         index = None if labels is None else self._index(n, np.asarray(labels))
         drawn: NDArray[np.float32] = np.asarray(self._draw(n, np.random.default_rng(seed), index), np.float32)
+        if "rectified" in self.arrays:
+            drawn[:, self.arrays["rectified"] == 1] = drawn[:, self.arrays["rectified"] == 1].clip(min=0)
         return drawn
 
     def _index(self, n: int, labels: NDArray[Any]) -> NDArray[np.int64]:

@@ -27,11 +27,12 @@ PATIENCE = 0.1  # nats a latent that more components must gain
 class MixtureSampler(Learned):
     """Gaussian mixtures: one over all latents, or one a class where there are labels, drawn by the share of each class.
 
-    The number of components and the form of their covariances, full or diagonal, are those of a short list under which held-out
-    latents are likeliest. Covariances are drawn towards the mean one within components, which counts as much as D / 4 latents.
-    Units that never vary keep their value.
+    The number of components and the form of their covariances, full or diagonal, are those of a short list under which
+    held-out latents are likeliest. Covariances are drawn towards their mean, which counts as much as D / 4 latents. Units that
+    never vary keep their value; zeros of a ReLU are handled as `fill_zeros` says.
     """
 
+    fills_zeros: ClassVar[bool] = True
     names: ClassVar[tuple[str, ...]] = ("weights", "means", "factors", "owners")
 
     def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
@@ -92,7 +93,7 @@ def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]]) -> lis
 
 
 def _fit(group: Tensor, components: int, diagonal: bool, groups: int) -> Mixture:
-    components = max(1, min(components, len(group) // ROOM, len(group.unique(dim=0))))  # type: ignore[no-untyped-call]
+    components = max(1, min(components, len(group) // ROOM, len(np.unique(group.numpy(), axis=0))))
     most = max(AT_LEAST, MOST_FIRST // groups)
     first = group[torch.linspace(0, len(group) - 1, min(most, len(group))).long()]
     mixture = fit_mixture(first, components, _strength(group), diagonal, ROUNDS[0])

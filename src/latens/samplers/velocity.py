@@ -94,7 +94,7 @@ def carry(net: Velocity, x: Tensor, index: Tensor, steps: int) -> Tensor:  # (N,
     """Carry noise along the flow, by Heun's method in equal steps."""
     angles = torch.linspace(0, math.pi / 2, steps + 1).tolist()
     done = [x[:0]]
-    for part, label in zip(x.split(BATCH_CARRIED), index.split(BATCH_CARRIED), strict=True):  # type: ignore[no-untyped-call]
+    for part, label in zip(torch.split(x, BATCH_CARRIED), torch.split(index, BATCH_CARRIED), strict=True):
         at: Callable[[float], Tensor] = part.new_ones(len(part)).mul
         for now, then in pairwise(angles):
             velocity = net(part, at(now), label)
