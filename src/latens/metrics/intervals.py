@@ -30,7 +30,7 @@ def of_share(flags: NDArray[np.bool_]) -> Interval:
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 
     >>> low, high = of_share(np.array([True] * 10))
-    >>> round(low, 3), high
+    >>> round(low, 3), round(high, 3)
     (0.722, 1.0)
     """
     num, share = len(flags), float(flags.mean())
