@@ -23,10 +23,10 @@ def near_duplicates(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Find pairs of pictures that are much nearer to each other, pixel by pixel, than neighbours usually are.
 
-    Of each picture the distances in pixels to its nearest in latent space are taken, and divided by the fifth: what is usual
-    around it. Points spread evenly over d dimensions have a neighbour nearer than a share t of the fifth with a probability of
-    1 - (1 - t^d)^4. The median of the smallest shares gives d, and d the share under which, of all pictures, a twentieth of one
-    is expected.
+    Of each picture the distances in pixels to its nearest in latent space are taken, without what they differ in brightness as
+    a whole, and divided by the fifth: what is usual around it. Points spread evenly over d dimensions have a neighbour nearer
+    than a share t of the fifth with a probability of 1 - (1 - t^d)^4. The median of the smallest shares gives d, and d the share
+    under which, of all pictures, a twentieth of one is expected.
 
     Args:
         pixels: uint8 (N, C, H, W), in memory or memory-mapped; or a function that gives the pictures of some rows.
@@ -69,14 +69,16 @@ def near_duplicates(
 
 
 def _distances(pick: Callable[[NDArray[Any]], NDArray[np.uint8]], neighbours: NDArray[Any]) -> NDArray[np.float64]:
-    """Euclidean distances in pixels of each picture to its candidates, (N, k)."""
+    """Euclidean distances in pixels of each picture to its candidates, but for a difference in brightness, (N, k)."""
     result = np.empty(neighbours.shape)
     for start in range(0, len(neighbours), ROWS):
         rows = np.arange(start, min(start + ROWS, len(neighbours)))
         here = pick(rows).reshape(len(rows), -1).astype(np.float32)
         for place, others in enumerate(neighbours[rows].T):
             difference = here - pick(others).reshape(len(rows), -1)
-            result[rows, place] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+            squares = np.einsum("ij,ij->i", difference, difference, dtype=np.float64)
+            brighter = difference.sum(1, dtype=np.float64) ** 2 / difference.shape[1]
+            result[rows, place] = np.sqrt(np.maximum(squares - brighter, 0))
     return result
 
 
