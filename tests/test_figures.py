@@ -56,7 +56,7 @@ ARGUMENTS = {
     "worst": (PIXELS, REBUILT, np.arange(320.0), IDS, np.arange(320) % 10, NAMES),
     "review": (
         [
-            Section("Far from all others", PIXELS[:8], [(f"train {i}", f"{9 - i}.1") for i in IDS[:8]]),
+            Section("Far from all others", PIXELS[:8], [(f"train {name}", "9.1") for name in IDS[:8]]),
             Section("Near-duplicates", PIXELS[:3], [("a, b", "0.1")] * 3, PIXELS[:3]),
         ],
     ),

@@ -16,7 +16,7 @@ SHRINKAGE = 0.5  # share of the way to the mean of the neighbourhood
 HELD_OUT = 10  # one latent in so many says how far new ones are from the others
 JUDGES = 2_000  # latents, and samples, by whose distances the scale is found
 HALVINGS = 12
-LARGEST = 4.0  # scale
+LARGEST = 1.5  # scale: along a thin line of data no noise takes samples away from them, and more would only blur
 BLOCK = 1_000  # samples at a time
 
 
