@@ -1,33 +1,21 @@
 """The figures of a run: each gathers its arrays from the run's folder and images, and has `figures` draw them."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
-from torch import nn
 
-from latens.analysis.between import (
-    arithmetic_of_run,
-    default_pair,
-    image_name,
-    paths_of_run,
-    pixels_of,
-    traversals_of_run,
-)
+from latens.drawings.between import draw_arithmetic, draw_path, draw_traversals
+from latens.drawings.network import network_stages, stages_of
+from latens.drawings.options import DrawingOptions
 from latens.errors import RunError, UsageError
 from latens.figures import FIGURES, save_png
 from latens.figures.findings import Section
-from latens.figures.paths import PathRow
 from latens.files import read_npz
 from latens.images import Dataset, pick_evenly
 from latens.maps import Map
 from latens.metrics import METRICS, Scores
-from latens.models.contract import Model
-from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
-from latens.paths import PATHS
 from latens.progress import Progress, Silent
 from latens.review import Finding, picker, read_review
 from latens.review.reviewing import FILE
@@ -41,47 +29,6 @@ FINDINGS = 18  # of a kind, on the sheet
 CONTACT_ROWS, CONTACT_COLUMNS = 5, 20
 CLUSTER_TITLE = "2D decomposition of Latent Vectors, coloured by k-means cluster as there are no labels"
 MAP_TITLES = {"tsne": "t-SNE", "pca": "PCA", "given": "given coordinates"}
-
-
-@dataclass(frozen=True)
-class DrawingOptions:
-    """What can be asked of a figure; each figure looks at its own part.
-
-    Args:
-        start: first test image of the reconstructions; 0 where the test part is too small.
-        pairs: how many pairs.
-        per_row: pairs in a row.
-        autoscale: stretch the contrast of each picture, as the notebook's imshow does.
-        map: which map, for `map` and `probe-map`.
-        refit: show the probe on a map fitted anew with its points, as the notebook does.
-        sampler: for `samples`.
-        n: how many samples.
-        seed: of the samples, and of the choice of pictures on the contact sheet.
-        first: row of the test part: where a path starts, what a traversal goes through; None takes the first image, the mean.
-        last: row of the test part where a path ends; None takes the next of another class.
-        way: of a path, one of `PATHS`; None shows all.
-        steps: of a path (11 where None) or of each direction of the traversals (7).
-        directions: of the traversals.
-        plus: rows of the test part ("7") or means of classes ("mean:three") that are added, for `arithmetic`.
-        minus: those that are taken away.
-    """
-
-    start: int = 200
-    pairs: int = 100
-    per_row: int = 10
-    autoscale: bool = False
-    map: str = "tsne"
-    refit: bool = False
-    sampler: str = "class-means"
-    n: int = 100
-    seed: int = 0
-    first: int | None = None
-    last: int | None = None
-    way: str | None = None
-    steps: int | None = None
-    directions: int = 6
-    plus: tuple[str, ...] = ()
-    minus: tuple[str, ...] = ()
 
 
 def draw(run: Run, name: str, options: DrawingOptions | None = None, out: str | Path | None = None) -> Path:
@@ -292,53 +239,6 @@ def _contact_sheet(run: Run, images: Dataset, options: DrawingOptions) -> Figure
     return FIGURES["samples"](shown.pixels, CONTACT_COLUMNS, title)
 
 
-def _path(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
-    pair = default_pair(run, options.first, options.last)
-    ways = tuple(PATHS) if options.way is None else (options.way,)
-    found = paths_of_run(run, *pair, ways, 11 if options.steps is None else options.steps)
-    straight = float(np.linalg.norm(found[0].path.latents[-1] - found[0].path.latents[0])) or 1.0
-    rows = []
-    for decoded in found:
-        path, shape = decoded.path, (0, *run.image_shape)
-        # Its ends are beside the row already.
-        inner = (path.places > 0) & (path.places < 1)
-        passed = pixels_of(images, path.rows[inner], run.mapped_part) if inner.any() else np.empty(shape, np.uint8)
-        remark = f"{path.length / straight:.2f} × the straight line" if path.way != "linear" else ""
-        rows.append(PathRow(path.way, decoded.pictures, decoded.ratios, remark, passed, path.places[inner]))
-    names = [image_name(run, row) for row in pair]
-    title = "From image {} to image {} of the test part".format(*pair)
-    note = " ".join(f"{d.path.way.capitalize()}: {d.path.note}." for d in found if d.path.note)
-    return FIGURES["path"](rows, images.test.pixels[list(pair)], names, title, note)
-
-
-def _traversals(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
-    steps = 7 if options.steps is None else options.steps
-    found, pictures, ratios = traversals_of_run(run, options.directions, steps, options.first)
-    middle = "the mean latent" if options.first is None else f"image {options.first} of the test part"
-    title = f"Through {middle}, along the directions in which latents vary most"
-    return FIGURES["traversals"](pictures, ratios, found.shares, found.deviations, title, _held(found.cut.max()))
-
-
-def _held(share: float) -> str:
-    if not share:
-        return ""
-    return (
-        "Numbers that the encoder cannot give (below 0 after a ReLU) were held at the nearest that it can:"
-        f" up to {100 * share:.0f} % of a latent."
-    )
-
-
-def _arithmetic(run: Run, images: Dataset, options: DrawingOptions) -> Figure:
-    found = arithmetic_of_run(run, images, options.plus, options.minus)
-    nearest = pixels_of(images, np.array([found.nearest]), run.mapped_part)[0]
-    name, note = image_name(run, found.nearest, run.mapped_part), _held(found.cut)
-    if name in found.names:
-        note += " The nearest real image is one of the operands."
-    return FIGURES["arithmetic"](
-        found.operands, found.names, found.num_plus, found.picture, found.ratio, nearest, name, note
-    )
-
-
 DRAWINGS: dict[str, Callable[[Run, Dataset, DrawingOptions], Figure]] = {
     "contact-sheet": _contact_sheet,
     "network": _network,
@@ -353,55 +253,8 @@ DRAWINGS: dict[str, Callable[[Run, Dataset, DrawingOptions], Figure]] = {
     "probe-noise": _probe_noise,
     "probe-map": _probe_map,
     "samples": _samples,
-    "path": _path,
-    "traversals": _traversals,
-    "arithmetic": _arithmetic,
+    "path": draw_path,
+    "traversals": draw_traversals,
+    "arithmetic": draw_arithmetic,
 }
 """Name -> function of (run, its images, options). A test holds the names to those of `FIGURES` and the contact sheet."""
-
-
-def stages_of(run: Run) -> list[tuple[str, tuple[int, ...]]]:
-    """The stages of a run's network, for its drawing; of an adopted model only what goes in and out is known."""
-    if not run.recipe.is_adopted:
-        return network_stages(run.model)
-    shape = tuple(run.record["adopted"]["latent_shape"])
-    return [("input", run.image_shape), ("latent", shape), ("output", run.image_shape)]
-
-
-@torch.no_grad()
-def network_stages(model: Model) -> list[tuple[str, tuple[int, ...]]]:
-    """Each layer's name and the shape of what it puts out, without the batch, for the drawing of the network."""
-    x = torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
-    stages = [("input", model.image_shape), *_walk(model.encoder, x)]
-    z = model.encode(x)
-    latent = ("latent", (model.latent_dim,))
-    # An encoder that puts out more than the latent, as a distribution's mean and variance, is shown with what it puts out.
-    stages[-1:] = [latent] if stages[-1][1] == latent[1] else [stages[-1], latent]
-    return [*stages, *_walk(model.decoder, z)]
-
-
-def _walk(layers: nn.Module, x: torch.Tensor) -> Iterator[tuple[str, tuple[int, ...]]]:
-    rows: list[tuple[str, tuple[int, ...]]] = []
-    blocks = 0  # in a row, which are one stage
-    for layer in layers.children():
-        x = layer(x)
-        blocks = blocks + 1 if isinstance(layer, ResidualBlock) else 0
-        if isinstance(layer, nn.ReLU | nn.SiLU):
-            rows[-1] = (f"{rows[-1][0]}, {_layer_name(layer)}", rows[-1][1])
-        elif blocks > 1:
-            rows[-1] = (f"{blocks} residual blocks", rows[-1][1])
-        else:
-            rows.append((_layer_name(layer), tuple(x.shape[1:])))
-    yield from rows
-
-
-def _layer_name(layer: nn.Module) -> str:
-    if isinstance(layer, MapToVector | VectorToMap | nn.Linear):
-        return "dense"
-    if isinstance(layer, ResidualBlock):
-        return "residual block"
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        kinds = {SubPixel: "sub-pixel conv", nn.ConvTranspose2d: "transposed conv"}
-        stride = f" /{layer.stride[0]}" if layer.stride[0] > 1 else ""
-        return f"{kinds.get(type(layer), 'conv')} {layer.kernel_size[0]}×{layer.kernel_size[1]}{stride}"
-    return type(layer).__name__
