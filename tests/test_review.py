@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+import latens
 from latens.analysis import encode_run
 from latens.cli import main
 from latens.errors import RunDamaged, RunError, UsageError
@@ -16,7 +17,7 @@ from latens.images import load_images
 from latens.neighbours import nearest_neighbours
 from latens.progress import Silent
 from latens.recipes import RECIPES
-from latens.review import KINDS, doubtful_labels, near_duplicates, picker, read_review, review_run, strangeness
+from latens.review import FEWEST, KINDS, doubtful_labels, near_duplicates, picker, read_review, review_run, strangeness
 from latens.review.labels import AWAY, NEAREST
 from latens.review.outliers import variances
 from latens.runs import open_run, start_run
@@ -274,3 +275,12 @@ def test_what_is_wrong_is_said(run):
     run.forget("review.csv")
     with pytest.raises(RunError, match=r"has no review\.csv"):
         read_review(run)
+
+
+def test_few_pictures_are_not_compared_and_the_run_is_complete_all_the_same(tmp_path):
+    np.savez(tmp_path / "few.npz", images=textures(FEWEST - 1)[:, 0])
+    run = latens.run(tmp_path / "few.npz", out=tmp_path / "run", epochs=1, latent_dim=4, progress=Silent())
+    assert run.record["status"] == "done"
+    assert "Nobody has looked yet" in (run.path / "report.html").read_text()
+    with pytest.raises(UsageError, match="at least 10"):
+        review_run(run)

@@ -15,7 +15,7 @@ from latens.live import in_notebook, live_loss
 from latens.progress import Progress, progress_for
 from latens.recipes import RECIPES, Recipe
 from latens.report.from_run import write_report
-from latens.review import Review, review_run
+from latens.review import FEWEST, Review, review_run
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
 from latens.runs.folder import TEST
 from latens.runs.recording import last_state
@@ -209,7 +209,8 @@ def _complete(run: Run, images: Dataset, progress: Progress) -> Run:
         map_run(run, name, progress=progress)
     probe_run(run)
     score_run(run, images, progress)
-    review_run(run, images, progress=progress)
+    if len(images.train) + len(images.test) >= FEWEST:
+        review_run(run, images, progress=progress)
     draw_run(run, images, progress)
     write_report(run, images, tuple(stages_of(run)))
     run.update(status="done")

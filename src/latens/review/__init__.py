@@ -3,9 +3,10 @@
 from latens.review.duplicates import near_duplicates
 from latens.review.labels import doubtful_labels
 from latens.review.outliers import strangeness
-from latens.review.reviewing import KINDS, Finding, Review, picker, read_review, review_run
+from latens.review.reviewing import FEWEST, KINDS, Finding, Review, picker, read_review, review_run
 
 __all__ = [
+    "FEWEST",
     "KINDS",
     "Finding",
     "Review",

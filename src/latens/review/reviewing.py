@@ -21,7 +21,7 @@ from latens.review.outliers import strangeness, variances
 from latens.runs import Run
 from latens.runs.folder import TRAIN
 
-__all__ = ["FILE", "KINDS", "Finding", "Review", "picker", "read_review", "review_run"]
+__all__ = ["FEWEST", "FILE", "KINDS", "Finding", "Review", "picker", "read_review", "review_run"]
 
 FILE = "review.csv"
 KINDS = ("worst-rebuilt", "far-from-all", "near-duplicate", "doubtful-label")
