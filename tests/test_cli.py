@@ -234,8 +234,11 @@ def test_score_computes_the_same_again(run, latens_says, as_json):
     values = [(score["name"], score["value"]) for score in answer["scores"]]
     assert [name for name, _ in values] == [score["name"] for score in before["scores"]]
     expected = [score["value"] for score in before["scores"]]
-    np.testing.assert_allclose([value for _, value in values], expected, rtol=1e-4, atol=1e-6)
-    assert open_run(run).scores == answer
+    # What features see was rounded to 8 bit, and the last bit of a sum may decide how: one pixel, a thousandth of a score.
+    np.testing.assert_allclose([value for _, value in values], expected, rtol=2e-3, atol=1e-5)
+    after = open_run(run).scores
+    assert after == {name: answer[name] for name in after}
+    assert answer["verdict"]["best_sampler"] in SAMPLERS
     text = latens_says("score", run)
     assert all(name in text for name, _ in values)
 

@@ -93,20 +93,21 @@ def scores_text(scores: dict[str, Any]) -> str:
 
 
 def _sampler_table(scores: Sequence[dict[str, Any]]) -> list[str]:
-    """The scores of samples, a sampler a row, and those of real images below."""
+    """The scores of samples, a sampler a column, those of real images beside them."""
     samplers: dict[str, dict[str, dict[str, Any]]] = {}
     for score in scores:
         if score["group"].startswith(SAMPLER_GROUP):
             samplers.setdefault(score["group"].removeprefix(SAMPLER_GROUP), {})[score["name"]] = score
     if not samplers:
         return []
-    names = list(dict.fromkeys(name for found in samplers.values() for name in found))
-    arrows = {name: found[name]["better"] for found in samplers.values() for name in found}
-    titles = [f"{name} {'↓' if arrows[name] == 'lower' else '↑'}" for name in names]
-    rows = [[s, *(_number(found[n]["value"]) if n in found else "" for n in names)] for s, found in samplers.items()]
-    beside = {name: found[name]["baseline"] for found in samplers.values() for name in found}
-    rows.append(["real images", *("" if beside[name] is None else _number(beside[name]) for name in names)])
-    return [_table(["sampler", *titles], rows, right=range(1, len(names) + 1))]
+    rows = []
+    for name in dict.fromkeys(name for found in samplers.values() for name in found):
+        one = next(found[name] for found in samplers.values() if name in found)
+        values = [_number(found[name]["value"]) if name in found else "" for found in samplers.values()]
+        real = "" if one["baseline"] is None else _number(one["baseline"])
+        rows.append([f"  {name}", *values, "↓" if one["better"] == "lower" else "↑", real])
+    titles = ["samples of", *samplers, "", "real images"]
+    return [_table(titles, rows, right=(*range(1, len(samplers) + 1), len(samplers) + 2))]
 
 
 def comparison_text(

@@ -64,15 +64,19 @@ def sampler_table(rows: Iterable[ScoreRow]) -> str:
             of_samplers.setdefault(row.group.removeprefix(SAMPLER_GROUP), {})[row.name] = row
     if not of_samplers:
         return ""
-    names = list(dict.fromkeys(name for found in of_samplers.values() for name in found))
-    cells = [(esc(sampler), *(_cell(found.get(name)) for name in names)) for sampler, found in of_samplers.items()]
-    best = {name: next(found[name] for found in of_samplers.values() if name in found) for name in names}
-    cells.append(("real images", *(number(best[name].baseline) for name in names)))
-    legend = "; ".join(f"{name}: {MEANINGS[name].rstrip('.')}" for name in names if name in MEANINGS)
-    return (
-        "<h3>Sampler by sampler</h3>\n"
-        + table("Samples of each sampler against the test images", ("Sampler", *names), cells, "samplers")
-        + f'<p class="note">{esc(legend)}.</p>\n' * bool(legend)
+    rows_of_names = []
+    for name in dict.fromkeys(name for found in of_samplers.values() for name in found):
+        one = next(found[name] for found in of_samplers.values() if name in found)
+        meaning = f"{MEANINGS.get(name, '')} {one.better.capitalize()} is better."
+        heading = f"<code>{esc(name)}</code><small>{esc(meaning)}</small>"
+        rows_of_names.append(
+            (heading, *(_cell(found.get(name)) for found in of_samplers.values()), number(one.baseline))
+        )
+    return "<h3>Sampler by sampler</h3>\n" + table(
+        "Samples of each sampler against the test images",
+        ("Score", *of_samplers, "real images"),
+        rows_of_names,
+        "samplers",
     )
 
 
