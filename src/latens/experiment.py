@@ -8,7 +8,7 @@ import numpy as np
 
 from latens.analysis import encode_run, map_run, probe_run, score_run
 from latens.device import choose_device, describe_device
-from latens.drawings import draw, draw_run, stages_of
+from latens.drawings import best_samples, draw, draw_run, stages_of
 from latens.errors import RunError
 from latens.images import Dataset, load_images
 from latens.live import in_notebook, live_loss
@@ -32,6 +32,7 @@ def run(
     size: int | tuple[int, int] | None = None,
     strict: bool = False,
     device: str = "auto",
+    samplers: Sequence[str] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Run:
@@ -44,6 +45,7 @@ def run(
         size: see `load_images`.
         strict: see `load_images`.
         device: see `choose_device`.
+        samplers: whose samples are scored, names of `SAMPLERS`; None are those of the verdict, `("all",)` all.
         progress: shows how far it is; a bar in a terminal by default.
         **options: parts of the recipe to replace: model, network, latent_dim, epochs, batch_size, learning_rate, seed, …
 
@@ -61,7 +63,7 @@ def run(
         images = source if isinstance(source, Dataset) else load_images(source, size=size, strict=strict, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
     started = start_run(images, chosen, out, device)
-    return _complete(started, images, progress)
+    return _complete(started, images, progress, samplers)
 
 
 def resume(
@@ -69,6 +71,7 @@ def resume(
     *,
     images: Dataset | None = None,
     device: str = "auto",
+    samplers: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Go on with a run that was stopped, from its last epoch, and complete it.
@@ -79,6 +82,7 @@ def resume(
         path: the run's folder, or its name below `runs/`.
         images: those that it was trained on, where they are at hand; they are loaded otherwise.
         device: see `choose_device`.
+        samplers: see `run`.
         progress: shows how far it is.
 
     Raises:
@@ -89,7 +93,7 @@ def resume(
     stopped = open_run(path, device)
     if stopped.record["status"] == "diverged":
         raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
-    return _complete(stopped, stopped.images if images is None else images, progress)
+    return _complete(stopped, stopped.images if images is None else images, progress, samplers)
 
 
 def import_run(
@@ -134,6 +138,7 @@ def score(run: Run, samplers: Sequence[str] | None = ("all",), *, progress: Prog
     """
     images = run.images
     score_run(run, images, progress or progress_for(), samplers)
+    draw(run, "samples", best_samples(run))
     write_report(run, images, tuple(stages_of(run)))
     return run
 
@@ -199,7 +204,7 @@ def review(run: Run, *, most: int = 100, progress: Progress | None = None) -> Re
     return found
 
 
-def _complete(run: Run, images: Dataset, progress: Progress) -> Run:
+def _complete(run: Run, images: Dataset, progress: Progress, samplers: Sequence[str] | None = None) -> Run:
     _introduce(run, images, progress)
     train_run(run, images, progress)
     encode_run(run, images, progress)
@@ -208,7 +213,7 @@ def _complete(run: Run, images: Dataset, progress: Progress) -> Run:
     for name in ("pca", "tsne"):
         map_run(run, name, progress=progress)
     probe_run(run)
-    score_run(run, images, progress)
+    score_run(run, images, progress, samplers)
     if len(images.train) + len(images.test) >= FEWEST:
         review_run(run, images, progress=progress)
     draw_run(run, images, progress)

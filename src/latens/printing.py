@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latens.files import atomic_write
-from latens.verdict import SAMPLER_GROUP, Verdict, judge
+from latens.verdict import SAMPLER_GROUP, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
     """What `run` ends with: JSON, and the scores, the report's path and the next two commands to try."""
     report = run.path / "report.html"
     facts = {"path": str(run.path), "report": str(report), **run.record, **run.scores}
-    verdict = judge(run.scores["scores"])
+    verdict = run.verdict
     facts["verdict"] = verdict.as_json()
     text = [
         scores_text(run.scores),

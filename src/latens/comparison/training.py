@@ -11,7 +11,7 @@ from latens.comparison.rows import Row, row_of
 from latens.errors import LatensError, RunError
 from latens.progress import Progress, Tick
 from latens.runs import Run, open_run
-from latens.samplers import SAMPLERS
+from latens.samplers import SAMPLERS, SLOW_SAMPLERS
 from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["check_there", "make_runs"]
@@ -51,24 +51,32 @@ def check_there(planned: Sequence[Planned], folder: Path) -> None:
 
 def _row(one: Planned, path: Path, samplers: Sequence[str] | None, device: str, progress: Progress) -> Row:
     try:
-        return row_of(_scored(_complete(one, path, device, progress), samplers or (), progress))
+        asked = samplers or ()
+        return row_of(_scored(_complete(one, path, device, asked, progress), asked, progress))
     except Exception as error:  # whatever befalls one run must not lose the others
         return one.failed(
             path, error if isinstance(error, LatensError) else RuntimeError(f"{type(error).__name__}: {error}")
         )
 
 
-def _complete(one: Planned, path: Path, device: str, progress: Progress) -> Run:
+def _complete(one: Planned, path: Path, device: str, samplers: Sequence[str], progress: Progress) -> Run:
     """The run, complete: as it is there, gone on with, or new."""
+    scored = ("all",) if set(SLOW_SAMPLERS) <= set(samplers) else None  # at once, where all will be asked for
     if not (path / "run.json").exists():
         return experiment.run(
-            one.images, recipe=one.recipe.name, out=path, device=device, progress=progress, **one.options
+            one.images,
+            recipe=one.recipe.name,
+            out=path,
+            device=device,
+            samplers=scored,
+            progress=progress,
+            **one.options,
         )
     run = open_run(path, device)
     _check_same(run, one)
     if run.record["status"] == "done":
         return run
-    return experiment.resume(path, images=one.images, device=device, progress=progress)
+    return experiment.resume(path, images=one.images, device=device, samplers=scored, progress=progress)
 
 
 def _scored(run: Run, samplers: Sequence[str], progress: Progress) -> Run:

@@ -22,7 +22,7 @@ from latens.review.reviewing import FILE
 from latens.runs import Run
 from latens.runs.folder import TEST
 
-__all__ = ["DRAWINGS", "DrawingOptions", "draw", "draw_run", "network_stages", "stages_of"]
+__all__ = ["DRAWINGS", "DrawingOptions", "best_samples", "draw", "draw_run", "network_stages", "stages_of"]
 
 WORST = 20
 FINDINGS = 18  # of a kind, on the sheet
@@ -51,12 +51,19 @@ def draw(run: Run, name: str, options: DrawingOptions | None = None, out: str | 
 
 def draw_run(run: Run, images: Dataset, progress: Progress | None = None) -> None:
     """Draw all figures that this run can have, into its folder."""
-    todo = [(name, f"{name}.png", DrawingOptions()) for name in DRAWINGS if name != "map" and _applies(run, name)]
+    names = [name for name in DRAWINGS if name not in ("map", "samples") and _applies(run, name)]
+    todo = [(name, f"{name}.png", DrawingOptions()) for name in names]
+    todo += [("samples", "samples.png", best_samples(run))]
     todo += [("map", f"map-{name}.png", DrawingOptions(map=name)) for name in ("tsne", "pca")]
     with (progress or Silent()).stage("figures") as tick:
         for done, (name, file, options) in enumerate(todo):
             tick(done, len(todo), name)
             save_png(DRAWINGS[name](run, images, options), run.path / "figures" / file)
+
+
+def best_samples(run: Run) -> DrawingOptions:
+    """Those of the sampler that the verdict finds the best, for the figure `samples`."""
+    return DrawingOptions(sampler=run.verdict.best_sampler or DrawingOptions.sampler)
 
 
 def _applies(run: Run, name: str) -> bool:

@@ -16,7 +16,6 @@ from latens.review import KINDS, read_review
 from latens.review.reviewing import FILE
 from latens.runs import Run
 from latens.runs.folder import TEST
-from latens.verdict import judge
 
 __all__ = ["command_of", "story_of", "write_report"]
 
@@ -51,7 +50,7 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         score_notes=scores["notes"],
         figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
         probe=_probe(run),
-        verdict=judge(scores["scores"]),
+        verdict=run.verdict,
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         findings=_findings(run),
         reviewed=len(run.latents["ids"]) if FILE in run.record["files"] else 0,

@@ -33,6 +33,7 @@ from latens.progress import Progress, Silent
 from latens.recipes import Recipe
 from latens.samplers import SAMPLERS, Sampler
 from latens.training import build_model, use_forms
+from latens.verdict import Verdict, judge
 
 __all__ = ["FORMAT", "TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]
 
@@ -332,6 +333,15 @@ class Run:
         """
         scores: dict[str, Any] = read_json(self.checked("metrics.json"))
         return scores
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the scores come to: see `latens.verdict`.
+
+        Raises:
+            RunError: it was not scored yet.
+        """
+        return judge(self.scores["scores"])
 
 
 def samples_as_arrays(samples: Samples) -> dict[str, np.ndarray]:
