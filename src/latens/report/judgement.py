@@ -34,7 +34,7 @@ def verdict_chapter(story: Story) -> str:
 def _claims(claims: Iterable[Claim]) -> str:
     items = "".join(
         f'<div><dt>{esc(claim.claim)} <span class="{ANSWERS[claim.answer]}">{esc(claim.answer)}</span></dt>'
-        f"<dd>{esc(claim.sentence)}</dd></div>\n"
+        f"<dd>{_with_code(claim.sentence)}</dd></div>\n"
         for claim in claims
     )
     return f'<dl class="claims">\n{items}</dl>\n'
