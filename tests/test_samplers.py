@@ -289,7 +289,7 @@ def planted(num, seed):
 
 def test_flow_finds_planted_bells():
     latents, labels = planted(4000, 0)
-    flow = FlowSampler(steps=500, batch=256, width=48, num_blocks=2).fit(latents, labels)
+    flow = FlowSampler(steps=500, batch=256, width=48, num_blocks=2, temperature=1).fit(latents, labels)
     drawn, bell = (flow.sample(2000, labels=np.full(2000, label)) for label in (0, 1))
     assert (np.abs(drawn[:, 0]) < 1.2).mean() < 0.05  # a bell of the same moments: 0.31
     assert (drawn[:, 0] > 0).mean() == pytest.approx(0.5, abs=0.06)
@@ -302,11 +302,19 @@ def test_flow_finds_planted_bells():
 
 def test_flow_without_steps_is_a_bell_a_class():
     latents, labels = planted(4000, 0)
-    drawn = FlowSampler(steps=0, width=8).fit(latents, labels).sample(8000, labels=np.zeros(8000, int))
+    drawn = FlowSampler(steps=0, width=8, temperature=1).fit(latents, labels).sample(8000, labels=np.zeros(8000, int))
     own = latents[labels == 0]
     np.testing.assert_allclose(drawn.mean(0), own.mean(0), atol=0.12)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(own.T), atol=0.3)
     assert kstest(drawn[:, 0], "norm", args=(own[:, 0].mean(), own[:, 0].std())).pvalue > 0.001
+
+
+def test_a_cold_flow_draws_what_a_warm_one_finds_likely():
+    latents, labels = planted(4000, 0)
+    warm, cold, still = (FlowSampler(steps=0, width=8, temperature=t).fit(latents, labels) for t in (1, 0.5, 0))
+    spread = [sampler.sample(4000, labels=np.ones(4000, int)).std(0) for sampler in (warm, cold)]
+    np.testing.assert_allclose(spread[1], spread[0] / 2, rtol=1e-3)
+    np.testing.assert_allclose(still.sample(2, labels=[1, 1]), [latents[labels == 1].mean(0)] * 2, atol=1e-4)
 
 
 def test_prior_is_drawn_by_what_the_model_gives():
@@ -373,5 +381,7 @@ def test_option_errors():
     for name, least in [("steps", 0), ("batch", 1), ("width", 1), ("num_blocks", 0)]:
         with pytest.raises(UsageError, match=f"{name} is -1; it must be {least} or more"):
             FlowSampler(**{name: -1})
+    with pytest.raises(UsageError, match="temperature is inf; it must be 0 or more"):
+        FlowSampler(temperature=float("inf"))
     with pytest.raises(UnknownName, match="known: class-means, flow, gaussian, jitter, mixture, prior"):
         SAMPLERS["nothing"]

@@ -1,17 +1,19 @@
 """The network that the flow learns, its training, and the way along it."""
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latens.optimisers import learning_rate_factor, make_optimisers
+
 __all__ = ["Velocity", "carry", "train_velocity"]
 
 CONDITION = 64  # numbers that tell the blocks of the angle and the class
 WAVES = 8  # frequencies in which they see the angle
+RATE, MATRIX_RATE, BETA2 = 2e-3, 0.02, 0.98  # of Adam, of Muon, of Adam's second moment
 WARMUP = 30  # steps
 BATCH_CARRIED = 2000
 
@@ -58,47 +60,55 @@ class Velocity(nn.Module):
         return velocity
 
 
-def train_velocity(net: Velocity, points: Tensor, index: Tensor, steps: int, batch: int, rate: float) -> None:
-    """Match the flow from normal noise to points, along arcs between a random pair each.
+def train_velocity(
+    net: Velocity, points: Tensor, means: Tensor, factors: Tensor, index: Tensor, *, steps: int, batch: int
+) -> None:
+    """Match the flow from a Gaussian a class to points, along arcs between a random pair each.
 
     Args:
         net: is trained in place.
-        points: (N, D), about standard normal in each class.
-        index: of the class of each, int64 (N,).
+        points: (N, D).
+        means: of the Gaussians, (K, D), about those of the classes.
+        factors: square roots of their covariances, (K, D, D).
+        index: of the class of each point, int64 (N,).
         steps: how many.
         batch: pairs of a step.
-        rate: of Adam; it falls to zero linearly.
+
+    The arc mean + cos(a) start + sin(a) end, for a from 0 to a quarter turn, keeps the covariance where both ends have the same:
+    a class that is normal needs no velocity at all, which is what the network begins with.
     """
     random = torch.Generator().manual_seed(0)
-    optimiser = torch.optim.Adam(net.parameters(), lr=rate, betas=(0.9, 0.98), fused=True)
+    optimisers = make_optimisers(net, "muon", RATE, MATRIX_RATE, BETA2)
+    rates = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
     queue = torch.empty(0, dtype=torch.int64)
     for step in range(steps):
         while len(queue) < batch:
             queue = torch.cat([queue, torch.randperm(len(points), generator=random)])
         rows, queue = queue[:batch], queue[batch:]
-        end = points[rows]
-        start = torch.randn(end.shape, generator=random)
+        label, mean = index[rows], means[index[rows]]
+        noise = torch.randn(mean.shape, generator=random)
+        start, end = torch.bmm(factors[label], noise[:, :, None])[:, :, 0], points[rows] - mean
+        # One angle in each of as many parts of the quarter, which varies less than angles drawn apart.
         angle = (torch.arange(batch) + torch.rand(batch, generator=random)) * (math.pi / 2 / batch)
         cos, sin = angle.cos()[:, None], angle.sin()[:, None]
-        predicted = net(cos * start + sin * end, angle, index[rows])
-        loss = F.mse_loss(predicted, cos * end - sin * start)
-        optimiser.zero_grad()
+        loss = F.mse_loss(net(mean + cos * start + sin * end, angle, label), cos * end - sin * start)
+        net.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min((step + 1) / WARMUP, 1 - step / steps)
-        optimiser.step()
+        for optimiser, rate in zip(optimisers, rates, strict=True):
+            optimiser.param_groups[0]["lr"] = rate * learning_rate_factor(step, steps, WARMUP, True)
+            optimiser.step()
 
 
 @torch.no_grad()
 def carry(net: Velocity, x: Tensor, index: Tensor, steps: int) -> Tensor:  # (N, D), (N,) -> (N, D)
-    """Carry noise along the flow, by Heun's method in equal steps."""
+    """Carry points along the flow, by Heun's method in equal steps."""
     angles = torch.linspace(0, math.pi / 2, steps + 1).tolist()
     done = [x[:0]]
     for part, label in zip(torch.split(x, BATCH_CARRIED), torch.split(index, BATCH_CARRIED), strict=True):
-        at: Callable[[float], Tensor] = part.new_ones(len(part)).mul
+        ones = part.new_ones(len(part))
         for now, then in pairwise(angles):
-            velocity = net(part, at(now), label)
-            ahead = net(part + (then - now) * velocity, at(then), label)
+            velocity = net(part, now * ones, label)
+            ahead = net(part + (then - now) * velocity, then * ones, label)
             part = part + (then - now) / 2 * (velocity + ahead)
         done.append(part)
     return torch.cat(done)
