@@ -11,9 +11,12 @@ import latens
 from latens.images import load_images
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("LATENS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory):
+    """A cache of their own, also for the fixtures of the session, which are made before any test's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LATENS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
 
 
 def make_blobs(count=120, shape=(1, 12, 12), classes=3, seed=0):
