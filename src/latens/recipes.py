@@ -247,8 +247,8 @@ def fast(images: "Dataset") -> Recipe:
 def best(images: "Dataset") -> Recipe:
     """The least error in a quarter of an hour: a residual network, no activation on the latent, bfloat16.
 
-    `latens run mnist --recipe best`: test MSE 0.00075 after 14 epochs, 14 minutes on two CPU cores with bfloat16 units. Without such
-    units `--precision float32` is faster.
+    `latens run mnist --recipe best`: test MSE 0.00075 after 14 epochs, 14 minutes on two CPU cores with bfloat16 units.
+    Without such units `--precision float32` is faster.
 
     It is a budget of steps like `fast`'s, with the same care for few images. Pictures above 32 × 32 get fewer steps in proportion
     to their pixels, though not fewer than `fast` takes: at 256 × 256 those take hours on a CPU.
