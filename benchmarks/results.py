@@ -192,7 +192,7 @@ Each model is trained by the recipe `fast` with the notebook's network at latent
 Each sampler is fitted to the latents of the train images; 10,000 of its samples (as many as there are test images, where those
 are fewer) are compared with the test images through the features of a classifier. FD: Fréchet distance; copied: the share of
 samples nearer to a train image than 99 % of test images are, 1 % where nothing is copied. `latens score RUN --samplers all` gives
-these numbers, with intervals and protocols, for any run.
+these numbers, with intervals and protocols, for any run. Seconds are the clock's, and tell of what else the machine had to do.
 
 {tables}
 ## Published claims
