@@ -18,7 +18,7 @@ from common import Measured, alternate, machine, machine_line, table, write_json
 
 BARE, IMPORT, HELP, RUNS = "python -c pass", "python -c 'import latens'", "latens --help", "latens runs"
 WHOLE = "latens run mnist"
-GOALS = {IMPORT: 0.05, HELP: 0.15, WHOLE: 40.0}  # seconds
+GOALS = {IMPORT: 0.05, HELP: 0.15, WHOLE: 75.0}  # seconds; the whole with its verdict
 
 
 def commands() -> dict[str, list[str]]:
