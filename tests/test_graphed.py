@@ -102,7 +102,7 @@ def test_each_model_trains_by_whole_steps(name, blobs, resident):
     assert got.parts == pytest.approx(expected.parts, rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("augmentation", ["none", "shift-flip"])
+@pytest.mark.parametrize("augmentation", ["none", "shift", "shift-flip"])
 @pytest.mark.parametrize("optimiser", ["adam", "muon"])
 def test_whole_steps_train_as_batches_do(optimiser, augmentation, blobs, resident):
     settings = config(optimiser=optimiser, augmentation=augmentation)
@@ -322,7 +322,7 @@ def test_a_step_that_can_not_be_captured_goes_on_call_by_call(captured, call_by_
 @CUDA
 @pytest.mark.parametrize("kind", [Autoencoder, Noisy])
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
-@pytest.mark.parametrize("augmentation", ["none", "shift-flip"])
+@pytest.mark.parametrize("augmentation", ["none", "shift", "shift-flip"])
 def test_graphs_train_as_their_steps_do(augmentation, precision, kind, blobs, monkeypatch):
     settings = config(epochs=6, augmentation=augmentation, precision=precision)
     found = []

@@ -15,11 +15,11 @@ LEVELS = {
     -1: ["errors"],  # below all, so that level 0 can raise them
     0: ["files", "device", "tables", "native"],
     1: ["images", "networks", "losses", "optimisers", "neighbours", "figures", "precision", "progress"],
-    2: ["models", "maps", "samplers", "metrics", "recipes", "graphed", "paths"],
+    2: ["models", "maps", "samplers", "metrics", "recipes", "graphed", "paths", "augmentation"],
     3: ["training", "latents", "features", "verdict"],
     4: ["runs", "live"],
     5: ["analysis", "review"],
-    6: ["drawings", "report"],
+    6: ["drawings", "report", "explorer"],
     7: ["experiment"],
     8: ["comparison", "printing"],
     9: ["cli"],

@@ -56,7 +56,7 @@ def test_the_kernels_take_the_steps_of_torchs_products(lanes, instruction_sets):
     weights = [torch.randn(shape) for shape in shapes]
     weights = [w.contiguous(memory_format=torch.channels_last) if w.ndim == 4 else w for w in weights]
     ours, theirs = ([nn.Parameter(weight.clone()) for weight in weights] for _ in range(2))
-    native, plain = Muon(ours, lr=0.02), Muon(theirs, lr=0.02)
+    native, plain = (Muon(weights, lr=0.02, weight_decay=0.1) for weights in (ours, theirs))
     plain.native = False
     for _ in range(3):
         for one, other in zip(ours, theirs, strict=True):
@@ -80,13 +80,14 @@ def test_a_step_by_the_kernels_is_seen_by_autograd():
         loss.backward()
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5])
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
-def test_muon_is_torchs_muon_up_to_bfloat16(shape):
+def test_muon_is_torchs_muon_up_to_bfloat16(shape, decay):
     generator = torch.Generator().manual_seed(1)
     start = torch.randn(shape, generator=generator)
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
-    mine = Muon([ours], lr=0.1)
-    reference = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.0)
+    mine = Muon([ours], lr=0.1, weight_decay=decay)
+    reference = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=decay)
     for _ in range(4):
         gradient = torch.randn(shape, generator=generator)
         ours.grad, theirs.grad = gradient.clone(), gradient.clone()

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from conftest import make_blobs
+from latens.augmentation import moved
 from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import load_images
 from latens.losses import Losses
@@ -18,7 +19,7 @@ from latens.models import MODELS
 from latens.models.autoencoder import Autoencoder
 from latens.optimisers import FiniteGuard
 from latens.recipes import RECIPES, Recipe, TrainConfig
-from latens.training import batches, build_model, evaluate, fastest_forms, shift_flip, train, use_forms
+from latens.training import batches, build_model, evaluate, fastest_forms, train, use_forms
 
 GOLDEN = Path(__file__).parent / "golden" / "fast.json"
 
@@ -150,7 +151,8 @@ def test_best_spends_more_steps_than_fast_and_moves_few_images():
         images = images_of(count)
         fast, best = (RECIPES[name](images) for name in ("fast", "best"))
         assert steps_of(best, images) > 1.9 * steps_of(fast, images)
-        assert best.config.augmentation == fast.config.augmentation == ("none" if count == 20_000 else "shift-flip")
+        moves = (fast.config.augmentation, best.config.augmentation)
+        assert moves == (("none", "shift") if count == 20_000 else ("shift-flip", "shift-flip"))
         assert (best.latent_dim, best.output_bias) == (fast.latent_dim, fast.output_bias)
 
 
@@ -214,7 +216,7 @@ def test_options_replace_parts_of_a_recipe(blobs):
         ({"batch_size": 0}, "batch_size is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"optimiser": "sgd"}, "known: adam, muon"),
-        ({"augmentation": "noise"}, "known: none, shift-flip"),
+        ({"augmentation": "noise"}, "known: none, shift, shift-flip"),
         ({"precision": "float16"}, "known: float32, tf32, bfloat16"),
         ({"learning_rate": 0.0}, "learning_rate is 0"),
     ],
@@ -235,13 +237,23 @@ def test_shifted_batches_keep_their_pictures():
     x = torch.zeros(3, 1, 20, 30)
     x[:, :, 8:12, 12:18] = torch.rand(3, 1, 4, 6)
     moves = np.random.default_rng(0)
-    seen = [shift_flip(x, moves) for _ in range(40)]
+    seen = [moved(x, "shift-flip", moves) for _ in range(40)]
     assert all(y.shape == x.shape and y.sum() == pytest.approx(x.sum().item()) for y in seen)
     rows = {int(y[0, 0].sum(1).nonzero()[0]) for y in seen}
     assert rows <= set(range(6, 11))
     assert len(rows) > 3
-    again = [shift_flip(x, np.random.default_rng(1)) for _ in range(2)]
+    again = [moved(x, "shift-flip", np.random.default_rng(1)) for _ in range(2)]
     assert torch.equal(*again)
+
+
+def test_half_the_batches_are_shifted_by_a_pixel():
+    x = torch.zeros(2, 1, 12, 12)
+    x[:, :, 5, 5] = 1
+    moves = np.random.default_rng(0)
+    places = [tuple(moved(x, "shift", moves)[0, 0].nonzero()[0].tolist()) for _ in range(400)]
+    assert {abs(row - 5) for row, _ in places} == {abs(column - 5) for _, column in places} == {0, 1}
+    stay = sum(place == (5, 5) for place in places)
+    assert 180 < stay < 270  # a half, and a ninth of the other half: 222
 
 
 def test_golden_run():

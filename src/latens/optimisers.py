@@ -96,6 +96,8 @@ class Muon(torch.optim.Optimizer):
         lr: length of a step in the spectral norm; times sqrt(rows / columns) for tall matrices. A number, or, in the group of
             parameters, a tensor () where the weights are, which each step reads on the device.
         momentum: of the Nesterov kind.
+        weight_decay: the share of a weight, times the length of a step, that is taken off it before each step; decoupled from the
+            gradient (Loshchilov and Hutter 2019, "Decoupled weight decay regularization").
 
     `torch.optim.Muon` does the same in bfloat16, for two axes only and one weight at a time; a CPU without bfloat16 units
     emulates them about twenty times slower (docs/decisions/0003-muon.md). Ours works in float32, on all weights at once.
@@ -106,8 +108,10 @@ class Muon(torch.optim.Optimizer):
     native = True  # by the kernels in C where they can; tests turn it off
     found_inf: Tensor | None = None
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.9) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self._scratch: dict[int, Tensor] = {}
 
     @torch.no_grad()
@@ -122,6 +126,7 @@ class Muon(torch.optim.Optimizer):
             rate = group["lr"]
             from_host = self.found_inf is None and not isinstance(rate, Tensor)
             if self.native and from_host and _native_can(weights):
+                _shrink(weights, rate, group["weight_decay"])
                 self._step_natively(weights, moments, rate, group["momentum"])
                 continue
             gradients = [weight.grad for weight in weights]
@@ -134,6 +139,7 @@ class Muon(torch.optim.Optimizer):
             directions = torch._foreach_lerp(gradients, moments, group["momentum"])
             wide = [_wide(as_matrix(d, like=w)) for d, w in zip(directions, weights, strict=True)]
             factors = orthogonalise(wide)
+            _shrink(weights, rate, group["weight_decay"])
             if isinstance(rate, Tensor):  # addmm takes its alpha from the host, so the factors bear the rate
                 factors, rate = list(torch._foreach_mul(factors, rate)), 1.0
             for weight, x, factor in zip(weights, wide, factors, strict=True):
@@ -184,6 +190,13 @@ def _in_one_piece(weight: Tensor) -> bool:
     return weight.is_contiguous() or (weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last))
 
 
+def _shrink(weights: list[nn.Parameter], rate: float | Tensor, weight_decay: float) -> None:
+    if weight_decay:
+        kept = 1 - rate * weight_decay
+        for weight in weights:
+            weight.mul_(kept)
+
+
 def _laid_out_like(gradient: Tensor, weight: Tensor) -> Tensor:
     if gradient.stride() == weight.stride():
         return gradient
@@ -205,12 +218,19 @@ def learning_rate_factor(step: int, total: int, warmup: int, decay: bool) -> flo
 
 
 def make_optimisers(
-    model: nn.Module, name: str, learning_rate: float, matrix_learning_rate: float, beta2: float
+    model: nn.Module,
+    name: str,
+    learning_rate: float,
+    matrix_learning_rate: float,
+    beta2: float,
+    weight_decay: float = 0.0,
 ) -> list[torch.optim.Optimizer]:
-    """The optimisers of a model: `"adam"` for all parameters, or `"muon"` for the weights and Adam for the biases."""
+    """The optimisers of a model: `"adam"` for all parameters; or `"muon"` for the weights, which alone decay, and Adam for the rest."""
     matrices, rest = split_parameters(model) if name == "muon" else ([], list(model.parameters()))
     adam = torch.optim.Adam(rest, lr=learning_rate, betas=(0.9, beta2), fused=True)
-    return [adam, Muon(matrices, lr=matrix_learning_rate)] if matrices else [adam]
+    if not matrices:
+        return [adam]
+    return [adam, Muon(matrices, lr=matrix_learning_rate, weight_decay=weight_decay)]
 
 
 class FiniteGuard:

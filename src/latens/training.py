@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from latens.augmentation import moved, moved_indices
 from latens.device import flushed_denormals, generator, images_at_once
 from latens.errors import UnknownName
 from latens.graphed import Plan, Replay, StaticStep
@@ -32,8 +32,6 @@ __all__ = [
     "build_model",
     "evaluate",
     "fastest_forms",
-    "moved_indices",
-    "shift_flip",
     "train",
     "use_forms",
 ]
@@ -194,7 +192,12 @@ class _Trainer:
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
         self.parameters = list(model.parameters())  # a model looks for them all over at each call
         self.optimisers = make_optimisers(
-            model, config.optimiser, config.learning_rate, config.matrix_learning_rate, config.beta2
+            model,
+            config.optimiser,
+            config.learning_rate,
+            config.matrix_learning_rate,
+            config.beta2,
+            config.weight_decay,
         )
         self.base_rates = [optimiser.param_groups[0]["lr"] for optimiser in self.optimisers]
         self.replay = self._whole_steps() if isinstance(self.pixels, Tensor) else None
@@ -211,7 +214,7 @@ class _Trainer:
             self.pixels,
             self.optimisers,
             self.config.batch_size,
-            moving=self.config.augmentation == "shift-flip",
+            moving=self.config.augmentation != "none",
             precision=self.config.precision,
         )
         return Replay(step)
@@ -224,12 +227,14 @@ class _Trainer:
             order=torch.from_numpy(np.concatenate(order)),
             rates=torch.tensor([[rate * factor for rate in self.base_rates] for factor in factors]),
             seed=generator(self.config.seed, epoch, 1).initial_seed(),
-            moves=self._moves(epoch, len(order)) if self.config.augmentation == "shift-flip" else None,
+            moves=self._moves(epoch, len(order)) if self.config.augmentation != "none" else None,
         )
 
     def _moves(self, epoch: int, num_batches: int) -> tuple[Tensor, Tensor]:
         moves = np.random.default_rng((self.config.seed, epoch, 2))
-        indices = [moved_indices(*self.model.image_shape[1:], moves) for _ in range(num_batches)]
+        indices = [
+            moved_indices(self.config.augmentation, *self.model.image_shape[1:], moves) for _ in range(num_batches)
+        ]
         rows, columns = (torch.from_numpy(np.stack(table)) for table in zip(*indices, strict=True))
         return rows, columns
 
@@ -250,8 +255,8 @@ class _Trainer:
         guard = FiniteGuard(self.optimisers, device)
         for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
             x = _as_float(self.pixels, indices, device)
-            if self.config.augmentation == "shift-flip":
-                x = shift_flip(x, moves).contiguous(memory_format=torch.channels_last)
+            if self.config.augmentation != "none":
+                x = moved(x, self.config.augmentation, moves).contiguous(memory_format=torch.channels_last)
             with lowered(self.config.precision, device):
                 losses = self.model.loss(x, noise)
             parts = {"total": losses.total, **losses.parts}
@@ -311,41 +316,6 @@ def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator
     order = np.random.default_rng((seed, epoch)).permutation(num_images)
     for start in range(0, num_images, batch_size):
         yield order[start : start + batch_size]
-
-
-def shift_flip(x: Tensor, moves: np.random.Generator) -> Tensor:
-    """A batch (B, C, H, W) shifted by up to a tenth of its height and width, edges repeated, and mirrored half the time."""
-    height, width = x.shape[2:]
-    down, right, mirrored = _draw_move(height, width, moves)
-    far_down, far_right = _farthest(height), _farthest(width)
-    padded = F.pad(x, (far_right, far_right, far_down, far_down), mode="replicate")
-    top, left = far_down + down, far_right + right
-    moved = padded[:, :, top : top + height, left : left + width]
-    return moved.flip(3) if mirrored else moved
-
-
-def moved_indices(height: int, width: int, moves: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What `shift_flip` draws, as the row (H,) and the column (W,) of an image that goes to each place.
-
-    >>> x = torch.rand(2, 1, 8, 8)
-    >>> rows, columns = moved_indices(8, 8, np.random.default_rng(5))
-    >>> torch.equal(x[:, :, rows][..., columns], shift_flip(x, np.random.default_rng(5)))
-    True
-    """
-    down, right, mirrored = _draw_move(height, width, moves)
-    rows = np.clip(np.arange(height) + down, 0, height - 1)
-    columns = np.clip(np.arange(width) + right, 0, width - 1)
-    return rows, columns[::-1].copy() if mirrored else columns
-
-
-def _draw_move(height: int, width: int, moves: np.random.Generator) -> tuple[int, int, bool]:
-    far_down, far_right = _farthest(height), _farthest(width)
-    top, left = moves.integers(0, 2 * far_down + 1), moves.integers(0, 2 * far_right + 1)
-    return int(top) - far_down, int(left) - far_right, bool(moves.random() < 0.5)
-
-
-def _farthest(size: int) -> int:
-    return -(-size // 10)
 
 
 @torch.no_grad()
