@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from latens.experiment import adopt as adopt
     from latens.experiment import resume as resume
     from latens.experiment import run as run
+    from latens.explorer import create_app as create_app
+    from latens.explorer import explore as explore
     from latens.images import Dataset as Dataset
     from latens.images import Images as Images
     from latens.images import load_images as load_images
@@ -61,8 +63,10 @@ _HOMES = {
     "TrainConfig": "recipes",
     "compare": "comparison",
     "adopt": "experiment",
+    "create_app": "explorer",
     "decode_latents": "latents",
     "encode_images": "latents",
+    "explore": "explorer",
     "import_weights": "runs",
     "interpolate": "paths",
     "latent_arithmetic": "paths",

@@ -33,6 +33,7 @@ def run(
     strict: bool = False,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
+    started: Callable[[Run], object] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Run:
@@ -46,6 +47,7 @@ def run(
         strict: see `load_images`.
         device: see `choose_device`.
         samplers: whose samples are scored, names of `SAMPLERS`; None are those of the verdict, `("all",)` all.
+        started: called with the run once its folder is there; `latens.explorer.watch` shows it while it trains.
         progress: shows how far it is; a bar in a terminal by default.
         **options: parts of the recipe to replace: model, network, latent_dim, epochs, batch_size, learning_rate, seed, …
 
@@ -62,8 +64,10 @@ def run(
     with progress.stage("images", "pictures") as tick:
         images = source if isinstance(source, Dataset) else load_images(source, size=size, strict=strict, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
-    started = start_run(images, chosen, out, device)
-    return _complete(started, images, progress, samplers)
+    new = start_run(images, chosen, out, device)
+    if started is not None:
+        started(new)
+    return _complete(new, images, progress, samplers)
 
 
 def resume(

@@ -225,7 +225,7 @@ def make_optimisers(
     beta2: float,
     weight_decay: float = 0.0,
 ) -> list[torch.optim.Optimizer]:
-    """The optimisers of a model: `"adam"` for all parameters; or `"muon"` for the weights, which alone decay, and Adam for the rest."""
+    """The optimisers of a model: `"adam"` for all parameters; or `"muon"` for the weights, which decay, and Adam for the rest."""
     matrices, rest = split_parameters(model) if name == "muon" else ([], list(model.parameters()))
     adam = torch.optim.Adam(rest, lr=learning_rate, betas=(0.9, beta2), fused=True)
     if not matrices:

@@ -9,6 +9,8 @@ from latens.cli.commands import (
     compare_command,
     data_command,
     encode_command,
+    explore_command,
+    export_command,
     figure_command,
     import_command,
     map_command,
@@ -81,6 +83,8 @@ def parser() -> argparse.ArgumentParser:
         _add_score,
         _add_compare,
         _add_review,
+        _add_explore,
+        _add_export,
         _add_import,
         _add_runs,
     ):
@@ -131,6 +135,12 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--seed", type=seed, metavar="N", help="of weights, order and noise")
     _pictures(command)
     _device(command)
+    command.add_argument(
+        "--watch", action="store_true", help="show a page with the run while it trains; Ctrl-C ends it"
+    )
+    command.add_argument(
+        "--no-open", action="store_true", help="with --watch: print the address alone, open no browser"
+    )
     command.add_argument("--resume", action="store_true", help="go on with the run in --out, or with the latest")
 
 
@@ -270,6 +280,22 @@ def _add_review(commands: Any) -> None:
     command.add_argument(
         "--csv", metavar="FILE", help="also write the table here (it is kept as review.csv in the run)"
     )
+
+
+def _add_explore(commands: Any) -> None:
+    command = _command(commands, "explore", explore_command, "open a page on which any point of the map is decoded")
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("--beside", metavar="RUN", help="a second run, shown beside it")
+    command.add_argument("--columns", metavar="CSV", help="columns of your own by id, to colour the points by")
+    command.add_argument("--port", type=int, default=0, metavar="N", help="the first port to try (default: any)")
+    command.add_argument("--no-open", action="store_true", help="print the address alone, open no browser")
+    command.add_argument("--get", metavar="ADDRESS", help="print what a route answers, such as /api/run, and end")
+
+
+def _add_export(commands: Any) -> None:
+    command = _command(commands, "export", export_command, "make one file of a run that explores and decodes offline")
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("--html", metavar="FILE", required=True, help="the file to write")
 
 
 def _add_import(commands: Any) -> None:

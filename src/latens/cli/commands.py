@@ -1,6 +1,7 @@
 """One function a command: what was asked, as JSON and as text for people."""
 
 import argparse
+import json
 from typing import TYPE_CHECKING, Any
 
 from latens.recipes import RECIPE_OPTIONS
@@ -12,6 +13,8 @@ __all__ = [
     "compare_command",
     "data_command",
     "encode_command",
+    "explore_command",
+    "export_command",
     "figure_command",
     "import_command",
     "map_command",
@@ -31,29 +34,54 @@ def run_command(args: argparse.Namespace) -> Answer:
     from latens.errors import UsageError
     from latens.printing import run_answer
 
+    watch = _Watch(args)
     if args.resume:
         given = [name for name in ("size", *RECIPE_OPTIONS) if getattr(args, name) is not None]
         ignored = ["DATA"] * (args.data is not None) + [f"--{name.replace('_', '-')}" for name in given]
         if ignored:
             raise UsageError(f"--resume goes on with a run as it was started; leave out {', '.join(ignored)}")
-        return run_answer(experiment.resume(_chosen(args.out).path, device=args.device, progress=_progress(args)))
+        stopped = _chosen(args.out)
+        watch.start(stopped)
+        return watch.end(run_answer(experiment.resume(stopped.path, device=args.device, progress=_progress(args))))
     if args.data is None:
         raise UsageError(
             "run needs DATA (mnist, fashion-mnist, a folder, a file), or --resume to go on with a stopped run"
         )
     options = {name: getattr(args, name) for name in RECIPE_OPTIONS}
-    return run_answer(
-        experiment.run(
-            args.data,
-            recipe=args.recipe,
-            out=args.out,
-            size=args.size,
-            strict=args.strict,
-            device=args.device,
-            progress=_progress(args),
-            **options,
-        )
+    finished = experiment.run(
+        args.data,
+        recipe=args.recipe,
+        out=args.out,
+        size=args.size,
+        strict=args.strict,
+        device=args.device,
+        started=watch.start,
+        progress=_progress(args),
+        **options,
     )
+    return watch.end(run_answer(finished))
+
+
+class _Watch:
+    """The page of a run while it trains, where that was asked for."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.serving: Any = None
+
+    def start(self, run: "Run") -> None:
+        if self.args.watch:
+            from latens.explorer import watch
+
+            self.serving = watch(run, open_page=not self.args.no_open)
+
+    def end(self, answer: Answer) -> Answer:
+        """The answer; for people it is shown now, and the page stays as long as they want it."""
+        if self.serving is None or self.args.json:
+            return answer
+        print(f"{answer[1]}\nthe page stays open: {self.serving.address}  Ctrl-C ends it", flush=True)
+        self.serving.wait()
+        return answer[0], "the page has ended"
 
 
 def data_command(args: argparse.Namespace) -> Answer:
@@ -178,6 +206,27 @@ def review_command(args: argparse.Namespace) -> Answer:
         atomic_write(args.csv, found.as_csv().encode())
     path = args.csv or str(run.path / "review.csv")
     return {"file": path, **found.as_json()}, review_text(found, path)
+
+
+def explore_command(args: argparse.Namespace) -> Answer:
+    """The web page on a run, until Ctrl-C; or one answer of its routes."""
+    from latens.explorer import answer, explore
+
+    run, beside = _chosen(args.run), None if args.beside is None else _chosen(args.beside)
+    if args.get is not None:
+        found = answer(run, args.get, beside, columns=args.columns)
+        return found, json.dumps(found, ensure_ascii=False)
+    explore(run, beside, columns=args.columns, port=args.port, open_page=not args.no_open)
+    return {"run": str(run.path)}, "the explorer has ended"
+
+
+def export_command(args: argparse.Namespace) -> Answer:
+    """A run as something to take away."""
+    from latens.explorer import write_html
+
+    path = write_html(_chosen(args.run), args.html)
+    size = path.stat().st_size
+    return {"file": str(path), "bytes": size}, f"{path}: {size / 1e6:.1f} MB, works offline in any browser"
 
 
 def import_command(args: argparse.Namespace) -> Answer:

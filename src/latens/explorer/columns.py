@@ -1,0 +1,96 @@
+"""What points can be coloured by: a column of classes or numbers, one value a point; the user's own come from a CSV by id."""
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+
+__all__ = ["NO_VALUE", "Column", "read_columns"]
+
+NO_VALUE = 65_535  # the class of a point that has none
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value a point.
+
+    Args:
+        name: by which it is asked for.
+        title: in words.
+        kind: `"class"`, or `"number"`.
+        names: of the classes, in the order of their numbers.
+        unit: of the numbers.
+        load: gives the values (N,); called once.
+    """
+
+    name: str
+    title: str
+    kind: Literal["class", "number"]
+    names: Sequence[str] = ()
+    unit: str = ""
+    load: Callable[[], NDArray[Any] | None] = lambda: None
+
+    def info(self) -> dict[str, Any]:
+        """`ColumnInfo` of the page's types.js."""
+        return {"name": self.name, "title": self.title, "kind": self.kind, "names": list(self.names), "unit": self.unit}
+
+    @cached_property
+    def values(self) -> NDArray[Any]:
+        """uint16 (N,) for classes, float32 (N,) for numbers (NaN where there is none)."""
+        loaded = self.load()
+        assert loaded is not None
+        return np.ascontiguousarray(loaded, np.uint16 if self.kind == "class" else np.float32)
+
+
+def read_columns(path: str | os.PathLike[str], ids: Sequence[str]) -> tuple[Column, ...]:
+    """The user's own columns.
+
+    Args:
+        path: a CSV with a header; one column is `id`. A column is numbers where each of its values is one; else classes.
+        ids: of the points, in order; points that the file does not name have no value, and rows of other ids are passed over.
+
+    Raises:
+        UsageError: no such file, no CSV, no column `id`, an id twice, none of the ids, or too many classes.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not readable as CSV ({error})") from None
+    if not rows or "id" not in rows[0]:
+        raise UsageError(f"{path}: has no column id; its first line must name the columns, one of them id")
+    if bad := next((number for number, row in enumerate(rows, 2) if None in row or None in row.values()), 0):
+        raise UsageError(f"{path}: line {bad} has not as many values as the first line has names")
+    found = {row["id"]: row for row in rows}
+    if len(found) < len(rows):
+        raise UsageError(f"{path}: names an id twice; each id may have one line")
+    if not any(one in found for one in ids):
+        raise UsageError(f"{path}: names none of the map's images; their ids look like {ids[0]!r}")
+    names = [name for name in rows[0] if name != "id"]
+    return tuple(_column(path, name, [found[one][name] if one in found else "" for one in ids]) for name in names)
+
+
+def _column(path: Any, name: str, texts: list[str]) -> Column:
+    try:
+        numbers = np.array([float(text) if text else np.nan for text in texts], np.float32)
+    except ValueError:
+        classes = sorted({text for text in texts if text})
+        if len(classes) > MOST_CLASSES:
+            raise UsageError(
+                f"{path}: {name} has {len(classes)} different values; at most {MOST_CLASSES} can be told apart"
+            ) from None
+        code = {text: index for index, text in enumerate(classes)}
+        values = np.array([code.get(text, NO_VALUE) for text in texts], np.uint16)
+        return Column(f"own:{name}", name, "class", classes, load=lambda: values)
+    return Column(f"own:{name}", name, "number", load=lambda: numbers)

@@ -1,0 +1,117 @@
+"""What people call: open the page on a run, show it in a notebook, watch a run while it trains, or ask one question of it."""
+
+import base64
+import os
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from latens.errors import UsageError
+from latens.explorer.columns import read_columns
+from latens.explorer.routes import ROUTES, ask, find_route
+from latens.explorer.serving import Serving, serve
+from latens.explorer.view import View
+from latens.explorer.wire import as_json
+from latens.live import in_notebook
+from latens.runs import Run, open_run
+
+__all__ = ["answer", "explore", "watch"]
+
+
+def explore(
+    run: Run | str | os.PathLike[str],
+    beside: Run | str | os.PathLike[str] | None = None,
+    *,
+    columns: str | os.PathLike[str] | None = None,
+    port: int = 0,
+    open_page: bool = True,
+    height: int = 720,
+) -> Any:
+    """Open the explorer on a run: in a notebook as a frame below the cell, elsewhere in the browser, until Ctrl-C.
+
+    Args:
+        run: a `Run`, or where its folder is.
+        beside: a second run, whose map is shown beside it.
+        columns: a CSV of the user's own columns by id, to colour the points by.
+        port: the first to try; 0 takes any that is free.
+        open_page: open the browser; the address is printed in any case.
+        height: of the frame in a notebook, pixels.
+
+    Returns:
+        In a notebook what shows the frame; None elsewhere, once it was stopped.
+
+    Raises:
+        RunNotFound, RunDamaged: there is no run there, or it can't be read.
+        UsageError: columns that can't be read, or no port is free.
+    """
+    first, second = _views(run, beside, columns)
+    if in_notebook():
+        from latens.explorer.notebook import show
+
+        return show(first, second, port=port, height=height)
+    serve(first, second, port=port, open_page=open_page)
+    return None
+
+
+def watch(run: Run, *, port: int = 0, open_page: bool = True) -> Serving:
+    """Show a run while it trains: serve its page in a thread that ends with the process; its address is printed.
+
+    Args:
+        run: just started.
+        port: the first to try; 0 takes any that is free.
+        open_page: open the browser.
+    """
+    serving = Serving(View(run, watched=True), port=port).start()
+    print(f"{run.name}: {serving.address}", flush=True)
+    if open_page:
+        import webbrowser
+
+        webbrowser.open(serving.address)
+    return serving
+
+
+def answer(
+    run: Run | str | os.PathLike[str],
+    address: str,
+    beside: Run | str | os.PathLike[str] | None = None,
+    *,
+    columns: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """What a GET route answers, without a server.
+
+    Args:
+        run: see `explore`.
+        address: path and query, such as `/api/decode?map=tsne&x=0&y=0`.
+        beside: see `explore`; its own routes are below `/beside`.
+        columns: see `explore`.
+
+    Returns:
+        Plain dicts and lists; a file as its `media_type` and `base64`.
+
+    Raises:
+        UsageError: there is no such route, or what it was told is wrong.
+    """
+    first, second = _views(run, beside, columns)
+    parts = urlsplit(address)
+    path, view = parts.path, first
+    if second is not None and path.startswith("/beside/"):
+        path, view = path.removeprefix("/beside"), second
+    route = find_route(path)
+    if route is None:
+        known = ", ".join(route.path for route in ROUTES if route.method == "GET")
+        raise UsageError(f"{address}: no such route; known: {known}")
+    found = ask(route, view, dict(parse_qsl(parts.query, keep_blank_values=True)))
+    if route.media_type:
+        return {"media_type": found.media_type, "base64": base64.b64encode(found.content).decode()}
+    return as_json(found)
+
+
+def _views(run: Any, beside: Any, columns: Any) -> tuple[View, View | None]:
+    first = View(run if isinstance(run, Run) else open_run(run))
+    second = None if beside is None else View(beside if isinstance(beside, Run) else open_run(beside))
+    if columns is not None:
+        if not first.ready:
+            raise UsageError(f"{first.run.path}: has no latents yet, so there are no points to give columns to")
+        first.columns = read_columns(columns, [str(one) for one in first.ids])
+    if second is not None:
+        first.other, second.other = second, first
+    return first, second

@@ -1,0 +1,110 @@
+"""A run's training as the page shows it: the curve, scores and verdict; while it trains, and played back."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import LatensError, UsageError
+from latens.explorer.view import View
+from latens.explorer.wire import Answer
+from latens.files import read_npz, read_safetensors
+from latens.latents import reconstruct_images, to_uint8
+from latens.maps.pca import PCAMap
+from latens.runs.folder import Run, weights_in
+from latens.training import build_model
+
+__all__ = ["history", "live", "snapshot"]
+
+SHOWN = 10  # reconstructions while it trains
+MARGIN = 1.08
+
+
+def history(view: View) -> Answer:
+    """The loss curve, settings, result, scores and verdict; what is not there yet is null."""
+    run = Run(view.run.path)  # what the folder holds now
+    scored = "metrics.json" in run.record["files"]
+    return Answer(
+        {
+            "status": run.record["status"],
+            "error": run.record.get("error", ""),
+            "history": run.history,
+            "recipe": run.record["recipe"],
+            "result": run.record["result"],
+            "facts": {name: run.record[name] for name in ("created", "device", "threads", "versions")},
+            "data": {name: run.record["data"][name] for name in ("name", "train", "test", "shape", "notes")},
+            "scores": run.scores["scores"] if scored else None,
+            "verdict": run.verdict.as_json() if scored else None,
+            "snapshots": epochs_of(run),
+            "ready": "latens.npz" in run.record["files"],
+        }
+    )
+
+
+def epochs_of(run: Run) -> list[int]:
+    """The epochs of which the run keeps the test latents."""
+    return sorted(int(path.stem) for path in (run.path / "snapshots").glob("*.npz") if path.stem.isdigit())
+
+
+def live(view: View) -> Answer:
+    """Some test images and their reconstructions by the weights of the last epoch: `epoch`, `pixels`, `reconstructions`.
+
+    Raises:
+        RunError: the images have gone, or no epoch has ended yet.
+    """
+    run = Run(view.run.path)
+    pixels = np.array(view.run.images.test.pixels[:SHOWN])
+    model, epoch = _weights_now(run), len(run.history)
+    return Answer({"epoch": epoch}, {"pixels": pixels, "reconstructions": to_uint8(reconstruct_images(model, pixels))})
+
+
+def _weights_now(run: Run) -> Any:
+    """The model as the checkpoint, or the trained run, has it; its own copy, since another thread may be training."""
+    checkpoint = run.path / "checkpoint.safetensors"
+    if not checkpoint.exists():
+        return run.model
+    model = build_model(run.recipe, run.image_shape)
+    model.load_state_dict(weights_in(read_safetensors(checkpoint)))
+    return model.eval()
+
+
+def snapshot(view: View, epoch: int) -> Answer:
+    """The test latents of one epoch on their principal plane, turned and mirrored so that they lie as those of the last epoch do.
+
+    Returns:
+        `x` and `y`, uint16 (N,), on the same scale for all epochs; `labels` where there are any.
+
+    Raises:
+        UsageError: that epoch was not kept.
+
+    Source of the alignment: Schönemann, "A generalized solution of the orthogonal Procrustes problem", 1966.
+    """
+    epochs = epochs_of(view.run)
+    if epoch not in epochs:
+        raise UsageError(f"epoch {epoch} was not kept; known: {', '.join(map(str, epochs)) or 'none'}")
+    last = _plane(view.run, epochs[-1])
+    here = _plane(view.run, epoch) if epoch != epochs[-1] else last
+    left, _, right = np.linalg.svd(here.T @ last)
+    turned = here @ (left @ right)
+    # Each epoch to the same size: latents grow while they are learned, and what the eye follows is their order.
+    half = MARGIN * float(np.quantile(np.abs(turned), 0.999)) or 1.0
+    places = np.rint((turned / half + 1) / 2 * 65_535).clip(0, 65_535).astype(np.uint16)
+    arrays: dict[str, NDArray[Any]] = {"x": places[:, 0], "y": places[:, 1]}
+    labels = _labels(view.run, len(places))
+    return Answer({"epoch": epoch}, arrays if labels is None else {**arrays, "labels": labels})
+
+
+def _plane(run: Run, epoch: int) -> NDArray[np.float64]:
+    latents = read_npz(run.path / "snapshots" / f"{epoch:05d}.npz", ("latents",))["latents"]
+    places: NDArray[np.float64] = PCAMap().fit(latents).coordinates.astype(np.float64)
+    centred: NDArray[np.float64] = places - places.mean(0)
+    return centred
+
+
+def _labels(run: Run, count: int) -> NDArray[np.uint16] | None:
+    """Of the test part; while the run trains its latents.npz is not there yet, and the images say it."""
+    try:
+        labels = run.images.test.labels
+    except (LatensError, OSError):
+        return None
+    return None if labels is None else np.asarray(labels[:count]).astype(np.uint16)

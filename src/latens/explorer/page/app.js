@@ -1,0 +1,212 @@
+// The page: opens its source, puts the map and the panels together, and lets them hear of one another.
+
+import {Context} from "./context.js";
+import {decodePanel} from "./decode-panel.js";
+import {button, choice, el, fill} from "./dom.js";
+import {hoverCard} from "./hover.js";
+import {imagePanel} from "./image-panel.js";
+import {coloured, legend} from "./legend.js";
+import {listsPanel} from "./lists-panel.js";
+import {MapView} from "./map.js";
+import {pathPanel} from "./path-panel.js";
+import {probePanel} from "./probe-panel.js";
+import {runPanel} from "./run-panel.js";
+import {serverSource} from "./server.js";
+import {besideMap} from "./beside.js";
+
+/** @typedef {{name: string, title: string, element: HTMLElement, shown: () => unknown}} Panel */
+
+const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given"});
+
+/** @param {string} text */
+function say(text) {
+  const status = find("status");
+  status.textContent = text;
+  status.classList.remove("said");
+  requestAnimationFrame(() => status.classList.add("said"));
+}
+
+async function start() {
+  const file = document.getElementById("latens-data") !== null;
+  const source = file ? (await import("./offline.js")).offlineSource() : serverSource();
+  const info = await source.run();
+  document.title = `${info.name} · latens`;
+  const host = el("div", {class: "map"});
+  const view = new MapView(host, {label: `Map of ${info.count} images; arrow keys walk from image to image, plus and minus zoom`});
+  const context = new Context(source, info, view);
+  context.say = say;
+  const bar = mapBar(context);
+  const key = el("div", {class: "legend", role: "group", "aria-label": "Legend"});
+  const box = el("div", {class: "map-box"}, host, key);
+  fill(find("maps"), box);
+  view.setPaper(); // of a page that it is on only now
+  fill(find("top"), ...heading(context), bar.element);
+  hoverCard(context, box);
+  const panels = allPanels(context);
+  tabs(context, panels);
+  wire(context, key);
+  if (info.missing) say(`The images of this run are not to be had (${info.missing}). The map and the decoder work without them.`);
+  if (!info.count) return noMapYet(context, key);
+  if (info.thumbnails) view.setThumbnails(info.thumbnails, source.thumbnails);
+  await showMap(context, info.maps[0], false);
+  await bar.colour(info.columns[0].name);
+  context.set({tab: "decode"});
+  if (info.beside && (await besideMap(context, find("maps")))) document.body.classList.add("two");
+}
+
+/** A run that still trains has no map; its latents are shown epoch by epoch. @param {Context} context @param {HTMLElement} key */
+function noMapYet(context, key) {
+  document.body.classList.add("young");
+  fill(key, el("span", {}, "While it trains, the map shows the test latents of the last epoch."));
+  context.set({tab: "run"});
+}
+
+/** @param {Context} context */
+function heading({info}) {
+  const words = `${info.model} · ${info.network} · ${info.latent_dim} numbers · ${info.count.toLocaleString("en")} images`;
+  return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet"}, words)];
+}
+
+/** @param {Context} context @returns {Panel[]} */
+function allPanels(context) {
+  const {info} = context;
+  const panels = info.count ? [decodePanel(context)] : [];
+  if (info.count && info.decodes && info.samplers.length) panels.push(probePanel(context));
+  if (info.count && info.decodes) panels.push(pathPanel(context));
+  if (info.count) panels.push(imagePanel(context));
+  if (info.count && context.served) panels.push(listsPanel(context));
+  if (context.served) panels.push(runPanel(context));
+  return panels;
+}
+
+/** @param {Context} context @param {Panel[]} panels */
+function tabs(context, panels) {
+  const list = find("tabs");
+  const made = panels.map(({name, title}) =>
+    button(title, () => context.set({tab: name}), {role: "tab", id: `tab-${name}`, "aria-selected": "false", "aria-controls": "panel"}));
+  fill(list, ...made);
+  list.addEventListener("keydown", (event) => {
+    const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+    const now = made.findIndex((tab) => tab === document.activeElement);
+    if (!step || now < 0) return;
+    const next = made[(now + step + made.length) % made.length];
+    next.focus();
+    next.click();
+  });
+  context.on("tab", () => {
+    panels.forEach(({name, element, shown}, i) => {
+      const open = name === context.facts.tab;
+      made[i].setAttribute("aria-selected", String(open));
+      made[i].tabIndex = open ? 0 : -1;
+      if (!open) return;
+      find("panel").setAttribute("aria-labelledby", `tab-${name}`);
+      if (find("panel").firstChild !== element) {
+        fill(find("panel"), element);
+        find("panel").scrollTop = 0;
+      }
+      shown();
+    });
+  });
+}
+
+/** What stands above the map: which map, which colour, which tool. @param {Context} context */
+function mapBar(context) {
+  const {info, view} = context;
+  const maps = choice("Map", info.maps.map((name) => ({value: name, text: MAP_NAMES[name] ?? name})), info.maps[0] ?? "", async (name) => {
+    say("");
+    await showMap(context, name, true);
+    await colour(context.facts.colour.startsWith("trust:") ? `trust:${name}` : context.facts.colour);
+  });
+  const columns = () => info.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${context.facts.map}`);
+  const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
+  const key = () => /** @type {HTMLElement} */ (document.querySelector(".legend"));
+
+  /** @param {string} name */
+  async function colour(name) {
+    const column = info.columns.find((one) => one.name === name);
+    const values = column && (await context.attempt(context.source.column(name)));
+    if (!column || !values) return;
+    fill(colours.select, ...columns().map((one) => el("option", {value: one.name}, one.title)));
+    colours.select.value = name;
+    const shown = coloured(column, values, info.colours);
+    if (name === "label") context.labels = /** @type {Uint16Array} */ (values);
+    view.setColours(shown.codes, shown.palette);
+    view.setVisible(null);
+    legend(key(), column, shown, (mask) => view.setVisible(mask));
+    context.set({colour: name});
+  }
+
+  const tools = ["pan", "box", "lasso"].map((tool) => button(tool, () => choose(tool), {"aria-pressed": String(tool === "pan")}));
+  const choose = (/** @type {string} */ tool) => {
+    view.setTool(/** @type {"pan"|"box"|"lasso"} */ (tool));
+    for (const one of tools) one.setAttribute("aria-pressed", String(one.textContent === tool));
+    if (tool !== "pan") say("Draw around some images to select them; Escape lets them go.");
+  };
+  const whole = button("whole map", () => view.reset());
+  const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), whole);
+  element.hidden = !info.count;
+  return {element, colour};
+}
+
+/** @param {Context} context @param {string} name @param {boolean} animate */
+async function showMap(context, name, animate) {
+  const slow = setTimeout(() => say(`Fitting the map ${MAP_NAMES[name] ?? name}…`), 400);
+  const points = await context.attempt(context.source.map(name));
+  clearTimeout(slow);
+  if (!points) return;
+  say(points.note ? `${MAP_NAMES[name] ?? name}: ${points.note}` : "");
+  context.view.setPoints(points, {animate});
+  context.set({map: name, points});
+}
+
+/** What the map tells, and what it is told. @param {Context} context @param {HTMLElement} key */
+function wire(context, key) {
+  const {view} = context;
+  view.addEventListener("press", (event) => {
+    const {row} = /** @type {CustomEvent} */ (event).detail;
+    if (row >= 0) context.set({row});
+  });
+  view.addEventListener("walk", (event) => {
+    const {row} = /** @type {CustomEvent} */ (event).detail;
+    context.set({row});
+    const name = context.className(row);
+    find("status").textContent = `image ${row}${name ? `, class ${name}` : ""}`;
+  });
+  view.addEventListener("select", (event) => {
+    const rows = /** @type {CustomEvent} */ (event).detail.rows;
+    context.set({selected: Array.from(rows)});
+    say(rows.length ? `${rows.length} images selected.` : "Nothing selected.");
+  });
+  context.on("row", () => view.setCursor(context.facts.row));
+  context.on("selected", () => {
+    const mask = context.facts.selected.length ? new Uint8Array(context.info.count) : null;
+    for (const row of context.facts.selected) if (mask) mask[row] = 1;
+    view.setSelection(mask);
+  });
+  context.addEventListener("snapshot", (event) => snapshot(context, key, /** @type {CustomEvent} */ (event).detail));
+  context.addEventListener("map again", () => {
+    const points = context.facts.points;
+    if (!points || !document.body.classList.contains("playing")) return;
+    document.body.classList.remove("playing");
+    view.setPoints(points, {animate: true});
+    if (context.labels) view.setColours(context.labels, context.info.colours);
+  });
+}
+
+/** The latents of one epoch in place of the map. @param {Context} context @param {HTMLElement} key @param {any} found */
+function snapshot(context, key, found) {
+  const {view, info} = context;
+  const again = document.body.classList.contains("playing");
+  if (!again && info.count && found.x.length !== info.count) return; // all images are on the map, the test part in the snapshots
+  document.body.classList.add("playing");
+  view.setPoints(found, {animate: again || info.count > 0});
+  if (!again && !info.count) {
+    view.setColours(found.labels ?? new Uint16Array(found.x.length), info.colours);
+    view.reset();
+  }
+}
+
+start().catch((error) => {
+  fill(find("room"), el("p", {class: "failed"}, error instanceof Error ? error.message : String(error)));
+});

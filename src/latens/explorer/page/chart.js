@@ -1,0 +1,39 @@
+// The loss curve, as SVG.
+
+const SPACE = "http://www.w3.org/2000/svg";
+
+/** @param {string} tag @param {Record<string, string|number>} attributes @param {string} [text] */
+function svg(tag, attributes, text) {
+  const made = document.createElementNS(SPACE, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  if (text) made.textContent = text;
+  return made;
+}
+
+/**
+ * Lines over epochs, the values on a logarithmic scale.
+ * @param {{name: string, values: (number|null)[]}[]} series @param {number[]} epochs
+ */
+export function curve(series, epochs) {
+  const [width, height, left, bottom] = [360, 190, 52, 26];
+  const all = series.flatMap(({values}) => values.filter((v) => v !== null && v > 0)).map((v) => Math.log10(/** @type {number} */ (v)));
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const span = Math.max(high - low, 0.1);
+  const x = (/** @type {number} */ i) => left + ((width - left - 12) * i) / Math.max(1, epochs.length - 1);
+  const y = (/** @type {number} */ v) => 10 + ((height - bottom - 10) * (high - Math.log10(v))) / span;
+  const last = series.map(({name, values}) => `${name} ${values.at(-1)?.toPrecision(3)}`).join(", ");
+  const chart = svg("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart", "aria-label": `Loss over ${epochs.length} epochs: ${last}`});
+  for (const value of [10 ** high, 10 ** ((high + low) / 2), 10 ** low]) {
+    chart.append(svg("line", {x1: left, x2: width - 12, y1: y(value), y2: y(value), class: "grid-line"}));
+    chart.append(svg("text", {x: left - 6, y: y(value) + 4, "text-anchor": "end"}, value.toPrecision(2)));
+  }
+  series.forEach(({name, values}, index) => {
+    const points = values.flatMap((v, i) => (v !== null && v > 0 ? [`${x(i).toFixed(1)},${y(v).toFixed(1)}`] : []));
+    if (points.length > 1) chart.append(svg("polyline", {points: points.join(" "), class: `line line-${index}`}));
+    else if (points.length) chart.append(svg("circle", {cx: points[0].split(",")[0], cy: points[0].split(",")[1], r: 3, class: `dot-${index}`}));
+    chart.append(svg("text", {x: width - 14, y: 20 + 16 * index, "text-anchor": "end", class: `word-${index}`}, name));
+  });
+  chart.append(svg("text", {x: left, y: height - 6}, `epoch ${epochs[0] ?? ""}`));
+  chart.append(svg("text", {x: width - 12, y: height - 6, "text-anchor": "end"}, String(epochs.at(-1) ?? "")));
+  return chart;
+}

@@ -1,0 +1,80 @@
+// Decode anywhere: what the decoder makes of the place under the pointer, also where no image lies.
+
+import {button, el, fill} from "./dom.js";
+import {gauge} from "./gauge.js";
+import {captioned, frame, paint} from "./pictures.js";
+
+/** @param {import("./context.js").Context} context */
+export function decodePanel(context) {
+  const {info, source, view} = context;
+  const made = frame(info.shape, "What the decoder makes of the place under the pointer");
+  const nearest = frame(info.shape, "The nearest real image");
+  const honest = gauge();
+  const place = el("p", {class: "quiet"}, "Move over the map: every place has a latent, and here is what the decoder makes of it.");
+  const nearestWords = el("span", {}, "nearest real image");
+  const latentButton = button("Take this latent", () => held && context.dispatchEvent(new CustomEvent("latent", {detail: held})));
+  const nearestButton = button("Go to the nearest image", () => nearestRow >= 0 && context.set({row: nearestRow, tab: "image"}));
+  const element = el(
+    "div",
+    {},
+    el("div", {class: "pair"}, captioned(made, "decoded here"), captioned(nearest, nearestWords)),
+    honest.element,
+    place,
+    el("p", {class: "row"}, nearestButton, latentButton),
+    el("p", {class: "quiet"}, "Press on the map to hold the place; press again to let go. Arrow keys on the map walk from image to image."),
+  );
+  let nearestRow = -1;
+  let pinned = false;
+  /** @type {Float32Array|null} */
+  let held = null;
+
+  /** @param {number} x @param {number} y 16-bit units */
+  async function look(x, y) {
+    const [unitsX, unitsY] = context.toUnits(x, y);
+    const asked = performance.now();
+    const found = await context.attempt(source.decodeAt(context.facts.map, unitsX, unitsY));
+    if (!found) return;
+    paint(made, found.pixels, info.shape);
+    made.dataset.ms = (performance.now() - asked).toFixed(1);
+    held = found.latents;
+    honest.show(found.ratio[0], found.round_trip[0]);
+    place.textContent = pinned ? "Held here. Press the map to let go." : "";
+    if (found.nearest[0] !== nearestRow) await showNearest(found.nearest[0]);
+  }
+
+  /** @param {number} row */
+  async function showNearest(row) {
+    nearestRow = row;
+    const image = await context.attempt(source.image(row));
+    if (!image || nearestRow !== row) return;
+    paint(nearest, image.pixels.length ? image.pixels : image.reconstruction, info.shape);
+    const name = context.className(row);
+    fill(nearestWords, `nearest ${image.pixels.length ? "image" : "image, rebuilt"}${name ? ` · ${name}` : ""}`);
+    context.dispatchEvent(new CustomEvent("near", {detail: row}));
+  }
+
+  view.addEventListener("move", (event) => {
+    const {x, y} = /** @type {CustomEvent} */ (event).detail;
+    if (context.facts.tab === "decode" && !pinned && info.decodes && context.facts.points) look(x, y);
+  });
+  view.addEventListener("press", (event) => {
+    if (context.facts.tab !== "decode" || !info.decodes) return;
+    const {x, y} = /** @type {CustomEvent} */ (event).detail;
+    pinned = !pinned;
+    context.mark("decode", pinned ? [{kind: "cross", x: [x], y: [y]}] : []);
+    look(x, y);
+  });
+  context.on("map", () => {
+    pinned = false;
+    context.mark("decode", []);
+  });
+  return {
+    name: "decode",
+    title: "Decode",
+    element: info.decodes ? element : el("p", {}, "The model of this run is not at hand, so nothing can be decoded; the map and the lists work all the same."),
+    /** Before the pointer has been anywhere: the middle of the map. */
+    shown() {
+      if (!held && info.decodes && context.facts.points) look(32768, 32768);
+    },
+  };
+}

@@ -1,0 +1,90 @@
+// What the points are coloured by, and a legend: classes that filter when they are pressed, or a scale.
+
+import {el, fill} from "./dom.js";
+
+const RAMP = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"]; // viridis (Smith and van der Walt 2015)
+const LEVELS = 64;
+const NO_VALUE = 65535;
+const NOTHING = "#9aa0a6";
+
+/** @param {string[]} stops */
+function ramp(stops) {
+  const parse = (/** @type {string} */ hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+  const colours = stops.map(parse);
+  return Array.from({length: LEVELS}, (_, level) => {
+    const at = (level / (LEVELS - 1)) * (stops.length - 1);
+    const i = Math.min(stops.length - 2, Math.floor(at));
+    const mixed = colours[i].map((value, c) => Math.round(value + (colours[i + 1][c] - value) * (at - i)));
+    return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+  });
+}
+
+/** Many classes of one column get hues apart. @param {number} count @param {string[]} given */
+function classColours(count, given) {
+  if (count <= given.length) return given.slice(0, count);
+  const hue = (/** @type {number} */ i) => {
+    const [a, l] = [(i * 137.508 * Math.PI) / 180, [0.5, 0.62, 0.4][i % 3]];
+    const channel = (/** @type {number} */ shift) => Math.round(255 * Math.min(1, Math.max(0, l + 0.3 * Math.cos(a + shift))));
+    return `#${[0, 2.1, 4.2].map((s) => channel(s).toString(16).padStart(2, "0")).join("")}`;
+  };
+  return Array.from({length: count}, (_, i) => hue(i));
+}
+
+/**
+ * @param {import("./types.js").ColumnInfo} column @param {Uint16Array|Float32Array} values @param {string[]} given colours of the run's classes
+ * @returns {{codes: Uint16Array, palette: string[], low: number, high: number}}
+ */
+export function coloured(column, values, given) {
+  if (column.kind === "class") {
+    const palette = [...classColours(column.names.length, given), NOTHING];
+    return {codes: Uint16Array.from(values, (v) => (v === NO_VALUE ? palette.length - 1 : v)), palette, low: 0, high: 0};
+  }
+  const finite = Float32Array.from(values).filter(Number.isFinite).sort();
+  // The outermost hundredth shares the ends of the scale: one odd image must not wash out all others.
+  const [low, high] = [finite[Math.floor(0.01 * finite.length)] ?? 0, finite[Math.ceil(0.99 * (finite.length - 1))] ?? 1];
+  const span = high - low || 1;
+  const code = (/** @type {number} */ v) => (Number.isFinite(v) ? Math.min(LEVELS - 1, Math.max(0, Math.floor(((v - low) / span) * LEVELS))) : LEVELS);
+  return {codes: Uint16Array.from(values, code), palette: [...ramp(RAMP), NOTHING], low, high};
+}
+
+/**
+ * @param {HTMLElement} host @param {import("./types.js").ColumnInfo} column @param {ReturnType<typeof coloured>} shown
+ * @param {(mask: Uint8Array|null) => void} filter
+ */
+export function legend(host, column, shown, filter) {
+  if (column.kind === "number") {
+    const steps = [0, 13, 25, 38, 50, 63].map((i) => {
+      const step = el("span", {class: "ramp-step"});
+      step.style.background = shown.palette[i];
+      return step;
+    });
+    fill(host, el("span", {}, shown.low.toPrecision(2)), el("span", {class: "ramp", "aria-hidden": "true"}, ...steps),
+      el("span", {}, shown.high.toPrecision(2)), el("small", {}, column.unit));
+    return;
+  }
+  const hidden = new Set();
+  const counts = new Uint32Array(shown.palette.length);
+  for (const code of shown.codes) counts[code]++;
+  const entry = (/** @type {string} */ name, /** @type {number} */ code) => {
+    const dot = el("span", {class: "dot"});
+    dot.style.background = shown.palette[code];
+    const press = el("button", {type: "button", class: "entry", "aria-pressed": "true", title: `${counts[code]} images; press to hide or show, double-click for it alone`,
+      onclick: () => toggle(code), ondblclick: () => alone(code)}, dot, name);
+    press.dataset.code = String(code);
+    return press;
+  };
+  const apply = () => {
+    for (const one of /** @type {NodeListOf<HTMLElement>} */ (host.querySelectorAll(".entry"))) one.setAttribute("aria-pressed", String(!hidden.has(Number(one.dataset.code))));
+    filter(hidden.size ? Uint8Array.from(shown.codes, (code) => (hidden.has(code) ? 0 : 1)) : null);
+  };
+  const toggle = (/** @type {number} */ code) => {
+    if (!hidden.delete(code)) hidden.add(code);
+    apply();
+  };
+  const alone = (/** @type {number} */ code) => {
+    hidden.clear();
+    for (let other = 0; other < shown.palette.length; other++) if (other !== code) hidden.add(other);
+    apply();
+  };
+  fill(host, ...column.names.map(entry), counts[column.names.length] ? entry("no value", column.names.length) : null);
+}

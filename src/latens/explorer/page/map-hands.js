@@ -1,0 +1,187 @@
+// What hands do on the map: the pointer, the wheel, two fingers and the keys move it, press on points and draw around them.
+
+/** @typedef {import("./map.js").Pair} Pair */
+/** @typedef {import("./map.js").Spot} Spot */
+/** @typedef {"pan"|"box"|"lasso"} Tool */
+/** @typedef {{what: Tool|"pinch", moved: boolean, trail: Pair[], start: Spot}} Gesture  trail: in units */
+
+const PICK_RADIUS = 14; // CSS pixels
+const HOVER_EVERY = 60; // ms
+const STILL = 4; // CSS pixels that a press may wander
+/** @type {Record<string, Pair>} */
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
+/** @type {Record<string, number>} */
+const ZOOMS = {"+": 1.5, "=": 1.5, "-": 1 / 1.5, _: 1 / 1.5};
+
+export class Hands {
+  /** @type {Tool} */ tool = "pan";
+  hovered = -1; // the point under the pointer
+  /** @type {Map<number, Spot>} */ #pointers = new Map(); // those that are down
+  /** @type {Spot|null} */ #pointer = null; // where it was last, over the map
+  /** @type {Gesture|null} */ #gesture = null;
+  #hoverAt = 0;
+  #hoverTimer = 0;
+  #moveDue = 0;
+
+  /** @param {import("./map.js").MapView} map @param {AbortSignal} signal of its end */
+  constructor(map, signal) {
+    this.map = map;
+    const heard = /** @type {Record<string, (event: any) => void>} */ ({
+      pointerdown: (event) => this.#down(event),
+      pointermove: (event) => this.#move(event),
+      pointerup: (event) => this.#up(event, true),
+      pointercancel: (event) => this.#up(event, false),
+      pointerleave: () => this.#leave(),
+      wheel: (event) => this.#wheel(event),
+      dblclick: (event) => map.zoom(2, event, true),
+      keydown: (event) => this.#key(event),
+    });
+    for (const name in heard) map.host.addEventListener(name, heard[name], {signal, passive: false});
+  }
+
+  /** The corners of what a hand is drawing, in units; none where it draws nothing. @returns {Pair[]} */
+  get outline() {
+    if (!this.#gesture?.moved) return [];
+    const {what, trail} = this.#gesture;
+    const [[left, top], [right, bottom]] = [trail[0], trail[trail.length - 1]];
+    return what === "lasso" ? trail : what === "box" ? [[left, top], [right, top], [right, bottom], [left, bottom]] : [];
+  }
+
+  // ---- the pointer
+
+  /** @param {PointerEvent} event */
+  #down(event) {
+    if (event.button > 1) return;
+    if (event.button === 1) event.preventDefault(); // no scrolling by itself
+    this.map.stop();
+    this.map.host.setPointerCapture(event.pointerId);
+    this.#pointers.set(event.pointerId, event);
+    const what = this.#pointers.size > 1 ? "pinch" : event.button === 1 ? "pan" : event.shiftKey ? "box" : this.tool;
+    this.#gesture = {what, moved: what === "pinch", trail: [this.map.placeAt(event)], start: event};
+  }
+
+  /** @param {PointerEvent} event */
+  #move(event) {
+    this.#pointer = event;
+    this.#moveDue ||= requestAnimationFrame(() => this.#tellMove());
+    const [before, gesture] = [this.#pointers.get(event.pointerId), this.#gesture];
+    if (!before || !gesture) return this.#hoverSoon();
+    const {start, what} = gesture;
+    gesture.moved ||= Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) >= STILL;
+    if (!gesture.moved) return;
+    this.#pointers.set(event.pointerId, event);
+    if (what === "pan") this.#pan(event.clientX - before.clientX, event.clientY - before.clientY);
+    else if (what === "pinch") this.#pinch(event, before);
+    else {
+      gesture.trail.push(this.map.placeAt(event));
+      this.map.drawOver();
+    }
+  }
+
+  /** @param {number} dx @param {number} dy CSS pixels */
+  #pan(dx, dy) {
+    const {x, y, scale} = this.map.view;
+    this.map.setView({x: x - dx / scale, y: y + dy / scale, scale});
+  }
+
+  /** @param {PointerEvent} now @param {Spot} before */
+  #pinch(now, before) {
+    const other = [...this.#pointers].find(([id]) => id !== now.pointerId)?.[1] || now;
+    const apart = (/** @type {Spot} */ one) => Math.max(10, Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY));
+    this.#pan((now.clientX - before.clientX) / 2, (now.clientY - before.clientY) / 2);
+    const middle = {clientX: (now.clientX + other.clientX) / 2, clientY: (now.clientY + other.clientY) / 2};
+    this.map.zoom(apart(now) / apart(before), middle, false);
+  }
+
+  /** @param {PointerEvent} event @param {boolean} meant */
+  async #up(event, meant) {
+    const [gesture, outline] = [this.#gesture, this.outline];
+    if (!this.#pointers.delete(event.pointerId) || !gesture) return;
+    // A finger of a pinch may stay down: it goes on as a pan, and is no press.
+    this.#gesture = this.#pointers.size ? {...gesture, what: "pan", moved: true} : null;
+    this.map.drawOver();
+    if (meant && !gesture.moved) this.map.tell("press", await this.#pick(event));
+    if (!meant || !outline.length) return;
+    this.map.tell("select", {rows: await this.map.ask({type: "inside", corners: Float64Array.from(outline.flat())})});
+  }
+
+  /** @param {Spot} spot @returns {Promise<{row: number, x: number, y: number}>} */
+  async #pick(spot) {
+    const [x, y] = this.map.placeAt(spot);
+    return {row: await this.map.ask({type: "pick", x, y, radius: PICK_RADIUS / this.map.view.scale}), x, y};
+  }
+
+  #tellMove() {
+    this.#moveDue = 0;
+    if (!this.#pointer) return;
+    const [x, y] = this.map.placeAt(this.#pointer);
+    this.map.tell("move", {x, y, inside: Math.min(x, y) >= 0 && Math.max(x, y) <= 65535});
+  }
+
+  #hoverSoon() {
+    this.#hoverTimer ||= setTimeout(async () => {
+      this.#hoverTimer = 0;
+      this.#hoverAt = performance.now();
+      const spot = this.#pointer;
+      const found = spot && (await this.#pick(spot));
+      if (found && this.#pointer) this.#hover(found.row, spot);
+    }, Math.max(0, this.#hoverAt + HOVER_EVERY - performance.now()));
+  }
+
+  /** @param {number} row @param {Spot|null} spot */
+  #hover(row, spot) {
+    if (row === this.hovered) return;
+    this.hovered = row;
+    this.map.drawOver();
+    this.map.tell("hover", {row, clientX: spot?.clientX, clientY: spot?.clientY});
+  }
+
+  #leave() {
+    this.#pointer = null;
+    this.#hover(-1, null);
+    this.map.tell("leave");
+  }
+
+  /** @param {WheelEvent} event */
+  #wheel(event) {
+    event.preventDefault();
+    const pixels = Math.max(-240, Math.min(240, event.deltaY * [1, 16, 400][event.deltaMode]));
+    this.map.zoom(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), event, false); // ctrl: a pinch on a touchpad
+  }
+
+  // ---- the keys
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const {map} = this;
+    const {key} = event;
+    if (event.target !== map.host || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (key in ARROWS) this.#walk(...ARROWS[key]);
+    else if (key in ZOOMS) map.zoom(ZOOMS[key], null, true);
+    else if (key === "0") map.reset();
+    else if (key === "Escape") this.#escape();
+    else if ((key === "Enter" || key === " ") && map.cursor >= 0) {
+      const [x, y] = map.placeOf(map.cursor);
+      map.tell("press", {row: map.cursor, x, y});
+    } else return;
+    event.preventDefault();
+  }
+
+  /** From the cursor to the nearest point in a direction; without one, to the middle. @param {number} dx @param {number} dy */
+  async #walk(dx, dy) {
+    const {map} = this;
+    const [x, y] = map.cursor < 0 ? [map.view.x, map.view.y] : map.placeOf(map.cursor);
+    const row = await map.ask(map.cursor < 0 ? {type: "pick", x, y, radius: 65536} : {type: "walk", x, y, dx, dy});
+    if (row < 0) return;
+    map.setCursor(row);
+    map.keepInSight(row);
+    map.tell("walk", {row});
+  }
+
+  /** What is being drawn is given up; or else the selection. */
+  #escape() {
+    if (!this.#gesture) this.map.tell("select", {rows: new Uint32Array(0)});
+    this.#gesture = null;
+    this.map.drawOver();
+  }
+}

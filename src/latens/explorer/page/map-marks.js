@@ -1,0 +1,59 @@
+// What lies over the points: marks, and the outline that a hand draws.
+
+/** @typedef {import("./types.js").Mark} Mark */
+/** @typedef {import("./map.js").Pair} Pair */
+/** @typedef {{paper: string, ink: string, accent: string}} Paper */
+
+/** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places on the screen @param {Paper} paper */
+export function drawMark(context, mark, places, {paper, ink, accent}) {
+  const colour = mark.colour || (mark.kind === "label" ? ink : accent);
+  Object.assign(context, {lineCap: "round", lineJoin: "round", fillStyle: colour});
+  if (mark.kind === "label") {
+    Object.assign(context, {font: "600 13px system-ui, sans-serif", textAlign: "center", textBaseline: "middle"});
+    Object.assign(context, {lineWidth: 4, strokeStyle: paper});
+    places.forEach(([x, y], k) => (context.strokeText(mark.text[k], x, y), context.fillText(mark.text[k], x, y)));
+    return;
+  }
+  for (const dashed of mark.kind === "line" ? [false, true] : [false]) {
+    context.setLineDash(dashed ? [1, 6] : []);
+    tracePath(context, mark, places, dashed);
+    // On a halo of paper, or it would be lost among points of its colour.
+    for (const [width, style] of /** @type {[number, string][]} */ ([[4.5, paper], [2, colour]])) {
+      Object.assign(context, {lineWidth: width, strokeStyle: style});
+      context.stroke();
+    }
+    if (mark.kind === "dots" && !mark.ring) context.fill();
+  }
+  context.setLineDash([]);
+}
+
+/** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places @param {boolean} dashed  stretches */
+function tracePath(context, mark, places, dashed) {
+  context.beginPath();
+  places.forEach(([x, y], k) => {
+    if (mark.kind === "dots") {
+      const radius = (mark.radius || (mark.ring ? 6 : 4)) - (mark.ring ? 0 : 1); // a full one's stroke adds to it
+      context.moveTo(x + radius, y);
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+    }
+    const strokes = mark.kind === "cross" ? [[x - 9, y, x + 9, y], [x, y - 9, x, y + 9]] : [];
+    if (mark.kind === "line" && k && Boolean(mark.off?.[k - 1]) === dashed) strokes.push([...places[k - 1], x, y]);
+    for (const [x0, y0, x1, y1] of strokes) {
+      context.moveTo(x0, y0);
+      context.lineTo(x1, y1);
+    }
+  });
+}
+
+/** @param {CanvasRenderingContext2D} context @param {Pair[]} corners on the screen @param {string} colour */
+export function drawOutline(context, corners, colour) {
+  context.beginPath();
+  for (const corner of corners) context.lineTo(...corner);
+  context.closePath();
+  Object.assign(context, {fillStyle: colour, strokeStyle: colour, lineWidth: 1.5, globalAlpha: 0.12});
+  context.fill("evenodd");
+  context.globalAlpha = 1;
+  context.setLineDash([5, 4]);
+  context.stroke();
+  context.setLineDash([]);
+}

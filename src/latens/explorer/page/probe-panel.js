@@ -1,0 +1,63 @@
+// The notebook's experiment, live: the mean latent of a class plus noise, decoded; or any sampler of the run in its place.
+
+import {button, choice, el, fill, slider} from "./dom.js";
+import {distanceWords} from "./gauge.js";
+import {captioned, picture} from "./pictures.js";
+
+/** @param {import("./context.js").Context} context */
+export function probePanel(context) {
+  const {info, source} = context;
+  const asked = {sampler: info.samplers[0] ?? "", noise: 1, seed: 0};
+  const grid = el("div", {class: "grid"});
+  const scores = el("dl", {class: "scores"});
+  const busy = el("p", {class: "quiet"});
+  const noise = slider("Noise", {min: 0, max: 3, step: 0.05, value: 1}, (value) => draw({noise: value}), (v) => v.toFixed(2));
+  const samplers = choice("Sampler", info.samplers.map((name) => ({value: name, text: name.replace("-", " ")})), asked.sampler, (value) => {
+    noise.element.hidden = value !== "class-means";
+    draw({sampler: value});
+  });
+  const element = el(
+    "div",
+    {},
+    el("p", {}, "Is the space between the images filled? Draw new latents, decode them, and see where they lie."),
+    samplers.element,
+    noise.element,
+    el("p", {class: "row"}, button("Draw again", () => draw({seed: asked.seed + 2}), {class: "main"})),
+    busy,
+    grid,
+    scores,
+  );
+
+  /** @param {Partial<typeof asked>} changes */
+  async function draw(changes) {
+    Object.assign(asked, changes);
+    busy.textContent = ["flow", "mixture", "jitter", "prior"].includes(asked.sampler) ? "Drawing… the first time a sampler is fitted to the latents." : "";
+    const drawn = await context.attempt(source.probe({...asked, map: context.facts.map}));
+    busy.textContent = "";
+    if (!drawn) return;
+    fill(grid, ...Array.from(drawn.ratio, (ratio, i) => {
+      const name = drawn.labels.length ? (info.class_names[drawn.labels[i]] ?? `cluster ${drawn.labels[i] + 1}`) : "";
+      const [words, kind] = distanceWords(ratio);
+      const card = captioned(picture(drawn.pixels, info.shape, `drawn ${name}: ${words}`, i), name, el("small", {title: words}, `${ratio.toFixed(1)} ×`));
+      card.dataset.kind = kind;
+      return card;
+    }));
+    fill(scores, ...drawn.scores.flatMap(({name, value, hint}) => [el("dt", {}, name), el("dd", {}, el("strong", {}, value), el("small", {}, hint))]));
+    if (context.facts.tab === "probe") mark(drawn);
+  }
+
+  /** @param {import("./types.js").Probe} drawn */
+  function mark(drawn) {
+    const names = Array.from(drawn.labels, (label) => info.class_names[label] ?? "");
+    const shown = context.fromUnits(drawn.places);
+    context.mark("probe", [
+      {kind: "dots", ...context.fromUnits(drawn.cloud), radius: 2},
+      {kind: "dots", ...shown, radius: 5, ring: true},
+      ...(names.length ? [/** @type {import("./types.js").Mark} */ ({kind: "label", ...shown, text: names})] : []),
+    ]);
+  }
+
+  context.on("tab", () => context.facts.tab !== "probe" && context.mark("probe", []));
+  context.on("points", () => context.facts.tab === "probe" && draw({}));
+  return {name: "probe", title: "Probe", element, shown: () => draw({})};
+}

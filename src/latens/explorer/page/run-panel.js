@@ -1,0 +1,135 @@
+// The run: its loss curve, verdict, scores and settings; live while it trains, played back afterwards.
+
+import {button, el, fill, slider} from "./dom.js";
+import {curve} from "./chart.js";
+import {captioned, picture} from "./pictures.js";
+
+const EVERY = 1500; // milliseconds between looks at a run that trains
+const STEP = 450; // of the playback
+
+/** @param {import("./context.js").Context} context */
+export function runPanel(context) {
+  const {info} = context;
+  const served = /** @type {import("./types.js").ServedSource} */ (context.served);
+  const state = el("p", {class: "facts", role: "status"});
+  const chart = el("div", {});
+  const pictures = el("div", {class: "grid small"});
+  const playback = el("div", {});
+  const verdict = el("div", {});
+  const scores = el("div", {});
+  const settings = el("dl", {class: "table"});
+  const element = el("div", {}, state, chart, pictures, playback, verdict, scores, el("h3", {}, "Settings"), settings);
+  let epoch = -1;
+  let following = false;
+  /** @type {number[]} */
+  let snapshots = [];
+
+  async function look() {
+    const now = await context.attempt(served.history());
+    if (!now) return "";
+    const history = now.history;
+    const best = history.at(-1);
+    fill(state, el("strong", {}, now.status === "done" ? "Complete" : now.status), now.error ? `: ${now.error}` : "",
+      best ? ` · epoch ${best.epoch} · test mse ${best.test_mse.toPrecision(3)} · ${best.elapsed.toFixed(0)} s` : " · no epoch has ended yet");
+    if (best && best.epoch !== epoch) {
+      epoch = best.epoch;
+      const of = (/** @type {string} */ name) => history.map((/** @type {any} */ line) => line[name] ?? null);
+      fill(chart, curve([{name: "train", values: of("train_mse")}, {name: "test mse", values: of("test_mse")}], of("epoch")));
+      if (now.status === "training" || now.status === "stopped") await rebuild();
+      if (String(snapshots) !== String(now.snapshots)) showPlayback(now.snapshots, now.status === "training");
+    }
+    if (now.verdict) showVerdict(now.verdict);
+    if (now.scores) showScores(now.scores);
+    showSettings(now);
+    return now.status;
+  }
+
+  async function rebuild() {
+    const live = await served.live().catch(() => null); // a checkpoint that is being written is looked at the next time
+    if (!live) return;
+    const count = live.pixels.length / (info.shape[0] * info.shape[1] * info.shape[2]);
+    const one = (/** @type {number} */ i) => el("figure", {class: "card"}, picture(live.pixels, info.shape, `test image ${i}`, i),
+      picture(live.reconstructions, info.shape, "rebuilt", i));
+    fill(pictures, ...Array.from({length: count}, (_, i) => one(i)));
+  }
+
+  /** @param {number[]} epochs @param {boolean} trains */
+  function showPlayback(epochs, trains) {
+    snapshots = epochs;
+    if (!epochs.length) return;
+    const last = epochs.length - 1;
+    let timer = 0;
+    const at = slider("Epoch", {min: 0, max: last, step: 1, value: last}, (index) => play(index), (index) => String(epochs[index]));
+    const stop = () => {
+      clearInterval(timer);
+      timer = 0;
+      press.textContent = "Play";
+    };
+    const press = button("Play", () => {
+      if (timer) return stop();
+      at.input.value = at.input.value === String(last) ? "-1" : at.input.value;
+      press.textContent = "Stop";
+      timer = window.setInterval(() => {
+        at.input.value = String(Number(at.input.value) + 1);
+        at.input.dispatchEvent(new Event("input"));
+        if (Number(at.input.value) >= last) stop();
+      }, STEP);
+    }, {class: "main"});
+    const back = button("Back to the map", () => {
+      stop();
+      context.dispatchEvent(new Event("map again"));
+    });
+    fill(playback, el("h3", {}, "The latents, epoch by epoch"),
+      el("p", {class: "quiet"}, "The test latents on the plane in which they vary most, each epoch turned to lie as the last one does."),
+      at.element, el("p", {class: "row"}, press, info.maps.length ? back : null));
+    if (trains || !info.count) play(last);
+  }
+
+  /** @param {number} index */
+  async function play(index) {
+    const found = await context.attempt(served.snapshot(snapshots[index]));
+    if (!found || context.facts.tab !== "run") return;
+    context.dispatchEvent(new CustomEvent("snapshot", {detail: found}));
+  }
+
+  /** @param {any} found */
+  function showVerdict(found) {
+    fill(verdict, el("h3", {}, "Can it generate?"), el("p", {class: "lead"}, found.headline), el("p", {}, found.fault),
+      ...found.claims.map((/** @type {any} */ c) => el("details", {}, el("summary", {}, `${c.claim}: `, el("strong", {}, c.answer)), el("p", {}, c.sentence))),
+      found.suggestions.length ? el("h4", {}, "What would help") : null,
+      ...found.suggestions.map((/** @type {any} */ s) => el("p", {}, s.text, el("small", {class: "block"}, s.because))));
+  }
+
+  /** @param {any[]} rows */
+  function showScores(rows) {
+    const groups = [...new Set(rows.map((row) => row.group))];
+    fill(scores, el("h3", {}, "Scores"), ...groups.map((group) => el("details", {}, el("summary", {}, group),
+      el("dl", {class: "table"}, ...rows.filter((row) => row.group === group && row.value !== null).flatMap((row) => [
+        el("dt", {title: row.protocol}, row.name.replaceAll("_", " ")),
+        el("dd", {}, `${Number(row.value.toPrecision(4))} ${row.unit}`, row.baseline !== null ? el("small", {}, ` ${row.baseline_name}: ${Number(row.baseline.toPrecision(4))}`) : null),
+      ])))));
+  }
+
+  /** @param {any} now */
+  function showSettings(now) {
+    const {config, ...recipe} = now.recipe;
+    const rows = {...recipe, ...config, images: `${now.data.name}: ${now.data.train} train, ${now.data.test} test`, ...now.facts, ...now.facts.versions};
+    fill(settings, ...Object.entries(rows).filter(([, value]) => typeof value !== "object").flatMap(([name, value]) => [
+      el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, String(value))]));
+  }
+
+  async function follow() {
+    if (following) return;
+    following = true;
+    let status = await look();
+    while (context.facts.tab === "run" && status && status !== "done" && status !== "diverged" && status !== "stopped") {
+      await new Promise((resolve) => setTimeout(resolve, EVERY));
+      status = await look();
+    }
+    following = false;
+    if (status === "done" && !info.count) location.reload(); // it was training when the page was opened; now there is a map
+  }
+
+  context.on("tab", () => context.facts.tab !== "run" && context.dispatchEvent(new Event("map again")));
+  return {name: "run", title: "Run", element, shown: follow};
+}

@@ -1,0 +1,126 @@
+// The source of a page that a server gave out: asks it, with the token of the page's own address in a header.
+
+import {readColumns} from "./wire.js";
+
+/** @typedef {import("./types.js").Source} Source */
+
+const token = location.pathname.split("/")[1] ?? "";
+const tab = Math.random().toString(36).slice(2);
+
+/** Somebody else's newer request made this one void. */
+class Overtaken extends Error {}
+
+/**
+ * @param {string} path @param {RequestInit} [options] @param {string} [accept]
+ * @returns {Promise<Response>}
+ */
+async function ask(path, options = {}, accept = "application/octet-stream") {
+  const headers = {"x-latens-token": token, "x-latens-tab": tab, accept, ...options.headers};
+  let response;
+  try {
+    response = await fetch(path, {...options, headers});
+  } catch {
+    throw new Error("the explorer's server does not answer; has it been stopped?");
+  }
+  if (response.status === 409) throw new Overtaken();
+  if (!response.ok) throw new Error((await response.json().catch(() => ({error: response.statusText}))).error);
+  return response;
+}
+
+/** @param {Record<string, string|number|null>} given */
+const query = (given) => `?${new URLSearchParams(Object.entries(given).flatMap(([k, v]) => (v === null ? [] : [[k, String(v)]])))}`;
+
+/** @param {object} given */
+const post = (given) => ({method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(given)});
+
+/**
+ * One request on its way at most; of those that come meanwhile only the newest is sent, the others are answered null.
+ * @template A, T
+ * @param {(asked: A) => Promise<T>} send
+ * @returns {(asked: A) => Promise<T|null>}
+ */
+export function newestWins(send) {
+  let busy = false;
+  /** @type {{asked: A, resolve: (value: T|null) => void, reject: (error: unknown) => void}|null} */
+  let waiting = null;
+  /** @param {A} asked @returns {Promise<T|null>} */
+  const run = async (asked) => {
+    busy = true;
+    try {
+      return await send(asked);
+    } catch (error) {
+      if (error instanceof Overtaken) return null;
+      throw error;
+    } finally {
+      busy = false;
+      const next = waiting;
+      waiting = null;
+      if (next) run(next.asked).then(next.resolve, next.reject);
+    }
+  };
+  return (asked) => {
+    if (!busy) return run(asked);
+    waiting?.resolve(null);
+    return new Promise((resolve, reject) => {
+      waiting = {asked, resolve, reject};
+    });
+  };
+}
+
+/** @param {string} path @param {RequestInit} [options] */
+const columns = async (path, options) => readColumns(await (await ask(path, options)).arrayBuffer());
+
+/** @param {string} path @param {RequestInit} [options] */
+const json = async (path, options) => (await ask(path, options, "application/json")).json();
+
+/**
+ * @param {string} [prefix]  "/beside" for the second run
+ * @returns {import("./types.js").ServedSource}
+ */
+export function serverSource(prefix = "") {
+  const api = `${prefix}/api`;
+  /** @type {Map<string, Promise<any>>} */
+  const kept = new Map();
+  /** What never changes is asked for once. @template T @param {string} key @param {() => Promise<T>} get @returns {Promise<T>} */
+  const once = (key, get) => {
+    if (!kept.has(key)) kept.set(key, get().catch((error) => {
+      kept.delete(key);
+      throw error;
+    }));
+    return /** @type {Promise<T>} */ (kept.get(key));
+  };
+  const decodeAt = newestWins((/** @type {object} */ asked) => columns(`${api}/decode${query(/** @type {any} */ (asked))}`));
+  const decode = newestWins((/** @type {object} */ asked) => columns(`${api}/decode`, post(asked)));
+  const probe = newestWins((/** @type {object} */ asked) => columns(`${api}/probe${query(/** @type {any} */ (asked))}`));
+  const path = newestWins((/** @type {object} */ asked) => columns(`${api}/path`, post(asked)));
+  return {
+    run: () => json(`${api}/run`),
+    map: (name) => once(`map ${name}`, () => columns(`${api}/map${query({name})}`)),
+    column: (name) => once(`column ${name}`, async () => (await columns(`${api}/column${query({name})}`)).values),
+    thumbnails: async (page) => createImageBitmap(await (await ask(`${api}/thumbnails${query({page})}`, {}, "image/png")).blob()),
+    image: (row) => once(`image ${row}`, () => columns(`${api}/image${query({row})}`)),
+    imageOf: (id) => once(`id ${id}`, () => columns(`${api}/image${query({id})}`)),
+    picture: (id) => once(`picture ${id}`, async () => (await columns(`${api}/picture${query({id})}`)).pixels),
+    decodeAt: (map, x, y) => decodeAt({map, x, y}),
+    decode: (latents, map, dim) => decode({latents: rowsOf(latents, dim), map}),
+    probe: (asked) => probe(asked),
+    path: ({from, to, ...rest}) => path({start: from, end: to, ...rest}),
+    directions: (point) => columns(`${api}/directions${query({point})}`),
+    list: async (kind) => (await json(`${api}/list${query({kind})}`)).found,
+    tags: async () => (await json(`${api}/tags`)).tags,
+    tag: async (tag, ids, on) => (await json(`${api}/tags`, post({tag, ids, on}))).tags,
+    tagsFile: async () => (await ask(`${api}/tags.csv`, {}, "text/csv")).blob(),
+    ids: async (points) => (await json(`${api}/ids`, post({points}))).ids,
+    history: () => json(`${api}/history`),
+    live: () => columns(`${api}/live`),
+    snapshot: (epoch) => once(`snapshot ${epoch}`, () => columns(`${api}/snapshot${query({epoch})}`)),
+    twins: async () => (await columns(`${api}/twins`)).rows,
+  };
+}
+
+/** @param {Float32Array} latents @param {number} dim */
+function rowsOf(latents, dim) {
+  const rows = [];
+  for (let start = 0; start < latents.length; start += dim) rows.push(Array.from(latents.subarray(start, start + dim)));
+  return rows;
+}

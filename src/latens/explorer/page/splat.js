@@ -1,0 +1,367 @@
+// Points as pixels, without a graphics card: pure functions over typed arrays, nothing of the browser.
+//
+// Points are blended one over the other into opaque pixels: of an opacity a, n of them cover 1 - (1 - a)^n of it. The opacity
+// comes from the density of the points drawn, so that dense places stay readable and sparse ones visible without a second pass.
+
+/** Tiles a side. Points are kept tile after tile: what is out of view costs nothing, and what is drawn lies together. */
+export const TILES = 64;
+const TILE_BITS = 10; // 2^16 / TILES units a tile
+const STEPS = 8; // places of a point within a pixel, each way
+const MARGIN = 24; // pixels about the picture, so that a disc across its edge needs no clipping
+
+/**
+ * Points tile after tile. Within a tile their order is shuffled: the first part of a tile is a fair sample of it.
+ * @typedef {object} Layer
+ * @property {Uint32Array} rows
+ * @property {Uint16Array} x
+ * @property {Uint16Array} y
+ * @property {Uint32Array} starts  of each tile, and the end
+ * @property {Uint16Array} style   index into the brush's colours
+ */
+
+/** @typedef {{x: number, y: number, scale: number}} View  the centre, in units (y up), and pixels a unit */
+/** @typedef {{pixels: Int32Array, width: number, height: number, margin: number}} Target  width and height with the margin */
+/** @typedef {{x: Uint16Array, y: Uint16Array, style: Uint16Array}} Points */
+/** @typedef {{step: number, left: number, top: number, begin: number, end: number}} Span  a place is x * step + left */
+/** @typedef {{size: number, weights: Uint16Array, colours: Int32Array}} Brush  weights: of 256, for each place within a pixel */
+
+/** @param {number} width @param {number} height @returns {Target} */
+export function makeTarget(width, height) {
+  const [w, h] = [width + 2 * MARGIN, height + 2 * MARGIN];
+  return { pixels: new Int32Array(w * h), width: w, height: h, margin: MARGIN };
+}
+
+// ---- the order of the points
+
+/**
+ * All points, tile after tile.
+ * @param {Uint16Array} x @param {Uint16Array} y @returns {Layer}
+ */
+export function orderPoints(x, y) {
+  const n = x.length;
+  const starts = new Uint32Array(TILES * TILES + 1);
+  for (let i = 0; i < n; i++) starts[(y[i] >> TILE_BITS) * TILES + (x[i] >> TILE_BITS) + 1]++;
+  for (let t = 0; t < TILES * TILES; t++) starts[t + 1] += starts[t];
+  const next = starts.slice();
+  const layer = emptyLayer(n, starts);
+  const stride = strideOf(n);
+  // Rows are often sorted by class; visiting them by strides shuffles them within a tile.
+  for (let k = 0, row = 0; k < n; k++, row = row + stride < n ? row + stride : row + stride - n) {
+    const place = next[(y[row] >> TILE_BITS) * TILES + (x[row] >> TILE_BITS)]++;
+    layer.rows[place] = row;
+    layer.x[place] = x[row];
+    layer.y[place] = y[row];
+  }
+  return layer;
+}
+
+/** @param {number} n @param {Uint32Array} starts @returns {Layer} */
+function emptyLayer(n, starts) {
+  return { rows: new Uint32Array(n), x: new Uint16Array(n), y: new Uint16Array(n), starts, style: new Uint16Array(n) };
+}
+
+/** A stride near the golden section of n that meets every row. @param {number} n */
+function strideOf(n) {
+  for (let stride = Math.max(1, Math.round(n * 0.618034)); ; stride--) {
+    let [a, b] = [stride, n];
+    while (b) [a, b] = [b, a % b];
+    if (a === 1) return stride; // they have no common divisor
+  }
+}
+
+/**
+ * The points of a layer that are visible and, where there is a selection, in it or out of it.
+ * @param {Layer} all @param {Uint8Array|null} visible @param {Uint8Array|null} selection @param {boolean} selected
+ * @returns {Layer}
+ */
+export function takePoints(all, visible, selection, selected) {
+  if (!visible && !selection) return all;
+  const starts = new Uint32Array(all.starts.length);
+  const places = new Uint32Array(all.rows.length);
+  let n = 0;
+  for (let t = 0; t + 1 < starts.length; t++) {
+    for (let i = all.starts[t]; i < all.starts[t + 1]; i++) {
+      const row = all.rows[i];
+      if ((!visible || visible[row]) && (!selection || (selection[row] !== 0) === selected)) places[n++] = i;
+    }
+    starts[t + 1] = n;
+  }
+  const layer = emptyLayer(n, starts);
+  for (let k = 0; k < n; k++) {
+    const i = places[k];
+    layer.rows[k] = all.rows[i];
+    layer.x[k] = all.x[i];
+    layer.y[k] = all.y[i];
+  }
+  return layer;
+}
+
+/**
+ * How much of the map the points fill, as a share: the exponential of the entropy of the tiles, which outliers hardly move.
+ * @param {Layer} layer
+ */
+export function filledShare(layer) {
+  const n = layer.rows.length;
+  let entropy = 0;
+  for (let t = 0; t < TILES * TILES; t++) {
+    const share = (layer.starts[t + 1] - layer.starts[t]) / n;
+    if (share > 0) entropy -= share * Math.log(share);
+  }
+  return Math.exp(entropy) / (TILES * TILES);
+}
+
+// ---- brushes
+
+/**
+ * A soft disc, or a point of one pixel's worth shared by 2 x 2 of them; one picture for each place within a pixel.
+ * @param {number} radius pixels; under 0.8, a point @param {number} opacity 0 to 1 @param {Int32Array} colours @returns {Brush}
+ */
+export function makeBrush(radius, opacity, colours) {
+  const point = radius < 0.8;
+  const size = point ? 2 : Math.ceil(2 * radius + 1);
+  const weights = new Uint16Array(STEPS * STEPS * size * size);
+  const area = Math.PI * radius * radius;
+  for (let place = 0; place < STEPS * STEPS; place++) {
+    const cx = (size - 1) / 2 + ((place % STEPS) + 0.5) / STEPS;
+    const cy = (size - 1) / 2 + (Math.floor(place / STEPS) + 0.5) / STEPS;
+    const cover = new Float64Array(size * size);
+    for (let k = 0; k < cover.length; k++) {
+      const [dx, dy] = [Math.abs((k % size) + 0.5 - cx), Math.abs(Math.floor(k / size) + 0.5 - cy)];
+      const disc = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(dx, dy)));
+      cover[k] = point ? (1 - Math.min(1, dx)) * (1 - Math.min(1, dy)) : disc;
+    }
+    // The same amount of ink at each place, or small discs would shimmer while the map moves.
+    const scale = point ? 1 : area / cover.reduce((sum, value) => sum + value, 0);
+    cover.forEach((value, k) => (weights[place * cover.length + k] = Math.round(256 * opacity * Math.min(1, value * scale))));
+  }
+  return { size, weights, colours };
+}
+
+/**
+ * The radius of a point, for the usual distance to the next one.
+ * @param {number} spacing pixels @param {number} ratio pixels a CSS pixel
+ */
+export function radiusFor(spacing, ratio) {
+  return ratio * Math.min(4.5, Math.max(0.56, 0.6 * (spacing / ratio) ** 0.75));
+}
+
+/**
+ * The opacity at which the usual place is covered well, and denser ones still differ from it.
+ * @param {number} radius pixels @param {number} spacing between the points that are drawn
+ */
+export function opacityFor(radius, spacing) {
+  const cover = (radius < 0.8 ? 1 : Math.PI * radius * radius) / (spacing * spacing);
+  return Math.min(0.85, Math.max(0.16, 1 - 0.12 ** (1 / cover)));
+}
+
+// ---- drawing
+
+/**
+ * The tiles that a view shows: columns from, to and rows from, to, both ends in it.
+ * @param {View} view @param {number} width pixels @param {number} height @returns {[number, number, number, number]}
+ */
+export function tilesIn(view, width, height) {
+  const tile = (/** @type {number} */ units) => Math.min(TILES - 1, Math.max(0, Math.floor(units / (1 << TILE_BITS))));
+  const [dx, dy] = [width / 2 / view.scale, height / 2 / view.scale];
+  return [tile(view.x - dx), tile(view.x + dx), tile(view.y - dy), tile(view.y + dy)];
+}
+
+/** About how many points a view shows. @param {Layer} layer @param {View} view @param {number} width @param {number} height */
+export function countIn(layer, view, width, height) {
+  const [left, right, bottom, top] = tilesIn(view, width, height);
+  let n = 0;
+  for (let row = bottom; row <= top; row++) n += layer.starts[row * TILES + right + 1] - layer.starts[row * TILES + left];
+  return n;
+}
+
+/**
+ * Draw the tiles of some rows of tiles that the view shows.
+ * @param {Target} target @param {View} view @param {Layer} layer @param {Brush} brush
+ * @param {number} share of each tile that is drawn, from its beginning
+ * @param {number} from  first row of tiles @param {number} to  last
+ * @returns {number} points
+ */
+export function drawLayer(target, view, layer, brush, share, from = 0, to = TILES - 1) {
+  const [left, right, bottom, top] = tilesIn(view, target.width, target.height);
+  let drawn = 0;
+  for (let row = Math.max(from, bottom); row <= Math.min(to, top); row++) {
+    const [first, last] = [row * TILES + left, row * TILES + right];
+    if (share >= 1) {
+      drawn += splat(target, view, layer, brush, layer.starts[first], layer.starts[last + 1]);
+      continue;
+    }
+    for (let t = first; t <= last; t++) {
+      const begin = layer.starts[t];
+      drawn += splat(target, view, layer, brush, begin, begin + Math.ceil((layer.starts[t + 1] - begin) * share));
+    }
+  }
+  return drawn;
+}
+
+/**
+ * Draw the points from begin to end.
+ * @param {Target} target @param {View} view @param {Points} points @param {Brush} brush
+ * @param {number} begin @param {number} end
+ */
+export function splat(target, view, points, brush, begin, end) {
+  if (end <= begin) return 0;
+  const step = view.scale * STEPS;
+  // Where unit 0 lies, in steps; half of the brush to the left of it and above.
+  const left = (target.width / 2 - (brush.size - 1) / 2) * STEPS - view.x * step;
+  const top = (target.height / 2 - (brush.size - 1) / 2) * STEPS + view.y * step;
+  (brush.size === 2 ? splatFour : splatDiscs)(target, points, brush, { step, left, top, begin, end });
+  return end - begin;
+}
+
+/**
+ * a of 256 of a colour over a pixel: red and blue go together, which their gap of eight bits allows.
+ * @param {number} under @param {number} redBlue @param {number} green @param {number} a
+ */
+function blend(under, redBlue, green, a) {
+  const rest = 256 - a;
+  const rb = ((Math.imul(redBlue, a) + Math.imul(under & 0xff00ff, rest)) >>> 8) & 0xff00ff;
+  const g = ((Math.imul(green, a) + Math.imul(under & 0xff00, rest)) >>> 8) & 0xff00;
+  return rb | g | 0xff000000;
+}
+
+/** @param {Target} target @param {Points} points @param {Brush} brush @param {Span} span */
+function splatFour({ pixels, width, height }, { x, y, style }, brush, { step, left, top, begin, end }) {
+  const { weights, colours } = brush;
+  const [right, bottom] = [width - 2, height - 2];
+  for (let i = begin; i < end; i++) {
+    const px = Math.floor(x[i] * step + left);
+    const py = Math.floor(top - y[i] * step);
+    const [column, row] = [px >> 3, py >> 3];
+    if (column < 0 || row < 0 || column > right || row > bottom) continue;
+    const colour = colours[style[i]];
+    const [rb, g] = [colour & 0xff00ff, colour & 0xff00];
+    const w = (((py & 7) << 3) | (px & 7)) << 2;
+    const at = row * width + column;
+    pixels[at] = blend(pixels[at], rb, g, weights[w]);
+    pixels[at + 1] = blend(pixels[at + 1], rb, g, weights[w + 1]);
+    pixels[at + width] = blend(pixels[at + width], rb, g, weights[w + 2]);
+    pixels[at + width + 1] = blend(pixels[at + width + 1], rb, g, weights[w + 3]);
+  }
+}
+
+/** @param {Target} target @param {Points} points @param {Brush} brush @param {Span} span */
+function splatDiscs({ pixels, width, height }, { x, y, style }, brush, { step, left, top, begin, end }) {
+  const { size, weights, colours } = brush;
+  const [right, bottom] = [width - size, height - size];
+  for (let i = begin; i < end; i++) {
+    const px = Math.floor(x[i] * step + left);
+    const py = Math.floor(top - y[i] * step);
+    const [column, row] = [px >> 3, py >> 3];
+    if (column < 0 || row < 0 || column > right || row > bottom) continue;
+    const colour = colours[style[i]];
+    const [rb, g] = [colour & 0xff00ff, colour & 0xff00];
+    let w = (((py & 7) << 3) | (px & 7)) * size * size;
+    for (let line = row * width + column, last = line + size * width; line < last; line += width) {
+      for (let at = line; at < line + size; at++) {
+        const a = weights[w++];
+        if (a) pixels[at] = blend(pixels[at], rb, g, a);
+      }
+    }
+  }
+}
+
+// ---- where points are
+
+/**
+ * Visit the points that a view shows.
+ * @param {Layer} layer @param {View} view @param {number} width @param {number} height @param {(place: number) => void} visit
+ */
+export function eachIn(layer, view, width, height, visit) {
+  const [left, right, bottom, top] = tilesIn(view, width, height);
+  const [dx, dy] = [width / 2 / view.scale, height / 2 / view.scale];
+  for (let row = bottom; row <= top; row++) {
+    const end = layer.starts[row * TILES + right + 1];
+    for (let i = layer.starts[row * TILES + left]; i < end; i++) {
+      if (Math.abs(layer.x[i] - view.x) <= dx && Math.abs(layer.y[i] - view.y) <= dy) visit(i);
+    }
+  }
+}
+
+/**
+ * The point nearest to a place; -1 where none is.
+ * @param {Layer[]} layers @param {number} x @param {number} y @param {number} radius units
+ */
+export function pick(layers, x, y, radius) {
+  let [row, nearest] = [-1, radius * radius];
+  for (const layer of layers.toReversed()) {
+    eachIn(layer, { x, y, scale: 1 }, 2 * radius, 2 * radius, (i) => {
+      const distance = (layer.x[i] - x) ** 2 + (layer.y[i] - y) ** 2;
+      if (distance < nearest || (distance === nearest && row < 0)) [row, nearest] = [layer.rows[i], distance];
+    });
+  }
+  return row;
+}
+
+/**
+ * The nearest point in a direction, within 45 degrees of it; points aside count as farther. -1 where none is.
+ * @param {Layer[]} layers @param {number} x @param {number} y @param {number} dx @param {number} dy  of length 1
+ */
+export function walk(layers, x, y, dx, dy) {
+  let [row, nearest] = [-1, Infinity];
+  for (const layer of layers) {
+    for (let i = 0; i < layer.rows.length; i++) {
+      const [right, up] = [layer.x[i] - x, layer.y[i] - y];
+      const [along, aside] = [right * dx + up * dy, Math.abs(right * dy - up * dx)];
+      const cost = along * along + 4 * aside * aside;
+      if (along > 0 && aside <= along && cost < nearest) [row, nearest] = [layer.rows[i], cost];
+    }
+  }
+  return row;
+}
+
+/**
+ * The rows of the points in a polygon, by the even-odd rule. Places are whole numbers, so each row of them is crossed once: many
+ * points and a drawn lasso of hundreds of corners take no longer than the points alone.
+ * @param {Layer[]} layers @param {Float64Array} corners  x, y, x, y, …
+ */
+export function inside(layers, corners) {
+  const crossings = new Map();
+  const rows = [];
+  for (const layer of layers) {
+    for (let i = 0; i < layer.rows.length; i++) {
+      const [x, y] = [layer.x[i], layer.y[i]];
+      let crossed = crossings.get(y);
+      if (!crossed) crossings.set(y, (crossed = crossingsAt(corners, y)));
+      let odd = false;
+      for (let k = 0; k < crossed.length; k++) if (x < crossed[k]) odd = !odd;
+      if (odd) rows.push(layer.rows[i]);
+    }
+  }
+  return Uint32Array.from(rows).sort();
+}
+
+/** @param {Float64Array} corners @param {number} y @returns {number[]} */
+function crossingsAt(corners, y) {
+  const found = [];
+  for (let i = 0, j = corners.length - 2; i < corners.length; j = i, i += 2) {
+    const [xi, yi, xj, yj] = [corners[i], corners[i + 1], corners[j], corners[j + 1]];
+    if (yi > y !== yj > y) found.push(((xj - xi) * (y - yi)) / (yj - yi) + xi);
+  }
+  return found;
+}
+
+// ---- colours
+
+/**
+ * "#rrggbb" as a pixel, opaque: red in the lowest byte.
+ * @param {string} hex
+ */
+export function packed(hex) {
+  const value = parseInt(hex.slice(1), 16);
+  return (0xff << 24) | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16);
+}
+
+/**
+ * The palette as pixels, `share` of the way to the paper; last, for codes without a colour, the muted one.
+ * @param {string[]} palette @param {string} muted @param {string} paper @param {number} share
+ */
+export function coloursOf(palette, muted, paper, share) {
+  const under = packed(paper);
+  const a = Math.round(256 * (1 - share));
+  return Int32Array.from([...palette, muted], (hex) => blend(under, packed(hex) & 0xff00ff, packed(hex) & 0xff00, a));
+}

@@ -1,0 +1,154 @@
+// What the parts of the page hand to one another. Types alone: nothing here runs.
+
+/**
+ * What a run is, as the page needs it: the answer of `/api/run`.
+ * @typedef {object} RunInfo
+ * @property {string} name
+ * @property {string} model         with its options, such as "variational:beta=4"
+ * @property {string} network
+ * @property {string} status        "training", "stopped", "done", …
+ * @property {string} data          what the images are called
+ * @property {string} missing       why the run's own images can't be shown; empty where they are there
+ * @property {[number, number, number]} shape  (C, H, W) of an image
+ * @property {number} latent_dim
+ * @property {number} count         points of a map
+ * @property {string} part          "test", or "all" where the test part is small
+ * @property {string[]} class_names empty without labels
+ * @property {string[]} colours     "#rrggbb", one a class; of one where there are none
+ * @property {string[]} maps        names, the best to start with first
+ * @property {string[]} samplers    names; empty where there is nothing to draw from
+ * @property {string[]} ways        of paths
+ * @property {ColumnInfo[]} columns what points can be coloured by
+ * @property {ThumbnailInfo|null} thumbnails
+ * @property {boolean} decodes      whether the model is at hand
+ * @property {string} beside        the run that is shown beside it, or ""
+ */
+
+/**
+ * @typedef {object} ColumnInfo
+ * @property {string} name
+ * @property {string} title   in words
+ * @property {"class"|"number"} kind
+ * @property {string[]} names of the classes; empty for numbers
+ * @property {string} unit
+ */
+
+/**
+ * Thumbnails lie on square-celled sprite pages, row after row, point 0 first.
+ * @typedef {object} ThumbnailInfo
+ * @property {number} size     of a cell, pixels
+ * @property {number} across   cells a row
+ * @property {number} per_page cells a page
+ * @property {number} pages
+ */
+
+/**
+ * A map: places quantised to 16 bit. A place in the map's own units is left + x / 65535 * size, bottom + y / 65535 * size (y up).
+ * @typedef {object} MapPoints
+ * @property {string} name
+ * @property {string} note
+ * @property {number} left
+ * @property {number} bottom
+ * @property {number} size
+ * @property {Uint16Array} x
+ * @property {Uint16Array} y
+ */
+
+/**
+ * Decoded latents: pictures and how far each lies from what the model knows.
+ * @typedef {object} Decoded
+ * @property {Uint8Array} pixels      n pictures (C, H, W), one after the other
+ * @property {Float32Array} latents   n rows of D
+ * @property {Float32Array} ratio     distance to the nearest real latent, in usual distances between neighbours; 1 is usual
+ * @property {Float32Array} round_trip  |E(D(z)) - z| / |z|; NaN where the encoder is not at hand
+ * @property {Int32Array} nearest     the point whose latent is nearest
+ * @property {Float32Array} places    n pairs (x, y) on the map asked for, in its units; empty where none was asked for
+ * @property {Uint16Array} labels     the class of each, where it has one; else empty
+ * @property {string} note            what there is to say, or ""
+ */
+
+/**
+ * An image of the run.
+ * @typedef {object} ImageInfo
+ * @property {number} row
+ * @property {string} id
+ * @property {number} label          -1 without labels
+ * @property {number} error          mean squared error of its reconstruction
+ * @property {Uint8Array} pixels     empty where the images have gone
+ * @property {Uint8Array} reconstruction
+ * @property {Float32Array} latents  D numbers
+ * @property {Int32Array} neighbours rows of the nearest other latents, nearest first
+ * @property {Float32Array} distances theirs, in usual distances
+ */
+
+/**
+ * Where the page has everything from: a server (`server.js`), or the file it stands in (`offline.js`).
+ * An answer that a newer request of the same kind has overtaken is null. What can't be had is an Error with words for a person.
+ * @typedef {object} Source
+ * @property {() => Promise<RunInfo>} run
+ * @property {(map: string) => Promise<MapPoints>} map
+ * @property {(name: string) => Promise<Uint16Array|Float32Array>} column
+ * @property {(page: number) => Promise<ImageBitmap>} thumbnails
+ * @property {(row: number) => Promise<ImageInfo>} image
+ * @property {(map: string, x: number, y: number) => Promise<Decoded|null>} decodeAt   x, y in the map's units
+ * @property {(latents: Float32Array, map: string, dim: number) => Promise<Decoded|null>} decode     one or several rows of D
+ * @property {(asked: {sampler: string, noise: number, seed: number, map: string}) => Promise<Probe|null>} probe
+ * @property {(asked: {from: number[], to: number[], way: string, steps: number, map: string}) => Promise<Decoded|null>} path  ends: the mean of some rows
+ * @property {(row: number|null) => Promise<Directions>} directions  about a point's neighbours, or of all for null
+ */
+
+/**
+ * What only a server can answer, beside all of Source.
+ * @typedef {object} Served
+ * @property {(id: string) => Promise<ImageInfo>} imageOf
+ * @property {(id: string) => Promise<Uint8Array>} picture
+ * @property {(kind: string) => Promise<Finding[]>} list
+ * @property {() => Promise<Record<string, string[]>>} tags
+ * @property {(tag: string, ids: string[], on: boolean) => Promise<Record<string, string[]>>} tag
+ * @property {() => Promise<Blob>} tagsFile
+ * @property {(points: number[]) => Promise<string[]>} ids
+ * @property {() => Promise<any>} history
+ * @property {() => Promise<{epoch: number, pixels: Uint8Array, reconstructions: Uint8Array}>} live
+ * @property {(epoch: number) => Promise<{x: Uint16Array, y: Uint16Array, labels?: Uint16Array}>} snapshot
+ * @property {() => Promise<Int32Array>} twins
+ * @typedef {Source & Served} ServedSource
+ */
+
+/**
+ * @typedef {object} Finding
+ * @property {string} kind
+ * @property {string} id
+ * @property {string} part
+ * @property {string} label
+ * @property {number} score
+ * @property {string} suggested
+ * @property {string} other_id
+ * @property {number} point        below 0 where the image is not on the map
+ */
+
+/**
+ * The seed's probe: one picture a class, and a cloud of more latents on the map.
+ * @typedef {Decoded & {cloud: Float32Array, cloud_labels: Uint16Array, scores: {name: string, value: string, hint: string}[]}} Probe
+ * the Decoded: one a class, or ten; cloud: pairs (x, y) on the map, in its units; scores: in words
+ */
+
+/**
+ * @typedef {object} Directions
+ * @property {Float32Array} mean        D
+ * @property {Float32Array} directions  rows of D, length 1
+ * @property {Float32Array} deviations  standard deviation along each
+ * @property {Float32Array} shares      of the whole variance
+ * @property {Float32Array} lowest      D: what each unit can't go below; about -1e30 where there is no wall
+ * @property {Float32Array} highest     D
+ */
+
+/**
+ * Something drawn over the map; places are in the map's 16-bit units, fractions allowed.
+ * @typedef {{kind: "dots", x: number[], y: number[], colour?: string, radius?: number, ring?: boolean}
+ *   | {kind: "line", x: number[], y: number[], colour?: string, off?: boolean[]}
+ *   | {kind: "cross", x: number[], y: number[], colour?: string}
+ *   | {kind: "label", x: number[], y: number[], text: string[], colour?: string}} Mark
+ *   off: which stretches of a line leave the data (drawn dashed), one a segment
+ */
+
+export {};

@@ -1,0 +1,324 @@
+"""What can be asked of the explorer: one table of routes, from which the server, `--get` and the OpenAPI description are made."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from latens import __version__
+from latens.errors import UsageError
+from latens.explorer import decoding, following
+from latens.explorer.tags import Tags
+from latens.explorer.view import View
+from latens.explorer.wire import Answer
+from latens.paths import PATHS
+from latens.review import KINDS, read_review
+from latens.samplers import SAMPLERS
+
+__all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "find_route", "openapi"]
+
+REQUIRED = object()
+JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list}
+
+
+@dataclass(frozen=True)
+class Param:
+    """One thing that a route is told: its JSON type, what it means, and what it is when it is left out."""
+
+    type: str
+    text: str
+    default: Any = REQUIRED
+    choices: Sequence[str] = ()
+    items: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route: GET takes its params from the query, POST from a JSON object.
+
+    Args:
+        path: below the server's root.
+        text: what it answers.
+        answer: gives the answer, called with the view and the params.
+        params: by name.
+        method: GET, or POST where a request is too long for an address, or changes something.
+        newest: whether a newer request of the same tab makes an older one void.
+        slow: whether it may have to fit something first; such answers don't hold up the others.
+        media_type: of a route that gives a file.
+    """
+
+    path: str
+    text: str
+    answer: Callable[..., Answer]
+    params: Mapping[str, Param] = field(default_factory=dict)
+    method: str = "GET"
+    newest: bool = False
+    slow: bool = False
+    media_type: str = ""
+
+
+def _openapi(view: View) -> Answer:
+    return Answer(openapi())
+
+
+def _run(view: View) -> Answer:
+    return Answer(view.info())
+
+
+def _map(view: View, name: str) -> Answer:
+    return Answer(*view.map_points(name))
+
+
+def _column(view: View, name: str) -> Answer:
+    return Answer({"name": name}, {"values": view.column(name)})
+
+
+def _thumbnails(view: View, page: int) -> Answer:
+    return Answer(content=view.thumbnails(page), media_type="image/png")
+
+
+def _picture(view: View, id: str) -> Answer:
+    return Answer({"id": id}, {"pixels": view.pixels(np.array([view.row_of(None, id)]))[0]})
+
+
+def _list(view: View, kind: str) -> Answer:
+    found = [
+        {
+            **vars(one),
+            "point": one.row - view.first,
+            "other_point": one.other_row - view.first,
+        }
+        for one in read_review(view.run).of_kind(kind)
+    ]
+    return Answer({"kind": kind, "found": found})
+
+
+def _tags(view: View) -> Answer:
+    return Answer({"tags": Tags(view.run.path).read()})
+
+
+def _change_tags(view: View, tag: str, ids: list[Any], on: bool) -> Answer:
+    ids = [str(one) for one in ids]
+    for one in ids:
+        view.row_of(None, one)
+    tags = Tags(view.run.path)
+    tags.change(tag, ids, on)
+    return Answer({"tags": tags.read()})
+
+
+def _tags_csv(view: View) -> Answer:
+    return Answer(content=Tags(view.run.path).as_csv().encode(), media_type="text/csv; charset=utf-8")
+
+
+def _ids(view: View, points: list[Any]) -> Answer:
+    return Answer({"ids": [str(view.ids[view.row_of(point, "") - view.first]) for point in points]})
+
+
+def _twins(view: View) -> Answer:
+    return Answer({}, {"rows": view.twins()})
+
+
+def _path(view: View, start: list[Any], end: list[Any], way: str, steps: int, map: str) -> Answer:
+    return decoding.path(view, start, end, way, steps, map)
+
+
+MAP = Param("string", "a map's name")
+POINTS = {"type": "integer"}
+NUMBERS = {"type": "array", "items": {"type": "number"}}
+
+ROUTES = (
+    Route("/api/openapi.json", "this description", _openapi),
+    Route("/api/run", "what the run is, and what can be asked of it", _run),
+    Route(
+        "/api/map",
+        "places of all points, 16 bit, and how they become the map's own units",
+        _map,
+        {"name": MAP},
+        slow=True,
+    ),
+    Route(
+        "/api/column",
+        "one value a point: classes as numbers, or numbers",
+        _column,
+        {"name": Param("string", "a column's name")},
+        slow=True,
+    ),
+    Route(
+        "/api/thumbnails",
+        "a sprite page of small pictures, point after point",
+        _thumbnails,
+        {"page": Param("integer", "which, from 0")},
+        slow=True,
+        media_type="image/png",
+    ),
+    Route(
+        "/api/image",
+        "an image, its reconstruction, its latent, its nearest others",
+        lambda view, row, id: view.image(row, id),
+        {"row": Param("integer", "the point", None), "id": Param("string", "or the image's id", "")},
+    ),
+    Route("/api/picture", "an image's pixels, by its id", _picture, {"id": Param("string", "the image's id")}),
+    Route(
+        "/api/decode",
+        "the picture at a place of a map, also where no point lies",
+        lambda view, map, x, y: decoding.decode_at(view, map, x, y),
+        {"map": MAP, "x": Param("number", "in the map's units"), "y": Param("number", "in the map's units")},
+        newest=True,
+    ),
+    Route(
+        "/api/decode",
+        "the pictures of latents, and their places on a map",
+        lambda view, latents, map: decoding.decode(view, latents, map),
+        {
+            "latents": Param("array", "rows of latent numbers", items=NUMBERS),
+            "map": Param("string", "a map's name", ""),
+        },
+        method="POST",
+        newest=True,
+    ),
+    Route(
+        "/api/probe",
+        "latents drawn by a sampler: a picture a class, and a cloud on a map",
+        lambda view, **given: decoding.probe(view, **given),
+        {
+            "sampler": Param("string", "whose", "class-means", tuple(SAMPLERS)),
+            "noise": Param("number", "of class-means, in the latents' unit", 1.0),
+            "seed": Param("integer", "another seed, another draw", 0),
+            "map": MAP,
+        },
+        newest=True,
+        slow=True,
+    ),
+    Route(
+        "/api/path",
+        "a path between two images, or the means of two selections, decoded",
+        _path,
+        {
+            "start": Param("array", "points; the path begins at their mean", items=POINTS),
+            "end": Param("array", "points likewise", items=POINTS),
+            "way": Param("string", "how", "linear", tuple(PATHS)),
+            "steps": Param("integer", "points of the path", 11),
+            "map": MAP,
+        },
+        method="POST",
+        newest=True,
+    ),
+    Route(
+        "/api/directions",
+        "directions in which the latents vary most, about a point or of all",
+        lambda view, point, count: decoding.directions(view, point, count),
+        {"point": Param("integer", "about which; all by default", None), "count": Param("integer", "how many", 8)},
+    ),
+    Route("/api/list", "images worth a look", _list, {"kind": Param("string", "of what kind", choices=KINDS)}),
+    Route("/api/tags", "all tags and the ids that have them", _tags),
+    Route(
+        "/api/tags",
+        "give a tag to images, or take it away",
+        _change_tags,
+        {
+            "tag": Param("string", "the tag"),
+            "ids": Param("array", "the images' ids", items={"type": "string"}),
+            "on": Param("boolean", "give it, or take it away", True),
+        },
+        method="POST",
+    ),
+    Route("/api/tags.csv", "all tags as a table: id,tag", _tags_csv, media_type="text/csv"),
+    Route("/api/ids", "the ids of points", _ids, {"points": Param("array", "points", items=POINTS)}, method="POST"),
+    Route("/api/twins", "beside another run: the point there of the same image, -1 where it has none", _twins),
+    Route("/api/history", "loss curve, settings, scores, verdict", following.history),
+    Route("/api/live", "test images as the weights of the last epoch rebuild them", following.live, slow=True),
+    Route(
+        "/api/snapshot",
+        "the test latents of one epoch on a plane, aligned to the last",
+        following.snapshot,
+        {"epoch": Param("integer", "one of the run's snapshots")},
+    ),
+)
+
+
+def find_route(path: str, method: str = "GET") -> Route | None:
+    """The route at a path; None where there is none."""
+    return next((route for route in ROUTES if (route.path, route.method) == (path, method)), None)
+
+
+def ask(route: Route, view: View, given: Mapping[str, Any]) -> Answer:
+    """Check what was given, and answer.
+
+    Args:
+        route: of `ROUTES`.
+        view: of the run.
+        given: by name; texts of a query, or values of JSON.
+
+    Raises:
+        UsageError: something is missing, unknown, or of the wrong type.
+    """
+    if unknown := set(given) - set(route.params):
+        known = ", ".join(route.params) or "none"
+        raise UsageError(f"{route.path}: unknown {', '.join(sorted(map(repr, unknown)))}; known: {known}")
+    return route.answer(view, **{name: _checked(route, name, param, given) for name, param in route.params.items()})
+
+
+def _checked(route: Route, name: str, param: Param, given: Mapping[str, Any]) -> Any:
+    if name not in given:
+        if param.default is REQUIRED:
+            raise UsageError(f"{route.path}: {name} is missing ({param.type}: {param.text})")
+        return param.default
+    value: Any = given[name]
+    kind: Any = JSON_TYPES[param.type]
+    try:
+        if route.method == "GET" and kind in (int, float):
+            value = kind(value)
+        if kind is float and type(value) is int:
+            value = float(value)
+    except ValueError:
+        pass
+    if type(value) is not kind or (kind is float and not np.isfinite(value)):
+        raise UsageError(f"{route.path}: {name} is {str(value)[:60]!r}; a finite {param.type} is needed")
+    if kind is int and abs(value) >= 2**63:
+        raise UsageError(f"{route.path}: {name} is {value}; that is too large")
+    if param.choices and value not in param.choices:
+        raise UsageError(f"{route.path}: {name} is {value!r}; known: {', '.join(param.choices)}")
+    return value
+
+
+def openapi() -> dict[str, Any]:
+    """The routes as OpenAPI 3.1."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {"openapi": "3.1.0", "info": {"title": "latens explorer", "version": __version__}, "paths": paths}
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    media = [route.media_type] if route.media_type else ["application/json", "application/octet-stream"]
+    said: dict[str, Any] = {
+        "summary": route.text,
+        "responses": {
+            "200": {"description": route.text, "content": {name: {} for name in media}},
+            "400": {"description": "what was wrong with the request, as JSON: error, kind"},
+        },
+    }
+    required = [name for name, param in route.params.items() if param.default is REQUIRED]
+    if route.method == "GET":
+        said["parameters"] = [
+            {"name": name, "in": "query", "required": name in required, "description": p.text, "schema": _schema(p)}
+            for name, p in route.params.items()
+        ]
+    else:
+        body = {"type": "object", "required": required, "properties": {n: _schema(p) for n, p in route.params.items()}}
+        said["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    if route.newest:
+        said["responses"]["409"] = {"description": "a newer request of the same tab has overtaken this one"}
+    return said
+
+
+def _schema(param: Param) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": param.type}
+    if param.choices:
+        schema["enum"] = list(param.choices)
+    if param.items:
+        schema["items"] = dict(param.items)
+    if param.default is not REQUIRED and param.default is not None:
+        schema["default"] = param.default
+    return schema

@@ -1,0 +1,95 @@
+"""Serving the explorer: on the loopback address, in this thread until Ctrl-C, or in one of its own."""
+
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import uvicorn
+from starlette.applications import Starlette
+
+from latens.errors import UsageError
+from latens.explorer.app import create_app
+from latens.explorer.view import View
+
+__all__ = ["HOST", "Serving", "serve"]
+
+HOST = "127.0.0.1"
+TRIES = 50  # ports after the one that was asked for
+
+
+class Serving:
+    """A server of one view or two, not yet started; its address is known.
+
+    Args:
+        view: of the run.
+        beside: of a second run.
+        port: the first to try; 0 takes any that is free.
+        ancestors: origins whose pages may frame it.
+
+    Raises:
+        UsageError: none of the ports can be had.
+    """
+
+    def __init__(self, view: View, beside: View | None = None, *, port: int = 0, ancestors: Sequence[str] = ()) -> None:
+        self.socket = _listen(port)
+        self.port: int = self.socket.getsockname()[1]
+        self.app: Starlette = create_app(view, beside, port=self.port, ancestors=ancestors)
+        config = uvicorn.Config(
+            self.app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+
+    @property
+    def address(self) -> str:
+        """With the token in it: who has it may look."""
+        return f"http://{HOST}:{self.port}/{self.app.state.token}/"
+
+    def run(self) -> None:
+        """Serve until Ctrl-C."""
+        self._server.run(sockets=[self.socket])
+
+    def start(self) -> "Serving":
+        """Serve in a thread that ends with the process."""
+        self._thread = threading.Thread(target=self.run, daemon=True, name="latens-explorer")
+        self._thread.start()
+        return self
+
+    def wait(self) -> None:
+        """Until a server that was started ends, or Ctrl-C ends it."""
+        with suppress(KeyboardInterrupt):
+            self._thread.join()
+        self.stop()
+
+    def stop(self) -> None:
+        """Let a server that was started end."""
+        self._server.should_exit = True
+
+
+def serve(
+    view: View, beside: View | None = None, *, port: int = 0, open_page: bool = True, say: Callable[[str], None] = print
+) -> None:
+    """Serve until Ctrl-C; the address is printed, and opened in the browser."""
+    serving = Serving(view, beside, port=port)
+    say(f"{view.run.name}: {serving.address}\nCtrl-C ends it")
+    if open_page:
+        threading.Thread(target=webbrowser.open, args=(serving.address,), daemon=True).start()
+    serving.run()
+
+
+def _listen(port: int) -> socket.socket:
+    """A socket on the first free port from the one given on."""
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"port is {port}; from 0 to 65535 are allowed")
+    last = port if port == 0 else min(65_535, port + TRIES)
+    for candidate in range(port, last + 1):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, candidate))
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    raise UsageError(f"ports {port} to {last} are all taken; give another --port")

@@ -1,0 +1,331 @@
+"""A run as the explorer sees it: the points of its maps, what they can be coloured by, their pictures."""
+
+import io
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import LatensError, UsageError
+from latens.explorer.columns import Column
+from latens.explorer.wire import Answer
+from latens.figures.palette import NO_CLASS, class_colours
+from latens.images.mapped import gather
+from latens.latents import to_uint8
+from latens.maps import MAPS, Map
+from latens.models.contract import HasPrior
+from latens.neighbours import nearest_neighbours
+from latens.paths import PATHS
+from latens.runs import Run
+from latens.runs.folder import TEST, TRAIN
+from latens.samplers import SAMPLERS
+
+__all__ = ["View"]
+
+STEPS = 65_535  # of a coordinate
+MARGIN = 0.04  # of the map's extent, left free about the points
+NEIGHBOURS = 12
+CELL = 48  # pixels, the most that a thumbnail has
+PAGE = 1536  # pixels, the most that a sprite page is wide and high
+FIRST_MAPS = ("tsne", "pca")  # in the order in which they are offered
+
+
+class View:
+    """What the page shows of one run; what costs something is computed when it is asked for, and kept.
+
+    Points are the images of the run's `mapped_part`, in order. A run that still trains has none yet.
+
+    Args:
+        run: opened.
+        columns: the user's own, see `latens.explorer.columns.read_columns`.
+        watched: it is being trained by this process, which leaves its maps alone until it is complete.
+    """
+
+    def __init__(self, run: Run, columns: tuple[Column, ...] = (), *, watched: bool = False) -> None:
+        self.run = run
+        self.columns = columns
+        self.watched = watched
+        self._ready = "latents.npz" in run.record["files"] and not watched
+        self.other: View | None = None  # beside which it is shown
+        self._maps: dict[str, Map] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are latents to show; where there were none, the folder is looked at again."""
+        if not self._ready:
+            now = Run(self.run.path, self.run.device)
+            self._ready = "latents.npz" in now.record["files"] and not (self.watched and now.record["status"] != "done")
+            self.run = now if self._ready else self.run
+        return self._ready
+
+    @cached_property
+    def part(self) -> int | None:
+        """Which images the points are, see `Run.mapped_part`."""
+        return self.run.mapped_part
+
+    @cached_property
+    def latents(self) -> NDArray[np.float32]:
+        """Of the points, (N, D)."""
+        latents: NDArray[np.float32] = np.ascontiguousarray(self.run.of_part("latents", self.part), np.float32)
+        return latents
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Of the points, (N,)."""
+        return self.run.labels_of(self.part)
+
+    @cached_property
+    def ids(self) -> NDArray[Any]:
+        """Of the points, (N,)."""
+        return self.run.of_part("ids", self.part)
+
+    @cached_property
+    def row_of_id(self) -> dict[str, int]:
+        """Which row of latents.npz, the train part before the test part, an id stands for."""
+        return {str(one): row for row, one in enumerate(self.run.latents["ids"])}
+
+    @property
+    def first(self) -> int:
+        """The row of latents.npz that point 0 is."""
+        return len(self.run.latents["part"]) - len(self.latents)
+
+    @cached_property
+    def missing(self) -> str:
+        """Why the run's own images can't be shown; empty where they are there."""
+        try:
+            return "" if self.run.images else "there are none"
+        except (LatensError, OSError) as error:
+            return str(error)
+
+    @cached_property
+    def decodes(self) -> bool:
+        """Whether the model is at hand."""
+        try:
+            return self.run.model is not None
+        except LatensError:
+            return False
+
+    def info(self) -> dict[str, Any]:
+        """What a run is, as `RunInfo` of the page's types.js."""
+        run = self.run
+        return {
+            "name": run.name,
+            "model": run.recipe.model_choice,
+            "network": run.recipe.network,
+            "status": run.record["status"],
+            "data": run.record["data"]["name"],
+            "missing": self.missing,
+            "shape": list(run.image_shape),
+            "latent_dim": run.recipe.latent_dim,
+            "count": len(self.latents) if self.ready else 0,
+            "part": "test" if self.ready and self.part == TEST else "all",
+            "class_names": list(run.class_names),
+            "colours": list(class_colours(len(run.class_names))) if run.class_names else [NO_CLASS],
+            "maps": self.map_names if self.ready else [],
+            "samplers": self.sampler_names if self.ready else [],
+            "ways": list(PATHS),
+            "columns": [column.info() for column in self.all_columns] if self.ready else [],
+            "thumbnails": self.sprites if self.ready and not self.missing else None,
+            "decodes": self.decodes,
+            "beside": "" if self.other is None else self.other.run.name,
+        }
+
+    @cached_property
+    def map_names(self) -> list[str]:
+        """Those in the folder first, then those that can be fitted."""
+        kept = [
+            name.removeprefix("maps/").removesuffix(".npz")
+            for name in self.run.record["files"]
+            if name.startswith("maps/")
+        ]
+        known = dict.fromkeys(
+            [*(name for name in FIRST_MAPS if name in kept), *sorted(set(kept) & {*MAPS, "given"}), *MAPS]
+        )
+        return list(known)
+
+    @cached_property
+    def sampler_names(self) -> list[str]:
+        """Those that this model can have; the seed's probe first."""
+        prior = self.decodes and isinstance(self.run.model, HasPrior)
+        return [name for name in SAMPLERS if name != "prior" or prior] if self.decodes else []
+
+    def map(self, name: str) -> Map:
+        """A map of the points, fitted where the folder has none.
+
+        Raises:
+            UnknownName: there is no such map.
+        """
+        if name not in self._maps:
+            self._maps[name] = self.run.map(name)
+        return self._maps[name]
+
+    def map_points(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """A map's facts and its places quantised to 16 bit: `MapPoints` of the page's types.js."""
+        made = self.map(name)
+        low: NDArray[np.float32] = made.coordinates.min(0)
+        high: NDArray[np.float32] = made.coordinates.max(0)
+        size = max(float((high - low).max()) * (1 + 2 * MARGIN), float(np.finfo(np.float32).tiny))
+        corner = (low.astype(np.float64) + high) / 2 - size / 2
+        places = np.rint((made.coordinates - corner) / size * STEPS).clip(0, STEPS).astype(np.uint16)
+        facts = {"name": name, "note": made.note, "left": float(corner[0]), "bottom": float(corner[1]), "size": size}
+        return facts, {"x": places[:, 0], "y": places[:, 1]}
+
+    @cached_property
+    def all_columns(self) -> tuple[Column, ...]:
+        """What points can be coloured by, in the order in which it is offered."""
+        names = self.run.class_names
+        own = [
+            *([Column("label", "class", "class", names, load=lambda: self.labels)] if self.labels is not None else []),
+            Column(
+                "cluster",
+                "cluster",
+                "class",
+                tuple(f"cluster {k + 1}" for k in range(self._num_clusters)),
+                load=self._clusters,
+            ),
+            Column(
+                "error",
+                "reconstruction error",
+                "number",
+                unit="mse",
+                load=lambda: self.run.of_part("squared_error", self.part),
+            ),
+            *(
+                Column(
+                    f"trust:{name}",
+                    "trust of the place",
+                    "number",
+                    unit="of 10 neighbours kept",
+                    load=partial(self._trust, name),
+                )
+                for name in self.map_names
+            ),
+        ]
+        return (*own, *self.columns)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column's values, uint16 (N,) for classes and float32 (N,) for numbers.
+
+        Raises:
+            UsageError: there is no such column.
+        """
+        known = {column.name: column for column in self.all_columns}
+        if name not in known:
+            raise UsageError(f"unknown column {name!r}; known: {', '.join(known)}")
+        return known[name].values
+
+    def _trust(self, name: str) -> NDArray[np.float32]:
+        return self.map(name).trust
+
+    @cached_property
+    def _num_clusters(self) -> int:
+        return min(len(self.run.class_names) or 10, len(self.latents))
+
+    def _clusters(self) -> NDArray[Any]:
+        from sklearn.cluster import KMeans
+
+        means = KMeans(self._num_clusters, n_init=4, random_state=self.run.recipe.config.seed)
+        clusters: NDArray[Any] = means.fit_predict(self.latents)
+        return clusters
+
+    @cached_property
+    def sprites(self) -> dict[str, int]:
+        """How thumbnails lie on their pages: `ThumbnailInfo` of the page's types.js."""
+        size = min(CELL, max(self.run.image_shape[1:]))
+        across = PAGE // size
+        return {"size": size, "across": across, "per_page": across**2, "pages": -(-len(self.latents) // across**2)}
+
+    def thumbnails(self, page: int) -> bytes:
+        """One sprite page as a PNG.
+
+        Raises:
+            UsageError: there is no such page.
+        """
+        from PIL import Image
+
+        layout = self.sprites
+        if not 0 <= page < layout["pages"]:
+            raise UsageError(f"page {page} of thumbnails; there are {layout['pages']}, from 0")
+        start = page * layout["per_page"]
+        rows = np.arange(start, min(start + layout["per_page"], len(self.latents)))
+        size, across = layout["size"], layout["across"]
+        sheet = Image.new(
+            "RGB" if self.run.image_shape[0] == 3 else "L", (across * size, -(-len(rows) // across) * size)
+        )
+        for place, pixels in enumerate(self.pixels(rows + self.first)):
+            picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+            picture.thumbnail((size, size))
+            left, top = place % across * size, place // across * size
+            sheet.paste(picture, (left + (size - picture.width) // 2, top + (size - picture.height) // 2))
+        file = io.BytesIO()
+        sheet.save(file, "png", compress_level=6)
+        return file.getvalue()
+
+    def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Images by their rows of latents.npz, which need not be points: uint8 (M, C, H, W).
+
+        Raises:
+            ImagesError, RunError: the images have gone.
+        """
+        images, train = self.run.images, int((self.run.latents["part"] == TRAIN).sum())
+        found = np.empty((len(rows), *self.run.image_shape), np.uint8)
+        in_train = rows < train
+        found[in_train] = gather(images.train.pixels, rows[in_train])
+        found[~in_train] = gather(images.test.pixels, rows[~in_train] - train)
+        return found
+
+    def image(self, point: int | None = None, id: str = "") -> Answer:
+        """One image, by its point or by its id: `ImageInfo` of the page's types.js.
+
+        Raises:
+            UsageError: there is no such image.
+        """
+        row = self.row_of(point, id)
+        latents = self.run.latents
+        z = np.ascontiguousarray(latents["latents"][row], np.float32)
+        distances, near = nearest_neighbours(self.latents, z[None], min(NEIGHBOURS + 1, len(self.latents)))
+        other = near[0] != row - self.first
+        facts = {
+            "row": row - self.first,
+            "id": str(latents["ids"][row]),
+            "part": "test" if latents["part"][row] == TEST else "train",
+            "label": int(latents["labels"][row]) if "labels" in latents else -1,
+            "error": float(latents["squared_error"][row]),
+        }
+        empty = np.empty(0, np.uint8)
+        return Answer(
+            facts,
+            {
+                "pixels": empty if self.missing else self.pixels(np.array([row]))[0],
+                "reconstruction": to_uint8(self.run.decode(z[None])[0]) if self.decodes else empty,
+                "latents": z,
+                "neighbours": near[0][other][:NEIGHBOURS].astype(np.int32),
+                "distances": (distances[0][other][:NEIGHBOURS] / self.run.usual_distance).astype(np.float32),
+            },
+        )
+
+    def row_of(self, point: int | None, id: str = "") -> int:
+        """The row of latents.npz of an image, by its point or by its id.
+
+        Raises:
+            UsageError: there is no such image.
+        """
+        if id:
+            if id not in self.row_of_id:
+                raise UsageError(f"no image {id!r} in this run; ids look like {str(self.ids[0])!r}")
+            return self.row_of_id[id]
+        if type(point) is not int or not 0 <= point < len(self.latents):
+            raise UsageError(f"image {point} is no point of the map; points run from 0 to {len(self.latents) - 1}")
+        return point + self.first
+
+    def twins(self) -> NDArray[np.int32]:
+        """Beside another run: the point there of the same image, by its id; -1 where it has none. int32 (N,).
+
+        Raises:
+            UsageError: it stands alone.
+        """
+        if self.other is None:
+            raise UsageError("no second run is shown beside this one; `latens explore RUN --beside OTHER` shows two")
+        there = {str(one): point for point, one in enumerate(self.other.ids)}
+        return np.array([there.get(str(one), -1) for one in self.ids], np.int32)

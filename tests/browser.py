@@ -1,0 +1,167 @@
+"""What the tests in a real browser share: Chromium without 3D, pages on which nothing may go wrong, places of the map."""
+
+import io
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import latens
+from conftest import make_blobs
+from latens.explorer import View
+from latens.explorer.serving import Serving
+from latens.progress import Silent
+from latens.runs import open_run
+
+PAGE = Path(__file__).parent.parent / "src" / "latens" / "explorer" / "page"
+UNITS = 65_535  # of a coordinate of the map
+FILLED = 0.94 / 65_536  # the share of its place that the whole map fills, a unit
+
+
+def missing(reason):
+    """Skip what needs something that isn't there, unless it is required."""
+    if os.environ.get("LATENS_BROWSER_TESTS") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def chromium():
+    """The system's Chromium, for one file of tests: as long as Playwright runs, no test may have an event loop of its own."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed")
+    path = shutil.which("chromium")
+    if path is None:
+        missing("there is no chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-3d-apis"])
+        yield browser
+        browser.close()
+
+
+def learned_run(tmp_path_factory):
+    """The folder of a run that tells its images apart, unlike `finished_run`: one for all files of tests, so only copied from."""
+    folder = tmp_path_factory.getbasetemp() / "learned"
+    if not folder.exists():
+        folder.mkdir()
+        pixels, labels = make_blobs(240)
+        np.savez(folder / "blobs.npz", images=pixels[:, 0], labels=labels)
+        out = folder / "run"
+        latens.run(folder / "blobs.npz", out=out, epochs=60, latent_dim=8, device="cpu", progress=Silent())
+    return folder / "run"
+
+
+@contextmanager
+def served(run, beside=None, columns=()):
+    """The address of the explorer on a run's folder, or two."""
+    view, other = View(open_run(run), columns), None if beside is None else View(open_run(beside))
+    if other is not None:
+        view.other, other.other = other, view
+    serving = Serving(view, other).start()
+    yield serving.address
+    serving.stop()
+    serving.wait()
+
+
+@contextmanager
+def opened(browser, address, width=1400, height=860, **options):
+    """A page on which any error, any breach of its policy and any request to elsewhere fails the test."""
+    context = browser.new_context(viewport={"width": width, "height": height}, **options)
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    watch(page, context, address)
+    page.goto(address)
+    yield page
+    errors = page.errors
+    context.close()
+    assert errors == []
+
+
+def watch(page, context, address):
+    """Note in `page.errors` what goes wrong."""
+    home = "/".join(address.split("/")[:3]) + "/"
+    page.errors = []
+
+    def refuse(route):
+        page.errors.append(f"asked for {route.request.url}")
+        route.abort()
+
+    context.route(lambda url: not url.startswith((home, "data:", "blob:")), refuse)
+    page.add_init_script(
+        "document.addEventListener('securitypolicyviolation',"
+        " ({violatedDirective, blockedURI}) => console.error(`policy: ${violatedDirective} ${blockedURI}`))"
+    )
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
+
+
+def until(page, condition, seconds=8):
+    """What `condition()` gives once that is true; Playwright's own waiting evaluates text, which the page's policy forbids."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        page.wait_for_timeout(20)
+    return found
+
+
+def open_tab(page, name):
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def status(page):
+    return page.locator("#status").text_content()
+
+
+def slide(slider, value):
+    """Put a slider somewhere, as a hand does: its events are sent."""
+    slider.fill(str(value))
+
+
+def pixels(canvas):
+    """What a canvas shows, uint8 (H, W, 3)."""
+    script = "c => [c.height, c.width, ...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+    height, width, *values = canvas.evaluate(script)
+    return np.array(values, np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def screenshot(where, **options):
+    """What is seen, int (H, W, 3)."""
+    return np.asarray(Image.open(io.BytesIO(where.screenshot(**options))).convert("RGB")).astype(int)
+
+
+class Place:
+    """Where the whole map lies on the screen, by what map.js says of it."""
+
+    def __init__(self, page, which=0):
+        script = "e => [e.getBoundingClientRect().x, e.getBoundingClientRect().y, e.clientWidth, e.clientHeight]"
+        left, top, width, height = page.locator(".map").nth(which).evaluate(script)
+        self.middle = np.array([left + width / 2, top + height / 2])
+        self.scale = FILLED * min(width, height)
+
+    def on_screen(self, x, y):
+        """Places in 16-bit units -> (N, 2) on the screen."""
+        places = np.stack([np.asarray(x, float) - UNITS / 2, UNITS / 2 - np.asarray(y, float)], -1)
+        return self.middle + places * self.scale
+
+    def in_units(self, spots):
+        """The other way."""
+        away = (np.asarray(spots, float) - self.middle) / self.scale
+        return np.stack([UNITS / 2 + away[..., 0], UNITS / 2 - away[..., 1]], -1)
+
+
+def in_polygon(x, y, corners):
+    """The even-odd rule, by the signs of cross products: an edge counts where it passes a point's height to its right."""
+    odd = np.zeros(len(x), bool)
+    for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        up = (ay <= y) & (y < by)
+        down = (by <= y) & (y < ay)
+        side = (bx - ax) * (y - ay) - (x - ax) * (by - ay)
+        odd ^= (up & (side > 0)) | (down & (side < 0))
+    return odd

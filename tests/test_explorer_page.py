@@ -1,0 +1,432 @@
+"""The explorer's page in a real browser, on the real server: what hands do to it, and what it then shows and says."""
+
+import json
+import re
+import shutil
+import urllib.request
+
+import numpy as np
+import pytest
+
+from browser import (
+    Place,
+    chromium,
+    in_polygon,
+    learned_run,
+    open_tab,
+    opened,
+    pixels,
+    screenshot,
+    served,
+    slide,
+    status,
+    until,
+)
+from latens.explorer import View, decoding
+from latens.latents import to_uint8
+from latens.review import read_review
+from latens.runs import open_run
+
+expect = pytest.importorskip("playwright.sync_api").expect
+
+DECODED = "What the decoder makes of the place under the pointer"
+VIRIDIS = {"low": (0x44, 0x01, 0x54), "high": (0xFD, 0xE7, 0x25)}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A copy, since tags are written to it."""
+    return shutil.copytree(learned_run(tmp_path_factory), tmp_path_factory.mktemp("page") / "run")
+
+
+@pytest.fixture(scope="module")
+def view(run):
+    """The same run asked without a server."""
+    return View(open_run(run))
+
+
+@pytest.fixture(scope="module")
+def address(run):
+    with served(run) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser, address):
+    with opened(browser, address) as page:
+        expect(page.locator(".verdict").first).to_contain_text("usual distance")
+        yield page
+
+
+class Points:
+    """The points of a map and where they lie on the screen."""
+
+    def __init__(self, page, view, name="tsne"):
+        self.facts, places = view.map_points(name)
+        self.x, self.y = (places[axis].astype(int) for axis in "xy")
+        self.place = Place(page)
+        self.spots = self.place.on_screen(self.x, self.y)
+        apart = np.linalg.norm(self.spots[:, None] - self.spots, axis=-1)
+        self.apart = (apart + np.diag(np.full(len(apart), np.inf))).min(1)
+
+    def lonely(self, rows=slice(None)):
+        """Of some points, those that no other's disc or ring reaches, loneliest first."""
+        rows = np.arange(len(self.x))[rows]
+        rows = rows[np.argsort(-self.apart[rows])]
+        return rows[self.apart[rows] > 9]
+
+    def decoded(self, view, spot):
+        """The answer at a place of the screen: the picture (H, W), the ratio and the round trip."""
+        left, bottom = (self.facts[name] for name in ("left", "bottom"))
+        x, y = self.place.in_units(spot) / 65_535 * self.facts["size"] + [left, bottom]
+        arrays = decoding.decode_at(view, self.facts["name"], x, y).arrays
+        return arrays["pixels"][0, 0], arrays["ratio"][0], arrays["round_trip"][0]
+
+
+def class_colours(view):
+    return np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in view.info()["colours"]])
+
+
+def colours_at(page, points, rows):
+    """What lies where points are, int (N, 3)."""
+    seen = screenshot(page)
+    return np.array([seen[int(y), int(x)] for x, y in points.spots[rows]])
+
+
+def distance(colours, wanted):
+    return np.abs(colours - np.asarray(wanted)).max(-1)
+
+
+def shows(canvas, wanted):
+    """Whether a canvas shows a grey picture; a rounding apart is the same."""
+    return np.abs(pixels(canvas)[..., 0].astype(int) - wanted).max() <= 1
+
+
+def drag(page, spots):
+    page.mouse.move(*spots[0])
+    page.mouse.down()
+    for spot in spots[1:]:
+        page.mouse.move(*spot)
+    page.mouse.up()
+
+
+def ask(address, path):
+    *_, token, _ = address.split("/")
+    asked = urllib.request.Request(address.removesuffix(f"{token}/") + path, headers={"x-latens-token": token})
+    with urllib.request.urlopen(asked) as response:
+        return json.load(response)
+
+
+def test_the_map_shows_each_image_in_the_colour_of_its_class(page, view):
+    points = Points(page, view)
+    rows = points.lonely()
+    assert len(rows) > 50
+    wanted = class_colours(view)[view.labels[rows]]
+    until(page, lambda: np.mean(distance(colours_at(page, points, rows), wanted) < 40) > 0.95)
+    assert page.evaluate("document.createElement('canvas').getContext('webgl')") is None
+
+
+def test_moving_over_the_map_decodes_the_place_under_the_pointer(page, view):
+    points = Points(page, view)
+    canvas, gauge = page.get_by_label(DECODED), page.locator("#panel .honest")
+    seen = []
+    for spot in (points.spots[points.lonely()[0]].round(), np.round(points.place.middle - (300, 250))):
+        page.mouse.move(*spot)
+        picture, ratio, trip = points.decoded(view, spot)
+        expect(gauge).to_contain_text(f"{ratio:.2f} × the usual distance")
+        expect(gauge).to_contain_text(f"comes back {100 * trip:.0f} % away")
+        until(page, lambda picture=picture: shows(canvas, picture))
+        seen.append((picture, gauge.locator("strong").text_content()))
+    assert np.abs(seen[0][0].astype(int) - seen[1][0]).max() > 3
+    assert seen[0][1] != seen[1][1]
+
+
+def test_a_press_holds_the_place_and_another_lets_it_go(page, view):
+    points = Points(page, view)
+    held, other = (points.place.middle.round() + away for away in ([40, 30], [-200, 120]))
+    gauge = page.locator("#panel .honest")
+    page.mouse.click(*held)
+    expect(page.get_by_text("Held here.")).to_be_visible()
+    words = f"{points.decoded(view, held)[1]:.2f} ×"
+    expect(gauge).to_contain_text(words)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/decode" in request.url else None)
+    page.mouse.move(*other)
+    page.wait_for_timeout(150)
+    assert asked == []
+    expect(gauge).to_contain_text(words)
+    page.mouse.click(*other)
+    expect(page.get_by_text("Held here.")).to_have_count(0)
+    expect(gauge).to_contain_text(f"{points.decoded(view, other)[1]:.2f} ×")
+    page.mouse.move(*held)
+    expect(gauge).to_contain_text(words)
+
+
+def test_the_legend_hides_a_class_or_all_others(page, view):
+    points = Points(page, view)
+    rows = points.lonely()
+    colours, labels = class_colours(view), view.labels[rows]
+    first = page.locator(".legend .entry").first
+    assert page.locator(".legend .entry").all_text_contents() == list(view.run.class_names)
+
+    def drawn(shown):
+        kept = np.isin(labels, shown)
+        there = distance(colours_at(page, points, rows), colours[labels]) < 40
+        return there[kept].mean() > 0.95 and not there[~kept].any()
+
+    first.click()
+    expect(first).to_have_attribute("aria-pressed", "false")
+    until(page, lambda: drawn([1, 2]))
+    first.dblclick()
+    until(page, lambda: drawn([0]))
+    expect(first).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_column_of_numbers_gets_a_scale(page, view):
+    points = Points(page, view)
+    page.get_by_label("Colour").select_option(label="reconstruction error")
+    expect(page.locator(".legend .ramp")).to_be_visible()
+    errors = view.column("error")
+    ends = [float(text) for text in re.findall(r"[\d.e-]+", page.locator(".legend").inner_text())[:2]]
+    assert ends == pytest.approx(np.quantile(errors, [0.01, 0.99]), rel=0.06)
+    rows = points.lonely()
+    lowest, highest = rows[errors[rows] <= ends[0]], rows[errors[rows] >= ends[1]]
+    assert len(lowest) + len(highest) > 0
+    for some, name in ((lowest, "low"), (highest, "high")):
+        until(page, lambda s=some, n=name: (distance(colours_at(page, points, s), VIRIDIS[n]) < 40).all())
+
+
+def test_an_image_under_the_pointer_is_shown_beside_it(page, view):
+    points = Points(page, view)
+    row = points.lonely()[0]
+    page.mouse.move(*points.spots[row])
+    card = page.locator(".hover")
+    expect(card).to_be_visible()
+    expect(card).to_contain_text(str(view.ids[row]))
+    expect(card).to_contain_text(view.run.class_names[view.labels[row]])
+    answer = view.image(int(row))
+    assert float(re.search(r"error ([\d.e-]+)", card.inner_text()).group(1)) == pytest.approx(
+        answer.facts["error"], rel=0.005
+    )
+    for canvas, name in zip(card.locator("canvas").all(), ("pixels", "reconstruction"), strict=True):
+        assert shows(canvas, answer.arrays[name].reshape(view.run.image_shape)[0])
+    page.mouse.move(5, 5)
+    expect(card).to_be_hidden()
+
+
+def selected_in(page, points, tool):
+    """Draw with a tool; which points lie in what was drawn."""
+    middle, reach = points.place.middle.round(), 0.3 * 65_536 * points.place.scale
+    shape = [(-1, -0.9), (0.8, -0.7), (0.9, 0.6), (-0.2, 0.8), (0.1, -0.2), (-0.7, 0.7)]
+    spots = [middle + np.round(reach * np.array(one)) for one in (shape if tool == "lasso" else shape[::2])]
+    page.get_by_role("button", name=tool, exact=True).click()
+    drag(page, spots)
+    (left, top), (right, bottom) = spots[0], spots[-1]
+    corners = spots if tool == "lasso" else [(left, top), (right, top), (right, bottom), (left, bottom)]
+    return np.flatnonzero(in_polygon(points.x, points.y, points.place.in_units(corners)))
+
+
+@pytest.mark.parametrize("tool", ["box", "lasso"])
+def test_what_is_drawn_around_is_selected(page, view, tool):
+    rows = selected_in(page, Points(page, view), tool)
+    assert 5 < len(rows) < len(view.ids) - 5
+    until(page, lambda: status(page) == f"{len(rows)} images selected.")
+    open_tab(page, "Lists")
+    expect(page.get_by_text(f"{len(rows)} images are selected.")).to_be_visible()
+    page.locator(".map").focus()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("Nothing is selected.")).to_be_visible()
+
+
+def test_a_selection_is_tagged_and_its_table_taken_away(page, view, address, run):
+    rows = selected_in(page, Points(page, view), "lasso")
+    ids = [str(one) for one in view.ids[rows]]
+    open_tab(page, "Lists")
+    page.get_by_label("Tag", exact=True).fill("odd <i>")
+    page.get_by_role("button", name="Tag the selection").click()
+    expect(page.locator(".tags")).to_have_text(f"odd <i> {len(ids)} images")
+    assert ask(address, "api/tags") == {"tags": {"odd <i>": ids}}
+    assert json.loads((run / "tags.jsonl").read_text())["ids"] == ids
+    for name, lines in (("tags", [f"{one},odd <i>" for one in ids]), ("selection", ids)):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Download {name} (CSV)").click()
+        assert download.value.suggested_filename == f"run-{name}.csv"
+        assert download.value.path().read_text().splitlines()[1:] == lines
+    page.get_by_role("button", name="Take the tag away").click()
+    expect(page.locator(".tags li")).to_have_count(0)
+    assert ask(address, "api/tags") == {"tags": {}}
+
+
+def test_a_list_opens_an_image(page, view):
+    open_tab(page, "Lists")
+    for kind, title in (("worst-rebuilt", "Worst rebuilt"), ("far-from-all", "Far from all others")):
+        page.get_by_label("List", exact=True).select_option(label=title)
+        found = read_review(view.run).of_kind(kind)
+        expect(page.locator("#panel .bare")).to_have_count(min(24, len(found)))
+        expect(page.locator("#panel .bare").first).to_contain_text(found[0].id)
+    page.locator("#panel .bare").first.click()
+    expect(page.get_by_role("tab", name="Image")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#panel .facts")).to_contain_text(found[0].id)
+    answer = view.image(id=found[0].id)
+    until(page, lambda: shows(page.locator(".three canvas").first, answer.arrays["pixels"][0]))
+
+
+def test_a_path_is_there_at_once_and_followed_by_the_handle(page, view):
+    open_tab(page, "Path")
+    strip = page.locator(".strip .step")
+    expect(strip).to_have_count(13)
+    ends = [int(re.search(r"image (\d+)", words)[1]) for words in page.locator(".chosen").all_text_contents()]
+    arrays = decoding.path(view, [ends[0]], [ends[1]], "linear", 13, "tsne").arrays
+    assert [view.labels[one] for one in ends] == [2, 1]
+    for step in (0, 6, 12):
+        slide(page.get_by_label("Along the path", exact=True), step)
+        until(page, lambda k=step: shows(page.get_by_label("The picture at the handle"), arrays["pixels"][k, 0]))
+        expect(page.locator("#panel .honest")).to_contain_text(f"{arrays['ratio'][step]:.2f} ×")
+        assert shows(strip.nth(step).locator("canvas"), arrays["pixels"][step, 0])
+        expect(strip.nth(step)).to_have_attribute("aria-current", "true")
+    strip.nth(3).click()
+    expect(page.get_by_label("Along the path", exact=True)).to_have_value("3")
+
+
+def test_another_way_and_other_ends_make_another_path(page, view):
+    open_tab(page, "Path")
+    strip = page.locator(".strip canvas")
+    expect(strip).to_have_count(13)
+    ends = [int(re.search(r"image (\d+)", words)[1]) for words in page.locator(".chosen").all_text_contents()]
+    points = Points(page, view)
+    middles = []
+    for way, words in (("spherical", "arc"), ("graph", "from neighbour to neighbour")):
+        page.get_by_label("Way", exact=True).select_option(label=words)
+        answer = decoding.path(view, [ends[0]], [ends[1]], way, 13, "tsne")
+        middles.append(answer.arrays["pixels"][6, 0])
+        until(page, lambda: shows(strip.nth(6), middles[-1]))
+        far = [str(ratio > 1.5).lower() for ratio in answer.arrays["ratio"]]
+        assert [one.get_attribute("data-far") for one in page.locator(".step").all()] == far
+    assert np.abs(middles[0].astype(int) - middles[1]).max() > 3
+    row = points.lonely()[0]
+    page.get_by_role("button", name="Pick on the map").first.click()
+    page.mouse.click(*points.spots[row])
+    expect(page.locator(".chosen").first).to_contain_text(f"image {row} ·")
+    until(page, lambda: shows(strip.first, to_uint8(view.run.decode(view.latents[row : row + 1]))[0, 0]))
+    page.get_by_role("button", name="Swap").click()
+    expect(page.locator(".chosen").last).to_contain_text(f"image {row} ·")
+
+
+def test_the_probe_is_the_notebooks(page, view):
+    open_tab(page, "Probe")
+    cards = page.locator("#panel .grid canvas")
+    expect(cards).to_have_count(3)
+    means = to_uint8(view.run.decode(view.run.sampler("class-means").means))[:, 0]
+    slide(page.get_by_label("Noise"), 0)
+    until(page, lambda: all(shows(one, mean) for one, mean in zip(cards.all(), means, strict=True)))
+    slide(page.get_by_label("Noise"), 2)
+    until(page, lambda: not shows(cards.first, means[0]))
+    expect(page.locator("output").first).to_have_text("2.00")
+    before = decoding.probe(view, noise=2.0, seed=0, map="tsne").arrays["pixels"][:, 0]
+    until(page, lambda: shows(cards.first, before[0]))
+    page.get_by_role("button", name="Draw again").click()
+    until(page, lambda: not any(shows(one, old) for one, old in zip(cards.all(), before, strict=True)))
+    expect(page.locator(".scores")).to_contain_text("distance from the data")
+
+
+def test_a_latent_is_pulled_at_number_by_number_and_along_directions(page, view):
+    open_tab(page, "Image")
+    points = Points(page, view)
+    row = points.lonely()[0]
+    page.mouse.click(*points.spots[row])
+    bars, canvas = page.get_by_label(re.compile(r"^latent \d+$")), page.get_by_label("What the changed latent")
+    expect(bars).to_have_count(8)
+    z = view.latents[row].copy()
+    picture = lambda latent: to_uint8(view.run.decode(latent[None]))[0, 0]  # noqa: E731
+    until(page, lambda: shows(canvas, picture(z)))
+    bars.nth(2).scroll_into_view_if_needed()
+    box = bars.nth(2).bounding_box()
+    along = [(box["x"] + box["width"] * share, box["y"] + box["height"] / 2) for share in (0.5, 0.7, 0.97)]
+    drag(page, along)
+    z[2] = float(bars.nth(2).input_value())
+    assert z[2] > abs(view.latents[row]).max()
+    until(page, lambda: shows(canvas, picture(z)))
+    assert not shows(canvas, picture(view.latents[row]))
+    page.get_by_role("button", name="Back to the image's own").click()
+    until(page, lambda: shows(canvas, picture(view.latents[row])))
+    about = decoding.directions(view, int(row)).arrays
+    slide(page.get_by_label(re.compile("of their variance")).first, 3)
+    moved = view.latents[row] + 3 * about["deviations"][0] * about["directions"][0]
+    moved = np.clip(moved, about["lowest"], about["highest"])
+    until(page, lambda: shows(canvas, picture(moved)))
+    assert not shows(canvas, picture(view.latents[row]))
+
+
+def test_arrow_keys_walk_from_image_to_image(page, view):
+    open_tab(page, "Image")
+    page.locator(".map").focus()
+    rows = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
+        before = status(page)
+        page.keyboard.press(key)
+        until(page, lambda before=before: status(page) not in ("", before))
+        rows.append(int(re.match(r"image (\d+), class", status(page))[1]))
+        expect(page.locator("#panel .facts")).to_contain_text(str(view.ids[rows[-1]]))
+    _, places = view.map_points("tsne")
+    assert places["x"][rows[0]] < places["x"][rows[1]]
+    assert places["y"][rows[1]] < places["y"][rows[2]]
+
+
+def test_another_map_is_flown_to(page, view):
+    page.evaluate(
+        "() => { const post = Worker.prototype.postMessage; window.flights = [];"
+        "Worker.prototype.postMessage = function (message, ...rest)"
+        "{ if (message.type === 'points') flights.push(message.lasts); return post.call(this, message, ...rest); } }"
+    )
+    points = Points(page, view, "pca")
+    rows = points.lonely()
+    for scheme in ("no-preference", "reduce"):
+        page.emulate_media(reduced_motion=scheme)
+        page.get_by_label("Map", exact=True).select_option("tsne")
+        page.get_by_label("Map", exact=True).select_option("pca")
+        wanted = class_colours(view)[view.labels[rows]]
+        until(page, lambda wanted=wanted: np.mean(distance(colours_at(page, points, rows), wanted) < 40) > 0.95)
+    assert page.evaluate("flights") == [600, 600, 0, 0]
+    page.mouse.move(*points.place.middle.round())
+    ratio = points.decoded(view, points.place.middle.round())[1]
+    expect(page.locator("#panel .honest")).to_contain_text(f"{ratio:.2f} ×")
+
+
+def test_the_run_tab_shows_what_became_of_it(page, view):
+    open_tab(page, "Run")
+    history = view.run.history
+    assert len(history) == 60
+    chart = page.locator("svg.chart")
+    expect(chart).to_have_attribute("aria-label", re.compile(f"over {len(history)} epochs"))
+    lines = chart.locator("polyline")
+    expect(lines).to_have_count(2)
+    heights = [[float(pair.split(",")[1]) for pair in one.get_attribute("points").split()] for one in lines.all()]
+    for name, drawn in zip(("train_mse", "test_mse"), heights, strict=True):
+        losses = [line[name] for line in history]
+        assert np.argsort(drawn).tolist() == np.argsort(np.negative(losses)).tolist()
+    panel = page.locator("#panel")
+    for words in ("Complete", view.run.verdict.headline, "Can it generate?", "muon", "216 train, 24 test"):
+        expect(panel).to_contain_text(words)
+
+
+def test_the_tabs_by_the_keyboard_alone(page):
+    names = [tab.text_content() for tab in page.get_by_role("tab").all()]
+    assert names == ["Decode", "Probe", "Path", "Image", "Lists", "Run"]
+    page.keyboard.press("Tab")
+    focused = page.locator(":focus")
+    expect(focused).to_have_text("Skip the map")
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    for name in [*names, names[0]]:
+        expect(focused).to_have_text(name)
+        expect(focused).to_have_attribute("aria-selected", "true")
+        assert page.locator("[role=tab][tabindex='0']").count() == 1
+        expect(page.get_by_role("tabpanel", name=name)).not_to_be_empty()
+        page.keyboard.press("ArrowRight")

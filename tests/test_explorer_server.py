@@ -1,0 +1,429 @@
+"""The explorer's server: what it answers, to whom, and what it says to those who ask wrongly."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+import latens
+from latens.errors import RunDamaged, UsageError
+from latens.explorer import View, answer, create_app
+from latens.explorer.columns import NO_VALUE, read_columns
+from latens.explorer.guard import Guard
+from latens.explorer.routes import ROUTES
+from latens.explorer.serving import Serving
+from latens.explorer.tags import Tags
+from latens.neighbours import distance_ratios
+
+TOKEN = "a-token"
+HOST = "http://127.0.0.1:8123"
+RAW = {"accept": "application/octet-stream"}
+DTYPES = {"uint8": np.uint8, "uint16": np.uint16, "int32": np.int32, "float32": np.float32}
+
+
+@pytest.fixture(scope="module")
+def view(finished_run):
+    return View(finished_run)
+
+
+@pytest.fixture(scope="module")
+def client(view):
+    with TestClient(create_app(view, token=TOKEN), base_url=HOST, headers={"x-latens-token": TOKEN}) as client:
+        yield client
+
+
+def columns(response):
+    """The raw form read by its description in wire.py, not by the writer's code."""
+    content = response.content
+    assert content[:4] == b"LTN1"
+    length = int.from_bytes(content[4:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    start = -(-(8 + length) // 8) * 8
+    arrays = {}
+    for name, layout in header["arrays"].items():
+        dtype = np.dtype(DTYPES[layout["dtype"]]).newbyteorder("<")
+        arrays[name] = np.frombuffer(content, dtype, int(np.prod(layout["shape"])), start + layout["offset"]).reshape(
+            layout["shape"]
+        )
+    return header["facts"], arrays
+
+
+def samples(view):
+    """An address for each GET route."""
+    row = str(view.ids[0])
+    given = {
+        "/api/map": "?name=pca",
+        "/api/column": "?name=error",
+        "/api/thumbnails": "?page=0",
+        "/api/image": "?row=0",
+    }
+    given |= {
+        "/api/picture": f"?id={row}",
+        "/api/decode": "?map=pca&x=0&y=0",
+        "/api/probe": "?map=pca",
+        "/api/list": "?kind=worst-rebuilt",
+    }
+    given |= {"/api/snapshot": "?epoch=1"}
+    return {route.path: route.path + given.get(route.path, "") for route in ROUTES if route.method == "GET"}
+
+
+def test_every_get_route_answers_json_and_the_command_line_the_same(view, client):
+    for path, address in samples(view).items():
+        if path == "/api/twins":
+            continue
+        response = client.get(address)
+        assert response.status_code == 200, (address, response.text)
+        if response.headers["content-type"] == "application/json":
+            assert answer(view.run, address) == response.json()
+        else:
+            assert set(answer(view.run, address)) == {"media_type", "base64"}
+
+
+def test_raw_columns_hold_what_the_json_says(view, client):
+    for address in ("/api/map?name=pca", "/api/decode?map=pca&x=0.5&y=-0.5", "/api/image?row=3", "/api/directions"):
+        facts, arrays = columns(client.get(address, headers=RAW))
+        plain = client.get(address).json()
+        assert {name: plain[name] for name in facts} == facts
+        for name, array in arrays.items():
+            np.testing.assert_allclose(
+                np.array(plain[name], float).reshape(array.shape), array.astype(float), rtol=1e-6
+            )
+
+
+def test_openapi_describes_the_routes(client):
+    described = client.get("/api/openapi.json").json()
+    found = {(path, method.upper()) for path, methods in described["paths"].items() for method in methods}
+    assert found == {(route.path, route.method) for route in ROUTES}
+    for route in ROUTES:
+        operation = described["paths"][route.path][route.method.lower()]
+        if route.method == "GET":
+            assert [p["name"] for p in operation["parameters"]] == list(route.params)
+        else:
+            assert set(operation["requestBody"]["content"]["application/json"]["schema"]["properties"]) == set(
+                route.params
+            )
+    served = {
+        (route.path, method)
+        for route in client.app.routes
+        for method in route.methods - {"HEAD"}
+        if route.path.startswith("/api/")
+    }
+    assert served == found
+
+
+def test_a_place_of_the_map_comes_back_in_its_own_units(view, client):
+    facts, arrays = columns(client.get("/api/map?name=pca", headers=RAW))
+    x = facts["left"] + arrays["x"] / 65535 * facts["size"]
+    y = facts["bottom"] + arrays["y"] / 65535 * facts["size"]
+    np.testing.assert_allclose(np.c_[x, y], view.run.map("pca").coordinates, atol=facts["size"] / 65535)
+
+
+def test_decode_says_how_far_it_is_from_the_data(view, client):
+    z = view.latents[:2] + np.float32([[0], [5]])
+    _, arrays = columns(client.post("/api/decode", json={"latents": z.tolist(), "map": "pca"}, headers=RAW))
+    np.testing.assert_allclose(arrays["ratio"], distance_ratios(view.latents, z), rtol=1e-4, atol=1e-5)
+    assert arrays["nearest"][0] == 0
+    again = view.run.encode(np.clip(view.run.decode(z), 0, 1))
+    expected = np.linalg.norm(again - z, axis=1) / np.linalg.norm(z, axis=1)
+    np.testing.assert_allclose(arrays["round_trip"], expected, rtol=1e-3)
+    np.testing.assert_allclose(arrays["places"], view.run.map("pca").place(z), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(arrays["pixels"][0], np.rint(np.clip(view.run.decode(z[:1])[0], 0, 1) * 255))
+
+
+def test_the_probe_is_the_sampler_with_its_noise(view, client):
+    means = view.run.sampler("class-means").means
+    _, quiet = columns(client.get("/api/probe?map=pca&noise=0", headers=RAW))
+    np.testing.assert_allclose(quiet["latents"], means, rtol=1e-5)
+    _, one = columns(client.get("/api/probe?map=pca&noise=2&seed=0", headers=RAW))
+    _, same = columns(client.get("/api/probe?map=pca&noise=2&seed=0", headers=RAW))
+    _, other = columns(client.get("/api/probe?map=pca&noise=2&seed=2", headers=RAW))
+    np.testing.assert_array_equal(one["latents"], same["latents"])
+    assert np.abs(one["latents"] - other["latents"]).max() > 0.1
+    assert one["cloud"].shape == (400, 2)
+    for sampler in view.info()["samplers"]:
+        if sampler != "flow":  # which takes a minute to fit
+            assert client.get(f"/api/probe?map=pca&sampler={sampler}").status_code == 200
+
+
+def test_a_path_goes_from_image_to_image_or_between_means(view, client):
+    asked = {"start": [0], "end": [1, 2], "way": "linear", "steps": 5, "map": "pca"}
+    _, arrays = columns(client.post("/api/path", json=asked, headers=RAW))
+    ends = view.latents[0], view.latents[1:3].mean(0)
+    np.testing.assert_allclose(arrays["latents"][[0, -1]], ends, rtol=1e-5)
+    np.testing.assert_allclose(arrays["latents"][2], (ends[0] + ends[1]) / 2, rtol=1e-4, atol=1e-5)
+    for way in view.info()["ways"]:
+        assert client.post("/api/path", json={**asked, "way": way}).status_code == 200
+
+
+def test_an_image_by_point_or_by_id(view, client):
+    train_id = str(view.run.latents["ids"][0])
+    _, arrays = columns(client.get(f"/api/image?id={train_id}", headers=RAW))
+    np.testing.assert_array_equal(arrays["pixels"], view.run.images.train.pixels[0])
+    by_point, arrays = columns(client.get("/api/image?row=2", headers=RAW))
+    assert by_point["id"] == str(view.ids[2])
+    assert 2 not in arrays["neighbours"]
+    assert (np.diff(arrays["distances"]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/api/map", "name is missing"),
+        ("/api/map?name=nowhere", "nowhere"),
+        ("/api/map?name=pca&more=1", "unknown 'more'"),
+        ("/api/column?name=nothing", "unknown column"),
+        ("/api/thumbnails?page=99", "page 99"),
+        ("/api/thumbnails?page=one", "finite integer"),
+        ("/api/image?row=-1", "no point"),
+        ("/api/image?row=123456", "no point"),
+        ("/api/image?row=99999999999999999999999", "too large"),
+        ("/api/image?id=../../run.json", "no image"),
+        ("/api/decode?map=pca&x=nan&y=0", "finite number"),
+        ("/api/decode?map=pca&x=1e400&y=0", "finite number"),
+        ("/api/probe?map=pca&noise=-1", "noise"),
+        ("/api/probe?map=pca&sampler=dice", "known"),
+        ("/api/list?kind=best", "known"),
+        ("/api/directions?count=0", "directions"),
+        ("/api/snapshot?epoch=77", "was not kept"),
+        ("/api/twins", "beside"),
+    ],
+)
+def test_a_wrong_question_gets_one_line_of_json(client, address, said):
+    response = client.get(address)
+    assert response.status_code in (400, 404)
+    assert said in response.json()["error"]
+    assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/api/decode", {"latents": [[1.0]]}, "latents have the shape"),
+        ("/api/decode", {"latents": [[1.0], [1.0, 2.0]]}, "rows of numbers"),
+        ("/api/decode", {"latents": []}, "latents have the shape"),
+        ("/api/decode", {"latents": "zero"}, "finite array"),
+        ("/api/decode", {}, "latents is missing"),
+        ("/api/path", {"start": [], "end": [1], "map": "pca"}, "at least one point"),
+        ("/api/path", {"start": [0], "end": [0], "map": "pca"}, "from a place to itself"),
+        ("/api/path", {"start": [0], "end": [99999], "map": "pca"}, "must be points"),
+        ("/api/path", {"start": [0], "end": ["a"], "map": "pca"}, "must be points"),
+        ("/api/path", {"start": [0], "end": [1], "map": "pca", "steps": 1}, "steps is 1"),
+        ("/api/path", {"start": [0], "end": [1], "map": "pca", "way": "crow"}, "known"),
+        ("/api/tags", {"tag": " ", "ids": ["x"]}, "no image 'x'"),
+        ("/api/ids", {"points": [-1]}, "no point"),
+        ("/api/ids", {"points": ["x"]}, "no point"),
+    ],
+)
+def test_a_wrong_body_gets_one_line_of_json(client, path, body, said):
+    response = client.post(path, json=body)
+    assert response.status_code == 400
+    assert said in response.json()["error"]
+
+
+def test_latents_that_are_not_finite_are_refused(view, client):
+    for bad in ("NaN", "Infinity", "1e39"):
+        content = '{"latents": [[' + ", ".join([bad] * view.latents.shape[1]) + "]]}"
+        response = client.post("/api/decode", content=content, headers={"content-type": "application/json"})
+        assert response.status_code == 400
+        assert "NaN or infinity" in response.json()["error"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"latents": 1}'])
+def test_a_body_that_is_no_object_of_json(client, content):
+    assert client.post("/api/decode", content=content, headers={"content-type": "application/json"}).status_code == 400
+    assert client.post("/api/decode", content=content).status_code == 400
+    assert (
+        client.post("/api/decode", content=b"1" * (9 << 20), headers={"content-type": "application/json"}).status_code
+        == 400
+    )
+
+
+def test_the_page_and_nothing_else_of_the_disk(client):
+    page = client.get(f"/{TOKEN}/")
+    assert page.headers["content-type"].startswith("text/html")
+    for name in re.findall(r'(?:src|href)="([^":]+\.\w+)"', page.text):
+        assert client.get(f"/{TOKEN}/{name}").status_code == 200
+    for path in ("../app.py", "..%2Fapp.py", "%2e%2e/app.py", "nothing.js", "page.css/x"):
+        assert client.get(f"/{TOKEN}/{path}").status_code in (403, 404), path
+    assert client.get("/api/none").status_code == 404
+    assert client.delete("/api/run").status_code == 404
+
+
+def test_all_answers_carry_the_policy(client):
+    for path in (f"/{TOKEN}/", "/api/run", "/api/none", "/nobody/"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+API = {"host": "127.0.0.1:8000", "x-latens-token": TOKEN}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, ""),
+        ({"host": "localhost:8000", "origin": "http://localhost:8000"}, ""),
+        ({"sec-fetch-site": "same-origin"}, ""),
+        ({"host": "evil.example:8000"}, "Host"),
+        ({"host": "127.0.0.1:9999"}, "Host"),
+        ({"host": ""}, "Host"),
+        ({"origin": "http://evil.example"}, "another origin"),
+        ({"origin": "null"}, "another origin"),
+        ({"sec-fetch-site": "cross-site"}, "another site"),
+        ({"sec-fetch-site": "same-site"}, "another site"),
+        ({"x-latens-token": "guess"}, "token"),
+        ({"x-latens-token": ""}, "token"),
+    ],
+)
+def test_who_is_let_in(change, why):
+    refused = Guard(TOKEN, 8000).refuse("GET", "/api/run", {**API, **change})
+    assert (why in refused) if why else not refused
+
+
+def test_a_frame_is_let_in_by_the_token_of_its_address_alone():
+    frame = {"host": "127.0.0.1:8000", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    guard = Guard(TOKEN, 8000)
+    assert not guard.refuse("GET", f"/{TOKEN}/", frame)
+    assert "token" in guard.refuse("GET", "/guess/", frame)
+    assert "token" in guard.refuse("GET", "/api/run", frame)
+    assert "another site" in guard.refuse("POST", f"/{TOKEN}/", frame)
+
+
+def test_tags_of_two_tabs_and_of_two_threads_are_all_kept(tmp_path):
+    one, two = Tags(tmp_path), Tags(tmp_path)
+    one.change("odd", ["a", "b"])
+    two.change("odd", ["c"])
+    one.change("odd", ["b"], on=False)
+    assert two.read() == {"odd": ["a", "c"]}
+    threads = [threading.Thread(target=Tags(tmp_path).change, args=("many", [str(i)])) for i in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(one.read()["many"]) == {str(i) for i in range(40)}
+    for bad in ("", " ", "x" * 61, "a\nb"):
+        with pytest.raises(UsageError, match="tag"):
+            one.change(bad, ["a"])
+    with pytest.raises(UsageError, match="0 images"):
+        one.change("a", [])
+    (tmp_path / "tags.jsonl").write_text("{}\n")
+    with pytest.raises(RunDamaged, match="line 1"):
+        one.read()
+
+
+def test_tags_by_the_routes_and_as_a_table(view, client):
+    ids = [str(one) for one in view.ids[:2]]
+    hostile = "=cmd, <b>"
+    try:
+        assert client.post("/api/tags", json={"tag": hostile, "ids": ids}).json()["tags"] == {hostile: ids}
+        table = client.get("/api/tags.csv")
+        assert table.headers["content-disposition"].startswith("attachment")
+        assert table.text.splitlines() == ["id,tag", *(f'{one},"{hostile}"' for one in ids)]
+        assert client.post("/api/tags", json={"tag": hostile, "ids": ids, "on": False}).json()["tags"] == {}
+    finally:
+        (view.run.path / "tags.jsonl").unlink()
+
+
+def test_own_columns_by_id(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("id,score,kind\nb,2.5,<i>\na,1,y\nelse,3,z\n")
+    score, kind = read_columns(path, ["a", "b", "c"])
+    np.testing.assert_array_equal(score.values, np.float32([1, 2.5, np.nan]))
+    assert (score.kind, kind.kind) == ("number", "class")
+    assert list(kind.names) == ["<i>", "y"]
+    assert kind.values.tolist() == [1, 0, NO_VALUE]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,score\na,1\n", "no column id"),
+        ("", "no column id"),
+        ("id,x\na,1\na,2\n", "twice"),
+        ("id,x\nq,1\n", "none of the map's images"),
+        ("id,x\na\n", "line 2"),
+        ("id,x\na,1,2\n", "line 2"),
+    ],
+)
+def test_columns_that_cannot_be_read(tmp_path, text, said):
+    path = tmp_path / "own.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        read_columns(path, ["a", "b"])
+    with pytest.raises(UsageError, match="no such file"):
+        read_columns(tmp_path / "none.csv", ["a"])
+
+
+def test_a_second_run_beside_it(finished_run):
+    first, second = View(finished_run), View(finished_run)
+    first.other, second.other = second, first
+    with TestClient(create_app(first, second, token=TOKEN), base_url=HOST, headers={"x-latens-token": TOKEN}) as client:
+        assert client.get("/beside/api/run").json()["beside"] == finished_run.name
+        assert client.get("/api/twins").json()["rows"] == list(range(len(first.latents)))
+    assert answer(finished_run, "/beside/api/run", finished_run)["name"] == finished_run.name
+
+
+def test_newer_requests_overtake_older_ones(view):
+    import asyncio
+
+    from latens.explorer.app import Desk, Overtaken
+
+    async def ask():
+        desk, started = Desk(), threading.Event()
+        first = asyncio.ensure_future(desk.ask(started.wait, "x"))
+        await asyncio.sleep(0.05)
+        second, third = (asyncio.ensure_future(desk.ask(lambda n=n: n, "x")) for n in (2, 3))
+        other = asyncio.ensure_future(desk.ask(lambda: "other", "y"))
+        await asyncio.sleep(0.05)
+        started.set()
+        return await asyncio.gather(first, second, third, other, return_exceptions=True)
+
+    first, second, third, other = asyncio.run(ask())
+    assert (first, third, other) == (True, 3, "other")
+    assert isinstance(second, Overtaken)
+
+
+def test_a_taken_port_is_passed_over(view):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        serving = Serving(view, port=port)
+        assert serving.port > port
+        assert serving.address.startswith(f"http://127.0.0.1:{serving.port}/")
+        serving.socket.close()
+    with pytest.raises(UsageError, match="65535"):
+        Serving(view, port=70_000)
+
+
+def test_the_command_ends_cleanly_by_ctrl_c(finished_run):
+    command = [sys.executable, "-m", "latens", "explore", str(finished_run.path), "--no-open"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stdout is not None
+    assert re.search(r"http://127\.0\.0\.1:\d+/\S+/", process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode in (0, 130)
+    assert "Traceback" not in errors
+
+
+def test_a_run_or_a_route_that_is_not_there(tmp_path, finished_run):
+    with pytest.raises(latens.LatensError, match="no run there"):
+        answer(tmp_path / "none", "/api/run")
+    with pytest.raises(UsageError, match="no such route"):
+        answer(finished_run, "/api/all")
