@@ -3,7 +3,8 @@
     python benchmarks/explorer.py [--short] [--points N …] [--seconds S] [--json FILE]
 
 Chromium draws without 3-D of any kind (--disable-3d-apis), headless, at 1280 x 800. A frame counts once the worker has drawn it;
-Chromium makes 60 a second at most. While the map moves, only a part of many points is drawn, and none out of view: see "drawn".
+Chromium makes 60 a second at most, and on a busy machine shows fewer than are drawn. While the map moves, only a part
+of many points is drawn, and none out of view: see "drawn".
 It needs Chromium and Playwright (`pip install playwright`; a browser of its own is not downloaded).
 """
 

@@ -18,6 +18,11 @@ from latens.explorer.serving import Serving
 from latens.progress import Silent
 from latens.runs import open_run
 
+try:
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:
+    expect = sync_playwright = None
+
 PAGE = Path(__file__).parent.parent / "src" / "latens" / "explorer" / "page"
 UNITS = 65_535  # of a coordinate of the map
 FILLED = 0.94 / 65_536  # the share of its place that the whole map fills, a unit
@@ -33,9 +38,7 @@ def missing(reason):
 @contextmanager
 def chromium():
     """The system's Chromium, for one file of tests: as long as Playwright runs, no test may have an event loop of its own."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
+    if sync_playwright is None:
         missing("playwright is not installed")
     path = shutil.which("chromium")
     if path is None:
@@ -119,6 +122,14 @@ def status(page):
     return page.locator("#status").text_content()
 
 
+def drag(page, spots):
+    page.mouse.move(*spots[0])
+    page.mouse.down()
+    for spot in spots[1:]:
+        page.mouse.move(*spot)
+    page.mouse.up()
+
+
 def slide(slider, value):
     """Put a slider somewhere, as a hand does: its events are sent."""
     slider.fill(str(value))
@@ -129,6 +140,11 @@ def pixels(canvas):
     script = "c => [c.height, c.width, ...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
     height, width, *values = canvas.evaluate(script)
     return np.array(values, np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def shows(canvas, wanted):
+    """Whether a canvas shows a grey picture (H, W); a rounding apart is the same."""
+    return np.abs(pixels(canvas)[..., 0].astype(int) - wanted).max() <= 1
 
 
 def screenshot(where, **options):
@@ -154,14 +170,3 @@ class Place:
         """The other way."""
         away = (np.asarray(spots, float) - self.middle) / self.scale
         return np.stack([UNITS / 2 + away[..., 0], UNITS / 2 - away[..., 1]], -1)
-
-
-def in_polygon(x, y, corners):
-    """The even-odd rule, by the signs of cross products: an edge counts where it passes a point's height to its right."""
-    odd = np.zeros(len(x), bool)
-    for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        up = (ay <= y) & (y < by)
-        down = (by <= y) & (y < ay)
-        side = (bx - ax) * (y - ay) - (x - ax) * (by - ay)
-        odd ^= (up & (side > 0)) | (down & (side < 0))
-    return odd

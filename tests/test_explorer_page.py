@@ -7,17 +7,19 @@ import urllib.request
 
 import numpy as np
 import pytest
+from matplotlib.path import Path
 
 from browser import (
     Place,
     chromium,
-    in_polygon,
+    drag,
+    expect,
     learned_run,
     open_tab,
     opened,
-    pixels,
     screenshot,
     served,
+    shows,
     slide,
     status,
     until,
@@ -26,8 +28,6 @@ from latens.explorer import View, decoding
 from latens.latents import to_uint8
 from latens.review import read_review
 from latens.runs import open_run
-
-expect = pytest.importorskip("playwright.sync_api").expect
 
 DECODED = "What the decoder makes of the place under the pointer"
 VIRIDIS = {"low": (0x44, 0x01, 0x54), "high": (0xFD, 0xE7, 0x25)}
@@ -75,10 +75,9 @@ class Points:
         apart = np.linalg.norm(self.spots[:, None] - self.spots, axis=-1)
         self.apart = (apart + np.diag(np.full(len(apart), np.inf))).min(1)
 
-    def lonely(self, rows=slice(None)):
-        """Of some points, those that no other's disc or ring reaches, loneliest first."""
-        rows = np.arange(len(self.x))[rows]
-        rows = rows[np.argsort(-self.apart[rows])]
+    def lonely(self):
+        """Those that no other's disc or ring reaches, loneliest first."""
+        rows = np.argsort(-self.apart)
         return rows[self.apart[rows] > 9]
 
     def decoded(self, view, spot):
@@ -90,7 +89,7 @@ class Points:
 
 
 def class_colours(view):
-    return np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in view.info()["colours"]])
+    return np.array([list(bytes.fromhex(colour[1:])) for colour in view.info()["colours"]])
 
 
 def colours_at(page, points, rows):
@@ -101,19 +100,6 @@ def colours_at(page, points, rows):
 
 def distance(colours, wanted):
     return np.abs(colours - np.asarray(wanted)).max(-1)
-
-
-def shows(canvas, wanted):
-    """Whether a canvas shows a grey picture; a rounding apart is the same."""
-    return np.abs(pixels(canvas)[..., 0].astype(int) - wanted).max() <= 1
-
-
-def drag(page, spots):
-    page.mouse.move(*spots[0])
-    page.mouse.down()
-    for spot in spots[1:]:
-        page.mouse.move(*spot)
-    page.mouse.up()
 
 
 def ask(address, path):
@@ -135,16 +121,20 @@ def test_the_map_shows_each_image_in_the_colour_of_its_class(page, view):
 def test_moving_over_the_map_decodes_the_place_under_the_pointer(page, view):
     points = Points(page, view)
     canvas, gauge = page.get_by_label(DECODED), page.locator("#panel .honest")
+    places = [np.round(points.place.middle - (x, y)) for x in range(-300, 301, 100) for y in range(-300, 301, 100)]
+    near = points.spots[points.lonely()[0]].round()
+    far = max(places, key=lambda spot: points.decoded(view, spot)[1])
     seen = []
-    for spot in (points.spots[points.lonely()[0]].round(), np.round(points.place.middle - (300, 250))):
+    for spot in (near, far):
         page.mouse.move(*spot)
         picture, ratio, trip = points.decoded(view, spot)
         expect(gauge).to_contain_text(f"{ratio:.2f} × the usual distance")
         expect(gauge).to_contain_text(f"comes back {100 * trip:.0f} % away")
         until(page, lambda picture=picture: shows(canvas, picture))
-        seen.append((picture, gauge.locator("strong").text_content()))
+        seen.append((picture, gauge.locator("strong").text_content(), gauge.locator(".needle").bounding_box()["x"]))
     assert np.abs(seen[0][0].astype(int) - seen[1][0]).max() > 3
-    assert seen[0][1] != seen[1][1]
+    assert seen[0][1] == "among the data" != seen[1][1]
+    assert seen[0][2] < seen[1][2]
 
 
 def test_a_press_holds_the_place_and_another_lets_it_go(page, view):
@@ -189,17 +179,17 @@ def test_the_legend_hides_a_class_or_all_others(page, view):
 
 
 def test_a_column_of_numbers_gets_a_scale(page, view):
-    points = Points(page, view)
     page.get_by_label("Colour").select_option(label="reconstruction error")
     expect(page.locator(".legend .ramp")).to_be_visible()
+    points = Points(page, view)  # only now, as the legend's height is part of where they lie
     errors = view.column("error")
-    ends = [float(text) for text in re.findall(r"[\d.e-]+", page.locator(".legend").inner_text())[:2]]
-    assert ends == pytest.approx(np.quantile(errors, [0.01, 0.99]), rel=0.06)
+    ends = [float(np.quantile(errors, share, method=how)) for share, how in ((0.01, "lower"), (0.99, "higher"))]
+    shown = [float(text) for text in re.findall(r"[\d.e-]+", page.locator(".legend").inner_text())[:2]]
+    assert shown == pytest.approx(ends, rel=0.06)  # two digits
     rows = points.lonely()
-    lowest, highest = rows[errors[rows] <= ends[0]], rows[errors[rows] >= ends[1]]
-    assert len(lowest) + len(highest) > 0
-    for some, name in ((lowest, "low"), (highest, "high")):
-        until(page, lambda s=some, n=name: (distance(colours_at(page, points, s), VIRIDIS[n]) < 40).all())
+    for some, name in ((rows[errors[rows] <= ends[0]], "low"), (rows[errors[rows] >= ends[1]], "high")):
+        assert len(some)
+        until(page, lambda s=some, n=name: (distance(colours_at(page, points, s), VIRIDIS[n]) < 60).all())
 
 
 def test_an_image_under_the_pointer_is_shown_beside_it(page, view):
@@ -229,7 +219,7 @@ def selected_in(page, points, tool):
     drag(page, spots)
     (left, top), (right, bottom) = spots[0], spots[-1]
     corners = spots if tool == "lasso" else [(left, top), (right, top), (right, bottom), (left, bottom)]
-    return np.flatnonzero(in_polygon(points.x, points.y, points.place.in_units(corners)))
+    return np.flatnonzero(Path(points.place.in_units(corners)).contains_points(np.c_[points.x, points.y]))
 
 
 @pytest.mark.parametrize("tool", ["box", "lasso"])
@@ -363,6 +353,18 @@ def test_a_latent_is_pulled_at_number_by_number_and_along_directions(page, view)
     assert not shows(canvas, picture(view.latents[row]))
 
 
+def test_a_decoded_place_is_taken_along_as_a_latent(page, view):
+    points = Points(page, view)
+    spot = points.place.middle.round() + 40
+    page.mouse.click(*spot)
+    expect(page.get_by_text("Held here.")).to_be_visible()
+    picture = points.decoded(view, spot)[0]
+    until(page, lambda: shows(page.get_by_label(DECODED), picture))
+    page.get_by_role("button", name="Take this latent").click()
+    expect(page.get_by_role("tab", name="Image")).to_have_attribute("aria-selected", "true")
+    until(page, lambda: shows(page.get_by_label("What the changed latent"), picture))
+
+
 def test_arrow_keys_walk_from_image_to_image(page, view):
     open_tab(page, "Image")
     page.locator(".map").focus()
@@ -396,37 +398,3 @@ def test_another_map_is_flown_to(page, view):
     page.mouse.move(*points.place.middle.round())
     ratio = points.decoded(view, points.place.middle.round())[1]
     expect(page.locator("#panel .honest")).to_contain_text(f"{ratio:.2f} ×")
-
-
-def test_the_run_tab_shows_what_became_of_it(page, view):
-    open_tab(page, "Run")
-    history = view.run.history
-    assert len(history) == 60
-    chart = page.locator("svg.chart")
-    expect(chart).to_have_attribute("aria-label", re.compile(f"over {len(history)} epochs"))
-    lines = chart.locator("polyline")
-    expect(lines).to_have_count(2)
-    heights = [[float(pair.split(",")[1]) for pair in one.get_attribute("points").split()] for one in lines.all()]
-    for name, drawn in zip(("train_mse", "test_mse"), heights, strict=True):
-        losses = [line[name] for line in history]
-        assert np.argsort(drawn).tolist() == np.argsort(np.negative(losses)).tolist()
-    panel = page.locator("#panel")
-    for words in ("Complete", view.run.verdict.headline, "Can it generate?", "muon", "216 train, 24 test"):
-        expect(panel).to_contain_text(words)
-
-
-def test_the_tabs_by_the_keyboard_alone(page):
-    names = [tab.text_content() for tab in page.get_by_role("tab").all()]
-    assert names == ["Decode", "Probe", "Path", "Image", "Lists", "Run"]
-    page.keyboard.press("Tab")
-    focused = page.locator(":focus")
-    expect(focused).to_have_text("Skip the map")
-    page.keyboard.press("Enter")
-    expect(page.locator("#panel")).to_be_focused()
-    page.keyboard.press("Shift+Tab")
-    for name in [*names, names[0]]:
-        expect(focused).to_have_text(name)
-        expect(focused).to_have_attribute("aria-selected", "true")
-        assert page.locator("[role=tab][tabindex='0']").count() == 1
-        expect(page.get_by_role("tabpanel", name=name)).not_to_be_empty()
-        page.keyboard.press("ArrowRight")

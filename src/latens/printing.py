@@ -45,8 +45,8 @@ def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
         verdict_text(verdict),
         f"report: {report}",
         "next:",
+        f"  latens explore {run.path}",
         f"  latens sample {run.path} --sampler {verdict.best_sampler or 'mixture'} -o samples.npz",
-        f"  latens figure {run.path} reconstructions --start 0",
     ]
     return facts, "\n".join(text)
 

@@ -37,7 +37,7 @@ def explore(
         height: of the frame in a notebook, pixels.
 
     Returns:
-        In a notebook what shows the frame; None elsewhere, once it was stopped.
+        In a notebook what shows the frame, see `latens.explorer.notebook`; None elsewhere, once it was stopped.
 
     Raises:
         RunNotFound, RunDamaged: there is no run there, or it can't be read.

@@ -4,80 +4,155 @@ import html
 import json
 import os
 import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from latens.explorer.serving import Serving
 from latens.explorer.view import View
 
-__all__ = ["is_remote", "origins", "show"]
+__all__ = ["Frame", "is_remote", "origins", "show"]
 
 # Set where the browser is not on the kernel's machine; a frame of 127.0.0.1 would show the user's own machine there.
 REMOTE = (
-    "COLAB_RELEASE_TAG",
-    "KAGGLE_KERNEL_RUN_TYPE",
-    "JUPYTERHUB_USER",
     "BINDER_SERVICE_HOST",
     "CODESPACES",
+    "COLAB_RELEASE_TAG",
+    "DATABRICKS_RUNTIME_VERSION",
+    "JUPYTERHUB_USER",
+    "KAGGLE_KERNEL_RUN_TYPE",
+    "REMOTE_CONTAINERS",
     "SSH_CONNECTION",
 )
+LOOPBACK = ("localhost", "127.0.0.1")
+# Visual Studio Code's notebooks, and the window that they are in. No page of the web can have such an origin.
+EDITORS = ("vscode-webview:", "vscode-file:")
 
-_running: dict[tuple[str, str], Serving] = {}
+_running: dict[tuple[Any, ...], Serving] = {}
 
 
-def show(view: View, beside: View | None = None, *, port: int = 0, height: int = 720) -> Any:
+@dataclass(frozen=True)
+class Frame:
+    """A frame below a notebook's cell.
+
+    Args:
+        address: of what it shows.
+        page: the HTML of what it shows, where there is no address.
+        height: pixels.
+    """
+
+    address: str = ""
+    page: str = ""
+    height: int = 720
+
+    def _repr_html_(self) -> str:
+        # Sandboxed without same-origin: a page that is no server's own could read the notebook it stands in.
+        shows = (
+            f'src="{html.escape(self.address)}"'
+            if self.address
+            else f'sandbox="allow-scripts allow-downloads" srcdoc="{html.escape(self.page)}"'
+        )
+        return f'<iframe {shows} title="latens explorer" width="100%" height="{self.height}" style="border:0"></iframe>'
+
+    def __repr__(self) -> str:
+        """For consoles, which are kernels too and show no frames."""
+        return f"latens explorer: {self.address or 'a page that is not shown here; LATENS_NOTEBOOK=frame serves it'}"
+
+
+def show(view: View, beside: View | None = None, *, port: int = 0, height: int = 720) -> Frame:
     """What shows the explorer below a notebook's cell.
 
     The token stands in the frame's address, and the page sends it in a header: no cookies, which browsers keep from frames. Only
-    the notebook's own origin may frame it.
+    the notebook's own origin may frame it. Views of the same have one server, however often their cell is run.
     """
-    from IPython.display import HTML, IFrame
-
     if is_remote():
-        return HTML(_whole_page(view, height))  # type: ignore[no-untyped-call]
-    key = (str(view.run.path.resolve()), str(beside.run.path.resolve()) if beside else "")
+        return Frame(page=_whole_page(view, beside), height=height)
+    key = (*_identity(view), *(_identity(beside) if beside else ()))
     if key not in _running:
-        _running[key] = Serving(view, beside, port=port, ancestors=origins()).start()
-    return IFrame(_running[key].address, width="100%", height=height)
+        serving = Serving(view, beside, port=port, ancestors=origins())
+        serving.socket.listen()  # the frame asks before the thread takes its first connection, which has to wait till then
+        _running[key] = serving.start()
+    return Frame(address=_running[key].address, height=height)
 
 
 def is_remote() -> bool:
-    """Whether the kernel runs on another machine than the browser, as far as its surroundings tell.
+    """Whether the whole page is shown instead of a frame of this machine's server.
 
-    `LATENS_NOTEBOOK=frame` or `LATENS_NOTEBOOK=file` says which of the two to show, whatever they tell.
+    It is where the kernel runs on another machine than the browser, as far as its surroundings tell, and where nothing tells who
+    would frame the server. `LATENS_NOTEBOOK=frame` or `LATENS_NOTEBOOK=file` says which of the two to show, whatever they tell.
     """
     told = os.environ.get("LATENS_NOTEBOOK", "")
-    return told == "file" if told in ("frame", "file") else any(name in os.environ for name in REMOTE)
+    if told in ("frame", "file"):
+        return told == "file"
+    if any(name in os.environ for name in REMOTE):
+        return True
+    if "VSCODE_PID" in os.environ:  # starts kernels without a server
+        return False
+    servers = _servers()
+    # One that listens to more than this machine is there for browsers elsewhere, such as those outside its container.
+    return not servers or any(server.get("sock") or _hostname(server) not in (*LOOPBACK, "::1") for server in servers)
 
 
 def origins() -> list[str]:
-    """The origins of the notebook servers that run here, which leave a file about themselves, and of editors with notebooks."""
-    found = ["vscode-webview:"]
-    for file in _server_files():
+    """Who may frame the server: the notebook server that this kernel belongs to, as browsers see it, and editors."""
+    found: dict[str, None] = {}
+    for server in _servers():
+        scheme = "https" if server.get("secure") else "http"
+        listens = _hostname(server)
+        own = () if listens in ("", "*", "0.0.0.0") or ":" in listens else (listens,)
+        found |= dict.fromkeys(f"{scheme}://{name}:{server['port']}" for name in (*LOOPBACK, *own))
+    if not found and "VSCODE_PID" not in os.environ:
+        # None is known, and yet `LATENS_NOTEBOOK=frame` asked for a frame: of any port of this machine, where it takes the token.
+        found = dict.fromkeys(f"http://{name}:*" for name in LOOPBACK)
+    return [*found, *EDITORS]
+
+
+def _servers() -> list[Mapping[str, Any]]:
+    """What the notebook server says of itself that started this kernel; where it can't be told apart, all that have run here."""
+    found = []
+    for file in sorted(_runtime_folder().glob("*server-*.json")):  # jpserver, and nbserver of the classic notebook
         try:
-            port = int(json.loads(file.read_text())["port"])
+            server = json.loads(file.read_text(encoding="utf-8"))
+            if type(server["port"]) is int:
+                found.append(server)
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        found += [f"http://{name}:{port}" for name in ("localhost", "127.0.0.1")]
-    # None is known: any port of this machine, which a page from elsewhere cannot be at.
-    return found if len(found) > 1 else [*found, "http://localhost:*", "http://127.0.0.1:*"]
+    # A handle on Windows, so the parent is looked at too; it is another one where something between started the kernel.
+    parents = {os.environ.get("JPY_PARENT_PID", ""), str(os.getppid())}
+    return [server for server in found if str(server.get("pid")) in parents] or found
 
 
-def _server_files() -> list[Path]:
+def _hostname(server: Mapping[str, Any]) -> str:
+    return str(server.get("hostname", ""))
+
+
+def _runtime_folder() -> Path:
+    told = os.environ.get("JUPYTER_RUNTIME_DIR", "")
+    if told:
+        return Path(told)
     try:
-        from jupyter_core.paths import jupyter_runtime_dir
+        from jupyter_core.paths import jupyter_runtime_dir  # ipykernel needs it, so every kernel has it
     except ImportError:
-        return []
-    return sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json"))
+        return Path(os.devnull)
+    return Path(jupyter_runtime_dir())
 
 
-def _whole_page(view: View, height: int) -> str:
+def _identity(view: View) -> tuple[Any, ...]:
+    """The same for views that show the same: a run that was trained anew or got a map is another."""
+    columns = tuple((column.name, column.values.tobytes()) for column in view.columns)
+    return str(view.run.path.resolve()), view.run.device, json.dumps(view.run.record, sort_keys=True), columns
+
+
+def _whole_page(view: View, beside: View | None) -> str:
     from latens.explorer.one_file import write_html
 
+    if beside is not None or view.columns:
+        warnings.warn(
+            "this notebook gets the explorer as one file, which has no second run and no columns of yours; if the browser is on"
+            " the kernel's machine, LATENS_NOTEBOOK=frame shows them",
+            stacklevel=4,
+        )
     with tempfile.TemporaryDirectory() as folder:
-        page = write_html(view.run, Path(folder) / "explorer.html").read_text(encoding="utf-8")
-    # Sandboxed without same-origin: the page can't touch the notebook.
-    return (
-        f'<iframe sandbox="allow-scripts allow-downloads" srcdoc="{html.escape(page)}" width="100%" height="{height}"'
-        ' style="border:0"></iframe>'
-    )
+        return write_html(view.run, Path(folder) / "explorer.html").read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ def train_network(
 def random_network(pixels: NDArray[np.uint8], seed: int = 0) -> FeatureNetwork:
     """Draw the weights of a network at random: a fixed function, but for the scale of its features.
 
-    Random embeddings separate distributions well where nothing was trained: Naeem et al. 2020, section 4.
+    Random embeddings separate distributions well where nothing was trained: Naeem et al. 2020.
 
     Args:
         pixels: uint8 (N, C, H, W), by which the features are scaled as in `train_network`.

@@ -56,7 +56,7 @@ def three_sample_statistic(
     far above where they are unlike any.
 
     Source: Meehan, Chaudhuri and Dasgupta 2020, "A non-parametric test to detect data-copying in generative models",
-    section 3.2. Distances are to the nearest of all train images, not only of those in the cell.
+    the statistic C_T. Distances are to the nearest of all train images, not only of those in the cell.
 
     Args:
         sample_distances: (M,), of samples to the nearest train image.

@@ -60,7 +60,7 @@ def kernel_sums(x: NDArray[Any], y: NDArray[Any] | None = None) -> KernelSums:
 def kernel_distance(x: KernelSums, y: KernelSums, between: KernelSums) -> tuple[float, float]:
     """The kernel distance and its standard deviation, by a jackknife over 20 groups of both sets.
 
-    Source: Bińkowski et al. 2018, "Demystifying MMD GANs", section 4; unbiased estimate: Gretton et al. 2012, equation 3.
+    Source: Bińkowski et al. 2018, "Demystifying MMD GANs"; unbiased estimate: Gretton et al. 2012, "A kernel two-sample test".
 
     Args:
         x: sums over pairs of the first set; it needs three members at least.

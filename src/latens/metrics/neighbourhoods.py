@@ -44,7 +44,7 @@ def neighbourhoods(
 ) -> Neighbourhoods:
     """Compare samples with real images by the balls around each, which reach to its k-th nearest of its own kind.
 
-    Source: precision and recall: Kynkäänniemi et al. 2019; density and coverage: Naeem et al. 2020, equations 5 and 7.
+    Source: precision and recall: Kynkäänniemi et al. 2019; density and coverage: Naeem et al. 2020.
 
     Args:
         real: features (N, F), N above k.

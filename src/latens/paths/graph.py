@@ -11,7 +11,7 @@ from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
 from latens.paths.contract import Path, checked_data, checked_ends
 
-__all__ = ["along_graph"]
+__all__ = ["NEIGHBOURS", "along_graph", "neighbour_graph"]
 
 NEIGHBOURS = 10
 
@@ -56,14 +56,14 @@ def along_graph(
         np.concatenate([data, ends]) + np.float32(0), axis=0, return_index=True, return_inverse=True
     )
     source, target = inverse.reshape(-1)[-2:]
-    chain = _shortest(_neighbour_graph(nodes, neighbours), int(source), int(target))
+    chain = _shortest(neighbour_graph(nodes, neighbours), int(source), int(target))
     points, places = _resampled(nodes[chain].astype(np.float64), steps)
     points[0], points[-1] = ends
     real = origin[chain] < len(data)
     return Path("graph", points.astype(np.float32), origin[chain][real].astype(np.int64), places[real])
 
 
-def _neighbour_graph(nodes: NDArray[np.float32], neighbours: int) -> csr_array:
+def neighbour_graph(nodes: NDArray[np.float32], neighbours: int) -> csr_array:
     """Distances between each node and its nearest, sparse (N, N), in one piece when read as undirected."""
     num = len(nodes)
     if num < 2:

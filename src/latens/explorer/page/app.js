@@ -155,7 +155,7 @@ async function showMap(context, name, animate) {
   const points = await context.attempt(context.source.map(name));
   clearTimeout(slow);
   if (!points) return;
-  say(points.note ? `${MAP_NAMES[name] ?? name}: ${points.note}` : "");
+  if (animate) say(points.note ? `${MAP_NAMES[name] ?? name}: ${points.note}` : "");
   context.view.setPoints(points, {animate});
   context.set({map: name, points});
 }

@@ -42,10 +42,9 @@ export async function besideMap(context, room) {
     const {row} = /** @type {CustomEvent} */ (event).detail;
     if (row >= 0) mark(row, there[row]);
   });
-  context.addEventListener("near", (event) => {
-    const row = /** @type {CustomEvent} */ (event).detail;
-    mark(row, there[row]);
-  });
+  const near = () => context.facts.near >= 0 && mark(context.facts.near, there[context.facts.near]);
+  context.on("near", near);
+  near();
   view.addEventListener("hover", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
     if (row >= 0) mark(here[row], row);

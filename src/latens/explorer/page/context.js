@@ -8,6 +8,7 @@
  * @property {import("./types.js").MapPoints|null} points  its points
  * @property {string} colour     the column that points are coloured by
  * @property {number} row        the point looked at; -1 for none
+ * @property {number} near       the point whose latent is nearest to what was decoded last; -1 for none
  * @property {number[]} selected points
  * @property {string} tab        the open panel
  */
@@ -23,7 +24,7 @@ export class Context extends EventTarget {
     this.info = info;
     this.view = view;
     /** @type {Facts} */
-    this.facts = {map: info.maps[0] ?? "", points: null, colour: "", row: -1, selected: [], tab: "decode"};
+    this.facts = {map: info.maps[0] ?? "", points: null, colour: "", row: -1, near: -1, selected: [], tab: "decode"};
     /** @type {Map<string, Mark[]>} */
     this.marks = new Map();
     /** @type {Uint16Array|null} */

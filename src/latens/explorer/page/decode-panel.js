@@ -50,7 +50,7 @@ export function decodePanel(context) {
     paint(nearest, image.pixels.length ? image.pixels : image.reconstruction, info.shape);
     const name = context.className(row);
     fill(nearestWords, `nearest ${image.pixels.length ? "image" : "image, rebuilt"}${name ? ` · ${name}` : ""}`);
-    context.dispatchEvent(new CustomEvent("near", {detail: row}));
+    context.set({near: row});
   }
 
   view.addEventListener("move", (event) => {

@@ -23,15 +23,15 @@ export function imagePanel(context) {
     {hidden: true},
     facts,
     pictures,
-    el("h3", {}, "Its latent"),
+    el("h2", {}, "Its latent"),
     el("div", {class: "pair even"}, captioned(changed, "of the latent below"), honest.element),
     bars,
     el("p", {class: "row"}, button("Back to the image's own", () => latent && image && reset())),
-    el("h3", {}, "Directions in which images near it vary"),
+    el("h2", {}, "Directions in which images near it vary"),
     sliders,
-    el("h3", {}, "Nearest in latent space"),
+    el("h2", {}, "Nearest in latent space"),
     near,
-    el("h3", {}, "Worst rebuilt of its class"),
+    el("h2", {}, "Worst rebuilt of its class"),
     worst,
   );
   const element = el("div", {}, hint, body);
@@ -43,11 +43,13 @@ export function imagePanel(context) {
   let directions = null;
   let amounts = new Float32Array(SHOWN);
   let scale = 1;
+  let newest = 0;
 
   /** @param {Promise<import("./types.js").ImageInfo>} asked */
   async function open(asked) {
+    const number = ++newest; // what comes for an older image than the newest is not shown
     const found = await context.attempt(asked);
-    if (!found) return;
+    if (!found || number !== newest) return;
     image = found;
     hint.hidden = true;
     body.hidden = false;
@@ -60,11 +62,14 @@ export function imagePanel(context) {
       parts.push(captioned(picture(difference(found.pixels, found.reconstruction), info.shape, "the difference, grey where there is none"), "difference"));
     }
     fill(pictures, ...parts);
-    fill(near, ...(await thumbnails(Array.from(found.neighbours), (i) => `${found.distances[i].toFixed(2)} ×`)));
-    fill(worst, ...(await thumbnails(await worstOf(found.label), () => "")));
-    if (!info.decodes) return;
-    directions = await context.attempt(source.directions(found.row >= 0 ? found.row : null));
-    reset();
+    const nearest = await thumbnails(Array.from(found.neighbours), (i) => `${found.distances[i].toFixed(2)} ×`);
+    const badly = await thumbnails(await worstOf(found.label), () => "");
+    const ways = info.decodes ? await context.attempt(source.directions(found.row >= 0 ? found.row : null)) : null;
+    if (number !== newest) return;
+    fill(near, ...nearest);
+    fill(worst, ...badly);
+    directions = ways;
+    if (info.decodes) reset();
   }
 
   function reset() {
@@ -141,7 +146,7 @@ export function imagePanel(context) {
   function thumbnail(one, words) {
     const name = one.label >= 0 ? info.class_names[one.label] : "";
     const shown = picture(one.pixels.length ? one.pixels : one.reconstruction, info.shape, "");
-    return el("button", {type: "button", class: "card", "aria-label": `go to ${one.id} ${name}`, onclick: () => context.set({row: one.row})},
+    return el("button", {type: "button", class: "card", title: `go to ${one.id}`, onclick: () => context.set({row: one.row})},
       shown, el("span", {}, name), words ? el("small", {}, words) : null);
   }
 

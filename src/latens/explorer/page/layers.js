@@ -78,40 +78,25 @@ export function rowDots(a, b, num_b, width, out) {
   const num_a = a.length / width;
   let o = 0;
   for (; o + 4 <= num_a; o += 4) {
-    const a0 = o * width;
-    const a1 = a0 + width;
-    const a2 = a1 + width;
-    const a3 = a2 + width;
+    const [a0, a1, a2, a3] = [o * width, (o + 1) * width, (o + 2) * width, (o + 3) * width];
     let p = 0;
     for (; p + 2 <= num_b; p += 2) {
       const b0 = p * width;
       const b1 = b0 + width;
       let s00 = 0, s10 = 0, s20 = 0, s30 = 0, s01 = 0, s11 = 0, s21 = 0, s31 = 0;
       for (let k = 0; k < width; k++) {
-        const x = b[b0 + k];
-        const y = b[b1 + k];
-        const w0 = a[a0 + k];
-        const w1 = a[a1 + k];
-        const w2 = a[a2 + k];
-        const w3 = a[a3 + k];
-        s00 += w0 * x;
-        s10 += w1 * x;
-        s20 += w2 * x;
-        s30 += w3 * x;
-        s01 += w0 * y;
-        s11 += w1 * y;
-        s21 += w2 * y;
-        s31 += w3 * y;
+        const x = b[b0 + k], y = b[b1 + k];
+        const w0 = a[a0 + k], w1 = a[a1 + k], w2 = a[a2 + k], w3 = a[a3 + k];
+        s00 += w0 * x; s01 += w0 * y;
+        s10 += w1 * x; s11 += w1 * y;
+        s20 += w2 * x; s21 += w2 * y;
+        s30 += w3 * x; s31 += w3 * y;
       }
       const at = o * num_b + p;
-      out[at] = s00;
-      out[at + 1] = s01;
-      out[at + num_b] = s10;
-      out[at + num_b + 1] = s11;
-      out[at + 2 * num_b] = s20;
-      out[at + 2 * num_b + 1] = s21;
-      out[at + 3 * num_b] = s30;
-      out[at + 3 * num_b + 1] = s31;
+      out[at] = s00; out[at + 1] = s01;
+      out[at + num_b] = s10; out[at + num_b + 1] = s11;
+      out[at + 2 * num_b] = s20; out[at + 2 * num_b + 1] = s21;
+      out[at + 3 * num_b] = s30; out[at + 3 * num_b + 1] = s31;
     }
     if (p < num_b) fewRows(a, b, out, o, o + 4, p, num_b, width);
   }

@@ -37,7 +37,7 @@ export function listsPanel(context) {
     about,
     grid,
     more,
-    el("h3", {}, "Selection and tags"),
+    el("h2", {}, "Selection and tags"),
     selection,
     el("div", {class: "field"}, el("label", {for: "tag-name"}, "Tag"), tagName),
     el("p", {class: "row"}, button("Tag the selection", () => tag(true)), button("Take the tag away", () => tag(false))),
@@ -68,7 +68,7 @@ export function listsPanel(context) {
         context.dispatchEvent(new CustomEvent("by id", {detail: one.id}));
       }
     };
-    return el("button", {type: "button", class: "bare", onclick: open, "aria-label": `open ${one.id} ${words}`}, shown);
+    return el("button", {type: "button", class: "bare", onclick: open}, shown);
   }
 
   /** @param {boolean} on */

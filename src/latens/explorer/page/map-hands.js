@@ -6,7 +6,6 @@
 /** @typedef {{what: Tool|"pinch", moved: boolean, trail: Pair[], start: Spot}} Gesture  trail: in units */
 
 const PICK_RADIUS = 14; // CSS pixels
-const HOVER_EVERY = 60; // ms
 const STILL = 4; // CSS pixels that a press may wander
 /** @type {Record<string, Pair>} */
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
@@ -19,9 +18,7 @@ export class Hands {
   /** @type {Map<number, Spot>} */ #pointers = new Map(); // those that are down
   /** @type {Spot|null} */ #pointer = null; // where it was last, over the map
   /** @type {Gesture|null} */ #gesture = null;
-  #hoverAt = 0;
-  #hoverTimer = 0;
-  #moveDue = 0;
+  #due = 0; // of telling where the pointer is, once a frame
 
   /** @param {import("./map.js").MapView} map @param {AbortSignal} signal of its end */
   constructor(map, signal) {
@@ -63,9 +60,9 @@ export class Hands {
   /** @param {PointerEvent} event */
   #move(event) {
     this.#pointer = event;
-    this.#moveDue ||= requestAnimationFrame(() => this.#tellMove());
+    this.#due ||= requestAnimationFrame(() => this.#tell());
     const [before, gesture] = [this.#pointers.get(event.pointerId), this.#gesture];
-    if (!before || !gesture) return this.#hoverSoon();
+    if (!before || !gesture) return;
     const {start, what} = gesture;
     gesture.moved ||= Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) >= STILL;
     if (!gesture.moved) return;
@@ -111,21 +108,15 @@ export class Hands {
     return {row: await this.map.ask({type: "pick", x, y, radius: PICK_RADIUS / this.map.view.scale}), x, y};
   }
 
-  #tellMove() {
-    this.#moveDue = 0;
-    if (!this.#pointer) return;
-    const [x, y] = this.map.placeAt(this.#pointer);
-    this.map.tell("move", {x, y, inside: Math.min(x, y) >= 0 && Math.max(x, y) <= 65535});
-  }
-
-  #hoverSoon() {
-    this.#hoverTimer ||= setTimeout(async () => {
-      this.#hoverTimer = 0;
-      this.#hoverAt = performance.now();
-      const spot = this.#pointer;
-      const found = spot && (await this.#pick(spot));
-      if (found && this.#pointer) this.#hover(found.row, spot);
-    }, Math.max(0, this.#hoverAt + HOVER_EVERY - performance.now()));
+  /** Tell where the pointer is, and what lies under it. */
+  async #tell() {
+    const spot = this.#pointer;
+    this.#due = 0;
+    if (!spot) return;
+    const [x, y] = this.map.placeAt(spot);
+    this.map.tell("move", {x, y});
+    const row = this.#gesture ? this.hovered : (await this.#pick(spot)).row;
+    if (this.#pointer) this.#hover(row, spot);
   }
 
   /** @param {number} row @param {Spot|null} spot */

@@ -2,39 +2,36 @@
 //
 // It also runs from a Blob, behind splat.js and without the imports: so each of them is one line and renames nothing.
 
-import { TILES, countIn, drawLayer, filledShare, makeTarget, orderPoints, splat, takePoints } from "./splat.js";
-import { coloursOf, makeBrush, opacityFor, radiusFor } from "./splat.js";
-import { eachIn, inside, pick, walk } from "./splat.js";
+import {TILES, countIn, drawLayer, emptyPoints, filledShare, makeTarget, orderPoints, splat, takePoints} from "./splat.js";
+import {coloursOf, eachIn, inside, makeBrush, opacityFor, packed, pick, radiusFor, walk} from "./splat.js";
 
 /** @typedef {import("./splat.js").Layer} Layer */
 /** @typedef {import("./splat.js").View} View */
 /** @typedef {import("./types.js").ThumbnailInfo} ThumbnailInfo */
-/** @typedef {{x: Uint16Array, y: Uint16Array, style: Uint16Array, from: Uint16Array[], to: Uint16Array[]}} Flight */
-/** @typedef {{row: number, x: number, y: number, code: number, dim: boolean, rank: number}} Candidate */
 
-const STILL_AFTER = 90; // ms without a change, after which a picture that was thinned out is drawn whole
+const STILL_AFTER = 90; // ms without a change, after which what was thinned out is drawn whole and pages are asked for
 const SLICE = 12; // ms of work at a time for it, so that a new view never waits for an old picture
 const LONG_FRAME = 15; // ms: above it fewer points are drawn while the map moves
 const MOST_FLYING = 700_000; // points drawn while they fly from one map to the other
 const DIMMED = 0.78; // of the way to the paper, for what isn't selected
 const PAGES_BYTES = 256e6;
-const PAGES_ASKED = 4; // at a time
+const PAGES_A_VIEW = 12; // asked for, at most
+const PAGES_AT_ONCE = 4;
 
 /** The picture and how it is shown. */
 const shown = {
-  canvas: /** @type {OffscreenCanvas|null} */ (null),
   context: /** @type {OffscreenCanvasRenderingContext2D|null} */ (null),
   target: makeTarget(1, 1),
   ratio: 1,
-  view: /** @type {View} */ ({ x: 32767.5, y: 32767.5, scale: 0.01 }), // in CSS pixels
+  view: /** @type {View} */ ({x: 32767.5, y: 32767.5, scale: 0.01}), // in CSS pixels
   paper: "#ffffff",
   muted: "#59616b",
 };
 
 /** The points: what was given, and what is made of it. */
 const points = {
-  x: /** @type {Uint16Array} */ (new Uint16Array(0)),
-  y: /** @type {Uint16Array} */ (new Uint16Array(0)),
+  x: new Uint16Array(0),
+  y: new Uint16Array(0),
   codes: /** @type {Uint8Array|Uint16Array|null} */ (null),
   palette: /** @type {string[]} */ ([]),
   visible: /** @type {Uint8Array|null} */ (null),
@@ -45,200 +42,182 @@ const points = {
   stale: true,
 };
 
-const flight = { layers: /** @type {Flight[]} */ ([]), began: 0, lasts: 0 };
+/** Where the points fly from, by row; lasts 0 while nothing flies. */
+const flight = {x: points.x, y: points.y, began: 0, lasts: 0};
 
 const sprites = {
   info: /** @type {ThumbnailInfo|null} */ (null),
-  pages: /** @type {Map<number, ImageBitmap>} */ (new Map()), // the one used last at the end
-  asked: /** @type {Set<number>} */ (new Set()),
-  failed: /** @type {Set<number>} */ (new Set()),
+  pages: /** @type {Map<number, ImageBitmap|null>} */ (new Map()), // null: it could not be had
+  asked: /** @type {Set<number>} */ (new Set()), // and not here yet
+  wanted: /** @type {Map<number, number>} */ (new Map()), // pages, and how many pictures of this view wait for each
+  used: /** @type {Set<number>} */ (new Set()), // pages in this view
+  left: 0, // that may still be asked for, for this view
 };
 
 const work = {
   due: false,
-  thin: /** @type {ReturnType<typeof setTimeout>|undefined} */ (undefined), // the timer of the whole picture
+  moved: true, // since the map stood still
+  rest: /** @type {ReturnType<typeof setTimeout>|undefined} */ (undefined), // the timer of what is done when it stands still
   budget: 6e6, // pixels written in a frame that moves; follows the machine
-  moved: 0,
 };
 
 // ---- frames
 
 function redraw() {
-  clearTimeout(work.thin);
-  if (work.due || !shown.canvas) return;
+  clearTimeout(work.rest);
+  if (work.due || !shown.context) return;
   work.due = true;
-  requestAnimationFrame(frame);
+  // A view comes when the thread's own frame begins, now before it, now after: by requestAnimationFrame one in six went undrawn.
+  if (flight.lasts) requestAnimationFrame(frame);
+  else setTimeout(frame);
 }
 
 function frame() {
   work.due = false;
-  const { canvas, target, view } = shown;
-  if (!canvas || !canvas.width || !canvas.height) return;
   const began = performance.now();
   settle();
-  target.pixels.fill(coloursOf([], shown.paper, shown.paper, 0)[0]);
-  const flying = flight.layers.length > 0;
-  const { drawn, share } = flying ? drawFlight(began) : drawPoints();
-  present();
+  shown.target.pixels.fill(packed(shown.paper));
+  const flying = flight.lasts > 0;
+  const {drawn, share} = flying ? drawFlight(began) : drawPoints();
+  present(drawn, began, false);
   const ms = performance.now() - began;
   // Half the points a frame late are worth more than all of them two frames late; they are few only while something moves.
   if (drawn && (ms > LONG_FRAME || share < 1)) work.budget *= Math.min(1.1, Math.max(0.7, LONG_FRAME / ms));
   work.budget = Math.min(40e6, Math.max(1e6, work.budget));
-  postMessage({ type: "frame", ms, points: drawn, view, flying });
-  if (flight.layers.length || flying) redraw();
-  else if (share < 1) work.thin = setTimeout(refine, STILL_AFTER);
+  if (flying) redraw();
+  else work.rest = setTimeout(stand, STILL_AFTER, share);
+}
+
+/** The map stands still. @param {number} share of the points that is drawn */
+function stand(share) {
+  if (work.moved) sprites.left = PAGES_A_VIEW;
+  work.moved = false;
+  askPages();
+  if (share < 1) refine();
 }
 
 /** Bring the layers up to date with what was given since. */
 function settle() {
   if (!points.stale) return;
   points.stale = false;
-  const { all, visible, selection, codes, palette } = points;
-  points.layers = (selection ? [false, true] : [false]).map((selected) => takePoints(all, visible, selection, selected));
-  for (const { rows, style } of points.layers) {
-    if (codes) for (let i = 0; i < rows.length; i++) style[i] = Math.min(codes[rows[i]], palette.length);
-    else style.fill(palette.length);
-  }
-  points.filled = filledShare(visible && selection ? takePoints(all, visible, null, false) : visible ? points.layers[0] : all);
+  const {all, visible, selection, codes, palette} = points;
+  all.rows.forEach((row, i) => (all.style[i] = codes ? Math.min(codes[row], palette.length) : palette.length));
+  const seen = visible ? takePoints(all, visible, true) : all;
+  points.layers = selection ? [takePoints(seen, selection, false), takePoints(seen, selection, true)] : [seen];
+  points.filled = filledShare(seen);
 }
 
-/** The view in the target's pixels. @returns {View} */
-function deviceView() {
-  return { ...shown.view, scale: shown.view.scale * shown.ratio };
-}
+/** How many points aren't hidden. */
+const countShown = () => points.layers.reduce((sum, {rows}) => sum + rows.length, 0);
+
+/** The view in the target's pixels. */
+const deviceView = () => ({...shown.view, scale: shown.view.scale * shown.ratio});
 
 /** The usual distance from a point to the next one, in pixels, were there only `share` of them. @param {number} share */
 function spacing(share) {
-  const visible = points.layers.reduce((sum, layer) => sum + layer.rows.length, 0);
-  return 65536 * shown.view.scale * shown.ratio * Math.sqrt(points.filled / Math.max(1, visible * share));
+  return 65536 * shown.view.scale * shown.ratio * Math.sqrt(points.filled / Math.max(1, countShown() * share));
 }
 
 /** A brush for each layer. @param {number} share of the points that are drawn */
 function brushes(share) {
   const radius = radiusFor(spacing(1), shown.ratio);
-  const dims = points.layers.length > 1 ? [DIMMED, 0] : [0];
   const opacity = opacityFor(radius, spacing(share));
+  const dims = points.layers.length > 1 ? [DIMMED, 0] : [0];
   return dims.map((dim) => makeBrush(radius, opacity, coloursOf(points.palette, shown.muted, shown.paper, dim)));
 }
 
 /** Draw the points, thinned out where they would take too long. */
 function drawPoints() {
-  const [{ size }] = brushes(1);
-  const { target } = shown;
-  const view = deviceView();
+  const [{target}, view, [{size}]] = [shown, deviceView(), brushes(1)];
   const there = points.layers.reduce((sum, layer) => sum + countIn(layer, view, target.width, target.height), 0);
   const share = Math.min(1, work.budget / (there * size * size));
   const drawn = brushes(share).reduce((sum, brush, k) => sum + drawLayer(target, view, points.layers[k], brush, share), 0);
-  return { drawn, share };
+  return {drawn, share};
 }
 
 /** Draw all points, a slice at a time, and show them when they are there. */
 function refine() {
-  if (work.due) return;
-  const { target } = shown;
-  target.pixels.fill(coloursOf([], shown.paper, shown.paper, 0)[0]);
-  const [view, made] = [deviceView(), brushes(1)];
-  let [row, layer, drawn] = [0, 0, 0];
+  const [view, made, began] = [deviceView(), brushes(1), performance.now()];
+  let [strip, drawn] = [0, 0];
+  shown.target.pixels.fill(packed(shown.paper));
   const slice = () => {
-    const until = performance.now() + SLICE;
-    while (layer < made.length && performance.now() < until) {
-      drawn += drawLayer(target, view, points.layers[layer], made[layer], 1, row, row);
-      row = (row + 1) % TILES;
-      if (row === 0) layer++;
+    for (const until = performance.now() + SLICE; strip < made.length * TILES && performance.now() < until; strip++) {
+      const [layer, row] = [Math.floor(strip / TILES), strip % TILES];
+      drawn += drawLayer(shown.target, view, points.layers[layer], made[layer], 1, row, row);
     }
-    if (layer < made.length) work.thin = setTimeout(slice, 0);
-    else requestAnimationFrame(() => {
-      if (work.due) return; // something newer is on its way
-      present();
-      postMessage({ type: "frame", ms: 0, points: drawn, view: shown.view, flying: false, whole: true });
-    });
+    if (strip < made.length * TILES) work.rest = setTimeout(slice);
+    else present(drawn, began, true);
   };
   slice();
 }
 
-function present() {
-  const { context, target } = shown;
-  if (!context) return;
+/** Show the target. @param {number} drawn points on it @param {number} began when @param {boolean} whole  not thinned out */
+function present(drawn, began, whole) {
+  const {target, view} = shown;
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (shown.context);
   const bytes = new Uint8ClampedArray(/** @type {ArrayBuffer} */ (target.pixels.buffer));
   context.putImageData(new ImageData(bytes, target.width, target.height), -target.margin, -target.margin);
-  if (!flight.layers.length) drawThumbnails(context);
+  if (!flight.lasts) drawThumbnails(context);
+  postMessage({type: "frame", ms: performance.now() - began, points: drawn, view, whole});
 }
 
 // ---- from one map to another
 
 /** @param {Uint16Array} x @param {Uint16Array} y @param {number} lasts ms */
 function changePoints(x, y, lasts) {
-  const flies = lasts > 0 && x.length === points.x.length && x.length > 0;
-  if (flies) {
-    settle();
-    flight.layers = points.layers.map((layer) => takeOff(layer, x, y));
-    flight.began = performance.now();
-    flight.lasts = lasts;
-  } else {
-    flight.layers = [];
-  }
-  if (x.length !== points.x.length) points.visible = points.selection = points.codes = null;
-  points.x = x;
-  points.y = y;
-  points.all = orderPoints(x, y);
-  points.stale = true;
+  const same = x.length === points.x.length;
+  if (!same) points.visible = points.selection = points.codes = null;
+  Object.assign(flight, {x: points.x, y: points.y, lasts: same ? lasts : 0});
+  Object.assign(points, {x, y, all: orderPoints(x, y), stale: true});
+  flight.began = performance.now();
 }
 
-/** A layer's points, or a sample, with old and new places. @param {Layer} layer @param {Uint16Array} x @param {Uint16Array} y */
-function takeOff(layer, x, y) {
-  const step = Math.ceil(layer.rows.length / MOST_FLYING) || 1;
-  const n = Math.floor(layer.rows.length / step);
-  const [from, to] = [[new Uint16Array(n), new Uint16Array(n)], [new Uint16Array(n), new Uint16Array(n)]];
-  const flying = { x: new Uint16Array(n), y: new Uint16Array(n), style: new Uint16Array(n), from, to };
-  for (let k = 0; k < n; k++) {
-    const i = k * step;
-    [from[0][k], from[1][k], flying.style[k]] = [layer.x[i], layer.y[i], layer.style[i]];
-    [to[0][k], to[1][k]] = [x[layer.rows[i]], y[layer.rows[i]]];
-  }
-  return flying;
-}
-
-/** @param {number} now */
+/** Draw the points, or a sample, on their way: they are those that are visible now, in the colours of now. @param {number} now */
 function drawFlight(now) {
   const time = Math.min(1, (now - flight.began) / flight.lasts);
   const eased = time < 0.5 ? 4 * time ** 3 : 1 - (2 - 2 * time) ** 3 / 2;
-  const total = flight.layers.reduce((sum, layer) => sum + layer.x.length, 0);
-  const made = brushes(Math.min(1, total / Math.max(1, points.all.rows.length)));
-  flight.layers.forEach((layer, k) => {
-    for (let i = 0; i < layer.x.length; i++) {
-      layer.x[i] = layer.from[0][i] + (layer.to[0][i] - layer.from[0][i]) * eased;
-      layer.y[i] = layer.from[1][i] + (layer.to[1][i] - layer.from[1][i]) * eased;
+  const total = countShown();
+  const step = Math.max(1, Math.ceil(total / MOST_FLYING));
+  const made = brushes(1 / step);
+  points.layers.forEach(({rows, x, y, style}, k) => {
+    const n = Math.ceil(rows.length / step);
+    const flying = emptyPoints(n);
+    for (let j = 0, i = 0; j < n; j++, i += step) {
+      const row = rows[i];
+      flying.x[j] = flight.x[row] + (x[i] - flight.x[row]) * eased;
+      flying.y[j] = flight.y[row] + (y[i] - flight.y[row]) * eased;
+      flying.style[j] = style[i];
     }
-    splat(shown.target, deviceView(), layer, made[Math.min(k, made.length - 1)], 0, layer.x.length);
+    splat(shown.target, deviceView(), flying, made[k], 0, n);
   });
-  if (time === 1) flight.layers = [];
-  return { drawn: total, share: 1 };
+  if (time === 1) flight.lasts = 0;
+  return {drawn: Math.ceil(total / step), share: 1};
 }
 
-// ---- thumbnails
+// ---- thumbnails: of very many points, those of a view lie on more pages than there is room for. So a view asks for twelve at
+// most, once the map stands still; what comes is kept for the next views, and points whose page is here go before others.
 
 /** @param {OffscreenCanvasRenderingContext2D} context */
 function drawThumbnails(context) {
-  const { info } = sprites;
-  const { view, ratio, canvas } = shown;
-  const room = spacing(1) / ratio;
-  if (!info || room < 17 || !canvas) return;
+  const {info, pages} = sprites;
+  const {view, ratio} = shown;
+  const [width, height, room] = [context.canvas.width / ratio, context.canvas.height / ratio, spacing(1) / ratio];
+  Object.assign(sprites, {wanted: new Map(), used: new Set()});
+  if (!info || room < 17) return;
   const side = Math.round(Math.min(Math.max(24, 0.9 * room), Math.max(56, info.size)) * ratio);
-  const ranked = spread(side / ratio / view.scale, canvas.width / ratio, canvas.height / ratio);
   const frame = Math.max(1, Math.round(1.5 * ratio));
   const colours = [...points.palette, shown.muted];
-  const wanted = new Map();
-  context.imageSmoothingQuality = "high";
   context.imageSmoothingEnabled = side < 3 * info.size;
-  for (const { row, x, y, code, dim } of ranked) {
+  for (const {row, x, y, code, dim} of spread(info, side / ratio / view.scale, width, height)) {
     const number = Math.floor(row / info.per_page);
-    const page = pageFor(number);
+    const page = pages.get(number);
     if (!page) {
-      wanted.set(number, (wanted.get(number) || 0) + 1);
+      sprites.wanted.set(number, (sprites.wanted.get(number) || 0) + 1);
       continue;
     }
-    const left = Math.round(canvas.width / 2 + (x - view.x) * view.scale * ratio - side / 2);
-    const top = Math.round(canvas.height / 2 - (y - view.y) * view.scale * ratio - side / 2);
+    sprites.used.add(number);
+    const left = Math.round((width / 2 + (x - view.x) * view.scale) * ratio - side / 2);
+    const top = Math.round((height / 2 - (y - view.y) * view.scale) * ratio - side / 2);
     const cell = row % info.per_page;
     context.globalAlpha = dim ? 0.3 : 1;
     context.fillStyle = colours[code];
@@ -246,28 +225,28 @@ function drawThumbnails(context) {
     const [sx, sy] = [(cell % info.across) * info.size, Math.floor(cell / info.across) * info.size];
     context.drawImage(page, sx, sy, info.size, info.size, left, top, side, side);
   }
-  context.globalAlpha = 1;
-  askPages(wanted);
 }
 
 /**
  * The points that get a picture: one a cell of a grid that lies on the map, not on the screen, with cells of powers of the root
  * of two, so that nothing flickers while the map moves; and none that would overlap a picture of a higher rank.
+ * @param {ThumbnailInfo} info
  * @param {number} side of a picture, in units @param {number} width of the view, CSS pixels @param {number} height
  */
-function spread(side, width, height) {
+function spread(info, side, width, height) {
   const cell = 2 ** (Math.ceil(2 * Math.log2(side)) / 2);
   const best = new Map();
   const key = (/** @type {number} */ x, /** @type {number} */ y) => (y + 2) * 1e6 + x;
   const margin = 5 * cell * shown.view.scale; // what is out of view has its say in what is near the edge
+  const many = info.pages > PAGES_A_VIEW;
   points.layers.forEach((layer, k) => {
     const dim = k + 1 < points.layers.length;
     eachIn(layer, shown.view, width + margin, height + margin, (i) => {
       const [x, y, row] = [layer.x[i], layer.y[i], layer.rows[i]];
-      const rank = (Math.imul(row + 1, 0x9e3779b1) >>> 1) + (dim ? 2 ** 31 : 0);
+      const missing = many && !sprites.pages.get(Math.floor(row / info.per_page));
+      const rank = (Math.imul(row + 1, 0x9e3779b1) >>> 1) + (missing ? 2 ** 31 : 0) + (dim ? 2 ** 32 : 0);
       const at = key(Math.floor(x / cell), Math.floor(y / cell));
-      const held = best.get(at);
-      if (!held || rank < held.rank) best.set(at, { row, x, y, code: layer.style[i], dim, rank });
+      if (!(best.get(at)?.rank <= rank)) best.set(at, {row, x, y, code: layer.style[i], dim, rank});
     });
   });
   return [...best.values()].filter((one) => {
@@ -281,86 +260,69 @@ function spread(side, width, height) {
   });
 }
 
-/** @param {number} number */
-function pageFor(number) {
-  const page = sprites.pages.get(number);
-  if (page) {
-    sprites.pages.delete(number);
-    sprites.pages.set(number, page);
-  }
-  return page;
-}
+/** How many pages there is room for. @param {ThumbnailInfo} info */
+const mostPages = ({per_page, size}) => Math.max(PAGES_A_VIEW, Math.floor(PAGES_BYTES / (4 * per_page * size * size)));
 
-/** Ask for the pages that most pictures wait for. @param {Map<number, number>} wanted */
-function askPages(wanted) {
-  for (const [page] of [...wanted].sort((a, b) => b[1] - a[1])) {
-    if (sprites.asked.size >= PAGES_ASKED) return;
-    if (sprites.asked.has(page) || sprites.failed.has(page)) continue;
-    sprites.asked.add(page);
-    postMessage({ type: "wanted", page });
+/** Ask for the pages that most pictures wait for, unless the map moves; none of them may drive out what this view shows. */
+function askPages() {
+  const {info, pages, asked, wanted, used} = sprites;
+  if (!info || work.moved) return;
+  const room = Math.min(PAGES_AT_ONCE, mostPages(info) - used.size) - asked.size;
+  const missing = [...wanted].filter(([page]) => !asked.has(page) && !pages.has(page)).sort((a, b) => b[1] - a[1]);
+  for (const [page] of missing.slice(0, Math.max(0, Math.min(room, sprites.left)))) {
+    asked.add(page);
+    sprites.left--;
+    postMessage({type: "wanted", page});
   }
 }
 
 /** @param {number} number @param {ImageBitmap|null} bitmap */
 function keepPage(number, bitmap) {
-  sprites.asked.delete(number);
-  if (!bitmap) return void sprites.failed.add(number);
-  sprites.pages.set(number, bitmap);
-  const most = Math.max(4, Math.floor(PAGES_BYTES / (4 * bitmap.width * bitmap.height)));
-  for (const [old, page] of sprites.pages) {
-    if (sprites.pages.size <= most) break;
-    page.close();
-    sprites.pages.delete(old);
+  const {info, pages, asked, used} = sprites;
+  asked.delete(number);
+  for (const [old, page] of pages) {
+    if (!info || pages.size < mostPages(info)) break;
+    if (used.has(old)) continue;
+    page?.close();
+    pages.delete(old);
   }
-}
-
-/** @param {ThumbnailInfo|null} info */
-function changeSprites(info) {
-  for (const page of sprites.pages.values()) page.close();
-  Object.assign(sprites, { info, pages: new Map(), asked: new Set(), failed: new Set() });
+  pages.set(number, bitmap);
+  askPages();
 }
 
 // ---- messages
 
-/** @param {number} width CSS pixels @param {number} height @param {number} ratio */
-function resize(width, height, ratio) {
-  if (!shown.canvas) return;
-  shown.canvas.width = Math.round(width * ratio);
-  shown.canvas.height = Math.round(height * ratio);
-  shown.target = makeTarget(shown.canvas.width, shown.canvas.height);
-  shown.ratio = ratio;
-}
-
 /** @type {Record<string, (message: any) => void>} */
 const changes = {
-  start({ canvas }) {
-    shown.canvas = canvas;
-    // Read often: the picture then lies in plain memory, where putImageData is a copy.
-    shown.context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+  // Read often: the picture then lies in plain memory, where putImageData is a copy.
+  start: ({canvas}) => (shown.context = canvas.getContext("2d", {alpha: false, willReadFrequently: true})),
+  size({width, height, ratio}) {
+    const size = {width: Math.round(width * ratio), height: Math.round(height * ratio)};
+    Object.assign(/** @type {any} */ (shown.context).canvas, size);
+    Object.assign(shown, {target: makeTarget(size.width, size.height), ratio});
   },
-  size: ({ width, height, ratio }) => resize(width, height, ratio),
-  view: ({ view }) => void (shown.view = view),
-  points: ({ x, y, lasts }) => changePoints(x, y, lasts),
-  colours: ({ codes, palette }) => Object.assign(points, { codes, palette, stale: true }),
-  visible: ({ mask }) => Object.assign(points, { visible: mask, stale: true }),
-  selection: ({ mask }) => Object.assign(points, { selection: mask, stale: true }),
-  paper: ({ paper, muted }) => Object.assign(shown, { paper, muted }),
-  thumbnails: ({ info }) => changeSprites(info),
-  page: ({ page, bitmap }) => keepPage(page, bitmap),
+  view({view}) {
+    shown.view = view;
+    work.moved = true;
+  },
+  points: ({x, y, lasts}) => changePoints(x, y, lasts),
+  looks: ({looks}) => Object.assign(points, looks, {stale: true}), // codes and palette, visible, or selection
+  paper: ({paper, muted}) => Object.assign(shown, {paper, muted}),
+  thumbnails: ({info}) => void (sprites.info = info),
+  page: ({page, bitmap}) => keepPage(page, bitmap),
 };
 
 /** @type {Record<string, (message: any) => any>} */
-const questions = {
-  pick: ({ x, y, radius }) => pick(points.layers, x, y, radius),
-  walk: ({ x, y, dx, dy }) => walk(points.layers, x, y, dx, dy),
-  inside: ({ corners }) => inside(points.layers, corners),
+const answers = {
+  pick: ({x, y, radius}) => pick(points.layers, x, y, radius),
+  walk: ({x, y, dx, dy}) => walk(points.layers, x, y, dx, dy),
+  inside: ({corners}) => inside(points.layers, corners),
 };
 
-self.addEventListener("message", (/** @type {any} */ { data }) => {
-  if (data.type in questions) {
+self.addEventListener("message", (/** @type {any} */ {data}) => {
+  if (data.type in answers) {
     settle();
-    postMessage({ type: "answer", id: data.id, answer: questions[data.type](data) });
-    return;
+    return postMessage({type: "answer", id: data.id, answer: answers[data.type](data)});
   }
   changes[data.type](data);
   redraw();

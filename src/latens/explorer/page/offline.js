@@ -59,13 +59,13 @@ const embedded = () => ({facts: document.getElementById("latens-data")?.textCont
 /** @param {{facts: string, arrays: string}} texts @returns {Promise<Held>} */
 async function open(texts) {
   const facts = JSON.parse(texts.facts);
-  const packed = Uint8Array.from(atob(texts.arrays.trim()), (letter) => letter.charCodeAt(0));
+  const letters = atob(texts.arrays.trim());
+  const packed = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) packed[i] = letters.charCodeAt(i);
   const buffer = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
-  const array = once((name) => unpacked(facts.arrays[name], buffer, name));
-  const layers = (/** @type {any[]|null} */ half) => half && half.map((layer) =>
-    Object.fromEntries(Object.entries(layer).map(([key, value]) => [key, /weight$|bias$/.test(key) ? array(value) : value])));
+  const array = /** @type {(name: string) => any} */ (once((name) => unpacked(facts.arrays[name], buffer, name)));
   const cloud = cloudOf(array("latents"), facts.run.latent_dim);
-  const held = {facts, array, cloud, count: facts.run.count, dim: cloud.dim, encoder: layers(facts.encoder), decoder: layers(facts.decoder) ?? []};
+  const held = {facts, array, cloud, count: facts.run.count, dim: cloud.dim, encoder: facts.encoder && layersOf(facts.encoder, array), decoder: layersOf(facts.decoder, array)};
   return {...held, map: once((name) => mapOf(facts.maps[name], array, name))};
 }
 
@@ -79,8 +79,12 @@ function once(make) {
   };
 }
 
+/** Layers with weights in place of the names of weights. @param {any[]} half @param {(name: string) => any} array */
+export const layersOf = (half, array) =>
+  half.map((layer) => Object.fromEntries(Object.entries(layer).map(([key, value]) => [key, /weight$|bias$/.test(key) ? array(value) : value])));
+
 /** An array of the file; of 16 bit and a scale, where there is one. @param {any} layout @param {ArrayBuffer} buffer @param {string} name */
-function unpacked(layout, buffer, name) {
+export function unpacked(layout, buffer, name) {
   if (!layout) throw new Error(`this file holds no ${name}`);
   const kind = {uint8: Uint8Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array}[/** @type {"uint8"} */ (layout.dtype)];
   const codes = new kind(buffer, layout.offset, layout.count);
@@ -152,13 +156,13 @@ function imageOf(held, row) {
   return {
     row,
     id: facts.ids[row],
-    label: facts.labels ? held.array("labels")[row] : -1,
+    label: facts.labels ? held.array("column label")[row] : -1,
     error: held.array("column error")[row],
     pixels: numbers ? held.array("cells").slice(row * numbers, (row + 1) * numbers) : new Uint8Array(0),
     reconstruction: as8bit(runLayers(held.decoder, latents, [dim])),
     latents,
     neighbours: Int32Array.from(others, (i) => indices[i]),
-    distances: Float32Array.from(others, (i) => distances[i] / facts.usual),
+    distances: Float32Array.from(others, (i) => distances[i] / (facts.usual ?? NaN)),
   };
 }
 
@@ -225,11 +229,10 @@ export function inverse({cloud, dim}, {plane, sites, of}, x, y) {
   return Float32Array.from(mixed);
 }
 
-/** Where latents lie on a map, pairs (x, y). @type {(held: Held, map: Made, latents: Float32Array) => Float32Array} */
-export function place({cloud, dim}, {plane, places}, latents) {
+/** Where latents lie on a map, pairs (x, y). @type {(held: Held, map: Made, latents: Float32Array, near?: ReturnType<typeof nearest>|null) => Float32Array} */
+export function place({cloud, dim}, {plane, places}, latents, near = plane ? null : nearest(cloud, latents, PLACING)) {
   const num = latents.length / dim;
   const placed = new Float32Array(2 * num);
-  const near = plane ? null : nearest(cloud, latents, PLACING);
   for (let n = 0; n < num; n++) {
     if (near) {
       const rows = near.indices.subarray(n * near.k, (n + 1) * near.k);
@@ -292,7 +295,7 @@ function decoded(held, latents, map = "", labels = new Uint16Array(0), note = ""
     trips[n] = between(again, 0, latent, 0, dim) / length;
   }
   const places = map ? place(held, held.map(map), latents) : new Float32Array(0);
-  return {pixels, latents, ratio: Float32Array.from(distances, (d) => d / facts.usual), round_trip: trips, nearest: indices, places, labels, note};
+  return {pixels, latents, ratio: Float32Array.from(distances, (d) => d / (facts.usual ?? NaN)), round_trip: trips, nearest: indices, places, labels, note};
 }
 
 /** Normal numbers, the same for a seed: mulberry32, and Box and Muller's method. @param {number} seed @returns {() => number} */
@@ -326,7 +329,9 @@ function drawn({array, dim, facts}, {sampler, noise, seed}, num) {
 function probe(held, asked) {
   const some = drawn(held, asked, held.facts.samplers[asked.sampler].classes.length || SHOWN);
   const many = drawn(held, {...asked, seed: asked.seed + 1}, DRAWN);
-  const far = nearest(held.cloud, many.latents, 1).distances.map((d) => d / held.facts.usual).sort();
+  const map = held.map(asked.map);
+  const near = nearest(held.cloud, many.latents, map.plane ? 1 : PLACING);
+  const far = near.distances.filter((_, i) => i % near.k === 0).map((d) => d / (held.facts.usual ?? NaN)).sort();
   const distance = {
     name: "distance from the data",
     value: `${((far[DRAWN / 2 - 1] + far[DRAWN / 2]) / 2).toFixed(1)} ×`,
@@ -334,7 +339,7 @@ function probe(held, asked) {
   };
   return {
     ...decoded(held, some.latents, asked.map, some.labels),
-    cloud: place(held, held.map(asked.map), many.latents),
+    cloud: place(held, map, many.latents, map.plane ? null : near),
     cloud_labels: many.labels,
     scores: [distance, ...held.facts.samplers[asked.sampler].scores],
   };
@@ -344,6 +349,206 @@ function probe(held, asked) {
 function path(held, {from, to, way, steps, map}) {
   const [start, end] = [meanOf(held, from), meanOf(held, to)];
   if (start.every((value, j) => value === end[j])) throw new Error("a path from a place to itself; choose two different ends");
-  const {points, note} = between_(held, start, end, way, steps);
-  return decoded(held, points, map, undefined, note);
+  const {points, note} = WAYS[way](held, start, end, steps);
+  const latents = Float32Array.from(points.flat());
+  latents.set(start);
+  latents.set(end, latents.length - held.dim);
+  return decoded(held, latents, map, undefined, note);
+}
+
+/** @param {Held} held @param {number[]} rows */
+function meanOf({cloud: {rows: latents}, dim}, rows) {
+  const mean = new Array(dim).fill(0);
+  for (const row of rows) for (let j = 0; j < dim; j++) mean[j] += latents[row * dim + j] / rows.length;
+  return mean;
+}
+
+/** The ways of `latens.paths`. @type {Record<string, (held: Held, start: number[], end: number[], steps: number) => {points: number[][], note: string}>} */
+const WAYS = {
+  linear: (_, start, end, steps) => ({points: straight(start, end, steps), note: ""}),
+  spherical,
+  graph: (held, start, end, steps) => ({points: evenly(alongGraph(held, start, end), steps), note: ""}),
+};
+
+/** @type {(start: number[], end: number[], steps: number) => number[][]} */
+const straight = (start, end, steps) => shares(steps).map((t) => start.map((value, j) => value + t * (end[j] - value)));
+
+/** @param {number} steps */
+const shares = (steps) => Array.from({length: steps}, (_, i) => i / (steps - 1));
+
+/** @type {(held: Held, start: number[], end: number[], steps: number) => {points: number[][], note: string}} */
+function spherical(_, start, end, steps) {
+  const lengths = [Math.hypot(...start), Math.hypot(...end)];
+  if (!lengths[0] || !lengths[1]) return {points: straight(start, end, steps), note: "one end is the origin, from which there is no arc: a straight line"};
+  const [a, b] = [start.map((value) => value / lengths[0]), end.map((value) => value / lengths[1])];
+  const angle = 2 * Math.atan2(Math.hypot(...a.map((value, j) => value - b[j])), Math.hypot(...a.map((value, j) => value + b[j])));
+  const opposite = "the ends lie on opposite sides of the origin, with no one arc between them: a straight line";
+  if (angle > Math.PI - NEARLY_OPPOSITE) return {points: straight(start, end, steps), note: opposite};
+  const points = shares(steps).map((t) => {
+    const [p, q] = angle ? [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)] : [1, 0];
+    return a.map((value, j) => (p * value + q * b[j]) * (lengths[0] + t * (lengths[1] - lengths[0])));
+  });
+  return {points, note: ""};
+}
+
+/** The latents on the shortest path over the graph of neighbours, to which the ends are joined. @type {(held: Held, start: number[], end: number[]) => number[][]} */
+function alongGraph(held, start, end) {
+  const {array, cloud: {rows}, dim, count} = held;
+  const [same, stored, bridges] = [array("same"), array("joined"), array("bridges")];
+  const room = new Int32Array((count + 2) * JOINED).fill(-1);
+  room.set(stored);
+  const all = new Float32Array((count + 2) * dim);
+  all.set(rows);
+  const far = Float64Array.from(room, (other, i) => (other < 0 ? Infinity : between(all, Math.floor(i / JOINED) * dim, all, other * dim, dim)));
+  const nodes = [...new Set(/** @type {Int32Array} */ (same))];
+  const [source, target] = [start, end].map((latent, i) => {
+    all.set(latent, (count + i) * dim);
+    const reach = nodes.map((node) => between(all, node * dim, all, (count + i) * dim, dim));
+    const twin = reach.indexOf(0);
+    if (twin >= 0) return nodes[twin];
+    nodes.forEach((node, n) => {
+      join(room, far, node, count + i, reach[n]);
+      join(room, far, count + i, node, reach[n]);
+    });
+    nodes.push(count + i);
+    return count + i;
+  });
+  /** @type {number[][]} */
+  const edges = Array.from({length: count + 2}, () => []);
+  const add = (/** @type {number} */ a, /** @type {number} */ b) => edges[a].push(b) && edges[b].push(a);
+  for (let i = 0; i < room.length; i++) if (room[i] >= 0) add(Math.floor(i / JOINED), room[i]);
+  for (let i = 0; i < bridges.length; i += 2) add(bridges[i], bridges[i + 1]);
+  const chain = shortest(edges, (a, b) => between(all, a * dim, all, b * dim, dim), source, target);
+  return chain.map((node) => Array.from(all.subarray(node * dim, (node + 1) * dim)));
+}
+
+/** A neighbour in place of the farthest, where it is nearer. @type {(room: Int32Array, far: Float64Array, node: number, other: number, distance: number) => void} */
+function join(room, far, node, other, distance) {
+  let worst = node * JOINED;
+  for (let i = worst; i < (node + 1) * JOINED; i++) if (far[i] > far[worst]) worst = i;
+  if (distance < far[worst]) [room[worst], far[worst]] = [other, distance];
+}
+
+/** Dijkstra's way from source to target, with a heap of places to look at. @type {(edges: number[][], length: (a: number, b: number) => number, source: number, target: number) => number[]} */
+function shortest(edges, length, source, target) {
+  const reach = new Float64Array(edges.length).fill(Infinity);
+  const before = new Int32Array(edges.length).fill(-1);
+  reach[source] = 0;
+  /** @type {[number, number][]} */
+  const heap = [[0, source]];
+  while (heap.length) {
+    const [far, node] = heap[0];
+    sink(heap, /** @type {[number, number]} */ (heap.pop()));
+    if (node === target) break;
+    if (far > reach[node]) continue;
+    for (const other of edges[node]) {
+      const there = far + length(node, other);
+      if (there >= reach[other]) continue;
+      reach[other] = there;
+      before[other] = node;
+      rise(heap, [there, other]);
+    }
+  }
+  const chain = [target];
+  while (chain[0] !== source) chain.unshift(before[chain[0]]);
+  return chain;
+}
+
+/** @param {[number, number][]} heap @param {[number, number]} entry */
+function rise(heap, entry) {
+  let i = heap.push(entry) - 1;
+  for (; i && heap[(i - 1) >> 1][0] > entry[0]; i = (i - 1) >> 1) heap[i] = heap[(i - 1) >> 1];
+  heap[i] = entry;
+}
+
+/** Put an entry at the top, and down to where it belongs. @param {[number, number][]} heap @param {[number, number]} entry */
+function sink(heap, entry) {
+  if (!heap.length) return;
+  let i = 0;
+  for (let child = 1; child < heap.length; child = 2 * i + 1) {
+    if (child + 1 < heap.length && heap[child + 1][0] < heap[child][0]) child++;
+    if (heap[child][0] >= entry[0]) break;
+    heap[i] = heap[child];
+    i = child;
+  }
+  heap[i] = entry;
+}
+
+/** Points at equal lengths along a line through corners. @param {number[][]} corners @param {number} steps */
+function evenly(corners, steps) {
+  const along = [0];
+  for (let i = 1; i < corners.length; i++) along.push(along[i - 1] + between(corners[i], 0, corners[i - 1], 0, corners[i].length));
+  let i = 1;
+  return shares(steps).map((share) => {
+    const at = share * along[along.length - 1];
+    while (i < corners.length - 1 && along[i] < at) i++;
+    const t = corners.length > 1 ? (at - along[i - 1]) / (along[i] - along[i - 1]) : 0;
+    return corners[Math.max(0, i - 1)].map((value, j) => value + t * ((corners[i] ?? corners[0])[j] - value));
+  });
+}
+
+/** @param {Held} held @param {number|null} row @returns {import("./types.js").Directions} */
+function directions({array, cloud, dim}, row) {
+  const walls = {lowest: array("lowest"), highest: array("highest")};
+  if (row === null) return {mean: array("mean"), directions: array("directions"), deviations: array("deviations"), shares: array("shares"), ...walls};
+  const {indices} = nearest(cloud, cloud.rows.slice(row * dim, (row + 1) * dim), AROUND);
+  return {...principal(Array.from(indices, (near) => cloud.rows.subarray(near * dim, (near + 1) * dim))), ...walls};
+}
+
+/** Where rows vary most. @param {Float32Array[]} rows */
+export function principal(rows) {
+  const dim = rows[0].length;
+  const mean = Array.from({length: dim}, (_, j) => rows.reduce((sum, row) => sum + row[j], 0) / rows.length);
+  const centred = rows.map((row) => Float64Array.from(row, (value, j) => value - mean[j]));
+  // Of the two matrices of products, over numbers or over rows, the smaller one has all there is.
+  const few = dim <= rows.length ? mean.map((_, j) => Float64Array.from(centred, (row) => row[j])) : centred;
+  const {values, vectors} = eigen(few.map((a) => Float64Array.from(few, (b) => a.reduce((sum, value, i) => sum + value * b[i], 0))));
+  const order = values.map((_, i) => i).sort((a, b) => values[b] - values[a]).slice(0, DIRECTIONS);
+  const real = order.filter((i) => values[i] > values[order[0]] * Math.max(dim, rows.length) * Number.EPSILON);
+  if (!real.length) throw new Error("the latents do not vary there, so they have no directions");
+  const whole = values.reduce((sum, value) => sum + Math.max(0, value), 0);
+  const axes = real.map((i) => {
+    const axis = few === centred ? mean.map((_, j) => centred.reduce((sum, row, n) => sum + row[j] * vectors[i][n], 0)) : Array.from(vectors[i]);
+    const largest = axis.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+    const scale = Math.sign(largest) / Math.hypot(...axis);
+    return axis.map((value) => value * scale);
+  });
+  return {
+    mean: Float32Array.from(mean),
+    directions: Float32Array.from(axes.flat()),
+    deviations: Float32Array.from(real, (i) => Math.sqrt(values[i] / (rows.length - 1))),
+    shares: Float32Array.from(real, (i) => values[i] / whole),
+  };
+}
+
+/** The eigenvalues and eigenvectors, as rows, of a symmetric matrix, which is spent: Jacobi's rotations. @param {Float64Array[]} a */
+function eigen(a) {
+  const n = a.length;
+  const vectors = a.map((_, i) => new Float64Array(n).fill(1, i, i + 1));
+  const size = Math.sqrt(a.reduce((sum, row) => sum + row.reduce((s, value) => s + value * value, 0), 0));
+  for (let sweep = 0, most = Infinity; sweep < 30 && most > 1e-12 * size; sweep++) {
+    most = 0;
+    for (let p = 0; p < n; p++) {
+      for (let q = p + 1; q < n; q++) {
+        most = Math.max(most, Math.abs(a[p][q]));
+        if (Math.abs(a[p][q]) <= 1e-14 * size) continue;
+        const theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
+        const t = (theta < 0 ? -1 : 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
+        const c = 1 / Math.sqrt(t * t + 1);
+        turnPair(a[p], a[q], c, t * c);
+        turnPair(vectors[p], vectors[q], c, t * c);
+        for (const row of a) [row[p], row[q]] = [c * row[p] - t * c * row[q], t * c * row[p] + c * row[q]];
+      }
+    }
+  }
+  return {values: a.map((row, i) => row[i]), vectors};
+}
+
+/** @type {(p: Float64Array, q: Float64Array, c: number, s: number) => void} */
+function turnPair(p, q, c, s) {
+  for (let i = 0; i < p.length; i++) {
+    const kept = p[i];
+    p[i] = c * kept - s * q[i];
+    q[i] = s * kept + c * q[i];
+  }
 }

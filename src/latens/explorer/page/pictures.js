@@ -20,7 +20,7 @@ export function toImageData(pixels, shape, start = 0) {
 
 /** An empty picture. @param {Shape} shape @param {string} [label] what a screen reader says */
 export function frame(shape, label = "") {
-  const canvas = /** @type {HTMLCanvasElement} */ (el("canvas", {class: "picture", role: "img", "aria-label": label}));
+  const canvas = /** @type {HTMLCanvasElement} */ (el("canvas", {class: "picture", ...(label ? {role: "img", "aria-label": label} : {"aria-hidden": "true"})}));
   [, canvas.height, canvas.width] = shape;
   if (Math.max(shape[1], shape[2]) <= 64) canvas.classList.add("coarse");
   return canvas;

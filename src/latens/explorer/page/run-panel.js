@@ -7,6 +7,9 @@ import {captioned, picture} from "./pictures.js";
 const EVERY = 1500; // milliseconds between looks at a run that trains
 const STEP = 450; // of the playback
 
+/** A sentence in which what stands between backticks is code. @param {string} text */
+const coded = (text) => text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
+
 /** @param {import("./context.js").Context} context */
 export function runPanel(context) {
   const {info} = context;
@@ -18,7 +21,7 @@ export function runPanel(context) {
   const verdict = el("div", {});
   const scores = el("div", {});
   const settings = el("dl", {class: "table"});
-  const element = el("div", {}, state, chart, pictures, playback, verdict, scores, el("h3", {}, "Settings"), settings);
+  const element = el("div", {}, state, chart, pictures, playback, verdict, scores, el("h2", {}, "Settings"), settings);
   let epoch = -1;
   let following = false;
   /** @type {number[]} */
@@ -30,7 +33,7 @@ export function runPanel(context) {
     const history = now.history;
     const best = history.at(-1);
     fill(state, el("strong", {}, now.status === "done" ? "Complete" : now.status), now.error ? `: ${now.error}` : "",
-      best ? ` · epoch ${best.epoch} · test mse ${best.test_mse.toPrecision(3)} · ${best.elapsed.toFixed(0)} s` : " · no epoch has ended yet");
+      best ? ` · epoch ${best.epoch} · test mse ${best.test_mse.toPrecision(3)} · ${best.elapsed.toFixed(0)}\u00a0s` : " · no epoch has ended yet");
     if (best && best.epoch !== epoch) {
       epoch = best.epoch;
       const of = (/** @type {string} */ name) => history.map((/** @type {any} */ line) => line[name] ?? null);
@@ -79,7 +82,7 @@ export function runPanel(context) {
       stop();
       context.dispatchEvent(new Event("map again"));
     });
-    fill(playback, el("h3", {}, "The latents, epoch by epoch"),
+    fill(playback, el("h2", {}, "The latents, epoch by epoch"),
       el("p", {class: "quiet"}, "The test latents on the plane in which they vary most, each epoch turned to lie as the last one does."),
       at.element, el("p", {class: "row"}, press, info.maps.length ? back : null));
     if (trains || !info.count) play(last);
@@ -94,16 +97,16 @@ export function runPanel(context) {
 
   /** @param {any} found */
   function showVerdict(found) {
-    fill(verdict, el("h3", {}, "Can it generate?"), el("p", {class: "lead"}, found.headline), el("p", {}, found.fault),
-      ...found.claims.map((/** @type {any} */ c) => el("details", {}, el("summary", {}, `${c.claim}: `, el("strong", {}, c.answer)), el("p", {}, c.sentence))),
-      found.suggestions.length ? el("h4", {}, "What would help") : null,
-      ...found.suggestions.map((/** @type {any} */ s) => el("p", {}, s.text, el("small", {class: "block"}, s.because))));
+    fill(verdict, el("h2", {}, "Can it generate?"), el("p", {class: "lead"}, found.headline), el("p", {}, found.fault),
+      ...found.claims.map((/** @type {any} */ c) => el("details", {}, el("summary", {}, `${c.claim.replace(/\.$/, "")}: `, el("strong", {}, c.answer)), el("p", {}, c.sentence))),
+      found.suggestions.length ? el("h3", {}, "What would help") : null,
+      ...found.suggestions.map((/** @type {any} */ s) => el("p", {}, ...coded(s.text), el("small", {class: "block"}, s.because))));
   }
 
   /** @param {any[]} rows */
   function showScores(rows) {
     const groups = [...new Set(rows.map((row) => row.group))];
-    fill(scores, el("h3", {}, "Scores"), ...groups.map((group) => el("details", {}, el("summary", {}, group),
+    fill(scores, el("h2", {}, "Scores"), ...groups.map((group) => el("details", {}, el("summary", {}, group),
       el("dl", {class: "table"}, ...rows.filter((row) => row.group === group && row.value !== null).flatMap((row) => [
         el("dt", {title: row.protocol}, row.name.replaceAll("_", " ")),
         el("dd", {}, `${Number(row.value.toPrecision(4))} ${row.unit}`, row.baseline !== null ? el("small", {}, ` ${row.baseline_name}: ${Number(row.baseline.toPrecision(4))}`) : null),

@@ -9,41 +9,36 @@ const TILE_BITS = 10; // 2^16 / TILES units a tile
 const STEPS = 8; // places of a point within a pixel, each way
 const MARGIN = 24; // pixels about the picture, so that a disc across its edge needs no clipping
 
+/** @typedef {{x: Uint16Array, y: Uint16Array, style: Uint16Array}} Points  style: index into the brush's colours */
 /**
  * Points tile after tile. Within a tile their order is shuffled: the first part of a tile is a fair sample of it.
- * @typedef {object} Layer
- * @property {Uint32Array} rows
- * @property {Uint16Array} x
- * @property {Uint16Array} y
- * @property {Uint32Array} starts  of each tile, and the end
- * @property {Uint16Array} style   index into the brush's colours
+ * @typedef {Points & {rows: Uint32Array, starts: Uint32Array}} Layer  as many as rows; starts: of each tile, and the end
  */
-
 /** @typedef {{x: number, y: number, scale: number}} View  the centre, in units (y up), and pixels a unit */
 /** @typedef {{pixels: Int32Array, width: number, height: number, margin: number}} Target  width and height with the margin */
-/** @typedef {{x: Uint16Array, y: Uint16Array, style: Uint16Array}} Points */
-/** @typedef {{step: number, left: number, top: number, begin: number, end: number}} Span  a place is x * step + left */
 /** @typedef {{size: number, weights: Uint16Array, colours: Int32Array}} Brush  weights: of 256, for each place within a pixel */
 
 /** @param {number} width @param {number} height @returns {Target} */
 export function makeTarget(width, height) {
   const [w, h] = [width + 2 * MARGIN, height + 2 * MARGIN];
-  return { pixels: new Int32Array(w * h), width: w, height: h, margin: MARGIN };
+  return {pixels: new Int32Array(w * h), width: w, height: h, margin: MARGIN};
 }
 
 // ---- the order of the points
 
-/**
- * All points, tile after tile.
- * @param {Uint16Array} x @param {Uint16Array} y @returns {Layer}
- */
+/** @param {number} n @returns {Points} */
+export function emptyPoints(n) {
+  return {x: new Uint16Array(n), y: new Uint16Array(n), style: new Uint16Array(n)};
+}
+
+/** All points, tile after tile. @param {Uint16Array} x @param {Uint16Array} y @returns {Layer} */
 export function orderPoints(x, y) {
   const n = x.length;
   const starts = new Uint32Array(TILES * TILES + 1);
   for (let i = 0; i < n; i++) starts[(y[i] >> TILE_BITS) * TILES + (x[i] >> TILE_BITS) + 1]++;
   for (let t = 0; t < TILES * TILES; t++) starts[t + 1] += starts[t];
   const next = starts.slice();
-  const layer = emptyLayer(n, starts);
+  const layer = {...emptyPoints(n), rows: new Uint32Array(n), starts};
   const stride = strideOf(n);
   // Rows are often sorted by class; visiting them by strides shuffles them within a tile.
   for (let k = 0, row = 0; k < n; k++, row = row + stride < n ? row + stride : row + stride - n) {
@@ -55,11 +50,6 @@ export function orderPoints(x, y) {
   return layer;
 }
 
-/** @param {number} n @param {Uint32Array} starts @returns {Layer} */
-function emptyLayer(n, starts) {
-  return { rows: new Uint32Array(n), x: new Uint16Array(n), y: new Uint16Array(n), starts, style: new Uint16Array(n) };
-}
-
 /** A stride near the golden section of n that meets every row. @param {number} n */
 function strideOf(n) {
   for (let stride = Math.max(1, Math.round(n * 0.618034)); ; stride--) {
@@ -69,42 +59,29 @@ function strideOf(n) {
   }
 }
 
-/**
- * The points of a layer that are visible and, where there is a selection, in it or out of it.
- * @param {Layer} all @param {Uint8Array|null} visible @param {Uint8Array|null} selection @param {boolean} selected
- * @returns {Layer}
- */
-export function takePoints(all, visible, selection, selected) {
-  if (!visible && !selection) return all;
-  const starts = new Uint32Array(all.starts.length);
-  const places = new Uint32Array(all.rows.length);
-  let n = 0;
+/** The points whose mask is set, or isn't. @param {Layer} layer @param {Uint8Array} mask @param {boolean} set @returns {Layer} */
+export function takePoints(layer, mask, set) {
+  const [n, starts] = [layer.rows.length, layer.starts.slice()];
+  const [rows, {x, y, style}] = [new Uint32Array(n), emptyPoints(n)];
+  let taken = 0;
   for (let t = 0; t + 1 < starts.length; t++) {
-    for (let i = all.starts[t]; i < all.starts[t + 1]; i++) {
-      const row = all.rows[i];
-      if ((!visible || visible[row]) && (!selection || (selection[row] !== 0) === selected)) places[n++] = i;
+    for (let i = layer.starts[t]; i < layer.starts[t + 1]; i++) {
+      if ((mask[layer.rows[i]] !== 0) !== set) continue;
+      rows[taken] = layer.rows[i];
+      x[taken] = layer.x[i];
+      y[taken] = layer.y[i];
+      style[taken++] = layer.style[i];
     }
-    starts[t + 1] = n;
+    starts[t + 1] = taken;
   }
-  const layer = emptyLayer(n, starts);
-  for (let k = 0; k < n; k++) {
-    const i = places[k];
-    layer.rows[k] = all.rows[i];
-    layer.x[k] = all.x[i];
-    layer.y[k] = all.y[i];
-  }
-  return layer;
+  return {rows: rows.subarray(0, taken), x, y, style, starts};
 }
 
-/**
- * How much of the map the points fill, as a share: the exponential of the entropy of the tiles, which outliers hardly move.
- * @param {Layer} layer
- */
-export function filledShare(layer) {
-  const n = layer.rows.length;
+/** The share of the map that points fill: by the entropy of the tiles, which outliers hardly move. @param {Layer} layer */
+export function filledShare({rows, starts}) {
   let entropy = 0;
   for (let t = 0; t < TILES * TILES; t++) {
-    const share = (layer.starts[t + 1] - layer.starts[t]) / n;
+    const share = (starts[t + 1] - starts[t]) / rows.length;
     if (share > 0) entropy -= share * Math.log(share);
   }
   return Math.exp(entropy) / (TILES * TILES);
@@ -121,10 +98,10 @@ export function makeBrush(radius, opacity, colours) {
   const size = point ? 2 : Math.ceil(2 * radius + 1);
   const weights = new Uint16Array(STEPS * STEPS * size * size);
   const area = Math.PI * radius * radius;
+  const cover = new Float64Array(size * size);
   for (let place = 0; place < STEPS * STEPS; place++) {
     const cx = (size - 1) / 2 + ((place % STEPS) + 0.5) / STEPS;
     const cy = (size - 1) / 2 + (Math.floor(place / STEPS) + 0.5) / STEPS;
-    const cover = new Float64Array(size * size);
     for (let k = 0; k < cover.length; k++) {
       const [dx, dy] = [Math.abs((k % size) + 0.5 - cx), Math.abs(Math.floor(k / size) + 0.5 - cy)];
       const disc = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(dx, dy)));
@@ -134,13 +111,10 @@ export function makeBrush(radius, opacity, colours) {
     const scale = point ? 1 : area / cover.reduce((sum, value) => sum + value, 0);
     cover.forEach((value, k) => (weights[place * cover.length + k] = Math.round(256 * opacity * Math.min(1, value * scale))));
   }
-  return { size, weights, colours };
+  return {size, weights, colours};
 }
 
-/**
- * The radius of a point, for the usual distance to the next one.
- * @param {number} spacing pixels @param {number} ratio pixels a CSS pixel
- */
+/** The radius of a point. @param {number} spacing pixels, usually, to the next one @param {number} ratio pixels a CSS pixel */
 export function radiusFor(spacing, ratio) {
   return ratio * Math.min(4.5, Math.max(0.56, 0.6 * (spacing / ratio) ** 0.75));
 }
@@ -156,11 +130,8 @@ export function opacityFor(radius, spacing) {
 
 // ---- drawing
 
-/**
- * The tiles that a view shows: columns from, to and rows from, to, both ends in it.
- * @param {View} view @param {number} width pixels @param {number} height @returns {[number, number, number, number]}
- */
-export function tilesIn(view, width, height) {
+/** Columns and rows of tiles in view, both ends in it. @param {View} view @param {number} width pixels @param {number} height */
+function tilesIn(view, width, height) {
   const tile = (/** @type {number} */ units) => Math.min(TILES - 1, Math.max(0, Math.floor(units / (1 << TILE_BITS))));
   const [dx, dy] = [width / 2 / view.scale, height / 2 / view.scale];
   return [tile(view.x - dx), tile(view.x + dx), tile(view.y - dy), tile(view.y + dy)];
@@ -175,42 +146,20 @@ export function countIn(layer, view, width, height) {
 }
 
 /**
- * Draw the tiles of some rows of tiles that the view shows.
+ * Draw a share of each tile that the view shows, from one row of tiles to another; how many points these are.
  * @param {Target} target @param {View} view @param {Layer} layer @param {Brush} brush
- * @param {number} share of each tile that is drawn, from its beginning
- * @param {number} from  first row of tiles @param {number} to  last
- * @returns {number} points
+ * @param {number} share @param {number} from  first row of tiles @param {number} to  last
  */
 export function drawLayer(target, view, layer, brush, share, from = 0, to = TILES - 1) {
   const [left, right, bottom, top] = tilesIn(view, target.width, target.height);
   let drawn = 0;
   for (let row = Math.max(from, bottom); row <= Math.min(to, top); row++) {
-    const [first, last] = [row * TILES + left, row * TILES + right];
-    if (share >= 1) {
-      drawn += splat(target, view, layer, brush, layer.starts[first], layer.starts[last + 1]);
-      continue;
-    }
-    for (let t = first; t <= last; t++) {
+    for (let t = row * TILES + left; t <= row * TILES + right; t++) {
       const begin = layer.starts[t];
       drawn += splat(target, view, layer, brush, begin, begin + Math.ceil((layer.starts[t + 1] - begin) * share));
     }
   }
   return drawn;
-}
-
-/**
- * Draw the points from begin to end.
- * @param {Target} target @param {View} view @param {Points} points @param {Brush} brush
- * @param {number} begin @param {number} end
- */
-export function splat(target, view, points, brush, begin, end) {
-  if (end <= begin) return 0;
-  const step = view.scale * STEPS;
-  // Where unit 0 lies, in steps; half of the brush to the left of it and above.
-  const left = (target.width / 2 - (brush.size - 1) / 2) * STEPS - view.x * step;
-  const top = (target.height / 2 - (brush.size - 1) / 2) * STEPS + view.y * step;
-  (brush.size === 2 ? splatFour : splatDiscs)(target, points, brush, { step, left, top, begin, end });
-  return end - begin;
 }
 
 /**
@@ -224,30 +173,15 @@ function blend(under, redBlue, green, a) {
   return rb | g | 0xff000000;
 }
 
-/** @param {Target} target @param {Points} points @param {Brush} brush @param {Span} span */
-function splatFour({ pixels, width, height }, { x, y, style }, brush, { step, left, top, begin, end }) {
-  const { weights, colours } = brush;
-  const [right, bottom] = [width - 2, height - 2];
-  for (let i = begin; i < end; i++) {
-    const px = Math.floor(x[i] * step + left);
-    const py = Math.floor(top - y[i] * step);
-    const [column, row] = [px >> 3, py >> 3];
-    if (column < 0 || row < 0 || column > right || row > bottom) continue;
-    const colour = colours[style[i]];
-    const [rb, g] = [colour & 0xff00ff, colour & 0xff00];
-    const w = (((py & 7) << 3) | (px & 7)) << 2;
-    const at = row * width + column;
-    pixels[at] = blend(pixels[at], rb, g, weights[w]);
-    pixels[at + 1] = blend(pixels[at + 1], rb, g, weights[w + 1]);
-    pixels[at + width] = blend(pixels[at + width], rb, g, weights[w + 2]);
-    pixels[at + width + 1] = blend(pixels[at + width + 1], rb, g, weights[w + 3]);
-  }
-}
-
-/** @param {Target} target @param {Points} points @param {Brush} brush @param {Span} span */
-function splatDiscs({ pixels, width, height }, { x, y, style }, brush, { step, left, top, begin, end }) {
-  const { size, weights, colours } = brush;
-  const [right, bottom] = [width - size, height - size];
+/**
+ * Draw the points from begin to end.
+ * @param {Target} target @param {View} view @param {Points} points @param {Brush} brush @param {number} begin @param {number} end
+ */
+export function splat({pixels, width, height}, view, {x, y, style}, {size, weights, colours}, begin, end) {
+  const [right, bottom, step] = [width - size, height - size, view.scale * STEPS];
+  // Where unit 0 lies, in steps; half of the brush to the left of it and above.
+  const left = (width / 2 - (size - 1) / 2) * STEPS - view.x * step;
+  const top = (height / 2 - (size - 1) / 2) * STEPS + view.y * step;
   for (let i = begin; i < end; i++) {
     const px = Math.floor(x[i] * step + left);
     const py = Math.floor(top - y[i] * step);
@@ -263,6 +197,7 @@ function splatDiscs({ pixels, width, height }, { x, y, style }, brush, { step, l
       }
     }
   }
+  return end - begin;
 }
 
 // ---- where points are
@@ -282,14 +217,11 @@ export function eachIn(layer, view, width, height, visit) {
   }
 }
 
-/**
- * The point nearest to a place; -1 where none is.
- * @param {Layer[]} layers @param {number} x @param {number} y @param {number} radius units
- */
+/** The nearest point, or -1. @param {Layer[]} layers @param {number} x @param {number} y @param {number} radius in units */
 export function pick(layers, x, y, radius) {
   let [row, nearest] = [-1, radius * radius];
   for (const layer of layers.toReversed()) {
-    eachIn(layer, { x, y, scale: 1 }, 2 * radius, 2 * radius, (i) => {
+    eachIn(layer, {x, y, scale: 1}, 2 * radius, 2 * radius, (i) => {
       const distance = (layer.x[i] - x) ** 2 + (layer.y[i] - y) ** 2;
       if (distance < nearest || (distance === nearest && row < 0)) [row, nearest] = [layer.rows[i], distance];
     });
@@ -347,10 +279,7 @@ function crossingsAt(corners, y) {
 
 // ---- colours
 
-/**
- * "#rrggbb" as a pixel, opaque: red in the lowest byte.
- * @param {string} hex
- */
+/** "#rrggbb" as a pixel, opaque: red in the lowest byte. @param {string} hex */
 export function packed(hex) {
   const value = parseInt(hex.slice(1), 16);
   return (0xff << 24) | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16);

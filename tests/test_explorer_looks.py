@@ -1,0 +1,376 @@
+"""The explorer's page as people meet it: readable for all, on small screens, and when something is odd, missing or hostile."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from browser import (
+    Place,
+    chromium,
+    expect,
+    learned_run,
+    missing,
+    open_tab,
+    opened,
+    pixels,
+    screenshot,
+    served,
+    slide,
+    status,
+    until,
+)
+from latens.explorer import View
+from latens.explorer.columns import read_columns
+from latens.runs import Run, folder, open_run
+
+TABS = ["Decode", "Probe", "Path", "Image", "Lists", "Run"]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+HOSTILE = '<img src=x onerror="document.title=1">'
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    return learned_run(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def address(learned, tmp_path_factory):
+    with served(shutil.copytree(learned, tmp_path_factory.mktemp("looks") / "run")) as found:
+        yield found
+
+
+@pytest.fixture
+def copy(learned, tmp_path):
+    return shutil.copytree(learned, tmp_path / "run")
+
+
+def change(run, **entries):
+    """Write entries of a run's record; those of `data` are put into what is there."""
+    record = json.loads((run / "run.json").read_text())
+    record["data"].update(entries.pop("data", {}))
+    record.update(entries)
+    (run / "run.json").write_text(json.dumps(record))
+
+
+def settled(page):
+    expect(page.locator(".verdict").first).to_contain_text("usual distance")
+
+
+def fill_tab(page, name):
+    """Open a tab, and wait for what it shows last."""
+    open_tab(page, name)
+    if name == "Image":
+        page.locator(".map").focus()
+        page.keyboard.press("ArrowRight")
+    last = {"Probe": ".scores dd", "Path": ".step", "Image": ".bar-of", "Lists": "#panel .bare", "Run": ".chart"}
+    expect(page.locator(last.get(name, ".verdict")).first).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The text of axe-core, which finds what keeps people out; fetched once, and kept by pytest."""
+    npm = shutil.which("npm")
+    if npm is None:
+        missing("there is no npm")
+    where = tmp_path_factory.getbasetemp() / "axe"
+    command = [npm, "install", "--prefix", str(where), "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = subprocess.run([*command, "axe-core@4"], capture_output=True, text=True, env={**os.environ, "CI": "1"})
+    if done.returncode:
+        missing(f"axe-core can't be fetched: {done.stderr[:200]}")
+    return (where / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def faults(page):
+    """What axe finds: the rule, and where."""
+    found = page.evaluate(
+        "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})"
+        ".then(({violations}) => violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.html} ${n.any[0]?.message}`)))",
+        RULES,
+    )
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("width", [1400, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault_on_any_tab(browser, address, axe, scheme, width):
+    with opened(browser, address, width, color_scheme=scheme, reduced_motion="reduce") as page:
+        settled(page)
+        page.evaluate(axe + "; 0")
+        found = {}
+        for name in TABS:
+            fill_tab(page, name)
+            found[name] = faults(page)
+        page.evaluate("() => document.querySelector('#top .bar').insertAdjacentHTML('beforeend', '<button></button>')")
+        assert faults(page)  # it does see
+        assert found == {name: [] for name in TABS}
+
+
+def test_the_dark_theme_is_dark_all_over(browser, address):
+    with opened(browser, address, color_scheme="dark") as page:
+        settled(page)
+        seen = screenshot(page)
+        assert (seen.max(-1) < 60).mean() > 0.8
+
+
+@pytest.mark.parametrize("width", [360, 800])
+def test_a_narrow_page_scrolls_only_down(browser, address, width):
+    with opened(browser, address, width, 740, has_touch=True) as page:
+        settled(page)
+        for name in TABS:
+            fill_tab(page, name)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+            for each in page.locator("#panel button:visible, #panel select:visible").all():
+                box = each.bounding_box()
+                assert box["x"] >= 0, name
+                assert box["x"] + box["width"] <= width + 1, name
+        assert page.locator(".map").bounding_box()["height"] > 200
+
+
+def test_the_policy_is_strict_and_nothing_breaks_it(browser, address):
+    with opened(browser, address) as page:
+        settled(page)
+        policy = page.request.get(address).headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        page.errors.clear()
+        page.evaluate(
+            "() => { const s = document.createElement('script'); s.text = 'window.ran = 1'; document.body.append(s); }"
+        )
+        until(page, lambda: any("policy: script-src" in one for one in page.errors))  # a breach would be noticed
+        assert page.evaluate("window.ran") is None
+        page.errors.clear()
+        assert page.evaluate("() => fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')") == "refused"
+        until(page, lambda: any("policy: connect-src" in one for one in page.errors))
+        page.wait_for_timeout(100)  # what Chromium says of it has come too
+        page.errors.clear()
+
+
+def test_a_wrong_token_is_told(browser, address):
+    *start, _, _ = address.split("/")
+    with opened(browser, address) as page:
+        settled(page)
+        page.goto("/".join([*start, "guess", ""]))
+        expect(page.locator("body")).to_contain_text("open the address that latens printed")
+        assert all("403" in one for one in page.errors)
+        page.errors.clear()
+        page.route(
+            "**/api/run", lambda route: route.continue_(headers={**route.request.headers, "x-latens-token": "x"})
+        )
+        page.goto(address)
+        expect(page.locator(".failed")).to_have_text(
+            "the token is missing or wrong; open the address that latens printed"
+        )
+        assert all("403" in one for one in page.errors)
+        page.errors.clear()
+
+
+def test_a_server_that_has_gone_is_told(browser, learned):
+    with served(learned) as address, opened(browser, address) as page:
+        settled(page)
+        page.route("**/api/**", lambda route: route.abort())
+        page.mouse.move(300, 300)
+        until(page, lambda: status(page) == "the explorer's server does not answer; has it been stopped?")
+        expect(page.locator("#status")).to_have_class("said")
+        page.errors.clear()
+
+
+def test_names_from_the_data_are_only_text(browser, copy, tmp_path):
+    run = Run(copy)
+    latents = {name: run.latents[name] for name in run.latents}
+    ids = [f"{HOSTILE}{number}" for number in range(len(latents["ids"]))]
+    run.write_arrays("latents.npz", {**latents, "ids": np.array(ids)})
+    rows = list(csv.DictReader((copy / "review.csv").read_text().splitlines()))
+    with (copy / "review.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "id": ids[int(row["row"])]} for row in rows)
+    run.seal("review.csv")
+    change(copy, data={"class_names": [f"{HOSTILE}{k}" for k in range(3)], "name": HOSTILE})
+    own = tmp_path / "own.csv"
+    with own.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [("id", HOSTILE), *((one, ("even", "<b>odd</b>")[k % 2]) for k, one in enumerate(ids))]
+        )
+    named = copy.rename(copy.parent / "<b>run<b>")
+    with served(named, columns=read_columns(own, ids)) as address, opened(browser, address) as page:
+        settled(page)
+        title = page.title()
+        assert title == "<b>run<b> · latens"
+        expect(page.locator("h1")).to_contain_text("<b>run<b>")
+        page.get_by_label("Colour").select_option(label=HOSTILE)
+        expect(page.locator(".legend .entry").first).to_have_text("<b>odd</b>")
+        for name in TABS:
+            fill_tab(page, name)
+            if name != "Run":
+                expect(page.locator("#panel")).to_contain_text(HOSTILE)
+        place = Place(page)
+        _, points = View(open_run(named)).map_points("tsne")
+        page.mouse.move(*place.on_screen(points["x"], points["y"])[0])
+        expect(page.locator(".hover")).to_contain_text(HOSTILE)
+        assert page.locator("img, b, i").count() == 0
+        assert page.title() == title
+
+
+def test_a_run_whose_images_have_gone_still_decodes(browser, copy):
+    change(copy, data={"source": str(copy / "gone.npz")})
+    with served(copy) as address, opened(browser, address) as page:
+        until(page, lambda: "are not to be had" in status(page))
+        settled(page)
+        expect(page.locator("#panel")).to_contain_text("image, rebuilt")
+        place = Place(page)
+        before = pixels(page.locator("#panel canvas").first)
+        page.mouse.move(*np.round(place.middle - (80, 60)))
+        until(page, lambda: (pixels(page.locator("#panel canvas").first) != before).any())
+        fill_tab(page, "Image")
+        expect(page.locator(".three canvas")).to_have_count(1)
+
+
+def in_training(run):
+    """What of a run is there while it trains; what was taken away is given back."""
+    record = json.loads((run / "run.json").read_text())
+    files = {name: digest for name, digest in record["files"].items() if name.startswith(("model", "snapshots"))}
+    change(run, status="training", files=files, result=None)
+    return lambda: change(run, status="done", files=record["files"], result=record["result"])
+
+
+def test_a_run_that_trains_is_followed_until_it_has_a_map(browser, copy):
+    finish = in_training(copy)
+    lines = (copy / "history.jsonl").read_text().splitlines(keepends=True)
+    (copy / "history.jsonl").write_text("".join(lines[:2]))
+    with served(copy) as address, opened(browser, address) as page:
+        expect(page.get_by_role("tab")).to_have_text(["Run"])
+        expect(page.locator("#panel .facts")).to_contain_text("training · epoch 2")
+        expect(page.locator("#panel .grid canvas").first).to_be_visible()
+        (copy / "history.jsonl").write_text("".join(lines[:5]))
+        expect(page.locator("#panel .facts")).to_contain_text("training · epoch 5")
+        (copy / "history.jsonl").write_text("".join(lines))
+        finish()
+        expect(page.get_by_role("tab")).to_have_text(TABS)  # by itself
+        settled(page)
+
+
+def map_the_test_part(copy, monkeypatch):
+    """As the maps of runs with many images do."""
+    monkeypatch.setattr(folder, "ENOUGH_FOR_A_MAP", 10)
+    run = Run(copy)
+    for name in ("tsne", "pca"):
+        run.forget(f"maps/{name}.npz")
+        run.forget(f"maps/{name}.json")
+    return run
+
+
+def test_the_latents_are_played_back_epoch_by_epoch(browser, copy, monkeypatch):
+    monkeypatch.setattr(
+        folder, "ENOUGH_FOR_A_MAP", 10
+    )  # so that the map shows the test part, as runs of many images have it
+    run = Run(copy)
+    for name in ("maps/tsne.npz", "maps/tsne.json", "maps/pca.npz", "maps/pca.json"):
+        run.forget(name)
+    with served(copy) as address, opened(browser, address, reduced_motion="reduce") as page:
+        settled(page)
+        fill_tab(page, "Run")
+        at, host = page.get_by_label("Epoch", exact=True), page.locator(".map")
+        picture = lambda: screenshot(host)  # noqa: E731
+        the_map = picture()
+        last = int(at.get_attribute("max"))
+        assert last > 1
+        slide(at, 0)
+        until(page, lambda: np.abs(picture() - the_map).max() > 100)
+        first = picture()
+        slide(at, last)
+        until(page, lambda: np.abs(picture() - first).max() > 100)
+        page.get_by_role("button", name="Back to the map").click()
+        until(page, lambda: np.mean(np.abs(picture() - the_map).max(-1) > 30) < 0.001)
+
+
+def test_a_list_opens_an_image_that_is_not_on_the_map(browser, copy, monkeypatch):
+    run = map_the_test_part(copy, monkeypatch)
+    with served(copy) as address, opened(browser, address) as page:
+        settled(page)
+        fill_tab(page, "Image")  # of the map
+        fill_tab(page, "Lists")
+        view = View(open_run(copy))
+        parts = {str(one): part for one, part in zip(run.latents["ids"], run.latents["part"], strict=True)}
+        cards = page.locator("#panel .bare")
+        shown = [one.locator("small").text_content() for one in cards.all()]
+        at = next(k for k, one in enumerate(shown) if parts[one] == folder.TRAIN)
+        assert shown[at] not in {str(one) for one in view.ids}
+        cards.nth(at).click()
+        expect(page.locator("#panel .facts")).to_contain_text(shown[at])
+        page.wait_for_timeout(300)  # what else was asked for has come
+        expect(page.locator("#panel .facts")).to_contain_text(shown[at])
+
+
+def test_the_run_tab_shows_what_became_of_it(browser, address, learned):
+    run = open_run(learned)
+    with opened(browser, address) as page:
+        settled(page)
+        open_tab(page, "Run")
+        history = run.history
+        chart = page.locator("svg.chart")
+        expect(chart).to_have_attribute("aria-label", re.compile(f"over {len(history)} epochs"))
+        lines = chart.locator("polyline")
+        expect(lines).to_have_count(2)
+        drawn = [float(pair.split(",")[1]) for one in lines.all() for pair in one.get_attribute("points").split()]
+        losses = np.log10([line[name] for name in ("train_mse", "test_mse") for line in history])
+        slope, start = np.polyfit(losses, drawn, 1)  # one logarithmic scale for both
+        assert slope < 0
+        assert drawn == pytest.approx(slope * losses + start, abs=0.1)
+        panel = page.locator("#panel")
+        for words in ("Complete", run.verdict.headline, "Can it generate?", "muon", "216 train, 24 test"):
+            expect(panel).to_contain_text(words)
+
+
+def test_the_tabs_by_the_keyboard_alone(browser, address):
+    with opened(browser, address) as page:
+        settled(page)
+        expect(page.get_by_role("tab")).to_have_text(TABS)
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        expect(focused).to_have_text("Skip the map")
+        page.keyboard.press("Enter")
+        expect(page.locator("#panel")).to_be_focused()
+        page.keyboard.press("Shift+Tab")
+        for name in [*TABS, TABS[0]]:
+            expect(focused).to_have_text(name)
+            expect(focused).to_have_attribute("aria-selected", "true")
+            assert page.locator("[role=tab][tabindex='0']").count() == 1
+            expect(page.get_by_role("tabpanel", name=name)).not_to_be_empty()
+            page.keyboard.press("ArrowRight")
+
+
+def test_two_runs_mark_the_same_image(browser, learned, tmp_path):
+    second = shutil.copytree(learned, tmp_path / "second")
+    with served(learned, second) as address, opened(browser, address) as page:
+        settled(page)
+        expect(page.locator(".map")).to_have_count(2)
+        expect(page.locator(".map-name")).to_have_text("second")
+        row = 17
+        _, points = View(open_run(second)).map_points("tsne")
+        spots = [Place(page, which).on_screen(points["x"], points["y"])[row] for which in (0, 1)]
+        before = [around(page, spot) for spot in spots]
+        page.mouse.move(*spots[0])
+        expect(page.locator(".beside-pair")).to_contain_text(f"image {row} ")
+        until(page, lambda: np.abs(around(page, spots[1]) - before[1]).max() > 60)
+        page.mouse.move(5, 5)
+        row = 40
+        spot = Place(page, 1).on_screen(points["x"], points["y"])[row]
+        page.mouse.move(*spot)
+        expect(page.locator(".beside-pair")).to_contain_text(f"image {row} ")
+
+
+def around(page, spot):
+    x, y = (int(one) for one in spot)
+    return screenshot(page)[y - 12 : y + 12, x - 12 : x + 12]
