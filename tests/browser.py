@@ -1,9 +1,11 @@
 """What the tests in a real browser share: Chromium without 3D, pages on which nothing may go wrong, places of the map."""
 
 import io
+import json
 import os
 import shutil
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,6 +87,14 @@ def opened(browser, address, width=1400, height=860, **options):
     errors = page.errors
     context.close()
     assert errors == []
+
+
+def ask(address, path):
+    """What the server at an address answers to a program that has its token."""
+    *_, token, _ = address.split("/")
+    asked = urllib.request.Request(address.removesuffix(f"{token}/") + path, headers={"x-latens-token": token})
+    with urllib.request.urlopen(asked) as response:
+        return json.load(response)
 
 
 def watch(page, context, address):

@@ -280,6 +280,8 @@ def test_the_latents_are_played_back_epoch_by_epoch(browser, copy, monkeypatch):
         run.forget(name)
     with served(copy) as address, opened(browser, address, reduced_motion="reduce") as page:
         settled(page)
+        page.get_by_label("Colour").select_option(label="reconstruction error")
+        expect(page.locator(".legend .ramp")).to_be_visible()
         fill_tab(page, "Run")
         at, host = page.get_by_label("Epoch", exact=True), page.locator(".map")
         picture = lambda: screenshot(host)  # noqa: E731

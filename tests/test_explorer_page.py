@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import urllib.request
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from matplotlib.path import Path
 
 from browser import (
     Place,
+    ask,
     chromium,
     drag,
     expect,
@@ -30,6 +30,7 @@ from latens.review import read_review
 from latens.runs import open_run
 
 DECODED = "What the decoder makes of the place under the pointer"
+ACCENT = (0x1A, 0x5F, 0x96)
 VIRIDIS = {"low": (0x44, 0x01, 0x54), "high": (0xFD, 0xE7, 0x25)}
 
 
@@ -80,6 +81,11 @@ class Points:
         rows = np.argsort(-self.apart)
         return rows[self.apart[rows] > 9]
 
+    def on_map(self, place):
+        """Where a place in the map's own units is seen."""
+        left, bottom, size = (self.facts[name] for name in ("left", "bottom", "size"))
+        return self.place.on_screen(*(np.array(place) - [left, bottom]) / size * 65_535)
+
     def decoded(self, view, spot):
         """The answer at a place of the screen: the picture (H, W), the ratio and the round trip."""
         left, bottom = (self.facts[name] for name in ("left", "bottom"))
@@ -100,13 +106,6 @@ def colours_at(page, points, rows):
 
 def distance(colours, wanted):
     return np.abs(colours - np.asarray(wanted)).max(-1)
-
-
-def ask(address, path):
-    *_, token, _ = address.split("/")
-    asked = urllib.request.Request(address.removesuffix(f"{token}/") + path, headers={"x-latens-token": token})
-    with urllib.request.urlopen(asked) as response:
-        return json.load(response)
 
 
 def test_the_map_shows_each_image_in_the_colour_of_its_class(page, view):
@@ -162,8 +161,8 @@ def test_the_legend_hides_a_class_or_all_others(page, view):
     points = Points(page, view)
     rows = points.lonely()
     colours, labels = class_colours(view), view.labels[rows]
+    expect(page.locator(".legend .entry")).to_have_text(view.run.class_names)
     first = page.locator(".legend .entry").first
-    assert page.locator(".legend .entry").all_text_contents() == list(view.run.class_names)
 
     def drawn(shown):
         kept = np.isin(labels, shown)
@@ -201,9 +200,8 @@ def test_an_image_under_the_pointer_is_shown_beside_it(page, view):
     expect(card).to_contain_text(str(view.ids[row]))
     expect(card).to_contain_text(view.run.class_names[view.labels[row]])
     answer = view.image(int(row))
-    assert float(re.search(r"error ([\d.e-]+)", card.inner_text()).group(1)) == pytest.approx(
-        answer.facts["error"], rel=0.005
-    )
+    error = float(re.search(r"error ([\d.e-]+)", card.inner_text())[1])
+    assert error == pytest.approx(answer.facts["error"], rel=0.005)
     for canvas, name in zip(card.locator("canvas").all(), ("pixels", "reconstruction"), strict=True):
         assert shows(canvas, answer.arrays[name].reshape(view.run.image_shape)[0])
     page.mouse.move(5, 5)
@@ -274,12 +272,15 @@ def test_a_path_is_there_at_once_and_followed_by_the_handle(page, view):
     ends = [int(re.search(r"image (\d+)", words)[1]) for words in page.locator(".chosen").all_text_contents()]
     arrays = decoding.path(view, [ends[0]], [ends[1]], "linear", 13, "tsne").arrays
     assert [view.labels[one] for one in ends] == [2, 1]
+    points = Points(page, view)
     for step in (0, 6, 12):
         slide(page.get_by_label("Along the path", exact=True), step)
         until(page, lambda k=step: shows(page.get_by_label("The picture at the handle"), arrays["pixels"][k, 0]))
         expect(page.locator("#panel .honest")).to_contain_text(f"{arrays['ratio'][step]:.2f} ×")
         assert shows(strip.nth(step).locator("canvas"), arrays["pixels"][step, 0])
         expect(strip.nth(step)).to_have_attribute("aria-current", "true")
+        spot = points.on_map(arrays["places"][step])
+        until(page, lambda at=spot: distance(screenshot(page)[int(at[1]), int(at[0])], ACCENT) < 10)
     strip.nth(3).click()
     expect(page.get_by_label("Along the path", exact=True)).to_have_value("3")
 

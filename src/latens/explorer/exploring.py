@@ -2,6 +2,7 @@
 
 import base64
 import os
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -48,7 +49,8 @@ def explore(
         from latens.explorer.notebook import show
 
         return show(first, second, port=port, height=height)
-    serve(first, second, port=port, open_page=open_page)
+    with suppress(KeyboardInterrupt):  # that ended it; uvicorn raises it again once it has stopped
+        serve(first, second, port=port, open_page=open_page)
     return None
 
 

@@ -1,7 +1,7 @@
 """A run's explorer as one HTML file that works offline: the map, small pictures, and the networks themselves.
 
 The page is the explorer's own; its modules become one script, and what the server would answer comes from arrays in the file
-(`page/offline.js`). Latents and weights are stored as 16 bit between their lowest and highest value.
+(`page/offline.js`). Latents and weights are stored as 16 bit between their lowest and highest value where that is exact enough.
 """
 
 import base64
@@ -51,6 +51,7 @@ ACROSS = 1536  # pixels of a sprite page
 BANK = 600  # latents of a sampler that are drawn for the file
 MOST_ENCODER = 8_000_000  # bytes; without an encoder there is no round trip
 ALIKE = 2e-4  # that weights of 16 bit may change pictures by, and latents as a share of the largest number
+SMALL = 5e-4  # usual distances that latents of 16 bit may be off by
 TRIED = 64  # latents on which that is looked at
 STEPS = 65_535
 ATTRIBUTES: Mapping[type[nn.Module], tuple[str, ...]] = {
@@ -228,7 +229,11 @@ def _facts(view: View, pack: Pack) -> dict[str, Any]:
     columns = [one for one in info["columns"] if one["name"].removeprefix("trust:") in (one["name"], *maps)]
     for one in columns:
         pack.add(f"column {one['name']}", view.column(one["name"])[rows])
-    pack.add_scaled("latents", latents)
+    usual = run.usual_distance if len(rows) == num else usual_distance(latents)
+    # Numbers of a few levels are often equally far from each other, which rounding would hide; and they pack well as they are.
+    levels = len(np.unique(latents)) <= 256
+    coarse = not levels and np.linalg.norm(_scaled(latents)[2]) / 2 < SMALL * usual
+    (pack.add_scaled if coarse else pack.add)("latents", latents)
     _add_graph(latents, pack)
     with suppress(UsageError):  # latents that are all the same have no directions
         found = decoding.directions(view, count=min(decoding.MOST_DIRECTIONS, latents.shape[1]))
@@ -236,7 +241,7 @@ def _facts(view: View, pack: Pack) -> dict[str, Any]:
             pack.add(name, array)
     samplers = _samplers(view, maps[0], pack)
     cell = [] if view.missing else _add_cells(view, rows, pack)
-    size, usual = max(cell[1:], default=0), run.usual_distance if len(rows) == num else usual_distance(latents)
+    size = max(cell[1:], default=0)
     sprites = {"size": size, "across": ACROSS // size, "per_page": (ACROSS // size) ** 2} if cell else None
     if sprites:
         sprites["pages"] = -(-len(rows) // sprites["per_page"])

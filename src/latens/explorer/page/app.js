@@ -190,7 +190,6 @@ function wire(context, key) {
     if (!points || !document.body.classList.contains("playing")) return;
     document.body.classList.remove("playing");
     view.setPoints(points, {animate: true});
-    if (context.labels) view.setColours(context.labels, context.info.colours);
   });
 }
 

@@ -6,7 +6,8 @@
 
 /** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places on the screen @param {Paper} paper */
 export function drawMark(context, mark, places, {paper, ink, accent}) {
-  const colour = mark.colour || (mark.kind === "label" ? ink : accent);
+  const given = mark.colour || (mark.kind === "label" ? "ink" : accent);
+  const colour = given === "ink" ? ink : given;
   Object.assign(context, {lineCap: "round", lineJoin: "round", fillStyle: colour});
   if (mark.kind === "label") {
     Object.assign(context, {font: "600 13px system-ui, sans-serif", textAlign: "center", textBaseline: "middle"});

@@ -489,10 +489,10 @@ function evenly(corners, steps) {
 
 /** @param {Held} held @param {number|null} row @returns {import("./types.js").Directions} */
 function directions({array, cloud, dim}, row) {
-  const walls = {lowest: array("lowest"), highest: array("highest")};
-  if (row === null) return {mean: array("mean"), directions: array("directions"), deviations: array("deviations"), shares: array("shares"), ...walls};
-  const {indices} = nearest(cloud, cloud.rows.slice(row * dim, (row + 1) * dim), AROUND);
-  return {...principal(Array.from(indices, (near) => cloud.rows.subarray(near * dim, (near + 1) * dim))), ...walls};
+  const about = row === null
+    ? {mean: array("mean"), directions: array("directions"), deviations: array("deviations"), shares: array("shares")}
+    : principal(Array.from(nearest(cloud, cloud.rows.slice(row * dim, (row + 1) * dim), AROUND).indices, (near) => cloud.rows.subarray(near * dim, (near + 1) * dim)));
+  return {...about, lowest: array("lowest"), highest: array("highest")};
 }
 
 /** Where rows vary most. @param {Float32Array[]} rows */

@@ -51,8 +51,8 @@ export function probePanel(context) {
     const names = Array.from(drawn.labels, (label) => info.class_names[label] ?? "");
     const shown = context.fromUnits(drawn.places);
     context.mark("probe", [
-      {kind: "dots", ...context.fromUnits(drawn.cloud), radius: 2},
-      {kind: "dots", ...shown, radius: 5, ring: true},
+      {kind: "dots", ...context.fromUnits(drawn.cloud), radius: 2.5, colour: "ink"},
+      {kind: "dots", ...shown, radius: 6, ring: true, colour: "ink"},
       ...(names.length ? [/** @type {import("./types.js").Mark} */ ({kind: "label", ...shown, text: names})] : []),
     ]);
   }

@@ -148,7 +148,7 @@
  *   | {kind: "line", x: number[], y: number[], colour?: string, off?: boolean[]}
  *   | {kind: "cross", x: number[], y: number[], colour?: string}
  *   | {kind: "label", x: number[], y: number[], text: string[], colour?: string}} Mark
- *   off: which stretches of a line leave the data (drawn dashed), one a segment
+ *   colour: "ink" is that of the text; off: which stretches of a line leave the data (drawn dashed), one a segment
  */
 
 export {};
