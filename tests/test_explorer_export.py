@@ -16,8 +16,9 @@ from torch import nn
 import latens
 from browser import PAGE, missing
 from latens.errors import RunError
-from latens.explorer import View, decoding, one_file
-from latens.explorer.one_file import Pack, bundle, networks_of, write_html
+from latens.explorer import View, decoding, one_file, packing, write_html
+from latens.explorer.bundling import bundle
+from latens.explorer.packing import Pack, networks_of
 from latens.models import MODELS
 from latens.neighbours import distance_ratios
 from latens.networks import NETWORKS
@@ -388,7 +389,7 @@ def test_a_run_without_its_images(run, tmp_path):
 def test_weights_that_need_it_keep_their_precision(monkeypatch):
     model, z, packs = MODELS["autoencoder"]((1, 12, 12), 4, "convolutional"), np.ones((2, 4), np.float32), []
     for allowed in (1.0, 0.0):
-        monkeypatch.setattr(one_file, "ALIKE", allowed)
+        monkeypatch.setattr(packing, "ALIKE", allowed)
         packs.append(Pack())
         networks_of(model, packs[-1], z)
     coarse, exact = (pack.layout["decoder 0 weight"] for pack in packs)

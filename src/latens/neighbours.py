@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.native import Scan, library
 
-__all__ = ["distance_ratios", "nearest_neighbours", "neighbours_kept", "usual_distance"]
+__all__ = ["distance_ratios", "in_usual_distances", "nearest_neighbours", "neighbours_kept", "usual_distance"]
 
 BLOCK_BYTES = 1 << 26  # of one block of scores (and of one gathered block of candidates): 64 MiB
 CLEAR = 1e-3  # share of a squared distance that its rounding may be
@@ -324,10 +324,15 @@ def distance_ratios(latents: NDArray[Any], points: NDArray[Any], usual: float | 
         lie from each other. NaN where there is a single data latent; infinity where most data are duplicates.
     """
     usual = usual_distance(latents) if usual is None else usual
-    if np.isnan(usual):
-        return np.full(len(points), np.nan)
-    distances: NDArray[np.float64] = nearest_neighbours(latents, points, 1)[0][:, 0].astype(np.float64)
-    return distances / usual if usual > 0 else np.where(distances > 0, np.inf, 0.0)
+    return in_usual_distances(nearest_neighbours(latents, points, 1)[0][:, 0], usual)
+
+
+def in_usual_distances(distances: NDArray[Any], usual: float) -> NDArray[np.float64]:
+    """Distances as multiples of the usual one; NaN where there is none, and where it is 0, infinity for all that are not 0."""
+    distances = distances.astype(np.float64)
+    if usual > 0 or np.isnan(usual):
+        return distances / usual
+    return np.where(distances > 0, np.inf, 0.0)
 
 
 def _kth_neighbour(

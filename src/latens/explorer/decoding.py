@@ -10,7 +10,7 @@ from latens.errors import UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
 from latens.latents import to_uint8
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import distance_ratios, in_usual_distances, nearest_neighbours
 from latens.paths import interpolate, kept_in_range, principal_directions
 from latens.samplers.class_means import ClassMeansSampler
 
@@ -73,7 +73,7 @@ def _decoded(
         {
             "pixels": to_uint8(pictures),
             "latents": np.ascontiguousarray(latents, np.float32),
-            "ratio": (distances[:, 0] / view.run.usual_distance).astype(np.float32),
+            "ratio": in_usual_distances(distances[:, 0], view.run.usual_distance).astype(np.float32),
             "round_trip": moved.astype(np.float32),
             "nearest": near[:, 0].astype(np.int32),
             "places": view.map(map).place(latents) if map else np.empty((0, 2), np.float32),
@@ -114,7 +114,7 @@ def probe(view: View, sampler: str = "class-means", noise: float = 1.0, seed: in
 
 def _scores_of(view: View, sampler: str, cloud: NDArray[np.float32]) -> list[dict[str, str]]:
     """What is true of the cloud just drawn, and what is known of the sampler from the run's scores, in words."""
-    ratios = nearest_neighbours(view.latents, cloud, 1)[0][:, 0] / view.run.usual_distance
+    ratios = distance_ratios(view.latents, cloud, view.run.usual_distance)
     said = [
         {
             "name": "distance from the data",
@@ -181,8 +181,6 @@ def directions(view: View, point: int | None = None, count: int = MOST_DIRECTION
     Raises:
         UsageError: there is no such point, or the latents do not vary there.
     """
-    if not 1 <= count <= view.latents.shape[1]:
-        raise UsageError(f"{count} directions were asked for; from 1 to {view.latents.shape[1]} are there")
     data = view.latents
     if point is not None:
         centre = _mean_of(view, [point]).astype(np.float32)

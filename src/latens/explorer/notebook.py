@@ -72,7 +72,6 @@ def show(view: View, beside: View | None = None, *, port: int = 0, height: int =
     key = (*_identity(view), *(_identity(beside) if beside else ()))
     if key not in _running:
         serving = Serving(view, beside, port=port, ancestors=origins())
-        serving.socket.listen()  # the frame asks before the thread takes its first connection, which has to wait till then
         _running[key] = serving.start()
     return Frame(address=_running[key].address, height=height)
 

@@ -91,5 +91,6 @@ def _listen(port: int) -> socket.socket:
         except OSError:
             listener.close()
         else:
+            listener.listen()  # so that a page that is opened at once waits, and is not refused
             return listener
     raise UsageError(f"ports {port} to {last} are all taken; give another --port")

@@ -15,7 +15,7 @@ from latens.images.mapped import gather
 from latens.latents import to_uint8
 from latens.maps import MAPS, Map
 from latens.models.contract import HasPrior
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import in_usual_distances, nearest_neighbours
 from latens.paths import PATHS
 from latens.runs import Run
 from latens.runs.folder import TEST, TRAIN
@@ -128,6 +128,7 @@ class View:
             "columns": [column.info() for column in self.all_columns] if self.ready else [],
             "thumbnails": self.sprites if self.ready and not self.missing else None,
             "decodes": self.decodes,
+            "note": "",
             "beside": "" if self.other is None else self.other.run.name,
         }
 
@@ -301,7 +302,9 @@ class View:
                 "reconstruction": to_uint8(self.run.decode(z[None])[0]) if self.decodes else empty,
                 "latents": z,
                 "neighbours": near[0][other][:NEIGHBOURS].astype(np.int32),
-                "distances": (distances[0][other][:NEIGHBOURS] / self.run.usual_distance).astype(np.float32),
+                "distances": in_usual_distances(distances[0][other][:NEIGHBOURS], self.run.usual_distance).astype(
+                    np.float32
+                ),
             },
         )
 

@@ -47,6 +47,7 @@ async function start() {
   tabs(context, panels);
   wire(context, key);
   if (info.missing) say(`The images of this run are not to be had (${info.missing}). The map and the decoder work without them.`);
+  if (info.note) say(info.note);
   if (!info.count) return noMapYet(context, key);
   if (info.thumbnails) view.setThumbnails(info.thumbnails, source.thumbnails);
   await showMap(context, info.maps[0], false);

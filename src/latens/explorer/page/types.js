@@ -21,6 +21,7 @@
  * @property {ColumnInfo[]} columns what points can be coloured by
  * @property {ThumbnailInfo|null} thumbnails
  * @property {boolean} decodes      whether the model is at hand
+ * @property {string} note          what there is to say of what is shown, or ""
  * @property {string} beside        the run that is shown beside it, or ""
  */
 

@@ -1,0 +1,81 @@
+"""The explorer's page as one file: its style, its modules as one script, and the data inside."""
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from importlib.resources import files
+from typing import Any
+
+__all__ = ["bundle", "page_of"]
+
+
+def page_of(facts: dict[str, Any], body: bytes) -> str:
+    """The whole file: the page of the explorer with its style, one script and the data inside."""
+    folder = files("latens.explorer").joinpath("page")
+    style, script = folder.joinpath("page.css").read_text("utf-8"), bundle("app.js")
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:;"
+        " worker-src blob:; connect-src 'none'; base-uri 'none'; form-action 'none'"
+    )
+    page = folder.joinpath("index.html").read_text("utf-8")
+    data = (
+        f'<script type="application/json" id="latens-data">{as_json(facts)}</script>\n'
+        f'<script type="application/octet-stream" id="latens-arrays">{base64.b64encode(zlib.compress(body, 9)).decode()}'
+        f'</script>\n<script type="module">{script}</script>\n</body>'
+    )
+    for old, new in (
+        (
+            '<meta charset="utf-8">',
+            f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        ),
+        ('<link rel="stylesheet" href="page.css">', f"<style>{style}</style>"),
+        ('<script type="module" src="app.js"></script>\n', ""),
+        ("</body>", data),
+    ):
+        assert page.count(old) == 1, f"index.html has {old} {page.count(old)} times"
+        page = page.replace(old, new)
+    return page
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def as_json(value: Any) -> str:
+    """JSON that no browser takes for HTML."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def bundle(entry: str) -> str:
+    """A module of the page and all that it imports as one script; workers become Blobs of their own.
+
+    A script of one piece is all that a policy has to allow by its hash, and what browsers run from a disk. Modules have static
+    imports of one line each, and export functions, classes and constants where they are defined.
+    """
+    parts: dict[str, str] = {}
+    _gather(entry, parts)
+    return "const modules = {};\n" + "".join(parts.values())
+
+
+def _gather(name: str, parts: dict[str, str]) -> None:
+    """Put a module behind those that it imports."""
+    source = files("latens.explorer").joinpath("page", name).read_text("utf-8")
+    for pattern in (r'^import \{[^}]*\} from "\./([\w-]+\.js)";$', r'await import\("\./([\w-]+\.js)"\)'):
+        for needed in re.findall(pattern, source, re.M):
+            if needed not in parts:
+                _gather(needed, parts)
+    exported = re.findall(r"^export (?:async )?(?:function|class|const) (\w+)", source, re.M)
+    code = re.sub(r"^export (?=(?:async )?(?:function|class|const) )", "", source, flags=re.M)
+    code = re.sub(r'^import (\{[^}]*\}) from "\./([\w-]+\.js)";$', r'const \1 = modules["\2"];', code, flags=re.M)
+    code = re.sub(r'await import\("\./([\w-]+\.js)"\)', r'modules["\1"]', code)
+    worker = r'new Worker\(new URL\("\./([\w-]+\.js)", import\.meta\.url\), \{ ?type: "module" ?\}\)'
+    code = re.sub(worker, lambda found: _worker(found[1]), code)
+    assert not re.search(r"^(import|export) |import\.meta|</script|<!--", code, re.M), f"{name} can't be bundled"
+    parts[name] = f'modules["{name}"] = (() => {{\n{code}\nreturn {{{", ".join(exported)}}};\n}})();\n'
+
+
+def _worker(name: str) -> str:
+    # Not as a module: Chromium refuses those to a page from a disk.
+    return f'new Worker(URL.createObjectURL(new Blob([{as_json(bundle(name))}], {{type: "text/javascript"}})))'

@@ -1,0 +1,151 @@
+"""Arrays and networks as the one file holds them: 16 bit between the lowest and the highest value where that is exact enough."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from latens.errors import RunError
+from latens.latents import decode_latents, encode_images
+from latens.models.autoencoder import Autoencoder
+from latens.models.contract import Model
+from latens.models.quantised import Quantised
+from latens.models.regularised import Regularised
+from latens.models.variational import Variational
+from latens.models.wasserstein import Wasserstein
+from latens.networks.grid import GridToMap, MapToGrid
+from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
+
+__all__ = ["Pack", "networks_of", "scaled"]
+
+MOST_ENCODER = 8_000_000  # bytes; without an encoder there is no round trip
+ALIKE = 2e-4  # that weights of 16 bit may change pictures by, and latents as a share of the largest number
+STEPS = 65_535
+ATTRIBUTES: Mapping[type[nn.Module], tuple[str, ...]] = {
+    nn.Conv2d: ("stride", "padding"),
+    nn.ConvTranspose2d: ("stride", "padding", "output_padding"),
+    MapToVector: (),
+    VectorToMap: (),
+    nn.Linear: (),
+    nn.ReLU: (),
+    nn.SiLU: (),
+    ResidualBlock: (),
+    SubPixel: ("size",),
+    MapToGrid: (),
+    GridToMap: ("size",),
+}
+"""What layers.js has to know of a layer beside its weights."""
+RULES: Mapping[type[Model], Callable[[Any], list[dict[str, Any]]]] = {
+    Autoencoder: lambda model: [{"kind": "ReLU"}] if model.activation == "relu" else [],
+    Variational: lambda model: [{"kind": "First", "count": model.latent_dim}],
+    Wasserstein: lambda model: [],
+    Regularised: lambda model: [],
+    Quantised: lambda model: [{"kind": "Levels", "levels": model.levels}],
+}
+"""What each model does with what its encoder puts out."""
+
+
+class Pack:
+    """The arrays of a file, one after the other, and where each lies."""
+
+    def __init__(self) -> None:
+        self.layout: dict[str, dict[str, Any]] = {}
+        self.body = bytearray()
+
+    def add(self, name: str, array: NDArray[Any], **more: Any) -> str:
+        """Put in an array of uint8, uint16, int32 or float32 under a name, which is given back."""
+        assert array.dtype.name in ("uint8", "uint16", "int32", "float32"), f"{name} is {array.dtype}"
+        self.layout[name] = {"dtype": array.dtype.name, "offset": len(self.body), "count": int(array.size), **more}
+        self.body += np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        self.body += bytes(-len(self.body) % 8)
+        return name
+
+    def add_scaled(self, name: str, array: NDArray[Any]) -> str:
+        """Put in numbers (N, K) as 16 bit between the lowest and the highest of each column."""
+        codes, low, step = scaled(array)
+        return self.add(name, codes, low=low.tolist(), step=step.tolist())
+
+
+def scaled(array: NDArray[Any]) -> tuple[NDArray[np.uint16], NDArray[np.float64], NDArray[np.float64]]:
+    """An array in 16 bit: each number in steps from the lowest of its column, those lowest, and the length of a step."""
+    low, high = array.min(0).astype(np.float64), array.max(0).astype(np.float64)
+    step = (high - low) / STEPS
+    codes = np.rint((array - low) / np.where(step > 0, step, 1)).astype(np.uint16)
+    return codes, low, step
+
+
+def networks_of(model: Model, pack: Pack, latents: NDArray[np.float32]) -> dict[str, Any]:
+    """Both halves of a model as layers.js takes them; weights as 16 bit where that changes nothing to be seen.
+
+    Args:
+        model: one of latens.
+        pack: where the weights go.
+        latents: some of its own, (B, D), by which that is judged.
+
+    Raises:
+        RunError: a model or a layer that the page can't compute.
+    """
+    kind = type(model)
+    if kind not in RULES:
+        known = ", ".join(known.__name__ for known in RULES)
+        raise RunError(
+            f"the page can't compute the model {kind.__name__}; it knows {known}; `latens explore` shows the run"
+        )
+    coarse = _survives(model, latents)
+    halves: dict[str, Any] = {}
+    for name, half in (("encoder", model.encoder), ("decoder", model.decoder)):
+        layers = [_checked(layer) for layer in half]
+        size = sum(parameter.numel() for parameter in half.parameters()) * (2 if coarse else 4)
+        halves[name] = None
+        if name == "decoder" or size <= MOST_ENCODER:
+            halves[name] = [_layer(layer, f"{name} {i}", pack, coarse) for i, layer in enumerate(layers)]
+    if halves["encoder"] is not None:
+        halves["encoder"] += RULES[kind](model)
+    halves["decoder"] += [{"kind": "Sigmoid"}] * model.decodes_logits
+    return halves
+
+
+def _checked(layer: nn.Module) -> nn.Module:
+    kind, bare = type(layer), getattr(layer, "weight", None) is not None and getattr(layer, "bias", None) is None
+    plain = not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or (
+        layer.groups == 1
+        and set(layer.dilation) == {1}
+        and layer.padding_mode == "zeros"
+        and isinstance(layer.padding, tuple)
+    )
+    if kind not in ATTRIBUTES or bare or not plain:
+        known = ", ".join(known.__name__ for known in ATTRIBUTES)
+        raise RunError(
+            f"the page can't compute the layer {layer}; it knows plain {known}; `latens explore` shows the run"
+        )
+    return layer
+
+
+def _layer(layer: nn.Module, name: str, pack: Pack, coarse: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {"kind": type(layer).__name__}
+    facts |= {attribute: list(getattr(layer, attribute)) for attribute in ATTRIBUTES[type(layer)]}
+    for key, parameter in layer.named_parameters():
+        array = np.ascontiguousarray(parameter.detach().cpu().numpy(), np.float32)
+        if key == "weight":
+            facts["weight_shape"] = list(array.shape)
+        add = pack.add_scaled if coarse else pack.add
+        facts[key.replace(".", "_")] = add(f"{name} {key}", array.reshape(-1, 1))
+    return facts
+
+
+@torch.no_grad()
+def _survives(model: Model, latents: NDArray[np.float32]) -> bool:
+    """Whether pictures and latents stay as they are with weights of 16 bit."""
+    rounded = copy.deepcopy(model)
+    for parameter in rounded.parameters():
+        codes, low, step = scaled(parameter.detach().cpu().numpy().reshape(-1, 1))
+        parameter.copy_(torch.from_numpy((low + codes * step).astype(np.float32)).view(parameter.shape))
+    pictures = decode_latents(model, latents)
+    change = np.abs(decode_latents(rounded, latents) - pictures).max()
+    halves = [encode_images(one, np.clip(pictures, 0, 1)) for one in (model, rounded)]
+    moved = np.abs(halves[0] - halves[1]).max() / max(1.0, float(np.abs(halves[0]).max()))
+    return bool(change < ALIKE and moved < ALIKE)
