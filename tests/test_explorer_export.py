@@ -72,7 +72,7 @@ def in_node(folder, script):
     node = shutil.which("node")
     if node is None:
         missing("there is no node")
-    for name in ("layers.js", "offline.js"):
+    for name in ("layers.js", "near.js", "offline.js", "principal.js", "ways.js"):
         shutil.copy(PAGE / name, folder)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "script.js").write_text(script)
