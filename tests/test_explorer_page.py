@@ -264,11 +264,16 @@ def test_a_list_opens_an_image(page, view):
     until(page, lambda: shows(page.locator(".three canvas").first, answer.arrays["pixels"][0]))
 
 
+def point_of(view, words):
+    """The point that "image ID · CLASS" names."""
+    return view.row_of(None, words.split(" · ")[0].removeprefix("image ")) - view.first
+
+
 def test_a_path_is_there_at_once_and_followed_by_the_handle(page, view):
     open_tab(page, "Path")
     strip = page.locator(".strip .step")
     expect(strip).to_have_count(13)
-    ends = [int(re.search(r"image (\d+)", words)[1]) for words in page.locator(".chosen").all_text_contents()]
+    ends = [point_of(view, words) for words in page.locator(".chosen").all_text_contents()]
     arrays = decoding.path(view, [ends[0]], [ends[1]], "linear", 13, "tsne").arrays
     assert [view.labels[one] for one in ends] == [2, 1]
     points = Points(page, view)
@@ -288,7 +293,7 @@ def test_another_way_and_other_ends_make_another_path(page, view):
     open_tab(page, "Path")
     strip = page.locator(".strip canvas")
     expect(strip).to_have_count(13)
-    ends = [int(re.search(r"image (\d+)", words)[1]) for words in page.locator(".chosen").all_text_contents()]
+    ends = [point_of(view, words) for words in page.locator(".chosen").all_text_contents()]
     points = Points(page, view)
     middles = []
     for way, words in (("spherical", "arc"), ("graph", "from neighbour to neighbour")):
@@ -302,10 +307,10 @@ def test_another_way_and_other_ends_make_another_path(page, view):
     row = points.lonely()[0]
     page.get_by_role("button", name="Pick on the map").first.click()
     page.mouse.click(*points.spots[row])
-    expect(page.locator(".chosen").first).to_contain_text(f"image {row} ·")
+    expect(page.locator(".chosen").first).to_contain_text(f"{view.ids[row]} ·")
     until(page, lambda: shows(strip.first, to_uint8(view.run.decode(view.latents[row : row + 1]))[0, 0]))
     page.get_by_role("button", name="Swap").click()
-    expect(page.locator(".chosen").last).to_contain_text(f"image {row} ·")
+    expect(page.locator(".chosen").last).to_contain_text(f"{view.ids[row]} ·")
 
 
 def test_the_probe_is_the_notebooks(page, view):
@@ -373,7 +378,7 @@ def test_arrow_keys_walk_from_image_to_image(page, view):
         before = status(page)
         page.keyboard.press(key)
         until(page, lambda before=before: status(page) not in ("", before))
-        rows.append(int(re.match(r"image (\d+), class", status(page))[1]))
+        rows.append(point_of(view, status(page)))
         expect(page.locator("#panel .facts")).to_contain_text(str(view.ids[rows[-1]]))
     _, places = view.map_points("tsne")
     assert places["x"][rows[0]] < places["x"][rows[1]]

@@ -5,7 +5,7 @@ import {decodePanel} from "./decode-panel.js";
 import {button, choice, el, fill} from "./dom.js";
 import {hoverCard} from "./hover.js";
 import {imagePanel} from "./image-panel.js";
-import {coloured, legend} from "./legend.js";
+import {coloured, forPaper, legend} from "./legend.js";
 import {listsPanel} from "./lists-panel.js";
 import {MapView} from "./map.js";
 import {pathPanel} from "./path-panel.js";
@@ -45,7 +45,7 @@ async function start() {
   hoverCard(context, box);
   const panels = allPanels(context);
   tabs(context, panels);
-  wire(context, key);
+  wire(context, bar);
   if (info.missing) say(`The images of this run are not to be had (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
   if (!info.count) return noMapYet(context, key);
@@ -53,6 +53,7 @@ async function start() {
   await showMap(context, info.maps[0], false);
   await bar.colour(info.columns[0].name);
   context.set({tab: "decode"});
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => bar.colour(context.facts.colour));
   if (info.beside && (await besideMap(context, find("maps")))) document.body.classList.add("two");
 }
 
@@ -161,20 +162,22 @@ async function showMap(context, name, animate) {
   context.set({map: name, points});
 }
 
-/** What the map tells, and what it is told. @param {Context} context @param {HTMLElement} key */
-function wire(context, key) {
+/** What the map tells, and what it is told. @param {Context} context @param {{colour: (name: string) => Promise<void>}} bar */
+function wire(context, bar) {
   const {view} = context;
+  const playing = () => document.body.classList.contains("playing");
   view.addEventListener("press", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
-    if (row >= 0) context.set({row});
+    if (row >= 0 && !playing()) context.set({row});
   });
-  view.addEventListener("walk", (event) => {
+  view.addEventListener("walk", async (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
+    if (playing()) return;
     context.set({row});
-    const name = context.className(row);
-    find("status").textContent = `image ${row}${name ? `, class ${name}` : ""}`;
+    find("status").textContent = await context.nameOf(row);
   });
   view.addEventListener("select", (event) => {
+    if (playing()) return;
     const rows = /** @type {CustomEvent} */ (event).detail.rows;
     context.set({selected: Array.from(rows)});
     say(rows.length ? `${rows.length} images selected.` : "Nothing selected.");
@@ -185,26 +188,26 @@ function wire(context, key) {
     for (const row of context.facts.selected) if (mask) mask[row] = 1;
     view.setSelection(mask);
   });
-  context.addEventListener("snapshot", (event) => snapshot(context, key, /** @type {CustomEvent} */ (event).detail));
+  context.addEventListener("snapshot", (event) => snapshot(context, /** @type {CustomEvent} */ (event).detail));
   context.addEventListener("map again", () => {
     const points = context.facts.points;
-    if (!points || !document.body.classList.contains("playing")) return;
+    if (!points || !playing()) return;
     document.body.classList.remove("playing");
     view.setPoints(points, {animate: true});
+    bar.colour(context.facts.colour);
+    context.set({selected: context.facts.selected});
   });
 }
 
-/** The latents of one epoch in place of the map. @param {Context} context @param {HTMLElement} key @param {any} found */
-function snapshot(context, key, found) {
-  const {view, info} = context;
+/** The latents of one epoch in place of the map. @param {Context} context @param {any} found */
+function snapshot({view, info}, found) {
   const again = document.body.classList.contains("playing");
-  if (!again && info.count && found.x.length !== info.count) return; // all images are on the map, the test part in the snapshots
+  const same = found.x.length === info.count; // where the map shows all images, the snapshots have the test part of them
   document.body.classList.add("playing");
-  view.setPoints(found, {animate: again || info.count > 0});
-  if (!again && !info.count) {
-    view.setColours(found.labels ?? new Uint16Array(found.x.length), info.colours);
-    view.reset();
-  }
+  view.setPoints(found, {animate: again || same});
+  if (again || same) return;
+  view.setColours(found.labels ?? new Uint16Array(found.x.length), forPaper(info.colours));
+  view.reset();
 }
 
 start().catch((error) => {

@@ -18,6 +18,7 @@ export async function besideMap(context, room) {
   const shown = {made: frame(info.shape, `decoded by ${info.name}`), own: frame(context.info.shape, `decoded by ${context.info.name}`)};
   const words = el("p", {class: "quiet"}, "Move over either map: the same image is marked in both.");
   const pair = el("div", {class: "beside-pair"}, captioned(shown.own, context.info.name), captioned(shown.made, info.name), words);
+  room.querySelector(".map-box")?.append(el("p", {class: "map-name"}, context.info.name));
   room.append(el("div", {class: "map-box"}, el("p", {class: "map-name"}, info.name), host, pair));
   const view = new MapView(host, {label: `Map of ${info.name}`});
   const points = await source.map(info.maps.includes(context.facts.map) ? context.facts.map : info.maps[0]);
@@ -32,7 +33,7 @@ export async function besideMap(context, room) {
     context.mark("beside", row < 0 ? [] : [dot(context.view, row)]);
     view.setMarks(other < 0 ? [] : [dot(view, other)]);
     if (row < 0 || other < 0) return void fill(words, "This image is in one run alone.");
-    fill(words, `image ${row}${context.className(row) ? ` · ${context.className(row)}` : ""}, decoded by both`);
+    fill(words, `${await context.nameOf(row)}, decoded by both`);
     const [own, made] = await Promise.all([context.source.image(row), source.image(other)]);
     paint(shown.own, own.reconstruction, context.info.shape);
     paint(shown.made, made.reconstruction, info?.shape ?? [1, 1, 1]);

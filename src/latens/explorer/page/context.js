@@ -78,6 +78,13 @@ export class Context extends EventTarget {
     return this.labels && row >= 0 ? (this.info.class_names[this.labels[row]] ?? "") : "";
   }
 
+  /** An image in a few words: its id, and its class where it has one. @param {number} row @returns {Promise<string>} */
+  async nameOf(row) {
+    const image = await this.attempt(this.source.image(row));
+    const name = this.className(row);
+    return `image ${image ? image.id : row}${name ? ` · ${name}` : ""}`;
+  }
+
   /** Do something that may fail; what went wrong is said. @template T @param {Promise<T>} work @returns {Promise<T|null>} */
   async attempt(work) {
     try {

@@ -170,7 +170,8 @@ export function imagePanel(context) {
       if (taken) {
         latent = taken;
         taken = null;
-        for (const [i, input] of [...bars.children].entries()) /** @type {HTMLInputElement} */ (input).value = String(latent[i]);
+        scale = latent.reduce((most, value) => Math.max(most, 1.2 * Math.abs(value)), scale);
+        fill(bars, ...Array.from(latent, (_, i) => bar(i)));
         decode();
       }
     },

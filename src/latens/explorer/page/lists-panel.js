@@ -49,7 +49,7 @@ export function listsPanel(context) {
 
   async function draw() {
     about.textContent = KINDS[kind][1];
-    const found = await context.attempt(served.list(kind));
+    const found = await served.list(kind).catch((error) => void (about.textContent = error.message));
     more.hidden = !found || found.length <= shown;
     fill(grid, ...(found ?? []).slice(0, shown).map(card));
     if (found && !found.length) about.textContent += " There are none.";

@@ -31,10 +31,6 @@ export function pathPanel(context) {
     el("p", {}, "What lies between two images? Choose two ends; drag the handle along the way."),
     slots.from.element,
     slots.to.element,
-    el("p", {class: "row"}, button("Swap", () => {
-      [ends.from, ends.to] = [ends.to, ends.from];
-      draw();
-    })),
     choice("Way", info.ways.map((name) => ({value: name, text: WORDS[name] ?? name})), way, (value) => {
       way = value;
       draw();
@@ -44,6 +40,11 @@ export function pathPanel(context) {
     el("div", {class: "pair even"}, captioned(large, "at the handle"), honest.element),
     note,
   );
+
+  slots.to.element.append(button("Swap", () => {
+    [ends.from, ends.to] = [ends.to, ends.from];
+    draw();
+  }));
 
   /** @param {"from"|"to"} which @param {string} title */
   function slot(which, title) {
@@ -72,7 +73,7 @@ export function pathPanel(context) {
   function ofClass(label) {
     const points = context.facts.points;
     const labels = context.labels;
-    if (!points || !labels) return {rows: [0], words: "image 0"};
+    if (!points || !labels) return {rows: [0], words: ""};
     /** @type {number[]} */
     const rows = [];
     for (let row = 0; row < labels.length; row++) if (labels[row] === label) rows.push(row);
@@ -80,18 +81,13 @@ export function pathPanel(context) {
     const [x, y] = [middle(points.x), middle(points.y)];
     const far = (/** @type {number} */ row) => Math.hypot(points.x[row] - x, points.y[row] - y);
     const row = rows.reduce((best, one) => (far(one) < far(best) ? one : best), rows[0] ?? 0);
-    return {rows: [row], words: words(row)};
-  }
-
-  /** @param {number} row */
-  function words(row) {
-    const name = context.className(row);
-    return `image ${row}${name ? ` · ${name}` : ""}`;
+    return {rows: [row], words: ""};
   }
 
   async function draw() {
     for (const which of /** @type {const} */ (["from", "to"])) {
-      slots[which].words.textContent = ends[which].words;
+      const {rows, words} = ends[which];
+      slots[which].words.textContent = words || (await context.nameOf(rows[0]));
       slots[which].select.value = ends[which].rows.length === 1 && context.labels ? String(context.labels[ends[which].rows[0]]) : "";
     }
     const found = await context.attempt(
@@ -135,7 +131,7 @@ export function pathPanel(context) {
   view.addEventListener("press", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
     if (context.facts.tab !== "path" || row < 0) return;
-    ends[picking || "to"] = {rows: [row], words: words(row)};
+    ends[picking || "to"] = {rows: [row], words: ""};
     picking = "";
     for (const one of Object.values(slots)) one.pick.setAttribute("aria-pressed", "false");
     draw();
@@ -149,8 +145,8 @@ export function pathPanel(context) {
     shown() {
       if (!ends.from.rows.length) {
         const last = Math.min(info.class_names.length - 1, 7);
-        ends.from = info.class_names.length ? ofClass(last) : {rows: [0], words: words(0)};
-        ends.to = info.class_names.length > 1 ? ofClass(last === 1 ? 0 : 1) : {rows: [1], words: words(1)};
+        ends.from = info.class_names.length ? ofClass(last) : {rows: [0], words: ""};
+        ends.to = info.class_names.length > 1 ? ofClass(last === 1 ? 0 : 1) : {rows: [1], words: ""};
       }
       draw();
     },

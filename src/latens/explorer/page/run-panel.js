@@ -14,7 +14,7 @@ const coded = (text) => text.split("`").map((part, i) => (i % 2 ? el("code", {},
 export function runPanel(context) {
   const {info} = context;
   const served = /** @type {import("./types.js").ServedSource} */ (context.served);
-  const state = el("p", {class: "facts", role: "status"});
+  const state = el("p", {class: "facts"});
   const chart = el("div", {});
   const pictures = el("div", {class: "grid small"});
   const playback = el("div", {});
