@@ -31,6 +31,7 @@ async function start() {
   const file = document.getElementById("latens-data") !== null;
   const source = file ? (await import("./offline.js")).offlineSource() : serverSource();
   const info = await source.run();
+  document.body.classList.toggle("two", info.beside !== "");
   document.title = `${info.name} · latens`;
   const host = el("div", {class: "map"});
   const view = new MapView(host, {label: `Map of ${info.count} images; arrow keys walk from image to image, plus and minus zoom`});
@@ -54,7 +55,7 @@ async function start() {
   await bar.colour(info.columns[0].name);
   context.set({tab: "decode"});
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => bar.colour(context.facts.colour));
-  if (info.beside && (await besideMap(context, find("maps")))) document.body.classList.add("two");
+  if (info.beside) await besideMap(context, find("maps"));
 }
 
 /** A run that still trains has no map; its latents are shown epoch by epoch. @param {Context} context @param {HTMLElement} key */

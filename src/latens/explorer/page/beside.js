@@ -8,12 +8,11 @@ import {serverSource} from "./server.js";
 
 /**
  * @param {import("./context.js").Context} context @param {HTMLElement} room
- * @returns {Promise<boolean>} whether there is a second run
  */
 export async function besideMap(context, room) {
   const source = serverSource("/beside");
-  const info = await source.run().catch(() => null);
-  if (!info || !info.count) return false;
+  const info = await source.run();
+  if (!info.count) return context.say(`${info.name} has no map yet.`);
   const host = el("div", {class: "map"});
   const shown = {made: frame(info.shape, `decoded by ${info.name}`), own: frame(context.info.shape, `decoded by ${context.info.name}`)};
   const words = el("p", {class: "quiet"}, "Move over either map: the same image is marked in both.");
@@ -28,29 +27,35 @@ export async function besideMap(context, room) {
   view.setColours(colours.codes, colours.palette);
   const [there, here] = await Promise.all([/** @type {any} */ (context.served).twins(), source.twins()]);
 
+  let marked = 0; // of several on their way the newest counts
   /** @param {number} row of the first run @param {number} other of the second */
   async function mark(row, other) {
+    const mine = ++marked;
     context.mark("beside", row < 0 ? [] : [dot(context.view, row)]);
     view.setMarks(other < 0 ? [] : [dot(view, other)]);
     if (row < 0 || other < 0) return void fill(words, "This image is in one run alone.");
-    fill(words, `${await context.nameOf(row)}, decoded by both`);
+    const name = await context.nameOf(row);
+    if (mine !== marked) return;
+    fill(words, `${name}, decoded by both`);
     const [own, made] = await Promise.all([context.source.image(row), source.image(other)]);
+    if (mine !== marked) return;
     paint(shown.own, own.reconstruction, context.info.shape);
-    paint(shown.made, made.reconstruction, info?.shape ?? [1, 1, 1]);
+    paint(shown.made, made.reconstruction, info.shape);
   }
 
+  let hovered = -1; // an image under the pointer goes before the one whose latent is nearest to the place
   context.view.addEventListener("hover", (event) => {
-    const {row} = /** @type {CustomEvent} */ (event).detail;
-    if (row >= 0) mark(row, there[row]);
+    hovered = /** @type {CustomEvent} */ (event).detail.row;
+    if (hovered >= 0) mark(hovered, there[hovered]);
   });
-  const near = () => context.facts.near >= 0 && mark(context.facts.near, there[context.facts.near]);
+  const near = () => hovered < 0 && context.facts.near >= 0 && mark(context.facts.near, there[context.facts.near]);
   context.on("near", near);
   near();
   view.addEventListener("hover", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
+    hovered = row;
     if (row >= 0) mark(here[row], row);
   });
-  return true;
 }
 
 /** @param {MapView} view @param {number} row @returns {import("./types.js").Mark} */
