@@ -84,7 +84,8 @@ def _listen(port: int) -> socket.socket:
         raise UsageError(f"port is {port}; from 0 to 65535 are allowed")
     last = port if port == 0 else min(65_535, port + TRIES)
     for candidate in range(port, last + 1):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # The protocol is said, because asyncio turns Nagle's waiting off (40 ms an answer) only for sockets that say it.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, candidate))
