@@ -15,7 +15,7 @@ from PIL import Image
 
 import latens
 from conftest import make_blobs
-from latens.explorer import View
+from latens.explorer import View, decoding
 from latens.explorer.serving import Serving
 from latens.progress import Silent
 from latens.runs import open_run
@@ -180,3 +180,32 @@ class Place:
         """The other way."""
         away = (np.asarray(spots, float) - self.middle) / self.scale
         return np.stack([UNITS / 2 + away[..., 0], UNITS / 2 - away[..., 1]], -1)
+
+
+class Points:
+    """The points of a map and where they lie on the screen."""
+
+    def __init__(self, page, view, name="tsne"):
+        self.facts, places = view.map_points(name)
+        self.x, self.y = (places[axis].astype(int) for axis in "xy")
+        self.place = Place(page)
+        self.spots = self.place.on_screen(self.x, self.y)
+        apart = np.linalg.norm(self.spots[:, None] - self.spots, axis=-1)
+        self.apart = (apart + np.diag(np.full(len(apart), np.inf))).min(1)
+
+    def lonely(self):
+        """Those that no other's disc or ring reaches, loneliest first."""
+        rows = np.argsort(-self.apart)
+        return rows[self.apart[rows] > 9]
+
+    def on_map(self, place):
+        """Where a place in the map's own units is seen."""
+        left, bottom, size = (self.facts[name] for name in ("left", "bottom", "size"))
+        return self.place.on_screen(*(np.array(place) - [left, bottom]) / size * 65_535)
+
+    def decoded(self, view, spot):
+        """The answer at a place of the screen: the picture (H, W), the ratio and the round trip."""
+        left, bottom = (self.facts[name] for name in ("left", "bottom"))
+        x, y = self.place.in_units(spot) / 65_535 * self.facts["size"] + [left, bottom]
+        arrays = decoding.decode_at(view, self.facts["name"], x, y).arrays
+        return arrays["pixels"][0, 0], arrays["ratio"][0], arrays["round_trip"][0]
