@@ -356,6 +356,33 @@ def test_arrow_keys_walk_from_image_to_image(page, view):
     assert places["y"][rows[1]] < places["y"][rows[2]]
 
 
+def test_images_are_selected_by_the_keyboard(page, view):
+    open_tab(page, "Lists")
+    page.locator(".map").focus()
+    for key, count in (
+        ("ArrowRight", "Nothing is"),
+        ("s", "1 image is"),
+        ("ArrowRight", "1 image is"),
+        ("s", "2 images are"),
+    ):
+        before = status(page)
+        page.keyboard.press(key)
+        until(page, lambda before=before: status(page) not in ("", before))
+        expect(page.get_by_text(f"{count} selected.", exact=True)).to_be_visible()
+    page.keyboard.press("s")
+    expect(page.get_by_text("1 image is selected.", exact=True)).to_be_visible()
+
+
+def test_the_handle_follows_the_pointer_along_the_path(page, view):
+    open_tab(page, "Path")
+    expect(page.locator(".strip .step")).to_have_count(13)
+    ends = [point_of(view, words) for words in page.locator(".chosen").all_text_contents()]
+    places = decoding.path(view, [ends[0]], [ends[1]], "linear", 13, "tsne").arrays["places"]
+    points = Points(page, view)
+    page.mouse.move(*points.on_map(places[12]))
+    expect(page.get_by_label("Along the path", exact=True)).to_have_value("12")
+
+
 def test_another_map_is_flown_to(page, view):
     page.evaluate(
         "() => { const post = Worker.prototype.postMessage; window.flights = [];"

@@ -34,7 +34,7 @@ async function start() {
   document.body.classList.toggle("two", info.beside !== "");
   document.title = `${info.name} · latens`;
   const host = el("div", {class: "map"});
-  const view = new MapView(host, {label: `Map of ${info.count} images; arrow keys walk from image to image, plus and minus zoom`});
+  const view = new MapView(host, {label: `Map of ${info.count} images; arrow keys walk from image to image, s selects one, plus and minus zoom`});
   const context = new Context(source, info, view);
   context.say = say;
   const bar = mapBar(context);
@@ -163,6 +163,9 @@ async function showMap(context, name, animate) {
   context.set({map: name, points});
 }
 
+/** @param {number} count */
+const selectedWords = (count) => (count === 1 ? "1 image selected." : count ? `${count} images selected.` : "Nothing selected.");
+
 /** What the map tells, and what it is told. @param {Context} context @param {{colour: (name: string) => Promise<void>}} bar */
 function wire(context, bar) {
   const {view} = context;
@@ -181,7 +184,13 @@ function wire(context, bar) {
     if (playing()) return;
     const rows = /** @type {CustomEvent} */ (event).detail.rows;
     context.set({selected: Array.from(rows)});
-    say(rows.length ? `${rows.length} images selected.` : "Nothing selected.");
+    say(selectedWords(rows.length));
+  });
+  view.host.addEventListener("keydown", (event) => {
+    const {row, selected} = context.facts;
+    if (event.key !== "s" || row < 0 || playing()) return;
+    context.set({selected: selected.includes(row) ? selected.filter((one) => one !== row) : [...selected, row]});
+    say(selectedWords(context.facts.selected.length));
   });
   context.on("row", () => view.setCursor(context.facts.row));
   context.on("selected", () => {

@@ -21,7 +21,7 @@ export function decodePanel(context) {
     honest.element,
     place,
     el("p", {class: "row"}, nearestButton, latentButton),
-    el("p", {class: "quiet"}, "Press on the map to hold the place; press again to let go. Arrow keys on the map walk from image to image."),
+    el("p", {class: "quiet"}, "Press on the map to hold the place; press again to let go. On the map, arrow keys walk from image to image, and s selects the one you are at."),
   );
   let nearestRow = -1;
   let pinned = false;

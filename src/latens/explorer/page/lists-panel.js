@@ -97,7 +97,7 @@ export function listsPanel(context) {
   }
 
   context.on("selected", () => {
-    selection.textContent = context.facts.selected.length ? `${context.facts.selected.length} images are selected.` : "Nothing is selected.";
+    selection.textContent = context.facts.selected.length ? `${context.facts.selected.length === 1 ? "1 image is" : `${context.facts.selected.length} images are`} selected.` : "Nothing is selected.";
   });
   return {
     name: "lists",

@@ -5,6 +5,7 @@ import {gauge} from "./gauge.js";
 import {captioned, frame, paint, picture} from "./pictures.js";
 
 const STEPS = 13;
+const NEAR = 12; // pixels from a point of the path
 const WORDS = /** @type {Record<string, string>} */ ({linear: "straight line", spherical: "arc", graph: "from neighbour to neighbour"});
 
 /** @typedef {{rows: number[], words: string}} End */
@@ -28,7 +29,7 @@ export function pathPanel(context) {
   const element = el(
     "div",
     {},
-    el("p", {}, "What lies between two images? Choose two ends; drag the handle along the way."),
+    el("p", {}, "What lies between two images? Choose two ends; drag the handle, or follow the path on the map."),
     slots.from.element,
     slots.to.element,
     choice("Way", info.ways.map((name) => ({value: name, text: WORDS[name] ?? name})), way, (value) => {
@@ -128,6 +129,15 @@ export function pathPanel(context) {
     ]);
   }
 
+  // The handle follows a pointer that goes along the path on the map.
+  view.addEventListener("move", (event) => {
+    if (!path || context.facts.tab !== "path") return;
+    const at = /** @type {CustomEvent} */ (event).detail;
+    const {x, y} = context.fromUnits(path.places);
+    const far = x.map((one, i) => Math.hypot(one - at.x, y[i] - at.y) * view.view.scale);
+    const nearest = far.indexOf(Math.min(...far));
+    if (far[nearest] < NEAR && String(nearest) !== handle.input.value) show(nearest);
+  });
   view.addEventListener("press", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
     if (context.facts.tab !== "path" || row < 0) return;
