@@ -10,7 +10,7 @@ from latens.explorer.view import View
 from latens.explorer.wire import Answer
 from latens.files import read_npz, read_safetensors
 from latens.latents import reconstruct_images, to_uint8
-from latens.maps.pca import PCAMap
+from latens.maps.pca import principal_plane
 from latens.runs.folder import Run, weights_in
 from latens.training import build_model
 
@@ -96,9 +96,9 @@ def snapshot(view: View, epoch: int) -> Answer:
 
 def _plane(run: Run, epoch: int) -> NDArray[np.float64]:
     latents = read_npz(run.path / "snapshots" / f"{epoch:05d}.npz", ("latents",))["latents"]
-    places: NDArray[np.float64] = PCAMap().fit(latents).coordinates.astype(np.float64)
-    centred: NDArray[np.float64] = places - places.mean(0)
-    return centred
+    mean, directions, _ = principal_plane(latents)
+    places: NDArray[np.float64] = (latents - mean) @ directions
+    return places
 
 
 def _labels(run: Run, count: int) -> NDArray[np.uint16] | None:
