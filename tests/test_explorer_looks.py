@@ -181,7 +181,7 @@ def test_a_server_that_has_gone_is_told(browser, learned):
         settled(page)
         page.route("**/api/**", lambda route: route.abort())
         page.mouse.move(300, 300)
-        until(page, lambda: status(page) == "the explorer's server does not answer; has it been stopped?")
+        until(page, lambda: status(page) == "The explorer's server does not answer; has it been stopped?")
         expect(page.locator("#status")).to_have_class("said")
         page.errors.clear()
 
@@ -226,7 +226,7 @@ def test_names_from_the_data_are_only_text(browser, copy, tmp_path):
 def test_a_run_whose_images_have_gone_still_decodes(browser, copy):
     change(copy, data={"source": str(copy / "gone.npz")})
     with served(copy) as address, opened(browser, address) as page:
-        until(page, lambda: "are not to be had" in status(page))
+        until(page, lambda: "cannot be found" in status(page))
         settled(page)
         expect(page.locator("#panel")).to_contain_text("image, rebuilt")
         place = Place(page)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from starlette.testclient import TestClient
 
 import latens
 from latens.errors import RunDamaged, UsageError
-from latens.explorer import View, answer, create_app
+from latens.explorer import View, answer, create_app, decoding
 from latens.explorer.columns import NO_VALUE, read_columns
 from latens.explorer.guard import Guard
 from latens.explorer.routes import ROUTES
@@ -394,6 +395,37 @@ def test_newer_requests_overtake_older_ones(view):
     first, second, third, other = asyncio.run(ask())
     assert (first, third, other) == (True, 3, "other")
     assert isinstance(second, Overtaken)
+
+
+def test_a_sampler_that_takes_minutes_holds_up_no_other(client, monkeypatch):
+    fitted, drawn = threading.Event(), decoding.probe
+
+    def probe(view, sampler, **given):
+        assert sampler != "flow" or fitted.wait(30)
+        return drawn(view, "class-means", **given)
+
+    monkeypatch.setattr(decoding, "probe", probe)
+    codes = []
+    flow = threading.Thread(target=lambda: codes.append(client.get("/api/probe?map=pca&sampler=flow").status_code))
+    flow.start()
+    assert client.get("/api/probe?map=pca").status_code == 200
+    assert codes == []
+    fitted.set()
+    flow.join()
+    assert codes == [200]
+
+
+def test_a_run_without_its_images_or_scores(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.path, tmp_path / "run")
+    record = json.loads((folder / "run.json").read_text())
+    record["data"]["source"] = str(tmp_path / "gone.npz")
+    del record["files"]["metrics.json"]
+    (folder / "run.json").write_text(json.dumps(record))
+    view = View(latens.open_run(folder))
+    assert "gone.npz" in view.info()["missing"]
+    assert view.info()["thumbnails"] is None
+    assert answer(folder, f"/api/picture?id={view.ids[0]}")["rebuilt"]
+    assert [one["name"] for one in answer(folder, "/api/probe?map=pca")["scores"]] == ["distance from the data"]
 
 
 def test_a_taken_port_is_passed_over(view):

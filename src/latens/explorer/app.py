@@ -4,14 +4,14 @@ import asyncio
 import json
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as At
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -45,14 +45,11 @@ def create_app(
         port: that it will listen on; None takes any.
         ancestors: origins whose pages may frame it.
     """
-    desks = Desk(single=True), Desk()
+    desks = {"quick": Desk(single=True), "slow": Desk(), "lengthy": Desk()}
     token = token or token_urlsafe(18)
     routes = [At(f"/{token}/", _page), At(f"/{token}/{{name}}", _page)]
     for prefix, one in (("", view), *([("/beside", beside)] if beside else [])):
-        routes += [
-            At(prefix + route.path, _endpoint(route, one, desks[route.slow]), methods=[route.method])
-            for route in ROUTES
-        ]
+        routes += [At(prefix + route.path, _endpoint(route, one, desks), methods=[route.method]) for route in ROUTES]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found, 500: _failed})
     app.add_middleware(_Guarded, guard=Guard(token, port), headers=policy(ancestors))
     app.state.token, app.state.desks = token, desks
@@ -121,11 +118,12 @@ def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None)
         future.set_exception(error)
 
 
-def _endpoint(route: Route, view: View, desk: Desk) -> Callable[[Request], Any]:
+def _endpoint(route: Route, view: View, desks: Mapping[str, Desk]) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         kind = f"{request.headers.get('x-latens-tab', '')} {route.method} {route.path}" if route.newest else ""
         try:
             given = dict(request.query_params) if route.method == "GET" else await _body(request)
+            desk = desks["lengthy" if route.lengthy(given) else "slow" if route.slow else "quick"]
             return _response(request, route, await desk.ask(lambda: ask(route, view, given), kind))
         except Overtaken:
             return JSONResponse({"error": "overtaken by a newer request", "kind": "Overtaken"}, 409)
@@ -204,7 +202,9 @@ class _Guarded:
 
         given = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         refused = self.guard.refuse(scope["method"], scope["path"], given)
-        if refused:
+        if refused and given.get("sec-fetch-mode") == "navigate":
+            await PlainTextResponse(f"latens: {refused}", 403)(scope, receive, with_policy)
+        elif refused:
             await JSONResponse({"error": refused, "kind": "Refused"}, 403)(scope, receive, with_policy)
         else:
             await self.app(scope, receive, with_policy)

@@ -122,16 +122,18 @@ def _scores_of(view: View, sampler: str, cloud: NDArray[np.float32]) -> list[dic
             "hint": f"median of {len(cloud)} draws, in usual distances between neighbours; 1 is as near as the data themselves",
         }
     ]
-    known = {row["name"]: row for row in view.run.scores["scores"] if row["group"] == f"generation: {sampler}"}
-    floor = next((r["value"] for r in view.run.scores["scores"] if r["name"] == "floor"), None)
+    scores = view.run.scores["scores"] if (view.run.path / "metrics.json").exists() else []  # it may not be scored yet
+    known = {row["name"]: row for row in scores if row["group"] == f"generation: {sampler}"}
+    floor = next((r["value"] for r in scores if r["name"] == "floor"), None)
+    at = ", at noise 1" if sampler == "class-means" else ""  # as it was scored, whatever the slider says
     for name, hint in (
         (
             "frechet",
-            "distance of 10,000 samples from the test images, as the run scored it"
+            f"distance of 10,000 samples from the test images, as the run scored it{at}"
             + (f"; real images: {floor:.3g}" if floor else ""),
         ),
-        ("coverage", "share of real images that have a sample near by"),
-        ("memorised", "share of samples nearer to a train image than test images are"),
+        ("coverage", f"share of real images that have a sample near by{at}"),
+        ("memorised", f"share of samples nearer to a train image than test images are{at}"),
     ):
         if name in known and known[name]["value"] is not None:
             said.append({"name": name, "value": f"{known[name]['value']:.3g}", "hint": hint})

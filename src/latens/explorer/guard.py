@@ -40,7 +40,11 @@ class Guard:
         # A frame in a notebook is a navigation from another site: the token in its address is what lets it in.
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not navigates:
             return "the request comes from another site"
-        shown = headers.get(TOKEN_HEADER, "") if path.startswith(("/api/", "/beside/")) else path.strip("/").partition("/")[0]
+        shown = (
+            headers.get(TOKEN_HEADER, "")
+            if path.startswith(("/api/", "/beside/"))
+            else path.strip("/").partition("/")[0]
+        )
         if not compare_digest(shown.encode(), self.token.encode()):
             return "the token is missing or wrong; open the address that latens printed"
         return ""

@@ -12,9 +12,10 @@ from latens.explorer import decoding, following
 from latens.explorer.tags import Tags
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
+from latens.latents import to_uint8
 from latens.paths import PATHS
 from latens.review import KINDS, read_review
-from latens.samplers import SAMPLERS
+from latens.samplers import SAMPLERS, SLOW_SAMPLERS
 
 __all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "find_route", "openapi"]
 
@@ -45,6 +46,7 @@ class Route:
         method: GET, or POST where a request is too long for an address, or changes something.
         newest: whether a newer request of the same tab makes an older one void.
         slow: whether it may have to fit something first; such answers don't hold up the others.
+        lengthy: whether, told this, it may be minutes; such answers hold up neither the quick nor the slow.
         media_type: of a route that gives a file.
     """
 
@@ -55,6 +57,7 @@ class Route:
     method: str = "GET"
     newest: bool = False
     slow: bool = False
+    lengthy: Callable[[Mapping[str, Any]], bool] = lambda given: False
     media_type: str = ""
 
 
@@ -79,7 +82,11 @@ def _thumbnails(view: View, page: int) -> Answer:
 
 
 def _picture(view: View, id: str) -> Answer:
-    return Answer({"id": id}, {"pixels": view.pixels(np.array([view.row_of(None, id)]))[0]})
+    row = view.row_of(None, id)
+    if not view.missing:
+        return Answer({"id": id, "rebuilt": False}, {"pixels": view.pixels(np.array([row]))[0]})
+    picture = to_uint8(view.run.decode(view.run.latents["latents"][row][None])[0])
+    return Answer({"id": id, "rebuilt": True}, {"pixels": picture})
 
 
 def _list(view: View, kind: str) -> Answer:
@@ -158,7 +165,12 @@ ROUTES = (
         lambda view, row, id: view.image(row, id),
         {"row": Param("integer", "the point", None), "id": Param("string", "or the image's id", "")},
     ),
-    Route("/api/picture", "an image's pixels, by its id", _picture, {"id": Param("string", "the image's id")}),
+    Route(
+        "/api/picture",
+        "an image's pixels, by its id; as it is rebuilt, where the images have gone",
+        _picture,
+        {"id": Param("string", "the image's id")},
+    ),
     Route(
         "/api/decode",
         "the picture at a place of a map, also where no point lies",
@@ -189,6 +201,7 @@ ROUTES = (
         },
         newest=True,
         slow=True,
+        lengthy=lambda given: given.get("sampler") in SLOW_SAMPLERS,
     ),
     Route(
         "/api/path",

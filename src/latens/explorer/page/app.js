@@ -22,7 +22,7 @@ const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "P
 /** @param {string} text */
 function say(text) {
   const status = find("status");
-  status.textContent = text;
+  status.textContent = text.charAt(0).toUpperCase() + text.slice(1);
   status.classList.remove("said");
   requestAnimationFrame(() => status.classList.add("said"));
 }
@@ -47,7 +47,7 @@ async function start() {
   const panels = allPanels(context);
   tabs(context, panels);
   wire(context, bar);
-  if (info.missing) say(`The images of this run are not to be had (${info.missing}). The map and the decoder work without them.`);
+  if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
   if (!info.count) return noMapYet(context, key);
   if (info.thumbnails) view.setThumbnails(info.thumbnails, source.thumbnails);

@@ -11,6 +11,7 @@ export function decodePanel(context) {
   const nearest = frame(info.shape, "The nearest real image");
   const honest = gauge();
   const place = el("p", {class: "quiet"}, "Move over the map: every place has a latent, and here is what the decoder makes of it.");
+  const how = el("p", {class: "quiet"});
   const nearestWords = el("span", {}, "nearest real image");
   const latentButton = button("Take this latent", () => held && context.dispatchEvent(new CustomEvent("latent", {detail: held})));
   const nearestButton = button("Go to the nearest image", () => nearestRow >= 0 && context.set({row: nearestRow, tab: "image"}));
@@ -20,6 +21,7 @@ export function decodePanel(context) {
     el("div", {class: "pair"}, captioned(made, "decoded here"), captioned(nearest, nearestWords)),
     honest.element,
     place,
+    how,
     el("p", {class: "row"}, nearestButton, latentButton),
     el("p", {class: "quiet"}, "Press on the map to hold the place; press again to let go. On the map, arrow keys walk from image to image, and s selects the one you are at."),
   );
@@ -65,6 +67,9 @@ export function decodePanel(context) {
     look(x, y);
   });
   context.on("map", () => {
+    how.textContent = context.facts.map === "pca"
+      ? "A place of this map is a point of the plane in which the latents vary most."
+      : "A place of this map stands for a mixture of the latents of the images nearest to it, so it is seldom far from all data.";
     pinned = false;
     context.mark("decode", []);
   });

@@ -86,7 +86,10 @@ export function imagePanel(context) {
     const input = /** @type {HTMLInputElement} */ (el("input", {type: "range", class: "bar-of", "aria-label": `latent ${i}`}));
     Object.assign(input, {min: String(-scale), max: String(scale), step: String(scale / 100)});
     input.value = String(latent?.[i] ?? 0);
+    const speak = () => input.setAttribute("aria-valuetext", Number(input.value).toFixed(2));
+    speak();
     input.addEventListener("input", () => {
+      speak();
       if (latent) latent[i] = Number(input.value);
       decode();
     });
@@ -147,7 +150,7 @@ export function imagePanel(context) {
     const name = one.label >= 0 ? info.class_names[one.label] : "";
     const shown = picture(one.pixels.length ? one.pixels : one.reconstruction, info.shape, "");
     return el("button", {type: "button", class: "card", title: `go to ${one.id}`, onclick: () => context.set({row: one.row})},
-      shown, el("span", {}, name), words ? el("small", {}, words) : null);
+      shown, el("span", {}, name), " ", words ? el("small", {}, words) : null);
   }
 
   context.on("row", () => context.facts.row >= 0 && context.facts.tab === "image" && open(source.image(context.facts.row)));

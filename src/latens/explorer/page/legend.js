@@ -82,7 +82,7 @@ export function legend(host, column, shown, filter) {
   const entry = (/** @type {string} */ name, /** @type {number} */ code) => {
     const dot = el("span", {class: "dot"});
     dot.style.background = shown.palette[code];
-    const press = el("button", {type: "button", class: "entry", "aria-pressed": "true", title: `${counts[code]} images; press to hide or show, double-click for it alone`,
+    const press = el("button", {type: "button", class: "entry", "aria-pressed": "true", title: `${counts[code]} image${counts[code] === 1 ? "" : "s"}; press to hide or show, double-click for it alone, or for all again`,
       onclick: () => toggle(code), ondblclick: () => alone(code)}, dot, name);
     press.dataset.code = String(code);
     return press;
@@ -96,8 +96,9 @@ export function legend(host, column, shown, filter) {
     apply();
   };
   const alone = (/** @type {number} */ code) => {
+    const was = !hidden.has(code) && hidden.size === shown.palette.length - 1;
     hidden.clear();
-    for (let other = 0; other < shown.palette.length; other++) if (other !== code) hidden.add(other);
+    for (let other = 0; !was && other < shown.palette.length; other++) if (other !== code) hidden.add(other);
     apply();
   };
   fill(host, ...column.names.map(entry), counts[column.names.length] ? entry("no value", column.names.length) : null);

@@ -10,6 +10,7 @@ const KINDS = /** @type {Record<string, [string, string]>} */ ({
   "doubtful-label": ["Doubtful labels", "Images whose neighbours are of another class."],
 });
 const MORE = 24;
+const images = (/** @type {number} */ count) => (count === 1 ? "1 image" : `${count} images`);
 
 /** @param {import("./context.js").Context} context */
 export function listsPanel(context) {
@@ -29,7 +30,7 @@ export function listsPanel(context) {
   const element = el(
     "div",
     {},
-    choice("List", Object.entries(KINDS).map(([value, [text]]) => ({value, text})), kind, (value) => {
+    choice("List", Object.entries(KINDS).filter(([value]) => info.class_names.length || value !== "doubtful-label").map(([value, [text]]) => ({value, text})), kind, (value) => {
       kind = value;
       shown = MORE;
       draw();
@@ -40,7 +41,8 @@ export function listsPanel(context) {
     el("h2", {}, "Selection and tags"),
     selection,
     el("div", {class: "field"}, el("label", {for: "tag-name"}, "Tag"), tagName),
-    el("p", {class: "row"}, button("Tag the selection", () => tag(true)), button("Take the tag away", () => tag(false))),
+    el("p", {class: "row"}, button("Tag the selection", () => tag(true)), button("Take the tag away", () => tag(false)),
+      button("Clear the selection", () => context.set({selected: []}))),
     tags,
     el("p", {class: "row"},
       button("Download tags (CSV)", async () => download(await context.attempt(served.tagsFile()), `${info.name}-tags.csv`)),
@@ -80,12 +82,12 @@ export function listsPanel(context) {
     const known = ids && (await context.attempt(served.tag(tagName.value, ids, on)));
     if (!known) return;
     showTags(known);
-    context.say(`${rows.length} images ${on ? "tagged" : "no longer tagged"} ${tagName.value}.`);
+    context.say(`${images(rows.length)} ${on ? "tagged" : "no longer tagged"} ${tagName.value}.`);
   }
 
   /** @param {Record<string, string[]>} known */
   function showTags(known) {
-    fill(tags, ...Object.entries(known).map(([name, ids]) => el("li", {}, el("strong", {}, name), ` ${ids.length} images`)));
+    fill(tags, ...Object.entries(known).map(([name, ids]) => el("li", {}, el("strong", {}, name), ` ${images(ids.length)}`)));
   }
 
   async function downloadSelection() {
@@ -97,7 +99,7 @@ export function listsPanel(context) {
   }
 
   context.on("selected", () => {
-    selection.textContent = context.facts.selected.length ? `${context.facts.selected.length === 1 ? "1 image is" : `${context.facts.selected.length} images are`} selected.` : "Nothing is selected.";
+    selection.textContent = context.facts.selected.length ? `${images(context.facts.selected.length)} ${context.facts.selected.length === 1 ? "is" : "are"} selected.` : "Nothing is selected.";
   });
   return {
     name: "lists",

@@ -4,6 +4,8 @@ import {button, choice, el, fill, slider} from "./dom.js";
 import {distanceWords} from "./gauge.js";
 import {captioned, picture} from "./pictures.js";
 
+const LATE = 800; // milliseconds after which the last draw is taken away
+
 /** @param {import("./context.js").Context} context */
 export function probePanel(context) {
   const {info, source} = context;
@@ -11,8 +13,9 @@ export function probePanel(context) {
   const grid = el("div", {class: "grid"});
   const scores = el("dl", {class: "scores"});
   const busy = el("p", {class: "quiet"});
+  let wanted = 0; // the last draw that was asked for; one that comes after a later one was asked for is not shown
   const noise = slider("Noise", {min: 0, max: 3, step: 0.05, value: 1}, (value) => draw({noise: value}), (v) => v.toFixed(2));
-  const samplers = choice("Sampler", info.samplers.map((name) => ({value: name, text: name.replace("-", " ")})), asked.sampler, (value) => {
+  const samplers = choice("Sampler", info.samplers.map((name) => ({value: name, text: !info.class_names.length && name === "class-means" ? "cluster means" : name.replace("-", " ")})), asked.sampler, (value) => {
     noise.element.hidden = value !== "class-means";
     draw({sampler: value});
   });
@@ -31,8 +34,17 @@ export function probePanel(context) {
   /** @param {Partial<typeof asked>} changes */
   async function draw(changes) {
     Object.assign(asked, changes);
-    busy.textContent = ["flow", "mixture", "jitter", "prior"].includes(asked.sampler) ? "Drawing… the first time a sampler is fitted to the latents." : "";
+    busy.textContent = ["flow", "mixture", "jitter", "prior"].includes(asked.sampler) ? "Drawing… The first time, the sampler is fitted to the latents; a learned one takes minutes." : "";
+    const mine = ++wanted;
+    const late = setTimeout(() => {
+      if (mine !== wanted) return;
+      busy.textContent ||= "Drawing…";
+      fill(grid); // what stands there is of another sampler or another noise
+      fill(scores);
+    }, LATE);
     const drawn = await context.attempt(source.probe({...asked, map: context.facts.map}));
+    clearTimeout(late);
+    if (mine !== wanted) return;
     busy.textContent = "";
     if (!drawn) return;
     fill(grid, ...Array.from(drawn.ratio, (ratio, i) => {

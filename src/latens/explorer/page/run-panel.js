@@ -26,6 +26,8 @@ export function runPanel(context) {
   let following = false;
   /** @type {number[]} */
   let snapshots = [];
+  let wanted = 0; // counts what was asked for: what comes after it was called off is not shown
+  let coming = false;
 
   async function look() {
     const now = await context.attempt(served.history());
@@ -68,18 +70,21 @@ export function runPanel(context) {
       timer = 0;
       press.textContent = "Play";
     };
+    const show = (/** @type {number} */ index) => {
+      at.input.value = String(index);
+      at.input.dispatchEvent(new Event("input"));
+      if (index >= last) stop();
+    };
     const press = button("Play", () => {
       if (timer) return stop();
-      at.input.value = at.input.value === String(last) ? "-1" : at.input.value;
       press.textContent = "Stop";
-      timer = window.setInterval(() => {
-        at.input.value = String(Number(at.input.value) + 1);
-        at.input.dispatchEvent(new Event("input"));
-        if (Number(at.input.value) >= last) stop();
-      }, STEP);
+      timer = window.setInterval(() => coming || show(Number(at.input.value) + 1), STEP);
+      if (Number(at.input.value) >= last) show(0);
     }, {class: "main"});
     const back = button("Back to the map", () => {
       stop();
+      wanted++;
+      coming = false;
       context.dispatchEvent(new Event("map again"));
     });
     fill(playback, el("h2", {}, "The latents, epoch by epoch"),
@@ -90,7 +95,11 @@ export function runPanel(context) {
 
   /** @param {number} index */
   async function play(index) {
+    const mine = ++wanted;
+    coming = true;
     const found = await context.attempt(served.snapshot(snapshots[index]));
+    if (mine !== wanted) return;
+    coming = false;
     if (!found || context.facts.tab !== "run") return;
     context.dispatchEvent(new CustomEvent("snapshot", {detail: found}));
   }
@@ -98,6 +107,7 @@ export function runPanel(context) {
   /** @param {any} found */
   function showVerdict(found) {
     fill(verdict, el("h2", {}, "Can it generate?"), el("p", {class: "lead"}, found.headline), el("p", {}, found.fault),
+      el("p", {class: "quiet"}, "What the notebook says of plain autoencoders, and whether it holds for this run:"),
       ...found.claims.map((/** @type {any} */ c) => el("details", {}, el("summary", {}, `${c.claim.replace(/\.$/, "")}: `, el("strong", {}, c.answer)), el("p", {}, c.sentence))),
       found.suggestions.length ? el("h3", {}, "What would help") : null,
       ...found.suggestions.map((/** @type {any} */ s) => el("p", {}, ...coded(s.text), el("small", {class: "block"}, s.because))));

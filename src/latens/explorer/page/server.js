@@ -91,7 +91,11 @@ export function serverSource(prefix = "") {
   };
   const decodeAt = newestWins((/** @type {object} */ asked) => columns(`${api}/decode${query(/** @type {any} */ (asked))}`));
   const decode = newestWins((/** @type {object} */ asked) => columns(`${api}/decode`, post(asked)));
-  const probe = newestWins((/** @type {object} */ asked) => columns(`${api}/probe${query(/** @type {any} */ (asked))}`));
+  // Sent at once: one sampler may have to be fitted for minutes, which must not hold up another. The server drops what is overtaken.
+  const probe = (/** @type {object} */ asked) => columns(`${api}/probe${query(/** @type {any} */ (asked))}`).catch((error) => {
+    if (error instanceof Overtaken) return null;
+    throw error;
+  });
   const path = newestWins((/** @type {object} */ asked) => columns(`${api}/path`, post(asked)));
   return {
     run: () => json(`${api}/run`),
