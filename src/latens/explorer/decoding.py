@@ -122,14 +122,15 @@ def _scores_of(view: View, sampler: str, cloud: NDArray[np.float32]) -> list[dic
             "hint": f"median of {len(cloud)} draws, in usual distances between neighbours; 1 is as near as the data themselves",
         }
     ]
-    scores = view.run.scores["scores"] if (view.run.path / "metrics.json").exists() else []  # it may not be scored yet
+    scored = "metrics.json" in view.run.record["files"] and (view.run.path / "metrics.json").exists()
+    scores = view.run.scores["scores"] if scored else []
     known = {row["name"]: row for row in scores if row["group"] == f"generation: {sampler}"}
     floor = next((r["value"] for r in scores if r["name"] == "floor"), None)
     at = ", at noise 1" if sampler == "class-means" else ""  # as it was scored, whatever the slider says
     for name, hint in (
         (
             "frechet",
-            f"distance of 10,000 samples from the test images, as the run scored it{at}"
+            f"distance of many samples from the test images, as the run scored it{at}"
             + (f"; real images: {floor:.3g}" if floor else ""),
         ),
         ("coverage", f"share of real images that have a sample near by{at}"),
