@@ -67,7 +67,7 @@ function noMapYet(context, key) {
 
 /** @param {Context} context */
 function heading({info}) {
-  const words = `${info.model} · ${info.network} · ${info.latent_dim} numbers · ${info.count.toLocaleString("en")} images`;
+  const words = `${info.model} · ${info.network} · ${info.latent_dim} numbers${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
   return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet"}, words)];
 }
 
