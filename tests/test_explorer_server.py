@@ -454,6 +454,19 @@ def test_the_command_ends_cleanly_by_ctrl_c(finished_run):
     assert "Traceback" not in errors
 
 
+def test_what_is_sent_as_json_stands_in_the_query_of_get(view, client):
+    sent = {"start": [0], "end": [1, 2], "way": "spherical", "steps": 3, "map": "pca"}
+    told = "&".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in sent.items())
+    assert answer(view.run, f"/api/path?{told}") == client.post("/api/path", json=sent).json()
+    z = view.latents[:1].tolist()
+    assert (
+        answer(view.run, f"/api/decode?latents={json.dumps(z)}")
+        == client.post("/api/decode", json={"latents": z}).json()
+    )
+    with pytest.raises(UsageError, match="unknown 'tag'"):
+        answer(view.run, '/api/tags?tag=x&ids=["a"]')
+
+
 def test_a_run_or_a_route_that_is_not_there(tmp_path, finished_run):
     with pytest.raises(latens.LatensError, match="no run there"):
         answer(tmp_path / "none", "/api/run")

@@ -1,14 +1,16 @@
 """What people call: open the page on a run, show it in a notebook, watch a run while it trains, or ask one question of it."""
 
 import base64
+import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from latens.errors import UsageError
 from latens.explorer.columns import read_columns
-from latens.explorer.routes import ROUTES, ask, find_route
+from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.serving import Serving, serve
 from latens.explorer.view import View
 from latens.explorer.wire import as_json
@@ -78,11 +80,12 @@ def answer(
     *,
     columns: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
-    """What a GET route answers, without a server.
+    """What a route answers, without a server.
 
     Args:
         run: see `explore`.
-        address: path and query, such as `/api/decode?map=tsne&x=0&y=0`.
+        address: path and query, such as `/api/decode?map=tsne&x=0&y=0`; what a POST route would be sent as JSON stands in the
+            query as JSON, `/api/path?start=[7]&end=[21]&map=tsne`. Routes that change something are not asked this way.
         beside: see `explore`; its own routes are below `/beside`.
         columns: see `explore`.
 
@@ -97,14 +100,30 @@ def answer(
     path, view = parts.path, first
     if second is not None and path.startswith("/beside/"):
         path, view = path.removeprefix("/beside"), second
-    route = find_route(path)
+    given: dict[str, Any] = dict(parse_qsl(parts.query, keep_blank_values=True))
+    route = _route_of(path, given)
     if route is None:
-        known = ", ".join(route.path for route in ROUTES if route.method == "GET")
+        known = ", ".join(dict.fromkeys(route.path for route in ROUTES if not route.changes))
         raise UsageError(f"{address}: no such route; known: {known}")
-    found = ask(route, view, dict(parse_qsl(parts.query, keep_blank_values=True)))
+    if route.method == "POST":
+        given = {name: _from_json(text) for name, text in given.items()}
+    found = ask(route, view, given)
     if route.media_type:
         return {"media_type": found.media_type, "base64": base64.b64encode(found.content).decode()}
     return as_json(found)
+
+
+def _route_of(path: str, given: Mapping[str, Any]) -> Route | None:
+    """The route of a path that knows what is given; else the first of that path, which will say what it does not know."""
+    routes = [route for route in ROUTES if route.path == path and not route.changes]
+    return next((route for route in routes if set(given) <= set(route.params)), routes[0] if routes else None)
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _views(run: Any, beside: Any, columns: Any) -> tuple[View, View | None]:

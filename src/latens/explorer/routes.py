@@ -17,7 +17,7 @@ from latens.paths import PATHS
 from latens.review import KINDS, read_review
 from latens.samplers import SAMPLERS, SLOW_SAMPLERS
 
-__all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "find_route", "openapi"]
+__all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "openapi"]
 
 REQUIRED = object()
 JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list}
@@ -47,6 +47,7 @@ class Route:
         newest: whether a newer request of the same tab makes an older one void.
         slow: whether it may have to fit something first; such answers don't hold up the others.
         lengthy: whether, told this, it may be minutes; such answers hold up neither the quick nor the slow.
+        changes: whether it changes something in the run's folder.
         media_type: of a route that gives a file.
     """
 
@@ -58,6 +59,7 @@ class Route:
     newest: bool = False
     slow: bool = False
     lengthy: Callable[[Mapping[str, Any]], bool] = lambda given: False
+    changes: bool = False
     media_type: str = ""
 
 
@@ -235,6 +237,7 @@ ROUTES = (
             "on": Param("boolean", "give it, or take it away", True),
         },
         method="POST",
+        changes=True,
     ),
     Route("/api/tags.csv", "all tags as a table: id,tag", _tags_csv, media_type="text/csv"),
     Route("/api/ids", "the ids of points", _ids, {"points": Param("array", "points", items=POINTS)}, method="POST"),
@@ -248,11 +251,6 @@ ROUTES = (
         {"epoch": Param("integer", "one of the run's snapshots")},
     ),
 )
-
-
-def find_route(path: str, method: str = "GET") -> Route | None:
-    """The route at a path; None where there is none."""
-    return next((route for route in ROUTES if (route.path, route.method) == (path, method)), None)
 
 
 def ask(route: Route, view: View, given: Mapping[str, Any]) -> Answer:
