@@ -463,7 +463,7 @@ def test_what_is_sent_as_json_stands_in_the_query_of_get(view, client):
         answer(view.run, f"/api/decode?latents={json.dumps(z)}")
         == client.post("/api/decode", json={"latents": z}).json()
     )
-    with pytest.raises(UsageError, match="unknown 'tag'"):
+    with pytest.raises(UsageError, match="unknown 'ids', 'tag'"):
         answer(view.run, '/api/tags?tag=x&ids=["a"]')
 
 
