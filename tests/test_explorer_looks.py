@@ -284,7 +284,10 @@ def test_the_latents_are_played_back_epoch_by_epoch(browser, copy, monkeypatch):
         expect(page.locator(".legend .ramp")).to_be_visible()
         fill_tab(page, "Run")
         at, host = page.get_by_label("Epoch", exact=True), page.locator(".map")
-        picture = lambda: screenshot(host)  # noqa: E731
+
+        def picture():
+            return screenshot(host)
+
         the_map = picture()
         last = int(at.get_attribute("max"))
         assert last > 1

@@ -309,7 +309,10 @@ def test_a_latent_is_pulled_at_number_by_number_and_along_directions(page, view)
     bars, canvas = page.get_by_label(re.compile(r"^latent \d+$")), page.get_by_label("What the changed latent")
     expect(bars).to_have_count(8)
     z = view.latents[row].copy()
-    picture = lambda latent: to_uint8(view.run.decode(latent[None]))[0, 0]  # noqa: E731
+
+    def picture(latent):
+        return to_uint8(view.run.decode(latent[None]))[0, 0]
+
     until(page, lambda: shows(canvas, picture(z)))
     bars.nth(2).scroll_into_view_if_needed()
     box = bars.nth(2).bounding_box()
