@@ -1,6 +1,6 @@
 """From pointer to picture: how long after the pointer moves over the map the decoder's picture of that place is on the page.
 
-    python benchmarks/decoding.py RUN [--moves 200] [--json FILE]
+    python benchmarks/decoding.py RUN|FILE.html [--moves 200] [--json FILE]
 
 Serves the explorer on the run, opens it in headless Chromium without 3-D, moves the pointer from place to place and measures, in
 the page, from the pointer's event to the painted picture: the frame in which the move is handled, the request, inverse, decoder,
@@ -14,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -51,25 +52,32 @@ def waits(page: Page, moves: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="a run's folder")
+    parser.add_argument("run", help="a run's folder, or a file that `latens export --html` wrote")
     parser.add_argument("--moves", type=int, default=200)
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    command = [sys.executable, "-m", "latens", "explore", args.run, "--no-open"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    assert server.stdout is not None
-    address = server.stdout.readline().rpartition(" ")[2].strip()
+    server, address = None, Path(args.run).resolve().as_uri()
+    if not args.run.endswith(".html"):
+        command = [sys.executable, "-m", "latens", "explore", args.run, "--no-open"]
+        server = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        )
+        assert server.stdout is not None
+        address = server.stdout.readline().rpartition(" ")[2].strip()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-3d-apis"]
         )
         page = browser.new_page(viewport={"width": 1280, "height": 800})
+        start = time.perf_counter()
         page.goto(address)
         page.wait_for_selector(".pair .picture[data-ms]")
+        first = time.perf_counter() - start
         found = waits(page, args.moves)
         browser.close()
-    server.terminate()
-    server.wait()
+    if server is not None:
+        server.terminate()
+        server.wait()
     ordered = sorted(found)
     figures = {
         "moves": len(found),
@@ -79,6 +87,7 @@ def main() -> None:
     }
     print(machine_line(machine()))
     print("pointer to picture, ms: " + ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    print(f"first picture after {first:.2f} s")
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps({"machine": machine(), "milliseconds": figures}, indent=1) + "\n")
