@@ -53,10 +53,11 @@ def test_only_bfloat16_lowers():
     assert dtypes == [torch.float32, torch.float32, torch.bfloat16]
 
 
-def test_float32_is_float32_in_convolutions_too():
-    def allowed():
-        return torch.get_float32_matmul_precision() != "highest", torch.backends.cudnn.allow_tf32
+def allowed():
+    return torch.get_float32_matmul_precision() != "highest", torch.backends.cudnn.allow_tf32
 
+
+def test_float32_is_float32_in_convolutions_too():
     before = allowed()
     assert before == (False, True)  # torch's own choice
     for precision, expected in (("float32", False), ("tf32", True), ("bfloat16", False)):
@@ -65,4 +66,17 @@ def test_float32_is_float32_in_convolutions_too():
         assert allowed() == before
     with pytest.raises(KeyError), allowed_precision("float32"):
         raise KeyError
+    assert allowed() == before
+
+
+def test_threads_that_overlap_leave_the_settings_as_they_were():
+    before = allowed()
+    first, second = allowed_precision("tf32"), allowed_precision("float32")
+    first.__enter__()
+    assert allowed() == (True, True)
+    second.__enter__()
+    assert allowed() == (False, False)  # nobody is given less than they asked for
+    first.__exit__(None, None, None)  # the first to come is the first to leave, as no nesting would have it
+    assert allowed() == (False, False)
+    second.__exit__(None, None, None)
     assert allowed() == before

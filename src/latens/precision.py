@@ -1,7 +1,9 @@
 """The precision of training: what each allows, and a check that bfloat16 works here before it is trusted."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,21 +15,44 @@ __all__ = ["allowed_precision", "bfloat16_error", "check_bfloat16", "lowered"]
 MOST_ERROR = 0.25  # of a gradient; sound arithmetic leaves 0.02 to 0.1
 
 
+@dataclass
+class _Allowed:
+    """Who is inside `allowed_precision`, over all threads: torch's settings are the process's."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    names: list[str] = field(default_factory=list)
+    before: tuple[str, bool] = ("highest", True)  # matrix products and convolutions as they were before the first came
+
+    def change(self, change: Callable[[], None]) -> None:
+        """Let somebody in or out, and set what all that are then inside allow."""
+        with self.lock:
+            if not self.names:
+                self.before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+            change()
+            products, convolutions = self.before
+            if self.names:
+                products = "high" if set(self.names) == {"tf32"} else products
+                convolutions = products != "highest"
+            torch.set_float32_matmul_precision(products)
+            torch.backends.cudnn.allow_tf32 = convolutions
+
+
+_ALLOWED = _Allowed()
+
+
 @contextmanager
 def allowed_precision(name: str) -> Iterator[None]:
     """Allow TF32 on CUDA inside, in matrix products and in convolutions, if that is the precision.
 
     The two others leave matrix products as they are set, which without a word from the user is float32, and treat convolutions
-    alike: for those torch allows TF32 by itself.
+    alike: for those torch allows TF32 by itself. Where several threads are inside, TF32 is allowed while all of them allow it;
+    when the last has left, the settings are what they were before the first came.
     """
-    before, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if name == "tf32" else before)
-    torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
+    _ALLOWED.change(lambda: _ALLOWED.names.append(name))
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
-        torch.backends.cudnn.allow_tf32 = convolutions
+        _ALLOWED.change(lambda: _ALLOWED.names.remove(name))
 
 
 def lowered(name: str, device: torch.device) -> torch.autocast:
