@@ -142,7 +142,7 @@ class Known:
 
     @property
     def dead_units(self) -> int | None:
-        """How many latent units never vary, or None."""
+        """How many latent units hardly vary (by a variance under 0.01, see `active_units`), or None."""
         active, dim = self.value("representation", "active_units"), self.latent_dim
         return None if active is None or dim is None else dim - round(active)
 
@@ -176,7 +176,7 @@ def _analysis(known: Known) -> Claim:
     if dead is None or dim is None:
         return Claim("analysis", claim, "not measured", "The latents were not scored.")
     rank = known.value("representation", "effective_rank") or 0.0
-    units = f"{dead} of {dim} units never vary (up to {DEAD_SHARE:.0%} pass), and the spread is that of {rank:.0f} directions."
+    units = f"{dead} of {dim} units hardly vary (up to {DEAD_SHARE:.0%} pass), and the spread is that of {rank:.0f} directions."
     few_dead = dead <= DEAD_SHARE * dim
     if knn is None or pixels is None:
         return Claim(
@@ -329,7 +329,7 @@ def _about_the_space(known: Known) -> Iterable[Suggestion]:
     if dead is not None and dim is not None and dead > DEAD_SHARE * dim:
         yield Suggestion(
             "Give the units room: `--model autoencoder:activation=none` has no ReLU on the latent that can die.",
-            f"{dead} of {dim} units never vary",
+            f"{dead} of {dim} units hardly vary",
         )
     if rank is not None and dim is not None and rank < CROWDED * dim:
         yield Suggestion(

@@ -78,6 +78,9 @@ def score_samplers(
         return {group: Scores((), (note,)) for group in ("generation", "continuity")}
     seen = _look(run, images, progress)
     groups = {"generation": score_references(seen.references)}
+    for name in samplers:
+        if name in SLOW_SAMPLERS:  # fitting one is a stage of its own
+            run.sampler(name, progress)
     with progress.stage("samplers") as tick:
         for done, name in enumerate(samplers):
             tick(done, len(samplers) + 1, name)

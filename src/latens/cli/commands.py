@@ -114,6 +114,7 @@ def sample_command(args: argparse.Namespace) -> Answer:
     from latens.runs.folder import samples_as_arrays
 
     run = _chosen(args.run, args.device)
+    run.sampler(args.sampler, _progress(args))  # fitted before, as that may take a minute
     arrays = samples_as_arrays(run.sample(args.n, args.sampler, args.seed or 0))
     write_npz(args.output, arrays)
     shapes = {name: list(array.shape) for name, array in arrays.items()}

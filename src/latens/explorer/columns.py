@@ -66,7 +66,9 @@ def read_columns(path: str | os.PathLike[str], ids: Sequence[str]) -> tuple[Colu
             rows = list(csv.DictReader(file, strict=True))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
-    except (csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: is no text in UTF-8; save it as a CSV in that encoding") from None
+    except csv.Error as error:
         raise UsageError(f"{path}: not readable as CSV ({error})") from None
     if not rows or "id" not in rows[0]:
         raise UsageError(f"{path}: has no column id; its first line must name the columns, one of them id")

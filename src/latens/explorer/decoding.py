@@ -22,12 +22,15 @@ AROUND = 200  # neighbours whose principal directions are a point's own
 MOST_LATENTS = 1000  # in one request
 MOST_STEPS = 101
 MOST_DIRECTIONS = 8
-FAR = 3.0  # usual distances from the data, beyond which a path has left it
 
 
 def decode_at(view: View, map: str, x: float, y: float) -> Answer:
-    """The picture at a place of a map, given in the map's own units; with the latent that lies there."""
-    return _decoded(view, view.map(map).inverse(np.array([[x, y]])), trips=True)
+    """The picture at a place of a map, given in the map's own units; with the latent that stands for it, and its own place.
+
+    The two places are the same on a plane. Elsewhere a place without images near it is given a mixture of theirs, which the
+    map puts where they are.
+    """
+    return _decoded(view, view.map(map).inverse(np.array([[x, y]])), map, trips=True)
 
 
 def decode(view: View, latents: Any, map: str = "") -> Answer:
@@ -95,7 +98,7 @@ def probe(view: View, sampler: str = "class-means", noise: float = 1.0, seed: in
     Raises:
         UsageError: noise below 0, or not finite.
     """
-    fitted = view.run.sampler(sampler)
+    fitted = view.run.sampler(sampler, view.work)
     if isinstance(fitted, ClassMeansSampler):
         fitted = ClassMeansSampler.restore(fitted.state(), {"noise_std": noise})
     classes = fitted.classes
@@ -165,7 +168,7 @@ def path(
         raise UsageError("a path from a place to itself; choose two different ends")
     found = interpolate(ends[0], ends[1], steps, way, view.latents)
     passed = [int(row) for row in found.rows]
-    return _decoded(view, found.latents, map, trips=True, note=found.note, way=way, passed=passed, far=FAR)
+    return _decoded(view, found.latents, map, trips=True, note=found.note, way=way, passed=passed)
 
 
 def _mean_of(view: View, points: Sequence[int]) -> NDArray[np.float64]:

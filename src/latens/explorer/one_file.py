@@ -171,7 +171,7 @@ def _samplers(view: View, map: str, pack: Pack) -> dict[str, Any]:
     for name in view.sampler_names:
         if name not in cheap and f"samplers/{name}.safetensors" not in view.run.record["files"]:
             continue
-        fitted = view.run.sampler(name)
+        fitted = view.run.sampler(name, view.work)
         classes, bank = fitted.classes, 0
         if isinstance(fitted, ClassMeansSampler):
             rows = fitted.means

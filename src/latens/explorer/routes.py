@@ -71,6 +71,10 @@ def _run(view: View) -> Answer:
     return Answer(view.info())
 
 
+def _work(view: View) -> Answer:
+    return Answer({"work": view.work.as_json()})
+
+
 def _map(view: View, name: str) -> Answer:
     return Answer(*view.map_points(name))
 
@@ -104,16 +108,19 @@ def _list(view: View, kind: str) -> Answer:
 
 
 def _tags(view: View) -> Answer:
-    return Answer({"tags": Tags(view.run.path).read()})
+    tags = Tags(view.run.path).read()
+    rows = {
+        tag: [view.row_of(None, one) - view.first for one in ids if one in view.row_of_id] for tag, ids in tags.items()
+    }
+    return Answer({"tags": tags, "points": {tag: [row for row in found if row >= 0] for tag, found in rows.items()}})
 
 
 def _change_tags(view: View, tag: str, ids: list[Any], on: bool) -> Answer:
     ids = [str(one) for one in ids]
     for one in ids:
         view.row_of(None, one)
-    tags = Tags(view.run.path)
-    tags.change(tag, ids, on)
-    return Answer({"tags": tags.read()})
+    Tags(view.run.path).change(tag, ids, on)
+    return _tags(view)
 
 
 def _tags_csv(view: View) -> Answer:
@@ -139,6 +146,7 @@ NUMBERS = {"type": "array", "items": {"type": "number"}}
 ROUTES = (
     Route("/api/openapi.json", "this description", _openapi),
     Route("/api/run", "what the run is, and what can be asked of it", _run),
+    Route("/api/work", "what is being fitted at the moment, and how far it is", _work),
     Route(
         "/api/map",
         "places of all points, 16 bit, and how they become the map's own units",
@@ -226,7 +234,7 @@ ROUTES = (
         {"point": Param("integer", "about which; all by default", None), "count": Param("integer", "how many", 8)},
     ),
     Route("/api/list", "images worth a look", _list, {"kind": Param("string", "of what kind", choices=KINDS)}),
-    Route("/api/tags", "all tags and the ids that have them", _tags),
+    Route("/api/tags", "all tags, the ids that have them, and those of the map's points that do", _tags),
     Route(
         "/api/tags",
         "give a tag to images, or take it away",

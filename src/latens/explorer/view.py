@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from latens.errors import LatensError, UsageError
 from latens.explorer.columns import Column
 from latens.explorer.wire import Answer
+from latens.explorer.work import Work
 from latens.figures.palette import NO_CLASS, class_colours
 from latens.images.mapped import gather
 from latens.latents import to_uint8
@@ -48,6 +49,7 @@ class View:
         self.watched = watched
         self._ready = "latents.npz" in run.record["files"] and not watched
         self.other: View | None = None  # beside which it is shown
+        self.work = Work()
         self._maps: dict[str, Map] = {}
 
     @property
@@ -158,7 +160,7 @@ class View:
             UnknownName: there is no such map.
         """
         if name not in self._maps:
-            self._maps[name] = self.run.map(name)
+            self._maps[name] = self.run.map(name, progress=self.work)
         return self._maps[name]
 
     def map_points(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -273,8 +273,12 @@ class Run:
         write_npz(self.path / name, arrays)
         self.seal(name)
 
-    def sampler(self, name: str) -> Sampler:
+    def sampler(self, name: str, progress: Progress | None = None) -> Sampler:
         """A sampler over the train latents: the one in the folder, or fitted now and kept.
+
+        Args:
+            name: one of `SAMPLERS`.
+            progress: shows how far a fit is.
 
         Raises:
             RunError: it is `prior`, and the model has none.
@@ -284,7 +288,8 @@ class Run:
         file = f"samplers/{name}.safetensors"
         if file in self.record["files"]:
             return kind.restore({n: t.numpy() for n, t in read_safetensors(self.checked(file)).items()}, options)
-        fitted = kind(**options).fit(self.of_part("latents", TRAIN), self.labels_of(TRAIN))
+        with (progress or Silent()).stage(f"sampler {name}") as tick:
+            fitted = kind(**options).fit(self.of_part("latents", TRAIN), self.labels_of(TRAIN), tick)
         state = {name: torch.from_numpy(np.array(value)) for name, value in fitted.state().items()}
         write_safetensors(self.path / file, state)
         self.seal(file)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.samplers.contract import Tick
 from latens.samplers.learned import Learned, subset
 
 __all__ = ["ClassMeansSampler"]
@@ -42,7 +43,9 @@ class ClassMeansSampler(Learned):
         means: NDArray[np.float32] = self.arrays["means"]
         return means
 
-    def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    def _learn(
+        self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
+    ) -> dict[str, NDArray[Any]]:
         clustered = labels is None
         labels = _clusters(latents) if labels is None else labels
         classes = np.unique(labels)

@@ -1,7 +1,7 @@
 """What the rest of latens knows of a sampler."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Sampler"]
+__all__ = ["Sampler", "Tick"]
+
+Tick = Callable[[int, int], object]  # (done, total) of work that takes long
 
 
 class Sampler(ABC):
@@ -25,12 +27,13 @@ class Sampler(ABC):
         """Labels for n samples, the classes in turn, int64 (n,); None where there are no classes."""
 
     @abstractmethod
-    def fit(self, latents: "NDArray[Any]", labels: "NDArray[Any] | None" = None) -> Self:
+    def fit(self, latents: "NDArray[Any]", labels: "NDArray[Any] | None" = None, progress: Tick | None = None) -> Self:
         """Learn from latents.
 
         Args:
             latents: (N, D), finite, N at least 1.
             labels: int (N,), the class of each, 0 or more; or None.
+            progress: called with (done, total) as a fit that takes long goes on.
 
         Raises:
             UsageError: other shapes, no latents, numbers that are not finite, or labels below 0.

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.samplers.contract import Tick
 from latens.samplers.learned import Learned, covariance, factor
 from latens.samplers.velocity import Velocity, carry, train_velocity
 
@@ -57,7 +58,9 @@ class FlowSampler(Learned):
         self.steps, self.batch, self.width, self.num_blocks = steps, batch, width, num_blocks
         self.temperature = temperature
 
-    def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    def _learn(
+        self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
+    ) -> dict[str, NDArray[Any]]:
         index = np.zeros(len(latents), np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
         counts, dim = np.bincount(index), latents.shape[1]
         centre = latents.mean(0)
@@ -82,7 +85,8 @@ class FlowSampler(Learned):
         data, means, factors = (
             torch.from_numpy(array).float() for array in (points, learned["means"], learned["factors"])
         )
-        train_velocity(net, data, means, factors, torch.from_numpy(index), steps=steps, batch=batch)
+        index_of = torch.from_numpy(index)
+        train_velocity(net, data, means, factors, index_of, steps=steps, batch=batch, progress=progress)
         parameters = torch.nn.utils.parameters_to_vector(net.parameters())
         return {**learned, "parameters": parameters.detach().numpy()}
 

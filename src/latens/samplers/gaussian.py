@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.samplers.contract import Tick
 from latens.samplers.learned import Learned, covariance, factor
 
 __all__ = ["GaussianSampler"]
@@ -20,7 +21,9 @@ class GaussianSampler(Learned):
     fills_zeros: ClassVar[bool] = True
     names: ClassVar[tuple[str, ...]] = ("mean", "factor", "class_means", "class_factors")
 
-    def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    def _learn(
+        self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
+    ) -> dict[str, NDArray[Any]]:
         dim = latents.shape[1]
         learned = {
             "mean": latents.mean(0),

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
+from latens.samplers.contract import Tick
 from latens.samplers.learned import Learned, subset
 
 __all__ = ["JitterSampler"]
@@ -44,7 +45,9 @@ class JitterSampler(Learned):
             raise UsageError(f"neighbours is {neighbours}; it must be 1 or more")
         self.scale, self.neighbours = scale, neighbours
 
-    def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    def _learn(
+        self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
+    ) -> dict[str, NDArray[Any]]:
         rows = subset(latents, MOST)
         if labels is not None:
             # One of each class at least, however rare.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.samplers.contract import Sampler
+from latens.samplers.contract import Sampler, Tick
 from latens.samplers.rectified import fill_zeros, rectified_units
 
 __all__ = ["Learned", "covariance", "factor", "subset"]
@@ -27,21 +27,23 @@ class Learned(Sampler):
         self.arrays: dict[str, NDArray[Any]] = {}
 
     @abstractmethod
-    def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
-        """The arrays called `names`, and `classes` where those aren't the labels' own."""
+    def _learn(
+        self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
+    ) -> dict[str, NDArray[Any]]:
+        """The arrays called `names`, and `classes` where those aren't the labels' own; what takes long tells `progress`."""
 
     @abstractmethod
     def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
         """Draw n latents; `index` (n,) says of which of the `classes` each is to be."""
 
-    def fit(self, latents: NDArray[Any], labels: NDArray[Any] | None = None) -> Self:
+    def fit(self, latents: NDArray[Any], labels: NDArray[Any] | None = None, progress: Tick | None = None) -> Self:
         """See `Sampler.fit`."""
         checked, checked_labels = _checked(latents, labels)
         classes = np.empty(0, np.int64) if checked_labels is None else np.unique(checked_labels)
         rectified = rectified_units(checked) if self.fills_zeros else np.zeros(0, np.bool_)
         if rectified.any():
             checked = fill_zeros(checked, checked_labels)
-        learned = {"classes": classes, **self._learn(checked, checked_labels)}
+        learned = {"classes": classes, **self._learn(checked, checked_labels, progress or _unheard)}
         if rectified.any():
             learned["rectified"] = rectified
         self.arrays = {
@@ -95,6 +97,10 @@ class Learned(Sampler):
         restored = cls(**(options or {}))
         restored.arrays = {name: np.asarray(array) for name, array in state.items()}
         return restored
+
+
+def _unheard(done: int, total: int) -> None:
+    """Nobody wants to know how far a fit is."""
 
 
 def _checked(

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latens.samplers.contract import Tick
 from latens.samplers.em import Mixture, fit_mixture, improve
 from latens.samplers.learned import Learned, subset
 
@@ -35,7 +36,9 @@ class MixtureSampler(Learned):
     fills_zeros: ClassVar[bool] = True
     names: ClassVar[tuple[str, ...]] = ("weights", "means", "factors", "owners")
 
-    def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    def _learn(
+        self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
+    ) -> dict[str, NDArray[Any]]:
         centre, deviations = latents.mean(0), latents.std(0)
         live = deviations > 1e-7 * max(float(deviations.max()), np.finfo(np.float64).tiny)
         scale = float(np.sqrt((deviations[live] ** 2).mean())) if live.any() else 1.0
@@ -47,7 +50,7 @@ class MixtureSampler(Learned):
         owners = np.zeros(len(rows), np.int64) if labels is None else np.searchsorted(np.unique(labels), labels[rows])
         shares = np.ones(1) if labels is None else np.unique(labels, return_counts=True)[1] / len(labels)
         groups = [scaled[torch.from_numpy(owners == owner)] for owner in range(len(shares))]
-        mixtures = _best(groups, WHOLE if labels is None else A_CLASS) if live.any() else [None] * len(groups)
+        mixtures = _best(groups, WHOLE if labels is None else A_CLASS, progress) if live.any() else [None] * len(groups)
         parts = [_parts(mixture, live) for mixture in mixtures]
         return {
             "weights": np.concatenate([share * part[0] for share, part in zip(shares, parts, strict=True)]),
@@ -73,11 +76,12 @@ class MixtureSampler(Learned):
         return drawn
 
 
-def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]]) -> list[Mixture]:
+def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]], progress: Tick) -> list[Mixture]:
     """A mixture for each group, all of the setting under which the groups' held-out latents are likeliest."""
     held = [torch.arange(len(group)) % HELD_OUT == HELD_OUT - 1 for group in groups]
     best: tuple[float, list[Mixture], bool] | None = None
-    for components, diagonal in settings:
+    for done, (components, diagonal) in enumerate(settings):
+        progress(done, len(settings))
         fitted = [_fit(g[~rows], components, diagonal, len(groups)) for g, rows in zip(groups, held, strict=True)]
         total = sum(
             float(m.score(g[rows]).sum()) for m, g, rows in zip(fitted, groups, held, strict=True) if rows.any()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.samplers.contract import Tick
 from latens.samplers.learned import Learned
 
 __all__ = ["PriorSampler"]
@@ -30,7 +31,9 @@ class PriorSampler(Learned):
         super().__init__()
         self.draw = draw
 
-    def _learn(self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    def _learn(
+        self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
+    ) -> dict[str, NDArray[Any]]:
         return {"classes": np.empty(0, np.int64), "dim": np.array([latents.shape[1]])}
 
     def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:

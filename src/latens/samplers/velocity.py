@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latens.optimisers import learning_rate_factor, make_optimisers
+from latens.samplers.contract import Tick
 
 __all__ = ["Velocity", "carry", "train_velocity"]
 
@@ -61,7 +62,15 @@ class Velocity(nn.Module):
 
 
 def train_velocity(
-    net: Velocity, points: Tensor, means: Tensor, factors: Tensor, index: Tensor, *, steps: int, batch: int
+    net: Velocity,
+    points: Tensor,
+    means: Tensor,
+    factors: Tensor,
+    index: Tensor,
+    *,
+    steps: int,
+    batch: int,
+    progress: Tick = lambda done, total: None,
 ) -> None:
     """Match the flow from a Gaussian a class to points, along arcs between a random pair each.
 
@@ -73,6 +82,7 @@ def train_velocity(
         index: of the class of each point, int64 (N,).
         steps: how many.
         batch: pairs of a step.
+        progress: called with (done, total) after each step.
 
     The arc mean + cos(a) start + sin(a) end, for a from 0 to a quarter turn, keeps the covariance where both ends have the same:
     a class that is normal needs no velocity at all, which is what the network begins with.
@@ -97,6 +107,7 @@ def train_velocity(
         for optimiser, rate in zip(optimisers, rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * learning_rate_factor(step, steps, WARMUP, True)
             optimiser.step()
+        progress(step + 1, steps)
 
 
 @torch.no_grad()

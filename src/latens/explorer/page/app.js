@@ -3,6 +3,7 @@
 import {Context} from "./context.js";
 import {decodePanel} from "./decode-panel.js";
 import {button, choice, el, fill} from "./dom.js";
+import {classNames} from "./class-names.js";
 import {hoverCard} from "./hover.js";
 import {imagePanel} from "./image-panel.js";
 import {coloured, forPaper, legend} from "./legend.js";
@@ -11,7 +12,9 @@ import {MapView} from "./map.js";
 import {pathPanel} from "./path-panel.js";
 import {probePanel} from "./probe-panel.js";
 import {runPanel} from "./run-panel.js";
+import {images, selectionBar} from "./selection.js";
 import {serverSource} from "./server.js";
+import {progressWords, whileFitting} from "./waiting.js";
 import {besideMap} from "./beside.js";
 
 /** @typedef {{name: string, title: string, element: HTMLElement, shown: () => unknown}} Panel */
@@ -19,12 +22,24 @@ import {besideMap} from "./beside.js";
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given"});
 
+const TOOLS = {
+  pan: "Drag to move the map, turn the wheel to zoom",
+  box: "Drag a box around images to select them (also shift and drag)",
+  lasso: "Draw around images to select them",
+};
+
 /** @param {string} text */
 function say(text) {
   const status = find("status");
   status.textContent = text.charAt(0).toUpperCase() + text.slice(1);
   status.classList.remove("said");
   requestAnimationFrame(() => status.classList.add("said"));
+}
+
+/** Only for those who hear the page. @param {string} text */
+function announce(text) {
+  find("status").classList.remove("said");
+  find("status").textContent = text;
 }
 
 async function start() {
@@ -44,6 +59,7 @@ async function start() {
   view.setPaper(); // of a page that it is on only now
   fill(find("top"), ...heading(context), bar.element);
   hoverCard(context, box);
+  selectionBar(context, box);
   const panels = allPanels(context);
   tabs(context, panels);
   wire(context, bar);
@@ -53,7 +69,7 @@ async function start() {
   if (info.thumbnails) view.setThumbnails(info.thumbnails, source.thumbnails);
   await showMap(context, info.maps[0], false);
   await bar.colour(info.columns[0].name);
-  context.set({tab: "decode"});
+  context.set({tab: context.facts.tab});
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => bar.colour(context.facts.colour));
   if (info.beside) await besideMap(context, find("maps"));
 }
@@ -68,7 +84,8 @@ function noMapYet(context, key) {
 /** @param {Context} context */
 function heading({info}) {
   const words = `${info.model} · ${info.network} · ${info.latent_dim} numbers${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
-  return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet"}, words)];
+  return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet"}, words),
+    el("p", {class: "lost-note", role: "alert"}, "The explorer\u2019s server has stopped; what stands here is old. Start it again.")];
 }
 
 /** @param {Context} context @returns {Panel[]} */
@@ -108,7 +125,7 @@ function tabs(context, panels) {
         fill(find("panel"), element);
         find("panel").scrollTop = 0;
       }
-      shown();
+      if (context.facts.points || name === "run") shown(); // all others need the map, which comes in a moment
     });
   });
 }
@@ -125,6 +142,12 @@ function mapBar(context) {
   const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
   const key = () => /** @type {HTMLElement} */ (document.querySelector(".legend"));
 
+  /** @type {() => import("./types.js").Mark[]} */
+  let names = () => [];
+  // The probe writes the names of its own dots.
+  const nameClasses = () => context.mark("names", context.facts.tab === "probe" || document.body.classList.contains("playing") ? [] : names());
+  for (const fact of /** @type {const} */ (["tab", "points"])) context.on(fact, nameClasses);
+
   /** @param {string} name */
   async function colour(name) {
     const column = info.columns.find((one) => one.name === name);
@@ -135,18 +158,23 @@ function mapBar(context) {
     const shown = coloured(column, values, info.colours);
     if (name === "label") context.labels = /** @type {Uint16Array} */ (values);
     view.setColours(shown.codes, shown.palette);
-    view.setVisible(null);
-    legend(key(), column, shown, (mask) => view.setVisible(mask));
+    const filter = (/** @type {Uint8Array|null} */ mask) => {
+      view.setVisible(mask);
+      names = () => classNames(/** @type {any} */ (context.facts.points), column, shown.codes, mask);
+      nameClasses();
+    };
+    filter(null);
+    legend(key(), column, shown, filter);
     context.set({colour: name});
   }
 
-  const tools = ["pan", "box", "lasso"].map((tool) => button(tool, () => choose(tool), {"aria-pressed": String(tool === "pan")}));
+  const tools = Object.entries(TOOLS).map(([tool, title]) => button(tool, () => choose(tool), {title, "aria-pressed": String(tool === "pan")}));
   const choose = (/** @type {string} */ tool) => {
     view.setTool(/** @type {"pan"|"box"|"lasso"} */ (tool));
     for (const one of tools) one.setAttribute("aria-pressed", String(one.textContent === tool));
     if (tool !== "pan") say("Draw around some images to select them; Escape lets them go.");
   };
-  const whole = button("whole map", () => view.reset());
+  const whole = button("whole map", () => view.reset(), {title: "Show all of the map again (0)"});
   const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), whole);
   element.hidden = !info.count;
   return {element, colour};
@@ -154,22 +182,26 @@ function mapBar(context) {
 
 /** @param {Context} context @param {string} name @param {boolean} animate */
 async function showMap(context, name, animate) {
-  const slow = setTimeout(() => say(`Fitting the map ${MAP_NAMES[name] ?? name}…`), 400);
+  const title = `Fitting the map ${MAP_NAMES[name] ?? name}, once`;
+  const slow = setTimeout(() => say(`${title}…`), 400);
+  const asFitted = whileFitting(context, `map ${name}`, (share, left) => say(`${title}: ${progressWords(share, left)}`));
   const points = await context.attempt(context.source.map(name));
   clearTimeout(slow);
+  asFitted();
   if (!points) return;
   if (animate) say(points.note ? `${MAP_NAMES[name] ?? name}: ${points.note}` : "");
   context.view.setPoints(points, {animate});
   context.set({map: name, points});
 }
 
-/** @param {number} count */
-const selectedWords = (count) => (count === 1 ? "1 image selected." : count ? `${count} images selected.` : "Nothing selected.");
-
 /** What the map tells, and what it is told. @param {Context} context @param {{colour: (name: string) => Promise<void>}} bar */
 function wire(context, bar) {
   const {view} = context;
   const playing = () => document.body.classList.contains("playing");
+  const select = (/** @type {number[]} */ rows) => {
+    context.set({selected: rows});
+    announce(`${images(rows.length)} selected`);
+  };
   view.addEventListener("press", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
     if (row >= 0 && !playing()) context.set({row});
@@ -178,19 +210,17 @@ function wire(context, bar) {
     const {row} = /** @type {CustomEvent} */ (event).detail;
     if (playing()) return;
     context.set({row});
-    find("status").textContent = await context.nameOf(row);
+    announce(await context.nameOf(row));
   });
   view.addEventListener("select", (event) => {
     if (playing()) return;
     const rows = /** @type {CustomEvent} */ (event).detail.rows;
-    context.set({selected: Array.from(rows)});
-    say(selectedWords(rows.length));
+    select(Array.from(rows));
   });
   view.host.addEventListener("keydown", (event) => {
     const {row, selected} = context.facts;
     if (event.key !== "s" || row < 0 || playing()) return;
-    context.set({selected: selected.includes(row) ? selected.filter((one) => one !== row) : [...selected, row]});
-    say(selectedWords(context.facts.selected.length));
+    select(selected.includes(row) ? selected.filter((one) => one !== row) : [...selected, row]);
   });
   context.on("row", () => view.setCursor(context.facts.row));
   context.on("selected", () => {
@@ -210,10 +240,12 @@ function wire(context, bar) {
 }
 
 /** The latents of one epoch in place of the map. @param {Context} context @param {any} found */
-function snapshot({view, info}, found) {
+function snapshot(context, found) {
+  const {view, info} = context;
   const again = document.body.classList.contains("playing");
   const same = found.x.length === info.count; // where the map shows all images, the snapshots have the test part of them
   document.body.classList.add("playing");
+  context.mark("names", []);
   view.setPoints(found, {animate: again || same});
   if (again || same) return;
   view.setColours(found.labels ?? new Uint16Array(found.x.length), forPaper(info.colours));

@@ -29,6 +29,8 @@ export class Context extends EventTarget {
     this.marks = new Map();
     /** @type {Uint16Array|null} */
     this.labels = null;
+    /** Those of the run's folder. @type {import("./types.js").Tags} */
+    this.tags = {tags: {}, points: {}};
     /** @type {(text: string) => void} */
     this.say = () => {};
   }
@@ -42,6 +44,12 @@ export class Context extends EventTarget {
   set(changes) {
     Object.assign(this.facts, changes);
     for (const name of Object.keys(changes)) this.dispatchEvent(new Event(name));
+  }
+
+  /** @param {import("./types.js").Tags} tags as the server knows them now */
+  setTags(tags) {
+    this.tags = tags;
+    this.dispatchEvent(new Event("tags"));
   }
 
   /** @param {keyof Facts} name @param {() => void} listener */

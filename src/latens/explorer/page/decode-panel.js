@@ -4,6 +4,8 @@ import {button, el, fill} from "./dom.js";
 import {gauge} from "./gauge.js";
 import {captioned, frame, paint} from "./pictures.js";
 
+const SPACINGS = 2; // between a place and its latent's own, of a map filled evenly, from which on the place is empty
+
 /** @param {import("./context.js").Context} context */
 export function decodePanel(context) {
   const {info, source, view} = context;
@@ -26,7 +28,9 @@ export function decodePanel(context) {
     el("p", {class: "quiet"}, "Press on the map to hold the place; press again to let go. On the map, arrow keys walk from image to image, and s selects the one you are at."),
   );
   let nearestRow = -1;
+  let moved = false;
   let pinned = false;
+  let over = true; // the pointer is on the map; or it was nowhere yet, and the middle stands for it
   /** @type {Float32Array|null} */
   let held = null;
 
@@ -39,7 +43,12 @@ export function decodePanel(context) {
     paint(made, found.pixels, info.shape);
     made.dataset.ms = (performance.now() - asked).toFixed(1);
     held = found.latents;
-    honest.show(found.ratio[0], found.round_trip[0]);
+    const own = context.fromUnits(found.places);
+    const empty = Math.hypot(own.x[0] - x, own.y[0] - y) / 65535 > SPACINGS / Math.sqrt(info.count);
+    honest.show(found.ratio[0], found.round_trip[0], empty);
+    if (context.facts.tab === "decode" && (over || pinned)) {
+      context.mark("decode", [...(empty ? belongs(x, y, own) : []), ...(pinned || !moved ? [cross(x, y)] : [])]);
+    }
     place.textContent = pinned ? "Held here. Press the map to let go." : "";
     if (found.nearest[0] !== nearestRow) await showNearest(found.nearest[0]);
   }
@@ -57,14 +66,23 @@ export function decodePanel(context) {
 
   view.addEventListener("move", (event) => {
     const {x, y} = /** @type {CustomEvent} */ (event).detail;
+    over = moved = true;
     if (context.facts.tab === "decode" && !pinned && info.decodes && context.facts.points) look(x, y);
   });
   view.addEventListener("press", (event) => {
     if (context.facts.tab !== "decode" || !info.decodes) return;
     const {x, y} = /** @type {CustomEvent} */ (event).detail;
     pinned = !pinned;
-    context.mark("decode", pinned ? [{kind: "cross", x: [x], y: [y]}] : []);
     look(x, y);
+  });
+  view.addEventListener("leave", () => {
+    over = false;
+    if (!pinned) context.mark("decode", []);
+  });
+  context.on("tab", () => {
+    if (context.facts.tab === "decode") return;
+    pinned = false;
+    context.mark("decode", []);
   });
   context.on("map", () => {
     how.textContent = context.facts.map === "pca"
@@ -83,3 +101,12 @@ export function decodePanel(context) {
     },
   };
 }
+
+/** @param {number} x @param {number} y @returns {import("./types.js").Mark} */
+const cross = (x, y) => ({kind: "cross", x: [x], y: [y]});
+
+/** From an empty place to where its latent belongs. @param {number} x @param {number} y @param {{x: number[], y: number[]}} own @returns {import("./types.js").Mark[]} */
+const belongs = (x, y, own) => [
+  {kind: "line", x: [x, ...own.x], y: [y, ...own.y], off: [true], colour: "ink"},
+  {kind: "dots", ...own, radius: 6, ring: true, colour: "ink"},
+];

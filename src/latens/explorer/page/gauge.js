@@ -23,13 +23,15 @@ export function gauge() {
   const element = el("div", {class: "honest"}, scale, words, trip);
   return {
     element,
-    /** @param {number} ratio @param {number} roundTrip */
-    show(ratio, roundTrip) {
+    /** @param {number} ratio @param {number} roundTrip @param {boolean} [empty] whether the latent stands for a place that has none */
+    show(ratio, roundTrip, empty = false) {
       const [text, kind] = distanceWords(ratio);
-      element.dataset.kind = kind;
+      element.dataset.kind = empty && kind === "good" ? "fair" : kind;
       // The scale is of the logarithm: a quarter to eight usual distances.
       needle.style.left = `${100 * Math.min(1, Math.max(0, (Math.log2(Math.max(ratio, 1e-6)) + 2) / 5))}%`;
-      fill(words, el("strong", {}, text), ` — ${ratio.toFixed(2)} × the usual distance between neighbours`);
+      const far = `${ratio.toFixed(2)} × the usual distance between neighbours`;
+      if (empty) fill(words, el("strong", {}, "No image lies here"), ` — shown is a mixture of the nearest ones, which belongs where the line ends (${far})`);
+      else fill(words, el("strong", {}, text), ` — ${far}`);
       trip.textContent = Number.isFinite(roundTrip)
         ? `Encoded again it comes back ${(100 * roundTrip).toFixed(0)} % away` + (roundTrip > 0.5 ? ": the picture does not hold what the latent says" : "")
         : "";

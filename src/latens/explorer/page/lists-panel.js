@@ -2,6 +2,7 @@
 
 import {button, choice, el, fill} from "./dom.js";
 import {captioned, frame, paint} from "./pictures.js";
+import {download, images} from "./selection.js";
 
 const KINDS = /** @type {Record<string, [string, string]>} */ ({
   "worst-rebuilt": ["Worst rebuilt", "The model's largest errors."],
@@ -10,7 +11,6 @@ const KINDS = /** @type {Record<string, [string, string]>} */ ({
   "doubtful-label": ["Doubtful labels", "Images whose neighbours are of another class."],
 });
 const MORE = 24;
-const images = (/** @type {number} */ count) => (count === 1 ? "1 image" : `${count} images`);
 
 /** @param {import("./context.js").Context} context */
 export function listsPanel(context) {
@@ -24,9 +24,7 @@ export function listsPanel(context) {
     shown += MORE;
     draw();
   });
-  const tagName = /** @type {HTMLInputElement} */ (el("input", {id: "tag-name", type: "text", maxLength: 60, placeholder: "a word, such as wrong"}));
   const tags = el("ul", {class: "tags"});
-  const selection = el("p", {class: "quiet"});
   const element = el(
     "div",
     {},
@@ -38,15 +36,10 @@ export function listsPanel(context) {
     about,
     grid,
     more,
-    el("h2", {}, "Selection and tags"),
-    selection,
-    el("div", {class: "field"}, el("label", {for: "tag-name"}, "Tag"), tagName),
-    el("p", {class: "row"}, button("Tag the selection", () => tag(true)), button("Take the tag away", () => tag(false)),
-      button("Clear the selection", () => context.set({selected: []}))),
+    el("h2", {}, "Tags"),
     tags,
-    el("p", {class: "row"},
-      button("Download tags (CSV)", async () => download(await context.attempt(served.tagsFile()), `${info.name}-tags.csv`)),
-      button("Download selection (CSV)", downloadSelection)),
+    el("p", {class: "quiet"}, "Select images with the box or the lasso above the map, or with s at the one you are at; then give them a tag."),
+    el("p", {class: "row"}, button("Download tags (CSV)", async () => download(await context.attempt(served.tagsFile()), `${info.name}-tags.csv`))),
   );
 
   async function draw() {
@@ -73,53 +66,20 @@ export function listsPanel(context) {
     return el("button", {type: "button", class: "bare", onclick: open}, shown);
   }
 
-  /** @param {boolean} on */
-  async function tag(on) {
-    const rows = context.facts.selected;
-    if (!rows.length) return context.say("Select some images first: the box or the lasso above the map.");
-    if (!tagName.value.trim()) return context.say("A tag needs a name.");
-    const ids = await context.attempt(served.ids(rows));
-    const known = ids && (await context.attempt(served.tag(tagName.value, ids, on)));
-    if (!known) return;
-    showTags(known);
-    context.say(`${images(rows.length)} ${on ? "tagged" : "no longer tagged"} ${tagName.value}.`);
+  async function readTags() {
+    const known = await context.attempt(served.tags());
+    if (known) context.setTags(known);
   }
 
-  /** @param {Record<string, string[]>} known */
-  function showTags(known) {
-    fill(tags, ...Object.entries(known).map(([name, ids]) => el("li", {}, el("strong", {}, name), ` ${images(ids.length)}`)));
-  }
-
-  async function downloadSelection() {
-    const rows = context.facts.selected;
-    if (!rows.length) return context.say("Nothing is selected: the box or the lasso above the map selects.");
-    const ids = await context.attempt(served.ids(rows));
-    const quoted = (/** @type {string} */ text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-    if (ids) download(new Blob([["id", ...ids.map(quoted)].join("\n") + "\n"], {type: "text/csv"}), `${info.name}-selection.csv`);
-  }
-
-  context.on("selected", () => {
-    selection.textContent = context.facts.selected.length ? `${images(context.facts.selected.length)} ${context.facts.selected.length === 1 ? "is" : "are"} selected.` : "Nothing is selected.";
-  });
+  context.addEventListener("tags", () => fill(tags, ...Object.entries(context.tags.tags).map(([name, ids]) => el("li", {}, el("strong", {}, name), ` ${images(ids.length)} `,
+    button("Select", () => context.set({selected: context.tags.points[name]}), {"aria-label": `Select the images tagged ${name}`})))));
+  addEventListener("focus", () => context.facts.tab === "lists" && readTags()); // another window may have changed them
   return {
     name: "lists",
     title: "Lists",
     element,
     async shown() {
-      context.set({selected: context.facts.selected});
-      await draw();
-      const known = await context.attempt(served.tags());
-      if (known) showTags(known);
+      await Promise.all([draw(), readTags()]);
     },
   };
-}
-
-/** @param {Blob|null} blob @param {string} name */
-function download(blob, name) {
-  if (!blob) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

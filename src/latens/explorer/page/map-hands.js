@@ -3,7 +3,7 @@
 /** @typedef {import("./map.js").Pair} Pair */
 /** @typedef {import("./map.js").Spot} Spot */
 /** @typedef {"pan"|"box"|"lasso"} Tool */
-/** @typedef {{what: Tool|"pinch", moved: boolean, trail: Pair[], start: Spot}} Gesture  trail: in units */
+/** @typedef {{what: Tool|"pinch"|"hold", moved: boolean, trail: Pair[], start: Spot}} Gesture  trail: in units */
 
 const PICK_RADIUS = 14; // CSS pixels
 const STILL = 4; // CSS pixels that a press may wander
@@ -53,7 +53,9 @@ export class Hands {
     this.map.stop();
     this.map.host.setPointerCapture(event.pointerId);
     this.#pointers.set(event.pointerId, event);
-    const what = this.#pointers.size > 1 ? "pinch" : event.button === 1 ? "pan" : event.shiftKey ? "box" : this.tool;
+    const [x, y] = this.map.placeAt(event);
+    const held = this.map.grabs({x, y}) ? "hold" : this.tool;
+    const what = this.#pointers.size > 1 ? "pinch" : event.button === 1 ? "pan" : event.shiftKey ? "box" : held;
     this.#gesture = {what, moved: what === "pinch", trail: [this.map.placeAt(event)], start: event};
   }
 
@@ -69,10 +71,22 @@ export class Hands {
     this.#pointers.set(event.pointerId, event);
     if (what === "pan") this.#pan(event.clientX - before.clientX, event.clientY - before.clientY);
     else if (what === "pinch") this.#pinch(event, before);
+    else if (what === "hold") this.#hold(event);
     else {
       gesture.trail.push(this.map.placeAt(event));
       this.map.drawOver();
     }
+  }
+
+  /** Whether something on the map is being dragged. */
+  get holds() {
+    return this.#gesture?.what === "hold";
+  }
+
+  /** @param {PointerEvent} event */
+  #hold(event) {
+    const [x, y] = this.map.placeAt(event);
+    this.map.tell("drag", {x, y});
   }
 
   /** @param {number} dx @param {number} dy CSS pixels */

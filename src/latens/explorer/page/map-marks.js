@@ -10,7 +10,7 @@ export function drawMark(context, mark, places, {paper, ink, accent}) {
   const colour = given === "ink" ? ink : given;
   Object.assign(context, {lineCap: "round", lineJoin: "round", fillStyle: colour});
   if (mark.kind === "label") {
-    Object.assign(context, {font: "600 13px system-ui, sans-serif", textAlign: "center", textBaseline: "middle"});
+    Object.assign(context, {font: "600 14px system-ui, sans-serif", textAlign: "center", textBaseline: "middle"});
     Object.assign(context, {lineWidth: 4, strokeStyle: paper});
     places.forEach(([x, y], k) => (context.strokeText(mark.text[k], x, y), context.fillText(mark.text[k], x, y)));
     return;

@@ -17,6 +17,7 @@ const ownWorker = () => new Worker(new URL("./map-worker.js", import.meta.url), 
 /** A map of points that can be moved, picked from and drawn on. What happens is told by events; `tell` lists them. */
 export class MapView extends EventTarget {
   cursor = -1; // the point the keyboard stands on
+  /** Whether there is something to drag at a place, in units. @type {(place: {x: number, y: number}) => boolean} */ grabs = () => false;
   /** @type {View} */ #view = {x: MIDDLE, y: MIDDLE, scale: 0.01};
   /** @type {View} */ #drawn = this.#view; // of the latest picture: marks follow it, or would run ahead of the points
   /** @type {Mark[]} */ #marks = [];
@@ -252,7 +253,7 @@ export class MapView extends EventTarget {
   }
 
   /**
-   * hover {row, clientX, clientY}, move {x, y}, leave, press {row, x, y}, select {rows}, walk {row}, frame {ms, points, whole},
+   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, leave, press {row, x, y}, select {rows}, walk {row}, frame {ms, points, whole},
    * error {message}. Places are in units; rows are -1 where there is no point.
    * @param {string} name @param {any} [detail]
    */

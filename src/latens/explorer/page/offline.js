@@ -41,7 +41,7 @@ export function offlineSource(texts = embedded()) {
     column: async (name) => (await opening).array(`column ${name}`),
     thumbnails: async (page) => sprites(await opening, page),
     image: async (row) => imageOf(await opening, row),
-    decodeAt: newest((held, map, x, y) => decoded(held, inverse(held, held.map(map), x, y))),
+    decodeAt: newest((held, map, x, y) => decoded(held, inverse(held, held.map(map), x, y), map)),
     decode: newest((held, latents, map) => decoded(held, latents, map)),
     probe: newest(probe),
     path: newest(path),

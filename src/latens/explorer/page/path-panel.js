@@ -1,10 +1,11 @@
 // Paths: from one image to another, the strip of pictures on the way, and where it leaves the data.
 
 import {button, choice, el, fill, slider} from "./dom.js";
-import {gauge} from "./gauge.js";
+import {distanceWords, gauge} from "./gauge.js";
 import {captioned, frame, paint, picture} from "./pictures.js";
 
-const STEPS = 13;
+const STEPS = 13; // pictures of the strip
+const FINE = 0.25; // steps of the handle; between those of the strip it is decoded anew
 const NEAR = 12; // pixels from a point of the path
 const WORDS = /** @type {Record<string, string>} */ ({linear: "straight line", spherical: "arc", graph: "from neighbour to neighbour"});
 
@@ -25,7 +26,7 @@ export function pathPanel(context) {
   const strip = el("div", {class: "strip", role: "group", "aria-label": "Pictures along the path"});
   const note = el("p", {class: "quiet"});
   const slots = {from: slot("from", "From"), to: slot("to", "To")};
-  const handle = slider("Along the path", {min: 0, max: STEPS - 1, step: 1, value: 0}, show, (value) => `${Math.round((100 * value) / (STEPS - 1))} %`);
+  const handle = slider("Along the path", {min: 0, max: STEPS - 1, step: FINE, value: 0}, show, (value) => `${Math.round((100 * value) / (STEPS - 1))} %`);
   const element = el(
     "div",
     {},
@@ -98,45 +99,74 @@ export function pathPanel(context) {
     path = found;
     note.textContent = path.note;
     fill(strip, ...Array.from(path.ratio, (ratio, i) => {
-      const card = el("button", {type: "button", class: "step", onclick: () => show(i), "data-far": String(ratio > 1.5),
-        "aria-label": `step ${i}: ${ratio.toFixed(2)} usual distances from the data`});
+      const card = el("button", {type: "button", class: "step", onclick: () => show(i), "data-kind": distanceWords(ratio)[1],
+        "aria-label": `step ${i}: ${distanceWords(ratio)[0]}, ${ratio.toFixed(2)} usual distances`});
       card.append(picture(/** @type {import("./types.js").Decoded} */ (path).pixels, info.shape, "", i));
       return card;
     }));
     show(Number(handle.input.value));
   }
 
-  /** @param {number} step */
-  function show(step) {
+  /** What lies at a step, or between two. @param {number} at */
+  async function show(at) {
     if (!path) return;
-    handle.input.value = String(step);
-    handle.output.textContent = `${Math.round((100 * step) / (STEPS - 1))} %`;
-    paint(large, path.pixels, info.shape, step);
-    honest.show(path.ratio[step], path.round_trip[step]);
+    const shown = path;
+    const step = Math.round(at);
+    handle.input.value = String(at);
+    handle.output.textContent = `${Math.round((100 * at) / (STEPS - 1))} %`;
     for (const [i, one] of [...strip.children].entries()) one.setAttribute("aria-current", String(i === step));
-    if (context.facts.tab === "path") mark(step);
+    if (context.facts.tab === "path") mark(at);
+    if (at === step) {
+      paint(large, path.pixels, info.shape, step);
+      return honest.show(path.ratio[step], path.round_trip[step]);
+    }
+    const found = await context.attempt(source.decode(between(path.latents, at), "", info.latent_dim));
+    if (!found || path !== shown || Number(handle.input.value) !== at) return;
+    paint(large, found.pixels, info.shape);
+    honest.show(found.ratio[0], found.round_trip[0]);
   }
 
-  /** @param {number} step */
-  function mark(step) {
+  /** Between two rows of a list of them. @param {ArrayLike<number>} rows @param {number} at */
+  function between(rows, at) {
+    const width = rows.length / STEPS;
+    const [i, share] = [Math.min(STEPS - 2, Math.floor(at)), at - Math.min(STEPS - 2, Math.floor(at))];
+    return Float32Array.from({length: width}, (_, j) => rows[i * width + j] * (1 - share) + rows[(i + 1) * width + j] * share);
+  }
+
+  /** @param {number} at */
+  function mark(at) {
     if (!path) return;
     const {x, y} = context.fromUnits(path.places);
-    const off = Array.from(path.ratio).slice(1).map((ratio, i) => Math.max(ratio, /** @type {any} */ (path).ratio[i]) > 1.5);
+    const near = Array.from(path.ratio, (ratio) => distanceWords(ratio)[1] === "good");
     context.mark("path", [
-      {kind: "line", x, y, off},
+      {kind: "line", x, y, off: near.slice(1).map((one, i) => !one || !near[i])},
       {kind: "dots", x: [x[0], x[x.length - 1]], y: [y[0], y[y.length - 1]], radius: 5, ring: true},
-      {kind: "dots", x: [x[step]], y: [y[step]], radius: 7},
+      {kind: "dots", ...context.fromUnits(between(path.places, at)), radius: 7},
     ]);
   }
 
-  // The handle follows a pointer that goes along the path on the map.
-  view.addEventListener("move", (event) => {
-    if (!path || context.facts.tab !== "path") return;
-    const at = /** @type {CustomEvent} */ (event).detail;
+  /** The step of the path that is nearest to a place, and how far that is in pixels. @param {{x: number, y: number}} place */
+  function nearestStep(place) {
+    let [at, far] = [0, Infinity];
+    if (!path) return {at, far};
     const {x, y} = context.fromUnits(path.places);
-    const far = x.map((one, i) => Math.hypot(one - at.x, y[i] - at.y) * view.view.scale);
-    const nearest = far.indexOf(Math.min(...far));
-    if (far[nearest] < NEAR && String(nearest) !== handle.input.value) show(nearest);
+    for (let i = 0; i + 1 < x.length; i++) {
+      const [dx, dy] = [x[i + 1] - x[i], y[i + 1] - y[i]];
+      const share = Math.min(1, Math.max(0, ((place.x - x[i]) * dx + (place.y - y[i]) * dy) / (dx * dx + dy * dy || 1)));
+      const distance = Math.hypot(x[i] + share * dx - place.x, y[i] + share * dy - place.y) * view.view.scale;
+      if (distance < far) [at, far] = [i + share, distance];
+    }
+    return {at: Math.round(at / FINE) * FINE, far};
+  }
+
+  // The handle can be dragged along the path on the map, and follows a pointer that goes along it.
+  view.grabs = (place) => context.facts.tab === "path" && nearestStep(place).far < NEAR;
+  view.addEventListener("drag", (event) => show(nearestStep(/** @type {CustomEvent} */ (event).detail).at));
+  view.addEventListener("move", (event) => {
+    if (!path || context.facts.tab !== "path" || view.hands.holds) return;
+    const {at, far} = nearestStep(/** @type {CustomEvent} */ (event).detail);
+    view.host.classList.toggle("grab", far < NEAR);
+    if (far < NEAR && Math.abs(at - Number(handle.input.value)) > FINE / 2) show(at);
   });
   view.addEventListener("press", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
@@ -146,7 +176,11 @@ export function pathPanel(context) {
     for (const one of Object.values(slots)) one.pick.setAttribute("aria-pressed", "false");
     draw();
   });
-  context.on("tab", () => context.facts.tab !== "path" && context.mark("path", []));
+  context.on("tab", () => {
+    if (context.facts.tab === "path") return;
+    view.host.classList.remove("grab");
+    context.mark("path", []);
+  });
   context.on("points", () => context.facts.tab === "path" && draw());
   return {
     name: "path",

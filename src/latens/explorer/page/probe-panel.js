@@ -3,6 +3,7 @@
 import {button, choice, el, fill, slider} from "./dom.js";
 import {distanceWords} from "./gauge.js";
 import {captioned, picture} from "./pictures.js";
+import {progressWords, whileFitting} from "./waiting.js";
 
 const LATE = 800; // milliseconds after which the last draw is taken away
 
@@ -34,8 +35,12 @@ export function probePanel(context) {
   /** @param {Partial<typeof asked>} changes */
   async function draw(changes) {
     Object.assign(asked, changes);
-    busy.textContent = ["flow", "mixture", "jitter", "prior"].includes(asked.sampler) ? "Drawing… The first time, the sampler is fitted to the latents; a learned one takes minutes." : "";
+    busy.textContent = "";
     const mine = ++wanted;
+    const {sampler} = asked;
+    const asFitted = whileFitting(context, `sampler ${sampler}`, (share, left) => {
+      if (mine === wanted) busy.textContent = `Fitting ${sampler} to the latents, once: ${progressWords(share, left)}. The other samplers draw meanwhile.`;
+    });
     const late = setTimeout(() => {
       if (mine !== wanted) return;
       busy.textContent ||= "Drawing…";
@@ -44,6 +49,7 @@ export function probePanel(context) {
     }, LATE);
     const drawn = await context.attempt(source.probe({...asked, map: context.facts.map}));
     clearTimeout(late);
+    asFitted();
     if (mine !== wanted) return;
     busy.textContent = "";
     if (!drawn) return;

@@ -20,8 +20,10 @@ async function ask(path, options = {}, accept = "application/octet-stream") {
   try {
     response = await fetch(path, {...options, headers});
   } catch {
+    document.body.classList.add("lost");
     throw new Error("the explorer's server does not answer; has it been stopped?");
   }
+  document.body.classList.remove("lost");
   if (response.status === 409) throw new Overtaken();
   if (!response.ok) throw new Error((await response.json().catch(() => ({error: response.statusText}))).error);
   return response;
@@ -111,8 +113,9 @@ export function serverSource(prefix = "") {
     path: ({from, to, ...rest}) => path({start: from, end: to, ...rest}),
     directions: (point) => columns(`${api}/directions${query({point})}`),
     list: async (kind) => (await json(`${api}/list${query({kind})}`)).found,
-    tags: async () => (await json(`${api}/tags`)).tags,
-    tag: async (tag, ids, on) => (await json(`${api}/tags`, post({tag, ids, on}))).tags,
+    tags: () => json(`${api}/tags`),
+    tag: (tag, ids, on) => json(`${api}/tags`, post({tag, ids, on})),
+    work: async () => (await json(`${api}/work`)).work,
     tagsFile: async () => (await ask(`${api}/tags.csv`, {}, "text/csv")).blob(),
     ids: async (points) => (await json(`${api}/ids`, post({points}))).ids,
     history: () => json(`${api}/history`),

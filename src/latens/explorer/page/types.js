@@ -104,15 +104,21 @@
  * @property {(id: string) => Promise<ImageInfo>} imageOf
  * @property {(id: string) => Promise<Uint8Array>} picture
  * @property {(kind: string) => Promise<Finding[]>} list
- * @property {() => Promise<Record<string, string[]>>} tags
- * @property {(tag: string, ids: string[], on: boolean) => Promise<Record<string, string[]>>} tag
+ * @property {() => Promise<Tags>} tags
+ * @property {(tag: string, ids: string[], on: boolean) => Promise<Tags>} tag
  * @property {() => Promise<Blob>} tagsFile
  * @property {(points: number[]) => Promise<string[]>} ids
+ * @property {() => Promise<{title: string, done: number, total: number}[]>} work  what is being fitted, and how far it is
  * @property {() => Promise<any>} history
  * @property {() => Promise<{epoch: number, pixels: Uint8Array, reconstructions: Uint8Array}>} live
  * @property {(epoch: number) => Promise<{x: Uint16Array, y: Uint16Array, labels?: Uint16Array}>} snapshot
  * @property {() => Promise<Int32Array>} twins
  * @typedef {Source & Served} ServedSource
+ */
+
+/**
+ * Tags by name: the ids of their images, and those that are points of the map.
+ * @typedef {{tags: Record<string, string[]>, points: Record<string, number[]>}} Tags
  */
 
 /**

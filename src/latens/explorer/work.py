@@ -1,0 +1,35 @@
+"""What the explorer is busy with that takes long, and how far it is: for whoever waits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from latens.progress import Tick
+
+__all__ = ["Work"]
+
+
+class Work:
+    """A `latens.progress.Progress` that can be asked: the stages under way, over all threads."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, tuple[int, int]] = {}
+
+    def say(self, text: str) -> None:
+        """Say nothing: there is no terminal to say it on."""
+
+    @contextmanager
+    def stage(self, title: str, unit: str = "") -> Iterator[Tick]:
+        """A context whose value is called with (done, total, text) as the stage goes on."""
+
+        def tick(done: int, total: int, text: str = "") -> None:
+            self._stages[title] = (int(done), int(total))
+
+        self._stages[title] = (0, 0)
+        try:
+            yield tick
+        finally:
+            self._stages.pop(title, None)
+
+    def as_json(self) -> list[dict[str, str | int]]:
+        """The stages under way; `total` is 0 until it is known."""
+        return [{"title": title, "done": done, "total": total} for title, (done, total) in list(self._stages.items())]
