@@ -415,6 +415,26 @@ def test_a_sampler_that_takes_minutes_holds_up_no_other(client, monkeypatch):
     assert codes == [200]
 
 
+def test_a_fit_says_how_far_it_is(finished_run, tmp_path):
+    """Asked while the probe's fit is under way, from another thread, as a page does."""
+    folder = shutil.copytree(finished_run.path, tmp_path / "run")
+    view = View(latens.open_run(folder))
+    app = create_app(view, token=TOKEN)
+    with TestClient(app, base_url=HOST, headers={"x-latens-token": TOKEN}) as client:
+        assert client.get("/api/work").json() == {"work": []}
+        asked = threading.Thread(target=client.get, args=("/api/probe?sampler=flow&map=pca",))
+        asked.start()
+        seen = []
+        while asked.is_alive():
+            seen += client.get("/api/work").json()["work"]
+        asked.join()
+        assert {one["title"] for one in seen} == {"sampler flow"}
+        done = [one["done"] for one in seen]
+        assert done == sorted(done)
+        assert 0 < max(done) <= max(one["total"] for one in seen)
+        assert client.get("/api/work").json() == {"work": []}
+
+
 def test_a_run_without_its_images_or_scores(finished_run, tmp_path):
     folder = shutil.copytree(finished_run.path, tmp_path / "run")
     record = json.loads((folder / "run.json").read_text())

@@ -75,6 +75,18 @@ def test_restored_sampler_draws_the_same(name, labelled, tmp_path):
         np.testing.assert_array_equal(again.sample(40, labels=wanted), sampler.sample(40, labels=wanted))
 
 
+@pytest.mark.parametrize("name", ["flow", "mixture"])
+def test_a_fit_that_takes_long_says_how_far_it_is(name):
+    told = []
+    made(name).fit(*clusters(), lambda done, total: told.append((done, total)))
+    done, totals = zip(*told, strict=True)
+    assert list(done) == sorted(set(done))
+    assert len(set(totals)) == 1
+    assert done[-1] <= totals[0]
+    if name == "flow":
+        assert told[-1] == (20, 20)
+
+
 @pytest.mark.parametrize("name", LEARNING)
 def test_labels_are_honoured(name):
     latents, labels = clusters()
