@@ -72,7 +72,7 @@ def in_node(folder, script):
     node = shutil.which("node")
     if node is None:
         missing("there is no node")
-    for name in ("layers.js", "near.js", "offline.js", "principal.js", "ways.js"):
+    for name in ("layers.js", "near.js", "newest.js", "offline.js", "principal.js", "ways.js"):
         shutil.copy(PAGE / name, folder)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "script.js").write_text(script)
@@ -270,16 +270,24 @@ def test_probes_come_from_the_samplers(run, file, tmp_path):
     assert first["latents"] != second["latents"]
 
 
-def test_newer_requests_overtake(file, tmp_path):
+def test_newer_requests_overtake(tmp_path):
     script = """
-    import {readFileSync, writeFileSync} from "node:fs";
-    import {offlineSource} from "./offline.js";
-    const source = offlineSource(JSON.parse(readFileSync("asked.json")).texts);
-    const all = await Promise.all([0, 1, 2].map((x) => source.decodeAt("tsne", x, 0)));
-    writeFileSync("answers.json", JSON.stringify(all.map((one) => one !== null)));
+    import {writeFileSync} from "node:fs";
+    import {Overtaken, newestWins} from "./newest.js";
+    const sent = [];
+    const ask = newestWins(async (asked) => {
+      sent.push(asked);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (asked === 4) throw new Overtaken();
+      if (asked === 5) throw new Error("wrong");
+      return asked;
+    });
+    const first = await Promise.all([0, 1, 2, 3].map(ask));
+    const second = [await ask(4), await ask(5).catch((error) => error.message), await ask(6)];
+    writeFileSync("answers.json", JSON.stringify({first, second, sent}));
     """
-    (tmp_path / "asked.json").write_text(json.dumps({"texts": texts_of(file)}))
-    assert in_node(tmp_path, script) == [False, False, True]
+    first, second = [0, None, None, 3], [None, "wrong", 6]
+    assert in_node(tmp_path, script) == {"first": first, "second": second, "sent": [0, 3, 4, 5, 6]}
 
 
 class Elements(html.parser.HTMLParser):

@@ -58,6 +58,11 @@ def test_the_map_is_drawn_by_its_worker(page, view):
     until(page, drawn)
 
 
+def test_networks_are_run_out_of_the_page_s_way(page):
+    assert len(page.workers) == 2  # the map's, and one for all answers
+    assert all(worker.url.startswith("blob:") for worker in page.workers)
+
+
 def test_a_path_from_the_file(page, view):
     open_tab(page, "Path")
     expect(page.locator(".strip .step")).to_have_count(13)

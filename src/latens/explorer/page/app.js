@@ -44,7 +44,7 @@ function announce(text) {
 
 async function start() {
   const file = document.getElementById("latens-data") !== null;
-  const source = file ? (await import("./offline.js")).offlineSource() : serverSource();
+  const source = file ? (await import("./file-source.js")).fileSource() : serverSource();
   const info = await source.run();
   document.body.classList.toggle("two", info.beside !== "");
   document.title = `${info.name} · latens`;

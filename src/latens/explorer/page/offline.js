@@ -20,36 +20,27 @@ const SHOWN = 10; // pictures of a probe without classes
 const AROUND = 200; // neighbours whose directions are a point's own
 
 /**
- * @param {{facts: string, arrays: string}} [texts] of the two elements that hold the file's data
+ * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
  * @returns {Source}
  */
-export function offlineSource(texts = embedded()) {
+export function offlineSource(texts) {
   const opening = open(texts);
-  /** The newest of several requests of one kind is answered, the others are null. @template {any[]} A @template T @param {(held: Held, ...asked: A) => T} answer */
-  const newest = (answer) => {
-    let latest = 0;
-    return async (/** @type {A} */ ...asked) => {
-      const mine = ++latest;
-      const held = await opening;
-      await new Promise((resolve) => setTimeout(resolve));
-      return mine === latest ? answer(held, ...asked) : null;
-    };
-  };
   return {
     run: async () => (await opening).facts.run,
     map: async (name) => mapPoints(await opening, name),
     column: async (name) => (await opening).array(`column ${name}`),
     thumbnails: async (page) => sprites(await opening, page),
     image: async (row) => imageOf(await opening, row),
-    decodeAt: newest((held, map, x, y) => decoded(held, inverse(held, held.map(map), x, y), map)),
-    decode: newest((held, latents, map) => decoded(held, latents, map)),
-    probe: newest(probe),
-    path: newest(path),
+    async decodeAt(map, x, y) {
+      const held = await opening;
+      return decoded(held, inverse(held, held.map(map), x, y), map);
+    },
+    decode: async (latents, map) => decoded(await opening, latents, map),
+    probe: async (asked) => probe(await opening, asked),
+    path: async (asked) => path(await opening, asked),
     directions: async (row) => directions(await opening, row),
   };
 }
-
-const embedded = () => ({facts: document.getElementById("latens-data")?.textContent ?? "", arrays: document.getElementById("latens-arrays")?.textContent ?? ""});
 
 /** @param {{facts: string, arrays: string}} texts @returns {Promise<Held>} */
 async function open(texts) {

@@ -1,14 +1,12 @@
 // The source of a page that a server gave out: asks it, with the token of the page's own address in a header.
 
+import {Overtaken, newestWins} from "./newest.js";
 import {readColumns} from "./wire.js";
 
 /** @typedef {import("./types.js").Source} Source */
 
 const token = location.pathname.split("/")[1] ?? "";
 const tab = Math.random().toString(36).slice(2);
-
-/** Somebody else's newer request made this one void. */
-class Overtaken extends Error {}
 
 /**
  * @param {string} path @param {RequestInit} [options] @param {string} [accept]
@@ -34,40 +32,6 @@ const query = (given) => `?${new URLSearchParams(Object.entries(given).flatMap((
 
 /** @param {object} given */
 const post = (given) => ({method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(given)});
-
-/**
- * One request on its way at most; of those that come meanwhile only the newest is sent, the others are answered null.
- * @template A, T
- * @param {(asked: A) => Promise<T>} send
- * @returns {(asked: A) => Promise<T|null>}
- */
-export function newestWins(send) {
-  let busy = false;
-  /** @type {{asked: A, resolve: (value: T|null) => void, reject: (error: unknown) => void}|null} */
-  let waiting = null;
-  /** @param {A} asked @returns {Promise<T|null>} */
-  const run = async (asked) => {
-    busy = true;
-    try {
-      return await send(asked);
-    } catch (error) {
-      if (error instanceof Overtaken) return null;
-      throw error;
-    } finally {
-      busy = false;
-      const next = waiting;
-      waiting = null;
-      if (next) run(next.asked).then(next.resolve, next.reject);
-    }
-  };
-  return (asked) => {
-    if (!busy) return run(asked);
-    waiting?.resolve(null);
-    return new Promise((resolve, reject) => {
-      waiting = {asked, resolve, reject};
-    });
-  };
-}
 
 /** @param {string} path @param {RequestInit} [options] */
 const columns = async (path, options) => readColumns(await (await ask(path, options)).arrayBuffer());

@@ -1,0 +1,50 @@
+// The source of a page that is one file: hands what the file holds to a worker, and asks that.
+
+import {newestWins} from "./newest.js";
+
+/** @typedef {import("./types.js").Source} Source */
+
+/** @returns {Source} */
+export function fileSource() {
+  const worker = new Worker(new URL("./offline-worker.js", import.meta.url), {type: "module"});
+  /** @type {Map<number, {resolve: (answer: any) => void, reject: (error: Error) => void}>} */
+  const waiting = new Map();
+  let last = 0;
+  worker.addEventListener("message", ({data: {id, answer, error}}) => {
+    const {resolve, reject} = /** @type {any} */ (waiting.get(id));
+    waiting.delete(id);
+    if (error === undefined) resolve(answer);
+    else reject(new Error(error));
+  });
+  worker.addEventListener("error", ({message}) => {
+    for (const {reject} of waiting.values()) reject(new Error(message || "this file's networks did not start"));
+    waiting.clear();
+  });
+  worker.postMessage({texts: {facts: textOf("latens-data"), arrays: textOf("latens-arrays")}});
+
+  /** @param {string} method @returns {(...asked: any[]) => Promise<any>} */
+  const ask = (method) => (...asked) => new Promise((resolve, reject) => {
+    waiting.set(++last, {resolve, reject});
+    worker.postMessage({id: last, method, asked});
+  });
+  /** Of requests that come while one is answered, only the newest is. @param {string} method @returns {(...asked: any[]) => Promise<any>} */
+  const newest = (method) => {
+    const send = newestWins((/** @type {any[]} */ asked) => ask(method)(...asked));
+    return (...asked) => send(asked);
+  };
+  return {
+    run: ask("run"),
+    map: ask("map"),
+    column: ask("column"),
+    thumbnails: ask("thumbnails"),
+    image: ask("image"),
+    decodeAt: newest("decodeAt"),
+    decode: newest("decode"),
+    probe: newest("probe"),
+    path: newest("path"),
+    directions: ask("directions"),
+  };
+}
+
+/** @param {string} id */
+const textOf = (id) => document.getElementById(id)?.textContent ?? "";
