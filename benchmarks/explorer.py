@@ -59,6 +59,8 @@ window.moving = async (count, seconds) => {
   const { x, y, codes } = clusters(count);
   map.setPoints({ x, y });
   map.setColours(codes, palette);
+  const named = Array.from({ length: 10 }, (_, k) => codes.indexOf(k)); // the names of the classes lie over the points
+  map.setMarks([{ kind: "label", x: named.map((i) => x[i]), y: named.map((i) => y[i]), text: named.map((_, k) => String(k)) }]);
   await drawn(map);
   const home = map.view;
   const frames = [];
