@@ -18,7 +18,7 @@ SIZE = {"width": 1360, "height": 800}
 
 
 def decode(page: Page, at: Any) -> None:
-    page.mouse.move(*at(0.44, 0.66))
+    page.mouse.move(*at(0.53, 0.79))
     page.wait_for_timeout(1500)
 
 
@@ -83,7 +83,9 @@ def take(page: Page, name: str) -> None:
     file = IMAGES / f"{name}.png"
     page.screenshot(path=file)
     # A palette of 256 colours is a third of the bytes, and nothing that the eye sees.
-    Image.open(file).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
+    Image.open(file).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        file, optimize=True
+    )
 
 
 if __name__ == "__main__":
