@@ -5,16 +5,15 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from latens import neighbours
 from latens.errors import UsageError
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import Neighbours, nearest_neighbours, neighbours_kept, search
 
 
 @pytest.fixture(params=[16, 8, 4, "torch"], autouse=True)
 def path(request, monkeypatch):
     """Every test by the kernels in C, with each of the instruction sets that are there, and by torch's operators."""
     if request.param == "torch":
-        monkeypatch.setattr(neighbours, "library", lambda: None)
+        monkeypatch.setattr(search, "library", lambda: None)
     else:
         request.getfixturevalue("instruction_sets")(request.param)
 
@@ -97,7 +96,7 @@ def test_block_size_does_not_change_the_result(kind, monkeypatch):
     for block in (1, 33, 400):
         for part, expected in zip(nearest_neighbours(points, k=7, block=block), whole, strict=True):
             np.testing.assert_array_equal(part, expected)
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4096)  # also the gathered candidates in many small parts
+    monkeypatch.setattr(search, "BLOCK_BYTES", 4096)  # also the gathered candidates in many small parts
     for part, expected in zip(nearest_neighbours(points, k=7), whole, strict=True):
         np.testing.assert_array_equal(part, expected)
 
@@ -168,8 +167,8 @@ def test_what_is_known_of_the_neighbours_saves_a_search_and_changes_nothing(kind
     coordinates = latents[:, :2]
     for k in (30, 15):  # enough, and too few
         known = nearest_neighbours(latents, k=k, exact=False)
-        kept = neighbours.neighbours_kept(latents, coordinates, known=known)
-        np.testing.assert_array_equal(kept, neighbours.neighbours_kept(latents, coordinates))
+        kept = neighbours_kept(latents, coordinates, known=known)
+        np.testing.assert_array_equal(kept, neighbours_kept(latents, coordinates))
 
 
 @pytest.mark.parametrize("num", [1, 31, 48, 49, 1000])
@@ -195,3 +194,22 @@ def test_results_do_not_depend_on_the_threads():
         torch.set_num_threads(threads)
     for first, second in zip(one, other, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("k", [1, 25, 2000])
+def test_points_prepared_once_give_the_same(k):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(3000, 16)).astype(np.float32)
+    near = Neighbours(points)
+    for queries in (points[:5], rng.normal(size=(3, 16)), points[:2] * 1e3, points[:2] * 1e15, np.zeros((0, 16))):
+        for found, wanted in zip(near.nearest(queries, k), nearest_neighbours(points, queries, k), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_prepared_points_are_checked():
+    with pytest.raises(UsageError, match="4 neighbours were asked for"):
+        Neighbours(np.zeros((3, 2))).nearest(np.zeros((1, 2)), 4)
+    with pytest.raises(UsageError, match="queries hold NaN"):
+        Neighbours(np.zeros((3, 2))).nearest(np.full((1, 2), np.nan))
+    with pytest.raises(UsageError, match="points hold NaN"):
+        Neighbours(np.full((3, 2), np.nan))

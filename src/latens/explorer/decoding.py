@@ -10,7 +10,7 @@ from latens.errors import UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
 from latens.latents import to_uint8
-from latens.neighbours import distance_ratios, in_usual_distances, nearest_neighbours
+from latens.neighbours import in_usual_distances
 from latens.paths import interpolate, kept_in_range, principal_directions
 from latens.samplers.class_means import ClassMeansSampler
 
@@ -65,7 +65,7 @@ def _decoded(
     **facts: Any,
 ) -> Answer:
     """`Decoded` of the page's types.js; its round trip is that of `latens.metrics.continuity.round_trip`."""
-    distances, near = nearest_neighbours(view.latents, latents, 1)
+    distances, near = view.near.nearest(latents, 1)
     pictures = view.run.decode(latents)
     lengths = np.linalg.norm(latents.astype(np.float64), axis=1)
     lengths[lengths == 0] = np.nan  # there is no ratio to a latent of length zero
@@ -117,7 +117,7 @@ def probe(view: View, sampler: str = "class-means", noise: float = 1.0, seed: in
 
 def _scores_of(view: View, sampler: str, cloud: NDArray[np.float32]) -> list[dict[str, str]]:
     """What is true of the cloud just drawn, and what is known of the sampler from the run's scores, in words."""
-    ratios = distance_ratios(view.latents, cloud, view.run.usual_distance)
+    ratios = in_usual_distances(view.near.nearest(cloud, 1)[0][:, 0], view.run.usual_distance)
     said = [
         {
             "name": "distance from the data",
@@ -190,7 +190,7 @@ def directions(view: View, point: int | None = None, count: int = MOST_DIRECTION
     data = view.latents
     if point is not None:
         centre = _mean_of(view, [point]).astype(np.float32)
-        data = data[nearest_neighbours(data, centre[None], min(AROUND, len(data)))[1][0]]
+        data = data[view.near.nearest(centre[None], min(AROUND, len(data)))[1][0]]
     mean, axes, deviations, shares = principal_directions(data, count)
     walls = kept_in_range(np.stack([np.full(len(mean), -1e30), np.full(len(mean), 1e30)]), view.latents)
     return Answer(

@@ -16,7 +16,7 @@ from latens.images.mapped import gather
 from latens.latents import to_uint8
 from latens.maps import MAPS, Map
 from latens.models.contract import HasPrior
-from latens.neighbours import in_usual_distances, nearest_neighbours
+from latens.neighbours import Neighbours, in_usual_distances
 from latens.paths import PATHS
 from latens.runs import Run
 from latens.runs.folder import TEST, TRAIN
@@ -71,6 +71,11 @@ class View:
         """Of the points, (N, D)."""
         latents: NDArray[np.float32] = np.ascontiguousarray(self.run.of_part("latents", self.part), np.float32)
         return latents
+
+    @cached_property
+    def near(self) -> Neighbours:
+        """The latents of the points, to look for neighbours in."""
+        return Neighbours(self.latents)
 
     @cached_property
     def labels(self) -> NDArray[np.int64] | None:
@@ -287,7 +292,7 @@ class View:
         row = self.row_of(point, id)
         latents = self.run.latents
         z = np.ascontiguousarray(latents["latents"][row], np.float32)
-        distances, near = nearest_neighbours(self.latents, z[None], min(NEIGHBOURS + 1, len(self.latents)))
+        distances, near = self.near.nearest(z[None], min(NEIGHBOURS + 1, len(self.latents)))
         other = near[0] != row - self.first
         facts = {
             "row": row - self.first,

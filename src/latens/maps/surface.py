@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.maps.affinities import perplexity_weights
 from latens.maps.contract import Map
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import Neighbours
 
 __all__ = ["Surface", "checked_latents", "checked_points", "checked_state"]
 
@@ -43,7 +43,7 @@ class Surface(Map):
         sites, site_of = np.unique(self.coordinates, axis=0, return_inverse=True)
         sums = np.zeros((len(sites), latents.shape[1]))
         np.add.at(sums, site_of.reshape(-1), latents)
-        self._sites = sites
+        self._near, self._near_sites = Neighbours(latents), Neighbours(sites)
         self._site_latents = (sums / np.bincount(site_of.reshape(-1))[:, None]).astype(np.float32)
 
     def place(self, latents: NDArray[Any]) -> NDArray[np.float32]:
@@ -62,7 +62,7 @@ class Surface(Map):
         k = min(NUM_PLACING, len(self.latents))
         placed = np.empty((len(latents), 2), np.float32)
         for start in range(0, len(latents), ROWS):
-            distances, indices = nearest_neighbours(self.latents, latents[start : start + ROWS], k)
+            distances, indices = self._near.nearest(latents[start : start + ROWS], k)
             weights = perplexity_weights(distances, min(PERPLEXITY_PLACING, max(1.0, k / 3)))
             placed[start : start + ROWS] = _geometric_median(self.coordinates[indices].astype(np.float64), weights)
         return placed
@@ -81,10 +81,10 @@ class Surface(Map):
             float32 (M, D).
         """
         points = checked_points(points)
-        k = min(NUM_INVERSE + 1, len(self._sites))
+        k = min(NUM_INVERSE + 1, len(self._near_sites.points))
         latents = np.empty((len(points), self.latents.shape[1]), np.float32)
         for start in range(0, len(points), ROWS):
-            distances, indices = nearest_neighbours(self._sites, points[start : start + ROWS], k)
+            distances, indices = self._near_sites.nearest(points[start : start + ROWS], k)
             weights = _shepard_weights(distances.astype(np.float64), whole=k <= NUM_INVERSE)
             mixed = np.einsum("mk,mkd->md", weights, self._site_latents[indices].astype(np.float64))
             latents[start : start + ROWS] = mixed

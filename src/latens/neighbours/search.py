@@ -7,7 +7,7 @@ a search in float64, ties going to the smaller index, whatever the block size, a
 """
 
 import ctypes
-from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.native import Scan, library
 
-__all__ = ["distance_ratios", "in_usual_distances", "nearest_neighbours", "neighbours_kept", "usual_distance"]
+__all__ = ["Neighbours", "nearest_neighbours"]
 
 BLOCK_BYTES = 1 << 26  # of one block of scores (and of one gathered block of candidates): 64 MiB
+FARTHEST = 1e3  # times the points' own reach that queries may lie from them, to be searched with what was prepared
 CLEAR = 1e-3  # share of a squared distance that its rounding may be
 GROUP = 16  # columns whose least is found before the columns are ranked
 UNIT = 2.0**-24  # rounding unit of float32
@@ -62,13 +63,50 @@ def nearest_neighbours(
     if exclude and not own:
         raise UsageError("exclude_self=True goes with the points' own neighbours only; leave queries out")
     queries_array = points if queries is None else queries
-    _check(points, queries_array, k, exclude)
+    _check_shapes(points, queries_array, k, exclude)
+    _check_finite("points", points)
+    if not own:
+        _check_finite("queries", queries_array)
     with torch.inference_mode():
-        search = _Search(points, queries_array, k, exclude, torch.device(device), exact)
-        rows = block or (4096 if search.scan else max(1, min(4096, BLOCK_BYTES // (4 * search.num_points))))
-        parts = [
-            search.block(start, min(start + rows, search.num_queries)) for start in range(0, len(queries_array), rows)
-        ]
+        prepared = _Prepared(points, torch.device(device), queries_array)
+        return _search(prepared, queries_array, k, exclude, exact, block)
+
+
+class Neighbours:
+    """Points that are searched again and again, a few queries at a time: what `nearest_neighbours` does first is done once.
+
+    Several threads may search at a time.
+
+    Args:
+        points: (N, D) numbers, finite, N at least 1; kept, and not to be changed.
+
+    Raises:
+        UsageError: as `nearest_neighbours`.
+    """
+
+    def __init__(self, points: NDArray[Any]) -> None:
+        _check_shapes(points, points, 1, False)
+        _check_finite("points", points)
+        self.points = points
+        with torch.inference_mode():
+            self._prepared = _Prepared(points, torch.device("cpu"))
+
+    def nearest(self, queries: NDArray[Any], k: int = 1) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """See `nearest_neighbours`: what it gives for these points and queries (M, D)."""
+        _check_shapes(self.points, queries, k, False)
+        _check_finite("queries", queries)
+        with torch.inference_mode():
+            if _reach(_tensor(queries), self._prepared.centre) > FARTHEST * self._prepared.scale:
+                return nearest_neighbours(self.points, queries, k)  # whose squares might overflow beside these points
+            return _search(self._prepared, queries, k, False, True)
+
+
+def _search(
+    prepared: "_Prepared", queries: NDArray[Any], k: int, exclude: bool, exact: bool, block: int | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    search = _Search(prepared, queries, k, exclude, exact)
+    rows = block or (4096 if search.scan else max(1, min(4096, BLOCK_BYTES // (4 * prepared.num_points))))
+    parts = [search.block(start, min(start + rows, len(queries))) for start in range(0, len(queries), rows)]
     if not parts:
         return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
     distances = torch.cat([part[0] for part in parts]).numpy()
@@ -76,7 +114,7 @@ def nearest_neighbours(
     return distances, indices
 
 
-def _check(points: NDArray[Any], queries: NDArray[Any], k: int, exclude: bool) -> None:
+def _check_shapes(points: NDArray[Any], queries: NDArray[Any], k: int, exclude: bool) -> None:
     if points.ndim != 2 or queries.ndim != 2 or points.shape[1] != queries.shape[1]:
         raise UsageError(
             f"points and queries have shapes {points.shape} and {queries.shape}; they must be (N, D) and (M, D), D the same"
@@ -85,54 +123,77 @@ def _check(points: NDArray[Any], queries: NDArray[Any], k: int, exclude: bool) -
     if not 1 <= k <= most:
         what = "other points" if exclude else "points"
         raise UsageError(f"{k} neighbours were asked for and there are {most} {what}; give k from 1 to {most}")
-    for name, array in (("points", points), ("queries", queries)):
-        # The sum is finite unless a term is not (or float64 overflows, which is as bad), and costs no array of booleans.
-        if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():
-            raise UsageError(f"{name} hold NaN or infinity; only finite numbers have neighbours")
 
 
-class _Search:
-    """One search: the points prepared once, then block after block of queries."""
+def _check_finite(name: str, array: NDArray[Any]) -> None:
+    # The sum is finite unless a term is not (or float64 overflows, which is as bad), and costs no array of booleans.
+    if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():
+        raise UsageError(f"{name} hold NaN or infinity; only finite numbers have neighbours")
 
-    def __init__(
-        self, points: NDArray[Any], queries: NDArray[Any], k: int, exclude: bool, device: torch.device, exact: bool
-    ) -> None:
-        self.k, self.exclude, self.device, self.exact = k, exclude, device, exact
+
+class _Prepared:
+    """Points as searches need them."""
+
+    def __init__(self, points: NDArray[Any], device: torch.device, queries: NDArray[Any] | None = None) -> None:
+        self.device = device
         self.num_points, self.dim = points.shape
-        self.num_queries = len(queries)
-        self.candidates = min(self.num_points, k + max(8, k // 8))
+        self.given = points
         # Differences are taken of what was given; the product works on centred, scaled copies, whose squares neither
         # cancel nor overflow.
         self.points = _tensor(points).to(device)
-        self.queries = self.points if queries is points else _tensor(queries).to(device)
         self.centre = self.points.mean(0, dtype=torch.float64)
-        self.scale = max(_reach(self.points, self.centre), _reach(self.queries, self.centre)) or 1.0
-        # Scores are |y|² - 2 x·y: as one product of [x, 1] and [-2 y, |y|²].
-        self.grouped = self.num_points >= 8 * GROUP * self.candidates
-        width = -(-self.num_points // GROUP) * GROUP if self.grouped else self.num_points
-        self.factor = torch.zeros(width, self.dim + 1, device=device)
-        self.factor[self.num_points :, self.dim] = torch.inf
+        others = 0.0 if queries is None or queries is points else _reach(_tensor(queries).to(device), self.centre)
+        self.scale = max(_reach(self.points, self.centre), others) or 1.0
+
+    def scaled(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows as the products take them, float32."""
+        return ((rows.double() - self.centre) / self.scale).float()
+
+    @cached_property
+    def factor(self) -> torch.Tensor:
+        """Scores are |y|² - 2 x·y, as one product of [x, 1] and [-2 y, |y|²]: the latter, (D + 1, N) and some of no point."""
+        factor = torch.zeros(-(-self.num_points // GROUP) * GROUP, self.dim + 1, device=self.device)
+        factor[self.num_points :, self.dim] = torch.inf
         for start in range(0, self.num_points, 8192):
-            scaled = self._scaled(self.points[start : start + 8192])
-            self.factor[start : start + len(scaled), : self.dim] = -2 * scaled
-            self.factor[start : start + len(scaled), self.dim] = scaled.square().sum(1)
+            scaled = self.scaled(self.points[start : start + 8192])
+            factor[start : start + len(scaled), : self.dim] = -2 * scaled
+            factor[start : start + len(scaled), self.dim] = scaled.square().sum(1)
+        return factor.T
+
+    @cached_property
+    def packed(self) -> torch.Tensor:
+        """The factor as the kernels take it."""
+        width = self.dim + 1
+        packed = torch.zeros(-(-self.num_points // PACK) * PACK, width)
+        packed[: self.num_points] = self.factor.T[: self.num_points]
+        packed[self.num_points :, -1] = torch.inf
+        self.__dict__.pop("factor", None)  # the kernels need no other
+        return packed.view(-1, PACK, width).transpose(1, 2).contiguous()
+
+
+class _Search:
+    """One search: block after block of queries."""
+
+    def __init__(self, prepared: _Prepared, queries: NDArray[Any], k: int, exclude: bool, exact: bool) -> None:
+        self.prepared, self.k, self.exclude, self.exact = prepared, k, exclude, exact
+        self.device, self.points = prepared.device, prepared.points
+        self.num_points, self.dim, self.scale = prepared.num_points, prepared.dim, prepared.scale
+        self.candidates = min(self.num_points, k + max(8, k // 8))
+        self.queries = self.points if queries is prepared.given else _tensor(queries).to(self.device)
+        self.grouped = self.num_points >= 8 * GROUP * self.candidates
         self.scan: _Scan | None = None
         if (
-            device.type == "cpu"
+            self.device.type == "cpu"
             and self.candidates <= MOST_SCANNED
             and self.dim <= WIDEST_SCANNED
             and library() is not None
         ):
-            self.scan = _Scan(self.factor[: self.num_points], self.candidates)
-        self.factor = self.factor.T
-        self.scores = torch.empty(0, 0, device=device)
-
-    def _scaled(self, rows: torch.Tensor) -> torch.Tensor:
-        return ((rows.double() - self.centre) / self.scale).float()
+            self.scan = _Scan(prepared, self.candidates)
+        self.scores = torch.empty(0, 0, device=self.device)
 
     def block(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Distances and indices of the queries from `start` to `stop`."""
-        scaled = self._scaled(self.queries[start:stop])
+        scaled = self.prepared.scaled(self.queries[start:stop])
         rows = torch.cat([scaled, torch.ones(len(scaled), 1, device=self.device)], 1)
         if self.scan is not None:
             values, candidates = self.scan.smallest(rows, start if self.exclude else -1)
@@ -154,8 +215,8 @@ class _Search:
 
     def _scores(self, rows: torch.Tensor, start: int) -> torch.Tensor:
         if len(self.scores) < len(rows):  # made once: fresh memory at each block costs more than the product
-            self.scores = torch.empty(len(rows), self.factor.shape[1], device=self.device)
-        scores = torch.mm(rows, self.factor, out=self.scores[: len(rows)])
+            self.scores = torch.empty(len(rows), self.prepared.factor.shape[1], device=self.device)
+        scores = torch.mm(rows, self.prepared.factor, out=self.scores[: len(rows)])
         if self.exclude:
             queries = torch.arange(len(rows), device=self.device)
             scores[queries, start + queries] = torch.inf
@@ -228,16 +289,12 @@ class _Search:
 class _Scan:
     """What `_Search` does with a product and a ranking, by kernels in C that keep the product in registers."""
 
-    def __init__(self, factor: torch.Tensor, candidates: int) -> None:
-        num, width = factor.shape
-        packed = torch.zeros(-(-num // PACK) * PACK, width)
-        packed[:num] = factor
-        packed[num:, -1] = torch.inf
-        self.packed = packed.view(-1, PACK, width).transpose(1, 2).contiguous()
+    def __init__(self, prepared: _Prepared, candidates: int) -> None:
+        self.packed = prepared.packed
         self.threads, self.candidates = torch.get_num_threads(), candidates
         self.room = 2 * candidates + 2 * PACK
         self.keys = torch.empty(self.threads * TOGETHER * self.room, dtype=torch.int64)
-        self.num_points, self.width = num, width
+        self.num_points, self.width = prepared.num_points, prepared.dim + 1
 
     def smallest(self, rows: torch.Tensor, own: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The smallest scores of each row, in order, and where they are; row i is not to find point own + i, unless it is -1."""
@@ -267,101 +324,3 @@ def _reach(rows: torch.Tensor, centre: torch.Tensor) -> float:
         return 0.0
     low, high = rows.amin(0).double(), rows.amax(0).double()
     return float(torch.maximum(high - centre, centre - low).max())
-
-
-def neighbours_kept(
-    latents: NDArray[Any],
-    coordinates: NDArray[Any],
-    k: int = 10,
-    known: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
-) -> NDArray[np.float32]:
-    """Say of each point which share of its k nearest on a map are among its k nearest in latent space.
-
-    A neighbour that is exactly as far as the k-th counts as one: which of several equal latents comes first is chance.
-
-    Args:
-        latents: (N, D), finite.
-        coordinates: (N, 2), finite: where the map puts them.
-        k: how many neighbours; N - 1 where there are fewer.
-        known: what `nearest_neighbours` says of the latents, be it with `exact=False`: saves a search, and changes nothing.
-
-    Returns:
-        float32 (N,) in [0, 1]; 1 where there is one point only.
-
-    Raises:
-        UsageError: the two do not have the same number of rows, or are not finite.
-    """
-    if len(latents) != len(coordinates):
-        raise UsageError(f"{len(latents)} latents and {len(coordinates)} points on the map; there must be one for each")
-    k = min(k, len(latents) - 1)
-    if k < 1:
-        return np.ones(len(latents), np.float32)
-    on_map = nearest_neighbours(coordinates, k=k)[1]
-    last = _kth_neighbour(latents, k, known)
-    kept = np.empty(len(latents), np.float32)
-    for here in _parts(len(latents), k + 1, latents.shape[1]):
-        others = np.concatenate([last[here], on_map[here]], 1)
-        squares = _squares(latents, here, others)
-        kept[here] = (squares[:, 1:] <= squares[:, :1]).mean(1)
-    return kept
-
-
-def usual_distance(latents: NDArray[Any]) -> float:
-    """The median distance of a latent to its nearest neighbour among the others, (N, D) -> one number; NaN for a single one."""
-    return float(np.median(nearest_neighbours(latents, k=1)[0])) if len(latents) > 1 else float("nan")
-
-
-def distance_ratios(latents: NDArray[Any], points: NDArray[Any], usual: float | None = None) -> NDArray[np.float64]:
-    """How far each point lies from the data, as a multiple of what is usual between data.
-
-    Args:
-        latents: of the data, (N, D), finite.
-        points: (M, D), finite.
-        usual: the `usual_distance` of the latents, where it is known.
-
-    Returns:
-        Distance of each point to the nearest data latent over the usual distance, (M,): 0 on a data latent, 1 as far as data
-        lie from each other. NaN where there is a single data latent; infinity where most data are duplicates.
-    """
-    usual = usual_distance(latents) if usual is None else usual
-    return in_usual_distances(nearest_neighbours(latents, points, 1)[0][:, 0], usual)
-
-
-def in_usual_distances(distances: NDArray[Any], usual: float) -> NDArray[np.float64]:
-    """Distances as multiples of the usual one; NaN where there is none, and where it is 0, infinity for all that are not 0."""
-    distances = distances.astype(np.float64)
-    if usual > 0 or np.isnan(usual):
-        return distances / usual
-    return np.where(distances > 0, np.inf, 0.0)
-
-
-def _kth_neighbour(
-    points: NDArray[Any], k: int, known: tuple[NDArray[np.float32], NDArray[np.int64]] | None
-) -> NDArray[np.int64]:
-    """One of those that are as far from each point as its k-th nearest: (N, 1)."""
-    if known is None or known[1].shape[1] < 2 * k:
-        return nearest_neighbours(points, k=k)[1][:, -1:]
-    distances, indices = known[0].astype(np.float64), known[1][:, : 2 * k]
-    last, squares = np.empty((len(points), 1), np.int64), np.empty(len(points))
-    for here in _parts(len(points), 2 * k, points.shape[1]):
-        some = _squares(points, here, indices[here])
-        kth = np.argpartition(some, k - 1, 1)[:, k - 1 : k]
-        last[here] = np.take_along_axis(indices[here], kth, 1)
-        squares[here] = np.take_along_axis(some, kth, 1)[:, 0]
-    # The squares that ordered them may be off by a share of the last one: is there room for one that was left out?
-    doubtful = squares + 2 * CLEAR * distances[:, -1] ** 2 >= distances[:, 2 * k - 1] ** 2
-    if doubtful.any():
-        last[doubtful] = nearest_neighbours(points, points[doubtful], k + 1)[1][:, -1:]
-    return last
-
-
-def _parts(num: int, others: int, dim: int) -> Iterator[slice]:
-    """As many rows at a time as keep the differences to so many others within a block."""
-    rows = max(1, BLOCK_BYTES // (8 * others * dim))
-    return (slice(start, start + rows) for start in range(0, num, rows))
-
-
-def _squares(points: NDArray[Any], here: slice, others: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Squared distances of some points to others, row by row: float64 (rows of `here`, columns of `others`)."""
-    squares: NDArray[np.float64] = ((points[others].astype(np.float64) - points[here, None]) ** 2).sum(2)
-    return squares

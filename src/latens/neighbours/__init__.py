@@ -1,0 +1,14 @@
+"""Nearest neighbours: for maps, metrics, the probe and the explorer."""
+
+from latens.neighbours.kept import neighbours_kept
+from latens.neighbours.search import Neighbours, nearest_neighbours
+from latens.neighbours.usual import distance_ratios, in_usual_distances, usual_distance
+
+__all__ = [
+    "Neighbours",
+    "distance_ratios",
+    "in_usual_distances",
+    "nearest_neighbours",
+    "neighbours_kept",
+    "usual_distance",
+]

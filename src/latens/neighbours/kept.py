@@ -1,0 +1,81 @@
+"""Which neighbours of latent space a map keeps."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+from latens.neighbours.search import BLOCK_BYTES, CLEAR, nearest_neighbours
+
+__all__ = ["neighbours_kept"]
+
+
+def neighbours_kept(
+    latents: NDArray[Any],
+    coordinates: NDArray[Any],
+    k: int = 10,
+    known: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
+) -> NDArray[np.float32]:
+    """Say of each point which share of its k nearest on a map are among its k nearest in latent space.
+
+    A neighbour that is exactly as far as the k-th counts as one: which of several equal latents comes first is chance.
+
+    Args:
+        latents: (N, D), finite.
+        coordinates: (N, 2), finite: where the map puts them.
+        k: how many neighbours; N - 1 where there are fewer.
+        known: what `nearest_neighbours` says of the latents, be it with `exact=False`: saves a search, and changes nothing.
+
+    Returns:
+        float32 (N,) in [0, 1]; 1 where there is one point only.
+
+    Raises:
+        UsageError: the two do not have the same number of rows, or are not finite.
+    """
+    if len(latents) != len(coordinates):
+        raise UsageError(f"{len(latents)} latents and {len(coordinates)} points on the map; there must be one for each")
+    k = min(k, len(latents) - 1)
+    if k < 1:
+        return np.ones(len(latents), np.float32)
+    on_map = nearest_neighbours(coordinates, k=k)[1]
+    last = _kth_neighbour(latents, k, known)
+    kept = np.empty(len(latents), np.float32)
+    for here in _parts(len(latents), k + 1, latents.shape[1]):
+        others = np.concatenate([last[here], on_map[here]], 1)
+        squares = _squares(latents, here, others)
+        kept[here] = (squares[:, 1:] <= squares[:, :1]).mean(1)
+    return kept
+
+
+def _kth_neighbour(
+    points: NDArray[Any], k: int, known: tuple[NDArray[np.float32], NDArray[np.int64]] | None
+) -> NDArray[np.int64]:
+    """One of those that are as far from each point as its k-th nearest: (N, 1)."""
+    if known is None or known[1].shape[1] < 2 * k:
+        return nearest_neighbours(points, k=k)[1][:, -1:]
+    distances, indices = known[0].astype(np.float64), known[1][:, : 2 * k]
+    last, squares = np.empty((len(points), 1), np.int64), np.empty(len(points))
+    for here in _parts(len(points), 2 * k, points.shape[1]):
+        some = _squares(points, here, indices[here])
+        kth = np.argpartition(some, k - 1, 1)[:, k - 1 : k]
+        last[here] = np.take_along_axis(indices[here], kth, 1)
+        squares[here] = np.take_along_axis(some, kth, 1)[:, 0]
+    # The squares that ordered them may be off by a share of the last one: is there room for one that was left out?
+    doubtful = squares + 2 * CLEAR * distances[:, -1] ** 2 >= distances[:, 2 * k - 1] ** 2
+    if doubtful.any():
+        last[doubtful] = nearest_neighbours(points, points[doubtful], k + 1)[1][:, -1:]
+    return last
+
+
+def _parts(num: int, others: int, dim: int) -> Iterator[slice]:
+    """As many rows at a time as keep the differences to so many others within a block."""
+    rows = max(1, BLOCK_BYTES // (8 * others * dim))
+    return (slice(start, start + rows) for start in range(0, num, rows))
+
+
+def _squares(points: NDArray[Any], here: slice, others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Squared distances of some points to others, row by row: float64 (rows of `here`, columns of `others`)."""
+    squares: NDArray[np.float64] = ((points[others].astype(np.float64) - points[here, None]) ** 2).sum(2)
+    return squares
