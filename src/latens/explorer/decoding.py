@@ -108,21 +108,22 @@ def probe(view: View, sampler: str = "class-means", noise: float = 1.0, seed: in
     asked = np.resize(classes, CLOUD) if len(classes) else None
     cloud = fitted.sample(CLOUD, seed=seed + 1, labels=asked)
     shown = _decoded(view, some, map, trips=True, labels=wanted)
+    ratios = in_usual_distances(view.near.nearest(cloud, 1)[0][:, 0], view.run.usual_distance)
     drawn: dict[str, NDArray[Any]] = {
         "cloud": view.map(map).place(cloud),
+        "cloud_ratio": ratios.astype(np.float32),
         "cloud_labels": np.empty(0, np.uint16) if asked is None else asked.astype(np.uint16),
     }
-    return Answer({**shown.facts, "scores": _scores_of(view, sampler, cloud)}, {**shown.arrays, **drawn})
+    return Answer({**shown.facts, "scores": _scores_of(view, sampler, ratios)}, {**shown.arrays, **drawn})
 
 
-def _scores_of(view: View, sampler: str, cloud: NDArray[np.float32]) -> list[dict[str, str]]:
+def _scores_of(view: View, sampler: str, ratios: NDArray[np.float64]) -> list[dict[str, str]]:
     """What is true of the cloud just drawn, and what is known of the sampler from the run's scores, in words."""
-    ratios = in_usual_distances(view.near.nearest(cloud, 1)[0][:, 0], view.run.usual_distance)
     said = [
         {
             "name": "distance from the data",
             "value": f"{np.median(ratios):.1f} ×",
-            "hint": f"median of {len(cloud)} draws, in usual distances between neighbours; 1 is as near as the data themselves",
+            "hint": f"median of {len(ratios)} draws, in usual distances between neighbours; 1 is as near as the data themselves",
         }
     ]
     scored = "metrics.json" in view.run.record["files"] and (view.run.path / "metrics.json").exists()

@@ -9,10 +9,20 @@ from latens.neighbours.search import nearest_neighbours
 
 __all__ = ["distance_ratios", "in_usual_distances", "usual_distance"]
 
+MOST_ASKED = 10_000  # latents whose nearest is looked for
+
 
 def usual_distance(latents: NDArray[Any]) -> float:
-    """The median distance of a latent to its nearest neighbour among the others, (N, D) -> one number; NaN for a single one."""
-    return float(np.median(nearest_neighbours(latents, k=1)[0])) if len(latents) > 1 else float("nan")
+    """The median distance of a latent to its nearest neighbour among the others, (N, D) -> one number; NaN for a single one.
+
+    Of more than 10,000, the median is that of 10,000 evenly spaced ones; their neighbours are looked for among all.
+    """
+    if len(latents) < 2:
+        return float("nan")
+    if len(latents) <= MOST_ASKED:
+        return float(np.median(nearest_neighbours(latents, k=1)[0]))
+    rows = np.linspace(0, len(latents) - 1, MOST_ASKED).round().astype(np.int64)
+    return float(np.median(nearest_neighbours(latents, latents[rows], 2)[0][:, 1]))  # the first is the latent itself
 
 
 def distance_ratios(latents: NDArray[Any], points: NDArray[Any], usual: float | None = None) -> NDArray[np.float64]:

@@ -85,7 +85,7 @@ function noMapYet(context, key) {
 function heading({info}) {
   const words = `${info.model} · ${info.network} · ${info.latent_dim} numbers${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
   return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet"}, words),
-    el("p", {class: "lost-note", role: "alert"}, "The explorer\u2019s server has stopped; what stands here is old. Start it again.")];
+    el("p", {class: "lost-note", role: "alert"}, "The explorer\u2019s server has stopped; what stands here is old. Start it again, and open the address that it prints.")];
 }
 
 /** @param {Context} context @returns {Panel[]} */
@@ -142,6 +142,8 @@ function mapBar(context) {
   const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
   const key = () => /** @type {HTMLElement} */ (document.querySelector(".legend"));
 
+  /** The classes of each column that are hidden. @type {Map<string, Set<number>>} */
+  const hidden = new Map();
   /** @type {() => import("./types.js").Mark[]} */
   let names = () => [];
   // The probe writes the names of its own dots.
@@ -164,7 +166,8 @@ function mapBar(context) {
       nameClasses();
     };
     filter(null);
-    legend(key(), column, shown, filter);
+    if (!hidden.has(name)) hidden.set(name, new Set());
+    legend(key(), column, shown, /** @type {Set<number>} */ (hidden.get(name)), filter);
     context.set({colour: name});
   }
 

@@ -4,6 +4,7 @@ import {button, el, fill} from "./dom.js";
 import {gauge} from "./gauge.js";
 import {captioned, frame, paint} from "./pictures.js";
 
+const MIDDLE = 32768; // of the map, 16 bit
 const SPACINGS = 2; // between a place and its latent's own, of a map filled evenly, from which on the place is empty
 
 /** @param {import("./context.js").Context} context */
@@ -73,6 +74,7 @@ export function decodePanel(context) {
     if (context.facts.tab !== "decode" || !info.decodes) return;
     const {x, y} = /** @type {CustomEvent} */ (event).detail;
     pinned = !pinned;
+    if (!pinned) context.mark("decode", []);
     look(x, y);
   });
   view.addEventListener("leave", () => {
@@ -88,8 +90,9 @@ export function decodePanel(context) {
     how.textContent = context.facts.map === "pca"
       ? "A place of this map is a point of the plane in which the latents vary most."
       : "A place of this map stands for a mixture of the latents of the images nearest to it, so it is seldom far from all data.";
-    pinned = false;
-    context.mark("decode", []);
+    pinned = moved = false;
+    over = true;
+    if (context.facts.tab === "decode" && info.decodes) look(MIDDLE, MIDDLE); // what stands there is of the other map
   });
   return {
     name: "decode",
@@ -97,7 +100,7 @@ export function decodePanel(context) {
     element: info.decodes ? element : el("p", {}, "The model of this run is not at hand, so nothing can be decoded; the map and the lists work all the same."),
     /** Before the pointer has been anywhere: the middle of the map. */
     shown() {
-      if (!held && info.decodes && context.facts.points) look(32768, 32768);
+      if (!held && info.decodes && context.facts.points) look(MIDDLE, MIDDLE);
     },
   };
 }

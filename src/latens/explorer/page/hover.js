@@ -19,7 +19,7 @@ export function hoverCard(context, box) {
     card.hidden = true;
     if (row >= 0 && !document.body.classList.contains("playing")) timer = window.setTimeout(() => show(row, clientX, clientY), DWELL);
   });
-  view.addEventListener("leave", () => {
+  for (const name of ["leave", "drag"]) view.addEventListener(name, () => {
     wanted = -1;
     clearTimeout(timer);
     card.hidden = true;

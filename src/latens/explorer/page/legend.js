@@ -63,9 +63,9 @@ export function coloured(column, values, given) {
 
 /**
  * @param {HTMLElement} host @param {import("./types.js").ColumnInfo} column @param {ReturnType<typeof coloured>} shown
- * @param {(mask: Uint8Array|null) => void} filter
+ * @param {Set<number>} hidden classes; those that are hidden later are put into it @param {(mask: Uint8Array|null) => void} filter
  */
-export function legend(host, column, shown, filter) {
+export function legend(host, column, shown, hidden, filter) {
   if (column.kind === "number") {
     const steps = [0, 13, 25, 38, 50, 63].map((i) => {
       const step = el("span", {class: "ramp-step"});
@@ -76,7 +76,6 @@ export function legend(host, column, shown, filter) {
       el("span", {}, shown.high.toPrecision(2)), el("small", {}, column.unit));
     return;
   }
-  const hidden = new Set();
   const counts = new Uint32Array(shown.palette.length);
   for (const code of shown.codes) counts[code]++;
   const entry = (/** @type {string} */ name, /** @type {number} */ code) => {
@@ -102,4 +101,5 @@ export function legend(host, column, shown, filter) {
     apply();
   };
   fill(host, ...column.names.map(entry), counts[column.names.length] ? entry("no value", column.names.length) : null);
+  apply();
 }

@@ -2,15 +2,15 @@
 
 /** @typedef {import("./types.js").Mark} Mark */
 /** @typedef {import("./map.js").Pair} Pair */
-/** @typedef {{paper: string, ink: string, accent: string}} Paper */
+/** @typedef {{paper: string, ink: string, accent: string, rem: number}} Paper  rem: the page's text, CSS pixels */
 
 /** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places on the screen @param {Paper} paper */
-export function drawMark(context, mark, places, {paper, ink, accent}) {
+export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
   const given = mark.colour || (mark.kind === "label" ? "ink" : accent);
   const colour = given === "ink" ? ink : given;
   Object.assign(context, {lineCap: "round", lineJoin: "round", fillStyle: colour});
   if (mark.kind === "label") {
-    Object.assign(context, {font: "600 14px system-ui, sans-serif", textAlign: "center", textBaseline: "middle"});
+    Object.assign(context, {font: `600 ${0.875 * rem}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle"});
     Object.assign(context, {lineWidth: 4, strokeStyle: paper});
     places.forEach(([x, y], k) => (context.strokeText(mark.text[k], x, y), context.fillText(mark.text[k], x, y)));
     return;

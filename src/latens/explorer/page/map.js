@@ -29,7 +29,7 @@ export class MapView extends EventTarget {
   #home = true; // nothing has moved the map yet: it keeps filling its place
   #asked = 0;
   #glide = 0;
-  #paper = {paper: "#ffffff", ink: "#1f2328", accent: "#1a5f96"};
+  #paper = {paper: "#ffffff", ink: "#1f2328", accent: "#1a5f96", rem: 16};
   #gone = new AbortController();
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
   #sizes = new ResizeObserver(() => this.#resize());
@@ -120,7 +120,7 @@ export class MapView extends EventTarget {
       this.context.fillStyle = style.getPropertyValue(name).trim() || fallback;
       return String(this.context.fillStyle); // "#rrggbb", whatever CSS called it
     };
-    this.#paper = {paper: read("--paper", "#ffffff"), ink: read("--ink", "#1f2328"), accent: read("--accent", "#1a5f96")};
+    this.#paper = {paper: read("--paper", "#ffffff"), ink: read("--ink", "#1f2328"), accent: read("--accent", "#1a5f96"), rem: parseFloat(getComputedStyle(document.documentElement).fontSize)};
     this.#post({type: "paper", paper: this.#paper.paper, muted: read("--muted", "#59616b")});
     this.drawOver();
   }

@@ -202,7 +202,8 @@ function probe(held, asked) {
   const many = drawn(held, {...asked, seed: asked.seed + 1}, DRAWN);
   const map = held.map(asked.map);
   const near = nearest(held.cloud, many.latents, map.plane ? 1 : PLACING);
-  const far = near.distances.filter((_, i) => i % near.k === 0).map((d) => d / (held.facts.usual ?? NaN)).sort();
+  const ratios = Float32Array.from(near.distances.filter((_, i) => i % near.k === 0), (d) => d / (held.facts.usual ?? NaN));
+  const far = ratios.slice().sort();
   const distance = {
     name: "distance from the data",
     value: `${((far[DRAWN / 2 - 1] + far[DRAWN / 2]) / 2).toFixed(1)} ×`,
@@ -212,6 +213,7 @@ function probe(held, asked) {
     ...decoded(held, some.latents, asked.map, some.labels),
     cloud: place(held, map, many.latents, map.plane ? null : near),
     cloud_labels: many.labels,
+    cloud_ratio: ratios,
     scores: [distance, ...held.facts.samplers[asked.sampler].scores],
   };
 }

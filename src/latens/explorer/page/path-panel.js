@@ -7,6 +7,7 @@ import {captioned, frame, paint, picture} from "./pictures.js";
 const STEPS = 13; // pictures of the strip
 const FINE = 0.25; // steps of the handle; between those of the strip it is decoded anew
 const NEAR = 12; // pixels from a point of the path
+const SAME = 0.5; // pixels, under which two places are one
 const WORDS = /** @type {Record<string, string>} */ ({linear: "straight line", spherical: "arc", graph: "from neighbour to neighbour"});
 
 /** @typedef {{rows: number[], words: string}} End */
@@ -145,18 +146,27 @@ export function pathPanel(context) {
     ]);
   }
 
-  /** The step of the path that is nearest to a place, and how far that is in pixels. @param {{x: number, y: number}} place */
+  /**
+   * The step of the path that is nearest to a place, and how far that is in pixels. Steps may lie at one place of the map: the
+   * handle then goes on to the last of them, seen from where it is.
+   * @param {{x: number, y: number}} place
+   */
   function nearestStep(place) {
-    let [at, far] = [0, Infinity];
-    if (!path) return {at, far};
+    if (!path) return {at: 0, far: Infinity};
     const {x, y} = context.fromUnits(path.places);
+    /** @type {[number, number][]} */
+    const found = [];
     for (let i = 0; i + 1 < x.length; i++) {
       const [dx, dy] = [x[i + 1] - x[i], y[i + 1] - y[i]];
       const share = Math.min(1, Math.max(0, ((place.x - x[i]) * dx + (place.y - y[i]) * dy) / (dx * dx + dy * dy || 1)));
       const distance = Math.hypot(x[i] + share * dx - place.x, y[i] + share * dy - place.y) * view.view.scale;
-      if (distance < far) [at, far] = [i + share, distance];
+      found.push([i + share, distance]);
+      if (!dx && !dy) found.push([i + 1, distance]);
     }
-    return {at: Math.round(at / FINE) * FINE, far};
+    const far = Math.min(...found.map(([, distance]) => distance));
+    const same = found.filter(([, distance]) => distance < far + SAME).map(([at]) => Math.round(at / FINE) * FINE);
+    const [first, last, now] = [Math.min(...same), Math.max(...same), Number(handle.input.value)];
+    return {at: now < first ? last : now > last ? first : now, far};
   }
 
   // The handle can be dragged along the path on the map, and follows a pointer that goes along it.

@@ -29,6 +29,7 @@ export function probePanel(context) {
     el("p", {class: "row"}, button("Draw again", () => draw({seed: asked.seed + 2}), {class: "main"})),
     busy,
     grid,
+    el("p", {class: "quiet"}, "On the map: dots for draws near the data; small rings for those far from all data, put where the nearest data are."),
     scores,
   );
 
@@ -46,6 +47,7 @@ export function probePanel(context) {
       busy.textContent ||= "Drawing…";
       fill(grid); // what stands there is of another sampler or another noise
       fill(scores);
+      context.mark("probe", []);
     }, LATE);
     const drawn = await context.attempt(source.probe({...asked, map: context.facts.map}));
     clearTimeout(late);
@@ -68,8 +70,11 @@ export function probePanel(context) {
   function mark(drawn) {
     const names = Array.from(drawn.labels, (label) => info.class_names[label] ?? "");
     const shown = context.fromUnits(drawn.places);
+    const cloud = (/** @type {boolean} */ far) =>
+      context.fromUnits(drawn.cloud.filter((_, i) => (distanceWords(drawn.cloud_ratio[i >> 1])[1] === "bad") === far));
     context.mark("probe", [
-      {kind: "dots", ...context.fromUnits(drawn.cloud), radius: 2.5, colour: "ink"},
+      {kind: "dots", ...cloud(true), radius: 3, ring: true, colour: "ink"},
+      {kind: "dots", ...cloud(false), radius: 2.5, colour: "ink"},
       {kind: "dots", ...shown, radius: 6, ring: true, colour: "ink"},
       ...(names.length ? [/** @type {import("./types.js").Mark} */ ({kind: "label", ...shown, text: names})] : []),
     ]);

@@ -11,7 +11,7 @@ export const images = (count) => (count === 1 ? "1 image" : `${count.toLocaleStr
 export function selectionBar(context, box) {
   const {served, view} = context;
   const count = el("strong", {});
-  const name = /** @type {HTMLInputElement} */ (el("input", {id: "tag-name", type: "text", maxLength: 60, placeholder: "tag, such as wrong", "aria-label": "Tag"}));
+  const name = /** @type {HTMLInputElement} */ (el("input", {id: "tag-name", type: "text", maxLength: 60, placeholder: "a tag, as: odd", "aria-label": "Tag"}));
   name.setAttribute("list", "known-tags");
   const known = el("datalist", {id: "known-tags"});
   const bar = el(

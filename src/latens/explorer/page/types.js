@@ -135,8 +135,8 @@
 
 /**
  * The seed's probe: one picture a class, and a cloud of more latents on the map.
- * @typedef {Decoded & {cloud: Float32Array, cloud_labels: Uint16Array, scores: {name: string, value: string, hint: string}[]}} Probe
- * the Decoded: one a class, or ten; cloud: pairs (x, y) on the map, in its units; scores: in words
+ * @typedef {Decoded & {cloud: Float32Array, cloud_labels: Uint16Array, cloud_ratio: Float32Array, scores: {name: string, value: string, hint: string}[]}} Probe
+ * the Decoded: one a class, or ten; cloud: pairs (x, y) on the map, in its units; cloud_ratio: as ratio; scores: in words
  */
 
 /**
