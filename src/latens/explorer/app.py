@@ -123,7 +123,7 @@ def _endpoint(route: Route, view: View, desks: Mapping[str, Desk]) -> Callable[[
         kind = f"{request.headers.get('x-latens-tab', '')} {route.method} {route.path}" if route.newest else ""
         try:
             given = dict(request.query_params) if route.method == "GET" else await _body(request)
-            desk = desks["lengthy" if route.lengthy(given) else "slow" if route.slow else "quick"]
+            desk = desks[route.desk(given)]
             return _response(request, route, await desk.ask(lambda: ask(route, view, given), kind))
         except Overtaken:
             return JSONResponse({"error": "overtaken by a newer request", "kind": "Overtaken"}, 409)

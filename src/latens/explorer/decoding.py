@@ -167,7 +167,10 @@ def path(
     ends = [_mean_of(view, points) for points in (start, end)]
     if (ends[0] == ends[1]).all():
         raise UsageError("a path from a place to itself; choose two different ends")
-    found = interpolate(ends[0], ends[1], steps, way, view.latents)
+    if way == "graph" and len(start) == len(end) == 1:
+        found = view.graph.path(start[0], end[0], steps)
+    else:
+        found = interpolate(ends[0], ends[1], steps, way, view.latents)
     passed = [int(row) for row in found.rows]
     return _decoded(view, found.latents, map, trips=True, note=found.note, way=way, passed=passed)
 

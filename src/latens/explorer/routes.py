@@ -45,8 +45,8 @@ class Route:
         params: by name.
         method: GET, or POST where a request is too long for an address, or changes something.
         newest: whether a newer request of the same tab makes an older one void.
-        slow: whether it may have to fit something first; such answers don't hold up the others.
-        lengthy: whether, told this, it may be minutes; such answers hold up neither the quick nor the slow.
+        desk: at which it waits, told this: `quick`; `slow` where something may have to be fitted first; `lengthy` where that
+            may be minutes. What waits at one does not hold up the others.
         changes: whether it changes something in the run's folder.
         media_type: of a route that gives a file.
     """
@@ -57,8 +57,7 @@ class Route:
     params: Mapping[str, Param] = field(default_factory=dict)
     method: str = "GET"
     newest: bool = False
-    slow: bool = False
-    lengthy: Callable[[Mapping[str, Any]], bool] = lambda given: False
+    desk: Callable[[Mapping[str, Any]], str] = lambda given: "quick"
     changes: bool = False
     media_type: str = ""
 
@@ -139,6 +138,10 @@ def _path(view: View, start: list[Any], end: list[Any], way: str, steps: int, ma
     return decoding.path(view, start, end, way, steps, map)
 
 
+def _slow(given: Mapping[str, Any]) -> str:
+    return "slow"
+
+
 MAP = Param("string", "a map's name")
 POINTS = {"type": "integer"}
 NUMBERS = {"type": "array", "items": {"type": "number"}}
@@ -152,21 +155,21 @@ ROUTES = (
         "places of all points, 16 bit, and how they become the map's own units",
         _map,
         {"name": MAP},
-        slow=True,
+        desk=_slow,
     ),
     Route(
         "/api/column",
         "one value a point: classes as numbers, or numbers",
         _column,
         {"name": Param("string", "a column's name")},
-        slow=True,
+        desk=_slow,
     ),
     Route(
         "/api/thumbnails",
         "a sprite page of small pictures, point after point",
         _thumbnails,
         {"page": Param("integer", "which, from 0")},
-        slow=True,
+        desk=_slow,
         media_type="image/png",
     ),
     Route(
@@ -210,8 +213,7 @@ ROUTES = (
             "map": MAP,
         },
         newest=True,
-        slow=True,
-        lengthy=lambda given: given.get("sampler") in SLOW_SAMPLERS,
+        desk=lambda given: "lengthy" if given.get("sampler") in SLOW_SAMPLERS else "slow",
     ),
     Route(
         "/api/path",
@@ -226,6 +228,7 @@ ROUTES = (
         },
         method="POST",
         newest=True,
+        desk=lambda given: "slow" if given.get("way") == "graph" else "quick",
     ),
     Route(
         "/api/directions",
@@ -251,7 +254,7 @@ ROUTES = (
     Route("/api/ids", "the ids of points", _ids, {"points": Param("array", "points", items=POINTS)}, method="POST"),
     Route("/api/twins", "beside another run: the point there of the same image, -1 where it has none", _twins),
     Route("/api/history", "loss curve, settings, scores, verdict", following.history),
-    Route("/api/live", "test images as the weights of the last epoch rebuild them", following.live, slow=True),
+    Route("/api/live", "test images as the weights of the last epoch rebuild them", following.live, desk=_slow),
     Route(
         "/api/snapshot",
         "the test latents of one epoch on a plane, aligned to the last",

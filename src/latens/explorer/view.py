@@ -18,6 +18,7 @@ from latens.maps import MAPS, Map
 from latens.models.contract import HasPrior
 from latens.neighbours import Neighbours, in_usual_distances
 from latens.paths import PATHS
+from latens.paths.graph import Graph
 from latens.runs import Run
 from latens.runs.folder import TEST, TRAIN
 from latens.samplers import SAMPLERS
@@ -76,6 +77,11 @@ class View:
     def near(self) -> Neighbours:
         """The latents of the points, to look for neighbours in."""
         return Neighbours(self.latents)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The latents of the points as a graph of neighbours."""
+        return Graph(self.latents)
 
     @cached_property
     def labels(self) -> NDArray[np.int64] | None:

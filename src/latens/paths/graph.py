@@ -11,7 +11,7 @@ from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
 from latens.paths.contract import Path, checked_data, checked_ends
 
-__all__ = ["NEIGHBOURS", "along_graph", "neighbour_graph"]
+__all__ = ["NEIGHBOURS", "Graph", "along_graph", "neighbour_graph"]
 
 NEIGHBOURS = 10
 
@@ -51,16 +51,34 @@ def along_graph(
         raise UsageError(f"{neighbours} neighbours were asked for; at least 1 is needed")
     data = checked_data(latents, len(first))
     ends = np.stack([first, last]).astype(np.float32)
-    # Equal latents are one node: they would be each other's neighbours, and nobody else's. Adding 0 makes -0 a 0.
-    nodes, origin, inverse = np.unique(
-        np.concatenate([data, ends]) + np.float32(0), axis=0, return_index=True, return_inverse=True
-    )
-    source, target = inverse.reshape(-1)[-2:]
-    chain = _shortest(neighbour_graph(nodes, neighbours), int(source), int(target))
-    points, places = _resampled(nodes[chain].astype(np.float64), steps)
-    points[0], points[-1] = ends
-    real = origin[chain] < len(data)
-    return Path("graph", points.astype(np.float32), origin[chain][real].astype(np.int64), places[real])
+    found = Graph(np.concatenate([data, ends]), neighbours).path(len(data), len(data) + 1, steps)
+    real = found.rows < len(data)
+    return Path("graph", found.latents, found.rows[real], found.places[real])
+
+
+class Graph:
+    """The neighbour graph of latents, for many paths between them.
+
+    Args:
+        latents: (N, D), finite, N at least 1.
+        neighbours: see `along_graph`.
+    """
+
+    def __init__(self, latents: NDArray[Any], neighbours: int = NEIGHBOURS) -> None:
+        # Equal latents are one node: they would be each other's neighbours, and nobody else's. Adding 0 makes -0 a 0.
+        self.nodes, self.rows, inverse = np.unique(
+            checked_data(latents) + np.float32(0), axis=0, return_index=True, return_inverse=True
+        )
+        self.node_of = inverse.reshape(-1)
+        self.edges = neighbour_graph(self.nodes, neighbours)
+
+    def path(self, first: int, last: int, steps: int = 11) -> Path:
+        """The shortest path between two of the latents, by their rows; see `along_graph`."""
+        source, target = self.node_of[[first, last]]
+        chain = _shortest(self.edges, int(source), int(target))
+        points, places = _resampled(self.nodes[chain].astype(np.float64), steps)
+        points[0], points[-1] = self.nodes[source], self.nodes[target]
+        return Path("graph", points.astype(np.float32), self.rows[chain].astype(np.int64), places)
 
 
 def neighbour_graph(nodes: NDArray[np.float32], neighbours: int) -> csr_array:
