@@ -17,7 +17,7 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
   }
   for (const dashed of mark.kind === "line" ? [false, true] : [false]) {
     context.setLineDash(dashed ? [1, 6] : []);
-    tracePath(context, mark, places, dashed);
+    tracePath(context, mark, places, dashed, rem / 16);
     // On a halo of paper, or it would be lost among points of its colour.
     for (const [width, style] of /** @type {[number, string][]} */ ([[4.5, paper], [2, colour]])) {
       Object.assign(context, {lineWidth: width, strokeStyle: style});
@@ -28,12 +28,12 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
   context.setLineDash([]);
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places @param {boolean} dashed  stretches */
-function tracePath(context, mark, places, dashed) {
+/** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places @param {boolean} dashed  stretches @param {number} size of dots */
+function tracePath(context, mark, places, dashed, size) {
   context.beginPath();
   places.forEach(([x, y], k) => {
     if (mark.kind === "dots") {
-      const radius = (mark.radius || (mark.ring ? 6 : 4)) - (mark.ring ? 0 : 1); // a full one's stroke adds to it
+      const radius = size * (mark.radius || (mark.ring ? 6 : 4)) - (mark.ring ? 0 : 1); // a full one's stroke adds to it
       context.moveTo(x + radius, y);
       context.arc(x, y, radius, 0, 2 * Math.PI);
     }
