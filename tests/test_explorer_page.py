@@ -147,6 +147,38 @@ def test_the_legend_hides_a_class_or_all_others(page, view):
     expect(first).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_hidden_class_stays_so_over_maps_and_columns(page, view):
+    first = page.locator(".legend .entry").first
+    first.click()
+    page.get_by_label("Map", exact=True).select_option("pca")
+    points = Points(page, view, "pca")
+    rows = points.lonely()
+    wanted = class_colours(view)[view.labels[rows]]
+
+    def hidden():
+        there = distance(colours_at(page, points, rows), wanted) < 40
+        return there[view.labels[rows] > 0].mean() > 0.9 and there[view.labels[rows] == 0].mean() < 0.1
+
+    until(page, hidden)
+    colour = page.get_by_label("Colour")
+    colour.select_option(label="cluster")
+    expect(first).to_have_attribute("aria-pressed", "true")
+    colour.select_option(label="class")
+    expect(first).to_have_attribute("aria-pressed", "false")
+    until(page, hidden)
+
+
+def test_another_map_decodes_anew(page, view):
+    gauge = page.locator("#panel .honest")
+    page.mouse.move(*Points(page, view).spots[0].round())
+    page.get_by_label("Map", exact=True).select_option("pca")
+    units = np.array([32768, 32768]) / 65_535
+    facts, _ = view.map_points("pca")
+    place = units * facts["size"] + [facts["left"], facts["bottom"]]
+    ratio = decoding.decode_at(view, "pca", *place).arrays["ratio"][0]
+    expect(gauge).to_contain_text(f"{ratio:.2f} ×")
+
+
 def test_a_column_of_numbers_gets_a_scale(page, view):
     page.get_by_label("Colour").select_option(label="reconstruction error")
     expect(page.locator(".legend .ramp")).to_be_visible()
@@ -308,7 +340,8 @@ def test_the_probe_is_the_notebooks(page, view):
     slide(page.get_by_label("Noise"), 2)
     until(page, lambda: not shows(cards.first, means[0]))
     expect(page.locator("output").first).to_have_text("2.00")
-    before = decoding.probe(view, noise=2.0, seed=0, map="tsne").arrays["pixels"][:, 0]
+    drawn = decoding.probe(view, noise=2.0, seed=0, map="tsne").arrays
+    before = drawn["pixels"][:, 0]
     until(page, lambda: shows(cards.first, before[0]))
     page.get_by_role("button", name="Draw again").click()
     until(page, lambda: not any(shows(one, old) for one, old in zip(cards.all(), before, strict=True)))

@@ -23,6 +23,8 @@ from latens.explorer.routes import ROUTES
 from latens.explorer.serving import Serving
 from latens.explorer.tags import Tags
 from latens.neighbours import distance_ratios
+from latens.paths import interpolate
+from latens.samplers.class_means import ClassMeansSampler
 
 TOKEN = "a-token"
 HOST = "http://127.0.0.1:8123"
@@ -149,6 +151,10 @@ def test_the_probe_is_the_sampler_with_its_noise(view, client):
     np.testing.assert_array_equal(one["latents"], same["latents"])
     assert np.abs(one["latents"] - other["latents"]).max() > 0.1
     assert one["cloud"].shape == (400, 2)
+    classes = view.run.sampler("class-means").classes
+    drawn = ClassMeansSampler(2.0).fit(view.run.of_part("latents", 0), view.run.labels_of(0))
+    cloud = drawn.sample(400, seed=1, labels=np.resize(classes, 400))
+    np.testing.assert_allclose(one["cloud_ratio"], distance_ratios(view.latents, cloud), rtol=1e-4)
     for sampler in view.info()["samplers"]:
         if sampler != "flow":  # which takes a minute to fit
             assert client.get(f"/api/probe?map=pca&sampler={sampler}").status_code == 200
@@ -161,7 +167,11 @@ def test_a_path_goes_from_image_to_image_or_between_means(view, client):
     np.testing.assert_allclose(arrays["latents"][[0, -1]], ends, rtol=1e-5)
     np.testing.assert_allclose(arrays["latents"][2], (ends[0] + ends[1]) / 2, rtol=1e-4, atol=1e-5)
     for way in view.info()["ways"]:
-        assert client.post("/api/path", json={**asked, "way": way}).status_code == 200
+        for end in ([1, 2], [2]):
+            facts, arrays = columns(client.post("/api/path", json={**asked, "end": end, "way": way}, headers=RAW))
+            wanted = interpolate(view.latents[0], view.latents[end].mean(0), 5, way, view.latents)
+            np.testing.assert_allclose(arrays["latents"], wanted.latents, rtol=1e-5, atol=1e-6)
+            assert facts["passed"] == wanted.rows.tolist()
 
 
 def test_an_image_by_point_or_by_id(view, client):
