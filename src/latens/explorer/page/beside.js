@@ -1,5 +1,6 @@
 // A second run beside the first: the same image marked in both maps, and its place decoded by both.
 
+import {classNames} from "./class-names.js";
 import {coloured} from "./legend.js";
 import {el, fill} from "./dom.js";
 import {MapView} from "./map.js";
@@ -25,6 +26,8 @@ export async function besideMap(context, room) {
   const column = info.columns[0];
   const colours = coloured(column, await source.column(column.name), info.colours);
   view.setColours(colours.codes, colours.palette);
+  const names = classNames(points, column, colours.codes, null);
+  view.setMarks(names);
   const [there, here] = await Promise.all([/** @type {any} */ (context.served).twins(), source.twins()]);
 
   let marked = 0; // of several on their way the newest counts
@@ -32,7 +35,7 @@ export async function besideMap(context, room) {
   async function mark(row, other) {
     const mine = ++marked;
     context.mark("beside", row < 0 ? [] : [dot(context.view, row)]);
-    view.setMarks(other < 0 ? [] : [dot(view, other)]);
+    view.setMarks(other < 0 ? names : [...names, dot(view, other)]);
     if (row < 0 || other < 0) return void fill(words, "This image is in one run alone.");
     const name = await context.nameOf(row);
     if (mine !== marked) return;
