@@ -253,9 +253,9 @@ def test_a_selection_is_tagged_and_its_table_taken_away(page, view, address, run
             page.get_by_role("button", name=f"{press} (CSV)").click()
         assert download.value.suggested_filename == f"run-{name}.csv"
         assert download.value.path().read_text().splitlines()[1:] == lines
-    page.get_by_label("Tag", exact=True).fill("unknown")
+    page.get_by_label("Tag", exact=True).fill("constructor")
     page.get_by_role("button", name="Untag").click()
-    until(page, lambda: status(page) == "0 images no longer tagged unknown.")
+    until(page, lambda: status(page) == "0 images no longer tagged constructor.")
     page.get_by_role("button", name="Let go").click()
     expect(page.get_by_role("group", name="Selection")).to_be_hidden()
     page.get_by_role("button", name="Select the images tagged odd <i>").click()

@@ -11,7 +11,7 @@ export const images = (count) => (count === 1 ? "1 image" : `${count.toLocaleStr
 export function selectionBar(context, box) {
   const {served, view} = context;
   const count = el("strong", {});
-  const name = /** @type {HTMLInputElement} */ (el("input", {id: "tag-name", type: "text", maxLength: 60, placeholder: "a tag, as: odd", "aria-label": "Tag"}));
+  const name = /** @type {HTMLInputElement} */ (el("input", {id: "tag-name", type: "text", maxLength: 60, placeholder: "tag, e.g. odd", "aria-label": "Tag"}));
   name.setAttribute("list", "known-tags");
   const known = el("datalist", {id: "known-tags"});
   const bar = el(
@@ -30,7 +30,7 @@ export function selectionBar(context, box) {
     const word = name.value.trim();
     if (!served || !word) return void (context.say("A tag needs a name."), name.focus());
     const rows = context.facts.selected;
-    const had = context.tags.points[word] ?? [];
+    const had = Object.hasOwn(context.tags.points, word) ? context.tags.points[word] : []; // a tag may be called "constructor"
     const ids = await context.attempt(served.ids(rows));
     const tags = ids && (await context.attempt(served.tag(word, ids, on)));
     if (!tags) return;
