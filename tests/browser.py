@@ -209,3 +209,17 @@ class Points:
         x, y = self.place.in_units(spot) / 65_535 * self.facts["size"] + [left, bottom]
         arrays = decoding.decode_at(view, self.facts["name"], x, y).arrays
         return arrays["pixels"][0, 0], arrays["ratio"][0], arrays["round_trip"][0]
+
+
+def class_colours(view):
+    return np.array([list(bytes.fromhex(colour[1:])) for colour in view.info()["colours"]])
+
+
+def colours_at(page, points, rows):
+    """What lies where points are, int (N, 3)."""
+    seen = screenshot(page)
+    return np.array([seen[int(y), int(x)] for x, y in points.spots[rows]])
+
+
+def distance(colours, wanted):
+    return np.abs(colours - np.asarray(wanted)).max(-1)

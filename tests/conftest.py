@@ -1,6 +1,7 @@
 """What all tests share: one small run, made once, and folders that keep tests off the user's own."""
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does; before torch is loaded
 
@@ -81,3 +82,47 @@ def instruction_sets():
 
     yield limit
     most.value = before
+
+
+# ---- the explorer's page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from browser import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that tells its images apart; a copy, since tags are written to it."""
+    from browser import learned_run
+
+    return shutil.copytree(learned_run(tmp_path_factory), tmp_path_factory.mktemp("page") / "run")
+
+
+@pytest.fixture(scope="module")
+def view(run):
+    """The same run asked without a server."""
+    from latens.explorer import View
+
+    return View(latens.open_run(run))
+
+
+@pytest.fixture(scope="module")
+def address(run):
+    from browser import served
+
+    with served(run) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser, address):
+    from browser import expect, opened
+
+    with opened(browser, address) as page:
+        expect(page.locator(".verdict").first).to_contain_text("usual distance")
+        yield page

@@ -5,15 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from browser import Points, chromium, expect, learned_run, open_tab, opened, screenshot, shows, slide, until
+from browser import Points, expect, learned_run, open_tab, opened, screenshot, shows, slide, until
 from latens.explorer import View, decoding, write_html
 from latens.runs import open_run
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import pytest
 
 from browser import (
     Place,
-    chromium,
     expect,
     learned_run,
     missing,
@@ -32,12 +31,6 @@ from latens.runs import Run, folder, open_run
 TABS = ["Decode", "Probe", "Path", "Image", "Lists", "Run"]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 HOSTILE = '<img src=x onerror="document.title=1">'
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

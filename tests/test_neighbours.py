@@ -6,7 +6,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from latens.errors import UsageError
-from latens.neighbours import Neighbours, nearest_neighbours, neighbours_kept, search
+from latens.neighbours import Neighbours, nearest_neighbours, neighbours_kept, search, usual_distance
 
 
 @pytest.fixture(params=[16, 8, 4, "torch"], autouse=True)
@@ -213,3 +213,14 @@ def test_prepared_points_are_checked():
         Neighbours(np.zeros((3, 2))).nearest(np.full((1, 2), np.nan))
     with pytest.raises(UsageError, match="points hold NaN"):
         Neighbours(np.full((3, 2), np.nan))
+
+
+def test_the_usual_distance_of_many_is_that_of_ten_thousand():
+    latents = np.random.default_rng(0).normal(size=(12_000, 4)).astype(np.float32)
+    latents[1] = latents[0]  # each is the other's nearest
+    nearest = np.sort(nearest_neighbours(latents, k=2, exclude_self=False)[0], 1)[:, 1]
+    asked = np.linspace(0, 11_999, 10_000).round().astype(int)
+    assert usual_distance(latents) == np.median(nearest[asked])
+    assert usual_distance(latents) == pytest.approx(np.median(nearest), rel=0.02)
+    few = latents[:10_000]
+    assert usual_distance(few) == np.median(nearest_neighbours(few, k=1)[0])

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -258,3 +259,11 @@ def test_maps_show_all_images_where_the_test_part_is_small(finished_run, monkeyp
     monkeypatch.setattr("latens.runs.folder.ENOUGH_FOR_A_MAP", 24)
     assert run.mapped_part == 1
     assert len(run.labels_of(run.mapped_part)) == 24
+
+
+def test_threads_that_seal_at_once_lose_nothing(finished_run, tmp_path):
+    run = open_run(shutil.copytree(finished_run.path, tmp_path / "run"))
+    names = [f"maps/{i}.npz" for i in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: run.write_arrays(name, {"x": np.zeros(3)}), names))
+    assert set(names) <= set(open_run(run.path).record["files"])

@@ -10,6 +10,7 @@ probe.npz               metrics.json                 figures/NAME.png        rep
 """
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,6 +72,7 @@ class Run:
     def __init__(self, path: Path, device: str = "cpu") -> None:
         self.path = path
         self.device = device
+        self._record_lock = threading.RLock()
         self.record: dict[str, Any] = read_json(path / "run.json")
         if not isinstance(self.record, dict) or "format" not in self.record:
             raise RunDamaged(f"{path / 'run.json'}: not a run's record")
@@ -105,16 +107,20 @@ class Run:
 
     def update(self, **entries: Any) -> None:
         """Write entries of run.json."""
-        self.record.update(entries)
-        write_json(self.path / "run.json", self.record)
+        with self._record_lock:
+            self.record.update(entries)
+            write_json(self.path / "run.json", self.record)
 
     def seal(self, *names: str) -> None:
         """Note the hashes of files of the run, by which a changed byte is noticed."""
-        self.update(files={**self.record.get("files", {}), **{name: sha256_file(self.path / name) for name in names}})
+        hashes = {name: sha256_file(self.path / name) for name in names}
+        with self._record_lock:  # threads of the explorer seal what each has fitted
+            self.update(files={**self.record.get("files", {}), **hashes})
 
     def forget(self, name: str) -> None:
         """Take a sealed file out of the run."""
-        self.update(files={file: digest for file, digest in self.record["files"].items() if file != name})
+        with self._record_lock:
+            self.update(files={file: digest for file, digest in self.record["files"].items() if file != name})
         (self.path / name).unlink(missing_ok=True)
 
     def checked(self, name: str) -> Path:

@@ -37,10 +37,11 @@ export function decodePanel(context) {
 
   /** @param {number} x @param {number} y 16-bit units */
   async function look(x, y) {
+    const {map} = context.facts;
     const [unitsX, unitsY] = context.toUnits(x, y);
     const asked = performance.now();
-    const found = await context.attempt(source.decodeAt(context.facts.map, unitsX, unitsY));
-    if (!found) return;
+    const found = await context.attempt(source.decodeAt(map, unitsX, unitsY));
+    if (!found || map !== context.facts.map) return; // its places are another map's
     paint(made, found.pixels, info.shape);
     made.dataset.ms = (performance.now() - asked).toFixed(1);
     held = found.latents;

@@ -40,7 +40,7 @@ export function probePanel(context) {
     const mine = ++wanted;
     const {sampler} = asked;
     const asFitted = whileFitting(context, `sampler ${sampler}`, (share, left) => {
-      if (mine === wanted) busy.textContent = `Fitting ${sampler} to the latents, once: ${progressWords(share, left)}. The other samplers draw meanwhile.`;
+      if (mine === wanted) busy.textContent = `Fitting ${sampler} to the latents, once: ${progressWords(share, left)}`;
     });
     const late = setTimeout(() => {
       if (mine !== wanted) return;
