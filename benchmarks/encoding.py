@@ -40,8 +40,8 @@ def our_candidates(images: "Dataset", seconds: float) -> dict[str, Callable[[], 
     """`encode_images` in each form, again and again for some seconds, after a first time."""
     from latens.latents import encode_images
     from latens.networks.half import FORMS
-    from latens.recipes import notebook
-    from latens.training import build_model, use_forms
+    from latens.training.loop import build_model, use_forms
+    from latens.training.recipes import notebook
 
     def candidate(form: str) -> Callable[[], float]:
         model = build_model(notebook(images), images.shape)

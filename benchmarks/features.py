@@ -15,8 +15,8 @@ import torch
 
 import latens
 from latens.features import Features
+from latens.features.fitting import train_network
 from latens.features.lookup import FOLDER, load_network, save_network
-from latens.features.training import train_network
 
 EPOCHS = {"mnist": 3, "fashion-mnist": 6}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from latens import Dataset
-    from latens.recipes import Recipe
+    from latens.training.recipes import Recipe
 
 FIRST = 2  # epochs that are left out
 WAYS = ("batches from the host", "kernel by kernel", "graphs")
@@ -47,15 +47,15 @@ def trained(way: str) -> Iterator[None]:
     """Train in one of the `WAYS` inside."""
     with ExitStack() as stack:
         if way == WAYS[0]:
-            stack.enter_context(patch("latens.training._resident", lambda pixels, device: pixels))
+            stack.enter_context(patch("latens.training.loop._resident", lambda pixels, device: pixels))
         if way == WAYS[1]:
-            stack.enter_context(patch("latens.graphed.WARM_UP", NEVER))
+            stack.enter_context(patch("latens.training.graphs.WARM_UP", NEVER))
         yield
 
 
 def training_candidates(images: "Dataset", recipe: "Recipe") -> dict[str, Callable[[], float]]:
     from latens import train
-    from latens.training import build_model
+    from latens.training.loop import build_model
 
     def candidate(way: str) -> Callable[[], float]:
         def images_per_second() -> float:
@@ -70,7 +70,7 @@ def training_candidates(images: "Dataset", recipe: "Recipe") -> dict[str, Callab
 
 def encoding_candidates(pixels: "np.ndarray", recipe: "Recipe", seconds: float) -> dict[str, Callable[[], float]]:
     from latens.latents import encode_images
-    from latens.training import build_model
+    from latens.training.loop import build_model
 
     def images_per_second() -> float:
         model = build_model(recipe, pixels.shape[1:]).cuda()
@@ -105,7 +105,7 @@ class Whole:
 
     def candidate(self, recipe: "Recipe") -> tuple[str, Callable[[], float]]:
         from latens import train
-        from latens.training import build_model
+        from latens.training.loop import build_model
 
         name = f"{recipe.name}, {recipe.config.epochs} epochs"
 

@@ -124,8 +124,8 @@ def train(cell: Cell, folder: Path) -> Iterator[float]:
 
 def prepared(images: Any, cell: Cell) -> tuple[Any, Any, Any]:
     """Images, a model, and how it is trained: the recipe `fast` of large sets, set up as `latens run` does."""
-    from latens.recipes import fast
-    from latens.training import build_model, fastest_forms, use_forms
+    from latens.training.loop import build_model, fastest_forms, use_forms
+    from latens.training.recipes import fast
 
     options = {"latent_dim": cell.latent_dim, "epochs": 1, "batch_size": 64, "augmentation": "none"}
     recipe = fast(images).with_options(**options)

@@ -37,7 +37,7 @@ def make_latents(count: int) -> np.ndarray:
     """As many latents of MNIST, test images first."""
     import latens
     from latens.latents import encode_images
-    from latens.training import build_model, fastest_forms, use_forms
+    from latens.training.loop import build_model, fastest_forms, use_forms
 
     images = latens.load_images("mnist")
     recipe = latens.RECIPES["fast"](images).with_options(epochs=1)

@@ -10,7 +10,7 @@ import time
 import torch
 from torch import nn
 
-from latens.optimisers import Muon
+from latens.training.optimisers import Muon
 
 
 def milliseconds_a_step(optimiser: torch.optim.Optimizer, repeats: int = 20) -> float:

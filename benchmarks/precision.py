@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import latens
 from latens.device import choose_device, describe_device
-from latens.recipes import PRECISIONS, fast
-from latens.training import build_model, fastest_forms, use_forms
+from latens.training.loop import build_model, fastest_forms, use_forms
+from latens.training.recipes import PRECISIONS, fast
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from common import gemm_rate
 from latens.device import describe_device
 from latens.latents import encode_images
 from latens.metrics.votes import knn_accuracy
-from latens.training import build_model, fastest_forms, use_forms
+from latens.training.loop import build_model, fastest_forms, use_forms
 
 
 def one(images: latens.Dataset, recipe: str, seed: int) -> dict[str, float]:

@@ -39,7 +39,7 @@ from common import (
 
 if TYPE_CHECKING:
     from latens import Dataset
-    from latens.recipes import Recipe
+    from latens.training.recipes import Recipe
 
 # The encoder takes 708,736 (see encoding.py), the decoder as many: transposed, the same products. Training does both three
 # times, but for the first layer's gradient of the pictures (56,448), which nobody needs.
@@ -101,7 +101,7 @@ def peer_candidates(file: Path) -> dict[str, Callable[[], float]]:
 def train_ours(images: "Dataset", recipe: "Recipe", forms: dict[str, list[str]]) -> Any:
     """Train a new model of a recipe to its end; the last Step."""
     from latens import train
-    from latens.training import build_model, use_forms
+    from latens.training.loop import build_model, use_forms
 
     model = build_model(recipe, images.shape)
     use_forms(model, forms)
@@ -113,7 +113,7 @@ def our_candidates(images: "Dataset", part: "Dataset") -> dict[str, Callable[[],
     """The notebook's setting in each form, and `fast`, for one epoch of a part of the images."""
     from latens import RECIPES
     from latens.networks.half import FORMS
-    from latens.training import fastest_forms
+    from latens.training.loop import fastest_forms
 
     few = replace(part, train=part.train.take(slice(0, WARM_UP)))
 
@@ -165,7 +165,7 @@ def quality(images: "Dataset", recipe: "Recipe", num_seeds: int, num_images: int
     """Measure and print the seconds until a recipe's end, and what is reached there."""
     import numpy as np
 
-    from latens.training import fastest_forms
+    from latens.training.loop import fastest_forms
 
     pixels = images.train.pixels[:num_images]  # of the notebook; ours trains on all
     np.save(file, pixels)

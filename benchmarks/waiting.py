@@ -16,8 +16,8 @@ POLICIES = {"default": {}, "GOMP_SPINCOUNT=1000": {"GOMP_SPINCOUNT": "1000"}, "p
 TRAIN = """
 from dataclasses import replace
 import latens
-from latens.recipes import TrainConfig, fast
-from latens.training import build_model
+from latens.training.recipes import TrainConfig, fast
+from latens.training.loop import build_model
 images = latens.load_images("mnist")
 images = replace(images, train=images.train.take(slice(0, 8000)), test=images.test.take(slice(0, 1000)))
 config = TrainConfig(epochs=2, batch_size=128, optimiser="muon", learning_rate=0.006)

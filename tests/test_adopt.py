@@ -10,8 +10,8 @@ from sklearn.decomposition import PCA
 import latens
 from conftest import make_blobs
 from latens.cli import main
-from latens.drawings import network_stages
 from latens.errors import RunError, UsageError
+from latens.figures.of_run import network_stages
 from latens.images import load_images
 from latens.models.adopted import Adopted
 from latens.progress import Silent

@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from latens.images import load_images
-from latens.recipes import fast
+from latens.training.recipes import fast
 from notebook_oracle import NotebookNet
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -234,7 +234,8 @@ def test_a_rate_leaves_the_first_epochs_out(script):
 
 
 def test_the_ways_of_training_are_other_ways(script):
-    from latens import graphed, training
+    from latens.training import graphs as graphed
+    from latens.training import loop as training
 
     gpu, own = script("gpu"), (graphed.WARM_UP, training._resident)
     found = {}

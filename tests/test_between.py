@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from latens import cli
-from latens.analysis.between import (
+from latens.computed.interpolations import (
     arithmetic_of_run,
     default_pair,
     image_name,
@@ -15,10 +15,10 @@ from latens.analysis.between import (
     pixels_of,
     traversals_of_run,
 )
-from latens.drawings import DrawingOptions, draw
 from latens.errors import UnknownName, UsageError
+from latens.figures.of_run import DrawingOptions, draw
+from latens.interpolation import PATHS
 from latens.neighbours import distance_ratios
-from latens.paths import PATHS
 from latens.runs import open_run
 from latens.runs.folder import TEST
 

@@ -16,16 +16,16 @@ from PIL import Image
 import latens
 from conftest import make_blobs
 from latens import cli
-from latens.drawings import DRAWINGS
 from latens.figures import FIGURES
+from latens.figures.of_run import DRAWINGS
 from latens.images import load_images
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
-from latens.recipes import PRECISIONS, RECIPES
 from latens.runs import open_run, record, start_run
 from latens.samplers import SAMPLERS
-from latens.training import train
+from latens.training.loop import train
+from latens.training.recipes import PRECISIONS, RECIPES
 from notebook_oracle import NotebookNet
 
 TINY = ("--epochs", "2", "--latent-dim", "8", "--device", "cpu")

@@ -18,15 +18,15 @@ from latens.comparison.advice import advise, pays_until
 from latens.comparison.cells import main_sheet, score_sheet, spread_text
 from latens.comparison.protocols import check_protocols
 from latens.comparison.rows import Row, Spread, best_sampler, column_of, settings_of
-from latens.comparison.tables import csv_text, markdown_table
+from latens.comparison.sheets import csv_text, markdown_table
 from latens.errors import ProtocolsDiffer, RunError, TrainingDiverged, UnknownName, UsageError
 from latens.figures.comparisons import Point, generation_against_reconstruction, rate_distortion
 from latens.figures.maps import small_map
 from latens.images import load_images
 from latens.progress import Silent
-from latens.recipes import RECIPES, Recipe, TrainConfig
 from latens.runs import open_run, record, start_run
-from latens.training import train
+from latens.training.loop import train
+from latens.training.recipes import RECIPES, Recipe, TrainConfig
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 TINY = {"epochs": 1, "device": "cpu", "progress": Silent()}

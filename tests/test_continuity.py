@@ -10,7 +10,7 @@ from latens.metrics import METRICS
 from latens.metrics.continuity import hole_distance, latent_distances, round_trip, score_sampled_latents
 from latens.metrics.hidden import hidden_points, score_hidden
 from latens.metrics.neighbourhoods import inside_balls, radii
-from latens.metrics.paths import draw_pairs, points_between, step_ratios
+from latens.metrics.pairs import draw_pairs, points_between, step_ratios
 from latens.metrics.references import prepare_references
 
 NUM = 200

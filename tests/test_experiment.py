@@ -11,17 +11,18 @@ import torch
 
 import latens
 from conftest import make_blobs
-from latens import cli, drawings
-from latens.drawings import draw
+from latens import cli
 from latens.errors import ImagesNotFound, RunError, UnknownName, UsageError
 from latens.experiment import import_run
+from latens.figures import of_run
+from latens.figures.of_run import draw
 from latens.images import load_images
 from latens.progress import Lines, Silent
-from latens.recipes import RECIPE_OPTIONS, RECIPES
 from latens.report.from_run import command_of, story_of
 from latens.runs import open_run, start_run
 from latens.runs.folder import TEST
 from latens.samplers.class_means import ClassMeansSampler
+from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from notebook_oracle import NotebookNet
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -72,8 +73,8 @@ def test_without_labels_clusters_stand_in_and_it_is_said(unlabelled, monkeypatch
     np.testing.assert_allclose(distances[np.arange(len(latents)), clusters], distances.min(1), rtol=1e-5)
 
     titles = []
-    real = drawings.FIGURES["map"]
-    monkeypatch.setattr(drawings, "FIGURES", {"map": lambda *given: titles.append(given[3]) or real(*given)})
+    real = of_run.FIGURES["map"]
+    monkeypatch.setattr(of_run, "FIGURES", {"map": lambda *given: titles.append(given[3]) or real(*given)})
     draw(run, "map", out=run.path / "figures" / "again.png")
     (run.path / "figures" / "again.png").unlink()
     assert "k-means cluster as there are no labels" in titles[0]

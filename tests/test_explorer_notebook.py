@@ -219,7 +219,7 @@ def test_explore_shows_in_notebooks_and_serves_elsewhere(server, running, finish
 
 def test_only_kernels_are_notebooks(monkeypatch):
     IPython = pytest.importorskip("IPython")
-    from latens.live import in_notebook
+    from latens.figures.live import in_notebook
 
     class Kernel:
         kernel = object()

@@ -20,8 +20,8 @@ from browser import (
     status,
     until,
 )
+from latens.computed.review import read_review
 from latens.explorer import decoding
-from latens.review import read_review
 
 DECODED = "What the decoder makes of the place under the pointer"
 VIRIDIS = {"low": (0x44, 0x01, 0x54), "high": (0xFD, 0xE7, 0x25)}

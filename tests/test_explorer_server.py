@@ -22,8 +22,8 @@ from latens.explorer.guard import Guard
 from latens.explorer.routes import ROUTES
 from latens.explorer.serving import Serving
 from latens.explorer.tags import Tags
+from latens.interpolation import interpolate
 from latens.neighbours import distance_ratios
-from latens.paths import interpolate
 from latens.samplers.class_means import ClassMeansSampler
 
 TOKEN = "a-token"

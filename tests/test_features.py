@@ -11,9 +11,9 @@ import latens
 from conftest import make_blobs
 from latens.errors import RunDamaged, UsageError
 from latens.features import Features, features_for
+from latens.features.fitting import images_to_see, random_network, train_network
 from latens.features.lookup import FOLDER, SHIPPED, load_network, save_network
 from latens.features.network import DIM, FeatureNetwork, folded
-from latens.features.training import images_to_see, random_network, train_network
 from latens.progress import Silent
 from pictures import noise, write_idx
 

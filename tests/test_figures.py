@@ -11,13 +11,13 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from latens.drawings import network_stages
 from latens.errors import UnknownName, UsageError
 from latens.figures import FIGURES, png_bytes, save_png
 from latens.figures.canvas import printable, renderer_of, shorten, wrap
 from latens.figures.findings import Section
+from latens.figures.interpolations import PathRow
+from latens.figures.of_run import network_stages
 from latens.figures.palette import SEED_COLOURS, class_colours
-from latens.figures.paths import PathRow
 from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
 from latens.models.autoencoder import Autoencoder

@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-import latens.graphed
+import latens.training.graphs
 from latens.errors import TrainingDiverged
-from latens.graphed import Plan, Replay, StaticStep
 from latens.losses import Losses
 from latens.models import MODELS
 from latens.models.autoencoder import Autoencoder
-from latens.optimisers import LOOK_EVERY, Muon
-from latens.recipes import Recipe, TrainConfig
-from latens.training import _laid_out_like, _resident, build_model, evaluate, train
+from latens.training.graphs import Plan, Replay, StaticStep
+from latens.training.loop import _laid_out_like, _resident, build_model, evaluate, train
+from latens.training.optimisers import LOOK_EVERY, Muon
+from latens.training.recipes import Recipe, TrainConfig
 
 # Muon makes much of small differences: it brings the weakest direction of a gradient to the length of all others.
 ROUNDING = {"rtol": 1e-3, "atol": 1e-4}
@@ -69,7 +69,7 @@ def resident(monkeypatch):
 
     def switch(on=True):
         function = (lambda pixels, device: torch.from_numpy(np.array(pixels))) if on else _resident
-        monkeypatch.setattr("latens.training._resident", function)
+        monkeypatch.setattr("latens.training.loop._resident", function)
 
     switch()
     return switch
@@ -327,7 +327,7 @@ def test_graphs_train_as_their_steps_do(augmentation, precision, kind, blobs, mo
     settings = config(epochs=6, augmentation=augmentation, precision=precision)
     found = []
     for warm_up in (3, 10**9):
-        monkeypatch.setattr(latens.graphed, "WARM_UP", warm_up)
+        monkeypatch.setattr(latens.training.graphs, "WARM_UP", warm_up)
         *_, last = train(small_model(blobs, kind).cuda(), blobs, settings)
         found.append(last.train_loss)
     assert found[0] == pytest.approx(found[1], rel=1e-2)

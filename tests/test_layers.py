@@ -14,15 +14,17 @@ ROOT = Path(latens.__file__).parent
 LEVELS = {
     -1: ["errors"],  # below all, so that level 0 can raise them
     0: ["files", "device", "tables", "native"],
-    1: ["images", "networks", "losses", "optimisers", "neighbours", "figures", "precision", "progress"],
-    2: ["models", "maps", "samplers", "metrics", "recipes", "graphed", "paths", "augmentation"],
-    3: ["training", "latents", "features", "verdict"],
-    4: ["runs", "live"],
-    5: ["analysis", "review"],
-    6: ["drawings", "report", "explorer"],
-    7: ["experiment"],
-    8: ["comparison", "printing"],
-    9: ["cli"],
+    1: ["images", "networks", "losses", "neighbours", "progress"],
+    2: ["models", "maps", "metrics", "interpolation"],
+    3: ["training"],
+    4: ["latents", "features", "samplers", "verdict"],
+    5: ["runs"],
+    6: ["computed"],
+    7: ["figures"],
+    8: ["report", "explorer"],
+    9: ["experiment"],
+    10: ["comparison"],
+    11: ["cli"],
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
 FILES = sorted(ROOT.rglob("*.py"))
@@ -77,15 +79,6 @@ def test_public_names_are_declared_and_exist(name):
     assert len(set(module.__all__)) == len(module.__all__)
     for public in module.__all__:
         assert hasattr(module, public), f"{name}.__all__ names {public}"
-
-
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_files_and_functions_stay_small(path):
-    text = path.read_text()
-    assert text.count("\n") <= 400
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno < 60, f"{path}: {node.name}"
 
 
 @pytest.mark.parametrize(

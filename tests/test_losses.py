@@ -17,8 +17,8 @@ from latens.models.code_prior import CodePrior
 from latens.models.contract import HasBound, Watched
 from latens.networks import Network
 from latens.networks.grid import on_grid
-from latens.recipes import RECIPES
-from latens.training import build_model, fastest_forms, train
+from latens.training.loop import build_model, fastest_forms, train
+from latens.training.recipes import RECIPES
 
 SHAPE = (1, 8, 8)
 NUM_PIXELS = 64
@@ -220,7 +220,7 @@ def test_a_bernoulli_decoder_starts_at_the_mean_pixel(blobs):
 
 
 def test_the_gradient_penalty_keeps_to_torchs_form(blobs, monkeypatch):
-    monkeypatch.setattr("latens.training.fastest_form", lambda *_, learning=True: "native")
+    monkeypatch.setattr("latens.training.loop.fastest_form", lambda *_, learning=True: "native")
     recipe = replace(RECIPES["fast"](blobs), latent_dim=4).with_options(model="regularised:penalty=gradient", epochs=1)
     forms = fastest_forms(recipe, blobs.shape)
     assert forms == {"encoder": ["native", "native"], "decoder": ["torch", "native"]}

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from latens.drawings import network_stages
 from latens.errors import UnknownName, UsageError
 from latens.figures import FIGURES
+from latens.figures.of_run import network_stages
 from latens.models import MODELS
 from latens.models.contract import HasPrior, Model
 from latens.models.variational import Variational
 from latens.networks import NETWORKS
-from latens.recipes import RECIPES, read_choice
-from latens.training import build_model
+from latens.training.loop import build_model
+from latens.training.recipes import RECIPES, read_choice
 
 SHAPE = (1, 12, 10)
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 17, 23)]

@@ -6,9 +6,9 @@ import torch
 from latens.errors import RunError, UsageError
 from latens.images import load_images
 from latens.models.autoencoder import Autoencoder
-from latens.recipes import RECIPES
 from latens.runs import import_weights, open_run
-from latens.training import batches, train
+from latens.training.loop import batches, train
+from latens.training.recipes import RECIPES
 from notebook_oracle import NotebookNet, train_steps
 
 

@@ -5,7 +5,14 @@ import torch
 from torch import nn
 
 from latens.models.autoencoder import Autoencoder
-from latens.optimisers import Muon, as_matrix, learning_rate_factor, make_optimisers, orthogonalise, split_parameters
+from latens.training.optimisers import (
+    Muon,
+    as_matrix,
+    learning_rate_factor,
+    make_optimisers,
+    orthogonalise,
+    split_parameters,
+)
 
 
 def test_all_weights_go_to_muon_and_the_biases_to_adam():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from latens.errors import DeviceUnavailable
-from latens.precision import allowed_precision, bfloat16_error, check_bfloat16, lowered
+from latens.training.precision import allowed_precision, bfloat16_error, check_bfloat16, lowered
 
 CPU = torch.device("cpu")
 

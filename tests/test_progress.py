@@ -8,12 +8,13 @@ import IPython
 import pytest
 import rich.console
 
-from latens import live, progress
+from latens import progress
 from latens.errors import MissingExtra
-from latens.live import in_notebook, live_loss
+from latens.figures import live
+from latens.figures.live import in_notebook, live_loss
 from latens.progress import SECONDS_BETWEEN_LINES, Lines, Silent, Terminal, progress_for
-from latens.recipes import RECIPES
-from latens.training import build_model, train
+from latens.training.loop import build_model, train
+from latens.training.recipes import RECIPES
 
 
 class TerminalStream(io.StringIO):

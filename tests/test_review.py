@@ -9,18 +9,27 @@ import pytest
 from scipy.spatial.distance import cdist
 
 import latens
-from latens.analysis import encode_run
 from latens.cli import main
+from latens.computed import encode_run
+from latens.computed.review import (
+    FEWEST,
+    KINDS,
+    doubtful_labels,
+    near_duplicates,
+    picker,
+    read_review,
+    review_run,
+    strangeness,
+)
+from latens.computed.review.labels import AWAY, NEAREST
+from latens.computed.review.outliers import variances
 from latens.errors import RunDamaged, RunError, UsageError
 from latens.experiment import train_run
 from latens.images import load_images
 from latens.neighbours import nearest_neighbours
 from latens.progress import Silent
-from latens.recipes import RECIPES
-from latens.review import FEWEST, KINDS, doubtful_labels, near_duplicates, picker, read_review, review_run, strangeness
-from latens.review.labels import AWAY, NEAREST
-from latens.review.outliers import variances
 from latens.runs import open_run, start_run
+from latens.training.recipes import RECIPES
 
 
 @pytest.fixture

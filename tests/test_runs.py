@@ -17,10 +17,10 @@ from latens.errors import RunDamaged, RunError, RunNotFound, TrainingDiverged, U
 from latens.images import load_images
 from latens.models.autoencoder import Autoencoder
 from latens.progress import Silent
-from latens.recipes import RECIPES
 from latens.runs import latest_run, list_runs, open_run, record, start_run
 from latens.runs.recording import last_state
-from latens.training import train
+from latens.training.loop import train
+from latens.training.recipes import RECIPES
 
 
 def recipe_for(images, **options):
@@ -98,7 +98,7 @@ def test_a_killed_run_opens_and_goes_on(blobs_file, tmp_path):
     code = f"""
 import os, signal, latens
 from latens.progress import Silent
-from latens.recipes import RECIPES
+from latens.training.recipes import RECIPES
 from latens.runs import recording
 recording.SECONDS_BETWEEN_CHECKPOINTS = 0
 images = latens.load_images({str(blobs_file)!r})

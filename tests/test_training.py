@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from conftest import make_blobs
-from latens.augmentation import moved
 from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import load_images
 from latens.losses import Losses
 from latens.models import MODELS
 from latens.models.autoencoder import Autoencoder
-from latens.optimisers import FiniteGuard
-from latens.recipes import RECIPES, Recipe, TrainConfig
-from latens.training import batches, build_model, evaluate, fastest_forms, train, use_forms
+from latens.training.augmentation import moved
+from latens.training.loop import batches, build_model, evaluate, fastest_forms, train, use_forms
+from latens.training.optimisers import FiniteGuard
+from latens.training.recipes import RECIPES, Recipe, TrainConfig
 
 GOLDEN = Path(__file__).parent / "golden" / "fast.json"
 
@@ -275,7 +275,7 @@ def test_golden_run():
 
 def test_bfloat16_learns_in_torchs_form(blobs, tmp_path, monkeypatch):
     monkeypatch.setenv("LATENS_CACHE", str(tmp_path))
-    monkeypatch.setattr("latens.training.fastest_form", lambda *_, **__: "columns")
+    monkeypatch.setattr("latens.training.loop.fastest_form", lambda *_, **__: "columns")
     recipe = Recipe("test", "autoencoder", "convolutional", 8, config(precision="bfloat16"))
     assert fastest_forms(recipe, blobs.shape) == {"encoder": ["torch", "columns"], "decoder": ["torch", "columns"]}
 

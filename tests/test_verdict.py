@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from latens.printing import verdict_text
+from latens.cli.printing import verdict_text
 from latens.verdict import Verdict, judge
 
 

@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from latens.analysis import encode_run, map_run, probe_run, score_run
+from latens.computed import encode_run, map_run, probe_run, score_run
+from latens.computed.review import FEWEST, Review, review_run
 from latens.device import choose_device, describe_device
-from latens.drawings import best_samples, draw, draw_run, stages_of
 from latens.errors import RunError
+from latens.figures.live import in_notebook, live_loss
+from latens.figures.of_run import best_samples, draw, draw_run, stages_of
 from latens.images import Dataset, load_images
-from latens.live import in_notebook, live_loss
 from latens.progress import Progress, progress_for
-from latens.recipes import RECIPES, Recipe
 from latens.report.from_run import write_report
-from latens.review import FEWEST, Review, review_run
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
 from latens.runs.folder import TEST
 from latens.runs.recording import last_state
-from latens.training import train
+from latens.training.loop import train
+from latens.training.recipes import RECIPES, Recipe
 
 __all__ = ["adopt", "import_run", "resume", "review", "run", "score", "train_run"]
 

@@ -13,7 +13,7 @@ from latens.errors import UsageError
 from latens.images import Dataset, Images
 from latens.images.mapped import blocks
 from latens.models.contract import Model
-from latens.precision import allowed_precision
+from latens.training.precision import allowed_precision
 
 __all__ = ["as_pixels", "decode_latents", "encode_images", "reconstruct_images", "to_uint8"]
 

@@ -22,12 +22,12 @@ from latens.cli.commands import (
 )
 from latens.errors import UsageError
 from latens.figures import FIGURES
+from latens.interpolation import PATHS
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
-from latens.paths import PATHS
-from latens.recipes import PRECISIONS, RECIPES, read_choice
 from latens.samplers import SAMPLERS, SLOW_SAMPLERS
+from latens.training.recipes import PRECISIONS, RECIPES, read_choice
 
 __all__ = ["parser"]
 

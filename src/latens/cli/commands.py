@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from latens.recipes import RECIPE_OPTIONS
+from latens.training.recipes import RECIPE_OPTIONS
 
 if TYPE_CHECKING:
     from latens.runs import Run
@@ -31,8 +31,8 @@ Answer = tuple[Any, str]
 def run_command(args: argparse.Namespace) -> Answer:
     """Train, map, probe, score and draw; or go on with a stopped run."""
     from latens import experiment
+    from latens.cli.printing import run_answer
     from latens.errors import UsageError
-    from latens.printing import run_answer
 
     watch = _Watch(args)
     if args.resume:
@@ -86,8 +86,8 @@ class _Watch:
 
 def data_command(args: argparse.Namespace) -> Answer:
     """What is in a set of images."""
+    from latens.cli.printing import summary_text, write_sheet
     from latens.images import contact_sheet, load_images, summary
-    from latens.printing import summary_text, write_sheet
 
     with _progress(args).stage("images", "pictures") as tick:
         images = load_images(args.data, size=args.size, strict=args.strict, progress=tick)
@@ -99,7 +99,7 @@ def data_command(args: argparse.Namespace) -> Answer:
 
 def encode_command(args: argparse.Namespace) -> Answer:
     """Images into a file of latents."""
-    from latens.analysis import encode_source
+    from latens.computed import encode_source
     from latens.files import write_npz
 
     arrays = encode_source(_chosen(args.run, args.device), args.data, args.part, _progress(args))
@@ -123,7 +123,7 @@ def sample_command(args: argparse.Namespace) -> Answer:
 
 def figure_command(args: argparse.Namespace) -> Answer:
     """One figure, drawn with other options."""
-    from latens.drawings import DrawingOptions, draw
+    from latens.figures.of_run import DrawingOptions, draw
 
     options = DrawingOptions(
         start=args.start,
@@ -149,8 +149,8 @@ def figure_command(args: argparse.Namespace) -> Answer:
 
 def map_command(args: argparse.Namespace) -> Answer:
     """Another map."""
-    from latens.analysis import map_run, probe_run
-    from latens.drawings import DrawingOptions, draw
+    from latens.computed import map_run, probe_run
+    from latens.figures.of_run import DrawingOptions, draw
 
     run, progress = _chosen(args.run), _progress(args)
     made = map_run(run, args.map, seed=args.seed, coordinates=args.coordinates, progress=progress)
@@ -164,16 +164,16 @@ def map_command(args: argparse.Namespace) -> Answer:
 
 def score_command(args: argparse.Namespace) -> Answer:
     """The scores again, or more of them."""
+    from latens.cli.printing import run_answer
     from latens.experiment import score
-    from latens.printing import run_answer
 
     return run_answer(score(_chosen(args.run, args.device), args.samplers, progress=_progress(args)))
 
 
 def compare_command(args: argparse.Namespace) -> Answer:
     """A grid of settings, or existing runs, side by side."""
+    from latens.cli.printing import comparison_text
     from latens.comparison import compare
-    from latens.printing import comparison_text
 
     varied = {name: getattr(args, name) for name in ("models", "networks", "latent_dims", "seeds", "runs")}
     options = {
@@ -197,9 +197,9 @@ def compare_command(args: argparse.Namespace) -> Answer:
 
 def review_command(args: argparse.Namespace) -> Answer:
     """What is worth a look among the run's own pictures."""
+    from latens.cli.printing import review_text
     from latens.experiment import review
     from latens.files import atomic_write
-    from latens.printing import review_text
 
     run = _chosen(args.run)
     found = review(run, most=args.n, progress=_progress(args))
@@ -232,15 +232,15 @@ def export_command(args: argparse.Namespace) -> Answer:
 
 def import_command(args: argparse.Namespace) -> Answer:
     """A run of the notebook's own weights."""
+    from latens.cli.printing import run_answer
     from latens.experiment import import_run
-    from latens.printing import run_answer
 
     return run_answer(import_run(args.state, args.data, out=args.out, device=args.device, progress=_progress(args)))
 
 
 def runs_command(args: argparse.Namespace) -> Answer:
     """All runs, or one."""
-    from latens.printing import run_text, runs_text
+    from latens.cli.printing import run_text, runs_text
     from latens.runs import list_runs, open_run
 
     if args.run is not None:

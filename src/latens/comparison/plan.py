@@ -10,8 +10,8 @@ from typing import Any
 from latens.comparison.rows import Row, failed_row
 from latens.errors import UsageError
 from latens.images import Dataset
-from latens.recipes import RECIPES, Recipe
-from latens.training import build_model
+from latens.training.loop import build_model
+from latens.training.recipes import RECIPES, Recipe
 
 __all__ = ["Grid", "Planned", "folder_name", "plan_runs"]
 
@@ -78,7 +78,7 @@ class Planned:
 def folder_name(data: str, recipe: Recipe) -> str:
     """The name of a run's folder: its data set and what a comparison varies, in characters that every file system takes.
 
-    >>> from latens.recipes import TrainConfig
+    >>> from latens.training.recipes import TrainConfig
     >>> folder_name("mnist", Recipe("fast", "variational", "dense", 16, TrainConfig(3, 64), {"beta": 4}))
     'mnist-variational-beta=4-dense-16-seed-0'
     """

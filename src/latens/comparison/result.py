@@ -8,7 +8,7 @@ from latens.comparison.across import NO_RANKING, larger_is_worse, ratio_sheet
 from latens.comparison.advice import RULE, Advice, advise
 from latens.comparison.cells import Sheet, main_sheet
 from latens.comparison.rows import Row, Setting, settings_of
-from latens.comparison.tables import csv_text, markdown_table
+from latens.comparison.sheets import csv_text, markdown_table
 from latens.files import atomic_write, write_json
 from latens.runs import Run, open_run
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from latens.recipes import Recipe
 from latens.runs import Run
+from latens.training.recipes import Recipe
 from latens.verdict import COPIED_SHARE, SAMPLER_GROUP
 
 __all__ = [

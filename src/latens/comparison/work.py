@@ -12,7 +12,7 @@ from latens.comparison.plan import Grid, Planned, plan_runs
 from latens.comparison.protocols import check_data, check_protocols
 from latens.comparison.result import Comparison
 from latens.comparison.rows import Row, row_of
-from latens.comparison.training import check_there, make_runs
+from latens.comparison.train_cells import check_there, make_runs
 from latens.device import choose_device
 from latens.errors import RunError, UnknownName, UsageError
 from latens.images import Dataset, load_images

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
+from latens.interpolation import interpolate, kept_in_range, principal_directions
 from latens.latents import to_uint8
 from latens.neighbours import in_usual_distances
-from latens.paths import interpolate, kept_in_range, principal_directions
 from latens.samplers.class_means import ClassMeansSampler
 
 __all__ = ["decode", "decode_at", "directions", "path", "probe"]

@@ -14,7 +14,7 @@ from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.serving import Serving, serve
 from latens.explorer.view import View
 from latens.explorer.wire import as_json
-from latens.live import in_notebook
+from latens.figures.live import in_notebook
 from latens.runs import Run, open_run
 
 __all__ = ["answer", "explore", "watch"]

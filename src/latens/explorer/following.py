@@ -12,7 +12,7 @@ from latens.files import read_npz, read_safetensors
 from latens.latents import reconstruct_images, to_uint8
 from latens.maps.pca import principal_plane
 from latens.runs.folder import Run, weights_in
-from latens.training import build_model
+from latens.training.loop import build_model
 
 __all__ = ["history", "live", "snapshot"]
 

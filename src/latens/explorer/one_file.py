@@ -21,10 +21,10 @@ from latens.explorer.bundling import page_of
 from latens.explorer.packing import Pack, networks_of, scaled
 from latens.explorer.view import View
 from latens.files import atomic_write
+from latens.interpolation.graph import NEIGHBOURS, neighbour_graph
 from latens.maps.pca import PCAMap
 from latens.models.contract import Model
 from latens.neighbours import nearest_neighbours, usual_distance
-from latens.paths.graph import NEIGHBOURS, neighbour_graph
 from latens.runs import Run
 from latens.samplers.class_means import ClassMeansSampler
 
@@ -135,7 +135,7 @@ def _add_map(view: View, name: str, rows: NDArray[np.int64], pack: Pack) -> dict
 
 
 def _add_graph(latents: NDArray[np.float32], pack: Pack) -> None:
-    """The graph that `latens.paths.graph` goes along: of each point its nearest, and what joins the pieces."""
+    """The graph that `latens.interpolation.graph` goes along: of each point its nearest, and what joins the pieces."""
     nodes, origin, inverse = np.unique(latents + np.float32(0), axis=0, return_index=True, return_inverse=True)
     joined = np.full((len(latents), NEIGHBOURS), -1, np.int32)
     k = min(NEIGHBOURS, len(nodes) - 1)

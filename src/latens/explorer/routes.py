@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from latens import __version__
+from latens.computed.review import KINDS, read_review
 from latens.errors import UsageError
 from latens.explorer import decoding, following
 from latens.explorer.tags import Tags
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
+from latens.interpolation import PATHS
 from latens.latents import to_uint8
-from latens.paths import PATHS
-from latens.review import KINDS, read_review
 from latens.samplers import SAMPLERS, SLOW_SAMPLERS
 
 __all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "openapi"]

@@ -13,12 +13,12 @@ from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures.palette import NO_CLASS, class_colours
 from latens.images.mapped import gather
+from latens.interpolation import PATHS
+from latens.interpolation.graph import Graph
 from latens.latents import to_uint8
 from latens.maps import MAPS, Map
 from latens.models.contract import HasPrior
 from latens.neighbours import Neighbours, in_usual_distances
-from latens.paths import PATHS
-from latens.paths.graph import Graph
 from latens.runs import Run
 from latens.runs.folder import TEST, TRAIN
 from latens.samplers import SAMPLERS

@@ -11,7 +11,7 @@ from torch import Tensor
 from latens.device import images_at_once
 from latens.errors import UsageError
 from latens.features.network import DIM, FeatureNetwork
-from latens.precision import allowed_precision
+from latens.training.precision import allowed_precision
 
 __all__ = ["Features"]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from latens.device import choose_device
 from latens.errors import RunDamaged
 from latens.features.features import Features
+from latens.features.fitting import images_to_see, random_network, train_network
 from latens.features.network import FeatureNetwork
-from latens.features.training import images_to_see, random_network, train_network
 from latens.files import cache_folder, read_safetensors, write_safetensors
 from latens.images import Dataset, Images
 from latens.images.mapped import blocks

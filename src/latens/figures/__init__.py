@@ -30,9 +30,9 @@ FIGURES: "Table[Callable[..., Figure]]" = Table(
         "probe-map": "latens.figures.maps:probe_map",
         "network": "latens.figures.networks:network",
         "samples": "latens.figures.pictures:samples",
-        "path": "latens.figures.paths:path",
-        "traversals": "latens.figures.paths:traversals",
-        "arithmetic": "latens.figures.paths:arithmetic",
+        "path": "latens.figures.interpolations:path",
+        "traversals": "latens.figures.interpolations:traversals",
+        "arithmetic": "latens.figures.interpolations:arithmetic",
     },
 )
 

@@ -10,7 +10,7 @@ from latens.errors import UsageError
 from latens.metrics.copies import distances_to
 from latens.metrics.intervals import of_mean, of_share
 from latens.metrics.neighbourhoods import inside_balls
-from latens.metrics.paths import POINTS, draw_pairs, points_between, step_ratios
+from latens.metrics.pairs import POINTS, draw_pairs, points_between, step_ratios
 from latens.metrics.references import References
 from latens.metrics.score import Score, Scores, about
 

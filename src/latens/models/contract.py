@@ -42,7 +42,7 @@ class Model(nn.Module, ABC):
         """What is minimised, one value a sample: (B, C, H, W) -> (B,).
 
         All noise is drawn from the generator, which lives where x does; None is torch's own. Nothing else is read from the host,
-        so that a step can be replayed (`latens.graphed`). The parts hold `squared_error`, the mean over pixels.
+        so that a step can be replayed (`latens.training.graphs`). The parts hold `squared_error`, the mean over pixels.
         """
 
     def output_start(self, pixel: float) -> float:

@@ -1,4 +1,4 @@
-/* A step of Muon (latens.optimisers) for weights that are matrices, seen from their shorter side: momentum, orthogonalisation and update in one call.
+/* A step of Muon (latens.training.optimisers) for weights that are matrices, seen from their shorter side: momentum, orthogonalisation and update in one call.
  *
  * Singular values are brought near 1 by a polynomial in the Gram matrix of the direction, which is small; the direction itself is
  * touched twice. Every sum has a fixed order: the same bits for any number of threads.

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from latens.computed.review import KINDS, read_review
+from latens.computed.review.findings import FILE
 from latens.files import read_npz
 from latens.images import Dataset, summary
-from latens.recipes import RECIPE_OPTIONS, RECIPES
 from latens.report.page import write_html
 from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
-from latens.review import KINDS, read_review
-from latens.review.reviewing import FILE
 from latens.runs import Run
 from latens.runs.folder import TEST
+from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 
 __all__ = ["command_of", "story_of", "write_report"]
 

@@ -146,7 +146,7 @@ class Story:
         probe: or None.
         verdict: or None where the run was not judged.
         worst: id and squared error of the images that are rebuilt worst, worst first.
-        findings: kind of finding -> image or pair, its label, and a score, the most striking first; see `latens.review`.
+        findings: kind of finding -> image or pair, its label, and a score, the most striking first; see `latens.computed.review`.
         reviewed: among how many images these were found; 0 where nobody looked.
         versions: program -> version.
         run_path: the run's folder.

@@ -12,9 +12,9 @@ from latens.images import Dataset
 from latens.images.mapped import gather
 from latens.latents import encode_images
 from latens.models.adopted import SAME, Adopted, ArrayFunction, latent_shape_of, what_varies
-from latens.recipes import ADOPTED, Recipe, TrainConfig
 from latens.runs.folder import Run
 from latens.runs.recording import start_run
+from latens.training.recipes import ADOPTED, Recipe, TrainConfig
 
 __all__ = ["adopt_functions"]
 

@@ -31,9 +31,9 @@ from latens.metrics import METRICS, Scores
 from latens.models.contract import HasPrior, Model
 from latens.neighbours import usual_distance
 from latens.progress import Progress, Silent
-from latens.recipes import Recipe
 from latens.samplers import SAMPLERS, Sampler
-from latens.training import build_model, use_forms
+from latens.training.loop import build_model, use_forms
+from latens.training.recipes import Recipe
 from latens.verdict import Verdict, judge
 
 __all__ = ["FORMAT", "TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]

@@ -11,10 +11,10 @@ import torch
 from latens.errors import RunError, UsageError
 from latens.files import write_safetensors
 from latens.images import Dataset
-from latens.recipes import notebook
 from latens.runs.folder import Run
 from latens.runs.recording import start_run
-from latens.training import build_model, evaluate
+from latens.training.loop import build_model, evaluate
+from latens.training.recipes import notebook
 
 __all__ = ["import_weights"]
 

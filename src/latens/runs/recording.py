@@ -20,9 +20,9 @@ from latens.errors import RunError, TrainingDiverged
 from latens.files import atomic_write, read_safetensors, write_json, write_safetensors
 from latens.images import Dataset
 from latens.latents import encode_images
-from latens.recipes import Recipe
 from latens.runs.folder import FORMAT, Run, weights_in
-from latens.training import Step, fastest_forms
+from latens.training.loop import Step, fastest_forms
+from latens.training.recipes import Recipe
 
 __all__ = ["last_state", "record", "start_run"]
 

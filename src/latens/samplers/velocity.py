@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latens.optimisers import learning_rate_factor, make_optimisers
 from latens.samplers.contract import Tick
+from latens.training.optimisers import learning_rate_factor, make_optimisers
 
 __all__ = ["Velocity", "carry", "train_velocity"]
 

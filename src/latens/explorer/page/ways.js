@@ -7,7 +7,7 @@ import {between, nearest} from "./near.js";
 const JOINED = 10; // neighbours that a point is joined to on the graph
 const NEARLY_OPPOSITE = 1e-6; // radians
 
-/** The ways of `latens.paths`. @type {Record<string, (held: Held, start: number[], end: number[], steps: number) => {points: number[][], note: string}>} */
+/** The ways of `latens.interpolation`. @type {Record<string, (held: Held, start: number[], end: number[], steps: number) => {points: number[][], note: string}>} */
 export const WAYS = {
   linear: (_, start, end, steps) => ({points: straight(start, end, steps), note: ""}),
   spherical,

@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from latens.drawings.between import draw_arithmetic, draw_path, draw_traversals
-from latens.drawings.network import network_stages, stages_of
-from latens.drawings.options import DrawingOptions
+from latens.computed.review import Finding, picker, read_review
+from latens.computed.review.findings import FILE
 from latens.errors import RunError, UsageError
 from latens.figures import FIGURES, save_png
 from latens.figures.findings import Section
+from latens.figures.interpolations_of_run import draw_arithmetic, draw_path, draw_traversals
+from latens.figures.network_stages import network_stages, stages_of
+from latens.figures.options import DrawingOptions
 from latens.files import read_npz
 from latens.images import Dataset, pick_evenly
 from latens.maps import Map
 from latens.metrics import METRICS, Scores
 from latens.progress import Progress, Silent
-from latens.review import Finding, picker, read_review
-from latens.review.reviewing import FILE
 from latens.runs import Run
 from latens.runs.folder import TEST
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.paths.contract import checked_data, one_latent
+from latens.interpolation.contract import checked_data, one_latent
 
 __all__ = ["Traversals", "kept_in_range", "latent_arithmetic", "principal_directions", "traverse"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from latens.analysis.between import (
+from latens.computed.interpolations import (
     arithmetic_of_run,
     default_pair,
     image_name,
@@ -11,11 +11,11 @@ from latens.analysis.between import (
     pixels_of,
     traversals_of_run,
 )
-from latens.drawings.options import DrawingOptions
 from latens.figures import FIGURES
-from latens.figures.paths import PathRow
+from latens.figures.interpolations import PathRow
+from latens.figures.options import DrawingOptions
 from latens.images import Dataset
-from latens.paths import PATHS
+from latens.interpolation import PATHS
 from latens.runs import Run
 
 __all__ = ["draw_arithmetic", "draw_path", "draw_traversals"]

@@ -7,7 +7,7 @@ import pytest
 
 from latens.errors import UsageError
 from latens.figures import FIGURES
-from latens.figures.paths import PathRow
+from latens.figures.interpolations import PathRow
 from test_figures import ARGUMENTS, NAMES, ODD_NAMES, PATH_ROW, PIXELS, REBUILT, assert_inside, numbered, texts
 
 rng = np.random.default_rng(0)

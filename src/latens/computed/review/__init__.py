@@ -1,9 +1,9 @@
 """Triage of a run's own pictures: the worst rebuilt, the far from all others, near-duplicates, doubtful labels."""
 
-from latens.review.duplicates import near_duplicates
-from latens.review.labels import doubtful_labels
-from latens.review.outliers import strangeness
-from latens.review.reviewing import FEWEST, KINDS, Finding, Review, picker, read_review, review_run
+from latens.computed.review.duplicates import near_duplicates
+from latens.computed.review.findings import FEWEST, KINDS, Finding, Review, picker, read_review, review_run
+from latens.computed.review.labels import doubtful_labels
+from latens.computed.review.outliers import strangeness
 
 __all__ = [
     "FEWEST",

@@ -1,9 +1,9 @@
 """What is computed from a trained run and kept in its folder: latents, maps, the probe, scores."""
 
-from latens.analysis.between import arithmetic_of_run, paths_of_run, traversals_of_run
-from latens.analysis.encoding import encode_run, encode_source
-from latens.analysis.mapping import NOISES, map_run, probe_run
-from latens.analysis.scoring import score_run
+from latens.computed.encoding import encode_run, encode_source
+from latens.computed.interpolations import arithmetic_of_run, paths_of_run, traversals_of_run
+from latens.computed.mapping import NOISES, map_run, probe_run
+from latens.computed.scoring import score_run
 
 __all__ = [
     "NOISES",

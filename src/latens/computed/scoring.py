@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from latens.analysis.generating import samplers_named, score_samplers
+from latens.computed.generating import samplers_named, score_samplers
 from latens.files import write_json
 from latens.images import Dataset
 from latens.metrics import METRICS, Scores

@@ -7,8 +7,8 @@ import numpy as np
 
 from latens.errors import UsageError
 from latens.images import Dataset
+from latens.interpolation import PATHS, LatentPath, Traversals, interpolate, kept_in_range, latent_arithmetic, traverse
 from latens.neighbours import distance_ratios, nearest_neighbours
-from latens.paths import PATHS, Path, Traversals, interpolate, kept_in_range, latent_arithmetic, traverse
 from latens.runs import Run
 from latens.runs.folder import TEST
 
@@ -31,7 +31,7 @@ MEAN = "mean:"
 class Decoded:
     """A path through a run's latents: what is decoded along it, (steps, C, H, W), and how far each point is from the data."""
 
-    path: Path
+    path: LatentPath
     pictures: np.ndarray
     ratios: np.ndarray
 

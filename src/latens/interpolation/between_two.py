@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.paths import PATHS
-from latens.paths.contract import Path, checked_ends, one_latent
+from latens.interpolation import PATHS
+from latens.interpolation.contract import LatentPath, checked_ends, one_latent
 
 __all__ = ["interpolate", "linear", "spherical"]
 
@@ -15,7 +15,7 @@ NEARLY_OPPOSITE = 1e-6  # radians from a half turn; beyond, rounding alone would
 
 def interpolate(
     start: Any, end: Any, steps: int = 11, way: str = "linear", latents: NDArray[Any] | None = None
-) -> Path:
+) -> LatentPath:
     """Go from one latent to another.
 
     Args:
@@ -35,13 +35,15 @@ def interpolate(
     return PATHS[way](start, end, steps, latents)
 
 
-def linear(start: Any, end: Any, steps: int = 11, latents: NDArray[Any] | None = None) -> Path:
+def linear(start: Any, end: Any, steps: int = 11, latents: NDArray[Any] | None = None) -> LatentPath:
     """The straight line, in equal steps. It needs no data. See `interpolate`."""
     first, last = checked_ends(start, end, steps)
-    return Path("linear", _straight(first, last, steps))
+    return LatentPath("linear", _straight(first, last, steps))
 
 
-def spherical(start: Any, end: Any, steps: int = 11, latents: NDArray[Any] | None = None, origin: Any = None) -> Path:
+def spherical(
+    start: Any, end: Any, steps: int = 11, latents: NDArray[Any] | None = None, origin: Any = None
+) -> LatentPath:
     """The arc about an origin: the direction turns evenly from one to the other, the length changes evenly. It needs no data.
 
     Normal latents in many dimensions lie near a sphere about zero, and a straight line cuts through its empty inside; the arc
@@ -71,18 +73,18 @@ def spherical(start: Any, end: Any, steps: int = 11, latents: NDArray[Any] | Non
     length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
     if not length_a or not length_b:
         note = "one end is the origin, from which there is no arc: a straight line"
-        return Path("spherical", _straight(first, last, steps), note=note)
+        return LatentPath("spherical", _straight(first, last, steps), note=note)
     a, b = a / length_a, b / length_b
     angle = 2 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))  # exact near 0 and near a half turn
     if angle > np.pi - NEARLY_OPPOSITE:
         note = "the ends lie on opposite sides of the origin, with no one arc between them: a straight line"
-        return Path("spherical", _straight(first, last, steps), note=note)
+        return LatentPath("spherical", _straight(first, last, steps), note=note)
     t = np.linspace(0, 1, steps)[:, None]  # (steps, 1)
     if angle:
         directions = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)  # (steps, D)
     else:
         directions = np.broadcast_to(a, (steps, len(a)))
-    return Path("spherical", _float32(middle + directions * (length_a + t * (length_b - length_a)), first, last))
+    return LatentPath("spherical", _float32(middle + directions * (length_a + t * (length_b - length_a)), first, last))
 
 
 def _straight(first: NDArray[np.float64], last: NDArray[np.float64], steps: int) -> NDArray[np.float32]:

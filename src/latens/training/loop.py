@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latens.augmentation import moved, moved_indices
 from latens.device import flushed_denormals, generator, images_at_once
 from latens.errors import UnknownName
-from latens.graphed import Plan, Replay, StaticStep
 from latens.images import Dataset
 from latens.images.mapped import gather
 from latens.models import MODELS
 from latens.models.contract import Model, Watched
 from latens.networks.forms import fastest_form
-from latens.optimisers import LOOK_EVERY, FiniteGuard, learning_rate_factor, make_optimisers
-from latens.precision import allowed_precision, check_bfloat16, lowered
-from latens.recipes import Recipe, TrainConfig
+from latens.training.augmentation import moved, moved_indices
+from latens.training.graphs import Plan, Replay, StaticStep
+from latens.training.optimisers import LOOK_EVERY, FiniteGuard, learning_rate_factor, make_optimisers
+from latens.training.precision import allowed_precision, check_bfloat16, lowered
+from latens.training.recipes import Recipe, TrainConfig
 
 __all__ = [
     "Step",

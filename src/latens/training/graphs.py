@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from latens.losses import Losses
-from latens.optimisers import LOOK_EVERY, diverged
-from latens.precision import lowered
+from latens.training.optimisers import LOOK_EVERY, diverged
+from latens.training.precision import lowered
 
 __all__ = ["Plan", "Replay", "StaticStep"]
 
@@ -55,7 +55,7 @@ class StaticStep:
             from now on: their learning rates become tensors that it fills.
         batch_size: B; the last batch of an epoch has what is left.
         moving: pictures are moved as plans say.
-        precision: of the loss, see `latens.precision`.
+        precision: of the loss, see `latens.training.precision`.
 
     A loss that is not finite stops the clock: from there on nothing changes any more, neither weights nor moments nor the
     counter, which so tells the step. `FiniteGuard` copies and chooses each tensor instead, which works with every optimiser but

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latens.analysis.mapping import NOISES
+from latens.computed.mapping import NOISES
 from latens.features import Features, features_for
 from latens.images import Dataset
 from latens.metrics import Scores

@@ -14,9 +14,9 @@ from latens.verdict import SAMPLER_GROUP, Verdict
 if TYPE_CHECKING:
     import numpy as np
 
-    from latens.recipes import Recipe
-    from latens.review import Review
+    from latens.computed.review import Review
     from latens.runs import Run
+    from latens.training.recipes import Recipe
 
 __all__ = [
     "comparison_text",

@@ -7,10 +7,10 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import Isomap
 
 from latens.errors import UnknownName, UsageError
+from latens.interpolation import PATHS, interpolate, kept_in_range, latent_arithmetic, principal_directions, traverse
+from latens.interpolation.between_two import spherical
+from latens.interpolation.graph import along_graph
 from latens.neighbours import distance_ratios, usual_distance
-from latens.paths import PATHS, interpolate, kept_in_range, latent_arithmetic, principal_directions, traverse
-from latens.paths.between import spherical
-from latens.paths.graph import along_graph
 
 rng = np.random.default_rng(0)
 DATA = rng.normal(size=(60, 5)).astype(np.float32)

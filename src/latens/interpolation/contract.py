@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 
-__all__ = ["Path", "checked_data", "checked_ends", "one_latent"]
+__all__ = ["LatentPath", "checked_data", "checked_ends", "one_latent"]
 
 
 def _no_rows() -> NDArray[np.int64]:
@@ -20,7 +20,7 @@ def _no_places() -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Path:
+class LatentPath:
     """A way from one latent to another.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 
 from latens.errors import MissingExtra
 from latens.figures import FIGURES, png_bytes
-from latens.training import Step
+from latens.training.loop import Step
 
 __all__ = ["in_notebook", "live_loss"]
 

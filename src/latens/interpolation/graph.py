@@ -8,8 +8,8 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from latens.errors import UsageError
+from latens.interpolation.contract import LatentPath, checked_data, checked_ends
 from latens.neighbours import nearest_neighbours
-from latens.paths.contract import Path, checked_data, checked_ends
 
 __all__ = ["NEIGHBOURS", "Graph", "along_graph", "neighbour_graph"]
 
@@ -18,7 +18,7 @@ NEIGHBOURS = 10
 
 def along_graph(
     start: Any, end: Any, steps: int = 11, latents: NDArray[Any] | None = None, neighbours: int = NEIGHBOURS
-) -> Path:
+) -> LatentPath:
     """The shortest path over the neighbour graph of real latents, then divided into equal lengths.
 
     Each latent is joined to its nearest neighbours, both ways, by edges as long as their distance. Where that leaves the graph
@@ -53,7 +53,7 @@ def along_graph(
     ends = np.stack([first, last]).astype(np.float32)
     found = Graph(np.concatenate([data, ends]), neighbours).path(len(data), len(data) + 1, steps)
     real = found.rows < len(data)
-    return Path("graph", found.latents, found.rows[real], found.places[real])
+    return LatentPath("graph", found.latents, found.rows[real], found.places[real])
 
 
 class Graph:
@@ -72,13 +72,13 @@ class Graph:
         self.node_of = inverse.reshape(-1)
         self.edges = neighbour_graph(self.nodes, neighbours)
 
-    def path(self, first: int, last: int, steps: int = 11) -> Path:
+    def path(self, first: int, last: int, steps: int = 11) -> LatentPath:
         """The shortest path between two of the latents, by their rows; see `along_graph`."""
         source, target = self.node_of[[first, last]]
         chain = _shortest(self.edges, int(source), int(target))
         points, places = _resampled(self.nodes[chain].astype(np.float64), steps)
         points[0], points[-1] = self.nodes[source], self.nodes[target]
-        return Path("graph", points.astype(np.float32), self.rows[chain].astype(np.int64), places)
+        return LatentPath("graph", points.astype(np.float32), self.rows[chain].astype(np.int64), places)
 
 
 def neighbour_graph(nodes: NDArray[np.float32], neighbours: int) -> csr_array:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.computed.review.duplicates import near_duplicates
+from latens.computed.review.labels import doubtful_labels
+from latens.computed.review.outliers import strangeness, variances
 from latens.errors import RunDamaged, UsageError
 from latens.files import atomic_write
 from latens.images import Dataset
 from latens.images.mapped import gather
 from latens.neighbours import nearest_neighbours
 from latens.progress import Progress, Silent
-from latens.review.duplicates import near_duplicates
-from latens.review.labels import doubtful_labels
-from latens.review.outliers import strangeness, variances
 from latens.runs import Run
 from latens.runs.folder import TRAIN
 

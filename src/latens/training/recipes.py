@@ -85,12 +85,12 @@ class TrainConfig:
         learning_rate: Adam's.
         matrix_learning_rate: Muon's.
         beta2: Adam's second moment decay.
-        weight_decay: Muon's, see `latens.optimisers.Muon`.
+        weight_decay: Muon's, see `latens.training.optimisers.Muon`.
         warmup: share of all steps in which the learning rate rises.
         decay: whether it falls linearly to zero, or stays.
         seed: of the weights, the order of the images and the noise.
         precision: of the arithmetic: one of `PRECISIONS`.
-        augmentation: `"none"`; or how batches are moved, see `latens.augmentation.moved`: `"shift"`, `"shift-flip"`.
+        augmentation: `"none"`; or how batches are moved, see `latens.training.augmentation.moved`: `"shift"`, `"shift-flip"`.
     """
 
     epochs: int
@@ -310,8 +310,8 @@ def _mean_pixel(images: "Dataset") -> float:
 RECIPES: "Table[Callable[[Dataset], Recipe]]" = Table(
     "recipe",
     {
-        "fast": "latens.recipes:fast",
-        "best": "latens.recipes:best",
-        "notebook": "latens.recipes:notebook",
+        "fast": "latens.training.recipes:fast",
+        "best": "latens.training.recipes:best",
+        "notebook": "latens.training.recipes:notebook",
     },
 )

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from latens import experiment
-from latens.analysis.generating import samplers_named
 from latens.comparison.plan import Planned
 from latens.comparison.rows import Row, row_of
+from latens.computed.generating import samplers_named
 from latens.errors import LatensError, RunError
 from latens.progress import Progress, Tick
 from latens.runs import Run, open_run
