@@ -13,7 +13,7 @@ from latens.cli import main
 from latens.errors import RunError, UsageError
 from latens.figures.of_run import network_stages
 from latens.images import load_images
-from latens.models.adopted import Adopted
+from latens.models.adopted import AdoptedModel
 from latens.progress import Silent
 from latens.runs import adopt_functions, open_run
 
@@ -226,7 +226,7 @@ def test_batches_and_folders_that_are_not_allowed(colour, tmp_path):
 
 
 def test_it_is_a_model_like_others(colour):
-    model = Adopted((3, 8, 10), (3, 4, 5), maps, back)
+    model = AdoptedModel((3, 8, 10), (3, 4, 5), maps, back)
     x = torch.from_numpy(X[:5]).float().div_(255)
     assert model.loss(x).total.shape == (5,)
     assert [shape for _, shape in network_stages(model)] == [(3, 8, 10), (3, 4, 5), (60,), (3, 8, 10)]

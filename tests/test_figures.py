@@ -20,7 +20,7 @@ from latens.figures.of_run import network_stages
 from latens.figures.palette import SEED_COLOURS, class_colours
 from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
-from latens.models.autoencoder import Autoencoder
+from latens.models.autoencoder import AutoencoderModel
 
 rng = np.random.default_rng(0)
 NAMES = [f"class {k}" for k in range(10)]
@@ -323,7 +323,7 @@ def test_network_labels_do_not_overlap(stages):
     ],
 )
 def test_every_layer_of_a_network_is_named_in_its_drawing(network, names):
-    stages = network_stages(Autoencoder((1, 17, 23), 6, network))
+    stages = network_stages(AutoencoderModel((1, 17, 23), 6, network))
     assert [name for name, _ in stages[1:-1]] == names
     assert stages[0] == ("input", (1, 17, 23))
     assert stages[-1][1] == (1, 17, 23)

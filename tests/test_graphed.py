@@ -16,7 +16,7 @@ import latens.training.graphs
 from latens.errors import TrainingDiverged
 from latens.losses import Losses
 from latens.models import MODELS
-from latens.models.autoencoder import Autoencoder
+from latens.models.autoencoder import AutoencoderModel
 from latens.training.graphs import Plan, Replay, StaticStep
 from latens.training.loop import _laid_out_like, _resident, build_model, evaluate, train
 from latens.training.optimisers import LOOK_EVERY, Muon
@@ -33,7 +33,7 @@ def config(**options):
     return TrainConfig(**{**standard, "warmup": 0.4, "decay": True, **options})
 
 
-class Noisy(Autoencoder):
+class Noisy(AutoencoderModel):
     """Draws noise with the generator that it is given."""
 
     def loss(self, x, generator=None):
@@ -41,7 +41,7 @@ class Noisy(Autoencoder):
         return super().loss(x + 0.3 * noise, generator)
 
 
-class Poisoned(Autoencoder):
+class Poisoned(AutoencoderModel):
     """One of its losses is not a number: the one that `call` says. It counts on the device, as a graph would."""
 
     call, count = 6, None
@@ -54,7 +54,7 @@ class Poisoned(Autoencoder):
         return Losses(torch.where(self.count == self.call, torch.nan, losses.total), losses.parts)
 
 
-def small_model(images, kind=Autoencoder, seed=0):
+def small_model(images, kind=AutoencoderModel, seed=0):
     if isinstance(kind, str):
         return build_model(Recipe("test", kind, "convolutional", 8, config(seed=seed)), images.shape)
     model = build_model(Recipe("test", "autoencoder", "convolutional", 8, config(seed=seed)), images.shape)
@@ -75,7 +75,7 @@ def resident(monkeypatch):
     return switch
 
 
-def both_ways(images, settings, resident, kind=Autoencoder):
+def both_ways(images, settings, resident, kind=AutoencoderModel):
     """The last Steps and the models of training by batches, and of training by whole steps."""
     results = []
     for on in (False, True):
@@ -320,7 +320,7 @@ def test_a_step_that_can_not_be_captured_goes_on_call_by_call(captured, call_by_
 
 
 @CUDA
-@pytest.mark.parametrize("kind", [Autoencoder, Noisy])
+@pytest.mark.parametrize("kind", [AutoencoderModel, Noisy])
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 @pytest.mark.parametrize("augmentation", ["none", "shift", "shift-flip"])
 def test_graphs_train_as_their_steps_do(augmentation, precision, kind, blobs, monkeypatch):

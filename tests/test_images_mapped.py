@@ -122,9 +122,9 @@ def test_batches_of_large_pictures_are_smaller(what):
     """1,000 pictures of 128 x 128 at once would need over a gigabyte."""
     code = (
         "import re, torch, numpy as np; from latens.latents import decode_latents, encode_images\n"
-        "from latens.models.autoencoder import Autoencoder\n"
+        "from latens.models.autoencoder import AutoencoderModel\n"
         "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024\n"
-        "model = Autoencoder((1, 128, 128), 8); pixels = np.zeros((1000, 1, 128, 128), np.uint8)\n"
+        "model = AutoencoderModel((1, 128, 128), 8); pixels = np.zeros((1000, 1, 128, 128), np.uint8)\n"
         f"encode_images(model, pixels[:2]); before = peak(); {what}; print(peak() - before)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

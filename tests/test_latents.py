@@ -6,7 +6,7 @@ import torch
 
 from latens.images.mapped import blocks
 from latens.latents import LANES, _in_turn, _through_lanes, decode_latents, encode_images
-from latens.models.autoencoder import Autoencoder
+from latens.models.autoencoder import AutoencoderModel
 
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ def test_at_most_so_many_batches_are_under_way():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_card_encodes_and_decodes_as_a_processor_does():
     torch.manual_seed(0)
-    model = Autoencoder((1, 28, 28), 64)
+    model = AutoencoderModel((1, 28, 28), 64)
     pixels = np.random.default_rng(0).integers(0, 256, (40_000, 1, 28, 28), np.uint8)
     latents = encode_images(model, pixels)
     images = decode_latents(model, latents[:2000])

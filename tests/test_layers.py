@@ -96,3 +96,5 @@ def test_public_names_of_the_package():
         assert getattr(latens, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         latens.nothing  # noqa: B018
+    with pytest.raises(AttributeError, match=r"from latens\.models import AutoencoderModel"):
+        latens.Autoencoder  # noqa: B018

@@ -12,7 +12,7 @@ from latens.figures import FIGURES
 from latens.figures.of_run import network_stages
 from latens.models import MODELS
 from latens.models.contract import HasPrior, Model
-from latens.models.variational import Variational
+from latens.models.variational import VariationalModel
 from latens.networks import NETWORKS
 from latens.training.loop import build_model
 from latens.training.recipes import RECIPES, read_choice
@@ -123,7 +123,7 @@ def test_the_loss_of_one_picture_is_finite(choice):
 @pytest.mark.parametrize("choice", [*MODELS, *OPTIONED])
 def test_the_part_squared_error_is_that_of_a_reconstruction(choice):
     model, x = chosen(choice).eval(), torch.rand(4, *SHAPE)
-    if isinstance(model, Variational):  # without its noise
+    if isinstance(model, VariationalModel):  # without its noise
         with torch.no_grad():
             model.encoder[-1].weight[6:] = 0
             model.encoder[-1].bias[6:] = -40
@@ -236,7 +236,7 @@ def test_the_drawing_shows_the_latent_between_the_halves(choice):
     assert stages[0] == ("input", SHAPE)
     assert stages[-1][1] == SHAPE
     place = stages.index(("latent", (model.latent_dim,)))
-    twice = isinstance(model, Variational)
+    twice = isinstance(model, VariationalModel)
     assert ((2 * model.latent_dim,) in [shape for _, shape in stages]) == twice
     assert FIGURES["network"](stages).axes
     assert 0 < place < len(stages) - 1

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from latens.errors import UnknownName
 from latens.native import library
 from latens.networks import NETWORKS
 from latens.networks.forms import fastest_form
@@ -128,6 +129,14 @@ def test_some_layer_kinds_have_a_native_form_and_torch_computes_the_others():
     assert Half(*known).forms() == FORMS
     for other in others:
         assert Half(known[0], other, *known[2:]).forms() == ("torch",)
+
+
+def test_a_form_that_does_not_exist_is_refused():
+    half = Half(nn.Conv2d(1, 2, 3))
+    for names in (("columns",), ("torch", "columns"), ("torch", "")):
+        with pytest.raises(UnknownName, match=r"unknown form '(columns)?'; known: native, torch"):
+            half.use(*names)
+    assert (half.form, half.reading) == ("torch", "torch")
 
 
 def test_without_the_kernels_torch_computes(monkeypatch):

@@ -5,7 +5,7 @@ import torch
 
 from latens.errors import RunError, UsageError
 from latens.images import load_images
-from latens.models.autoencoder import Autoencoder
+from latens.models.autoencoder import AutoencoderModel
 from latens.runs import import_weights, open_run
 from latens.training.loop import batches, train
 from latens.training.recipes import RECIPES
@@ -23,18 +23,18 @@ def notebook_weights(seed=0):
 
 
 def test_parameters_are_the_notebooks():
-    assert sum(p.numel() for p in Autoencoder((1, 28, 28), 64).parameters()) == 210_369
+    assert sum(p.numel() for p in AutoencoderModel((1, 28, 28), 64).parameters()) == 210_369
 
 
 def test_the_same_seed_makes_the_same_first_weights():
     net = notebook_weights(5)
     torch.manual_seed(5)
-    ours = Autoencoder((1, 28, 28), 64).state_dict()
+    ours = AutoencoderModel((1, 28, 28), 64).state_dict()
     assert all(torch.equal(ours[name], value) for name, value in net.state_dict().items())
 
 
 def test_output_is_equal_to_1e_6(mnist):
-    net, model = notebook_weights(), Autoencoder((1, 28, 28), 64)
+    net, model = notebook_weights(), AutoencoderModel((1, 28, 28), 64)
     model.load_state_dict(net.state_dict())
     model.to(memory_format=torch.channels_last)
     x = torch.from_numpy(mnist.test.pixels[:64].copy()).float() / 255
@@ -49,7 +49,7 @@ def test_twenty_steps_of_the_notebook_recipe_give_the_same_losses(mnist):
     config = recipe.config
     assert (config.epochs, config.batch_size, config.learning_rate, config.optimiser) == (300, 512, 2e-4, "adam")
     assert (config.decay, config.warmup, config.beta2, recipe.latent_dim) == (False, 0, 0.999, 64)
-    net, model = notebook_weights(), Autoencoder((1, 28, 28), 64)
+    net, model = notebook_weights(), AutoencoderModel((1, 28, 28), 64)
     model.load_state_dict(net.state_dict())
     order = list(batches(60_000, config.batch_size, config.seed, epoch=1))[:20]
     theirs = train_steps(net, [torch.from_numpy(mnist.train.pixels[i]).float().div(255) for i in order])

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from latens.models.autoencoder import Autoencoder
+from latens.errors import UsageError
+from latens.models.autoencoder import AutoencoderModel
 from latens.training.optimisers import (
     Muon,
     as_matrix,
@@ -16,7 +17,7 @@ from latens.training.optimisers import (
 
 
 def test_all_weights_go_to_muon_and_the_biases_to_adam():
-    model = Autoencoder((1, 28, 28), 64)
+    model = AutoencoderModel((1, 28, 28), 64)
     names = {id(p): name for name, p in model.named_parameters()}
     matrices, rest = split_parameters(model)
     assert [names[id(p)] for p in matrices] == [name for name in names.values() if name.endswith("weight")]
@@ -119,7 +120,7 @@ def test_matrices_of_one_shape_step_together_as_they_do_alone():
 
 
 def test_adam_alone_and_muon_with_adam():
-    model = Autoencoder((1, 28, 28), 64)
+    model = AutoencoderModel((1, 28, 28), 64)
     assert [type(o) for o in make_optimisers(model, "adam", 1e-3, 0.03, 0.99)] == [torch.optim.Adam]
     assert [type(o) for o in make_optimisers(model, "muon", 1e-3, 0.03, 0.99)] == [torch.optim.Adam, Muon]
 
@@ -136,6 +137,31 @@ def test_muon_leaves_weights_without_gradients_alone():
     weight = nn.Parameter(torch.ones(2, 3))
     Muon([weight], lr=0.1).step()
     assert torch.equal(weight, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("state", [{"momentum": torch.zeros(3)}, {"exp_avg": torch.zeros(2, 3)}, {"momentum": 1.0}])
+def test_muon_refuses_a_state_that_is_not_its_own(state, native):
+    weight = nn.Parameter(torch.ones(2, 3))
+    weight.grad = torch.ones(2, 3)
+    muon = Muon([weight], lr=0.1)
+    muon.native = native
+    muon.state[weight] = dict(state)
+    with pytest.raises(UsageError, match=r"momentum \(2, 3\) is needed"):
+        muon.step()
+    assert torch.equal(weight, torch.ones(2, 3))
+
+
+def test_muon_takes_a_state_in_another_order_in_memory():
+    (weight,), (other,) = (weights_with_gradients((4, 3, 5, 5)) for _ in range(2))
+    moment = torch.randn(4, 3, 5, 5)
+    steps = []
+    for parameter, stored in ((weight, moment), (other, moment.to(memory_format=torch.channels_last).double())):
+        muon = Muon([parameter], lr=0.1)
+        muon.state[parameter]["momentum"] = stored.clone()
+        muon.step()
+        steps.append(parameter.detach())
+    assert torch.equal(*steps)
 
 
 def weights_with_gradients(*shapes):

@@ -15,7 +15,7 @@ import latens
 from conftest import make_blobs
 from latens.errors import RunDamaged, RunError, RunNotFound, TrainingDiverged, UsageError
 from latens.images import load_images
-from latens.models.autoencoder import Autoencoder
+from latens.models.autoencoder import AutoencoderModel
 from latens.progress import Silent
 from latens.runs import latest_run, list_runs, open_run, record, start_run
 from latens.runs.recording import last_state
@@ -117,7 +117,7 @@ for step in recording.record(run, latens.train(run.model, images, run.recipe.con
     assert equal(weights_of(resumed), weights_of(whole))
 
 
-class Diverging(Autoencoder):
+class Diverging(AutoencoderModel):
     calls = 0
 
     def loss(self, x, generator=None):

@@ -15,7 +15,9 @@ from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import load_images
 from latens.losses import Losses
 from latens.models import MODELS
-from latens.models.autoencoder import Autoencoder
+from latens.models.autoencoder import AutoencoderModel
+from latens.native import library
+from latens.networks.half import FORMS
 from latens.training.augmentation import moved
 from latens.training.loop import batches, build_model, evaluate, fastest_forms, train, use_forms
 from latens.training.optimisers import FiniteGuard
@@ -74,7 +76,7 @@ def test_resumed_training_gives_the_same_weights_bit_for_bit(optimiser, stop, bl
     assert (resumed.train_loss, resumed.test_mse, resumed.step) == (last.train_loss, last.test_mse, last.step)
 
 
-class Poisoned(Autoencoder):
+class Poisoned(AutoencoderModel):
     """Its loss is NaN from the n-th call on."""
 
     def __init__(self, shape, calls):
@@ -273,17 +275,74 @@ def test_golden_run():
     assert losses[:20] == pytest.approx(json.loads(GOLDEN.read_text()), rel=1e-5)
 
 
-def test_bfloat16_learns_in_torchs_form(blobs, tmp_path, monkeypatch):
+def test_bfloat16_trains_in_the_form_torch(blobs, tmp_path, monkeypatch):
     monkeypatch.setenv("LATENS_CACHE", str(tmp_path))
-    monkeypatch.setattr("latens.training.loop.fastest_form", lambda *_, **__: "columns")
+    monkeypatch.setattr("latens.training.loop.fastest_form", lambda *_, **__: "native")
     recipe = Recipe("test", "autoencoder", "convolutional", 8, config(precision="bfloat16"))
-    assert fastest_forms(recipe, blobs.shape) == {"encoder": ["torch", "columns"], "decoder": ["torch", "columns"]}
+    assert fastest_forms(recipe, blobs.shape) == {"encoder": ["torch", "native"], "decoder": ["torch", "native"]}
 
 
+@pytest.mark.skipif(library() is None, reason="the kernels were not built")
 def test_both_forms_train_alike(blobs):
     found = []
-    for form in ("torch", "columns"):
+    for form in FORMS:
         model = small_model(blobs)
         use_forms(model, {"encoder": [form], "decoder": [form]})
+        assert model.encoder.form == model.decoder.form == form
         found.append([step.train_loss for step in train(model, blobs, config(epochs=2))])
+    assert found[0] != found[1]  # the order of sums differs, so these are two computations
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
+
+
+def state_of(images, model="autoencoder", **options):
+    network = small_model(images, model)
+    return next(train(network, images, config(**options))).state()
+
+
+@pytest.mark.parametrize(
+    ("trained", "resumed", "message"),
+    [
+        ("adam", "muon", "Adam has step"),
+        ("muon", "adam", r"exp_avg \(16\), .* is needed"),
+    ],
+)
+def test_a_state_of_another_optimiser_is_refused(trained, resumed, message, blobs):
+    model = small_model(blobs, seed=5)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(UsageError, match=message):
+        next(train(model, blobs, config(optimiser=resumed), state_of(blobs, optimiser=trained)))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("position"), "no valid position"),
+        (lambda state: state.update(position=torch.tensor([1])), "no valid position"),
+        (lambda state: state.pop("optimiser.0.0.exp_avg"), "exp_avg .* is needed"),
+        (lambda state: state.update({"optimiser.0.0.momentum": torch.zeros(3)}), "is needed"),
+        (lambda state: state.update({"optimiser.1.0.momentum": torch.zeros(3)}), r"momentum \(3\)"),
+        (lambda state: state["optimiser.1.0.momentum"].fill_(torch.nan), "Muon holds NaN"),
+        (lambda state: state.update({"optimiser.1.99.momentum": torch.zeros(3)}), "tensor 99"),
+        (lambda state: state.pop("model.encoder.0.weight"), "Missing key"),
+        (lambda state: state.update({"model.encoder.0.weight": torch.zeros(3)}), "size mismatch"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_before_training(change, message, blobs):
+    state = state_of(blobs)
+    change(state)
+    with pytest.raises(UsageError, match=message):
+        next(train(small_model(blobs), blobs, config(), state))
+
+
+def test_a_state_of_another_model_is_refused(blobs):
+    state = state_of(blobs)
+    with pytest.raises(UsageError, match="training state does not fit"):
+        next(
+            train(
+                build_model(Recipe("t", "autoencoder", "convolutional", 4, config()), blobs.shape),
+                blobs,
+                config(),
+                state,
+            )
+        )

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from latens.maps import MAPS as MAPS
     from latens.metrics import METRICS as METRICS
     from latens.models import MODELS as MODELS
-    from latens.models.autoencoder import Autoencoder as Autoencoder
     from latens.networks import NETWORKS as NETWORKS
     from latens.runs import Run as Run
     from latens.runs import import_weights as import_weights
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Autoencoder": "models.autoencoder",
     "Comparison": "comparison",
     "Dataset": "images",
     "Images": "images",
@@ -81,12 +79,14 @@ _HOMES = {
     "traverse": "interpolation",
 }
 
+_HINTS = {"Autoencoder": "; the torch model is `from latens.models import AutoencoderModel`"}
+
 __all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'latens' has no attribute {name!r}")
+        raise AttributeError(f"module 'latens' has no attribute {name!r}{_HINTS.get(name, '')}")
     return getattr(import_module(f"latens.{_HOMES[name]}"), name)
 
 

@@ -11,12 +11,12 @@ from torch import nn
 
 from latens.errors import RunError
 from latens.latents import decode_latents, encode_images
-from latens.models.autoencoder import Autoencoder
+from latens.models.autoencoder import AutoencoderModel
 from latens.models.contract import Model
-from latens.models.quantised import Quantised
-from latens.models.regularised import Regularised
-from latens.models.variational import Variational
-from latens.models.wasserstein import Wasserstein
+from latens.models.quantised import QuantisedModel
+from latens.models.regularised import RegularisedModel
+from latens.models.variational import VariationalModel
+from latens.models.wasserstein import WassersteinModel
 from latens.networks.grid import GridToMap, MapToGrid
 from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
 
@@ -40,11 +40,11 @@ ATTRIBUTES: Mapping[type[nn.Module], tuple[str, ...]] = {
 }
 """What layers.js has to know of a layer beside its weights."""
 RULES: Mapping[type[Model], Callable[[Any], list[dict[str, Any]]]] = {
-    Autoencoder: lambda model: [{"kind": "ReLU"}] if model.activation == "relu" else [],
-    Variational: lambda model: [{"kind": "First", "count": model.latent_dim}],
-    Wasserstein: lambda model: [],
-    Regularised: lambda model: [],
-    Quantised: lambda model: [{"kind": "Levels", "levels": model.levels}],
+    AutoencoderModel: lambda model: [{"kind": "ReLU"}] if model.activation == "relu" else [],
+    VariationalModel: lambda model: [{"kind": "First", "count": model.latent_dim}],
+    WassersteinModel: lambda model: [],
+    RegularisedModel: lambda model: [],
+    QuantisedModel: lambda model: [{"kind": "Levels", "levels": model.levels}],
 }
 """What each model does with what its encoder puts out."""
 

@@ -13,14 +13,14 @@ from latens.losses import Losses, squared_error
 from latens.models.contract import Model
 from latens.networks.half import Half
 
-__all__ = ["Adopted", "ArrayFunction", "latent_shape_of", "what_varies"]
+__all__ = ["AdoptedModel", "ArrayFunction", "latent_shape_of", "what_varies"]
 
 ArrayFunction = Callable[[np.ndarray], Any]
 TRIED = 16  # images that the functions are tried on
 SAME = 1e-3  # of the spread of the latents, that two encodings of one image may differ
 
 
-class Adopted(Model):
+class AdoptedModel(Model):
     """A model of two functions that somebody else made; they get batches as numpy arrays, wherever they compute.
 
     Args:
@@ -32,7 +32,7 @@ class Adopted(Model):
 
     Choose it to judge a model that latens has not trained: `latens.adopt` makes a run of one.
 
-    >>> model = Adopted((1, 8, 8), (64,), lambda x: x.reshape(len(x), 64), lambda z: z)
+    >>> model = AdoptedModel((1, 8, 8), (64,), lambda x: x.reshape(len(x), 64), lambda z: z)
     >>> model.decode(model.encode(torch.ones(2, 1, 8, 8))).shape
     torch.Size([2, 1, 8, 8])
     """
@@ -110,7 +110,7 @@ def latent_shape_of(encode: ArrayFunction, pixels: np.ndarray) -> tuple[int, ...
     """The shape of one latent, by trying `encode` on some images.
 
     Args:
-        encode: see `Adopted`.
+        encode: see `AdoptedModel`.
         pixels: uint8 (N, C, H, W), at least 1.
 
     Raises:

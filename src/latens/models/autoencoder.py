@@ -7,12 +7,12 @@ from latens.losses import Losses, mean_magnitude, squared_error
 from latens.models.checks import check_choice, check_number, make_network
 from latens.models.contract import Model
 
-__all__ = ["ACTIVATIONS", "Autoencoder"]
+__all__ = ["ACTIVATIONS", "AutoencoderModel"]
 
 ACTIVATIONS = ("relu", "none")
 
 
-class Autoencoder(Model):
+class AutoencoderModel(Model):
     """The notebook's model: encoder, ReLU on the latent, decoder; the loss is the mean squared error.
 
     Args:
@@ -34,7 +34,7 @@ class Autoencoder(Model):
     al., "Extracting and composing robust features with denoising autoencoders", 2008; the sparsity: Ng, "Sparse autoencoder",
     CS294A lecture notes, 2011, with the L1 norm for its penalty.
 
-    >>> model = Autoencoder((1, 28, 28), 64)
+    >>> model = AutoencoderModel((1, 28, 28), 64)
     >>> model.encode(torch.zeros(2, 1, 28, 28)).shape
     torch.Size([2, 64])
     """

@@ -1,4 +1,4 @@
-"""A distribution over rows of codes, told one after the other: what `Quantised` samples from."""
+"""A distribution over rows of codes, told one after the other: what `QuantisedModel` samples from."""
 
 import torch
 import torch.nn.functional as F

@@ -13,12 +13,12 @@ from latens.models.code_prior import CodePrior
 from latens.models.contract import Model
 from latens.networks.grid import on_grid
 
-__all__ = ["Quantised"]
+__all__ = ["QuantisedModel"]
 
 LEVELS = (2, 256)
 
 
-class Quantised(Model):
+class QuantisedModel(Model):
     """FSQ: every number of the latent is rounded to one of a few levels in [-1, 1], and the rows of codes get a prior.
 
     Args:
@@ -45,7 +45,7 @@ class Quantised(Model):
     numbers; the prior in a stage of its own: van den Oord, Vinyals and Kavukcuoglu, "Neural discrete representation
     learning", 2017.
 
-    >>> model = Quantised((1, 28, 28), 4, levels=3)
+    >>> model = QuantisedModel((1, 28, 28), 4, levels=3)
     >>> set(model.encode(torch.rand(8, 1, 28, 28)).unique().tolist()) <= {-1.0, 0.0, 1.0}
     True
     """

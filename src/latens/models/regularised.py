@@ -8,13 +8,13 @@ from latens.losses import Losses, half_squared_norm, jacobian_norm, squared_erro
 from latens.models.checks import check_choice, check_number, make_network
 from latens.models.contract import Model
 
-__all__ = ["PENALTIES", "Regularised"]
+__all__ = ["PENALTIES", "RegularisedModel"]
 
 # What weighs each penalty where nothing is said.
 PENALTIES = {"weight_decay": 1e-6, "gradient": 1e-3, "none": 0.0}
 
 
-class Regularised(Model):
+class RegularisedModel(Model):
     """RAE: deterministic, its latent kept small and its decoder smooth.
 
     Args:
@@ -37,7 +37,7 @@ class Regularised(Model):
     as well as a plain autoencoder, and its latents lie closer. It has no prior of its own.
     Source: Ghosh et al., "From variational to deterministic autoencoders", 2020, equations 8 to 10.
 
-    >>> model = Regularised((1, 28, 28), 8, latent_weight=0.1)
+    >>> model = RegularisedModel((1, 28, 28), 8, latent_weight=0.1)
     >>> sorted(model.loss(torch.rand(2, 1, 28, 28)).parts)
     ['latent_norm', 'penalty', 'squared_error']
     """

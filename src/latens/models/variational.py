@@ -11,7 +11,7 @@ from latens.losses import Losses, bernoulli_nll, gaussian_nll, normal_kl, square
 from latens.models.checks import check_choice, check_number, make_network
 from latens.models.contract import Model
 
-__all__ = ["LIKELIHOODS", "Variational"]
+__all__ = ["LIKELIHOODS", "VariationalModel"]
 
 LIKELIHOODS = ("calibrated", "fixed", "bernoulli")
 FIXED_VARIANCE = 0.01  # a tenth of the brightness either way
@@ -20,7 +20,7 @@ MEMORY = 100  # batches over which the calibrated variance is averaged
 COLLAPSED = 0.01  # nats
 
 
-class Variational(Model):
+class VariationalModel(Model):
     """The VAE: the encoder puts out a Gaussian, the latent is drawn from it, and it costs what it tells beyond the prior.
 
     Args:
@@ -50,7 +50,7 @@ class Variational(Model):
     bits: Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016, equation 15; the calibrated
     variance: Rybkin, Daniilidis and Levine, "Simple and effective VAE training with calibrated decoders", 2021, equation 5.
 
-    >>> model = Variational((1, 28, 28), 64)
+    >>> model = VariationalModel((1, 28, 28), 64)
     >>> mu, logvar = model.encode_distribution(torch.zeros(2, 1, 28, 28))
     >>> mu.shape, logvar.shape
     (torch.Size([2, 64]), torch.Size([2, 64]))

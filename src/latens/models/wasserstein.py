@@ -7,10 +7,10 @@ from latens.losses import Losses, mean_discrepancy, squared_error
 from latens.models.checks import check_number, make_network
 from latens.models.contract import Model
 
-__all__ = ["Wasserstein"]
+__all__ = ["WassersteinModel"]
 
 
-class Wasserstein(Model):
+class WassersteinModel(Model):
     """WAE-MMD: a deterministic encoder whose latents, taken together, are to look like draws from N(0, I).
 
     Args:
@@ -31,7 +31,7 @@ class Wasserstein(Model):
     blurred: only the cloud of all of them is shaped, and where pictures have fewer dimensions than the latent it can't fill it.
     Source: Tolstikhin et al., "Wasserstein auto-encoders", 2018, equation 4 and algorithm 2.
 
-    >>> Wasserstein((1, 28, 28), 8).sample_prior(3).shape
+    >>> WassersteinModel((1, 28, 28), 8).sample_prior(3).shape
     torch.Size([3, 8])
     """
 

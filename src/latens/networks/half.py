@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from latens.errors import UnknownName
 from latens.networks.native_form import NativeForm, has_native_form
 
 __all__ = ["FORMS", "Half"]
@@ -35,12 +36,19 @@ class Half(nn.Sequential):
         return FORMS if has_native_form(self) else FORMS[:1]
 
     def use(self, form: str, reading: str | None = None) -> Self:
-        """Compute in this form from now on, and in another, if given, where no gradients are asked for.
+        """Compute in this form from now on, and in `reading`, if given, where no gradients are needed.
 
-        A form that is not to be had here, of a run that was made elsewhere, is torch's.
+        A form of `FORMS` that is not available here, as for a run that was made elsewhere, becomes `"torch"`.
+
+        Raises:
+            UnknownName: the name is not in `FORMS`.
         """
-        here = self.forms()
-        self.form, self.reading = (name if name in here else "torch" for name in (form, reading or form))
+        names = (form, form if reading is None else reading)
+        for name in names:
+            if name not in FORMS:
+                raise UnknownName("form", name, FORMS)
+        available = self.forms()
+        self.form, self.reading = (name if name in available else "torch" for name in names)
         for parameter in self.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from latens.errors import RunError
 from latens.images import Dataset
 from latens.images.mapped import gather
 from latens.latents import encode_images
-from latens.models.adopted import SAME, Adopted, ArrayFunction, latent_shape_of, what_varies
+from latens.models.adopted import SAME, AdoptedModel, ArrayFunction, latent_shape_of, what_varies
 from latens.runs.folder import Run
 from latens.runs.recording import start_run
 from latens.training.recipes import ADOPTED, Recipe, TrainConfig
@@ -34,7 +34,7 @@ def adopt_functions(
     """Make a run of two functions, or give a run that was made of them its functions back.
 
     Args:
-        encode: see `latens.models.adopted.Adopted`.
+        encode: see `latens.models.adopted.AdoptedModel`.
         decode: see there.
         images: what the model is judged on.
         out: the run's folder; one that is there already must have been adopted, with the same images and functions.
@@ -47,7 +47,7 @@ def adopt_functions(
         RunError: the folder is taken, or its images or latents are others.
     """
     latent_shape = latent_shape_of(encode, images.test.pixels)
-    model = Adopted(images.shape, latent_shape, encode, decode, batch_size).eval()
+    model = AdoptedModel(images.shape, latent_shape, encode, decode, batch_size).eval()
     model.decode(model.encode(_one(images)))  # what is wrong with decode is said before a folder is made
     varies = what_varies(model, images.test.pixels)
     if varies:
@@ -70,7 +70,7 @@ def _one(images: Dataset) -> Any:
     return torch.from_numpy(np.array(images.test.pixels[:1])).float().div_(255)
 
 
-def _given_back(run: Run, model: Adopted, images: Dataset) -> Run:
+def _given_back(run: Run, model: AdoptedModel, images: Dataset) -> Run:
     """A run that was adopted before, once it is sure that these are its images and its functions."""
     if not run.recipe.is_adopted:
         raise RunError(f"{run.path}: holds a model that latens trained; choose another out")
@@ -86,7 +86,7 @@ def _given_back(run: Run, model: Adopted, images: Dataset) -> Run:
     return run
 
 
-def _compare(run: Run, model: Adopted, images: Dataset) -> None:
+def _compare(run: Run, model: AdoptedModel, images: Dataset) -> None:
     stored = run.latents["latents"]
     rows = np.linspace(0, len(images.train) - 1, min(COMPARED, len(images.train))).astype(int)
     found = encode_images(model, gather(images.train.pixels, rows))

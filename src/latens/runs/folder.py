@@ -32,7 +32,7 @@ from latens.models.contract import HasPrior, Model
 from latens.neighbours import usual_distance
 from latens.progress import Progress, Silent
 from latens.samplers import SAMPLERS, Sampler
-from latens.training.loop import build_model, use_forms
+from latens.training.loop import build_model, known_forms, use_forms
 from latens.training.recipes import Recipe
 from latens.verdict import Verdict, judge
 
@@ -158,7 +158,7 @@ class Run:
             raise RunDamaged(f"{self.path}: the weights do not fit the model of run.json ({error})") from None
         device = choose_device(self.device)
         if device.type == "cpu" and self.record.get("forms"):
-            use_forms(model, self.record["forms"])
+            use_forms(model, known_forms(self.record["forms"]))
         return model.to(device).eval()
 
     def _weights(self) -> dict[str, torch.Tensor]:

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from latens.device import flushed_denormals, generator, images_at_once
-from latens.errors import UnknownName
+from latens.errors import UnknownName, UsageError
 from latens.images import Dataset
 from latens.images.mapped import gather
 from latens.models import MODELS
 from latens.models.contract import Model, Watched
 from latens.networks.forms import fastest_form
+from latens.networks.half import FORMS, Half
 from latens.training.augmentation import moved, moved_indices
 from latens.training.graphs import Plan, Replay, StaticStep
-from latens.training.optimisers import LOOK_EVERY, FiniteGuard, learning_rate_factor, make_optimisers
+from latens.training.optimisers import LOOK_EVERY, FiniteGuard, check_state, learning_rate_factor, make_optimisers
 from latens.training.precision import allowed_precision, check_bfloat16, lowered
 from latens.training.recipes import Recipe, TrainConfig
 
@@ -32,6 +33,7 @@ __all__ = [
     "build_model",
     "evaluate",
     "fastest_forms",
+    "known_forms",
     "train",
     "use_forms",
 ]
@@ -86,9 +88,23 @@ def fastest_forms(recipe: Recipe, image_shape: tuple[int, int, int]) -> dict[str
 
 
 def use_forms(model: Model, forms: Mapping[str, Sequence[str]]) -> None:
-    """Let both halves of a model compute in these forms: the same numbers but for the order of their sums."""
-    model.encoder.use(*forms["encoder"])
-    model.decoder.use(*forms["decoder"])
+    """Let those halves of a model that are a `Half` compute in these forms: equal up to the order of sums.
+
+    Raises:
+        UnknownName: a form that does not exist; see `known_forms`.
+    """
+    for name, half in (("encoder", model.encoder), ("decoder", model.decoder)):
+        if isinstance(half, Half) and name in forms:
+            half.use(*forms[name])
+
+
+def known_forms(recorded: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Forms as an earlier version may have recorded them, with `"torch"` for those that no longer exist.
+
+    >>> known_forms({"encoder": ["native", "columns"]})
+    {'encoder': ['native', 'torch']}
+    """
+    return {half: [name if name in FORMS else "torch" for name in names] for half, names in recorded.items()}
 
 
 @dataclass(frozen=True)
@@ -293,18 +309,45 @@ class _Trainer:
         tensors["elapsed"] = torch.tensor(self.elapsed, dtype=torch.float64)
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go back to where `state()` was taken."""
-        prefix = "model."
-        self.model.load_state_dict({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
-        for number, optimiser in enumerate(self.optimisers):
-            for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
-                prefix = f"optimiser.{number}.{index}."
-                for name, tensor in state.items():
-                    if name.startswith(prefix):
-                        optimiser.state[parameter][name.removeprefix(prefix)] = _laid_out_like(tensor, parameter)
-        self.epoch, self.step = state["position"].tolist()
-        self.elapsed = state["elapsed"].item()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to where `state()` was taken; nothing is changed where the state does not fit.
+
+        Raises:
+            UsageError: it is of another model or another optimiser, incomplete, or not finite.
+        """
+        self.epoch, self.step, self.elapsed = _position(state)
+        moments = _moments(state)
+        check_state(self.optimisers, moments)
+        try:
+            self.model.load_state_dict(_part_of(state, "model."))
+        except RuntimeError as error:
+            raise UsageError(f"the training state does not fit this model: {' '.join(str(error).split())}") from None
+        for (number, index), tensors in moments.items():
+            optimiser = self.optimisers[number]
+            parameter = optimiser.param_groups[0]["params"][index]
+            optimiser.state[parameter] = {name: _laid_out_like(t, parameter) for name, t in tensors.items()}
+
+
+def _part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _moments(state: Mapping[str, Tensor]) -> dict[tuple[int, int], dict[str, Tensor]]:
+    """The optimisers' part of a state: (number of the optimiser, index of the parameter) -> name -> tensor."""
+    found: dict[tuple[int, int], dict[str, Tensor]] = {}
+    for key, tensor in _part_of(state, "optimiser.").items():
+        number, index, name = key.split(".", 2)
+        found.setdefault((int(number), int(index)), {})[name] = tensor
+    return found
+
+
+def _position(state: Mapping[str, Tensor]) -> tuple[int, int, float]:
+    """Epochs, steps and seconds that a state has behind it."""
+    position, elapsed = state.get("position"), state.get("elapsed")
+    if position is None or elapsed is None or position.shape != (2,) or elapsed.numel() != 1 or position.min() < 0:
+        raise UsageError("the training state has no valid position; give what a Step's state() returned")
+    epoch, step = position.tolist()
+    return int(epoch), int(step), float(elapsed.item())
 
 
 def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:

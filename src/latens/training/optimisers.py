@@ -2,13 +2,13 @@
 
 import ctypes
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latens.errors import TrainingDiverged
+from latens.errors import TrainingDiverged, UsageError
 from latens.native import MuonMatrix, library
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "FiniteGuard",
     "Muon",
     "as_matrix",
+    "check_state",
     "diverged",
     "learning_rate_factor",
     "make_optimisers",
@@ -171,7 +172,15 @@ class Muon(torch.optim.Optimizer):
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        moment: Tensor = state["momentum"]
+        moment = state.get("momentum")
+        # The kernels write to it in place: another size or order in memory would be written past its end.
+        if not isinstance(moment, Tensor) or moment.shape != weight.shape:
+            raise UsageError(
+                f"Muon's state of a weight {_shape_text(weight)} is {_state_text(state)}; momentum {_shape_text(weight)} is"
+                " needed; give the state of a Muon optimiser over the same weights"
+            )
+        if (moment.stride(), moment.dtype, moment.device) != (weight.stride(), weight.dtype, weight.device):
+            moment = state["momentum"] = torch.empty_like(weight, requires_grad=False).copy_(moment)
         return moment
 
 
@@ -231,6 +240,52 @@ def make_optimisers(
     if not matrices:
         return [adam]
     return [adam, Muon(matrices, lr=matrix_learning_rate, weight_decay=weight_decay)]
+
+
+def check_state(
+    optimisers: Sequence[torch.optim.Optimizer], states: Mapping[tuple[int, int], Mapping[str, Tensor]]
+) -> None:
+    """See that stored optimiser states belong to these optimisers; the compiled steps of torch and of latens don't check.
+
+    Args:
+        optimisers: each with one group of parameters.
+        states: (number of the optimiser, index of the parameter) -> name -> tensor; a parameter that has not been updated yet
+            has none.
+
+    Raises:
+        UsageError: a state is of another kind of optimiser, of other parameters or of other shapes, or not finite.
+    """
+    wrong = "the training state does not fit this model and configuration"
+    for (number, index), state in states.items():
+        if number >= len(optimisers) or index >= len(optimisers[number].param_groups[0]["params"]):
+            have = ", ".join(f"{type(o).__name__} of {len(o.param_groups[0]['params'])} tensors" for o in optimisers)
+            raise UsageError(f"{wrong}: it holds optimiser {number}, tensor {index}; this training has {have}")
+        optimiser = optimisers[number]
+        parameter, names = optimiser.param_groups[0]["params"][index], _STATE_NAMES[type(optimiser)]
+        needed = {name: torch.Size() if name == "step" else parameter.shape for name in names}
+        if state.keys() != needed.keys() or any(state[name].shape != needed[name] for name in needed):
+            raise UsageError(
+                f"{wrong}: tensor {index} of {type(optimiser).__name__} has {_state_text(state)};"
+                f" {', '.join(f'{name} {_shape_text(shape)}' for name, shape in needed.items())} is needed"
+            )
+        if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+            raise UsageError(f"{wrong}: tensor {index} of {type(optimiser).__name__} holds NaN or infinity")
+
+
+_STATE_NAMES: Mapping[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
+    Muon: ("momentum",),
+}
+
+
+def _shape_text(shape: Tensor | torch.Size) -> str:
+    size = shape.shape if isinstance(shape, Tensor) else shape
+    return f"({', '.join(map(str, size))})"
+
+
+def _state_text(state: Mapping[str, Any]) -> str:
+    told = [f"{name} {_shape_text(v) if isinstance(v, Tensor) else type(v).__name__}" for name, v in state.items()]
+    return ", ".join(told) or "empty"
 
 
 class FiniteGuard:
