@@ -167,7 +167,7 @@ def test_sample_writes_pictures_latents_and_labels(run, tmp_path, latens_says, a
     first, again, other = (arrays_of(tmp_path / f"{name}.npz")["latents"] for name in ("gaussian", "again", "other"))
     assert (first == again).all()
     assert (first != other).any()
-    assert "has no prior to draw from; take another sampler: class-means, " in refused(
+    assert "has no prior to draw from; others can: class-means, " in refused(
         "sample", run, "--sampler", "prior", "-o", tmp_path / "prior.npz"
     )
 

@@ -1,4 +1,4 @@
-"""Every error that a user can meet, as one small tree.
+"""The errors that latens raises, as one small tree.
 
     LatensError
     ├── UsageError            an argument that is not allowed (also a ValueError)
@@ -12,8 +12,9 @@
     │   ├── RunDamaged        a file is missing, or its bytes are not those that were written
     │   └── ProtocolsDiffer   scores that were measured in different ways are not compared
     ├── TrainingDiverged      the loss is no longer a finite number
-    ├── DeviceUnavailable     the device that was asked for is not to be had
-    └── MissingExtra          an optional package is not installed
+    ├── DeviceUnavailable     the requested device is not available
+    ├── MissingExtra          an optional package is not installed
+    └── PluginError           an installed plug-in can't be loaded
 
 A message says in one line what is wrong, what was found, what is allowed and what to do.
 """
@@ -28,6 +29,7 @@ __all__ = [
     "ImagesNotFound",
     "LatensError",
     "MissingExtra",
+    "PluginError",
     "ProtocolsDiffer",
     "RunDamaged",
     "RunError",
@@ -39,7 +41,7 @@ __all__ = [
 
 
 class LatensError(Exception):
-    """What every error of latens is. The command line prints its message in one line and exits with 2."""
+    """Base class of latens errors. The command line prints the message in one line and exits with 2."""
 
 
 class UsageError(LatensError, ValueError):
@@ -95,8 +97,12 @@ class TrainingDiverged(LatensError):
 
 
 class DeviceUnavailable(LatensError):
-    """The device that was asked for is not to be had."""
+    """The requested device is not available."""
 
 
 class MissingExtra(LatensError):
     """An optional package is not installed."""
+
+
+class PluginError(LatensError):
+    """An installed plug-in can't be loaded."""

@@ -26,7 +26,7 @@ from latens.interpolation import PATHS
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
-from latens.samplers import SAMPLERS, SLOW_SAMPLERS
+from latens.samplers import SAMPLERS
 from latens.training.recipes import PRECISIONS, RECIPES, read_choice
 
 __all__ = ["parser"]
@@ -236,7 +236,8 @@ def _add_score(commands: Any) -> None:
         nargs="+",
         choices=["all", *SAMPLERS],
         metavar="NAME",
-        help=f"whose samples are scored: all, or some of {', '.join(SAMPLERS)} (default: all but {', '.join(SLOW_SAMPLERS)})",
+        help=f"whose samples are scored: all, or some of {', '.join(SAMPLERS)}"
+        " (default: those that are quick to fit and keep no training data)",
     )
     _device(command)
 

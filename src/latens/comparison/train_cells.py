@@ -11,7 +11,7 @@ from latens.computed.generating import samplers_named
 from latens.errors import LatensError, RunError
 from latens.progress import Progress, Tick
 from latens.runs import Run, open_run
-from latens.samplers import SAMPLERS, SLOW_SAMPLERS
+from latens.samplers import SAMPLERS
 from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["check_there", "make_runs"]
@@ -61,7 +61,8 @@ def _row(one: Planned, path: Path, samplers: Sequence[str] | None, device: str, 
 
 def _complete(one: Planned, path: Path, device: str, samplers: Sequence[str], progress: Progress) -> Run:
     """The run, complete: as it is there, gone on with, or new."""
-    scored = ("all",) if set(SLOW_SAMPLERS) <= set(samplers) else None  # at once, where all will be asked for
+    slow = {name for name in SAMPLERS if not SAMPLERS[name].by_default()}
+    scored = ("all",) if slow <= set(samplers) else None  # at once, where all will be asked for
     if not (path / "run.json").exists():
         return experiment.run(
             one.images,

@@ -14,12 +14,11 @@ from latens.metrics.generation import prepare_references, score_generation, scor
 from latens.metrics.hidden import hidden_points, score_hidden, shown_among_own
 from latens.metrics.neighbourhoods import inside_balls
 from latens.metrics.references import FEWEST, References, some
-from latens.models.contract import HasPrior
 from latens.neighbours import nearest_neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.runs.folder import TEST, TRAIN
-from latens.samplers import SAMPLERS, SLOW_SAMPLERS
+from latens.samplers import SAMPLERS, samplers_for
 from latens.samplers.class_means import ClassMeansSampler
 from latens.verdict import SAMPLER_GROUP
 
@@ -40,9 +39,7 @@ def samplers_named(run: Run, names: Sequence[str] | None) -> tuple[str, ...]:
         UnknownName: there is no such sampler.
     """
     if names is None or list(names) == ["all"]:
-        without = {"prior"} if not isinstance(run.model, HasPrior) else set()
-        without |= set(SLOW_SAMPLERS) if names is None else set()
-        return tuple(name for name in SAMPLERS if name not in without)
+        return samplers_for(run.model, every=names is not None)
     for name in names:
         SAMPLERS[name]
     return tuple(dict.fromkeys(names))
@@ -79,7 +76,7 @@ def score_samplers(
     seen = _look(run, images, progress)
     groups = {"generation": score_references(seen.references)}
     for name in samplers:
-        if name in SLOW_SAMPLERS:  # fitting one is a stage of its own
+        if not SAMPLERS[name].by_default():  # fitting one is a stage of its own
             run.sampler(name, progress)
     with progress.stage("samplers") as tick:
         for done, name in enumerate(samplers):

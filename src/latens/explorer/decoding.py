@@ -99,7 +99,7 @@ def probe(view: View, sampler: str = "class-means", noise: float = 1.0, seed: in
         UsageError: noise below 0, or not finite.
     """
     fitted = view.run.sampler(sampler, view.work)
-    if isinstance(fitted, ClassMeansSampler):
+    if isinstance(fitted, ClassMeansSampler):  # the slider of the page
         fitted = ClassMeansSampler.restore(fitted.state(), {"noise_std": noise})
     classes = fitted.classes
     wanted = np.array(classes) if len(classes) else None

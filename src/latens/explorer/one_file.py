@@ -22,11 +22,10 @@ from latens.explorer.packing import Pack, networks_of, scaled
 from latens.explorer.view import View
 from latens.files import atomic_write
 from latens.interpolation.graph import NEIGHBOURS, neighbour_graph
-from latens.maps.pca import PCAMap
 from latens.models.contract import Model
 from latens.neighbours import nearest_neighbours, usual_distance
 from latens.runs import Run
-from latens.samplers.class_means import ClassMeansSampler
+from latens.samplers import SAMPLERS
 
 __all__ = ["write_html"]
 
@@ -128,10 +127,10 @@ def _facts(view: View, pack: Pack) -> dict[str, Any]:
 def _add_map(view: View, name: str, rows: NDArray[np.int64], pack: Pack) -> dict[str, Any]:
     made, (facts, _) = view.map(name), view.map_points(name)
     pack.add(f"map {name}", made.coordinates[rows].astype(np.float32))
-    if isinstance(made, PCAMap):
-        pack.add(f"mean {name}", made.mean.astype(np.float32))
-        pack.add(f"axes {name}", made.components.astype(np.float32))
-    return {**facts, "plane": isinstance(made, PCAMap)}
+    if made.plane is not None:
+        pack.add(f"mean {name}", made.plane[0])
+        pack.add(f"axes {name}", made.plane[1])
+    return {**facts, "plane": made.plane is not None}
 
 
 def _add_graph(latents: NDArray[np.float32], pack: Pack) -> None:
@@ -167,14 +166,13 @@ def _add_cells(view: View, rows: NDArray[np.int64], pack: Pack) -> list[int]:
 def _samplers(view: View, map: str, pack: Pack) -> dict[str, Any]:
     """The means of classes, and of other samplers some latents that they have drawn, their classes in turn."""
     found: dict[str, Any] = {}
-    cheap = {"class-means", "gaussian", "prior"}
     for name in view.sampler_names:
-        if name not in cheap and f"samplers/{name}.safetensors" not in view.run.record["files"]:
+        if SAMPLERS[name].cost != "instant" and f"samplers/{name}.safetensors" not in view.run.record["files"]:
             continue
         fitted = view.run.sampler(name, view.work)
         classes, bank = fitted.classes, 0
-        if isinstance(fitted, ClassMeansSampler):
-            rows = fitted.means
+        if fitted.centres is not None:
+            rows = fitted.centres
         else:
             bank = max(1, BANK // max(1, len(classes))) * max(1, len(classes))
             rows = fitted.sample(bank, labels=np.resize(classes, bank) if len(classes) else None)

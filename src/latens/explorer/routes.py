@@ -15,7 +15,7 @@ from latens.explorer.view import View
 from latens.explorer.wire import Answer
 from latens.interpolation import PATHS
 from latens.latents import to_uint8
-from latens.samplers import SAMPLERS, SLOW_SAMPLERS
+from latens.samplers import SAMPLERS
 
 __all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "openapi"]
 
@@ -138,6 +138,11 @@ def _path(view: View, start: list[Any], end: list[Any], way: str, steps: int, ma
     return decoding.path(view, start, end, way, steps, map)
 
 
+def _probe_desk(given: Mapping[str, Any]) -> str:
+    name = str(given.get("sampler"))
+    return "lengthy" if name in SAMPLERS and not SAMPLERS[name].by_default() else "slow"
+
+
 def _slow(given: Mapping[str, Any]) -> str:
     return "slow"
 
@@ -213,7 +218,7 @@ ROUTES = (
             "map": MAP,
         },
         newest=True,
-        desk=lambda given: "lengthy" if given.get("sampler") in SLOW_SAMPLERS else "slow",
+        desk=_probe_desk,
     ),
     Route(
         "/api/path",

@@ -17,11 +17,10 @@ from latens.interpolation import PATHS
 from latens.interpolation.graph import Graph
 from latens.latents import to_uint8
 from latens.maps import MAPS, Map
-from latens.models.contract import HasPrior
 from latens.neighbours import Neighbours, in_usual_distances
 from latens.runs import Run
 from latens.runs.folder import TEST, TRAIN
-from latens.samplers import SAMPLERS
+from latens.samplers import samplers_for
 
 __all__ = ["View"]
 
@@ -161,8 +160,7 @@ class View:
     @cached_property
     def sampler_names(self) -> list[str]:
         """Those that this model can have; the seed's probe first."""
-        prior = self.decodes and isinstance(self.run.model, HasPrior)
-        return [name for name in SAMPLERS if name != "prior" or prior] if self.decodes else []
+        return list(samplers_for(self.run.model)) if self.decodes else []
 
     def map(self, name: str) -> Map:
         """A map of the points, fitted where the folder has none.

@@ -34,6 +34,7 @@ FIGURES: "Table[Callable[..., Figure]]" = Table(
         "traversals": "latens.figures.interpolations:traversals",
         "arithmetic": "latens.figures.interpolations:arithmetic",
     },
+    group="figures",
 )
 
 

@@ -27,6 +27,7 @@ SOURCES: Table[Source] = Table(
         "idx": "latens.images.idx:IDX",
         "folder": "latens.images.folder:FOLDER",
     },
+    group="sources",
 )
 NAMES = ("mnist", "fashion-mnist")  # the sources that are named instead of given
 

@@ -48,6 +48,7 @@ PATHS: "Table[Callable[..., LatentPath]]" = Table(
         "spherical": "latens.interpolation.between_two:spherical",
         "graph": "latens.interpolation.graph:along_graph",
     },
+    group="paths",
 )
 """Name -> function of (start, end, steps, latents of the data) that returns a `LatentPath`."""
 

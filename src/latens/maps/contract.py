@@ -1,8 +1,8 @@
-"""What the rest of latens knows of a map."""
+"""The contract of a map: all that the rest of latens knows of one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
     # The names of the maps are read by the command line; that must not cost the import of numpy.
@@ -13,8 +13,14 @@ __all__ = ["Map"]
 
 
 class Map(ABC):
-    """A map of latents: two coordinates for each, how far to trust them, and ways there and back."""
+    """A map of latents: two coordinates for each, how far to trust them, and ways there and back.
 
+    A subclass says of itself what other rooms ask: `title`, `meaning`, `cost`, `plane`.
+    """
+
+    title: ClassVar[str]  # the name for people, as in a heading: "t-SNE"
+    meaning: ClassVar[str]  # what it shows, as a part of a sentence: "t-SNE, which keeps neighbours together"
+    cost: ClassVar[Literal["quick", "long"]] = "quick"  # of a fit of 10,000 latents: under a second, or longer
     coordinates: "NDArray[np.float32]"  # (N, 2)
     trust: "NDArray[np.float32]"  # (N,) in [0, 1]: share of the 10 nearest on the map that are so in latent space
     note: str = ""  # what a reader of the map should be told of its settings
@@ -39,6 +45,11 @@ class Map(ABC):
     @abstractmethod
     def inverse(self, points: "NDArray[Any]") -> "NDArray[np.float32]":
         """The latents at points (M, 2) of the map, float32 (M, D); they change continuously with the point."""
+
+    @property
+    def plane(self) -> "tuple[NDArray[np.float32], NDArray[np.float32]] | None":
+        """Mean (D,) and two axes (D, 2) of a map that is a plane through latent space, for pages that compute it; else None."""
+        return None
 
     @abstractmethod
     def state(self) -> "dict[str, NDArray[Any]]":

@@ -1,7 +1,7 @@
 """A map from somebody else's coordinates: of UMAP, of another t-SNE, drawn by hand."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ class GivenMap(Surface):
     Args:
         coordinates: numbers (N, 2), finite, one row a latent, in the same order; None only for `restore`.
     """
+
+    title: ClassVar[str] = "given coordinates"
+    meaning: ClassVar[str] = "coordinates that were given"
 
     def __init__(self, coordinates: NDArray[Any] | None = None) -> None:
         super().__init__()

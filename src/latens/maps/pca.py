@@ -1,7 +1,7 @@
 """The two directions in which the latents vary most: quick, linear, and honest about distances."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ def principal_plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
 class PCAMap(Map):
     """Principal components: the map is a projection, the way back the plane that it projects onto."""
 
+    title: ClassVar[str] = "PCA"
+    meaning: ClassVar[str] = "PCA, the flat view along the two widest directions"
+
     def fit(self, latents: NDArray[Any], seed: int = 0, progress: Callable[[int, int], object] | None = None) -> Self:
         """Find the plane; nothing is drawn, so the seed does not matter. See `Map.fit`."""
         latents = checked_latents(latents)
@@ -57,6 +60,11 @@ class PCAMap(Map):
         """The points of the plane as latents: (M, 2) -> float32 (M, D)."""
         latents: NDArray[np.float32] = (self.mean + checked_points(points) @ self.components.T).astype(np.float32)
         return latents
+
+    @property
+    def plane(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `Map.plane`."""
+        return self.mean.astype(np.float32), self.components.astype(np.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The plane, the coordinates, trust and what there is to say."""

@@ -1,7 +1,7 @@
 """t-SNE by an engine of our own, fed with nearest neighbours; openTSNE is its oracle and its fallback."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ class TSNEMap(Surface):
     goes on is told in `latens.maps.descent`. Should that end in numbers that are not finite, openTSNE (Poličar, Stražar and
     Zupan 2024) makes the map with its defaults, and the map's note says so.
     """
+
+    title: ClassVar[str] = "t-SNE"
+    meaning: ClassVar[str] = "t-SNE, which keeps neighbours together"
+    cost: ClassVar[Literal["quick", "long"]] = "long"
 
     def __init__(self, device: str | torch.device = "cpu") -> None:
         super().__init__()

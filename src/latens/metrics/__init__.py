@@ -16,5 +16,6 @@ METRICS: Table[Callable[..., Scores]] = Table(
         "generation": "latens.metrics.generation:score_generation",
         "continuity": "latens.metrics.continuity:score_continuity",
     },
+    group="metrics",
 )
 """Name -> function of arrays that returns `Scores`; the names are the groups under which a report shows them."""

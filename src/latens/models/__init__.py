@@ -34,6 +34,7 @@ MODELS: "Table[Callable[..., Model]]" = Table(
         "regularised": "latens.models.regularised:RegularisedModel",
         "quantised": "latens.models.quantised:QuantisedModel",
     },
+    group="models",
 )
 """Name -> function (image_shape, latent_dim, network, ...) -> Model."""
 

@@ -29,5 +29,6 @@ NETWORKS: Table[Callable[..., Network]] = Table(
         "residual": "latens.networks.residual:residual",
         "dense": "latens.networks.dense:dense",
     },
+    group="networks",
 )
 """Name -> function (image_shape, encoded, latent_dim) -> Network."""

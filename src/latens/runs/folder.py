@@ -11,7 +11,7 @@ probe.npz               metrics.json                 figures/NAME.png        rep
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,13 +25,12 @@ from latens.errors import RunDamaged, RunError, UsageError
 from latens.files import read_json, read_npz, read_safetensors, sha256_file, write_json, write_npz, write_safetensors
 from latens.images import Dataset, load_images
 from latens.latents import decode_latents, encode_images, reconstruct_images, to_uint8
-from latens.maps import MAPS, Map
-from latens.maps.given import GivenMap
+from latens.maps import MAPS, Map, map_kind
 from latens.metrics import METRICS, Scores
-from latens.models.contract import HasPrior, Model
+from latens.models.contract import Model
 from latens.neighbours import usual_distance
 from latens.progress import Progress, Silent
-from latens.samplers import SAMPLERS, Sampler
+from latens.samplers import SAMPLERS, Sampler, samplers_for
 from latens.training.loop import build_model, known_forms, use_forms
 from latens.training.recipes import Recipe
 from latens.verdict import Verdict, judge
@@ -241,7 +240,7 @@ class Run:
         file = f"maps/{name}.npz"
         latents = self.of_part("latents", self.mapped_part)
         # A map from somebody else's coordinates is there or not, it can't be fitted.
-        kind = GivenMap if name == "given" and file in self.record["files"] else MAPS[name]
+        kind = map_kind(name) if file in self.record["files"] else MAPS[name]
         if seed is None and file in self.record["files"]:
             return kind.restore(read_npz(self.checked(file)), latents)
         with (progress or Silent()).stage(f"map {name}") as tick:
@@ -287,10 +286,15 @@ class Run:
             progress: shows how far a fit is.
 
         Raises:
-            RunError: it is `prior`, and the model has none.
+            RunError: the model can't have it, such as `prior` where it has none.
         """
         kind = SAMPLERS[name]
-        options = {"draw": self._prior()} if name == "prior" else {}
+        why_not = kind.unavailable(self.model)
+        if why_not:
+            raise RunError(
+                f"{self.path}: {name} can't sample its latents: {why_not}; others can: {', '.join(samplers_for(self.model))}"
+            )
+        options = kind.options_for(self.model, choose_device(self.device))
         file = f"samplers/{name}.safetensors"
         if file in self.record["files"]:
             return kind.restore({n: t.numpy() for n, t in read_safetensors(self.checked(file)).items()}, options)
@@ -300,23 +304,6 @@ class Run:
         write_safetensors(self.path / file, state)
         self.seal(file)
         return fitted
-
-    def _prior(self) -> Callable[[int, int], np.ndarray]:
-        model = self.model
-        if not isinstance(model, HasPrior):
-            others = ", ".join(name for name in SAMPLERS if name != "prior")
-            raise RunError(
-                f"{self.path}: its model, {self.recipe.model}, has no prior to draw from; take another sampler: {others}"
-            )
-        device = choose_device(self.device)
-
-        def draw(n: int, seed: int) -> np.ndarray:
-            with torch.no_grad():
-                z = model.sample_prior(n, torch.Generator(device).manual_seed(seed))
-            latents: np.ndarray = z.float().cpu().numpy()
-            return latents
-
-        return draw
 
     def sample(self, n: int, sampler: str = "class-means", seed: int = 0, labels: np.ndarray | None = None) -> Samples:
         """New pictures: latents drawn by a sampler, decoded.

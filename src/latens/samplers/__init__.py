@@ -1,9 +1,9 @@
-"""Samplers: new latents, for a decoder to make pictures of. They know no model, so they work on anybody's latents."""
+"""Samplers: new latents, for a decoder to turn into images. They take plain arrays, so they work on anybody's latents."""
 
 from latens.samplers.contract import Sampler
 from latens.tables import Table
 
-__all__ = ["SAMPLERS", "SLOW_SAMPLERS", "Sampler"]
+__all__ = ["SAMPLERS", "Sampler", "samplers_for"]
 
 SAMPLERS: Table[type[Sampler]] = Table(
     "sampler",
@@ -15,8 +15,12 @@ SAMPLERS: Table[type[Sampler]] = Table(
         "prior": "latens.samplers.prior:PriorSampler",
         "flow": "latens.samplers.flow:FlowSampler",
     },
+    group="samplers",
 )
 """Name -> class of `Sampler`, made without arguments."""
 
-SLOW_SAMPLERS = ("jitter", "flow")
-"""Those that a run leaves out of its verdict unless they are asked for: one takes a minute to fit, one stays with the data."""
+
+def samplers_for(model: object, every: bool = True) -> tuple[str, ...]:
+    """Names of the samplers that a model can have: every one, or those by which a run is scored unless told otherwise."""
+    kinds = {name: SAMPLERS[name] for name in SAMPLERS}
+    return tuple(n for n, kind in kinds.items() if not kind.unavailable(model) and (every or kind.by_default()))

@@ -1,12 +1,12 @@
-"""The notebook's probe: the mean latent of a class, plus noise."""
+"""Class means: the mean latent of a class, plus noise; the probe of the reference experiment."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.samplers.contract import Tick
+from latens.samplers.contract import Cost, Tick
 from latens.samplers.learned import Learned, subset
 
 __all__ = ["ClassMeansSampler"]
@@ -21,16 +21,20 @@ class ClassMeansSampler(Learned):
     Without labels, k-means clusters stand in for classes (`clustered` is then true); their numbers are the labels.
 
     Args:
-        noise_std: of the noise in each latent unit, 0 or more, in the latents' own unit; the notebook's is 1.
+        noise_std: of the noise in each latent unit, 0 or more, in the latents' own unit; the reference experiment's is 1.
+        unit: of `noise_std`: `"latent"`, or `"spread"`, the root mean square of each class's own standard deviations.
     """
 
+    cost: ClassVar[Cost] = "instant"
     names: ClassVar[tuple[str, ...]] = ("means", "clustered")
 
-    def __init__(self, noise_std: float = 1.0) -> None:
+    def __init__(self, noise_std: float = 1.0, unit: Literal["latent", "spread"] = "latent") -> None:
         super().__init__()
         if not (np.isfinite(noise_std) and noise_std >= 0):
             raise UsageError(f"noise_std is {noise_std}; it must be 0 or more")
-        self.noise_std = noise_std
+        if unit not in ("latent", "spread"):
+            raise UsageError(f"unit is {unit!r}; it must be 'latent' or 'spread'")
+        self.noise_std, self.unit = noise_std, unit
 
     @property
     def clustered(self) -> bool:
@@ -43,18 +47,37 @@ class ClassMeansSampler(Learned):
         means: NDArray[np.float32] = self.arrays["means"]
         return means
 
+    @property
+    def centres(self) -> NDArray[np.float32]:
+        """See `Sampler.centres`."""
+        return self.means
+
+    @property
+    def spreads(self) -> NDArray[np.float32]:
+        """The spread of each class, float32 (K,): the root mean square of its standard deviations over the units."""
+        # Samplers stored by earlier versions lack them: for those the unit is that of the latents.
+        spreads: NDArray[np.float32] = self.arrays.get("spreads", np.ones(len(self.means), np.float32))
+        return spreads
+
+    def with_noise(self, noise: float) -> Self:
+        """See `Sampler.with_noise`."""
+        return type(self).restore(self.arrays, {"noise_std": noise, "unit": "spread"})
+
     def _learn(
         self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
     ) -> dict[str, NDArray[Any]]:
         clustered = labels is None
         labels = _clusters(latents) if labels is None else labels
         classes = np.unique(labels)
-        means = np.stack([latents[labels == label].mean(0) for label in classes])
-        return {"classes": classes, "means": means, "clustered": np.array(int(clustered))}
+        groups = [latents[labels == label] for label in classes]
+        means = np.stack([group.mean(0) for group in groups])
+        spreads = np.sqrt([group.var(0).mean() for group in groups])
+        return {"classes": classes, "means": means, "spreads": spreads, "clustered": np.array(int(clustered))}
 
     def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
         index = np.arange(n) % len(self.classes) if index is None else index
-        return self.means[index] + self.noise_std * random.standard_normal((n, self.means.shape[1]))
+        noise = self.noise_std * random.standard_normal((n, self.means.shape[1]))
+        return self.means[index] + (noise if self.unit == "latent" else noise * self.spreads[index, None])
 
 
 def _clusters(latents: NDArray[np.float64]) -> NDArray[np.int64]:

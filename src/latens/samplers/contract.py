@@ -1,21 +1,57 @@
-"""What the rest of latens knows of a sampler."""
+"""The contract of a sampler: all that the rest of latens knows of one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
     # The names of the samplers are read by the command line; that must not cost the import of numpy.
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
-__all__ = ["Sampler", "Tick"]
+__all__ = ["Cost", "Sampler", "Tick"]
 
 Tick = Callable[[int, int], object]  # (done, total) of work that takes long
+Cost = Literal["instant", "quick", "long"]  # of fitting 60,000 latents: under a second, seconds, a minute or more
 
 
 class Sampler(ABC):
-    """A source of new latents, fitted to those of a data set."""
+    """A source of new latents, fitted to those of a data set.
+
+    A subclass says of itself what other rooms ask: `cost`, `keeps_data`, `unavailable`, `options_for`, `centres`.
+    """
+
+    cost: ClassVar[Cost] = "quick"
+    keeps_data: ClassVar[bool] = False  # its state holds latents of training images
+
+    @classmethod
+    def by_default(cls) -> bool:
+        """Whether a run is scored with it unless told otherwise: not long to fit, and no copy of the data."""
+        return cls.cost != "long" and not cls.keeps_data
+
+    @classmethod
+    def unavailable(cls, model: object) -> str:
+        """Why it can't draw latents for a model, as a part of a sentence ("the model has no prior"); empty where it can."""
+        return ""
+
+    @classmethod
+    def options_for(cls, model: Any, device: "torch.device") -> Mapping[str, Any]:
+        """The constructor's arguments that depend on the model, which works on this device; most samplers have none."""
+        return {}
+
+    @property
+    def centres(self) -> "NDArray[np.float32] | None":
+        """The latent of each class (K, D) to which nothing but independent normal noise is added; None where it draws otherwise.
+
+        A sampler with centres has `with_noise`. The exported page stores centres, and draws the noise itself; of other samplers
+        it stores some draws.
+        """
+        return None
+
+    def with_noise(self, noise: float) -> Self:
+        """The same sampler with other noise, in units of each class's own spread; for samplers with `centres` only."""
+        raise NotImplementedError
 
     @property
     @abstractmethod

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.samplers.contract import Tick
+from latens.samplers.contract import Cost, Tick
 from latens.samplers.learned import Learned, covariance, factor
 from latens.samplers.velocity import Velocity, carry, train_velocity
 
@@ -39,6 +39,7 @@ class FlowSampler(Learned):
     """
 
     fills_zeros: ClassVar[bool] = True
+    cost: ClassVar[Cost] = "long"
     names: ClassVar[tuple[str, ...]] = (
         *("means", "factors", "shares"),  # of the classes, in the flow's space
         *("centre", "back"),  # latents = centre + points @ back

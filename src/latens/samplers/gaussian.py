@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.samplers.contract import Tick
+from latens.samplers.contract import Cost, Tick
 from latens.samplers.learned import Learned, covariance, factor
 
 __all__ = ["GaussianSampler"]
@@ -19,6 +19,7 @@ class GaussianSampler(Learned):
     """
 
     fills_zeros: ClassVar[bool] = True
+    cost: ClassVar[Cost] = "instant"
     names: ClassVar[tuple[str, ...]] = ("mean", "factor", "class_means", "class_factors")
 
     def _learn(

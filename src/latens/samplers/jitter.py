@@ -35,6 +35,7 @@ class JitterSampler(Learned):
     "Approximating posterior distributions by mixtures", 1993, section 3.
     """
 
+    keeps_data: ClassVar[bool] = True
     names: ClassVar[tuple[str, ...]] = ("latents", "labels", "neighbours", "scale")
 
     def __init__(self, scale: float | None = None, neighbours: int = 32) -> None:

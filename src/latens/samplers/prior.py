@@ -1,13 +1,15 @@
-"""What the model itself says that latents are drawn from."""
+"""The prior: the distribution that the model itself assumes for its latents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.samplers.contract import Tick
+from latens.models.contract import HasPrior
+from latens.samplers.contract import Cost, Tick
 from latens.samplers.learned import Learned
 
 __all__ = ["PriorSampler"]
@@ -25,11 +27,29 @@ class PriorSampler(Learned):
     (2, 3)
     """
 
+    cost: ClassVar[Cost] = "instant"
     names: ClassVar[tuple[str, ...]] = ("dim",)
 
     def __init__(self, draw: Callable[[int, int], NDArray[Any]] | None = None) -> None:
         super().__init__()
         self.draw = draw
+
+    @classmethod
+    def unavailable(cls, model: object) -> str:
+        """See `Sampler.unavailable`."""
+        return "" if isinstance(model, HasPrior) else "the model has no prior to draw from"
+
+    @classmethod
+    def options_for(cls, model: Any, device: torch.device) -> Mapping[str, Any]:
+        """See `Sampler.options_for`."""
+
+        def draw(n: int, seed: int) -> NDArray[Any]:
+            with torch.no_grad():
+                z = model.sample_prior(n, torch.Generator(device).manual_seed(seed))
+            latents: NDArray[Any] = z.float().cpu().numpy()
+            return latents
+
+        return {"draw": draw}
 
     def _learn(
         self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick

@@ -314,4 +314,5 @@ RECIPES: "Table[Callable[[Dataset], Recipe]]" = Table(
         "best": "latens.training.recipes:best",
         "notebook": "latens.training.recipes:notebook",
     },
+    group="recipes",
 )

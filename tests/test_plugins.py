@@ -1,0 +1,123 @@
+"""Entries of the tables that come from installed packages."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import latens
+import plugins
+from latens.errors import PluginError, UnknownName
+from latens.tables import Table
+
+SAMPLER = '''
+import numpy as np
+from latens.samplers import Sampler
+
+
+class OneImage(Sampler):
+    """The first training latent, again and again."""
+
+    keeps_data = True
+
+    @property
+    def classes(self):
+        return np.empty(0, np.int64)
+
+    def labels_for(self, n):
+        return None
+
+    def fit(self, latents, labels=None, progress=None):
+        self.first = np.asarray(latents[:1], np.float32)
+        return self
+
+    def sample(self, n, seed=0, labels=None):
+        return np.repeat(self.first, n, 0)
+
+    def state(self):
+        return {"first": self.first}
+
+    @classmethod
+    def restore(cls, state, options=None):
+        made = cls()
+        made.first = np.asarray(state["first"])
+        return made
+'''
+
+MAP = '''
+import numpy as np
+from latens.maps.surface import Surface
+
+
+class TwoNumbers(Surface):
+    """The first two latent numbers."""
+
+    title = "first two"
+    meaning = "the first two latent numbers"
+
+    def fit(self, latents, seed=0, progress=None):
+        self._set(latents, np.ascontiguousarray(latents[:, :2], np.float32), np.ones(len(latents), np.float32))
+        return self
+'''
+
+
+@pytest.fixture
+def install(monkeypatch, tmp_path):
+    def call(package, modules, entries):
+        folder = tmp_path / "site-packages"
+        folder.mkdir()
+        plugins.install(monkeypatch, folder, package, modules, entries)
+
+    return call
+
+
+@pytest.fixture
+def copied(finished_run, tmp_path):
+    return shutil.copytree(finished_run.path, tmp_path / "copied")
+
+
+def test_a_sampler_from_a_package_outside(install, copied):
+    install("latens-once", {"once_sampler.py": SAMPLER}, {"latens.samplers": {"once": "once_sampler:OneImage"}})
+    assert list(latens.SAMPLERS)[-1] == "once"
+    run = latens.open_run(copied)
+    samples = run.sample(3, "once")
+    np.testing.assert_array_equal(samples.latents, np.repeat(run.of_part("latents", 0)[:1], 3, 0))
+    again = latens.open_run(copied)
+    np.testing.assert_array_equal(again.sample(2, "once").latents, samples.latents[:2])  # from the run's folder
+    from latens.samplers import samplers_for
+
+    assert "once" in samplers_for(run.model)
+    assert "once" not in samplers_for(run.model, every=False)  # it keeps training data
+
+
+def test_a_map_from_a_package_outside(install, copied):
+    install("latens-two", {"two_map.py": MAP}, {"latens.maps": {"two": "two_map:TwoNumbers"}})
+    run = latens.open_run(copied)
+    made = run.map("two")
+    np.testing.assert_array_equal(made.coordinates, run.of_part("latents", run.mapped_part)[:, :2])
+    np.testing.assert_array_equal(latens.open_run(copied).map("two").coordinates, made.coordinates)
+
+
+def test_a_plugin_cannot_replace_an_entry(install):
+    with pytest.warns(UserWarning, match="'pca' of the package latens-two is left out: latens has one of that name"):
+        install("latens-two", {"two_map.py": MAP}, {"latens.maps": {"pca": "two_map:TwoNumbers"}})
+    assert latens.MAPS["pca"].__name__ == "PCAMap"
+
+
+def test_a_plugin_that_cannot_be_loaded_is_named(install):
+    install("latens-bad", {"bad_map.py": "import nothing_of_the_sort\n"}, {"latens.maps": {"bad": "bad_map:Bad"}})
+    assert "bad" in latens.MAPS
+    with pytest.raises(PluginError, match=r"map 'bad' of the package latens-bad can't be loaded .*nothing_of_the_sort"):
+        latens.MAPS["bad"]
+
+
+def test_a_table_without_a_group_takes_no_plugins():
+    table = Table("root", {"square": "math:sqrt"})
+    assert (len(table), list(table), "square" in table, "cubic" in table) == (1, ["square"], True, False)
+    with pytest.raises(UnknownName, match="unknown root 'cubic'; known: square"):
+        table["cubic"]
+
+
+def test_every_table_has_its_group():
+    for table in plugins.all_tables():
+        assert table.group
