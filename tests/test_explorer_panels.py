@@ -21,7 +21,7 @@ from browser import (
     until,
 )
 from latens.explorer import decoding
-from latens.latents import to_uint8
+from latens.images.pixels import to_uint8
 
 DECODED = "What the decoder makes of the place under the pointer"
 ACCENT = (0x1A, 0x5F, 0x96)

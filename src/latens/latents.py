@@ -12,10 +12,11 @@ from latens.device import images_at_once
 from latens.errors import UsageError
 from latens.images import Dataset, Images
 from latens.images.mapped import blocks
+from latens.images.pixels import is_grey, to_unit
 from latens.models.contract import Model
 from latens.training.precision import allowed_precision
 
-__all__ = ["as_pixels", "decode_latents", "encode_images", "reconstruct_images", "to_uint8"]
+__all__ = ["as_pixels", "decode_latents", "encode_images", "reconstruct_images"]
 
 LANES = 3  # batches on their way through a GPU: one comes, one is computed, one goes
 
@@ -39,7 +40,7 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     )
     if pixels.shape == image_shape:
         pixels = pixels[None]
-    if pixels.ndim == 3 and image_shape[0] == 1:
+    if pixels.ndim == 3 and is_grey(image_shape[0]):
         pixels = pixels[:, None]
     if pixels.ndim != 4 or pixels.shape[1:] != image_shape:
         wanted = " x ".join(map(str, ("N", *image_shape)))
@@ -92,12 +93,6 @@ def reconstruct_images(model: Model, images: Any) -> np.ndarray:
     return decode_latents(model, encode_images(model, images))
 
 
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Decoded pictures as 8-bit pixels: held to [0, 1], rounded."""
-    rounded: np.ndarray = np.rint(np.clip(images, 0, 1) * 255)
-    return rounded.astype(np.uint8)
-
-
 @torch.no_grad()
 def _in_batches(
     model: Model,
@@ -113,7 +108,7 @@ def _in_batches(
     def compute(block: Tensor) -> Tensor:
         if block.ndim == 4:
             block = block.contiguous(memory_format=torch.channels_last)
-        return function(block.float().div_(255) if block.dtype == torch.uint8 else block).float()
+        return function(to_unit(block)).float()
 
     parts = blocks(array, images_at_once(model.image_shape, device))
     batches = _through_lanes(parts, compute, device) if device.type == "cuda" else _in_turn(parts, compute, device)

@@ -214,10 +214,10 @@ def _model_rows(recipe: "Recipe") -> list[list[str]]:
 
 def write_sheet(sheet: "np.ndarray", path: str) -> Path:
     """Write a contact sheet, uint8 (H, W, C), as PNG."""
-    from PIL import Image
+    from latens.images.pixels import to_picture
 
     buffer = io.BytesIO()
-    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(buffer, format="PNG")
+    to_picture(sheet.transpose(2, 0, 1)).save(buffer, format="PNG")
     atomic_write(path, buffer.getvalue())
     return Path(path)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from latens.images import Dataset, load_images
 from latens.images.mapped import blocks
+from latens.images.pixels import to_floats
 from latens.latents import decode_latents, encode_images
 from latens.progress import Progress, Silent
 from latens.runs import Run
@@ -27,7 +28,7 @@ def encode_run(run: Run, images: Dataset, progress: Progress | None = None) -> N
             for pixels in blocks(part.pixels, max(1, BLOCK_VALUES // prod(images.shape))):
                 here = slice(done, done := done + len(pixels))
                 latents[here] = encode_images(run.model, pixels)
-                difference = decode_latents(run.model, latents[here]) - pixels.astype(np.float32) / 255
+                difference = decode_latents(run.model, latents[here]) - to_floats(pixels)
                 errors[here] = np.square(difference).mean(axis=(1, 2, 3))
                 tick(done, total)
     arrays = {

@@ -7,6 +7,7 @@ import numpy as np
 
 from latens.errors import UsageError
 from latens.images import Dataset
+from latens.images.pixels import to_floats
 from latens.interpolation import PATHS, LatentPath, Traversals, interpolate, kept_in_range, latent_arithmetic, traverse
 from latens.neighbours import distance_ratios, nearest_neighbours
 from latens.runs import Run
@@ -171,7 +172,7 @@ def arithmetic_of_run(run: Run, images: Dataset, plus: Sequence[str] = (), minus
     result = latent_arithmetic(latents[: len(plus)], latents[len(plus) :])
     held = kept_in_range(result, data)
     pictures = [
-        run.decode(z)[0] if text.startswith(MEAN) else images.test.pixels[int(text)].astype(np.float32) / 255
+        run.decode(z)[0] if text.startswith(MEAN) else to_floats(images.test.pixels[int(text)])
         for text, z in zip(texts, latents, strict=True)
     ]
     return Sum(

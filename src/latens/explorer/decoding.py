@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
+from latens.images.pixels import to_uint8
 from latens.interpolation import interpolate, kept_in_range, principal_directions
-from latens.latents import to_uint8
 from latens.neighbours import in_usual_distances
 from latens.samplers.class_means import ClassMeansSampler
 

@@ -9,7 +9,8 @@ from latens.errors import LatensError, UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
 from latens.files import read_npz, read_safetensors
-from latens.latents import reconstruct_images, to_uint8
+from latens.images.pixels import to_uint8
+from latens.latents import reconstruct_images
 from latens.maps.pca import principal_plane
 from latens.runs.folder import Run, weights_in
 from latens.training.loop import build_model

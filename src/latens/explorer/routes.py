@@ -13,8 +13,8 @@ from latens.explorer import decoding, following
 from latens.explorer.tags import Tags
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
+from latens.images.pixels import to_uint8
 from latens.interpolation import PATHS
-from latens.latents import to_uint8
 from latens.samplers import SAMPLERS
 
 __all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "openapi"]

@@ -13,9 +13,9 @@ from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures.palette import NO_CLASS, class_colours
 from latens.images.mapped import gather
+from latens.images.pixels import picture_mode, to_picture, to_uint8
 from latens.interpolation import PATHS
 from latens.interpolation.graph import Graph
-from latens.latents import to_uint8
 from latens.maps import MAPS, Map
 from latens.neighbours import Neighbours, in_usual_distances
 from latens.runs import Run
@@ -262,11 +262,9 @@ class View:
         start = page * layout["per_page"]
         rows = np.arange(start, min(start + layout["per_page"], len(self.latents)))
         size, across = layout["size"], layout["across"]
-        sheet = Image.new(
-            "RGB" if self.run.image_shape[0] == 3 else "L", (across * size, -(-len(rows) // across) * size)
-        )
+        sheet = Image.new(picture_mode(self.run.image_shape[0]), (across * size, -(-len(rows) // across) * size))
         for place, pixels in enumerate(self.pixels(rows + self.first)):
-            picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+            picture = to_picture(pixels)
             picture.thumbnail((size, size))
             left, top = place % across * size, place // across * size
             sheet.paste(picture, (left + (size - picture.width) // 2, top + (size - picture.height) // 2))

@@ -11,6 +11,7 @@ from torch import Tensor
 from latens.device import images_at_once
 from latens.errors import UsageError
 from latens.features.network import DIM, FeatureNetwork
+from latens.images.pixels import quantised, to_unit
 from latens.training.precision import allowed_precision
 
 __all__ = ["Features"]
@@ -94,12 +95,12 @@ class Features:
 
 def _rounded(pixels: NDArray[Any]) -> Tensor:
     """float32 in [0, 1], in steps of 1/255."""
-    x = torch.from_numpy(np.array(pixels)).float()
+    x = to_unit(torch.from_numpy(np.array(pixels)))
     if pixels.dtype == np.uint8:
-        return x.div_(255)
+        return x
     if not x.isfinite().all():
         raise UsageError("images hold NaN or infinity; finite numbers are needed")
-    return x.clamp_(0, 1).mul_(255).round_().div_(255)
+    return quantised(x)
 
 
 def _digest(network: FeatureNetwork) -> str:

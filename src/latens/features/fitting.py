@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from latens.device import flushed_denormals, generator
 from latens.features.network import LARGEST_SIDE, FeatureNetwork, folded
+from latens.images.pixels import to_unit
 
 __all__ = ["images_to_see", "random_network", "train_network"]
 
@@ -121,7 +122,7 @@ def _factor(done: float) -> float:
 
 
 def _floats(pixels: NDArray[np.uint8], dtype: torch.dtype) -> Tensor:
-    return torch.from_numpy(np.array(pixels)).to(dtype).div_(255)
+    return to_unit(torch.from_numpy(np.array(pixels)), dtype)
 
 
 def _shifted(x: Tensor, seed: int, step: int) -> Tensor:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, shorten
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
+from latens.images.pixels import colour_word
 
 __all__ = ["reconstructions", "samples", "worst"]
 
@@ -15,7 +16,7 @@ MARGIN = 22  # pixels around everything
 WITHIN_PAIR = 3
 BETWEEN_PAIRS = 12
 BETWEEN_ROWS = 8
-_SCALES = {1: "Brightness from 0 (black) to 1 (white).", 3: "Colours as they are, each from 0 to 1."}
+_SCALES = {"grey": "Brightness from 0 (black) to 1 (white).", "colour": "Colours as they are, each from 0 to 1."}
 
 
 def reconstructions(
@@ -60,7 +61,7 @@ def reconstructions(
     note = (
         f"Images {start} to {start + count - 1}, row by row. In each pair: left the original, right its reconstruction."
     )
-    scale = "Contrast stretched picture by picture." if autoscale else _SCALES[originals.shape[1]]
+    scale = "Contrast stretched picture by picture." if autoscale else _SCALES[colour_word(originals.shape[1])]
     return _sheet_with_note(sheet, f"{note} {scale}" if size[0] > 800 else f"{note}\n{scale}")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from latens.errors import UsageError
+from latens.images.pixels import CHANNELS, WHITE, shown_in_rgb, to_floats
 
 __all__ = ["FRAME", "check_images", "compose", "grid_png", "to_rgb", "zoom"]
 
@@ -21,7 +22,7 @@ def check_images(images: np.ndarray, name: str) -> np.ndarray:
         UsageError: they are not.
     """
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.size:
+    if images.ndim != 4 or images.shape[1] not in CHANNELS or not images.size:
         raise UsageError(f"{name}: got shape {images.shape}; (N, C, H, W) with C 1 or 3 and N at least 1 is needed")
     return images
 
@@ -33,14 +34,13 @@ def to_rgb(images: np.ndarray, autoscale: bool = False) -> np.ndarray:
         images: uint8, or float in [0, 1] (what lies outside is cut), (N, C, H, W).
         autoscale: stretch each picture from its darkest to its brightest value, as matplotlib's imshow does unasked.
     """
-    values = images.astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
+    values = to_floats(images)
     values = np.nan_to_num(values, nan=0, posinf=1, neginf=0)
     if autoscale:
         low = values.min(axis=(1, 2, 3), keepdims=True)
         span = values.max(axis=(1, 2, 3), keepdims=True) - low
         values = (values - low) / np.where(span > 0, span, 1)
-    shown = np.rint(values.clip(0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)  # (N, H, W, C)
-    return np.broadcast_to(shown, (*shown.shape[:3], 3))
+    return shown_in_rgb(values)
 
 
 def zoom(pictures: np.ndarray, target: int) -> np.ndarray:
@@ -71,7 +71,7 @@ def compose(pictures: np.ndarray, places: Sequence[tuple[int, int]], size: tuple
         uint8 (height, width, 3).
     """
     width, height = size
-    sheet = np.full((height, width, 3), 255, np.uint8)
+    sheet = np.full((height, width, 3), WHITE, np.uint8)
     tall, wide = pictures.shape[1:3]
     for picture, (x, y) in zip(pictures, places, strict=True):
         sheet[max(y - FRAME, 0) : y + tall + FRAME, max(x - FRAME, 0) : x + wide + FRAME] = GREY

@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from latens.images.contract import MINIMUM_SIDE
 from latens.images.fit import fit_picture
+from latens.images.pixels import from_picture, narrowed, picture_mode, to_uint8
 from latens.images.plan import Size
 
 __all__ = ["Look", "decode_picture", "look_at", "picture_formats", "picture_suffixes", "reason_of"]
@@ -107,8 +108,7 @@ def decode_picture(path: Path, size: Size, channels: int) -> np.ndarray:
         plain = _plain(picture, channels)
         turn = TURNS.get(_turn(picture))
         upright = plain if turn is None else plain.transpose(turn)
-    pixels = np.asarray(fit_picture(upright, size))
-    return pixels[np.newaxis] if channels == 1 else pixels.transpose(2, 0, 1)
+    return from_picture(fit_picture(upright, size))
 
 
 def reason_of(error: Exception) -> str:
@@ -137,7 +137,7 @@ def _turn(picture: Image.Image) -> int:
 
 def _plain(picture: Image.Image, channels: int) -> Image.Image:
     """The picture in mode L or RGB."""
-    mode = "L" if channels == 1 else "RGB"
+    mode = picture_mode(channels)
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         picture = _eight_bit(picture)
     elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
@@ -153,8 +153,8 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     if picture.mode == "F":
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
             raise ValueError("floats outside [0, 1]")
-        return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+        return Image.fromarray(to_uint8(values))
     # Pillow brings every PGM of more than 8 bits to 0..65535 in mode I; in any other format that mode means 32 bits.
     if picture.mode == "I" and picture.format != "PPM":
         raise ValueError("32-bit integers; save it with 8 or 16 bits")
-    return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    return Image.fromarray(narrowed(values, 65535))

@@ -8,6 +8,7 @@ import numpy as np
 from latens.errors import UsageError
 from latens.images.contract import Dataset, Images
 from latens.images.mapped import blocks
+from latens.images.pixels import WHITE, in_unit
 from latens.images.plan import block_length
 from latens.images.split import content_hashes
 
@@ -53,10 +54,10 @@ def _blocks(images: Images) -> Iterator[np.ndarray]:
 
 def _moments(images: Images) -> tuple[float, float]:
     """Mean and standard deviation of all pixels, exact: from how often each of the 256 values occurs."""
-    counts = np.zeros(256, dtype=np.int64)
+    counts = np.zeros(WHITE + 1, dtype=np.int64)
     for block in _blocks(images):
-        counts += np.bincount(block.reshape(-1), minlength=256)
-    values, weights = np.arange(256) / 255, counts / counts.sum()
+        counts += np.bincount(block.reshape(-1), minlength=WHITE + 1)
+    values, weights = in_unit(np.arange(WHITE + 1)), counts / counts.sum()
     mean = float(values @ weights)
     return mean, float(np.sqrt((values - mean) ** 2 @ weights))
 

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from latens.images.pixels import from_picture, to_picture
 from latens.images.plan import Size
 
 __all__ = ["centre_box", "fit_picture", "fit_pixels"]
@@ -45,9 +46,5 @@ def fit_pixels(pixels: np.ndarray, size: Size) -> np.ndarray:
         return pixels
     result = np.empty((*pixels.shape[:2], *size), dtype=np.uint8)
     for row, picture in enumerate(pixels):
-        if len(picture) == 1:
-            result[row, 0] = np.asarray(fit_picture(Image.fromarray(picture[0]), size))
-        else:
-            colour = Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0)))
-            result[row] = np.asarray(fit_picture(colour, size)).transpose(2, 0, 1)
+        result[row] = from_picture(fit_picture(to_picture(picture), size))
     return result

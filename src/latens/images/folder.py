@@ -21,6 +21,7 @@ from latens.images.arrays import refuse_labels
 from latens.images.cache import cached_dataset
 from latens.images.contract import MINIMUM_SIDE, Dataset, Shape
 from latens.images.decode import Look, decode_picture, look_at, reason_of
+from latens.images.pixels import CHANNELS, is_grey
 from latens.images.plan import Block, Options, Part, Plan, Refused, Size, block_length
 from latens.images.tree import FolderLayout, FolderPart, Node, lay_out, walk
 
@@ -89,7 +90,7 @@ def _plan(root: Path, layout: FolderLayout, options: Options) -> Plan:
             f"{root}: none of its {len(files)} pictures can be used; the first: {files[0].relative_to(root)} ({looks[0]})"
         )
     size = options.size or choose_size(look.size for look in good)
-    channels = 1 if all(look.grey for look in good) else 3
+    channels = CHANNELS[0] if all(look.grey for look in good) else CHANNELS[1]
     shape = (channels, *size)
     parts, start = [], 0
     for part in layout.parts:
@@ -113,7 +114,7 @@ def _picture_notes(looks: Sequence[Look], size: Size, channels: int, asked: bool
         notes.append(f"resized and cropped to {target}")
     elif others:
         notes.append(f"{others} of {len(looks)} pictures had other sizes and were resized and cropped to {target}")
-    if grey and channels == 3:
+    if grey and not is_grey(channels):
         notes.append(f"{grey} grey pictures among {len(looks)} were turned into RGB")
     return notes
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from latens.errors import ImagesError, UsageError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Shape
+from latens.images.pixels import CHANNELS, WHITE, to_uint8
 
 __all__ = ["check_dtype", "check_sides", "number_labels", "picture_shape", "to_pixels"]
 
-CHANNELS = (1, 3)
 TOLERANCE = 1e-6  # what rounding in somebody's preprocessing may add to 1.0
 
 
@@ -110,7 +110,7 @@ def _to_uint8(array: np.ndarray, where: str, first_row: int) -> np.ndarray:
     if array.dtype == np.uint8 or array.size == 0:
         return array.astype(np.uint8, copy=False)
     if array.dtype == bool:
-        return array.astype(np.uint8) * np.uint8(255)
+        return array.astype(np.uint8) * np.uint8(WHITE)
     if array.dtype.kind == "f":
         finite = np.isfinite(array)
         if not finite.all():
@@ -126,8 +126,8 @@ def _to_uint8(array: np.ndarray, where: str, first_row: int) -> np.ndarray:
                 f"{where}: floats from {low:.6g} to {high:.6g} near row {first_row}; allowed are floats in [0, 1]: "
                 "scale them (0..255: divide by 255; -1..1: (x + 1) / 2)"
             )
-        return np.rint(array.clip(0, 1).astype(np.float32) * 255).astype(np.uint8)
-    if low < 0 or high > 255:
+        return to_uint8(array.astype(np.float32))
+    if low < 0 or high > WHITE:
         raise ImagesError(
             f"{where}: integers from {low} to {high} near row {first_row}; allowed are 0 to 255 (16 bit: divide by 257 and round)"
         )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.images.pixels import to_floats
 from latens.metrics.copies import distances_to
 from latens.metrics.intervals import of_mean, of_share
 from latens.metrics.neighbourhoods import inside_balls
@@ -215,7 +216,7 @@ class _Walk:
         together = max(1, VALUES // (len(along) * int(np.prod(pixels.shape[1:]))))
         parts = []
         for start in range(0, len(rows), together):
-            pair = pixels[rows[start : start + together]].astype(np.float32) / 255
+            pair = to_floats(pixels[rows[start : start + together]])
             faded = points_between(pair.reshape(-1, *pixels.shape[1:]), np.arange(2 * len(pair)).reshape(-1, 2), along)
             parts.append(self.features(faded.reshape(-1, *pixels.shape[1:])))
         return np.concatenate(parts).reshape(len(rows), len(along), -1)

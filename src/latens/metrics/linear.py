@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.images.mapped import blocks
+from latens.images.pixels import WHITE
 
 __all__ = ["LinearBaseline", "linear_baseline"]
 
@@ -76,7 +77,7 @@ def linear_baseline(
         for block in blocks(test, ROWS):
             centred = torch.from_numpy(np.array(block)).flatten(1).double() - mean
             total += float((centred - (centred @ components) @ components.T).square().sum())
-    return LinearBaseline(total / (len(test) * dim * 255**2), components.shape[1], len(rows))
+    return LinearBaseline(total / (len(test) * dim * WHITE**2), components.shape[1], len(rows))
 
 
 def _by_pixels(train: NDArray[np.uint8], dim: int, num_components: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.images.mapped import let_go
+from latens.images.pixels import to_floats
 from latens.metrics.linear import LinearBaseline, linear_baseline
 from latens.metrics.score import Score, Scores, about
 from latens.metrics.similarity import SSIM_WINDOW, structural_similarity
@@ -63,7 +64,7 @@ def image_errors(
         rebuilt = np.asarray(reconstruct(block) if callable(reconstruct) else reconstruct[here], np.float32)
         if rebuilt.shape != block.shape:
             raise UsageError(f"images have shape {block.shape}, their reconstructions {rebuilt.shape}: not the same")
-        x = block.astype(np.float32) / np.float32(255)
+        x = to_floats(block)
         mse[here] = np.square(rebuilt - x).mean((1, 2, 3), dtype=np.float64)
         rebuilt = rebuilt.clip(0, 1)
         clamped[here] = np.square(rebuilt - x).mean((1, 2, 3), dtype=np.float64)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latens.errors import UsageError
+from latens.images.pixels import to_floats
 from latens.losses import Losses, squared_error
 from latens.models.contract import Model
 from latens.networks.half import Half
@@ -146,8 +147,7 @@ def what_varies(model: Model, pixels: np.ndarray) -> str:
 
 
 def _some(pixels: np.ndarray) -> np.ndarray:
-    some: np.ndarray = np.array(pixels[:TRIED]).astype(np.float32) / np.float32(255)
-    return some
+    return to_floats(np.array(pixels[:TRIED]))
 
 
 def _as_array(name: str, result: Any) -> np.ndarray:

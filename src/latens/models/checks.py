@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from latens.errors import UsageError
+from latens.images.pixels import CHANNELS
 from latens.networks import NETWORKS, Network
 
 __all__ = ["check_choice", "check_number", "make_network"]
@@ -28,7 +29,7 @@ def make_network(
     """
     low, high = SIZES
     channels, height, width = image_shape
-    if channels not in (1, 3) or not low <= height <= high or not low <= width <= high:
+    if channels not in CHANNELS or not low <= height <= high or not low <= width <= high:
         raise UsageError(
             f"images are {channels} x {height} x {width}; 1 or 3 channels and {low} to {high} pixels a side are allowed;"
             " use --size"

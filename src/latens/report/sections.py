@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
+from latens.images.pixels import colour_word
 from latens.report.elements import details, esc, facts, figure, number, paragraphs, seconds_in_words, table
 from latens.report.judgement import verdict_chapter
 from latens.report.story import ProbeFacts, ScoreRow, Story
@@ -53,7 +54,7 @@ def _card(story: Story, name: str, title: str, note: str) -> tuple[str, str, str
 def _data(story: Story) -> str:
     data = story.data
     channels, height, width = data.shape
-    kind = "grey" if channels == 1 else "colour"
+    kind = colour_word(channels)
     text = (
         f"{data.name}: {number(data.train)} pictures to train on and {number(data.test)} to test with, {kind}, {width} × "
         f"{height} pixels, so that one picture is {number(data.num_values)} numbers. The test part is never trained on."

@@ -10,6 +10,7 @@ import numpy as np
 from latens.errors import RunError
 from latens.images import Dataset
 from latens.images.mapped import gather
+from latens.images.pixels import to_unit
 from latens.latents import encode_images
 from latens.models.adopted import SAME, AdoptedModel, ArrayFunction, latent_shape_of, what_varies
 from latens.runs.folder import Run
@@ -67,7 +68,7 @@ def adopt_functions(
 def _one(images: Dataset) -> Any:
     import torch
 
-    return torch.from_numpy(np.array(images.test.pixels[:1])).float().div_(255)
+    return to_unit(torch.from_numpy(np.array(images.test.pixels[:1])))
 
 
 def _given_back(run: Run, model: AdoptedModel, images: Dataset) -> Run:

@@ -24,7 +24,8 @@ from latens.device import choose_device
 from latens.errors import RunDamaged, RunError, UsageError
 from latens.files import read_json, read_npz, read_safetensors, sha256_file, write_json, write_npz, write_safetensors
 from latens.images import Dataset, load_images
-from latens.latents import decode_latents, encode_images, reconstruct_images, to_uint8
+from latens.images.pixels import to_uint8
+from latens.latents import decode_latents, encode_images, reconstruct_images
 from latens.maps import MAPS, Map, map_kind
 from latens.metrics import METRICS, Scores
 from latens.models.contract import Model

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from latens.images.pixels import to_unit
 from latens.losses import Losses
 from latens.training.optimisers import LOOK_EVERY, diverged
 from latens.training.precision import lowered
@@ -128,7 +129,7 @@ class StaticStep:
         if self.moving:
             rows, columns = self.rows.index_select(0, self.next)[0], self.columns.index_select(0, self.next)[0]
             x = x.index_select(2, rows).index_select(3, columns)
-        return x.contiguous(memory_format=torch.channels_last) / 255
+        return to_unit(x.contiguous(memory_format=torch.channels_last))
 
     def _judge(self, loss: Tensor) -> None:
         self.last_loss.copy_(loss)

@@ -17,6 +17,7 @@ from latens.device import flushed_denormals, generator, images_at_once
 from latens.errors import UnknownName, UsageError
 from latens.images import Dataset
 from latens.images.mapped import gather
+from latens.images.pixels import to_unit
 from latens.models import MODELS
 from latens.models.contract import Model, Watched
 from latens.networks.forms import fastest_form
@@ -402,7 +403,7 @@ def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.de
         x = pixels[torch.from_numpy(indices).to(device)]
     else:
         x = torch.from_numpy(gather(pixels, indices)).to(device)
-    return x.contiguous(memory_format=torch.channels_last).float().div_(255)
+    return to_unit(x.contiguous(memory_format=torch.channels_last))
 
 
 def _laid_out_like(tensor: Tensor, parameter: Tensor) -> Tensor:

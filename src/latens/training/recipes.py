@@ -302,9 +302,10 @@ def _mean_pixel(images: "Dataset") -> float:
     import numpy as np
 
     from latens.images.mapped import gather
+    from latens.images.pixels import in_unit
 
     some = gather(images.train.pixels, np.arange(0, len(images.train), max(1, len(images.train) // 1000)))
-    return round(float(some.mean()) / 255, 4)
+    return round(float(in_unit(some.mean())), 4)
 
 
 RECIPES: "Table[Callable[[Dataset], Recipe]]" = Table(

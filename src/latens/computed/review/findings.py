@@ -16,6 +16,7 @@ from latens.errors import RunDamaged, UsageError
 from latens.files import atomic_write
 from latens.images import Dataset
 from latens.images.mapped import gather
+from latens.images.pixels import in_unit
 from latens.neighbours import nearest_neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
@@ -173,7 +174,7 @@ def _largest(values: NDArray[Any], most: int) -> NDArray[np.int64]:
 
 def _spreads(images: Dataset) -> NDArray[np.float64]:
     """How much there is to rebuild in each picture: its mean squared difference from the mean train picture."""
-    mean = images.train.pixels.mean(0, dtype=np.float64) / 255
+    mean = in_unit(images.train.pixels.mean(0, dtype=np.float64))
     return np.concatenate([variances(part.pixels, mean) for part in (images.train, images.test)])
 
 

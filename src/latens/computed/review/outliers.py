@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.images.mapped import blocks
+from latens.images.pixels import to_floats
 
 __all__ = ["strangeness", "variances"]
 
@@ -69,9 +70,7 @@ def variances(pixels: NDArray[np.uint8], mean: NDArray[Any]) -> NDArray[np.float
         float64 (N,).
     """
     found = [
-        np.square(block.astype(np.float32) / np.float32(255) - mean.astype(np.float32)).mean(
-            (1, 2, 3), dtype=np.float64
-        )
+        np.square(to_floats(block) - mean.astype(np.float32)).mean((1, 2, 3), dtype=np.float64)
         for block in blocks(pixels, ROWS)
     ]
     return np.concatenate(found)
