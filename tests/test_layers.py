@@ -12,7 +12,7 @@ import latens
 
 ROOT = Path(latens.__file__).parent
 LEVELS = {
-    -1: ["errors"],  # below all, so that level 0 can raise them
+    -1: ["errors", "text"],  # below all, so that level 0 can use them
     0: ["files", "device", "tables", "native"],
     1: ["images", "networks", "losses", "neighbours", "progress"],
     2: ["models", "maps", "metrics", "interpolation"],

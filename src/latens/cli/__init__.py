@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from latens.cli.arguments import parser
 from latens.errors import LatensError
+from latens.text import shown
 
 __all__ = ["main", "parser"]
 
@@ -60,5 +61,5 @@ def _set_up_threads() -> None:
 def _fail(args: argparse.Namespace, message: str, kind: str) -> int:
     if args.json:
         print(json.dumps({"error": message, "kind": kind}, ensure_ascii=False))
-    print(f"latens: {message}", file=sys.stderr)
+    print(f"latens: {shown(message)}", file=sys.stderr)
     return 2

@@ -1,0 +1,90 @@
+"""Names, lists and sizes in text that people read: safe for a terminal, one line each.
+
+File names are written by anybody: one can hold a line break, a code that clears the screen, or bytes that are no UTF-8.
+Every message, note and suggested command shows names through this file.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterable
+
+__all__ = ["bytes_text", "counted", "listed", "natural_key", "quoted", "shown"]
+
+# Marks that turn the direction of writing: they can make a name look like another.
+DIRECTIONS = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+UNSAFE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, separators of lines and paragraphs
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def shown(name: object) -> str:
+    r"""A name as it may be printed: control characters and what is not valid Unicode as backslash escapes.
+
+    >>> print(shown("a\x1b[2J b\n"), shown("café 猫"))
+    a\x1b[2J b\n café 猫
+    """
+    text = str(name)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(c) if unicodedata.category(c) in UNSAFE or ord(c) in DIRECTIONS else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def quoted(name: object) -> str:
+    """A file name as one word of a suggested command.
+
+    >>> quoted("photos"), quoted("my photos"), quoted("-x")
+    ('photos', "'my photos'", './-x')
+    """
+    text = str(name)
+    if text.startswith("-"):
+        text = f"./{text}"
+    return shown(subprocess.list2cmdline([text]) if sys.platform == "win32" else shlex.quote(text))
+
+
+def listed(names: Iterable[object], limit: int = 5) -> str:
+    """Names in one line; a list that is cut says how many it leaves out.
+
+    >>> listed("abcd"), listed("abcdefg")
+    ('a, b, c, d', 'a, b, c, d, e and 2 more')
+    """
+    every = [shown(name) for name in names]
+    more = f" and {len(every) - limit:,} more" if len(every) > limit else ""
+    return ", ".join(every[:limit]) + more
+
+
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "picture"), counted(2000, "picture"), counted(2, "class", "classes")
+    ('1 picture', '2,000 pictures', '2 classes')
+    """
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def bytes_text(count: float) -> str:
+    """A number of bytes in the unit that suits it (1 kB is 1000 bytes).
+
+    >>> bytes_text(0), bytes_text(34_000), bytes_text(2_150_000_000)
+    ('0 B', '34.0 kB', '2.1 GB')
+    """
+    power = 0
+    while count >= 999.95 and power < len(UNITS) - 1:
+        count, power = count / 1000, power + 1
+    return f"{count:.1f} {UNITS[power]}" if power else f"{count:.0f} B"
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
+    """A key for sorting by which img2 comes before img10, whatever the case and the form of accents.
+
+    >>> sorted(["img10", "IMG2", "img1"], key=natural_key)
+    ['img1', 'IMG2', 'img10']
+    """
+    folded = unicodedata.normalize("NFC", name).casefold()
+    pieces = re.split(r"([0-9]+)", folded)
+    return [(int(piece), "") if piece.isdecimal() and piece.isascii() else (-1, piece) for piece in pieces], name
