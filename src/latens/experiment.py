@@ -13,6 +13,7 @@ from latens.errors import RunError
 from latens.figures.live import in_notebook, live_loss
 from latens.figures.of_run import best_samples, draw, draw_run, stages_of
 from latens.images import Dataset, load_images
+from latens.left_out import LeftOut
 from latens.progress import Progress, progress_for
 from latens.report.from_run import write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
@@ -140,10 +141,12 @@ def score(run: Run, samplers: Sequence[str] | None = ("all",), *, progress: Prog
         UnknownName: there is no such sampler.
         RunError: the run is not complete, or its model has no prior.
     """
-    images = run.images
-    score_run(run, images, progress or progress_for(), samplers)
-    draw(run, "samples", best_samples(run))
-    write_report(run, images, tuple(stages_of(run)))
+    progress = progress or progress_for()
+    images, left = run.images, LeftOut(progress.say)
+    score_run(run, images, progress, samplers, left)
+    with left.attempt("figure samples"):
+        draw(run, "samples", best_samples(run))
+    _report(run, images, left)
     return run
 
 
@@ -201,10 +204,13 @@ def review(run: Run, *, most: int = 100, progress: Progress | None = None) -> Re
         most: findings of a kind.
         progress: shows how far it is.
     """
+    progress = progress or progress_for()
     found = review_run(run, run.images, most=most, progress=progress)
     if run.record["status"] == "done":
-        draw(run, "review")
-        write_report(run, run.images, tuple(stages_of(run)))
+        left = LeftOut(progress.say)
+        with left.attempt("figure review"):
+            draw(run, "review")
+        _report(run, run.images, left)
     return found
 
 
@@ -214,16 +220,33 @@ def _complete(run: Run, images: Dataset, progress: Progress, samplers: Sequence[
     encode_run(run, images, progress)
     if run.recipe.is_adopted:
         run.update(result={**run.record["result"], "test_mse": float(run.of_part("squared_error", TEST).mean())})
+    left = LeftOut(progress.say)
     for name in ("pca", "tsne"):
-        map_run(run, name, progress=progress)
-    probe_run(run)
-    score_run(run, images, progress, samplers)
+        with left.attempt(f"map {name}"):
+            map_run(run, name, progress=progress)
+    with left.attempt("probe"):
+        probe_run(run)
+    with left.attempt("scores"):
+        score_run(run, images, progress, samplers, left)
     if len(images.train) + len(images.test) >= FEWEST:
-        review_run(run, images, progress=progress)
-    draw_run(run, images, progress)
-    write_report(run, images, tuple(stages_of(run)))
+        with left.attempt("review"):
+            review_run(run, images, progress=progress)
+    draw_run(run, images, progress, left)
+    _report(run, images, left)
     run.update(status="done")
     return run
+
+
+def _report(run: Run, images: Dataset, left: LeftOut) -> None:
+    """Write the report, and record what was left out, before it (the report says it) and after it (its own chapters)."""
+    stages: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    with left.attempt("stages of the network"):
+        stages = tuple(stages_of(run))
+    run.update(left_out=left.added_to(run.record.get("left_out", {})))
+    with left.attempt("report"):
+        (run.path / "report.html").unlink(missing_ok=True)  # an old one would tell of what is no longer so
+        write_report(run, images, stages, left)
+    run.update(left_out=left.added_to(run.record["left_out"]))
 
 
 def _introduce(run: Run, images: Dataset, progress: Progress) -> None:

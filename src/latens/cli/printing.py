@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latens.files import atomic_write
-from latens.verdict import SAMPLER_GROUP, Verdict
+from latens.verdict import SAMPLER_GROUP, Verdict, judge
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,13 +37,14 @@ MOST_CLASSES = 40
 def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
     """What `run` ends with: JSON, and the scores, the report's path and the next two commands to try."""
     report = run.path / "report.html"
-    facts = {"path": str(run.path), "report": str(report), **run.record, **run.scores}
-    verdict = run.verdict
-    facts["verdict"] = verdict.as_json()
+    scores = run.scores if "metrics.json" in run.record["files"] else {"scores": [], "notes": {}, "details": {}}
+    verdict = judge(scores["scores"])
+    facts = {"path": str(run.path), "report": str(report), **run.record, **scores, "verdict": verdict.as_json()}
     text = [
-        scores_text(run.scores),
+        scores_text(scores),
         verdict_text(verdict),
-        f"report: {report}",
+        *[f"left out: {what}: {reason}" for what, reason in run.record.get("left_out", {}).items()],
+        f"report: {report}" if report.exists() else "report: could not be written",
         "next:",
         f"  latens explore {run.path}",
         f"  latens sample {run.path} --sampler {verdict.best_sampler or 'mixture'} -o samples.npz",

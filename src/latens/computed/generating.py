@@ -1,13 +1,17 @@
 """Can a run generate? Samples of each sampler against the test images, and what lies between the latents."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from latens.computed.mapping import NOISES
 from latens.features import Features, features_for
 from latens.images import Dataset
+from latens.left_out import LeftOut
 from latens.metrics import Scores
 from latens.metrics.continuity import BEYOND, hole_distance, score_continuity, score_sampled_latents
 from latens.metrics.generation import prepare_references, score_generation, score_references
@@ -22,7 +26,7 @@ from latens.samplers import SAMPLERS, samplers_for
 from latens.samplers.class_means import ClassMeansSampler
 from latens.verdict import SAMPLER_GROUP
 
-__all__ = ["NUM_SAMPLES", "samplers_named", "score_samplers"]
+__all__ = ["NUM_SAMPLES", "attempted", "samplers_named", "score_samplers"]
 
 NUM_SAMPLES = 10_000  # of each sampler, or as many as there are test images where those are fewer
 PROBE_POINTS = 50  # a class, by which the map is judged
@@ -55,8 +59,27 @@ class _Seen:
     hole: float
 
 
+def attempted(left: LeftOut, group: str, compute: Callable[[], Scores]) -> Scores:
+    """The scores of a group, or a note on why they could not be computed.
+
+    A score that is not a finite number can't be kept: it is left out of its group.
+    """
+    with left.attempt(f"scores {group}"):
+        computed = compute()
+        spoilt = [score.name for score in computed.scores if not math.isfinite(score.value)]
+        json.dumps(dict(computed.details), allow_nan=False)
+        notes = (*computed.notes, f"left out, as not finite: {', '.join(spoilt)}") if spoilt else computed.notes
+        scores = tuple(score for score in computed.scores if score.name not in spoilt)
+        return replace(computed, scores=scores, notes=notes)
+    return Scores((), (f"left out: {left.reasons[f'scores {group}']}",))
+
+
 def score_samplers(
-    run: Run, images: Dataset, samplers: Sequence[str], progress: Progress | None = None
+    run: Run,
+    images: Dataset,
+    samplers: Sequence[str],
+    progress: Progress | None = None,
+    left: LeftOut | None = None,
 ) -> dict[str, Scores]:
     """Score what a run generates and what lies between its latents, by the protocols.
 
@@ -65,6 +88,7 @@ def score_samplers(
         images: what it was trained on.
         samplers: names of `SAMPLERS`; each is fitted where it was not yet, and kept.
         progress: shows how far it is.
+        left: keeps the reasons of the groups that could not be scored.
 
     Returns:
         Group -> scores: `generation` of the decoder and the data, `generation: NAME` of each sampler, `continuity`.
@@ -73,18 +97,31 @@ def score_samplers(
     if min(len(images.train), len(images.test)) < FEWEST:
         note = f"left out: under {FEWEST} images in a part there is nothing to compare"
         return {group: Scores((), (note,)) for group in ("generation", "continuity")}
-    seen = _look(run, images, progress)
-    groups = {"generation": score_references(seen.references)}
+    left = left or LeftOut(progress.say)
+    found: list[_Seen] = []
+    groups = {"generation": attempted(left, "generation", lambda: _generation(run, images, progress, found))}
+    if not found:
+        return groups
+    seen = found[0]
     for name in samplers:
         if not SAMPLERS[name].by_default():  # fitting one is a stage of its own
-            run.sampler(name, progress)
+            with left.attempt(f"sampler {name}"):
+                run.sampler(name, progress)
+    samplers = [name for name in samplers if f"sampler {name}" not in left.reasons]
     with progress.stage("samplers") as tick:
         for done, name in enumerate(samplers):
             tick(done, len(samplers) + 1, name)
-            groups[SAMPLER_GROUP + name] = _score_sampler(run, name, seen, min(NUM_SAMPLES, len(images.test)))
+            score = partial(_score_sampler, run, name, seen, min(NUM_SAMPLES, len(images.test)))
+            groups[SAMPLER_GROUP + name] = attempted(left, SAMPLER_GROUP + name, score)
         tick(len(samplers), len(samplers) + 1, "continuity")
-        groups["continuity"] = _score_continuity(run, images, seen)
+        groups["continuity"] = attempted(left, "continuity", partial(_score_continuity, run, images, seen))
     return groups
+
+
+def _generation(run: Run, images: Dataset, progress: Progress, found: list[_Seen]) -> Scores:
+    """The scores of decoder and data; what was seen of the images goes into `found`, for the samplers."""
+    found.append(_look(run, images, progress))
+    return score_references(found[0].references)
 
 
 def _look(run: Run, images: Dataset, progress: Progress) -> _Seen:

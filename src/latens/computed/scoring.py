@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
-from latens.computed.generating import samplers_named, score_samplers
+from latens.computed.generating import attempted, samplers_named, score_samplers
 from latens.files import write_json
 from latens.images import Dataset
+from latens.left_out import LeftOut
 from latens.metrics import METRICS, Scores
 from latens.progress import Progress, Silent
 from latens.runs import Run
@@ -16,7 +18,11 @@ __all__ = ["score_run"]
 
 
 def score_run(
-    run: Run, images: Dataset, progress: Progress | None = None, samplers: Sequence[str] | None = None
+    run: Run,
+    images: Dataset,
+    progress: Progress | None = None,
+    samplers: Sequence[str] | None = None,
+    left: LeftOut | None = None,
 ) -> dict[str, Any]:
     """Compute the scores of a run, group by group, into metrics.json.
 
@@ -25,6 +31,7 @@ def score_run(
         images: what it was trained on.
         progress: shows how far it is.
         samplers: whose samples are scored, see `samplers_named`.
+        left: keeps the reasons of the groups that could not be scored; each has a note too.
 
     Returns:
         `scores`, a list of dicts: group, name, value, unit, better, baseline, baseline_name, protocol, low, high; `notes` by
@@ -36,12 +43,13 @@ def score_run(
     """
     progress, seed = progress or Silent(), run.recipe.config.seed
     chosen = samplers_named(run, samplers)
+    left = left or LeftOut(progress.say)
     groups: dict[str, Scores] = {}
     with progress.stage("scores") as tick:
         for done, (name, compute) in enumerate(_SCORED.items()):
             tick(done, len(_SCORED), name)
-            groups[name] = compute(run, images, seed)
-    groups |= score_samplers(run, images, chosen, progress)
+            groups[name] = attempted(left, name, partial(compute, run, images, seed))
+    groups |= score_samplers(run, images, chosen, progress, left)
     result = {
         "scores": [{"group": group, **asdict(score)} for group, found in groups.items() for score in found.scores],
         "notes": {group: "; ".join(found.notes) for group, found in groups.items() if found.notes},

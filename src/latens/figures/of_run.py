@@ -1,6 +1,7 @@
 """The figures of a run: each gathers its arrays from the run's folder and images, and has `figures` draw them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from latens.figures.network_stages import network_stages, stages_of
 from latens.figures.options import DrawingOptions
 from latens.files import read_npz
 from latens.images import Dataset, pick_evenly
+from latens.left_out import LeftOut
 from latens.maps import Map
 from latens.metrics import METRICS, Scores
 from latens.progress import Progress, Silent
@@ -49,16 +51,29 @@ def draw(run: Run, name: str, options: DrawingOptions | None = None, out: str | 
     return path
 
 
-def draw_run(run: Run, images: Dataset, progress: Progress | None = None) -> None:
-    """Draw all figures that this run can have, into its folder."""
-    names = [name for name in DRAWINGS if name not in ("map", "samples") and _applies(run, name)]
-    todo = [(name, f"{name}.png", DrawingOptions()) for name in names]
-    todo += [("samples", "samples.png", best_samples(run))]
-    todo += [("map", f"map-{name}.png", DrawingOptions(map=name)) for name in ("tsne", "pca")]
-    with (progress or Silent()).stage("figures") as tick:
+def draw_run(run: Run, images: Dataset, progress: Progress | None = None, left: LeftOut | None = None) -> None:
+    """Draw all figures that this run can have, into its folder.
+
+    Args:
+        run: with latents, maps, a probe and scores, as far as these could be made.
+        images: what it was trained on.
+        progress: shows how far it is.
+        left: keeps the reasons of the figures that could not be drawn.
+    """
+    progress = progress or Silent()
+    left = left or LeftOut(progress.say)
+    todo: list[tuple[str, str, Callable[[], DrawingOptions]]]
+    todo = [(name, name, DrawingOptions) for name in DRAWINGS if name not in ("map", "samples")]
+    todo += [("samples", "samples", partial(best_samples, run))]
+    todo += [("map", f"map-{name}", partial(DrawingOptions, map=name)) for name in ("tsne", "pca")]
+    with progress.stage("figures") as tick:
         for done, (name, file, options) in enumerate(todo):
-            tick(done, len(todo), name)
-            save_png(DRAWINGS[name](run, images, options), run.path / "figures" / file)
+            tick(done, len(todo), file)
+            path = run.path / "figures" / f"{file}.png"
+            with left.attempt(f"figure {file}"):
+                path.unlink(missing_ok=True)  # one of an earlier completion would stand for what failed
+                if _applies(run, name):
+                    save_png(DRAWINGS[name](run, images, options()), path)
 
 
 def best_samples(run: Run) -> DrawingOptions:

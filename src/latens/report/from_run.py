@@ -11,33 +11,41 @@ from latens.computed.review import KINDS, read_review
 from latens.computed.review.findings import FILE
 from latens.files import read_npz
 from latens.images import Dataset, summary
+from latens.left_out import LeftOut
 from latens.report.page import write_html
 from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
 from latens.runs import Run
 from latens.runs.folder import TEST
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
+from latens.verdict import judge
 
 __all__ = ["command_of", "story_of", "write_report"]
 
 WORST = 20
 
 
-def write_report(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]], ...] = ()) -> Path:
+def write_report(
+    run: Run,
+    images: Dataset,
+    stages: tuple[tuple[str, tuple[int, ...]], ...] = (),
+    left: LeftOut | None = None,
+) -> Path:
     """Write report.html into a run's folder, from what is there.
 
     Args:
         run: complete but for the report.
         images: what it was trained on.
         stages: the network's layers with their shapes.
+        left: keeps the reasons of what could not be written; by default its failure is an error.
     """
     path = run.path / "report.html"
-    write_html(story_of(run, images, stages), path)
+    write_html(story_of(run, images, stages), path, left)
     return path
 
 
 def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]], ...] = ()) -> Story:
     """All that the report tells of a run."""
-    scores = run.scores
+    scores = run.scores if "metrics.json" in run.record["files"] else {"scores": [], "notes": {}}
     errors = run.of_part("squared_error", TEST)
     rows = np.argsort(-errors, kind="stable")[:WORST]
     return Story(
@@ -50,7 +58,7 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         score_notes=scores["notes"],
         figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
         probe=_probe(run),
-        verdict=run.verdict,
+        verdict=judge(scores["scores"]),
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         findings=_findings(run),
         reviewed=len(run.latents["ids"]) if FILE in run.record["files"] else 0,
@@ -152,7 +160,9 @@ def _training(run: Run) -> TrainingFacts | None:
     )
 
 
-def _probe(run: Run) -> ProbeFacts:
+def _probe(run: Run) -> ProbeFacts | None:
+    if "probe.npz" not in run.record["files"]:
+        return None
     probe = read_npz(run.checked("probe.npz"), ("names", "noises", "ratios"))
     return ProbeFacts(
         names=tuple(probe["names"].tolist()),
@@ -183,6 +193,11 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"The weights were not trained here: they were imported from {result['imported']}."
     elif result.get("epochs", 0) < asked:
         yield f"Training was stopped after epoch {result.get('epochs', 0)} of {asked}."
+    left_out = run.record.get("left_out", {})
+    if left_out:
+        yield f"Left out: {'; '.join(f'{what} ({reason})' for what, reason in left_out.items())}."
+    if "metrics.json" not in run.record["files"]:
+        return
     values = {score["name"]: score["value"] for score in run.scores["scores"]}
     if values.get("mse", 0.0) > values.get("pca_mse", float("inf")):
         trained = result.get("train_mse", result.get("train_loss"))  # which in the first runs was the same

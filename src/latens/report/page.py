@@ -1,11 +1,13 @@
 """The page around the chapters: one file, no script, nothing fetched from anywhere."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 from latens.files import atomic_write
+from latens.left_out import LeftOut
 from latens.report.elements import esc
 from latens.report.sections import CHAPTERS, headline
 from latens.report.story import Story
@@ -15,17 +17,29 @@ __all__ = ["build_html", "lay_out", "write_html"]
 CREDIT = "After the notebook “[AI] Autoencoder Implementation” by Sangyun Won (2024-07-27)."
 
 
-def build_html(story: Story) -> str:
+def build_html(story: Story, left: LeftOut | None = None) -> str:
     """The whole report as HTML, with its style and its figures inside.
 
     Args:
         story: what to tell.
+        left: keeps the reasons of the chapters that could not be written; each says so in its place.
 
     Raises:
-        RunDamaged: a figure is missing or not a PNG.
+        RunDamaged: without `left`, a figure is missing or not a PNG.
     """
-    chapters = [(name, title, chapter(story)) for name, title, chapter in CHAPTERS]
-    return lay_out(story.title, _lead(story), headline(story), chapters, story.created)
+    if left is None:
+        chapters = [(name, title, chapter(story)) for name, title, chapter in CHAPTERS]
+        return lay_out(story.title, _lead(story), headline(story), chapters, story.created)
+    chapters = [(name, title, _attempted(left, name, partial(chapter, story))) for name, title, chapter in CHAPTERS]
+    top = _attempted(left, "headline", partial(headline, story))
+    return lay_out(story.title, _lead(story), top, chapters, story.created)
+
+
+def _attempted(left: LeftOut, name: str, write: Callable[[], str]) -> str:
+    what = f"chapter {name} of the report"
+    with left.attempt(what):
+        return write()
+    return f'<p class="note">This chapter was left out: {esc(left.reasons[what])}</p>\n'
 
 
 def lay_out(
@@ -90,12 +104,13 @@ def _lead(story: Story) -> str:
     )
 
 
-def write_html(story: Story, path: str | os.PathLike[str]) -> Path:
+def write_html(story: Story, path: str | os.PathLike[str], left: LeftOut | None = None) -> Path:
     """Write the report to a file, whole or not at all.
 
     Args:
         story: what to tell.
         path: the file; its folder is made where it is missing.
+        left: see `build_html`.
 
     Returns:
         The path.
@@ -103,5 +118,5 @@ def write_html(story: Story, path: str | os.PathLike[str]) -> Path:
     Raises:
         RunDamaged: a figure is missing or not a PNG.
     """
-    atomic_write(path, build_html(story).encode("utf-8"))
+    atomic_write(path, build_html(story, left).encode("utf-8"))
     return Path(path)
