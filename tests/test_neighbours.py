@@ -49,12 +49,24 @@ def cloud(kind, num=400, dim=17):
     if kind == "one far out":  # scaled by the outlier, the rest coincide in float32
         plain[7] = 1e15
         return plain
+    if kind == "one rather far out":  # here float64 resolves what float32 does not
+        plain[7] = 1e6
+        return plain
     if kind == "double":  # differences below what float32 resolves
         return 1 + 1e-9 * plain.astype(np.float64)
     raise AssertionError(kind)
 
 
-KINDS = ["plain", "far from the origin", "duplicates", "whole numbers", "all equal", "one far out", "double"]
+KINDS = [
+    "plain",
+    "far from the origin",
+    "duplicates",
+    "whole numbers",
+    "all equal",
+    "one far out",
+    "one rather far out",
+    "double",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,6 +111,17 @@ def test_block_size_does_not_change_the_result(kind, monkeypatch):
     monkeypatch.setattr(search, "BLOCK_BYTES", 4096)  # also the gathered candidates in many small parts
     for part, expected in zip(nearest_neighbours(points, k=7), whole, strict=True):
         np.testing.assert_array_equal(part, expected)
+
+
+@pytest.mark.parametrize("kind", ["all equal", "duplicates", "one rather far out"])
+def test_many_equal_or_crowded_points_are_not_searched_one_by_one(kind, monkeypatch):
+    alone = []
+    kth = torch.Tensor.kthvalue
+    monkeypatch.setattr(torch.Tensor, "kthvalue", lambda *given: alone.append(1) or kth(*given))
+    points = cloud(kind, num=3000)
+    nearest_neighbours(points, k=5)
+    nearest_neighbours(points, points[:1000], k=5)
+    assert len(alone) <= 4
 
 
 def test_a_point_is_its_own_neighbour_only_when_asked():

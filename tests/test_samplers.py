@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from latens.errors import UnknownName, UsageError
 from latens.files import read_safetensors, write_safetensors
 from latens.neighbours import nearest_neighbours
-from latens.samplers import SAMPLERS, Sampler
+from latens.samplers import SAMPLERS, Sampler, em
 from latens.samplers.class_means import ClassMeansSampler
 from latens.samplers.em import fit_mixture
 from latens.samplers.flow import FlowSampler
@@ -55,6 +55,16 @@ def test_contract(name, labelled):
     if labelled and name != "prior":
         np.testing.assert_array_equal(sampler.classes, [0, 2, 5])
         np.testing.assert_array_equal(sampler.labels_for(5), [0, 2, 5, 0, 2])
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_first_of_more_samples_are_the_same(name, labelled):
+    latents, labels = clusters()
+    sampler = made(name).fit(latents, labels if labelled else None)
+    for n in (1, 17, 300):
+        some, more = (sampler.sample(m, seed=5, labels=sampler.labels_for(m)) for m in (n, 2 * n + 3))
+        np.testing.assert_allclose(more[:n], some, rtol=1e-5, atol=1e-5)  # products of other shapes round otherwise
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -246,6 +256,29 @@ def test_em_reaches_the_likelihood_of_scikit_learns():
         inverse = np.linalg.inv(mixture.factors.numpy())
         oracle.precisions_cholesky_ = np.diagonal(inverse, axis1=1, axis2=2) if diagonal else inverse.transpose(0, 2, 1)
         np.testing.assert_allclose(mixture.score(torch.from_numpy(test)), oracle.score_samples(test), rtol=1e-8)
+
+
+def test_a_round_of_em_keeps_to_its_memory(monkeypatch):
+    latents, _ = clusters(num=2000)
+    x = torch.from_numpy(latents)
+    whole = fit_mixture(x, 12, 2.0, False, 0)  # rounds would enlarge what other sums round
+    largest = []
+    sums = em._sums
+    monkeypatch.setattr(em, "AT_ONCE", 7_000)
+    monkeypatch.setattr(em, "_sums", lambda x, share: largest.append(share.numel() * x.shape[1]) or sums(x, share))
+    parted = fit_mixture(x, 12, 2.0, False, 0)
+    assert max(largest) <= 7_000
+    fit_mixture(x, 12, 2.0, False, 3)
+    assert max(largest) <= 7_000
+    for name in ("weights", "means", "factors"):
+        torch.testing.assert_close(getattr(parted, name), getattr(whole, name), rtol=1e-4, atol=1e-4)
+
+
+def test_a_mixture_of_too_many_numbers_has_fewer_components(monkeypatch):
+    latents, _ = clusters(num=2000)
+    assert len(MixtureSampler().fit(latents).arrays["weights"]) > 1
+    monkeypatch.setattr("latens.samplers.mixture.MOST_NUMBERS", 100)
+    assert len(MixtureSampler().fit(latents).arrays["weights"]) == 1
 
 
 def test_mixture_takes_as_many_components_as_held_out_latents_ask_for():

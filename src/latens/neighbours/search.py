@@ -2,8 +2,9 @@
 
 A matrix product in float32 finds somewhat more candidates than asked for; their distances are then computed again as
 differences in float64. A bound on the rounding error of the product says of each row whether a neighbour could have been
-missed; such rows (duplicates, outliers by orders of magnitude) are searched by differences alone. So the result is that of
-a search in float64, ties going to the smaller index, whatever the block size, and memory stays bounded.
+missed; such rows (close points beside an outlier by orders of magnitude) are searched by a product in float64, and what is
+still doubtful by differences alone. Points that are repeated are searched once, see `_search_repeated`. So the result is that
+of a search in float64, ties going to the smaller index, whatever the block size, and memory stays bounded.
 """
 
 import ctypes
@@ -23,7 +24,9 @@ BLOCK_BYTES = 1 << 26  # of one block of scores (and of one gathered block of ca
 FARTHEST = 1e3  # times the points' own reach that queries may lie from them, to be searched with what was prepared
 CLEAR = 1e-3  # share of a squared distance that its rounding may be
 GROUP = 16  # columns whose least is found before the columns are ranked
-UNIT = 2.0**-24  # rounding unit of float32
+UNIT = {torch.float32: 2.0**-24, torch.float64: 2.0**-53}  # rounding units
+FEW = 16  # doubtful rows of a block: they are searched by differences at once
+REPEATED = 0.75  # share of distinct points below which each is searched once
 PACK, TOGETHER = 32, 48  # points that lie together, and queries of a task, in neighbours.c
 MOST_SCANNED = 1024  # candidates; of more there is so much to keep that a product does as well
 WIDEST_SCANNED = 256  # numbers of a point
@@ -104,11 +107,20 @@ class Neighbours:
 def _search(
     prepared: "_Prepared", queries: NDArray[Any], k: int, exclude: bool, exact: bool, block: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    if prepared.repeats is not None:
+        return _search_repeated(prepared.repeats, None if exclude else queries, k, exact, block)
+    distances, indices = _searched(prepared, queries, k, exclude, exact, block)
+    return distances.astype(np.float32), indices
+
+
+def _searched(
+    prepared: "_Prepared", queries: NDArray[Any], k: int, exclude: bool, exact: bool, block: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     search = _Search(prepared, queries, k, exclude, exact)
     rows = block or (4096 if search.scan else max(1, min(4096, BLOCK_BYTES // (4 * prepared.num_points))))
     parts = [search.block(start, min(start + rows, len(queries))) for start in range(0, len(queries), rows)]
     if not parts:
-        return np.empty((0, k), np.float32), np.empty((0, k), np.int64)
+        return np.empty((0, k)), np.empty((0, k), np.int64)
     distances = torch.cat([part[0] for part in parts]).numpy()
     indices = torch.cat([part[1] for part in parts]).numpy()
     return distances, indices
@@ -145,6 +157,12 @@ class _Prepared:
         others = 0.0 if queries is None or queries is points else _reach(_tensor(queries).to(device), self.centre)
         self.scale = max(_reach(self.points, self.centre), others) or 1.0
 
+    @cached_property
+    def repeats(self) -> "_Repeats | None":
+        """The distinct points, where many are repeated."""
+        first, inverse = _distinct_rows(self.points)
+        return _Repeats(self, first, inverse) if len(first) < REPEATED * self.num_points else None
+
     def scaled(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows as the products take them, float32."""
         return ((rows.double() - self.centre) / self.scale).float()
@@ -169,6 +187,82 @@ class _Prepared:
         packed[self.num_points :, -1] = torch.inf
         self.__dict__.pop("factor", None)  # the kernels need no other
         return packed.view(-1, PACK, width).transpose(1, 2).contiguous()
+
+
+class _Repeats:
+    """Points of which many are equal, by the distinct ones, in the order in which they come first."""
+
+    def __init__(self, prepared: _Prepared, first: NDArray[np.int64], inverse: NDArray[np.int64]) -> None:
+        self.inverse = inverse  # (N,): which distinct point each is
+        self.members = np.argsort(inverse, kind="stable")  # the points, those of one distinct point together
+        self.counts = np.bincount(inverse)
+        self.starts = np.cumsum(self.counts) - self.counts
+        self.points = prepared.points[torch.from_numpy(first).to(prepared.device)].cpu().numpy()
+        self.prepared = _Prepared(self.points, prepared.device)
+        self.prepared.__dict__["repeats"] = None  # they are distinct
+
+
+def _distinct_rows(points: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row of each value, ascending, and for every row the place of its value among them."""
+    rows = np.ascontiguousarray((points + 0).cpu().numpy())  # -0 becomes 0
+    words = rows.view(np.uint8).reshape(len(rows), -1)
+    words = np.pad(words, [(0, 0), (0, -words.shape[1] % 4)]).view(np.uint32)
+    keys = (words * np.random.default_rng(0).integers(1, 2**63, words.shape[1], np.uint64)).sum(1)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    if not (rows[first[inverse]] == rows).all():  # two values with one key
+        _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return first[order], place[inverse.reshape(-1)]
+
+
+def _search_repeated(
+    repeats: _Repeats, queries: NDArray[Any] | None, k: int, exact: bool, block: int | None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Search each distinct point once, and put its members, by index, where it was found; None asks for the points' own."""
+    own = queries is None
+    need = k + own  # the point itself is among those found
+    asked = repeats.points if queries is None else queries
+    distinct = min(need, len(repeats.counts))
+    far, found = _searched(repeats.prepared, asked, distinct, False, exact, block)
+    if own:
+        far, found = far[repeats.inverse], found[repeats.inverse]
+    distances, indices = np.empty((len(found), k), np.float32), np.empty((len(found), k), np.int64)
+    for start in range(0, len(found), 4096):
+        here = slice(start, start + 4096)
+        excluded = np.arange(len(found))[here] if own else None
+        distances[here], indices[here] = _members(repeats, far[here], found[here], k, need, excluded)
+    return distances, indices
+
+
+def _members(
+    repeats: _Repeats,
+    far: NDArray[np.float64],
+    found: NDArray[np.int64],
+    k: int,
+    need: int,
+    excluded: NDArray[np.int64] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The k nearest members of the distinct points found, by distance, then by index."""
+    counts = repeats.counts[found]
+    before = np.cumsum(counts, 1) - counts  # members of those that come before
+    tied = np.zeros(far.shape, np.bool_)
+    tied[:, 1:] = far[:, 1:] == far[:, :-1]
+    before = np.maximum.accumulate(np.where(tied, 0, before), axis=1)  # of those that are nearer
+    taken = np.clip(need - before, 0, counts).reshape(-1)
+    row = np.repeat(np.arange(len(found)).repeat(found.shape[1]), taken)
+    inside = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
+    members = repeats.members[np.repeat(repeats.starts[found].reshape(-1), taken) + inside]
+    distances = np.repeat(far.reshape(-1), taken)
+    if excluded is not None:
+        others = members != excluded[row]
+        row, members, distances = row[others], members[others], distances[others]
+    order = np.lexsort((members, distances, row))
+    row, members, distances = row[order], members[order], distances[order]
+    place = np.arange(len(row)) - np.searchsorted(row, np.arange(len(found)))[row]
+    chosen = place < k
+    return distances[chosen].reshape(len(found), k), members[chosen].reshape(len(found), k)
 
 
 class _Search:
@@ -203,15 +297,15 @@ class _Search:
         if not self.exact:
             squares = values[:, : self.k].double().add_(norms.square()[:, None]).clamp_(min=0)
             if (self._rounding(norms, squares[:, -1].sqrt()) < CLEAR * squares[:, -1]).all():
-                return (squares.sqrt_() * self.scale).float().cpu(), candidates[:, : self.k].cpu()
+                return (squares.sqrt_() * self.scale).cpu(), candidates[:, : self.k].cpu()
         if self.exclude:
             # Where every point is a candidate, the own one is among them: it must not come back by its true distance.
             own = torch.arange(start, stop, device=self.device)[:, None]
             candidates = torch.where(candidates == own, self.num_points, candidates)
-        distances, indices = self._order(start, candidates)
+        distances, indices = self._order(torch.arange(start, stop, device=self.device), candidates)
         if self.candidates < self.num_points - int(self.exclude):
             self._repair(start, norms, values[:, -1], distances, indices)
-        return distances.float().cpu(), indices.cpu()
+        return distances.cpu(), indices.cpu()
 
     def _scores(self, rows: torch.Tensor, start: int) -> torch.Tensor:
         if len(self.scores) < len(rows):  # made once: fresh memory at each block costs more than the product
@@ -238,28 +332,28 @@ class _Search:
         member = places.div(self.candidates, rounding_mode="floor")
         return values, member * members.shape[2] + groups.gather(1, places % self.candidates)
 
-    def _order(self, start: int, candidates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The k nearest of the candidates by their distances in float64, then by index."""
+    def _order(self, asked: torch.Tensor, candidates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The k nearest of the candidates of each query asked for by their distances in float64, then by index."""
         candidates = candidates.sort(1).values
         outside = candidates >= self.num_points
         inside = candidates.clamp(max=self.num_points - 1)
         distances = torch.empty(candidates.shape, dtype=torch.float64, device=self.device)
         rows = max(1, BLOCK_BYTES // (8 * candidates.shape[1] * self.dim))
         for first in range(0, len(candidates), rows):
-            part = slice(first, min(first + rows, len(candidates)))
-            here = self.queries[start + first : start + part.stop].double()
+            part = slice(first, first + rows)
+            here = self.queries[asked[part]].double()
             distances[part] = (self.points[inside[part]].double() - here[:, None]).square().sum(2)
         distances = distances.sqrt().masked_fill(outside, torch.inf)
         distances, order = distances.sort(dim=1, stable=True)
         return distances[:, : self.k].contiguous(), candidates.gather(1, order)[:, : self.k].contiguous()
 
-    def _rounding(self, norms: torch.Tensor, kth: torch.Tensor) -> torch.Tensor:
+    def _rounding(self, norms: torch.Tensor, kth: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """A bound on the error of the scores of points as near as the k-th.
 
         Such a point has a norm of at most |x| + d; the error of its score is that of a sum of D terms (which grows like √D:
         Higham and Mary 2019) of at most (2|x| + d)² together, with a margin.
         """
-        bound: torch.Tensor = (16 + 4 * self.dim**0.5) * UNIT * (2 * norms + kth).square()
+        bound: torch.Tensor = (16 + 4 * self.dim**0.5) * UNIT[dtype] * (2 * norms + kth).square()
         return bound
 
     def _repair(
@@ -269,6 +363,8 @@ class _Search:
         kth = distances[:, -1] / self.scale
         error = self._rounding(norms, kth)
         doubtful = (worst.double() + norms.square() - error <= kth.square()).nonzero().flatten()
+        if len(doubtful) > FEW:
+            doubtful = self._repair_in_double(start, doubtful, distances, indices)
         everything = torch.arange(self.num_points, device=self.device)
         rows = max(1, BLOCK_BYTES // (8 * self.dim))
         for row in doubtful.tolist():
@@ -284,6 +380,26 @@ class _Search:
             order = squares[near].sort(stable=True).indices[: self.k]
             indices[row] = near[order]
             distances[row] = squares[near[order]].sqrt()
+
+    def _repair_in_double(
+        self, start: int, rows: torch.Tensor, distances: torch.Tensor, indices: torch.Tensor
+    ) -> torch.Tensor:
+        """Search rows again by a product in float64; those are returned of which even that can't be sure."""
+        points = (self.points.double() - self.prepared.centre) / self.scale
+        squares = points.square().sum(1)
+        left = []
+        for some in torch.split(rows, max(1, BLOCK_BYTES // (8 * self.num_points))):
+            here = (self.queries[start + some].double() - self.prepared.centre) / self.scale
+            scores = torch.addmm(squares, here, points.T, alpha=-2)
+            if self.exclude:
+                scores[torch.arange(len(some)), start + some] = torch.inf
+            values, candidates = scores.topk(self.candidates, largest=False)
+            distances[some], indices[some] = self._order(start + some, candidates)
+            kth = distances[some, -1] / self.scale
+            norms = here.norm(dim=1)
+            error = self._rounding(norms, kth, torch.float64)
+            left.append(some[values[:, -1] + norms.square() - error <= kth.square()])
+        return torch.cat(left)
 
 
 class _Scan:

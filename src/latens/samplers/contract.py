@@ -81,7 +81,7 @@ class Sampler(ABC):
 
         Args:
             n: how many, 0 or more.
-            seed: the same seed and labels give the same latents.
+            seed: the same seed and labels give the same latents, and the first of them when more are asked for.
             labels: int (n,), the class that each is to be of; None leaves that to the sampler.
 
         Returns:

@@ -39,7 +39,7 @@ class Mixture:
     @property
     def rows_at_once(self) -> int:
         """Points whose work fits into the memory that a round may take."""
-        return max(1, AT_ONCE // self.means.numel())
+        return _rows_at_once(self.means)
 
 
 def fit_mixture(x: Tensor, components: int, strength: float, diagonal: bool, rounds: int) -> Mixture:
@@ -52,9 +52,13 @@ def fit_mixture(x: Tensor, components: int, strength: float, diagonal: bool, rou
         diagonal: keep the variances only.
         rounds: at most, see `improve`.
     """
-    nearest = torch.cdist(x, _centres(x, components)).argmin(1)
-    share = torch.nn.functional.one_hot(nearest, components).to(x.dtype)
-    start = _from_sums(*_sums(x, share), strength, diagonal)
+    centres = _centres(x, components)
+    sums = None
+    for rows in torch.split(x, _rows_at_once(centres)):
+        share = torch.nn.functional.one_hot(_nearest(rows, centres), components).to(x.dtype)
+        sums = _added(sums, _sums(rows, share))
+    assert sums is not None, "there are points"
+    start = _from_sums(*sums, strength, diagonal)
     return improve(start, x, strength, diagonal, rounds)
 
 
@@ -65,14 +69,13 @@ def improve(mixture: Mixture, x: Tensor, strength: float, diagonal: bool, rounds
     """
     before = -math.inf
     for _ in range(rounds):
-        sums: tuple[Tensor, Tensor, Tensor] | None = None
+        sums: Sums | None = None
         likelihood = 0.0
         for rows in torch.split(x, mixture.rows_at_once):
             joint = mixture.log_joint(rows)
             density = joint.logsumexp(1, keepdim=True)
             likelihood += float(density.double().sum())
-            new = _sums(rows, (joint - density).exp_())
-            sums = new if sums is None else (sums[0] + new[0], sums[1] + new[1], sums[2] + new[2])
+            sums = _added(sums, _sums(rows, (joint - density).exp_()))
         assert sums is not None
         mixture = _from_sums(*sums, strength, diagonal)
         if likelihood / len(x) - before < TOLERANCE:
@@ -81,7 +84,25 @@ def improve(mixture: Mixture, x: Tensor, strength: float, diagonal: bool, rounds
     return mixture
 
 
-def _sums(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+Sums = tuple[Tensor, Tensor, Tensor]
+
+
+def _rows_at_once(means: Tensor) -> int:
+    """Points (N, D) of which an array (K, D, N) keeps to the memory that a round may take."""
+    return max(1, AT_ONCE // means.numel())
+
+
+def _added(sums: Sums | None, more: Sums) -> Sums:
+    return more if sums is None else (sums[0] + more[0], sums[1] + more[1], sums[2] + more[2])
+
+
+def _nearest(x: Tensor, centres: Tensor) -> Tensor:
+    """The nearest of K centres for each of N points, a few points at a time: int64 (N,)."""
+    parts = torch.split(x, max(1, AT_ONCE // max(len(centres), x.shape[1])))
+    return torch.cat([torch.cdist(rows, centres).argmin(1) for rows in parts])
+
+
+def _sums(x: Tensor, share: Tensor) -> Sums:
     """Count (K,), sum (K, D) and sum of squares (K, D, D) of points (N, D), of which components own shares (N, K)."""
     return share.sum(0), share.T @ x, (share.T[:, None, :] * x.T) @ x
 
@@ -108,7 +129,7 @@ def _centres(x: Tensor, num: int) -> Tensor:
         centres = torch.cat([centres, x[row]])
         distance = torch.minimum(distance, (x - x[row]).square().sum(1))
     for _ in range(MEANS_ROUNDS):
-        nearest = torch.cdist(x, centres).argmin(1)
+        nearest = _nearest(x, centres)
         total = torch.zeros_like(centres).index_add_(0, nearest, x)
         count = torch.bincount(nearest, minlength=num)[:, None]
         centres = torch.where(count > 0, total / count.clamp(min=1), centres)

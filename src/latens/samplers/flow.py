@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.samplers.contract import Cost, Tick
-from latens.samplers.learned import Learned, covariance, factor
+from latens.samplers.learned import Learned, chances_and_noise, covariance, factor
 from latens.samplers.velocity import Velocity, carry, train_velocity
 
 __all__ = ["FlowSampler"]
@@ -93,11 +93,11 @@ class FlowSampler(Learned):
 
     def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
         arrays = self.arrays
-        shares, chances = arrays["shares"].astype(np.float64), random.random(n)
+        shares, (classes, dim) = arrays["shares"].astype(np.float64), arrays["means"].shape
+        chances, noise = chances_and_noise(random, n, dim)
+        noise *= self.temperature
         if index is None:
             index = np.searchsorted(np.cumsum(shares)[:-1] / shares.sum(), chances, side="right")
-        classes, dim = arrays["means"].shape
-        noise = random.standard_normal((n, dim)) * self.temperature
         start = np.empty((n, dim), np.float32)
         for k in np.unique(index):
             start[index == k] = arrays["means"][k] + noise[index == k] @ arrays["factors"][k].T

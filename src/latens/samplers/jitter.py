@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
 from latens.samplers.contract import Tick
-from latens.samplers.learned import Learned, subset
+from latens.samplers.learned import Learned, chances_and_noise, subset
 
 __all__ = ["JitterSampler"]
 
@@ -63,7 +63,8 @@ class JitterSampler(Learned):
         }
 
     def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
-        latents, labels, chances = self.arrays["latents"], self.arrays["labels"], random.random(n)
+        latents, labels, neighbours = self.arrays["latents"], self.arrays["labels"], int(self.arrays["neighbours"][0])
+        chances, noise = chances_and_noise(random, n, 1 + neighbours)
         if index is None:
             rows = (chances * len(latents)).astype(np.int64)
         else:
@@ -72,8 +73,8 @@ class JitterSampler(Learned):
                 members = np.flatnonzero(labels == self.classes[label])
                 mine = index == label
                 rows[mine] = members[(chances[mine] * len(members)).astype(np.int64)]
-        near = _neighbourhoods(latents, labels if len(labels) else None, rows, int(self.arrays["neighbours"][0]))
-        return _moved(latents, near, random.standard_normal(near.shape), float(self.arrays["scale"][0]))
+        near = _neighbourhoods(latents, labels if len(labels) else None, rows, neighbours)
+        return _moved(latents, near, noise, float(self.arrays["scale"][0]))
 
 
 def _neighbourhoods(

@@ -11,7 +11,7 @@ from latens.errors import UsageError
 from latens.samplers.contract import Sampler, Tick
 from latens.samplers.rectified import fill_zeros, rectified_units
 
-__all__ = ["Learned", "covariance", "factor", "subset"]
+__all__ = ["Learned", "chances_and_noise", "covariance", "factor", "subset"]
 
 
 class Learned(Sampler):
@@ -121,6 +121,17 @@ def _checked(
             f"labels have shape {labels.shape} and type {labels.dtype}; whole numbers from 0, ({len(latents)},), are needed"
         )
     return latents, labels.astype(np.int64)
+
+
+def chances_and_noise(
+    random: np.random.Generator, n: int, width: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A uniform number (n,) and a row of normal ones (n, width) for each sample.
+
+    Each comes from a stream of its own, so that the first n of more samples are the same n.
+    """
+    for_chances, for_noise = random.spawn(2)
+    return for_chances.random(n), for_noise.standard_normal((n, width))
 
 
 def subset(latents: NDArray[np.float64], most: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latens.samplers.contract import Tick
 from latens.samplers.em import Mixture, fit_mixture, improve
-from latens.samplers.learned import Learned, subset
+from latens.samplers.learned import Learned, chances_and_noise, subset
 
 __all__ = ["MixtureSampler"]
 
@@ -22,6 +22,7 @@ ROOM = 8  # latents at least for each component
 ROUNDS = (12, 4)  # over the first latents, then over all
 WHOLE = ((1, False), (10, True), (10, False), (40, False), (100, False), (200, False))  # components, diagonal
 A_CLASS = ((1, False), (5, True), (5, False), (10, False), (20, False), (40, False))
+MOST_NUMBERS = 2**26  # of the covariances of all components: a setting with more is left out
 PATIENCE = 0.1  # nats a latent that more components must gain
 
 
@@ -61,8 +62,7 @@ class MixtureSampler(Learned):
 
     def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
         weights, owners = self.arrays["weights"].astype(np.float64), self.arrays["owners"]
-        chances = random.random(n)
-        noise = random.standard_normal((n, self.arrays["means"].shape[1]))
+        chances, noise = chances_and_noise(random, n, self.arrays["means"].shape[1])
         chosen = np.empty(n, np.int64)
         for owner in [None] if index is None else np.unique(index):
             mine = np.arange(len(weights)) if owner is None else np.flatnonzero(owners == owner)
@@ -80,6 +80,8 @@ def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]], progre
     """A mixture for each group, all of the setting under which the groups' held-out latents are likeliest."""
     held = [torch.arange(len(group)) % HELD_OUT == HELD_OUT - 1 for group in groups]
     best: tuple[float, list[Mixture], bool] | None = None
+    most = MOST_NUMBERS // (len(groups) * groups[0].shape[1] ** 2)
+    settings = [setting for setting in settings if setting[0] <= max(1, most)]
     for done, (components, diagonal) in enumerate(settings):
         progress(done, len(settings))
         fitted = [_fit(g[~rows], components, diagonal, len(groups)) for g, rows in zip(groups, held, strict=True)]

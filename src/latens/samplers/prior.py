@@ -14,6 +14,8 @@ from latens.samplers.learned import Learned
 
 __all__ = ["PriorSampler"]
 
+BLOCK = 256  # samples that the model draws at a time
+
 
 class PriorSampler(Learned):
     """The prior of a model; a standard normal where none is given. It learns nothing of the latents but their dimension.
@@ -60,7 +62,10 @@ class PriorSampler(Learned):
         dim = int(self.arrays["dim"][0])
         if self.draw is None:
             return random.standard_normal((n, dim))
-        drawn = np.asarray(self.draw(n, int(random.integers(2**31))))
+        # Blocks of one size, a seed each, so that the first n of more samples are the same n.
+        seeds = random.integers(2**31, size=-(-n // BLOCK)).tolist()
+        blocks = [np.asarray(self.draw(BLOCK, seed)) for seed in seeds]
+        drawn = np.concatenate(blocks)[:n] if blocks else np.empty((0, dim))
         if drawn.shape != (n, dim):
             raise UsageError(
                 f"the prior drew latents of shape {drawn.shape}; the latents it was fitted to need ({n}, {dim})"
