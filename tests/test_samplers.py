@@ -260,7 +260,7 @@ def test_em_reaches_the_likelihood_of_scikit_learns():
 
 def test_a_round_of_em_keeps_to_its_memory(monkeypatch):
     latents, _ = clusters(num=2000)
-    x = torch.from_numpy(latents)
+    x = torch.from_numpy(latents).double()
     whole = fit_mixture(x, 12, 2.0, False, 0)  # rounds would enlarge what other sums round
     largest = []
     sums = em._sums
