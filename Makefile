@@ -1,15 +1,18 @@
-# Two commands for people: `make demo`, `make test`. Two for the gate: `make check`, `make test`.
+# Two commands for people: `make demo`, `make test`. Three for the gate: `make check`, `make test`, `make test-all`.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check format docs bench recipes clean
+.PHONY: demo test test-all check format docs bench recipes clean
 
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
 
 test: .venv/installed-dev ## all tests
 	$(BIN)/python -m pytest
+
+test-all: .venv/installed-dev ## the page in Chromium, Firefox and WebKit; a browser that is missing is skipped
+	$(BIN)/python -m pytest -m browsers
 
 check: .venv/installed-dev ## style, types, layers: seconds
 	$(BIN)/ruff check src tests benchmarks docs

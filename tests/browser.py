@@ -166,8 +166,10 @@ class Place:
     """Where the whole map lies on the screen, by what map.js says of it."""
 
     def __init__(self, page, which=0):
+        """Of a page of Playwright, or of the rectangle (left, top, width, height) of the map."""
         script = "e => [e.getBoundingClientRect().x, e.getBoundingClientRect().y, e.clientWidth, e.clientHeight]"
-        left, top, width, height = page.locator(".map").nth(which).evaluate(script)
+        given = page if isinstance(page, list) else page.locator(".map").nth(which).evaluate(script)
+        left, top, width, height = given
         self.middle = np.array([left + width / 2, top + height / 2])
         self.scale = FILLED * min(width, height)
 

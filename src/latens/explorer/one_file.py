@@ -34,11 +34,8 @@ CELL = 32  # pixels, the most that a picture has
 MOST_PIXELS = 10_500_000  # of all pictures together, before they are compressed
 ACROSS = 1536  # pixels of a sprite page
 BANK = 600  # latents of a sampler that are drawn for the file
-MOST_ENCODER = 8_000_000  # bytes; without an encoder there is no round trip
-ALIKE = 2e-4  # that weights of 16 bit may change pictures by, and latents as a share of the largest number
 SMALL = 5e-4  # usual distances that latents of 16 bit may be off by
 TRIED = 64  # latents on which that is looked at
-STEPS = 65_535
 
 
 def write_html(run: Run, path: str | os.PathLike[str]) -> Path:

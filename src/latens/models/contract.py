@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from latens.losses import Losses
 from latens.networks.half import Half
 
-__all__ = ["HasBound", "HasPrior", "Model", "Watched"]
+__all__ = ["HasPrior", "Model", "Watched"]
 
 
 class Model(nn.Module, ABC):
@@ -57,14 +57,6 @@ class HasPrior(Protocol):
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents, (n, D)."""
-
-
-@runtime_checkable
-class HasBound(Protocol):
-    """A model that bounds how probable a picture is."""
-
-    def bound(self, x: Tensor, k: int = 1, generator: torch.Generator | None = None) -> Tensor:
-        """A lower bound of log p(x) in nats an image, the tighter the larger k: (B, C, H, W) -> (B,)."""
 
 
 @runtime_checkable

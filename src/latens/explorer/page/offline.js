@@ -48,11 +48,23 @@ async function open(texts) {
   const letters = atob(texts.arrays.trim());
   const packed = new Uint8Array(letters.length);
   for (let i = 0; i < letters.length; i++) packed[i] = letters.charCodeAt(i);
-  const buffer = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
+  const buffer = await inflated(packed);
   const array = /** @type {(name: string) => any} */ (once((name) => unpacked(facts.arrays[name], buffer, name)));
   const cloud = cloudOf(array("latents"), facts.run.latent_dim);
   const held = {facts, array, cloud, count: facts.run.count, dim: cloud.dim, encoder: facts.encoder && layersOf(facts.encoder, array), decoder: layersOf(facts.decoder, array)};
   return {...held, map: once((name) => mapOf(facts.maps[name], array, name))};
+}
+
+/**
+ * Unpack zlib data. No Blob stands between: WebKit refuses to read one in a worker of a page opened from the disk.
+ * @param {Uint8Array<ArrayBuffer>} packed
+ */
+async function inflated(packed) {
+  const {writable, readable} = new DecompressionStream("deflate");
+  const writer = writable.getWriter();
+  const written = Promise.all([writer.write(packed), writer.close()]);
+  const [buffer] = await Promise.all([new Response(readable).arrayBuffer(), written]);
+  return buffer;
 }
 
 /** @template T @param {(name: string) => T} make @returns {(name: string) => T} */
