@@ -11,7 +11,7 @@ import latens
 from conftest import make_blobs
 from latens.cli import main
 from latens.errors import RunError, UsageError
-from latens.figures.of_run import network_stages
+from latens.figures.network_stages import network_stages
 from latens.images import load_images
 from latens.models.adopted import AdoptedModel
 from latens.progress import Silent

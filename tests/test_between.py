@@ -16,7 +16,7 @@ from latens.computed.interpolations import (
     traversals_of_run,
 )
 from latens.errors import UnknownName, UsageError
-from latens.figures.of_run import DrawingOptions, draw
+from latens.figures.of_run import draw
 from latens.interpolation import PATHS
 from latens.neighbours import distance_ratios
 from latens.runs import open_run
@@ -212,4 +212,4 @@ def test_all_figures_of_a_run_have_them(finished_run):
 
 
 def test_path_is_drawn_without_labels(unlabelled, tmp_path):
-    assert draw(unlabelled, "path", DrawingOptions(way="linear", steps=3), tmp_path / "a.png").exists()
+    assert draw(unlabelled, "path", tmp_path / "a.png", way="linear", steps=3).exists()

@@ -14,7 +14,7 @@ from conftest import make_blobs
 from latens import cli
 from latens.errors import ImagesNotFound, RunError, UnknownName, UsageError
 from latens.experiment import import_run
-from latens.figures import of_run
+from latens.figures import maps
 from latens.figures.of_run import draw
 from latens.images import load_images
 from latens.progress import Lines, Silent
@@ -73,8 +73,8 @@ def test_without_labels_clusters_stand_in_and_it_is_said(unlabelled, monkeypatch
     np.testing.assert_allclose(distances[np.arange(len(latents)), clusters], distances.min(1), rtol=1e-5)
 
     titles = []
-    real = of_run.FIGURES["map"]
-    monkeypatch.setattr(of_run, "FIGURES", {"map": lambda *given: titles.append(given[3]) or real(*given)})
+    real = maps.latent_map
+    monkeypatch.setattr(maps, "latent_map", lambda *given: titles.append(given[3]) or real(*given))
     draw(run, "map", out=run.path / "figures" / "again.png")
     (run.path / "figures" / "again.png").unlink()
     assert "k-means cluster as there are no labels" in titles[0]

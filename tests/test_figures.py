@@ -16,7 +16,7 @@ from latens.figures import FIGURES, png_bytes, save_png
 from latens.figures.canvas import printable, renderer_of, shorten, wrap
 from latens.figures.findings import Section
 from latens.figures.interpolations import PathRow
-from latens.figures.of_run import network_stages
+from latens.figures.network_stages import network_stages
 from latens.figures.palette import SEED_COLOURS, class_colours
 from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
@@ -66,6 +66,7 @@ ARGUMENTS = {
     "probe-noise": ({0: REBUILT[:10], 0.5: REBUILT[:10], 1: REBUILT[:10]}, NAMES),
     "probe-map": (POINTS, LABELS, NAMES, POINTS[:10], NAMES, np.linspace(0.5, 2, 10)),
     "network": (STAGES,),
+    "contact-sheet": (PIXELS[:100], 20, "100 of 320 train images"),
     "samples": (PIXELS[:25], 5, "Samples"),
     "path": ([PATH_ROW, PATH_ROW], PIXELS[:2], ["image 0 · class 0", "image 1 · class 1"], "From here to there"),
     "traversals": (
@@ -184,7 +185,14 @@ def test_reconstructions_stand_in_the_notebooks_order():
 
 @pytest.mark.parametrize(
     ("count", "first", "start", "told"),
-    [(250, 0, 200, "0 to 99"), (300, 0, 200, "200 to 299"), (100, 200, 200, "200 to 299"), (7, 0, 200, "0 to 6")],
+    [
+        (250, 0, None, "0 to 99"),
+        (300, 0, None, "200 to 299"),
+        (100, 200, None, "200 to 299"),
+        (7, 0, None, "0 to 6"),
+        (250, 0, 200, "200 to 249"),
+        (9, 0, 8, "8 to 8"),
+    ],
 )
 def test_reconstructions_start_at_the_first_where_too_few(count, first, start, told):
     images = np.zeros((count, 1, 8, 8), np.uint8)
@@ -385,8 +393,9 @@ def test_boxes_go_to_their_anchor_when_nothing_is_in_the_way():
     [
         ("reconstructions", (PIXELS, REBUILT[:5]), "both must have one shape"),
         ("reconstructions", (PIXELS[:, 0], REBUILT), r"\(N, C, H, W\)"),
-        ("reconstructions", (PIXELS, REBUILT, -1), "start"),
-        ("reconstructions", (PIXELS, REBUILT, 0, 0), "at least 1"),
+        ("reconstructions", (PIXELS, REBUILT, -1), "start is -1; it must be the number of an image, from 0 to 319"),
+        ("reconstructions", (PIXELS, REBUILT, 320), "start is 320"),
+        ("reconstructions", (PIXELS, REBUILT, 0, 0), "pairs 0"),
         ("worst", (PIXELS, REBUILT, np.ones(3), IDS), "one of each an image"),
         ("samples", (PIXELS[:0],), "N at least 1"),
         ("samples", (PIXELS, 0), "one column or more"),

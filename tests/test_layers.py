@@ -18,7 +18,7 @@ LEVELS = {
     2: ["models", "maps", "metrics", "interpolation"],
     3: ["training"],
     4: ["latents", "features", "samplers", "verdict"],
-    5: ["runs"],
+    5: ["runs", "story"],
     6: ["computed"],
     7: ["figures"],
     8: ["report", "explorer"],

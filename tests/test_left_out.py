@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import latens
 from conftest import make_blobs
 from latens import cli
 from latens.errors import RunError
-from latens.figures import of_run
+from latens.figures import pictures
 from latens.left_out import DEBUG, LeftOut
 from latens.metrics import Scores
 from latens.metrics.score import Score
@@ -104,7 +105,7 @@ def stages(monkeypatch):
     )
     monkeypatch.setattr(experiment, "probe_run", broken)
     monkeypatch.setitem(scoring._SCORED, "representation", broken)
-    monkeypatch.setitem(of_run.DRAWINGS, "worst", broken)
+    monkeypatch.setattr(pictures, "WORST", replace(pictures.WORST, of_run=broken))
     chapters = tuple((name, title, broken if name == "network" else write) for name, title, write in page.CHAPTERS)
     monkeypatch.setattr(page, "CHAPTERS", chapters)
 
@@ -131,7 +132,7 @@ def test_whatever_fails_is_left_out_by_name(blobs_file, tmp_path):
 
 def test_what_is_mended_is_no_longer_left_out(blobs_file, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(of_run.DRAWINGS, "worst", broken)
+        patch.setattr(pictures, "WORST", replace(pictures.WORST, of_run=broken))
         run = latens.run(blobs_file, out=tmp_path / "run", epochs=1, latent_dim=4, device="cpu", progress=Silent())
     assert list(run.record["left_out"]) == ["figure worst"]
     again = latens.resume(run.path, device="cpu", progress=Silent())

@@ -9,7 +9,7 @@ import torch
 
 from latens.errors import UnknownName, UsageError
 from latens.figures import FIGURES
-from latens.figures.of_run import network_stages
+from latens.figures.network_stages import network_stages
 from latens.models import MODELS
 from latens.models.contract import HasPrior, Model
 from latens.models.variational import VariationalModel

@@ -7,7 +7,10 @@ import pytest
 
 import latens
 import plugins
-from latens.errors import PluginError, UnknownName
+from latens import cli
+from latens.errors import PluginError, UnknownName, UsageError
+from latens.figures.of_run import draw, draw_run
+from latens.report import build_html, story_of
 from latens.tables import Table
 
 SAMPLER = '''
@@ -60,6 +63,30 @@ class TwoNumbers(Surface):
         return self
 '''
 
+FIGURE = """
+import numpy as np
+from latens.figures.canvas import letter, new_figure
+from latens.figures.contract import LABELS, FigureEntry, Option
+
+
+def norms(latents, bins=5):
+    figure = new_figure(300, 200)
+    letter(figure, 20, 20, f"{len(latents)} norms in {bins} bins")
+    return figure
+
+
+def of_run(run, images, bins):
+    return norms(run.latents["latents"], bins)
+
+
+def words(story, variant):
+    return "Norms of the latents.", f"How long the latents of {story.data.name} are. <b>"
+
+
+NORMS = FigureEntry(norms, of_run, words, "map", (LABELS,), (Option("bins", 5, "how many bins", metavar="N"),))
+ELSEWHERE = FigureEntry(norms, of_run, words, "an unknown chapter", options=NORMS.options)
+"""
+
 
 @pytest.fixture
 def install(monkeypatch, tmp_path):
@@ -96,6 +123,31 @@ def test_a_map_from_a_package_outside(install, copied):
     made = run.map("two")
     np.testing.assert_array_equal(made.coordinates, run.of_part("latents", run.mapped_part)[:, :2])
     np.testing.assert_array_equal(latens.open_run(copied).map("two").coordinates, made.coordinates)
+
+
+def test_a_figure_from_a_package_outside(install, copied, capsys):
+    entries = {"norms": "norms_figure:NORMS", "elsewhere": "norms_figure:ELSEWHERE"}
+    install("latens-norms", {"norms_figure.py": FIGURE}, {"latens.figures": entries})
+    run = latens.open_run(copied)
+    assert cli.main(["figure", str(copied), "norms", "--bins", "7"]) == 0
+    seven = (copied / "figures" / "norms.png").read_bytes()
+    draw_run(run, run.images, names=["norms", "elsewhere"])
+    assert (copied / "figures" / "norms.png").read_bytes() != seven
+    draw(run, "norms", bins=7)
+    assert (copied / "figures" / "norms.png").read_bytes() == seven
+    with pytest.raises(UsageError, match="the figure norms has no option start; it has bins"):
+        draw(run, "norms", start=3)
+    text = build_html(story_of(run, run.images))
+    chapter, _, rest = text.partition('<h2 id="probe-title">')
+    assert "How long the latents of blobs are. &lt;b&gt;" in chapter
+    assert "How long" in rest.partition("More figures")[2]
+
+
+def test_a_broken_figure_of_a_package_stops_no_report(install, copied):
+    install("latens-bad", {"bad_figure.py": "1 / 0\n"}, {"latens.figures": {"bad": "bad_figure:BAD"}})
+    run = latens.open_run(copied)
+    with pytest.warns(UserWarning, match=r"figure 'bad' of the package latens-bad can't be loaded \(ZeroDivisionError"):
+        assert "A map of latent space" in build_html(story_of(run, run.images))
 
 
 def test_a_plugin_cannot_replace_an_entry(install):

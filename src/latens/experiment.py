@@ -11,7 +11,8 @@ from latens.computed.review import FEWEST, Review, review_run
 from latens.device import choose_device, describe_device
 from latens.errors import RunError
 from latens.figures.live import in_notebook, live_loss
-from latens.figures.of_run import best_samples, draw, draw_run, stages_of
+from latens.figures.network_stages import stages_of
+from latens.figures.of_run import draw_run
 from latens.images import Dataset, load_images
 from latens.left_out import LeftOut
 from latens.progress import Progress, progress_for
@@ -144,8 +145,7 @@ def score(run: Run, samplers: Sequence[str] | None = ("all",), *, progress: Prog
     progress = progress or progress_for()
     images, left = run.images, LeftOut(progress.say)
     score_run(run, images, progress, samplers, left)
-    with left.attempt("figure samples"):
-        draw(run, "samples", best_samples(run))
+    draw_run(run, images, left=left, names=["samples"])
     _report(run, images, left)
     return run
 
@@ -208,8 +208,7 @@ def review(run: Run, *, most: int = 100, progress: Progress | None = None) -> Re
     found = review_run(run, run.images, most=most, progress=progress)
     if run.record["status"] == "done":
         left = LeftOut(progress.say)
-        with left.attempt("figure review"):
-            draw(run, "review")
+        draw_run(run, run.images, left=left, names=["review"])
         _report(run, run.images, left)
     return found
 

@@ -1,9 +1,10 @@
-"""Names, lists and sizes in text that people read: safe for a terminal, one line each.
+"""Names, lists, numbers and sizes in text that people read: safe for a terminal, one line each.
 
 File names are written by anybody: one can hold a line break, a code that clears the screen, or bytes that are no UTF-8.
 Every message, note and suggested command shows names through this file.
 """
 
+import math
 import re
 import shlex
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["bytes_text", "counted", "listed", "natural_key", "quoted", "shown"]
+__all__ = ["bytes_text", "counted", "listed", "natural_key", "number", "quoted", "seconds_in_words", "shown"]
 
 # Marks that turn the direction of writing: they can make a name look like another.
 DIRECTIONS = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
@@ -77,6 +78,31 @@ def bytes_text(count: float) -> str:
     while count >= 999.95 and power < len(UNITS) - 1:
         count, power = count / 1000, power + 1
     return f"{count:.1f} {UNITS[power]}" if power else f"{count:.0f} B"
+
+
+def number(value: float | None) -> str:
+    """A number for reading: four significant digits, thousands separated, an en dash for none.
+
+    >>> number(210369), number(0.0023412), number(0.97), number(None), number(1e-7)
+    ('210,369', '0.002341', '0.97', '–', '1e-07')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == int(value) or abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def seconds_in_words(seconds: float) -> str:
+    """A length of time for reading.
+
+    >>> seconds_in_words(20.31), seconds_in_words(192), seconds_in_words(7300)
+    ('20.3 s', '3 min 12 s', '2 h 1 min')
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:

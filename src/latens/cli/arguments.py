@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from latens import __version__
 from latens.cli.commands import (
@@ -21,13 +21,15 @@ from latens.cli.commands import (
     score_command,
 )
 from latens.errors import UsageError
-from latens.figures import FIGURES
-from latens.interpolation import PATHS
+from latens.figures import FIGURES, usable_figures
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
 from latens.samplers import SAMPLERS
 from latens.training.recipes import PRECISIONS, RECIPES, read_choice
+
+if TYPE_CHECKING:
+    from latens.figures.contract import Option
 
 __all__ = ["parser"]
 
@@ -61,7 +63,25 @@ def model(text: str) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as all errors are said; argparse would put the whole usage before it."""
+    """Reports an error in one line, as all errors are reported; argparse would put the whole usage before it.
+
+    `later` adds arguments that are dear to find out, once the parser is used: those of figures load matplotlib.
+    """
+
+    later: "Callable[[_Parser], None] | None" = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._complete()
+        return super().parse_known_args(args, namespace)
+
+    def format_help(self) -> str:
+        self._complete()
+        return super().format_help()
+
+    def _complete(self) -> None:
+        later, self.later = self.later, None
+        if later is not None:
+            later(self)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"latens: {message}; see `{self.prog} --help`\n")
@@ -96,12 +116,8 @@ DATA_HELP = "mnist, fashion-mnist, a folder of images, a folder of IDX files, a 
 RUN_HELP = "a run's folder, or its name below runs/; the latest where it is left out"
 
 
-def _command(
-    commands: Any, name: str, function: Callable[[argparse.Namespace], Answer], text: str
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text[0].upper() + text[1:] + "."
-    )
+def _command(commands: Any, name: str, function: Callable[[argparse.Namespace], Answer], text: str) -> "_Parser":
+    command: _Parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--json", action="store_true", help="print JSON, for programs")
     command.set_defaults(function=function)
     return command
@@ -172,49 +188,33 @@ def _add_sample(commands: Any) -> None:
     _device(command)
 
 
-FIGURE_NAMES = ["contact-sheet", *FIGURES]  # the names of drawings.DRAWINGS, which would load torch
-
-
 def _add_figure(commands: Any) -> None:
-    command = _command(commands, "figure", figure_command, "draw one figure of a run, with other options")
+    text = "draw one figure of a run, with other options"
+    command = _command(commands, "figure", figure_command, text)
+    command.later = _add_figure_options
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
-    command.add_argument("name", choices=FIGURE_NAMES, metavar="NAME", help=", ".join(FIGURE_NAMES))
+    command.add_argument("figure", choices=list(FIGURES), metavar="NAME", help=", ".join(FIGURES))
     command.add_argument("-o", "--output", metavar="PNG", help="(default: figures/NAME.png in the run)")
-    command.add_argument(
-        "--start", type=int, default=200, help="reconstructions: first test image (default: %(default)s)"
-    )
-    command.add_argument("--pairs", type=int, default=100, help="reconstructions: how many (default: %(default)s)")
-    command.add_argument("--per-row", type=int, default=10, help="pictures or pairs a row (default: %(default)s)")
-    command.add_argument(
-        "--autoscale", action="store_true", help="stretch each picture's contrast, as the notebook does"
-    )
-    command.add_argument(
-        "--map", choices=[*MAPS, "given"], default="tsne", help="map, probe-map (default: %(default)s)"
-    )
-    command.add_argument("--refit", action="store_true", help="probe-map: on the map that was fitted with the probe")
-    command.add_argument(
-        "--sampler", choices=list(SAMPLERS), default="class-means", help="samples (default: %(default)s)"
-    )
-    command.add_argument("-n", type=int, default=100, metavar="N", help="samples: how many (default: %(default)s)")
-    command.add_argument("--seed", type=seed, metavar="N", help="samples, contact-sheet")
-    _add_paths(command)
     _device(command)
 
 
-def _add_paths(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--from", dest="first", type=int, metavar="ROW", help="path, traversals: an image of the test part"
-    )
-    command.add_argument("--to", dest="last", type=int, metavar="ROW", help="path: the image where it ends")
-    command.add_argument("--way", choices=list(PATHS), help="path: one way (default: all)")
-    command.add_argument("--steps", type=int, metavar="N", help="path: points (default: 11); traversals: (default: 7)")
-    command.add_argument(
-        "--directions", type=int, default=6, metavar="N", help="traversals: how many (default: %(default)s)"
-    )
-    for sign, what in (("--plus", "added"), ("--minus", "taken away")):
-        command.add_argument(
-            sign, nargs="+", default=[], metavar="WHAT", help=f"arithmetic: rows (7) or means (mean:CLASS) {what}"
-        )
+def _add_figure_options(command: argparse.ArgumentParser) -> None:
+    """One argument for each flag; its help says for each figure that has it what it sets there."""
+    uses: dict[str, list[tuple[str, Option]]] = {}
+    for name, entry in usable_figures().items():
+        for option in entry.options:
+            uses.setdefault(option.flag or f"--{option.name.replace('_', '-')}", []).append((name, option))
+    for flag, used in uses.items():
+        words: dict[str, list[str]] = {}
+        for name, option in used:
+            default = "" if option.default in (None, False, ()) else f" (default: {option.default})"
+            words.setdefault(option.help + default, []).append(name)
+        option = used[0][1]
+        settings: dict[str, Any] = {"action": "store_true"} if option.read is bool else {"type": option.read}
+        if option.read is not bool:
+            settings |= {"choices": option.choices, "metavar": option.metavar, "nargs": "+" if option.many else None}
+        text = "; ".join(f"{', '.join(names)}: {one}" for one, names in words.items()).replace("%", "%%")
+        command.add_argument(flag, dest=option.name, default=argparse.SUPPRESS, help=text, **settings)
 
 
 def _add_map(commands: Any) -> None:

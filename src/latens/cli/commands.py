@@ -123,42 +123,27 @@ def sample_command(args: argparse.Namespace) -> Answer:
 
 def figure_command(args: argparse.Namespace) -> Answer:
     """One figure, drawn with other options."""
-    from latens.figures.of_run import DrawingOptions, draw
+    from latens.figures import usable_figures
+    from latens.figures.of_run import draw
 
-    options = DrawingOptions(
-        start=args.start,
-        pairs=args.pairs,
-        per_row=args.per_row,
-        autoscale=args.autoscale,
-        map=args.map,
-        refit=args.refit,
-        sampler=args.sampler,
-        n=args.n,
-        seed=args.seed or 0,
-        first=args.first,
-        last=args.last,
-        way=args.way,
-        steps=args.steps,
-        directions=args.directions,
-        plus=tuple(args.plus),
-        minus=tuple(args.minus),
-    )
-    path = draw(_chosen(args.run, args.device), args.name, options, args.output)
+    names = {option.name for entry in usable_figures().values() for option in entry.options}
+    given = {name: value for name, value in vars(args).items() if name in names}
+    path = draw(_chosen(args.run, args.device), args.figure, args.output, **given)
     return {"file": str(path)}, str(path)
 
 
 def map_command(args: argparse.Namespace) -> Answer:
     """Another map."""
     from latens.computed import map_run, probe_run
-    from latens.figures.of_run import DrawingOptions, draw
+    from latens.figures.of_run import draw
 
     run, progress = _chosen(args.run), _progress(args)
     made = map_run(run, args.map, seed=args.seed, coordinates=args.coordinates, progress=progress)
     name = "given" if args.coordinates else args.map
     if args.refit:
         probe_run(run, refit=True, seed=args.seed, progress=progress)
-    path = draw(run, "map", DrawingOptions(map=name), run.path / "figures" / f"map-{name}.png")
-    drawn = [str(path)] + ([str(draw(run, "probe-map", DrawingOptions(refit=True)))] if args.refit else [])
+    path = draw(run, "map", run.path / "figures" / f"map-{name}.png", map=name)
+    drawn = [str(path)] + ([str(draw(run, "probe-map", refit=True))] if args.refit else [])
     return {"map": name, "points": len(made.coordinates), "figures": drawn}, "\n".join(drawn)
 
 

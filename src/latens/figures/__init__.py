@@ -1,41 +1,55 @@
-"""The pictures: each function draws one figure from arrays and returns a matplotlib `Figure`; `FIGURES` holds them.
+"""The figures. `FIGURES[name](arrays)` draws anybody's arrays and returns a matplotlib `Figure`; `draw` draws one of a run.
 
+A new figure is one file with a `FigureEntry` (see `latens.figures.contract`) and one line of the table.
 matplotlib's objects are used directly, without pyplot: no global state, no display, nothing left open.
 """
 
-from collections.abc import Callable
+import warnings
 from typing import TYPE_CHECKING
 
+from latens.errors import PluginError
 from latens.tables import Table
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from latens.figures.canvas import png_bytes, save_png
+    from latens.figures.contract import FigureEntry
 
-__all__ = ["FIGURES", "png_bytes", "save_png"]
+__all__ = ["FIGURES", "png_bytes", "save_png", "usable_figures"]
 
-FIGURES: "Table[Callable[..., Figure]]" = Table(
+FIGURES: "Table[FigureEntry]" = Table(
     "figure",
     {
-        "loss": "latens.figures.curves:loss",
-        "loss-all": "latens.figures.curves:loss_all",
-        "reconstructions": "latens.figures.pictures:reconstructions",
-        "worst": "latens.figures.pictures:worst",
-        "review": "latens.figures.findings:review",
-        "class-errors": "latens.figures.bars:class_errors",
-        "map": "latens.figures.maps:latent_map",
-        "probe": "latens.figures.probes:probe",
-        "probe-noise": "latens.figures.probes:probe_noises",
-        "probe-map": "latens.figures.maps:probe_map",
-        "network": "latens.figures.networks:network",
-        "samples": "latens.figures.pictures:samples",
-        "path": "latens.figures.interpolations:path",
-        "traversals": "latens.figures.interpolations:traversals",
-        "arithmetic": "latens.figures.interpolations:arithmetic",
+        "contact-sheet": "latens.figures.pictures:CONTACT_SHEET",
+        "network": "latens.figures.networks:NETWORK",
+        "loss": "latens.figures.curves:LOSS",
+        "loss-all": "latens.figures.curves:LOSS_ALL",
+        "reconstructions": "latens.figures.pictures:RECONSTRUCTIONS",
+        "worst": "latens.figures.pictures:WORST",
+        "class-errors": "latens.figures.bars:CLASS_ERRORS",
+        "map": "latens.figures.maps:MAP",
+        "probe": "latens.figures.probes:PROBE",
+        "probe-noise": "latens.figures.probes:PROBE_NOISE",
+        "probe-map": "latens.figures.maps:PROBE_MAP",
+        "samples": "latens.figures.pictures:SAMPLES",
+        "path": "latens.figures.interpolations:PATH",
+        "traversals": "latens.figures.interpolations:TRAVERSALS",
+        "arithmetic": "latens.figures.interpolations:ARITHMETIC",
+        "review": "latens.figures.findings:REVIEW",
     },
     group="figures",
 )
+"""Name -> `FigureEntry`. A chapter of the report shows its figures in this order."""
+
+
+def usable_figures() -> "dict[str, FigureEntry]":
+    """All entries of `FIGURES`, but for plug-ins that can't be loaded, of which a warning tells."""
+    found: dict[str, FigureEntry] = {}
+    for name in FIGURES:
+        try:
+            found[name] = FIGURES[name]
+        except PluginError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return found
 
 
 def __getattr__(name: str) -> object:

@@ -1,14 +1,21 @@
 """Errors class by class, as bars."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, font, new_figure, pixel_axes, printable, shorten, soften
+from latens.figures.contract import LABELS, FigureEntry, Words
 
-__all__ = ["class_errors"]
+if TYPE_CHECKING:
+    from latens.images import Dataset
+    from latens.runs import Run
+    from latens.story import Story
+
+__all__ = ["CLASS_ERRORS", "class_errors"]
 
 MOST = 60
 
@@ -59,3 +66,23 @@ def class_errors(mse: Sequence[float] | np.ndarray, class_names: Sequence[str], 
         axes.axvline(overall, color="#D35400", linewidth=1.3, linestyle="--", zorder=3)
         axes.set_xlabel(f"dashed: all images, {overall:.5f}", fontproperties=font(9), color=MUTED, labelpad=6)
     return figure
+
+
+def _of_run(run: "Run", images: "Dataset") -> Figure:
+    from latens.runs.folder import TEST
+
+    labels, errors = run.labels_of(TEST), run.of_part("squared_error", TEST)
+    assert labels is not None
+    present = [k for k in range(len(run.class_names)) if (labels == k).any()]
+    means = [float(errors[labels == k].mean()) for k in present]
+    return class_errors(means, [run.class_names[k] for k in present], float(errors.mean()))
+
+
+def _words(story: "Story", variant: str) -> Words:
+    return (
+        "Bars of the mean squared error of each class, largest on top.",
+        "Mean squared error by class. Images with much detail have more to lose than plain ones.",
+    )
+
+
+CLASS_ERRORS = FigureEntry(class_errors, _of_run, _words, "reconstructions", (LABELS,))

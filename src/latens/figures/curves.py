@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,8 +10,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, font, new_figure, soften
+from latens.figures.contract import HISTORY, FigureEntry, Words
+from latens.text import number
 
-__all__ = ["loss", "loss_all"]
+if TYPE_CHECKING:
+    from latens.images import Dataset
+    from latens.runs import Run
+    from latens.story import Story
+
+__all__ = ["LOSS", "LOSS_ALL", "loss", "loss_all"]
 
 LABELS = {"train_mse": "training MSE", "train_loss": "training loss"}
 
@@ -102,3 +109,42 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _last_of(story: "Story") -> Mapping[str, Any]:
+    """The last line of the history; empty where there is none."""
+    history = story.training.history if story.training is not None else ()
+    return history[-1] if history else {}
+
+
+def _words_of_loss(story: "Story", variant: str) -> Words:
+    last = _last_of(story).get("train_loss")
+    return (
+        f"Curve of the training loss over the last epochs, red dashed with one dot per epoch; it ends at {number(last)}.",
+        "Training loss of the last epochs (30 at most). Lower is better.",
+    )
+
+
+def _words_of_loss_all(story: "Story", variant: str) -> Words:
+    last = _last_of(story)
+    trained = last.get("train_mse", last.get("train_loss"))  # which in the first runs was the same
+    alt = f"Curves over all epochs; the error in training ends at {number(trained)}"
+    if last.get("test_mse") is None:
+        return f"{alt}.", "Mean squared error in training over all epochs."
+    return (
+        f"{alt}, the test error at {number(last['test_mse'])}.",
+        "Mean squared error in training and on the test images over all epochs. Where the test error stays up while the error"
+        " in training keeps falling, the network overfits: it learns its training images, not what they have in common.",
+    )
+
+
+def _loss_of_run(run: "Run", images: "Dataset") -> Figure:
+    return loss(run.history)
+
+
+def _loss_all_of_run(run: "Run", images: "Dataset") -> Figure:
+    return loss_all(run.history)
+
+
+LOSS = FigureEntry(loss, _loss_of_run, _words_of_loss, "training", (HISTORY,))
+LOSS_ALL = FigureEntry(loss_all, _loss_all_of_run, _words_of_loss_all, "training", (HISTORY,))

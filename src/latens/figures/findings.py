@@ -2,15 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, shorten
+from latens.figures.contract import REVIEW as REVIEWED
+from latens.figures.contract import FigureEntry, Words
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
 
-__all__ = ["Section", "review"]
+if TYPE_CHECKING:
+    from latens.computed.review import Finding
+    from latens.images import Dataset
+    from latens.runs import Run
+    from latens.story import Story
+
+__all__ = ["REVIEW", "Section", "review"]
 
 MARGIN, TITLE, BELOW, BETWEEN = 22, 30, 52, 14  # pixels
 TILE, CELL = 64, 150
@@ -80,3 +89,45 @@ def _check(sections: Sequence[Section]) -> None:
             f"{len(sections)} sections with pictures of {len(shapes)} shapes: at least one section, pictures of one shape and"
             " a pair of lines for each are needed"
         )
+
+
+SECTIONS = {
+    "far-from-all": "Far from all others: strangeness",
+    "near-duplicate": "Near-duplicates: both pictures, and their distance as a share of what is usual",
+    "doubtful-label": "Doubtful labels: the label, and the class that the neighbours have",
+}
+SHOWN = 18  # findings of each kind
+
+
+def _of_run(run: "Run", images: "Dataset") -> Figure:
+    from latens.computed.review import picker, read_review
+
+    found, pick = read_review(run), picker(images)
+    sections = []
+    for kind, title in SECTIONS.items():
+        shown = found.of_kind(kind)[:SHOWN]
+        if shown:
+            pairs = [finding.other_row for finding in shown] if kind == "near-duplicate" else None
+            pictures = pick(np.array([finding.row for finding in shown]))
+            captions = [_caption(finding) for finding in shown]
+            sections.append(Section(title, pictures, captions, None if pairs is None else pick(np.array(pairs))))
+    return review(sections)
+
+
+def _caption(finding: "Finding") -> tuple[str, str]:
+    if finding.kind == "near-duplicate":
+        return f"{finding.id}, {finding.other_id}", f"{finding.part}, {finding.other_part}: {finding.score:.3f}"
+    if finding.kind == "doubtful-label":
+        return f"{finding.part} {finding.id}", f"{finding.label} → {finding.suggested} ({finding.score:.2f})"
+    return f"{finding.part} {finding.id}", f"{finding.score:.1f} {finding.label}".strip()
+
+
+def _words(story: "Story", variant: str) -> Words:
+    return (
+        "Images that are far from all others, pairs of near-duplicates, and images with doubtful labels, each with its name.",
+        "Images that a person should look at, the most striking first: images far from all others, near-duplicates side by"
+        " side, and labels that the nearest neighbours contradict, with the neighbours' class.",
+    )
+
+
+REVIEW = FigureEntry(review, _of_run, _words, "review", (REVIEWED,))

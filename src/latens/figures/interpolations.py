@@ -1,16 +1,25 @@
 """Between the data and beyond: paths from image to image, traversals of directions, sums and differences of latents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, printable, renderer_of, shorten, wrap
+from latens.figures.contract import TWO_TEST_IMAGES, VARYING_LATENTS, FigureEntry, Option, Words
+from latens.figures.options import FIRST
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
+from latens.interpolation import PATHS
 
-__all__ = ["PathRow", "arithmetic", "path", "traversals"]
+if TYPE_CHECKING:
+    from latens.images import Dataset
+    from latens.runs import Run
+    from latens.story import Story
+
+__all__ = ["ARITHMETIC", "PATH", "TRAVERSALS", "PathRow", "arithmetic", "path", "traversals"]
 
 MARGIN = 22
 GUTTER = 112  # at the left of each row, for what it shows
@@ -309,3 +318,127 @@ def _passed(figure: Figure, small: np.ndarray, places: np.ndarray, between: tupl
     _strip(figure, small[chosen], lefts.round(), top)
     text = f"{len(small)} real image{'s' * (len(small) > 1)} on its way"
     letter(figure, MARGIN, top + tall / 2, wrap(text, 16, 2), 7.5, va="center", color=MUTED)
+
+
+def _path_of_run(
+    run: "Run", images: "Dataset", first: int | None, last: int | None, way: str | None, steps: int
+) -> Figure:
+    from latens.computed.interpolations import default_pair, image_name, paths_of_run, pixels_of
+
+    pair = default_pair(run, first, last)
+    found = paths_of_run(run, *pair, tuple(PATHS) if way is None else (way,), steps)
+    straight = float(np.linalg.norm(found[0].path.latents[-1] - found[0].path.latents[0])) or 1.0
+    rows = []
+    for decoded in found:
+        one, shape = decoded.path, (0, *run.image_shape)
+        inner = (one.places > 0) & (one.places < 1)  # its ends stand beside the row already
+        passed = pixels_of(images, one.rows[inner], run.mapped_part) if inner.any() else np.empty(shape, np.uint8)
+        remark = f"{one.length / straight:.2f} × the straight line" if one.way != "linear" else ""
+        rows.append(PathRow(one.way, decoded.pictures, decoded.ratios, remark, passed, one.places[inner]))
+    names = [image_name(run, row) for row in pair]
+    title = "From image {} to image {} of the test part".format(*pair)
+    note = " ".join(f"{d.path.way.capitalize()}: {d.path.note}." for d in found if d.path.note)
+    return path(rows, images.test.pixels[list(pair)], names, title, note)
+
+
+def _traversals_of_run(run: "Run", images: "Dataset", first: int | None, steps: int, directions: int) -> Figure:
+    from latens.computed.interpolations import traversals_of_run
+
+    found, pictures, ratios = traversals_of_run(run, directions, steps, first)
+    middle = "the mean latent" if first is None else f"image {first} of the test part"
+    title = f"Through {middle}, along the directions in which latents vary most"
+    return traversals(pictures, ratios, found.shares, found.deviations, title, _held(found.cut.max()))
+
+
+def _arithmetic_of_run(run: "Run", images: "Dataset", plus: Sequence[str], minus: Sequence[str]) -> Figure:
+    from latens.computed.interpolations import arithmetic_of_run, image_name, pixels_of
+
+    found = arithmetic_of_run(run, images, plus, minus)
+    nearest = pixels_of(images, np.array([found.nearest]), run.mapped_part)[0]
+    name, note = image_name(run, found.nearest, run.mapped_part), _held(found.cut)
+    if name in found.names:
+        note += " The nearest real image is one of the operands."
+    return arithmetic(found.operands, found.names, found.num_plus, found.picture, found.ratio, nearest, name, note)
+
+
+def _held(share: float) -> str:
+    if not share:
+        return ""
+    return (
+        "Values that the encoder cannot give (below 0 behind a ReLU) were set to the nearest that it can:"
+        f" up to {100 * share:.0f} % of a latent."
+    )
+
+
+def _words_of_path(story: "Story", variant: str) -> Words:
+    return (
+        "Rows of decoded pictures from one test image to another: along a straight line, along an arc, and along a chain of"
+        " real latents; the originals stand at both ends.",
+        "From one test image to another: straight through latent space, along an arc about zero, and along the shortest chain"
+        " of neighbouring real latents. Where the straight way shows two pictures at once or a blurred one while the chain"
+        " shows good ones, the decoder is able and the space between is empty. The small pictures are the real images on the"
+        " chain.",
+    )
+
+
+def _words_of_traversals(story: "Story", variant: str) -> Words:
+    return (
+        "Rows of decoded pictures, one row per principal direction of the latents, from three standard deviations below the"
+        " mean to three above.",
+        "The directions in which the latents vary most, largest first, each followed to both sides of the mean latent. What"
+        " changes along a row is what that direction controls. The mean, and most of these places, are the latent of no"
+        " real image.",
+    )
+
+
+def _words_of_arithmetic(story: "Story", variant: str) -> Words:
+    return (
+        "A sum of pictures: one image, minus the mean of its class, plus the mean of another; the decoded result, and the real"
+        " image nearest to it.",
+        "One image, minus the mean latent of its class, plus that of another class. If the latent kept class and style apart,"
+        " the result would be the other class in the style of the first image. Beside it the real image whose latent is"
+        " nearest.",
+    )
+
+
+def _with_labels(run: "Run") -> Mapping[str, Mapping[str, Any]]:
+    """Without classes there is no sum that means something unasked; one of images can be asked for."""
+    return {"": {}} if run.class_names else {}
+
+
+PATH = FigureEntry(
+    path,
+    _path_of_run,
+    _words_of_path,
+    "between",
+    (TWO_TEST_IMAGES,),
+    (
+        FIRST,
+        Option("last", None, "the image of the test part where it ends", flag="--to", metavar="ROW"),
+        Option("way", None, "one way (default: all)", str, tuple(PATHS)),
+        Option("steps", 11, "points on the path", metavar="N"),
+    ),
+)
+TRAVERSALS = FigureEntry(
+    traversals,
+    _traversals_of_run,
+    _words_of_traversals,
+    "between",
+    (VARYING_LATENTS,),
+    (
+        FIRST,
+        Option("steps", 7, "points per direction", metavar="N"),
+        Option("directions", 6, "how many directions", metavar="N"),
+    ),
+)
+ARITHMETIC = FigureEntry(
+    arithmetic,
+    _arithmetic_of_run,
+    _words_of_arithmetic,
+    "between",
+    options=tuple(
+        Option(sign, (), f"test images (7) or class means (mean:CLASS) that are {what}", str, metavar="WHAT", many=True)
+        for sign, what in (("plus", "added"), ("minus", "subtracted"))
+    ),
+    variants=_with_labels,
+)

@@ -1,6 +1,7 @@
 """The latent space on paper: the map, and the map with the probe's points on it."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,12 +9,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from latens.errors import UsageError
+from latens.errors import RunError, UsageError
 from latens.figures.canvas import INK, MUTED, font, letter, new_figure, pixel_axes, printable, renderer_of, shorten
+from latens.figures.contract import FigureEntry, Option, Words
 from latens.figures.palette import NO_CLASS, class_colours
 from latens.figures.placing import place_boxes
+from latens.figures.probes import kind_of_probe, probe_arrays
+from latens.maps import GIVEN, MAPS, map_kind
+from latens.text import number
 
-__all__ = ["latent_map", "probe_map", "small_map"]
+if TYPE_CHECKING:
+    from latens.images import Dataset
+    from latens.maps import Map
+    from latens.metrics import Scores
+    from latens.runs import Run
+    from latens.story import Story
+
+__all__ = ["MAP", "PROBE_MAP", "latent_map", "probe_map", "small_map"]
 
 WIDTH, HEIGHT = 1120, 860
 TOP, BOTTOM, SIDE = 52, 52, 24
@@ -297,3 +309,100 @@ def _annotate(figure: Figure, axes: Axes, probes: np.ndarray, texts: Sequence[st
         note.set_position((float(centre[0]), float(centre[1])))
         # The line ends in the middle of its box, which lies over it.
         axes.plot([dot[0], centre[0]], [dot[1], centre[1]], color="black", linewidth=0.7, zorder=4)
+
+
+CLUSTER_TITLE = "2D decomposition of Latent Vectors, coloured by k-means cluster as there are no labels"
+
+
+def _map_of_run(run: "Run", images: "Dataset", map: str) -> Figure:
+    shown = _shown_map(run, map)
+    labels, names, title = _colours(run)
+    scores = _values(run.map_scores(map))
+    return latent_map(shown.coordinates, labels, names, f"{title} ({map_kind(map).title})", scores)
+
+
+def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool) -> Figure:
+    from latens.metrics import METRICS
+
+    probe = probe_arrays(run)
+    if refit:
+        points, placed = _refit(run, probe, map)
+        scores = METRICS["map"](run.of_part("latents", run.mapped_part), points, run.labels_of(run.mapped_part))
+    else:
+        shown = _shown_map(run, map)
+        points, scores = shown.coordinates, run.map_scores(map)
+        placed = probe["coordinates"] if map == "tsne" else shown.place(probe["latents"])
+    labels, names, _ = _colours(run)
+    found = probe["names"].tolist()
+    return probe_map(points, labels, names, placed, found, probe["ratios"], scores=_values(scores))
+
+
+def _shown_map(run: "Run", name: str) -> "Map":
+    if name == GIVEN and f"maps/{GIVEN}.npz" not in run.record["files"]:
+        raise RunError(f"{run.path}: no coordinates were given; say `latens map {run.path} --coordinates FILE` first")
+    return run.map(name)
+
+
+def _values(scores: "Scores") -> dict[str, float]:
+    """What is printed on every map: how far to trust it."""
+    return {score.name: score.value for score in scores.scores}
+
+
+def _colours(run: "Run") -> tuple[np.ndarray | None, tuple[str, ...], str]:
+    """What colours the map: the labels, or the k-means clusters where there are none."""
+    labels = run.labels_of(run.mapped_part)
+    if labels is not None:
+        return labels, run.class_names, "2D decomposition of Latent Vectors"
+    probe = probe_arrays(run)
+    return probe["clusters"], tuple(probe["names"].tolist()), CLUSTER_TITLE
+
+
+def _refit(run: "Run", probe: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The data's points and the probe's, on the t-SNE that was fitted with both."""
+    if name != "tsne":
+        raise UsageError(f"the map fitted anew with the probe is a t-SNE, not {name}; leave out one of the two")
+    if "refit_coordinates" not in probe:
+        raise RunError(
+            f"{run.path}: the map was not fitted anew with the probe; say `latens map {run.path} --refit` first"
+        )
+    return probe["refit_points"], probe["refit_coordinates"]
+
+
+def _words_of_map(story: "Story", variant: str) -> Words:
+    coloured = ", coloured by class" if story.data.class_names else ""
+    known = variant == GIVEN or variant in MAPS
+    how = f" Made by {map_kind(variant).meaning if known else variant}." if variant else ""
+    trust = story.score("trustworthiness")
+    alt = f"Scatter plot of the {story.mapped} latents in two dimensions{coloured}.{how}"
+    if trust is not None and variant in ("", "tsne"):
+        alt += f" Trustworthiness {number(trust.value)}."
+    return alt, (
+        f"Each dot is an image of the {story.mapped} part, placed where the map puts its latent{coloured}.{how}"
+        " Dots close together are images that the encoder finds alike. The numbers below the map say how far its"
+        " neighbourhoods can be trusted. The axes have no meaning, and neither has the empty space between clusters of a t-SNE."
+    )
+
+
+def _words_of_probe_map(story: "Story", variant: str) -> Words:
+    return (
+        f"The map of the {story.mapped} latents with one black dot per {kind_of_probe(story)} for the probe, each with its"
+        " distance from the data.",
+        "The map with the probe's latents in black. The number beside each is its distance to the nearest latent of the data,"
+        " measured in the full latent space, as a multiple of the usual distance between neighbours. A dot can lie inside"
+        " its cluster on the map and far from all data in latent space: two dimensions cannot show it.",
+    )
+
+
+def _both_maps(run: "Run") -> Mapping[str, Mapping[str, Any]]:
+    return {name: {"map": name} for name in ("tsne", "pca")}
+
+
+WHICH_MAP = Option("map", "tsne", "which map", str, (*MAPS, GIVEN))
+MAP = FigureEntry(latent_map, _map_of_run, _words_of_map, "map", options=(WHICH_MAP,), variants=_both_maps)
+PROBE_MAP = FigureEntry(
+    probe_map,
+    _probe_map_of_run,
+    _words_of_probe_map,
+    "probe-map",
+    options=(WHICH_MAP, Option("refit", False, "on the map that was fitted anew with the probe's points", bool)),
+)

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,8 +12,14 @@ from matplotlib.patches import Polygon, Rectangle
 
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, wrap
+from latens.figures.contract import FigureEntry, Words
 
-__all__ = ["network"]
+if TYPE_CHECKING:
+    from latens.images import Dataset
+    from latens.runs import Run
+    from latens.story import Story
+
+__all__ = ["NETWORK", "network"]
 
 Stage = tuple[str, tuple[int, ...]]
 
@@ -113,3 +120,26 @@ def _halves(figure: Figure, parts: Sequence[str], slot: int) -> None:
         if places and "latent" in parts:
             middle = MARGIN + slot * (places[0] + places[-1] + 1) / 2
             letter(figure, middle, MARGIN - 6, part, 11, ha="center", weight="bold", color=COLOURS[part])
+
+
+def _of_run(run: "Run", images: "Dataset") -> Figure:
+    from latens.figures.network_stages import stages_of
+
+    return network(stages_of(run))
+
+
+def _words(story: "Story", variant: str) -> Words:
+    steps = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in story.network.shapes)
+    alt = (
+        f"The network as a row of boxes, narrowest in the middle. {steps}."
+        if steps
+        else "The network as a row of boxes."
+    )
+    return alt, (
+        "Each box is one stage: its height is the size of the picture there, its width grows with the number of channels."
+        " Below each box: the layer, and the shape of its output (channels × height × width)."
+        f" The latent in the middle, {story.network.latent_dim} numbers, is the decoder's only input."
+    )
+
+
+NETWORK = FigureEntry(network, _of_run, _words, "network")

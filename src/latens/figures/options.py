@@ -1,46 +1,18 @@
-"""What can be asked of a figure of a run."""
+"""Options that several figures share."""
 
-from dataclasses import dataclass
+from latens.figures.contract import Option
 
-__all__ = ["DrawingOptions"]
+__all__ = ["AUTOSCALE", "FIRST", "PER_ROW", "SEED", "read_seed"]
 
 
-@dataclass(frozen=True)
-class DrawingOptions:
-    """What can be asked of a figure; each figure looks at its own part.
+def read_seed(text: str) -> int:
+    """A seed: a whole number, not negative."""
+    if (number := int(text)) < 0:
+        raise ValueError(text)
+    return number
 
-    Args:
-        start: first test image of the reconstructions; 0 where the test part is too small.
-        pairs: how many pairs.
-        per_row: pairs in a row.
-        autoscale: stretch the contrast of each picture, as the notebook's imshow does.
-        map: which map, for `map` and `probe-map`.
-        refit: show the probe on a map fitted anew with its points, as the notebook does.
-        sampler: for `samples`.
-        n: how many samples.
-        seed: of the samples, and of the choice of pictures on the contact sheet.
-        first: row of the test part: where a path starts, what a traversal goes through; None takes the first image, the mean.
-        last: row of the test part where a path ends; None takes the next of another class.
-        way: of a path, one of `PATHS`; None shows all.
-        steps: of a path (11 where None) or of each direction of the traversals (7).
-        directions: of the traversals.
-        plus: rows of the test part ("7") or means of classes ("mean:three") that are added, for `arithmetic`.
-        minus: those that are taken away.
-    """
 
-    start: int = 200
-    pairs: int = 100
-    per_row: int = 10
-    autoscale: bool = False
-    map: str = "tsne"
-    refit: bool = False
-    sampler: str = "class-means"
-    n: int = 100
-    seed: int = 0
-    first: int | None = None
-    last: int | None = None
-    way: str | None = None
-    steps: int | None = None
-    directions: int = 6
-    plus: tuple[str, ...] = ()
-    minus: tuple[str, ...] = ()
+AUTOSCALE = Option("autoscale", False, "stretch the contrast of each picture, as matplotlib's imshow does", bool)
+FIRST = Option("first", None, "an image of the test part: where it starts", flag="--from", metavar="ROW")
+PER_ROW = Option("per_row", 10, "pictures or pairs per row", metavar="N")
+SEED = Option("seed", 0, "of what is drawn at random", read_seed, metavar="N")

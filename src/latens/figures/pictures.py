@@ -1,16 +1,26 @@
 """Sheets of pictures: originals beside their reconstructions, the worst of them, and plain grids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, shorten
+from latens.figures.contract import FigureEntry, Option, Words
+from latens.figures.options import AUTOSCALE, PER_ROW, SEED
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
 from latens.images.pixels import colour_word
+from latens.samplers import SAMPLERS
+from latens.text import number
 
-__all__ = ["reconstructions", "samples", "worst"]
+if TYPE_CHECKING:
+    from latens.images import Dataset
+    from latens.runs import Run
+    from latens.story import Story
+
+__all__ = ["CONTACT_SHEET", "RECONSTRUCTIONS", "SAMPLES", "WORST", "reconstructions", "samples", "worst"]
 
 MARGIN = 22  # pixels around everything
 WITHIN_PAIR = 3
@@ -22,32 +32,37 @@ _SCALES = {"grey": "Brightness from 0 (black) to 1 (white).", "colour": "Colours
 def reconstructions(
     originals: np.ndarray,
     reconstructions: np.ndarray,
-    start: int = 200,
+    start: int | None = None,
     pairs: int = 100,
     per_row: int = 10,
     autoscale: bool = False,
     first: int = 0,
 ) -> Figure:
-    """The notebook's grid: each original with its reconstruction to the right of it, ten pairs a row.
+    """Each original with its reconstruction to the right of it, ten pairs per row.
 
     Args:
         originals: uint8 or float in [0, 1], (N, C, H, W).
         reconstructions: float, of the same shape.
-        start: index of the first pair; the first image is taken where the images end before start + pairs.
+        start: index of the first pair; None takes 200, as the reference experiment does, or the first image where there are
+            not enough images behind 200.
         pairs: how many pairs at most.
-        per_row: pairs a row.
-        autoscale: stretch the contrast of each picture by itself, as the notebook's imshow does; else grey over [0, 1].
+        per_row: pairs per row.
+        autoscale: stretch the contrast of each picture by itself, as matplotlib's imshow does; otherwise grey over [0, 1].
         first: index of the first image that is given, where only a part is.
 
     Raises:
         UsageError: the shapes don't fit each other, or a number is out of its range.
     """
     originals, reconstructions = _check_pairs(originals, reconstructions)
-    if start < first or first < 0 or pairs < 1 or per_row < 1:
-        got = f"start {start}, first {first}, pairs {pairs}, per_row {per_row}"
-        raise UsageError(f"{got}: start must be at least first, first at least 0, the others at least 1")
-    if start + pairs > first + len(originals):
-        start = first
+    end = first + len(originals)
+    if start is None:
+        start = 200 if first <= 200 <= end - pairs else first
+    if first < 0 or pairs < 1 or per_row < 1:
+        raise UsageError(
+            f"first is {first}, pairs {pairs}, per_row {per_row}; first must be 0 or more, the others 1 or more"
+        )
+    if not first <= start < end:
+        raise UsageError(f"start is {start}; it must be the number of an image, from {first} to {end - 1}")
     chosen = slice(start - first, start - first + pairs)
     left, right = to_rgb(originals[chosen], autoscale), to_rgb(reconstructions[chosen], autoscale)
     count, per_row = len(left), min(per_row, len(left))
@@ -181,3 +196,109 @@ def _sheet_with_note(sheet: np.ndarray, note: str) -> Figure:
     _show(figure, sheet, (total - width) // 2, MARGIN)
     letter(figure, total / 2, MARGIN + height + 13, note, 9 if total > 800 else 8, ha="center", color=INK)
     return figure
+
+
+NUM_WORST = 20
+CONTACT_ROWS, CONTACT_COLUMNS = 5, 20
+
+
+def _reconstructions_of_run(
+    run: "Run", images: "Dataset", start: int | None, pairs: int, per_row: int, autoscale: bool
+) -> Figure:
+    last = max((200 if start is None else start) + pairs, 1)
+    originals = images.test.pixels[:last]
+    return reconstructions(originals, run.reconstruct(originals), start, pairs, per_row, autoscale)
+
+
+def _worst_of_run(run: "Run", images: "Dataset") -> Figure:
+    from latens.runs.folder import TEST
+
+    errors = run.of_part("squared_error", TEST)
+    rows = np.argsort(-errors, kind="stable")[:NUM_WORST]
+    originals = images.test.pixels[rows]
+    labels = None if images.test.labels is None else images.test.labels[rows]
+    return worst(
+        originals,
+        run.reconstruct(originals),
+        errors[rows],
+        images.test.ids[rows],
+        labels,
+        run.class_names,
+        NUM_WORST,
+        total=len(errors),
+    )
+
+
+def _samples_of_run(run: "Run", images: "Dataset", sampler: str, n: int, seed: int, per_row: int) -> Figure:
+    found = run.sample(n, sampler, seed)
+    return samples(found.images, per_row, f"{n} samples by {sampler}, seed {seed}")
+
+
+def _of_the_best_sampler(run: "Run") -> Mapping[str, Mapping[str, Any]]:
+    best = run.verdict.best_sampler
+    return {"": {"sampler": best} if best else {}}
+
+
+def _contact_sheet_of_run(run: "Run", images: "Dataset", seed: int) -> Figure:
+    from latens.images import pick_evenly
+
+    shown = images.train.take(pick_evenly(images.train, CONTACT_ROWS * CONTACT_COLUMNS, seed))
+    title = f"{len(shown)} of {len(images.train):,} train images" + (", class by class" if images.num_classes else "")
+    return samples(shown.pixels, CONTACT_COLUMNS, title)
+
+
+def _words_of_contact_sheet(story: "Story", variant: str) -> Words:
+    return (f"A grid of images from {story.data.name}.", "Some of the images, as the network sees them.")
+
+
+def _words_of_reconstructions(story: "Story", variant: str) -> Words:
+    return (
+        "Pairs of pictures: on the left the original from the test part, on the right its reconstruction.",
+        "Images of the test part, which the network never saw in training. In each pair the original is on the left and its"
+        " reconstruction on the right. Look for what is lost: thin strokes, texture, unusual shapes.",
+    )
+
+
+def _words_of_worst(story: "Story", variant: str) -> Words:
+    worst_one = f" The worst is {story.worst[0][0]}, at {number(story.worst[0][1])}." if story.worst else ""
+    return (
+        f"The test images with the largest error, each beside its reconstruction.{worst_one}",
+        "The test images with the largest reconstruction error, largest first, with name and mean squared error. Rare,"
+        " crowded or damaged images are often among them.",
+    )
+
+
+def _words_of_samples(story: "Story", variant: str) -> Words:
+    return (
+        "A grid of pictures decoded from new latents.",
+        "New pictures, which are in no data set: a sampler draws latents, and the decoder turns them into pictures.",
+    )
+
+
+RECONSTRUCTIONS = FigureEntry(
+    reconstructions,
+    _reconstructions_of_run,
+    _words_of_reconstructions,
+    "reconstructions",
+    options=(
+        Option("start", None, "first test image (default: 200, or 0 where there are too few)", metavar="ROW"),
+        Option("pairs", 100, "how many pairs", metavar="N"),
+        PER_ROW,
+        AUTOSCALE,
+    ),
+)
+WORST = FigureEntry(worst, _worst_of_run, _words_of_worst, "reconstructions")
+SAMPLES = FigureEntry(
+    samples,
+    _samples_of_run,
+    _words_of_samples,
+    "probe-map",
+    options=(
+        Option("sampler", "class-means", "the sampler", str, tuple(SAMPLERS)),
+        Option("n", 100, "how many samples", flag="-n", metavar="N"),
+        SEED,
+        PER_ROW,
+    ),
+    variants=_of_the_best_sampler,
+)
+CONTACT_SHEET = FigureEntry(samples, _contact_sheet_of_run, _words_of_contact_sheet, "data", options=(SEED,))

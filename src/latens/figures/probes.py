@@ -1,15 +1,24 @@
 """The probe: what the decoder makes of each class's mean latent, plain and with noise added."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, wrap
+from latens.figures.contract import FigureEntry, Words
+from latens.figures.options import AUTOSCALE
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
+from latens.text import number
 
-__all__ = ["probe", "probe_noises"]
+if TYPE_CHECKING:
+    from latens.images import Dataset
+    from latens.runs import Run
+    from latens.story import Story
+
+__all__ = ["PROBE", "PROBE_NOISE", "kind_of_probe", "probe", "probe_arrays", "probe_noises"]
 
 MARGIN = 22
 GAP = 10
@@ -81,8 +90,8 @@ def _draw(rows: Mapping[float, np.ndarray], names: Sequence[str], autoscale: boo
     for i, text in enumerate(heads):
         x, y = offset + i % columns * cell + wide / 2, MARGIN + i // columns * block + head - 8
         letter(figure, x, y, text, 9 if cell > 60 else 8, ha="center", va="baseline")
-    for number, (noise, shown) in enumerate(pictures.items()):
-        down = head + number * (tall + 6)
+    for line, (noise, shown) in enumerate(pictures.items()):
+        down = head + line * (tall + 6)
         _row(figure, shown, columns, (int(offset), cell), (MARGIN + down, block))
         for b in range(blocks if gutter else 0):
             letter(
@@ -119,3 +128,48 @@ def _note(noises: Sequence[float], clusters: bool) -> str:
     if noises[0] == 0:
         return f"Decoded from the mean latent of each {whose}, no noise added."
     return f"Decoded from the mean latent of each {whose} plus normal noise of standard deviation {noises[0]:g}."
+
+
+def probe_arrays(run: "Run") -> dict[str, np.ndarray]:
+    """What is in a run's probe.npz."""
+    from latens.files import read_npz
+
+    return read_npz(run.checked("probe.npz"), ("images", "noises", "names", "coordinates", "ratios"))
+
+
+def kind_of_probe(story: "Story") -> str:
+    """What a point of the probe stands for: a class, or a cluster where there are no labels."""
+    return "cluster" if story.probe is not None and story.probe.clusters else "class"
+
+
+def _probe_of_run(run: "Run", images: "Dataset", autoscale: bool) -> Figure:
+    found = probe_arrays(run)
+    noise = float(found["noises"][-1])
+    return probe(found["images"][-1], found["names"].tolist(), noise, autoscale, "clusters" in found)
+
+
+def _probe_noises_of_run(run: "Run", images: "Dataset", autoscale: bool) -> Figure:
+    found = probe_arrays(run)
+    rows = {float(noise): pictures for noise, pictures in zip(found["noises"], found["images"], strict=True)}
+    return probe_noises(rows, found["names"].tolist(), autoscale, "clusters" in found)
+
+
+def _words_of_probe(story: "Story", variant: str) -> Words:
+    noise, kind = number(story.probe.noise_std) if story.probe else "1", kind_of_probe(story)
+    return (
+        f"One decoded picture per {kind}, from its mean latent plus noise of standard deviation {noise}.",
+        f"One picture per {kind}: the mean of its latents, plus normal noise of standard deviation {noise}, decoded.",
+    )
+
+
+def _words_of_probe_noises(story: "Story", variant: str) -> Words:
+    return (
+        f"Rows of decoded pictures, one per {kind_of_probe(story)}, with more noise added to the latent from row to row.",
+        "The same with more noise from row to row. Without noise the mean latent is decoded, which often gives a blurred"
+        " picture. With noise the latent leaves the region where the training images lie; the more the picture suffers, the"
+        " narrower that region is.",
+    )
+
+
+PROBE = FigureEntry(probe, _probe_of_run, _words_of_probe, "probe", options=(AUTOSCALE,))
+PROBE_NOISE = FigureEntry(probe_noises, _probe_noises_of_run, _words_of_probe_noises, "probe", options=(AUTOSCALE,))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from latens.report.page import build_html, write_html
-from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
+from latens.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
 
 if TYPE_CHECKING:
     from latens.report.from_run import story_of, write_report

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import math
 import re
 import struct
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from latens.errors import RunDamaged
 
-__all__ = ["details", "esc", "facts", "figure", "number", "paragraphs", "seconds_in_words", "table"]
+__all__ = ["details", "esc", "facts", "figure", "paragraphs", "table"]
 
 # What HTML allows in no text: control characters, surrogates (undecodable file names hold them), non-characters.
 _LAST_TWO = "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
@@ -26,31 +25,6 @@ def esc(text: object) -> str:
     '&lt;b&gt;&amp;&quot;'
     """
     return html.escape(_FORBIDDEN.sub("\ufffd", str(text)), quote=True)
-
-
-def number(value: float | None) -> str:
-    """A number for reading: four significant digits, thousands apart, an en dash for none.
-
-    >>> number(210369), number(0.0023412), number(0.97), number(None), number(1e-7)
-    ('210,369', '0.002341', '0.97', '–', '1e-07')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == int(value) or abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
-
-
-def seconds_in_words(seconds: float) -> str:
-    """A length of time for reading.
-
-    >>> seconds_in_words(20.31), seconds_in_words(192), seconds_in_words(7300)
-    ('20.3 s', '3 min 12 s', '2 h 1 min')
-    """
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def paragraphs(*texts: str) -> str:

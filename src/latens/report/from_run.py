@@ -13,9 +13,9 @@ from latens.files import read_npz
 from latens.images import Dataset, summary
 from latens.left_out import LeftOut
 from latens.report.page import write_html
-from latens.report.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
 from latens.runs import Run
 from latens.runs.folder import TEST
+from latens.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from latens.verdict import judge
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from latens.report.elements import esc, number, paragraphs, table
-from latens.report.story import ScoreRow, Story
+from latens.report.elements import esc, paragraphs, table
 from latens.report.words import MEANINGS
+from latens.story import ScoreRow, Story
+from latens.text import number
 from latens.verdict import SAMPLER_GROUP, Claim, Suggestion
 
 __all__ = ["sampler_table", "verdict_chapter"]

@@ -10,7 +10,7 @@ from latens.files import atomic_write
 from latens.left_out import LeftOut
 from latens.report.elements import esc
 from latens.report.sections import CHAPTERS, headline
-from latens.report.story import Story
+from latens.story import Story
 
 __all__ = ["build_html", "lay_out", "write_html"]
 
@@ -29,10 +29,10 @@ def build_html(story: Story, left: LeftOut | None = None) -> str:
     """
     if left is None:
         chapters = [(name, title, chapter(story)) for name, title, chapter in CHAPTERS]
-        return lay_out(story.title, _lead(story), headline(story), chapters, story.created)
+        return lay_out(story.title, _lead(story), headline(story), [one for one in chapters if one[2]], story.created)
     chapters = [(name, title, _attempted(left, name, partial(chapter, story))) for name, title, chapter in CHAPTERS]
     top = _attempted(left, "headline", partial(headline, story))
-    return lay_out(story.title, _lead(story), top, chapters, story.created)
+    return lay_out(story.title, _lead(story), top, [one for one in chapters if one[2]], story.created)
 
 
 def _attempted(left: LeftOut, name: str, write: Callable[[], str]) -> str:

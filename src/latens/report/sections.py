@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
+from latens.figures import usable_figures
 from latens.images.pixels import colour_word
-from latens.report.elements import details, esc, facts, figure, number, paragraphs, seconds_in_words, table
+from latens.report.elements import details, esc, facts, figure, paragraphs, table
 from latens.report.judgement import verdict_chapter
-from latens.report.story import ProbeFacts, ScoreRow, Story
 from latens.report.triage import explained, lists
-from latens.report.words import GROUP_TITLES, MEANINGS, alt_and_caption
+from latens.report.words import GROUP_TITLES, MEANINGS
+from latens.story import ProbeFacts, ScoreRow, Story
+from latens.text import number, seconds_in_words
 from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["CHAPTERS", "headline"]
@@ -69,7 +71,7 @@ def _data(story: Story) -> str:
     rows = [(esc(name), number(train), number(test)) for name, (train, test) in data.class_counts.items()]
     counts = table("Pictures of each class", ("Class", "Train", "Test"), rows) if rows else ""
     counts = details(f"Pictures of each of the {len(rows)} classes", counts) if rows else ""
-    return paragraphs(text, labels) + notes + _figures(story, "contact-sheet") + counts
+    return paragraphs(text, labels) + notes + _figures(story, "data") + counts
 
 
 def _network(story: Story) -> str:
@@ -119,7 +121,7 @@ def _training(story: Story) -> str:
     return (
         paragraphs(text)
         + facts([*first, *training.settings.items(), *last])
-        + _figures(story, "loss", "loss-all")
+        + _figures(story, "training")
         + _history(story)
     )
 
@@ -158,7 +160,7 @@ def _reconstructions(story: Story) -> str:
     listing = table("Images with the largest error", ("Image", "Squared error"), rows, "names") if rows else ""
     return (
         paragraphs(text)
-        + _figures(story, "reconstructions", "worst", "class-errors")
+        + _figures(story, "reconstructions")
         + (details(f"The names of the {len(rows)} worst", listing) if rows else "")
     )
 
@@ -167,14 +169,17 @@ def _review(story: Story) -> str:
     return explained(story) + _figures(story, "review") + lists(story)
 
 
+def _more(story: Story) -> str:
+    return _figures(story, "")
+
+
 def _map(story: Story) -> str:
     text = (
         f"A latent is a point in a space of {number(story.network.latent_dim)} dimensions, which no one can look at."
         " A map lays these points out on paper and tries to keep neighbours together. No map can keep all of them;"
         " trustworthiness and neighbour recall say how many it kept."
     )
-    others = sorted(name for name in story.figures if name.startswith("map-"))
-    return paragraphs(text) + _figures(story, "map", *others[::-1])
+    return paragraphs(text) + _figures(story, "map")
 
 
 def _probe(story: Story) -> str:
@@ -192,16 +197,16 @@ def _probe(story: Story) -> str:
     )
     return (
         paragraphs(text, stand_in)
-        + _figures(story, "probe", "probe-noise")
+        + _figures(story, "probe")
         + paragraphs(_distance(probe))
-        + _figures(story, "probe-map", "samples")
+        + _figures(story, "probe-map")
         + paragraphs(*probe.notes)
         + _between(story)
     )
 
 
 def _between(story: Story) -> str:
-    shown = _figures(story, "path", "traversals", "arithmetic")
+    shown = _figures(story, "between")
     if not shown:
         return ""
     text = (
@@ -308,10 +313,19 @@ def _repeat(story: Story) -> str:
     )
 
 
-def _figures(story: Story, *names: str) -> str:
-    return "".join(
-        figure(story.figures[name], name, *alt_and_caption(name, story)) for name in names if name in story.figures
-    )
+def _figures(story: Story, chapter: str) -> str:
+    """The figures of a chapter in the order of the table, each figure's variants beside each other."""
+    entries, shown = usable_figures(), []
+    for name, entry in entries.items():
+        if (entry.chapter if entry.chapter in PLACES else "") == chapter:
+            for file in sorted((file for file in story.figures if _name_of(file, entries) == name), reverse=True):
+                shown.append(figure(story.figures[file], file, *entry.words(story, file.removeprefix(name).strip("-"))))
+    return "".join(shown)
+
+
+def _name_of(file: str, names: Iterable[str]) -> str:
+    """The figure that a file shows: map-tsne shows the map, loss-all is a figure of its own."""
+    return max((name for name in names if file == name or file.startswith(f"{name}-")), key=len, default="")
 
 
 CHAPTERS: tuple[tuple[str, str, Callable[[Story], str]], ...] = (
@@ -323,6 +337,9 @@ CHAPTERS: tuple[tuple[str, str, Callable[[Story], str]], ...] = (
     ("probe", "Can we use the autoencoder as a generative model?", _probe),
     ("verdict", "The verdict: can it generate, and if not, why?", verdict_chapter),
     ("review", "Pictures that are worth a look", _review),
+    ("more", "More figures", _more),
     ("scores", "Scores", _scores),
     ("repeat", "How to repeat it", _repeat),
 )
+PLACES = ("data", "network", "training", "reconstructions", "map", "probe", "probe-map", "between", "review")
+"""The chapters, and parts of chapters, that a `FigureEntry` can name; a figure of another goes into "More figures"."""

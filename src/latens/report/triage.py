@@ -1,7 +1,8 @@
 """The chapter on the pictures that are worth a look."""
 
-from latens.report.elements import details, esc, number, paragraphs, table
-from latens.report.story import Story
+from latens.report.elements import details, esc, paragraphs, table
+from latens.story import Story
+from latens.text import number
 
 __all__ = ["explained", "lists"]
 
