@@ -24,8 +24,13 @@ def scales_and_channels(code):
             type(value) in (int, float) and value in (255, 257) for value in values
         ):
             found.append(node.lineno)
-        if isinstance(node, ast.Compare) and values == {1, 3}:
-            found.append(node.lineno)
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            about_channels = "channels" in ast.unparse(node) or "image_shape[0]" in ast.unparse(node)
+            plain = {side.value for side in sides if isinstance(side, ast.Constant)} & {1, 3}
+            lists = [side for side in sides if isinstance(side, ast.Tuple | ast.List | ast.Set)]
+            if (lists and values == {1, 3}) or (about_channels and plain):
+                found.append(node.lineno)
     return found
 
 
@@ -36,7 +41,7 @@ def test_no_other_module_knows_the_scale_or_the_channels():
             assert not scales_and_channels(path.read_text()), name
 
 
-@pytest.mark.parametrize("code", ["x / 255", "x.div_(255)", "x.mul_(255.0)", "c not in (1, 3)", "np.rint(x / 257)"])
+@pytest.mark.parametrize("code", ["x / 255", "x.div_(255)", "x.mul_(255.0)", "c not in (1, 3)", "channels == 1", "run.image_shape[0] == 3", "np.rint(x / 257)"])
 def test_such_code_would_be_noticed(code):
     assert scales_and_channels(code)
 
