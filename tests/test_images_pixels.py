@@ -41,7 +41,18 @@ def test_no_other_module_knows_the_scale_or_the_channels():
             assert not scales_and_channels(path.read_text()), name
 
 
-@pytest.mark.parametrize("code", ["x / 255", "x.div_(255)", "x.mul_(255.0)", "c not in (1, 3)", "channels == 1", "run.image_shape[0] == 3", "np.rint(x / 257)"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x / 255",
+        "x.div_(255)",
+        "x.mul_(255.0)",
+        "c not in (1, 3)",
+        "channels == 1",
+        "run.image_shape[0] == 3",
+        "np.rint(x / 257)",
+    ],
+)
 def test_such_code_would_be_noticed(code):
     assert scales_and_channels(code)
 

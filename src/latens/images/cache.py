@@ -28,7 +28,7 @@ from latens.images.plan import Options, Plan, Refused
 
 __all__ = ["cached_dataset"]
 
-VERSION = 1  # of the entries; a change of what a decoded picture looks like raises it
+VERSION = 2  # of the entries; a change of what a decoded picture looks like raises it
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry is nobody's any more
 ATTEMPTS = 2  # another process may remove an entry as outdated between its making and its opening
 

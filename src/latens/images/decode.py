@@ -3,27 +3,46 @@
 - Grey stays one channel if all pictures of a data set are grey, otherwise all are RGB. Grey is what the file says
   (modes 1, L, LA, 16-bit, float), not what its colours happen to be; a palette is RGB.
 - Transparency (alpha, a transparent palette entry or colour) is laid on white.
-- 16-bit grey is divided by 257 and rounded, so that 65535 becomes 255; 1 bit becomes 0 and 255; floats must lie in
-  [0, 1]; 32-bit integers are refused, since nothing says how large white is.
-- CMYK and YCbCr become RGB.
+- Unsigned integers of every depth are scaled so that the largest number of the depth becomes 255, and rounded: of 16 bits
+  65535, unless the data set says that a smaller number is white. Floats must lie in [0, 1]; 32-bit and signed integers
+  are refused, since nothing says which value is white.
+- CMYK, YCbCr, HSV and L*a*b* become RGB.
 - The orientation that a camera wrote (EXIF) is applied.
-- Of an animation the first frame is taken.
+- Of an animation or of several pages the first is taken.
 - The shorter side is fitted with antialiasing, then the centre is cut out.
+
+TIFF is read by `latens.images.tiff`, deep PNG by `latens.images.png`, everything else by Pillow. Named pipes, sockets and
+devices are never opened.
 """
 
+import os
+import stat
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from latens.images.contract import MINIMUM_SIDE
 from latens.images.fit import fit_picture
-from latens.images.pixels import from_picture, narrowed, picture_mode, to_uint8
+from latens.images.pixels import from_picture, picture_mode
 from latens.images.plan import Size
+from latens.images.png import has_late_metadata, png_head, read_png
+from latens.images.samples import image_of_samples
+from latens.images.tiff import is_tiff, look_at_tiff, read_tiff
 
-__all__ = ["Look", "decode_picture", "look_at", "picture_formats", "picture_suffixes", "reason_of"]
+__all__ = [
+    "DEEP_WHITE",
+    "Look",
+    "decode_picture",
+    "is_grey_mode",
+    "look_at",
+    "picture_formats",
+    "picture_suffixes",
+    "plain_picture",
+    "reason_of",
+]
 
 # EPS would start Ghostscript; the others are stubs that know a name but no pixels, or need Windows.
 REFUSED_FORMATS = {"EPS", "WMF", "PDF", "MPEG", "HDF5", "GRIB", "BUFR"}
@@ -37,6 +56,7 @@ COMMON_FORMATS = (
 )  # Pillow tries them in turn
 GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
 ORIENTATION = 0x0112  # the EXIF tag
+SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,13 +66,23 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+DEEP_WHITE = 65535  # the largest number of 16 bits
 
 
 class Look(NamedTuple):
-    """What the header of a picture says: its size (H, W) the right way up, and whether it is grey."""
+    """What the header of a picture says.
+
+    Args:
+        size: (H, W), the right way up.
+        grey: whether it is grey.
+        deep: whether it holds unsigned integers of 16 bits.
+        several: whether it has more than one page or frame, of which the first counts.
+    """
 
     size: Size
     grey: bool
+    deep: bool = False
+    several: bool = False
 
 
 @cache
@@ -73,42 +103,82 @@ def look_at(path: Path) -> Look:
     """Read the header of a picture.
 
     Raises:
-        Exception: whatever Pillow raises where it can't; ValueError if the picture is too small.
+        Exception: whatever Pillow or tifffile raise where they can't; ValueError if the picture is too small or no file.
     """
-    with open(path, "rb") as file, Image.open(file, formats=picture_formats()) as picture:
-        width, height = picture.size
-        # Asking a PNG for EXIF would decode all of it, unless it stands before the pixels. TIFF is turned by Pillow itself.
-        knows = "exif" in picture.info if picture.format == "PNG" else picture.format != "TIFF"
-        if knows and _turn(picture) in (5, 6, 7, 8):
-            width, height = height, width
-        if min(width, height) < MINIMUM_SIDE:
-            raise ValueError(f"too small: {height} x {width} pixels, at least {MINIMUM_SIDE} are needed")
-        return Look((height, width), _is_grey(picture))
+    with _open(path) as file:
+        head = _head(file)
+        if is_tiff(head):
+            look = look_at_tiff(file)
+            height, width = look.size
+            turned, grey, deep, several = look.orientation in SIDEWAYS, look.grey, look.deep, look.several
+        else:
+            png = png_head(head)
+            with Image.open(file, formats=picture_formats()) as picture:
+                width, height = picture.size
+                grey, several = _is_grey(picture), _has_frames(picture)
+                deep = picture.mode.startswith("I;16") or (png is not None and png.bits == 16)
+                # Asking a PNG for EXIF decodes all of it where none stands before the pixels: only if some follows them.
+                knows = png is None or "exif" in picture.info or has_late_metadata(file)
+                turned = knows and _turn(picture) in SIDEWAYS
+    if turned:
+        height, width = width, height
+    if min(width, height) < MINIMUM_SIDE:
+        raise ValueError(f"too small: {height} x {width} pixels, at least {MINIMUM_SIDE} are needed")
+    return Look((height, width), grey, deep, several)
 
 
-def decode_picture(path: Path, size: Size, channels: int) -> np.ndarray:
+def decode_picture(path: Path, size: Size, channels: int, deep_white: int = DEEP_WHITE) -> np.ndarray:
     """Decode a picture by the rules of this file.
 
     Args:
         path: the file.
         size: (H, W) to come.
         channels: 1 for grey, 3 for RGB.
+        deep_white: what is white in pictures of 16 bits.
 
     Returns:
         uint8 (C, H, W).
 
     Raises:
-        Exception: whatever Pillow raises where it can't; ValueError for what the rules refuse.
+        Exception: whatever Pillow or tifffile raise where they can't; ValueError for what the rules refuse.
     """
-    # An open file, not its name: by name Pillow would map an uncompressed TIFF and get turned ones wrong (seen in 13.0).
-    with open(path, "rb") as file, Image.open(file, formats=picture_formats()) as picture:
-        # A large JPEG is decoded at an eighth to a half, yet at least at twice what is needed.
-        picture.draft("", (2 * max(size), 2 * max(size)))
-        picture.load()
-        plain = _plain(picture, channels)
-        turn = TURNS.get(_turn(picture))
-        upright = plain if turn is None else plain.transpose(turn)
-    return from_picture(fit_picture(upright, size))
+    with _open(path) as file:
+        head = _head(file)
+        if is_tiff(head):
+            picture, orientation = read_tiff(file, deep_white)
+        else:
+            # An open file, not its name: by name Pillow would map some files and get turned ones wrong (seen in 13.0).
+            picture = Image.open(file, formats=picture_formats())
+            # A large JPEG is decoded at an eighth to a half, yet at least at twice what is needed.
+            picture.draft("", (2 * max(size), 2 * max(size)))
+            png = png_head(head)
+            flat = None if png is None else read_png(picture, file, png, deep_white)
+            picture.load()
+            orientation = _turn(picture)
+            picture = flat or picture
+        with picture:
+            plain = plain_picture(picture, channels, deep_white)
+            turn = TURNS.get(orientation)
+            upright = plain if turn is None else plain.transpose(turn)
+            return from_picture(fit_picture(upright, size))
+
+
+def _open(path: Path) -> IO[bytes]:
+    """A regular file; anything else could wait for ever when it is opened."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("not a regular file")
+    return open(path, "rb")
+
+
+def _head(file: IO[bytes]) -> bytes:
+    head = file.read(26)
+    file.seek(0)
+    return head
+
+
+def _has_frames(picture: Image.Image) -> bool:
+    # A camera's MPO holds the same view again, as a preview or for the other eye.
+    return picture.format != "MPO" and bool(getattr(picture, "is_animated", False))
 
 
 def reason_of(error: Exception) -> str:
@@ -123,8 +193,13 @@ def reason_of(error: Exception) -> str:
     return text[:100] if text else type(error).__name__
 
 
+def is_grey_mode(mode: str) -> bool:
+    """Whether Pillow's images of a mode are grey."""
+    return mode in GREY_MODES or mode.startswith("I;16")
+
+
 def _is_grey(picture: Image.Image) -> bool:
-    return picture.mode in GREY_MODES or picture.mode.startswith("I;16")
+    return is_grey_mode(picture.mode)
 
 
 def _turn(picture: Image.Image) -> int:
@@ -135,26 +210,35 @@ def _turn(picture: Image.Image) -> int:
         return 1
 
 
-def _plain(picture: Image.Image, channels: int) -> Image.Image:
-    """The picture in mode L or RGB."""
+def plain_picture(picture: Image.Image, channels: int, deep_white: int = DEEP_WHITE) -> Image.Image:
+    """A Pillow image of any mode in mode L or RGB, by the rules of this file.
+
+    Args:
+        picture: in any mode.
+        channels: 1 for grey, 3 for RGB.
+        deep_white: what is white in pictures of 16 bits.
+
+    Raises:
+        ValueError: for what the rules refuse.
+    """
     mode = picture_mode(channels)
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        picture = _eight_bit(picture)
+        picture = _eight_bit(picture, deep_white)
     elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        # Premultiplied modes have but one way out each.
+        # Premultiplied modes can be converted into one other mode each.
         direct = {"La": "LA", "RGBa": "RGBA"}.get(picture.mode)
         colour = (picture.convert(direct) if direct else picture).convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
+    if picture.mode not in ("1", "L", "RGB"):
+        picture = picture.convert("RGB")  # HSV, LAB, CMYK, YCbCr and palettes: the way to grey goes through RGB
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture)
-    if picture.mode == "F":
-        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            raise ValueError("floats outside [0, 1]")
-        return Image.fromarray(to_uint8(values))
+def _eight_bit(picture: Image.Image, deep_white: int) -> Image.Image:
     # Pillow brings every PGM of more than 8 bits to 0..65535 in mode I; in any other format that mode means 32 bits.
     if picture.mode == "I" and picture.format != "PPM":
         raise ValueError("32-bit integers; save it with 8 or 16 bits")
-    return Image.fromarray(narrowed(values, 65535))
+    samples = np.asarray(picture)
+    if picture.mode != "F":
+        samples = samples.astype(np.uint16)
+    return image_of_samples(samples[..., None], deep_white, "grey")

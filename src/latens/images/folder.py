@@ -116,6 +116,9 @@ def _picture_notes(looks: Sequence[Look], size: Size, channels: int, asked: bool
         notes.append(f"{others} of {len(looks)} pictures had other sizes and were resized and cropped to {target}")
     if grey and not is_grey(channels):
         notes.append(f"{grey} grey pictures among {len(looks)} were turned into RGB")
+    several = sum(look.several for look in looks)
+    if several:
+        notes.append(f"{several} of {len(looks)} files hold several pages or frames, of which the first was taken")
     return notes
 
 

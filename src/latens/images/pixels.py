@@ -18,6 +18,7 @@ __all__ = [
     "WHITE",
     "colour_word",
     "from_picture",
+    "from_samples",
     "in_unit",
     "is_grey",
     "narrowed",
@@ -119,7 +120,13 @@ def quantised(values: "torch.Tensor") -> "torch.Tensor":
 
 def to_picture(pixels: np.ndarray) -> Image.Image:
     """Stored pixels (C, H, W) as a Pillow image of mode L or RGB."""
-    return Image.fromarray(pixels[0] if is_grey(len(pixels)) else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    plain = pixels[0] if is_grey(len(pixels)) else pixels.transpose(1, 2, 0)
+    return Image.fromarray(np.ascontiguousarray(plain))
+
+
+def from_samples(samples: np.ndarray) -> Image.Image:
+    """Stored pixels (H, W, C) as a Pillow image of mode L or RGB."""
+    return to_picture(samples.transpose(2, 0, 1))
 
 
 def from_picture(picture: Image.Image) -> np.ndarray:
