@@ -419,9 +419,13 @@ def test_what_the_page_cannot_compute_is_refused_by_name():
     model.decoder[1] = nn.Conv2d(32, 32, 3, padding="same")
     with pytest.raises(RunError, match="padding=same"):
         networks_of(model, Pack(), z)
-    kind = type("Mine", (MODELS["autoencoder"],), {})
-    with pytest.raises(RunError, match="can't compute the model Mine"):
+    kind = type("Mine", (MODELS["autoencoder"],), {"encode": lambda self, x: self.encoder(x).abs()})
+    with pytest.raises(RunError, match="can't be put into one file: Mine has its own encode"):
         networks_of(kind((1, 12, 12), 4, "convolutional"), Pack(), z)
+    hooked = MODELS["autoencoder"]((1, 12, 12), 4, "convolutional")
+    hooked.encoder[0].register_forward_hook(lambda layer, given, y: 2 * y)
+    with pytest.raises(RunError, match="can't compute the layer Conv2d"):
+        networks_of(hooked, Pack(), z)
 
 
 def test_an_adopted_run_is_refused(blobs, tmp_path):

@@ -1,7 +1,9 @@
-"""The device: which one, what it is called, threads, seeds, and denormal numbers."""
+"""The device: its choice, its name, threads, seeds and denormal numbers."""
 
 import os
 import platform
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -19,12 +21,16 @@ __all__ = [
     "generator",
     "images_at_once",
     "processor_name",
+    "seeded_weights",
+    "yielding_threads",
 ]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # Images, and pixels, that a network reads at once; its layers hold up to ten times as many numbers as there are pixels.
 READING = {"cuda": (1 << 14, 1 << 24)}
 READING_ELSEWHERE = (1000, 1 << 20)
+BUSY = 0.5  # processors that others use, from which on threads should not spin
+SAMPLE, MEMORY_OF_LOAD = 0.05, 30.0  # seconds: the shortest time over which load is measured, and the longest
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -77,6 +83,20 @@ def generator(*numbers: int, device: torch.device | str = "cpu") -> torch.Genera
     return torch.Generator(device).manual_seed(int(seed) & (2**63 - 1))
 
 
+@contextmanager
+def seeded_weights(seed: int) -> Iterator[None]:
+    """Weights made inside depend on the seed alone; what the user has set for torch neither matters nor changes."""
+    default = torch.get_default_dtype()
+    # Of all generators only the CPU's is seeded: `torch.manual_seed` would seed those of every device.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
+
+
 def images_at_once(image_shape: tuple[int, int, int], device: torch.device | str = "cpu") -> int:
     """How many images (C, H, W) a network that only reads takes at once: enough to be busy, few enough for the memory.
 
@@ -89,12 +109,103 @@ def images_at_once(image_shape: tuple[int, int, int], device: torch.device | str
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Treat denormal numbers as zero inside.
+    """Treat denormal numbers as zero inside; afterwards the setting is what it was.
 
     Adam's decaying moments of weights that see only black pixels become denormal, and each costs a hundred cycles.
     """
+    before = _flushes_denormals()
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(before)
+
+
+def _flushes_denormals() -> bool:
+    """Whether this thread treats denormal numbers as zero; torch can set that, but not say it."""
+    return not bool(torch.full((), 1e-40, dtype=torch.float32, device="cpu").mul(1).double().ne(0))
+
+
+@contextmanager
+def yielding_threads() -> Iterator[None]:
+    """On a busy machine, let OpenMP's threads sleep soon while they wait for each other; afterwards all is as it was.
+
+    A thread that waits spins 300,000 times before it sleeps, and takes the processor from those it waits for where other
+    programs run too. GNU's OpenMP spins 1,000 times only while it has more threads than there are processors, also where the
+    additional ones sleep. So a second team of threads is started here, which does nothing. The threads that compute are as many
+    as before, and results are the same bits (docs/decisions/0004-waiting-threads.md).
+
+    Nothing is done where the user has chosen a policy (`OMP_WAIT_POLICY`, `GOMP_SPINCOUNT`), where torch has one thread, or where
+    the system does not tell how busy it is.
+    """
+    chosen = any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"))
+    threads = torch.get_num_threads()
+    if chosen or threads < 2 or _LOAD.of_others() < BUSY:
+        yield
+        return
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    done = threading.Event()
+    # A team has one thread of its own and those that it starts; two teams of all processors are always more.
+    teams = [_IdleTeam(threads, done) for _ in range(-(-processors // (threads - 1)))]
+    try:
+        for team in teams:
+            team.started.wait()
+        yield
+    finally:
+        done.set()
+        for team in teams:
+            team.join()
+
+
+class _IdleTeam(threading.Thread):
+    """A thread that lets OpenMP start a team for it, and keeps the team until it is done."""
+
+    def __init__(self, threads: int, done: threading.Event) -> None:
+        super().__init__(name="latens idle team", daemon=True)
+        self.threads, self.done, self.started = threads, done, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        try:
+            torch.zeros(self.threads << 15, device="cpu").add_(1)  # enough for every thread to get a part
+        finally:
+            self.started.set()
+        self.done.wait()
+
+
+class _Load:
+    """How many processors other processes keep busy, as Linux counts it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.last: tuple[float, float] | None = None  # when, and the seconds of others until then
+        self.answer = 0.0
+
+    def of_others(self) -> float:
+        """The mean since the last call, or over a twentieth of a second where that was long ago; 0 where it is not known."""
+        with self.lock:
+            now = self._others()
+            if now is None:
+                return 0.0
+            if self.last is None or now[0] - self.last[0] > MEMORY_OF_LOAD:
+                self.last = now
+                time.sleep(SAMPLE)
+                now = self._others() or now
+            if now[0] - self.last[0] >= SAMPLE:
+                self.answer = (now[1] - self.last[1]) / (now[0] - self.last[0])
+                self.last = now
+            return self.answer
+
+    @staticmethod
+    def _others() -> tuple[float, float] | None:
+        try:
+            words = Path("/proc/stat").read_text().split(maxsplit=9)
+            user, nice, system, _, _, irq, softirq, steal = (int(word) for word in words[1:9])
+            seconds = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError):
+            return None
+        own = os.times()
+        return time.monotonic(), seconds - own.user - own.system
+
+
+_LOAD = _Load()

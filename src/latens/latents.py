@@ -13,7 +13,8 @@ from latens.errors import UsageError
 from latens.images import Dataset, Images
 from latens.images.mapped import blocks
 from latens.images.pixels import is_grey, to_unit
-from latens.models.contract import Model
+from latens.models.checks import check_weights, in_words
+from latens.models.contract import Model, evaluating
 from latens.training.precision import allowed_precision
 
 __all__ = ["as_pixels", "decode_latents", "encode_images", "reconstruct_images"]
@@ -33,18 +34,15 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     """
     if isinstance(images, Dataset):
         raise UsageError("a data set has two parts; give its .train or its .test")
-    pixels = (
-        images.pixels
-        if isinstance(images, Images)
-        else np.asarray(images.cpu() if isinstance(images, Tensor) else images)
-    )
+    pixels = images.pixels if isinstance(images, Images) else _as_array("images", images)
     if pixels.shape == image_shape:
         pixels = pixels[None]
     if pixels.ndim == 3 and is_grey(image_shape[0]):
         pixels = pixels[:, None]
     if pixels.ndim != 4 or pixels.shape[1:] != image_shape:
-        wanted = " x ".join(map(str, ("N", *image_shape)))
-        raise UsageError(f"images have the shape {' x '.join(map(str, pixels.shape))}; this model takes {wanted}")
+        raise UsageError(
+            f"images have the shape {in_words(pixels.shape)}; this model takes N x {in_words(image_shape)}"
+        )
     if pixels.dtype == np.uint8:
         return pixels
     if not np.issubdtype(pixels.dtype, np.floating):
@@ -54,6 +52,18 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
             f"images lie in [{pixels.min():g}, {pixels.max():g}]; floats must lie in [0, 1]; divide by 255?"
         )
     return pixels.astype(np.float32, copy=False)
+
+
+def _as_array(name: str, values: Any) -> np.ndarray:
+    """An array of what numpy takes, or of a tensor of any kind: on any device, with a gradient, of a type unknown to numpy."""
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    if values.is_meta:
+        raise UsageError(f"{name} are a meta tensor, without values; numbers are needed")
+    values = values.detach()
+    values = values.to_dense() if values.layout != torch.strided else values
+    array: np.ndarray = (values.float() if values.dtype == torch.bfloat16 else values).cpu().resolve_neg().numpy()
+    return array
 
 
 def encode_images(model: Model, images: Any, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
@@ -77,12 +87,18 @@ def decode_latents(model: Model, latents: Any) -> np.ndarray:
     Raises:
         UsageError: not (N, D) for this model, or not finite.
     """
-    z: np.ndarray = np.asarray(latents.cpu() if isinstance(latents, Tensor) else latents, dtype=np.float32)
-    dim = model.latent_dim
-    if z.ndim == 1 and len(z) == dim:
+    try:
+        z: np.ndarray = np.asarray(_as_array("latents", latents), dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"latents are no array of numbers ({error}); N x {model.latent_dim} is needed") from None
+    dim, shape = model.latent_dim, model.latent_shape
+    if z.shape in ((dim,), shape):
         z = z[None]
+    if z.shape[1:] == shape:
+        z = z.reshape(len(z), dim)
     if z.ndim != 2 or z.shape[1] != dim:
-        raise UsageError(f"latents have the shape {' x '.join(map(str, z.shape))}; this model takes N x {dim}")
+        wanted = f"N x {dim}" + (f", or N x {in_words(shape)}" if len(shape) > 1 else "")
+        raise UsageError(f"latents have the shape {in_words(z.shape)}; this model takes {wanted}")
     if not np.isfinite(z).all():
         raise UsageError("latents hold NaN or infinity; finite numbers are needed")
     return _in_batches(model, z, model.decode, model.image_shape)
@@ -102,20 +118,20 @@ def _in_batches(
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """What a function makes of an array, float32 (N, *shape); beside that, memory holds one batch at a time."""
-    device = next(model.parameters()).device
-    model.eval()
+    check_weights(model)
+    device, dtype = model.device, model.dtype
 
     def compute(block: Tensor) -> Tensor:
         if block.ndim == 4:
             block = block.contiguous(memory_format=torch.channels_last)
-        return function(to_unit(block)).float()
+        return function(to_unit(block, dtype)).float()
 
     parts = blocks(array, images_at_once(model.image_shape, device))
     batches = _through_lanes(parts, compute, device) if device.type == "cuda" else _in_turn(parts, compute, device)
     # Made whole at once: batches that are kept until the last is there lie scattered, and keep memory between them.
     result = np.empty((len(array), *shape), np.float32)
     whole, done = torch.from_numpy(result), 0
-    with allowed_precision("float32"):
+    with evaluating(model), allowed_precision("float32"):
         for y in batches:
             whole[done : done + len(y)] = y
             done += len(y)

@@ -1,7 +1,7 @@
 """Arrays and networks as the one file holds them: 16 bit between the lowest and the highest value where that is exact enough."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,10 @@ from torch import nn
 
 from latens.errors import RunError
 from latens.latents import decode_latents, encode_images
-from latens.models.autoencoder import AutoencoderModel
 from latens.models.contract import Model
-from latens.models.quantised import QuantisedModel
-from latens.models.regularised import RegularisedModel
-from latens.models.variational import VariationalModel
-from latens.models.wasserstein import WassersteinModel
+from latens.models.rules import First, Levels
 from latens.networks.grid import GridToMap, MapToGrid
+from latens.networks.half import layers_of
 from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
 
 __all__ = ["Pack", "networks_of", "scaled"]
@@ -25,6 +22,7 @@ __all__ = ["Pack", "networks_of", "scaled"]
 MOST_ENCODER = 8_000_000  # bytes; without an encoder there is no round trip
 ALIKE = 2e-4  # that weights of 16 bit may change pictures by, and latents as a share of the largest number
 STEPS = 65_535
+SKIPPED = (nn.Identity, nn.Dropout)  # which change nothing once a model is trained
 ATTRIBUTES: Mapping[type[nn.Module], tuple[str, ...]] = {
     nn.Conv2d: ("stride", "padding"),
     nn.ConvTranspose2d: ("stride", "padding", "output_padding"),
@@ -37,16 +35,12 @@ ATTRIBUTES: Mapping[type[nn.Module], tuple[str, ...]] = {
     SubPixel: ("size",),
     MapToGrid: (),
     GridToMap: ("size",),
+    nn.Flatten: (),
+    nn.Sigmoid: (),
+    First: ("count",),
+    Levels: ("levels",),
 }
 """What layers.js has to know of a layer beside its weights."""
-RULES: Mapping[type[Model], Callable[[Any], list[dict[str, Any]]]] = {
-    AutoencoderModel: lambda model: [{"kind": "ReLU"}] if model.activation == "relu" else [],
-    VariationalModel: lambda model: [{"kind": "First", "count": model.latent_dim}],
-    WassersteinModel: lambda model: [],
-    RegularisedModel: lambda model: [],
-    QuantisedModel: lambda model: [{"kind": "Levels", "levels": model.levels}],
-}
-"""What each model does with what its encoder puts out."""
 
 
 class Pack:
@@ -82,52 +76,71 @@ def networks_of(model: Model, pack: Pack, latents: NDArray[np.float32]) -> dict[
     """Both halves of a model as layers.js takes them; weights as 16 bit where that changes nothing to be seen.
 
     Args:
-        model: one of latens.
+        model: whose layers are all of the kinds that layers.js knows, one after the other.
         pack: where the weights go.
         latents: some of its own, (B, D), by which that is judged.
 
     Raises:
-        RunError: a model or a layer that the page can't compute.
+        RunError: the model has layers that the page can't compute, or a way of its own to encode or decode.
     """
     kind = type(model)
-    if kind not in RULES:
-        known = ", ".join(known.__name__ for known in RULES)
+    if kind.encode is not Model.encode or kind.decode is not Model.decode:
         raise RunError(
-            f"the page can't compute the model {kind.__name__}; it knows {known}; `latens explore` shows the run"
+            f"this model can't be put into one file: {kind.__name__} has its own encode or decode, which the page can't"
+            " compute; `latens explore` shows the run"
         )
+    layers = {
+        "encoder": [*layers_of(model.encoder), nn.Flatten(), *layers_of(model.after_encoder)],
+        "decoder": [*layers_of(model.decoder), *layers_of(model.after_decoder)],
+    }
+    layers = {name: [one for one in listed if not isinstance(one, SKIPPED)] for name, listed in layers.items()}
+    _check(layers["encoder"], torch.zeros(1, *model.image_shape, device=model.device, dtype=model.dtype))
+    _check(layers["decoder"], model.shaped(torch.zeros(1, model.latent_dim, device=model.device, dtype=model.dtype)))
     coarse = _survives(model, latents)
-    halves: dict[str, Any] = {}
-    for name, half in (("encoder", model.encoder), ("decoder", model.decoder)):
-        layers = [_checked(layer) for layer in half]
-        size = sum(parameter.numel() for parameter in half.parameters()) * (2 if coarse else 4)
-        halves[name] = None
-        if name == "decoder" or size <= MOST_ENCODER:
-            halves[name] = [_layer(layer, f"{name} {i}", pack, coarse) for i, layer in enumerate(layers)]
-    if halves["encoder"] is not None:
-        halves["encoder"] += RULES[kind](model)
-    halves["decoder"] += [{"kind": "Sigmoid"}] * model.decodes_logits
-    return halves
+    size = sum(parameter.numel() for parameter in model.encoder.parameters()) * (2 if coarse else 4)
+    halves: dict[str, Any] = {
+        name: [_layer(layer, f"{name} {i}", pack, coarse) for i, layer in enumerate(listed)]
+        for name, listed in layers.items()
+        if name == "decoder" or size <= MOST_ENCODER
+    }
+    if len(model.latent_shape) > 1:
+        halves["decoder"].insert(0, {"kind": "Shape", "size": list(model.latent_shape)})
+    return {"encoder": halves.get("encoder"), "decoder": halves["decoder"]}
 
 
-def _checked(layer: nn.Module) -> nn.Module:
-    kind, bare = type(layer), getattr(layer, "weight", None) is not None and getattr(layer, "bias", None) is None
+@torch.no_grad()
+def _check(layers: Sequence[nn.Module], x: torch.Tensor) -> None:
+    """See that layers.js computes each layer, given what reaches it."""
+    for layer in layers:
+        known = _is_known(layer)
+        if known and not (isinstance(layer, nn.Linear) and x.ndim != 2):
+            x = layer(x)
+            continue
+        names = ", ".join(kind.__name__ for kind in ATTRIBUTES)
+        raise RunError(
+            f"this model can't be put into one file: the page can't compute the layer {' '.join(str(layer).split())}; it knows"
+            f" plain {names}; `latens explore` shows the run"
+        )
+
+
+def _is_known(layer: nn.Module) -> bool:
+    bare = getattr(layer, "weight", None) is not None and getattr(layer, "bias", None) is None
     plain = not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or (
         layer.groups == 1
         and set(layer.dilation) == {1}
         and layer.padding_mode == "zeros"
         and isinstance(layer.padding, tuple)
     )
-    if kind not in ATTRIBUTES or bare or not plain:
-        known = ", ".join(known.__name__ for known in ATTRIBUTES)
-        raise RunError(
-            f"the page can't compute the layer {layer}; it knows plain {known}; `latens explore` shows the run"
-        )
-    return layer
+    whole = not isinstance(layer, nn.Flatten) or (layer.start_dim, layer.end_dim) == (1, -1)
+    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in layer.modules())
+    return type(layer) in ATTRIBUTES and plain and whole and not bare and not hooked
 
 
 def _layer(layer: nn.Module, name: str, pack: Pack, coarse: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": type(layer).__name__}
-    facts |= {attribute: list(getattr(layer, attribute)) for attribute in ATTRIBUTES[type(layer)]}
+    for attribute in ATTRIBUTES[type(layer)]:
+        value = getattr(layer, attribute)
+        facts[attribute] = list(value) if isinstance(value, tuple) else value
     for key, parameter in layer.named_parameters():
         array = np.ascontiguousarray(parameter.detach().cpu().numpy(), np.float32)
         if key == "weight":

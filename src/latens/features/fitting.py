@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from latens.device import flushed_denormals, generator
+from latens.device import flushed_denormals, generator, seeded_weights
 from latens.features.network import LARGEST_SIDE, FeatureNetwork, folded
 from latens.images.pixels import to_unit
 
@@ -59,8 +59,7 @@ def train_network(
         The network, its weights of float16's precision, its features scaled so that the variances of the train pictures'
         features add up to 100.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded_weights(seed):
         network = FeatureNetwork(pixels.shape[1], num_classes, normalised=True).to(dtype)
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
     batch = min(BATCH, len(pixels))

@@ -1,15 +1,18 @@
 """The stages of a network, for its drawing."""
 
-from collections.abc import Iterator
+import math
 
 import torch
 from torch import nn
 
-from latens.models.contract import Model
+from latens.models.contract import Model, evaluating
+from latens.networks.half import layers_of
 from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
 from latens.runs import Run
 
 __all__ = ["network_stages", "stages_of"]
+
+SILENT = (nn.Identity, nn.Dropout, nn.Flatten, nn.Unflatten)  # no stages of their own
 
 
 def stages_of(run: Run) -> list[tuple[str, tuple[int, ...]]]:
@@ -22,29 +25,48 @@ def stages_of(run: Run) -> list[tuple[str, tuple[int, ...]]]:
 
 @torch.no_grad()
 def network_stages(model: Model) -> list[tuple[str, tuple[int, ...]]]:
-    """Each layer's name and the shape of what it puts out, without the batch, for the drawing of the network."""
-    x = torch.zeros(1, *model.image_shape, device=next(model.parameters()).device)
-    stages = [("input", model.image_shape), *_walk(model.encoder, x)]
-    z = model.encode(x)
-    latent = ("latent", (model.latent_dim,))
-    # An encoder that puts out more than the latent, as a distribution's mean and variance, is shown with what it puts out.
-    stages[-1:] = [latent] if stages[-1][1] == latent[1] else [stages[-1], latent]
-    return [*stages, *_walk(model.decoder, z)]
+    """Each layer's name and the shape of its output, without the batch, for the drawing of the network.
+
+    A half whose layers are not known one by one is a single stage.
+    """
+    x = torch.zeros(1, *model.image_shape, device=model.device, dtype=model.dtype)
+    with evaluating(model):
+        stages = [("input", model.image_shape), *_walk(model.encoder, x)]
+        z = model.encode(x)
+        latent = ("latent", model.latent_shape)
+        # An encoder that gives more than the latent, as a distribution's mean and variance, is shown with what it gives.
+        stages[-1:] = [latent] if stages[-1][1] == latent[1] and len(stages) > 1 else [stages[-1], latent]
+        stages += _walk(model.decoder, model.shaped(z))
+    return stages
 
 
-def _walk(layers: nn.Module, x: torch.Tensor) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _walk(half: nn.Module, x: torch.Tensor) -> list[tuple[str, tuple[int, ...]]]:
     rows: list[tuple[str, tuple[int, ...]]] = []
-    blocks = 0  # in a row, which are one stage
-    for layer in layers.children():
-        x = layer(x)
+    blocks, first = 0, x  # blocks in a row, which are one stage
+    for layer in layers_of(half):
+        y: object = layer(x)
+        if not isinstance(y, torch.Tensor):  # which only the next layer understands
+            return [(_layer_name(half), _drawn(half(first)))]
+        x = y
         blocks = blocks + 1 if isinstance(layer, ResidualBlock) else 0
-        if isinstance(layer, nn.ReLU | nn.SiLU):
-            rows[-1] = (f"{rows[-1][0]}, {_layer_name(layer)}", rows[-1][1])
+        name, shape = _layer_name(layer), _drawn(x)
+        if rows and (isinstance(layer, SILENT) or (_is_activation(layer) and shape == rows[-1][1])):
+            rows[-1] = (rows[-1][0] if isinstance(layer, SILENT) else f"{rows[-1][0]}, {name}", shape)
         elif blocks > 1:
-            rows[-1] = (f"{blocks} residual blocks", rows[-1][1])
+            rows[-1] = (f"{blocks} residual blocks", shape)
         else:
-            rows.append((_layer_name(layer), tuple(x.shape[1:])))
-    yield from rows
+            rows.append((name, shape))
+    return rows
+
+
+def _drawn(x: torch.Tensor) -> tuple[int, ...]:
+    """The shape of an output without the batch, as one of those that the drawing knows."""
+    shape = tuple(x.shape[1:])
+    return shape if 1 <= len(shape) <= 3 else (math.prod(shape),)
+
+
+def _is_activation(layer: nn.Module) -> bool:
+    return not any(True for _ in layer.parameters()) and type(layer).__module__ == "torch.nn.modules.activation"
 
 
 def _layer_name(layer: nn.Module) -> str:
@@ -56,4 +78,5 @@ def _layer_name(layer: nn.Module) -> str:
         kinds = {SubPixel: "sub-pixel conv", nn.ConvTranspose2d: "transposed conv"}
         stride = f" /{layer.stride[0]}" if layer.stride[0] > 1 else ""
         return f"{kinds.get(type(layer), 'conv')} {layer.kernel_size[0]}×{layer.kernel_size[1]}{stride}"
-    return type(layer).__name__
+    name = type(layer).__name__
+    return f"module {name}" if name.lower().startswith("latent") else name  # "latent" is the stage between the halves

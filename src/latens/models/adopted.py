@@ -12,7 +12,7 @@ from latens.errors import UsageError
 from latens.images.pixels import to_floats
 from latens.losses import Losses, squared_error
 from latens.models.contract import Model
-from latens.networks.half import Half
+from latens.networks import Network
 
 __all__ = ["AdoptedModel", "ArrayFunction", "latent_shape_of", "what_varies"]
 
@@ -46,25 +46,13 @@ class AdoptedModel(Model):
         decode: ArrayFunction,
         batch_size: int = 256,
     ) -> None:
-        super().__init__()
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; at least 1 is needed")
-        self.image_shape = image_shape
-        self.latent_dim = prod(latent_shape)
-        self.encoder = Half(_Called("encode", encode, image_shape, latent_shape, batch_size))
-        self.decoder = Half(_Called("decode", decode, latent_shape, image_shape, batch_size))
+        encoder = _Called("encode", encode, image_shape, latent_shape, batch_size)
+        decoder = _Called("decode", decode, latent_shape, image_shape, batch_size)
+        super().__init__(image_shape, Network(encoder, decoder, latent_shape))
         # It has no weights here; an empty one tells all who ask on which device batches are handed over.
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)
-
-    def encode(self, x: Tensor) -> Tensor:
-        """The latent of each picture: (B, C, H, W) -> (B, D)."""
-        z: Tensor = self.encoder(x).flatten(1)
-        return z
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The picture of each latent: (B, D) -> (B, C, H, W)."""
-        x: Tensor = self.decoder(z)
-        return x
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The squared error of the reconstruction, one value a sample, without a gradient: (B, C, H, W) -> (B,)."""

@@ -1,7 +1,7 @@
 """The plain autoencoder: the squared error of a picture that went through a narrow latent, and nothing else."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latens.losses import Losses, mean_magnitude, squared_error
 from latens.models.checks import check_choice, check_number, make_network
@@ -48,23 +48,12 @@ class AutoencoderModel(Model):
         noise: float = 0.0,
         sparsity: float = 0.0,
     ) -> None:
-        super().__init__()
         check_choice("activation", activation, ACTIVATIONS)
         check_number("noise", noise)
         check_number("sparsity", sparsity)
-        self.encoder, self.decoder = make_network(image_shape, latent_dim, network)
-        self.image_shape, self.latent_dim = image_shape, latent_dim
+        made = make_network(image_shape, latent_dim, network)
+        super().__init__(image_shape, made, after_encoder=[nn.ReLU()] if activation == "relu" else [])
         self.activation, self.noise, self.sparsity = activation, noise, sparsity
-
-    def encode(self, x: Tensor) -> Tensor:
-        """The latent of each picture: (B, C, H, W) -> (B, D)."""
-        z: Tensor = self.encoder(x)
-        return z.relu() if self.activation == "relu" else z
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The picture of each latent: (B, D) -> (B, C, H, W), about [0, 1] but not held to it."""
-        x: Tensor = self.decoder(z)
-        return x
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The squared error of the reconstruction, and the weighted size of the latent where it is to be sparse: (B,)."""

@@ -2,12 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+import torch
+from torch import Tensor, nn
 
 from latens.errors import UsageError
 from latens.images.pixels import CHANNELS
+from latens.models.contract import evaluating
 from latens.networks import NETWORKS, Network
+from latens.networks.half import Half
 
-__all__ = ["check_choice", "check_number", "make_network"]
+__all__ = ["check_choice", "check_number", "check_weights", "in_words", "make_network"]
 
 SIZES = (8, 256)
 
@@ -36,7 +43,61 @@ def make_network(
         )
     if latent_dim < 1:
         raise UsageError(f"latent dimension is {latent_dim}; at least 1 is needed")
-    return NETWORKS[network](image_shape, latent_dim if encoded is None else encoded, latent_dim)
+    encoded = latent_dim if encoded is None else encoded
+    made = NETWORKS[network](image_shape, encoded, latent_dim)
+    made = made if isinstance(made, Network) else Network(*made)
+    shape = (latent_dim,) if made.latent_shape is None else tuple(made.latent_shape)
+    if prod(shape) != latent_dim:
+        raise UsageError(
+            f"network {network!r} has latents of {in_words(shape)}, which are {prod(shape)} numbers; latent dimension is"
+            f" {latent_dim}; use {prod(shape)}"
+        )
+    made = replace(made, latent_shape=shape)
+    if not all(isinstance(half, Half) for half in made):
+        _check_shapes(made, network, image_shape, encoded)
+    return made
+
+
+def _check_shapes(made: Network, name: str, image_shape: tuple[int, int, int], encoded: int) -> None:
+    """See that halves of unknown modules take and give what they should, by trying them on two black pictures."""
+    assert made.latent_shape is not None
+    shapes = (("encoder", image_shape, (encoded,)), ("decoder", made.latent_shape, image_shape))
+    for half, (part, given, wanted) in zip(made, shapes, strict=True):
+        if not isinstance(half, nn.Module):
+            raise UsageError(f"network {name!r}: the {part} is {type(half).__name__}; a torch.nn.Module is needed")
+        with evaluating(half), torch.no_grad():
+            tensor = next(half.parameters(), torch.empty(0))
+            try:
+                y = half(torch.zeros(2, *given, device=tensor.device, dtype=tensor.dtype))
+            except (RuntimeError, ValueError, TypeError) as error:
+                reason = " ".join(str(error).split())
+                raise UsageError(f"network {name!r}: the {part} can't take {in_words(given)}: {reason}") from error
+        found = tuple(y.shape[1:]) if isinstance(y, Tensor) else None
+        if found is None or (prod(found) != prod(wanted) if part == "encoder" else found != wanted):
+            gives = type(y).__name__ if found is None else in_words(found)
+            raise UsageError(
+                f"network {name!r}: the {part} gives {gives} for {in_words(given)}; {in_words(wanted)} is needed"
+            )
+
+
+def in_words(shape: Sequence[int]) -> str:
+    """A shape as it is written in messages.
+
+    >>> in_words((1, 28, 28))
+    '1 x 28 x 28'
+    """
+    return " x ".join(map(str, shape))
+
+
+def check_weights(model: nn.Module) -> None:
+    """See that a model's weights have values.
+
+    Raises:
+        UsageError: some are meta tensors.
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise UsageError(f"the model's {name} is a meta tensor, without values; load the weights first")
 
 
 def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:

@@ -1,41 +1,106 @@
-"""What the rest of latens knows of a model."""
+"""The contract of a model: what the rest of latens knows of it."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from latens.errors import UsageError
 from latens.losses import Losses
-from latens.networks.half import Half
+from latens.networks import Network
 
-__all__ = ["HasPrior", "Model", "Watched"]
+__all__ = ["HasPrior", "Model", "Watched", "evaluating"]
 
 
 class Model(nn.Module, ABC):
-    """An abstract model: images of one shape, latents of one dimension, and a loss of its own.
+    """An abstract model: images of one shape, latents of one shape, a pair of networks and a loss.
 
-    Pixels are in [0, 1]. A model with a prior is also a `HasPrior`, one that can go wrong in ways of its own a `Watched`.
+    Args:
+        image_shape: (C, H, W).
+        network: encoder, decoder and the shape of a latent; any `nn.Module`s. A `Half` is faster where its kernels are built.
+        after_encoder: modules without weights that turn the encoder's output (B, F) into latents (B, D): an activation, the
+            choice of the mean (`latens.models.rules`).
+        after_decoder: modules without weights that turn the decoder's output into pixels, such as a sigmoid.
+
+    Pixels are in [0, 1]. Outside the model latents are flat, (N, D), whatever `latent_shape` is. What follows the two halves is
+    declared here once, and read by everything that walks through a model: its drawing and the explorer's page in one file.
+    A model with a prior is also a `HasPrior`, one that checks itself during training a `Watched`.
+
+    Raises:
+        UsageError: the network does not state the shape of its latent.
     """
 
     image_shape: tuple[int, int, int]  # (C, H, W)
-    latent_dim: int  # D
-    encoder: Half
-    decoder: Half
-    decodes_logits: bool = False  # the decoder puts out logits, which `decode` turns into pixels
-    twice_differentiated: tuple[
-        str, ...
-    ] = ()  # halves that the loss differentiates twice, which torch's form alone allows
+    latent_shape: tuple[int, ...]  # (D,) or (c, h, w)
+    encoder: nn.Module
+    decoder: nn.Module
+    after_encoder: nn.Sequential
+    after_decoder: nn.Sequential
+    # Halves that the loss differentiates twice, which the kernels of `Half` can't.
+    twice_differentiated: tuple[str, ...] = ()
 
-    @abstractmethod
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        network: Network,
+        *,
+        after_encoder: Sequence[nn.Module] = (),
+        after_decoder: Sequence[nn.Module] = (),
+    ) -> None:
+        super().__init__()
+        if network.latent_shape is None:
+            raise UsageError(
+                "the network does not state its latent_shape; give Network(encoder, decoder, latent_shape)"
+            )
+        self.image_shape, self.latent_shape = image_shape, tuple(network.latent_shape)
+        self.encoder, self.decoder = network.encoder, network.decoder
+        self.after_encoder, self.after_decoder = nn.Sequential(*after_encoder), nn.Sequential(*after_decoder)
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the number of values of a latent."""
+        return math.prod(self.latent_shape)
+
+    @property
+    def decodes_logits(self) -> bool:
+        """Whether the decoder's output is logits, which a sigmoid turns into pixels."""
+        return len(self.after_decoder) > 0 and isinstance(self.after_decoder[-1], nn.Sigmoid)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; the CPU for a model without any."""
+        return next((tensor.device for tensor in self._tensors()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights, in which the model computes; float32 for a model without any."""
+        return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), torch.float32)
+
+    def _tensors(self) -> Iterator[Tensor]:
+        yield from self.parameters()
+        yield from self.buffers()
+
     def encode(self, x: Tensor) -> Tensor:
         """The latent of each picture, the same at each call: (B, C, H, W) -> (B, D)."""
+        z: Tensor = self.after_encoder(self.encoder(x).flatten(1))
+        return z
 
-    @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
         """The picture of each latent, about [0, 1] but not held to it: (B, D) -> (B, C, H, W)."""
+        x: Tensor = self.after_decoder(self.decoder(self.shaped(z)))
+        return x
+
+    def shaped(self, z: Tensor) -> Tensor:
+        """Flat latents as the decoder takes them: (B, D) -> (B, *latent_shape)."""
+        return z if len(self.latent_shape) == 1 else z.reshape(len(z), *self.latent_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction of each picture: (B, C, H, W) -> (B, C, H, W)."""
+        return self.decode(self.encode(x))
 
     @abstractmethod
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
@@ -47,13 +112,25 @@ class Model(nn.Module, ABC):
 
     def output_start(self, pixel: float) -> float:
         """Where the decoder's last bias starts for pictures of this mean: there, or at its logit for a decoder of logits."""
-        held = min(max(pixel, 0.01), 0.99)  # the logit of pictures that are all black is none
+        held = min(max(pixel, 0.01), 0.99)  # the logit of pictures that are all black is not finite
         return math.log(held / (1 - held)) if self.decodes_logits else pixel
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards each part of the model is in the mode in which it was."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 @runtime_checkable
 class HasPrior(Protocol):
-    """A model that knows where its latents come from; one without a prior does not pretend to have one."""
+    """A model with a distribution over latents to draw from."""
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents, (n, D)."""
@@ -61,7 +138,7 @@ class HasPrior(Protocol):
 
 @runtime_checkable
 class Watched(Protocol):
-    """A model that is looked at after each epoch of training, for what the loss does not show."""
+    """A model that is checked after each epoch of training, for what the loss does not show."""
 
     def remarks(self, x: Tensor) -> Sequence[str]:
-        """What a person should know, a sentence each, judged by some test images (B, C, H, W): units that have collapsed, …"""
+        """What the user should know, a sentence each, judged by some test images (B, C, H, W): collapsed units, …"""

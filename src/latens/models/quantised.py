@@ -11,6 +11,7 @@ from latens.losses import Losses, squared_error
 from latens.models.checks import check_choice, make_network
 from latens.models.code_prior import CodePrior
 from latens.models.contract import Model
+from latens.models.rules import Levels
 from latens.networks.grid import on_grid
 
 __all__ = ["QuantisedModel"]
@@ -58,23 +59,13 @@ class QuantisedModel(Model):
         levels: int = 8,
         spatial: bool = False,
     ) -> None:
-        super().__init__()
         if type(levels) is not int or not LEVELS[0] <= levels <= LEVELS[1]:
             raise UsageError(f"levels is {levels!r}; a whole number from {LEVELS[0]} to {LEVELS[1]} is needed")
         check_choice("spatial", spatial, (False, True))
         made = make_network(image_shape, latent_dim, network)
-        self.encoder, self.decoder = on_grid(made, latent_dim) if spatial else made
-        self.image_shape, self.latent_dim, self.levels = image_shape, latent_dim, levels
+        super().__init__(image_shape, on_grid(made, latent_dim) if spatial else made, after_encoder=[Levels(levels)])
+        self.levels = levels
         self.prior = CodePrior(latent_dim, levels)
-
-    def encode(self, x: Tensor) -> Tensor:
-        """The latent of each picture, rounded to levels in [-1, 1]: (B, C, H, W) -> (B, D)."""
-        return self._quantise(x)[0]
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The picture of each latent: (B, D) -> (B, C, H, W), about [0, 1] but not held to it."""
-        x: Tensor = self.decoder(z)
-        return x
 
     def codes(self, x: Tensor) -> Tensor:
         """Which level each number of the latent takes, of a grid cell after cell: (B, C, H, W) -> int64 (B, D), 0 to L - 1."""
@@ -82,7 +73,7 @@ class QuantisedModel(Model):
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents from the learned prior: (n, D)."""
-        return self._laid_out(self.prior.sample(n, generator))
+        return self._rule.values(self.prior.sample(n, generator))
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The squared error, and the prior's negative log-likelihood of the codes in nats: (B, C, H, W) -> (B,)."""
@@ -93,13 +84,13 @@ class QuantisedModel(Model):
 
     def _quantise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The latent, with the gradient of what was rounded, and its codes."""
-        soft = (self.encoder(x).to(x.dtype).tanh() + 1) / 2 * (self.levels - 1)  # (B, D), 0 to L - 1
-        codes = soft.detach().round()
-        return self._laid_out(codes + (soft - soft.detach())), codes.long()
+        return self._rule.quantise(self.encoder(x).flatten(1).to(x.dtype))
 
-    def _laid_out(self, codes: Tensor) -> Tensor:
-        """Codes from 0 to L - 1 as numbers in [-1, 1]."""
-        return codes / ((self.levels - 1) / 2) - 1
+    @property
+    def _rule(self) -> Levels:
+        rule = self.after_encoder[0]
+        assert isinstance(rule, Levels)
+        return rule
 
     @torch.no_grad()
     def code_use(self, x: Tensor) -> Mapping[str, float]:

@@ -51,7 +51,6 @@ class RegularisedModel(Model):
         latent_weight: float = 1e-5,
         decoder_weight: float | None = None,
     ) -> None:
-        super().__init__()
         check_choice("penalty", penalty, list(PENALTIES))
         check_number("latent_weight", latent_weight)
         if decoder_weight is not None:
@@ -60,22 +59,11 @@ class RegularisedModel(Model):
                 raise UsageError(
                     f"decoder_weight is {decoder_weight:g} with penalty=none, which weighs nothing; leave out one"
                 )
-        self.encoder, self.decoder = make_network(image_shape, latent_dim, network)
-        self.image_shape, self.latent_dim = image_shape, latent_dim
+        super().__init__(image_shape, make_network(image_shape, latent_dim, network))
         self.penalty, self.latent_weight = penalty, latent_weight
         self.decoder_weight = PENALTIES[penalty] if decoder_weight is None else decoder_weight
         if penalty == "gradient":
             self.twice_differentiated = ("decoder",)
-
-    def encode(self, x: Tensor) -> Tensor:
-        """The latent of each picture: (B, C, H, W) -> (B, D)."""
-        z: Tensor = self.encoder(x)
-        return z
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The picture of each latent: (B, D) -> (B, C, H, W), about [0, 1] but not held to it."""
-        x: Tensor = self.decoder(z)
-        return x
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The squared error, the weighted size of the latent and the weighted penalty of the decoder: (B, C, H, W) -> (B,)."""

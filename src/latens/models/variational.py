@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latens.errors import UsageError
 from latens.losses import Losses, bernoulli_nll, gaussian_nll, normal_kl, squared_error
 from latens.models.checks import check_choice, check_number, make_network
 from latens.models.contract import Model
+from latens.models.rules import First
 
 __all__ = ["LIKELIHOODS", "VariationalModel"]
 
@@ -69,7 +70,6 @@ class VariationalModel(Model):
         likelihood: str = "calibrated",
         variance: float | None = None,
     ) -> None:
-        super().__init__()
         check_number("beta", beta)
         check_number("free_bits", free_bits)
         check_choice("likelihood", likelihood, LIKELIHOODS)
@@ -79,27 +79,21 @@ class VariationalModel(Model):
                 raise UsageError(
                     f"variance is {variance:g} with likelihood={likelihood}; only likelihood=fixed takes one"
                 )
-        self.encoder, self.decoder = make_network(image_shape, latent_dim, network, encoded=2 * latent_dim)
-        self.image_shape, self.latent_dim = image_shape, latent_dim
+        super().__init__(
+            image_shape,
+            make_network(image_shape, latent_dim, network, encoded=2 * latent_dim),
+            after_encoder=[First(latent_dim)],
+            after_decoder=[nn.Sigmoid()] if likelihood == "bernoulli" else [],
+        )
         self.beta, self.free_bits, self.likelihood = beta, free_bits, likelihood
-        self.decodes_logits = likelihood == "bernoulli"
         start = {"calibrated": 1.0, "fixed": FIXED_VARIANCE if variance is None else variance}
         self.register_buffer("variance", torch.tensor(start.get(likelihood, 1.0)))
         self.register_buffer("batches", torch.zeros(()))
 
     def encode_distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the logarithm of the variance of each picture's latent: (B, C, H, W) -> (B, D), (B, D)."""
-        mu, logvar = self.encoder(x).to(x.dtype).chunk(2, dim=1)
+        mu, logvar = self.encoder(x).flatten(1).to(x.dtype).chunk(2, dim=1)
         return mu, logvar
-
-    def encode(self, x: Tensor) -> Tensor:
-        """The mean of each picture's latent: (B, C, H, W) -> (B, D)."""
-        return self.encode_distribution(x)[0]
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The mean picture of each latent: (B, D) -> (B, C, H, W), about [0, 1]; a Bernoulli's is held to it."""
-        x: Tensor = self.decoder(z)
-        return x.sigmoid() if self.decodes_logits else x
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents from N(0, I): (n, D)."""
@@ -125,7 +119,7 @@ class VariationalModel(Model):
 
     def _reconstruction(self, x: Tensor, z: Tensor, calibrating: bool = False) -> tuple[Tensor, Tensor]:
         """-log p(x|z) in nats and the mean squared error, each (B,)."""
-        y: Tensor = self.decoder(z)
+        y: Tensor = self.decoder(self.shaped(z))
         if self.decodes_logits:
             return bernoulli_nll(x, y), squared_error(x, y.sigmoid()).detach()
         error = squared_error(x, y)

@@ -43,26 +43,14 @@ class WassersteinModel(Model):
         weight: float = 0.01,
         scale: float = 1.0,
     ) -> None:
-        super().__init__()
         check_number("weight", weight)
         check_number("scale", scale, above=0)
-        self.encoder, self.decoder = make_network(image_shape, latent_dim, network)
-        self.image_shape, self.latent_dim = image_shape, latent_dim
+        super().__init__(image_shape, make_network(image_shape, latent_dim, network))
         self.weight, self.scale = weight, scale
-
-    def encode(self, x: Tensor) -> Tensor:
-        """The latent of each picture: (B, C, H, W) -> (B, D)."""
-        z: Tensor = self.encoder(x)
-        return z
-
-    def decode(self, z: Tensor) -> Tensor:
-        """The picture of each latent: (B, D) -> (B, C, H, W), about [0, 1] but not held to it."""
-        x: Tensor = self.decoder(z)
-        return x
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents from N(0, I): (n, D)."""
-        return torch.randn(n, self.latent_dim, generator=generator, device=next(self.parameters()).device)
+        return torch.randn(n, self.latent_dim, generator=generator, device=self.device)
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The squared error and the weighted discrepancy from the prior: (B, C, H, W) -> (B,)."""

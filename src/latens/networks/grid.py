@@ -66,7 +66,8 @@ def on_grid(network: Network, latent_dim: int) -> Network:
     >>> network.encoder[-1].weight.shape, network.decoder[0].size
     (torch.Size([2, 32, 1, 1]), (7, 7))
     """
-    last, first = network.encoder[-1], network.decoder[0]
+    encoder, decoder = (list(half) if isinstance(half, nn.Sequential) else [half] for half in network)
+    last, first = encoder[-1], decoder[0]
     if not isinstance(last, MapToVector) or not isinstance(first, VectorToMap):
         raise UsageError(
             "a latent on a grid needs a network that narrows to a map, as the convolutional one; this one does not"
@@ -79,5 +80,8 @@ def on_grid(network: Network, latent_dim: int) -> Network:
             f"latent dimension is {latent_dim}; on a grid of {height} x {width} a multiple of {cells} is needed, such as {near}"
         )
     numbers = latent_dim // cells
-    encoder = [*list(network.encoder)[:-1], MapToGrid(last.in_channels, numbers)]
-    return Network(Half(*encoder), Half(GridToMap(numbers, first.out_channels, size), *list(network.decoder)[1:]))
+    return Network(
+        Half(*encoder[:-1], MapToGrid(last.in_channels, numbers)),
+        Half(GridToMap(numbers, first.out_channels, size), *decoder[1:]),
+        (latent_dim,),
+    )

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from latens.errors import UnknownName
 from latens.networks.native_form import NativeForm, has_native_form
 
-__all__ = ["FORMS", "Half"]
+__all__ = ["FORMS", "Half", "layers_of"]
 
 FORMS = ("torch", "native")
 
@@ -64,6 +64,20 @@ class Half(nn.Sequential):
             return x
         y: Tensor = _InNative.apply(self, x, *weights)  # type: ignore[no-untyped-call]  # torch has no types for it
         return y.flatten(1) if y.shape[2:] == (1, 1) else y
+
+
+def layers_of(half: nn.Module) -> list[nn.Module]:
+    """The layers of a half in the order in which they are computed, those of sequences within it too.
+
+    A module whose parts may be computed in any other way is one layer.
+
+    >>> layers_of(nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.ReLU(), nn.Flatten())))
+    [Linear(in_features=3, out_features=2, bias=True), ReLU(), Flatten(start_dim=1, end_dim=-1)]
+    """
+    plain = isinstance(half, nn.Sequential) and type(half).forward in (nn.Sequential.forward, Half.forward)
+    if not plain or half._forward_hooks or half._forward_pre_hooks:
+        return [half]
+    return [layer for part in half.children() for layer in layers_of(part)]
 
 
 def _plain(x: Tensor, weights: list[nn.Parameter]) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latens.device import seeded_weights
 from latens.errors import UsageError
 from latens.samplers.contract import Cost, Tick
 from latens.samplers.learned import Learned, chances_and_noise, covariance, factor
@@ -109,8 +110,7 @@ class FlowSampler(Learned):
 
 
 def _network(dim: int, num_classes: int, width: int, num_blocks: int) -> Velocity:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded_weights(0):
         return Velocity(dim, num_classes, width, num_blocks)
 
 

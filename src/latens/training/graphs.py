@@ -57,6 +57,7 @@ class StaticStep:
         batch_size: B; the last batch of an epoch has what is left.
         moving: pictures are moved as plans say.
         precision: of the loss, see `latens.training.precision`.
+        dtype: of the weights.
 
     A loss that is not finite stops the clock: from there on nothing changes any more, neither weights nor moments nor the
     counter, which so tells the step. `FiniteGuard` copies and chooses each tensor instead, which works with every optimiser but
@@ -72,9 +73,10 @@ class StaticStep:
         *,
         moving: bool = False,
         precision: str = "float32",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         device, num_batches = pixels.device, -(-len(pixels) // batch_size)
-        self.loss, self.pixels, self.precision = loss, pixels, precision
+        self.loss, self.pixels, self.precision, self.dtype = loss, pixels, precision, dtype
         self.optimisers, self.moving = optimisers, moving
         self.sizes = [min(batch_size, len(pixels) - start) for start in range(0, len(pixels), batch_size)]
         self.noise = torch.Generator(device)
@@ -129,7 +131,7 @@ class StaticStep:
         if self.moving:
             rows, columns = self.rows.index_select(0, self.next)[0], self.columns.index_select(0, self.next)[0]
             x = x.index_select(2, rows).index_select(3, columns)
-        return to_unit(x.contiguous(memory_format=torch.channels_last))
+        return to_unit(x.contiguous(memory_format=torch.channels_last), self.dtype)
 
     def _judge(self, loss: Tensor) -> None:
         self.last_loss.copy_(loss)

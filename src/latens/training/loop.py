@@ -4,27 +4,37 @@
 """
 
 import inspect
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from latens.device import flushed_denormals, generator, images_at_once
-from latens.errors import UnknownName, UsageError
+from latens.device import flushed_denormals, generator, images_at_once, seeded_weights, yielding_threads
+from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import Dataset
 from latens.images.mapped import gather
 from latens.images.pixels import to_unit
 from latens.models import MODELS
-from latens.models.contract import Model, Watched
+from latens.models.checks import check_weights
+from latens.models.contract import Model, Watched, evaluating
 from latens.networks.forms import fastest_form
-from latens.networks.half import FORMS, Half
+from latens.networks.half import FORMS, Half, layers_of
 from latens.training.augmentation import moved, moved_indices
 from latens.training.graphs import Plan, Replay, StaticStep
-from latens.training.optimisers import LOOK_EVERY, FiniteGuard, check_state, learning_rate_factor, make_optimisers
+from latens.training.optimisers import (
+    LOOK_EVERY,
+    FiniteGuard,
+    check_state,
+    diverged,
+    learning_rate_factor,
+    make_optimisers,
+)
 from latens.training.precision import allowed_precision, check_bfloat16, lowered
 from latens.training.recipes import Recipe, TrainConfig
 
@@ -32,6 +42,8 @@ __all__ = [
     "Step",
     "batches",
     "build_model",
+    "check_trainable",
+    "dead_latent",
     "evaluate",
     "fastest_forms",
     "known_forms",
@@ -51,19 +63,23 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
     """
     kind = MODELS[recipe.model]
     _check_options(recipe, kind)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.config.seed)
+    with seeded_weights(recipe.config.seed):
         model = kind(image_shape, recipe.latent_dim, recipe.network, **recipe.model_options)
     with torch.no_grad():
-        bias = model.encoder[-1].bias
-        assert isinstance(bias, Tensor)
-        bias.add_(recipe.latent_bias)
-        if recipe.output_bias is not None:
-            last = model.decoder[-1].bias
-            assert isinstance(last, Tensor)
+        first, last = _last_bias(model.encoder), _last_bias(model.decoder)
+        if first is not None:
+            first.add_(recipe.latent_bias)
+        if last is not None and recipe.output_bias is not None:
             last.fill_(model.output_start(recipe.output_bias))
     use_forms(model, {"encoder": ["torch"], "decoder": ["torch"]})
     return model
+
+
+def _last_bias(half: nn.Module) -> nn.Parameter | None:
+    """The bias of a half's last layer; None where that has none, or where no order of layers is known."""
+    layers = [layer for layer in layers_of(half) if not isinstance(layer, nn.Flatten | nn.Unflatten | nn.Identity)]
+    bias = getattr(layers[-1], "bias", None) if layers else None
+    return bias if isinstance(bias, nn.Parameter) else None
 
 
 def _check_options(recipe: Recipe, kind: Callable[..., Model]) -> None:
@@ -73,19 +89,31 @@ def _check_options(recipe: Recipe, kind: Callable[..., Model]) -> None:
             raise UnknownName(f"option of {recipe.model}", name, known or ["none"])
 
 
-def fastest_forms(recipe: Recipe, image_shape: tuple[int, int, int]) -> dict[str, list[str]]:
-    """The forms that are the fastest on this CPU to learn and to read with, of each half; see `latens.networks.forms`."""
-    model, batch_size = build_model(recipe, image_shape), recipe.config.batch_size
+def fastest_forms(
+    recipe: Recipe, image_shape: tuple[int, int, int], num_images: int | None = None
+) -> dict[str, list[str]]:
+    """The forms of each half that are the fastest on this CPU, to train and to read with; see `latens.networks.forms`.
+
+    Args:
+        recipe: names model, network and batch size.
+        image_shape: (C, H, W).
+        num_images: how many there are, so that no larger batch is tried; None knows no limit.
+    """
+    model = build_model(recipe, image_shape)
+    sizes = [recipe.config.batch_size, images_at_once(image_shape)]
+    learning, reading = (max(1, size if num_images is None else min(size, num_images)) for size in sizes)
     can_choose = recipe.config.precision != "bfloat16"  # which torch's form alone computes
-    reading_batch = images_at_once(image_shape)
-    shapes = {"encoder": model.image_shape, "decoder": (model.latent_dim,)}
-    return {
-        name: [
-            fastest_form(half, shape, batch_size) if can_choose and name not in model.twice_differentiated else "torch",
-            fastest_form(half, shape, reading_batch, learning=False),
-        ]
-        for (name, shape), half in zip(shapes.items(), (model.encoder, model.decoder), strict=True)
-    }
+    forms = {}
+    for name, half, shape in (
+        ("encoder", model.encoder, model.image_shape),
+        ("decoder", model.decoder, model.latent_shape),
+    ):
+        forms[name] = ["torch", "torch"]
+        if isinstance(half, Half):
+            if can_choose and name not in model.twice_differentiated:
+                forms[name][0] = fastest_form(half, shape, learning)
+            forms[name][1] = fastest_form(half, shape, reading, learning=False)
+    return forms
 
 
 def use_forms(model: Model, forms: Mapping[str, Sequence[str]]) -> None:
@@ -154,47 +182,108 @@ def train(
         TrainingDiverged: a loss is not finite. The step is not taken: the weights are the last good ones.
         DeviceUnavailable: bfloat16 is asked for and gives wrong gradients on this machine.
     """
-    trainer = _Trainer(model, images, config)
-    test = _resident(images.test.pixels, _device_of(model))
-    if config.precision == "bfloat16":
-        _check_bfloat16(model, images)
-    if state is not None:
-        trainer.restore(state)
+    check_trainable(model, images.shape)
+    with _learning():
+        trainer = _Trainer(model, images, config)
+        test = _resident(images.test.pixels, model.device)
+        if config.precision == "bfloat16":
+            _check_bfloat16(model, images)
+        if state is not None:
+            trainer.restore(state)
     for epoch in range(trainer.epoch + 1, config.epochs + 1):
-        with flushed_denormals(), allowed_precision(config.precision):
-            began = time.perf_counter()
-            losses = trainer.run_epoch(epoch, on_batch)
-            seconds = time.perf_counter() - began
-        trainer.elapsed += seconds
-        yield Step(
-            epoch=epoch,
-            step=trainer.step,
-            train_loss=losses.pop("total"),
-            parts=losses,
-            test_mse=evaluate(model, test),
-            learning_rate=config.learning_rate * trainer.factor(trainer.step - 1),
-            elapsed=trainer.elapsed,
-            images_per_second=len(images.train) / seconds,
-            state=trainer.state,
-            remarks=_remarks(model, test),
+        # What is set for the process is set for an epoch alone: between two of them the user's own code runs.
+        with yielding_threads():
+            with _learning(), flushed_denormals(), allowed_precision(config.precision):
+                began = time.perf_counter()
+                losses = trainer.run_epoch(epoch, on_batch)
+                seconds = time.perf_counter() - began
+            trainer.elapsed += seconds
+            test_mse = evaluate(model, test)
+            if not math.isfinite(test_mse):
+                raise diverged(epoch, trainer.step)
+            step = Step(
+                epoch=epoch,
+                step=trainer.step,
+                train_loss=losses.pop("total"),
+                parts=losses,
+                test_mse=test_mse,
+                learning_rate=config.learning_rate * trainer.factor(trainer.step - 1),
+                elapsed=trainer.elapsed,
+                images_per_second=len(images.train) / seconds,
+                state=trainer.state,
+                remarks=_remarks(model, test),
+            )
+        yield step
+
+
+@contextmanager
+def _learning() -> Iterator[None]:
+    """Gradients inside, whatever the mode in which the user asks for the next step."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def check_trainable(model: Model, image_shape: tuple[int, int, int]) -> None:
+    """See that a model can be trained on images of this shape.
+
+    Raises:
+        UsageError: it takes other images, its weights have no values or can't be changed, or none is to be learned.
+    """
+    if not isinstance(model, Model):
+        raise UsageError(f"model is {type(model).__name__}; a latens.models.Model is needed, such as MODELS[name](...)")
+    if tuple(model.image_shape) != tuple(image_shape):
+        raise UsageError(
+            f"images are {' x '.join(map(str, image_shape))}; this model takes {' x '.join(map(str, model.image_shape))}"
+        )
+    check_weights(model)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not learned:
+        raise UsageError("the model has no parameter with requires_grad=True, so that there is nothing to train")
+    if any(parameter.is_inference() for parameter in learned):
+        raise UsageError(
+            "the model's parameters were made under torch.inference_mode, where nothing can be trained; make the model outside it"
+        )
+    kinds = sorted({str(parameter.dtype) for parameter in learned if not parameter.is_floating_point()})
+    if kinds:
+        raise UsageError(
+            f"the model has parameters of {', '.join(kinds)}; only real floating point numbers can be trained"
         )
 
 
 @torch.no_grad()
 def _remarks(model: Model, test: np.ndarray | Tensor) -> tuple[str, ...]:
-    if not isinstance(model, Watched):
-        return ()
-    few = np.arange(min(WATCHED, len(test)))
-    return tuple(model.remarks(_as_float(test, few, _device_of(model))))
+    x = _as_float(test, np.arange(min(WATCHED, len(test))), model.device, model.dtype)
+    with evaluating(model):
+        own = tuple(model.remarks(x)) if isinstance(model, Watched) else ()
+        dead = dead_latent(model, x)
+    return (*own, dead) if dead else own
+
+
+def dead_latent(model: Model, x: Tensor) -> str:
+    """What to tell the user where all latents of some images (B, C, H, W) are equal; empty where they are not.
+
+    A ReLU whose units are all negative at the start gets no gradient, and stays at 0.
+    """
+    z = model.encode(x)
+    if len(z) < 2 or not bool((z == z[:1]).all()):
+        return ""
+    why = "; its ReLU is never above 0" if isinstance(_last(model.after_encoder), nn.ReLU) and not z.any() else ""
+    return (
+        f"every image has the same latent{why}: the model has learned the mean image only; use another --seed, a larger"
+        " --latent-dim or --model autoencoder:activation=none"
+    )
+
+
+def _last(layers: nn.Sequential) -> nn.Module | None:
+    return layers[-1] if len(layers) else None
 
 
 def _check_bfloat16(model: Model, images: Dataset) -> None:
     """See that bfloat16 works for this model, on its first images."""
-    device, first = _device_of(model), np.arange(min(16, len(images.train)))
-    x = _as_float(images.train.pixels, first, device)
-    check_bfloat16(
-        lambda: model.loss(x, generator(0, 0, 1, device=device)).total.mean(), list(model.parameters()), device
-    )
+    device, first = model.device, np.arange(min(16, len(images.train)))
+    x = _as_float(images.train.pixels, first, device, model.dtype)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    check_bfloat16(lambda: model.loss(x, generator(0, 0, 1, device=device)).total.mean(), learned, device)
 
 
 class _Trainer:
@@ -203,7 +292,7 @@ class _Trainer:
     def __init__(self, model: Model, images: Dataset, config: TrainConfig) -> None:
         self.model = model
         self.config = config
-        self.pixels = _resident(images.train.pixels, _device_of(model))
+        self.pixels = _resident(images.train.pixels, model.device)
         self.epoch = self.step = 0
         self.elapsed = 0.0
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
@@ -233,6 +322,7 @@ class _Trainer:
             self.config.batch_size,
             moving=self.config.augmentation != "none",
             precision=self.config.precision,
+            dtype=self.model.dtype,
         )
         return Replay(step)
 
@@ -256,22 +346,43 @@ class _Trainer:
         return rows, columns
 
     def run_epoch(self, epoch: int, on_batch: Callable[[int, int, float], None] | None) -> dict[str, float]:
-        """Train for one epoch; the mean of the total and of each part over the epoch's images."""
+        """Train for one epoch; the mean of the total and of each part over the epoch's images.
+
+        Raises:
+            TrainingDiverged: a loss is not finite, or the weights are not after the last step. The model is then as it was
+                before the step; where the weights are not finite already, as it was before the epoch.
+        """
+        before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.model.train()
-        if self.replay is not None:
-            losses = self.replay.run_epoch(self._plan(epoch), epoch, self.step, on_batch)
-            self.epoch, self.step = epoch, self.step + len(self.replay.step.sizes)
-            return losses
-        return self._run_by_batches(epoch, on_batch)
+        try:
+            if self.replay is not None:
+                losses = self.replay.run_epoch(self._plan(epoch), epoch, self.step, on_batch)
+                self.epoch, self.step = epoch, self.step + len(self.replay.step.sizes)
+            else:
+                losses = self._run_by_batches(epoch, on_batch)
+            finite = all(math.isfinite(losses.get(name, 0.0)) for name in ("total", "squared_error"))
+            if not finite or not self._is_finite():
+                raise diverged(epoch, self.step)
+        except TrainingDiverged:
+            if not self._is_finite():
+                self.model.load_state_dict(before)
+            raise
+        finally:
+            self.model.eval()
+        return losses
+
+    def _is_finite(self) -> bool:
+        """Whether all weights and buffers are finite numbers."""
+        return all(bool(torch.isfinite(tensor).all()) for tensor in self.model.state_dict().values())
 
     def _run_by_batches(self, epoch: int, on_batch: Callable[[int, int, float], None] | None) -> dict[str, float]:
-        device = _device_of(self.model)
+        device, dtype = self.model.device, self.model.dtype
         noise = generator(self.config.seed, epoch, 1, device=device)
         moves = np.random.default_rng((self.config.seed, epoch, 2))
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
         for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
-            x = _as_float(self.pixels, indices, device)
+            x = _as_float(self.pixels, indices, device, dtype)
             if self.config.augmentation != "none":
                 x = moved(x, self.config.augmentation, moves).contiguous(memory_format=torch.channels_last)
             with lowered(self.config.precision, device):
@@ -365,21 +476,15 @@ def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator
 @torch.no_grad()
 def evaluate(model: Model, pixels: np.ndarray | Tensor) -> float:
     """The mean squared error of a model's reconstructions of (N, C, H, W) uint8, over all images and pixels."""
-    model.eval()
-    total = 0.0
-    device = _device_of(model)
+    total, device, dtype = 0.0, model.device, model.dtype
     batch = images_at_once(model.image_shape, device)
-    with allowed_precision("float32"):
+    with evaluating(model), allowed_precision("float32"):
         for start in range(0, len(pixels), batch):
-            x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), device)
+            x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), device, dtype)
             y = model.decode(model.encode(x))
             # On the host, because MPS has no float64.
             total += (x - y).square().flatten(1).mean(1).cpu().sum(dtype=torch.float64).item()
     return total / len(pixels)
-
-
-def _device_of(model: Model) -> torch.device:
-    return next(model.parameters()).device
 
 
 def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
@@ -397,13 +502,15 @@ def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
     return pixels
 
 
-def _as_float(pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.device) -> Tensor:
-    """Some images as float32 in [0, 1], on a device, in channels_last order."""
+def _as_float(
+    pixels: np.ndarray | Tensor, indices: np.ndarray, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Some images in [0, 1], on a device, in channels_last order."""
     if isinstance(pixels, Tensor):
         x = pixels[torch.from_numpy(indices).to(device)]
     else:
         x = torch.from_numpy(gather(pixels, indices)).to(device)
-    return to_unit(x.contiguous(memory_format=torch.channels_last))
+    return to_unit(x.contiguous(memory_format=torch.channels_last), dtype)
 
 
 def _laid_out_like(tensor: Tensor, parameter: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
         like: whose order in memory the columns get, so that it is a view of that one; by default `weight`.
     """
     like = weight if like is None else like
-    return weight.flatten(1) if like.is_contiguous() else weight.permute(0, 2, 3, 1).flatten(1)
+    return weight.flatten(1) if like.ndim != 4 or like.is_contiguous() else weight.permute(0, 2, 3, 1).flatten(1)
 
 
 def orthogonalise(matrices: list[Tensor], steps: int = 5) -> list[Tensor]:
@@ -113,6 +113,9 @@ class Muon(torch.optim.Optimizer):
         self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.9, weight_decay: float = 0.0
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        for weight in (weight for group in self.param_groups for weight in group["params"]):
+            if not _in_one_piece(weight):  # a step is written to a weight as a matrix, of which it must be a view
+                weight.data = weight.data.contiguous()
         self._scratch: dict[int, Tensor] = {}
 
     @torch.no_grad()
@@ -236,10 +239,12 @@ def make_optimisers(
 ) -> list[torch.optim.Optimizer]:
     """The optimisers of a model: `"adam"` for all parameters; or `"muon"` for the weights, which decay, and Adam for the rest."""
     matrices, rest = split_parameters(model) if name == "muon" else ([], list(model.parameters()))
-    adam = torch.optim.Adam(rest, lr=learning_rate, betas=(0.9, beta2), fused=True)
-    if not matrices:
-        return [adam]
-    return [adam, Muon(matrices, lr=matrix_learning_rate, weight_decay=weight_decay)]
+    optimisers: list[torch.optim.Optimizer] = []
+    if rest:
+        optimisers.append(torch.optim.Adam(rest, lr=learning_rate, betas=(0.9, beta2), fused=True))
+    if matrices:
+        optimisers.append(Muon(matrices, lr=matrix_learning_rate, weight_decay=weight_decay))
+    return optimisers
 
 
 def check_state(

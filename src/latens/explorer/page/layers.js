@@ -44,6 +44,8 @@ const KINDS = {
   MapToGrid: mapToGrid,
   GridToMap: gridToMap,
   // What a model does beside its networks.
+  Flatten: (_, x) => ({values: x.values, shape: [x.values.length]}),
+  Shape: (layer, x) => ({values: x.values, shape: layer.size}),
   Sigmoid: (_, x) => each(x, (value) => 1 / (1 + Math.exp(-value))),
   First: (layer, x) => ({values: x.values.slice(0, layer.count), shape: [layer.count]}),
   Levels: (layer, x) => each(x, (value) => quantised(value, layer.levels)),
