@@ -1,8 +1,8 @@
 """Interpolation: paths between latents, directions through them, and latent arithmetic, over plain arrays.
 
 `interpolate` goes from one latent to another by one of `PATHS`, `latent_arithmetic` adds and takes away, `traverse` goes along
-the directions in which the latents vary most. How far any of them comes away from the data says
-`latens.neighbours.distance_ratios`.
+the directions in which the latents vary most. `latens.neighbours.distance_ratios` gives their
+distance from the data.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ PATHS: "Table[Callable[..., LatentPath]]" = Table(
 
 
 def __getattr__(name: str) -> object:
-    # The command line reads the names of the ways; that must not cost the import of torch and scipy.
+    # The command line reads the names of the ways; that must not import torch and scipy.
     if name in _HOMES:
         return getattr(import_module(f"latens.interpolation.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What a path is, and what all ways of making one check."""
+"""The contract of a path, and the checks that all methods share."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,15 +21,15 @@ def _no_places() -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class LatentPath:
-    """A way from one latent to another.
+    """A path from one latent to another.
 
     Args:
         way: one of `PATHS`.
         latents: the points, first and last included, float32 (steps, D).
-        rows: the latents of the data that the path passes, in order, the ends too where they are of the data; int64 (P,), empty
-            for a way that passes none on purpose.
+        rows: rows of the data latents that the path passes, in order, with its ends if they are data; int64 (P,), empty
+            for a method that does not follow data.
         places: where on the path each of them lies, as a share of its length, from 0 to 1, (P,).
-        note: what there is to say about how it was made; may be empty.
+        note: a remark on how it was made; may be empty.
     """
 
     way: str
@@ -40,7 +40,7 @@ class LatentPath:
 
     @property
     def length(self) -> float:
-        """Of the line through all points, in the latents' unit."""
+        """The length of the line through all points, in the latents' unit."""
         return float(np.linalg.norm(np.diff(self.latents.astype(np.float64), axis=0), axis=1).sum())
 
 

@@ -1,4 +1,4 @@
-"""Away from the data: sums and differences of latents, and the directions in which they vary most."""
+"""Latent arithmetic, and the directions in which latents vary most (principal components)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from latens.interpolation.contract import checked_data, one_latent
 
 __all__ = ["Traversals", "kept_in_range", "latent_arithmetic", "principal_directions", "traverse"]
 
-ATOM = 0.01  # share of the data exactly at a unit's lowest value, from which on that is a wall
+ATOM = 0.01  # share of the data that must lie exactly at a unit's lowest value for it to count as a limit
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Traversals:
         latents: float32 (directions, steps, D).
         deviations: how far each step goes from the middle, in standard deviations along its direction, (steps,).
         shares: of the whole variance, one a direction, largest first, (directions,).
-        cut: share of the numbers of each point that were held at a wall of the data, (directions, steps).
+        cut: share of the numbers of each point that were clipped to a limit of the data, (directions, steps).
     """
 
     latents: NDArray[np.float32]
@@ -66,11 +66,11 @@ def latent_arithmetic(plus: Sequence[Any], minus: Sequence[Any] = ()) -> NDArray
 
 
 def kept_in_range(points: NDArray[Any], latents: NDArray[Any]) -> NDArray[np.float32]:
-    """Points held at the walls of the data: values that the encoder cannot pass, as 0 with a ReLU, and the decoder never saw.
+    """Clip points to the limits of the encoder's output, such as 0 after a ReLU; the decoder was not trained beyond them.
 
-    A unit has a wall at its lowest value where 1 % of the data or more lie exactly there; all units have one at the lowest value
-    of all where two units or more reach it exactly, as numbers that are free to vary never do. The same holds of the highest
-    (quantised latents have both). Units without a wall are left as they are.
+    A unit has a limit at its lowest value if 1 % of the data or more lie exactly there. All units have a limit at the overall
+    lowest value if two or more of them reach exactly that value: continuous values would not. The same holds for the highest
+    value (quantised latents have both). Units without a limit are left as they are.
 
     Args:
         points: (..., D).
@@ -88,7 +88,7 @@ def kept_in_range(points: NDArray[Any], latents: NDArray[Any]) -> NDArray[np.flo
 def _walls(data: NDArray[np.float32]) -> NDArray[np.float32]:
     """The value that each unit cannot go below, (D,); minus infinity where there is no such value."""
     lowest = data.min(axis=0)
-    times = (data == lowest).sum(axis=0)  # once is no sign: a lowest value is always reached
+    times = (data == lowest).sum(axis=0)  # one occurrence is no evidence: each unit reaches its lowest value once
     shared = (lowest == lowest.min()).sum() > 1
     common = lowest.min() if shared else -np.inf
     walls: NDArray[np.float32] = np.where((times > 1) & (times >= ATOM * len(data)), lowest, common)
@@ -141,8 +141,8 @@ def traverse(
 ) -> Traversals:
     """Go along the directions in which the latents vary most, from a middle to both sides.
 
-    A ReLU latent is never below zero, and steps along a straight direction soon are: such numbers are held at that wall (see
-    `kept_in_range`), and `cut` says how many. Even so the points need not be near any data.
+    A ReLU latent is never below zero, but steps along a straight direction soon are: such numbers are clipped (see
+    `kept_in_range`), and `cut` gives their share. The points need not be near any data.
 
     Args:
         latents: of the data, (N, D), finite.

@@ -1,4 +1,4 @@
-"""From one latent to another by way of real ones: the shortest path over the graph of nearest neighbours."""
+"""A path through real latents: the shortest path over the graph of nearest neighbours."""
 
 from typing import Any
 
@@ -21,8 +21,8 @@ def along_graph(
 ) -> LatentPath:
     """The shortest path over the neighbour graph of real latents, then divided into equal lengths.
 
-    Each latent is joined to its nearest neighbours, both ways, by edges as long as their distance. Where that leaves the graph
-    in pieces, each piece is joined to what is nearest to it outside until there is one. The points lie on the edges: near real
+    Each latent is joined to its nearest neighbours, both ways, by edges as long as their distance. If the graph is not
+    connected, each component is joined to the nearest node outside it until it is. The points lie on the edges: near real
     latents, seldom on one; `rows` says which are passed, and `places` where.
 
     Args:
@@ -65,7 +65,7 @@ class Graph:
     """
 
     def __init__(self, latents: NDArray[Any], neighbours: int = NEIGHBOURS) -> None:
-        # Equal latents are one node: they would be each other's neighbours, and nobody else's. Adding 0 makes -0 a 0.
+        # Equal latents are one node: otherwise they would be neighbours of each other only. Adding 0 makes -0 a 0.
         self.nodes, self.rows, inverse = np.unique(
             checked_data(latents) + np.float32(0), axis=0, return_index=True, return_inverse=True
         )

@@ -1,6 +1,6 @@
-"""Maps: latents to two dimensions and back. They know no model, so they work on anybody's latents.
+"""Maps: latents to two dimensions and back. They take plain arrays, so they work on any latents.
 
-`MAPS` holds those that are fitted; `GivenMap` takes somebody else's coordinates.
+`MAPS` holds those that are fitted; `GivenMap` takes coordinates made elsewhere.
 """
 
 from latens.maps.contract import Map
@@ -19,7 +19,7 @@ MAPS: Table[type[Map]] = Table(
 """Name -> class of `Map`, made without arguments."""
 
 GIVEN = "given"
-"""The name of a map of somebody else's coordinates: it is in a run or not, it can't be fitted."""
+"""The name of a map of coordinates made elsewhere: it can be stored in a run, but not fitted."""
 
 
 def map_kind(name: str) -> type[Map]:

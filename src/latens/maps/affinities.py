@@ -1,4 +1,4 @@
-"""How much two points belong together: Gaussian weights of a chosen perplexity over nearest neighbours."""
+"""Affinities of points: Gaussian weights of a chosen perplexity over nearest neighbours."""
 
 import math
 from typing import TYPE_CHECKING, Any

@@ -20,7 +20,7 @@ SPACING = 1.0  # of the grid where near pairs are summed one by one
 FINE = 0.5  # and where there are too many of them
 REACH = 3  # spacings, within which a pair is near
 CROWDED = 2.0  # points a unit square, from which on the near ones are too many
-ROOM = 1.1  # for the map to grow, before its grid is made anew
+ROOM = 1.1  # for the map to grow, before its grid is made again
 LANES = 16  # of the widest vectors
 FARTHEST = 5.0  # step of an iteration
 
@@ -56,7 +56,7 @@ class CompiledDescent:
         return torch.from_numpy(self.points)
 
     def rest(self) -> None:
-        """Forget how the points moved: other forces act from now on."""
+        """Reset velocities and gains, because the forces change."""
         self.arrays["velocity"].fill(0)
         self.arrays["gains"].fill(1)
 
@@ -71,7 +71,7 @@ class CompiledDescent:
             self.kernels.latens_embedding_move(here, exaggeration, push, momentum, rate, FARTHEST, self.threads)
 
     def divergence(self) -> float:
-        """The Kullback-Leibler divergence, up to what the repulsion's approximation leaves of it."""
+        """The Kullback-Leibler divergence, up to the approximation of the repulsion."""
         entropy: float = self.kernels.latens_embedding_entropy(ctypes.byref(self.embedding), self.threads)
         return self.negative_entropy + entropy + math.log(max(self.repel(), 1e-12))
 
@@ -92,7 +92,7 @@ class CompiledDescent:
         return float(total + self.kernels.latens_embedding_read(here, self.threads) - self.num)
 
     def _fit_grid(self, reach: float) -> None:
-        """Make the grid anew if the map has outgrown it, or has become much smaller or less crowded."""
+        """Make the grid again if the map has outgrown it, or has become much smaller or less crowded."""
         crowded = self.num > CROWDED * reach**2
         spacing = spacing_for(reach, FINE if crowded else SPACING)
         needed = math.ceil(reach / spacing) + 5

@@ -13,9 +13,9 @@ __all__ = ["Map"]
 
 
 class Map(ABC):
-    """A map of latents: two coordinates for each, how far to trust them, and ways there and back.
+    """A map of latents: two coordinates for each, the trust in each, new latents placed on it, and its inverse.
 
-    A subclass says of itself what other rooms ask: `title`, `meaning`, `cost`, `plane`.
+    A subclass describes itself to other rooms by: `title`, `meaning`, `cost`, `plane`.
     """
 
     title: ClassVar[str]  # the name for people, as in a heading: "t-SNE"
@@ -23,7 +23,7 @@ class Map(ABC):
     cost: ClassVar[Literal["quick", "long"]] = "quick"  # of a fit of 10,000 latents: under a second, or longer
     coordinates: "NDArray[np.float32]"  # (N, 2)
     trust: "NDArray[np.float32]"  # (N,) in [0, 1]: share of the 10 nearest on the map that are so in latent space
-    note: str = ""  # what a reader of the map should be told of its settings
+    note: str = ""  # a remark on its settings for readers of the map
 
     @abstractmethod
     def fit(self, latents: "NDArray[Any]", seed: int = 0, progress: Callable[[int, int], object] | None = None) -> Self:
@@ -31,7 +31,7 @@ class Map(ABC):
 
         Args:
             latents: (N, D), finite, N at least 1.
-            seed: of whatever is drawn; the same seed and number of threads give the same map, bit for bit.
+            seed: of all random draws; the same seed and number of threads give the same map, bit for bit.
             progress: called with (done, total) as the work goes on.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The descent of t-SNE: points move until their neighbourhoods are like those of what they stand for."""
+"""The optimisation of t-SNE: gradient descent on the Kullback-Leibler divergence."""
 
 import math
 import warnings
@@ -22,7 +22,7 @@ __all__ = ["descend"]
 # What the affinities are multiplied by, iterations, momentum, and the learning rate divided by the number of points.
 LAYING_OUT = ((12.0, 100, 0.8, 1 / 3), (4.0, 50, 0.8, 1.0), (1.0, 50, 0.8, 1.0))
 SETTLING = (1.0, 300, 0.95, 2.0)
-EVERY = 25  # iterations between two looks at the divergence, or at who waits
+EVERY = 25  # iterations between two checks of the divergence, or calls of progress
 LEAST_GAIN = 0.01  # of the divergence, over 50 iterations
 FRESH = 25  # iterations, after the forces have changed all at once, in which the attraction is always up to date
 STALE = 3  # iterations for which its weights serve later
@@ -46,9 +46,9 @@ def descend(
     Returns:
         Coordinates (N, 2), and their Kullback-Leibler divergence as the descent sees it (about one per cent off).
 
-    100 iterations with affinities twelvefold (van der Maaten and Hinton 2008, section 3.4) lay out the whole, 50 with fourfold
-    ones let it expand in two steps, for a map that expands at once keeps less of its order. 50 plain ones with momentum 0.8
-    follow, then up to 300 with 0.95, which gains in one iteration what 0.8 gains in three; they end when 50 of them gain
+    100 iterations with affinities times 12 (van der Maaten and Hinton 2008, section 3.4) lay out the whole map, 50 with
+    affinities times 4 let it expand in two steps: a map that expands at once keeps less of its order. 50 plain ones with momentum 0.8
+    follow, then up to 300 with 0.95, which gains in one iteration as much as 0.8 in three; they end when 50 of them gain
     less than 1 % (docs/log.md).
     """
     device = torch.device(device)
@@ -60,7 +60,7 @@ def descend(
             descent = _Descent(affinities, torch.from_numpy(start).to(device, torch.float32))
         done, total = 0, sum(phase[1] for phase in (*LAYING_OUT, SETTLING))
         for exaggeration, iterations, momentum, rate in LAYING_OUT:
-            descent.rest()  # other forces act from now on
+            descent.rest()  # the forces change
             for _ in range(0, iterations, EVERY):
                 descent.run(EVERY, exaggeration, momentum, rate)
                 done += EVERY
@@ -80,7 +80,7 @@ def descend(
 
 
 def _has_settled(divergences: list[float]) -> bool:
-    """Whether there is little left to gain, or nothing, because numbers are no longer finite."""
+    """Whether to stop: the divergence hardly falls any more, or is no longer finite."""
     if divergences and not math.isfinite(divergences[-1]):
         return True
     return len(divergences) > 2 and divergences[-3] - divergences[-1] < LEAST_GAIN * divergences[-3]
@@ -96,7 +96,7 @@ class _Descent:
         self.rest()
 
     def rest(self) -> None:
-        """Forget how the points moved: other forces act from now on."""
+        """Reset velocities and gains, because the forces change."""
         self.velocity, self.gains, self.age = torch.zeros_like(self.y), torch.ones_like(self.y), 0
 
     def run(self, iterations: int, exaggeration: float, momentum: float, rate: float) -> None:
@@ -109,7 +109,7 @@ class _Descent:
             repulsive, total = self.repulsion(self.y)
             gradient = self.attraction.forces(self.y).mul_(exaggeration).sub_(repulsive, alpha=1 / max(total, 1e-12))
             uphill = gradient * self.velocity > 0
-            # Gains as Jacobs 1988: smaller where a coordinate swings, larger where it goes on.
+            # Gains as in Jacobs 1988: smaller where a coordinate oscillates, larger where it keeps its direction.
             self.gains = torch.where(uphill, self.gains * 0.8, self.gains + 0.2).clamp_(min=0.01)
             self.velocity.mul_(momentum).addcmul_(self.gains, gradient, value=-rate)
             length = self.velocity.square().sum(1, keepdim=True).sqrt()
@@ -117,13 +117,13 @@ class _Descent:
             self.y -= self.y.mean(0)
 
     def divergence(self) -> float:
-        """The Kullback-Leibler divergence, up to what the repulsion's approximation leaves of it."""
+        """The Kullback-Leibler divergence, up to the approximation of the repulsion."""
         self.attraction.update(self.y)
         return self.attraction.cross_entropy() + math.log(max(self.repulsion(self.y)[1], 1e-12))
 
 
 class _Attraction:
-    """What pulls neighbours together: a product with a sparse matrix, whose weights depend on the distances.
+    """The attraction between neighbours: a product with a sparse matrix, whose weights depend on the distances.
 
     The weights change slowly and cost more than the product, so they may serve for several iterations.
     """
@@ -146,7 +146,7 @@ class _Attraction:
         self.edges = EDGES if device.type == "cpu" else len(self.targets)
 
     def update(self, y: Tensor) -> None:
-        """Compute the weights anew for these points (N, 2)."""
+        """Compute the weights again for these points (N, 2)."""
         points = torch.view_as_complex(y.contiguous())
         for start in range(0, len(self.targets), self.edges):
             part = slice(start, start + self.edges)

@@ -1,4 +1,4 @@
-"""A map from somebody else's coordinates: of UMAP, of another t-SNE, drawn by hand."""
+"""A map from coordinates made elsewhere: by UMAP, by another t-SNE, by hand."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -14,7 +14,7 @@ __all__ = ["GivenMap"]
 
 
 class GivenMap(Surface):
-    """Coordinates as they were given; placing and the way back go by what lies around.
+    """Coordinates as they were given; new latents and the inverse are computed from the nearest points.
 
     Args:
         coordinates: numbers (N, 2), finite, one row a latent, in the same order; None only for `restore`.

@@ -1,4 +1,4 @@
-"""The two directions in which the latents vary most: quick, linear, and honest about distances."""
+"""PCA: the two directions in which the latents vary most. Quick and linear; distances on it are real distances in the plane."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
@@ -26,7 +26,7 @@ def principal_plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
     components = np.zeros((centred.shape[1], 2))
     found = min(2, directions.shape[1])
     components[:, :found] = directions[:, :found]
-    # An eigenvector's sign is chance; its largest part is made positive.
+    # The sign of an eigenvector is arbitrary; its largest component is made positive.
     largest = np.abs(components).argmax(0)
     components *= np.where(np.take_along_axis(components, largest[None], 0) < 0, -1, 1)
     total = max(float(variances.sum()), np.finfo(np.float64).tiny)
@@ -34,7 +34,7 @@ def principal_plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
 
 
 class PCAMap(Map):
-    """Principal components: the map is a projection, the way back the plane that it projects onto."""
+    """Principal components: the map projects onto a plane; its inverse gives points of that plane."""
 
     title: ClassVar[str] = "PCA"
     meaning: ClassVar[str] = "PCA, the flat view along the two widest directions"
@@ -67,7 +67,7 @@ class PCAMap(Map):
         return self.mean.astype(np.float32), self.components.astype(np.float32)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The plane, the coordinates, trust and what there is to say."""
+        """The plane, the coordinates, trust and the note."""
         return {
             "mean": self.mean,
             "components": self.components,

@@ -1,6 +1,6 @@
-"""What pushes the points of a t-SNE map apart: each feels all others, by the square of a Cauchy kernel.
+"""The repulsion between all points of a t-SNE map, by the square of a Cauchy kernel.
 
-Between few points it is summed as it stands. Between many it is a convolution: the points are spread over a grid by cubic
+Between few points it is summed directly. Between many it is a convolution: the points are spread over a grid by cubic
 splines, the grid is convolved with the kernel of the force by FFT, and the result is read off by the same splines. The
 normalisation, a sum over all pairs, comes from the spectrum without a second convolution (Parseval). Spreading and reading by
 one and the same spline makes the force between two points equal and opposite, and that of a point upon itself zero.
@@ -23,7 +23,7 @@ ROWS = 256
 
 
 def repulsion_between(num: int) -> "ExactRepulsion | GridRepulsion":
-    """What computes the repulsion of so many points best: a function of (N, 2) that returns forces and normalisation."""
+    """The fastest method for so many points: a function of (N, 2) that returns forces and normalisation."""
     return ExactRepulsion() if num <= EXACT_UP_TO else GridRepulsion()
 
 
@@ -44,7 +44,7 @@ class ExactRepulsion:
 
 
 class GridRepulsion:
-    """The same by FFT over a grid, which is made anew when the map has outgrown it."""
+    """The same by FFT over a grid, which is made again when the map has outgrown it."""
 
     def __init__(self, spacing: float = SPACING) -> None:
         self.finest = self.spacing = spacing

@@ -1,6 +1,6 @@
-"""What maps without a formula share: placing new latents, and the way back, by what lies around.
+"""Base of maps without a formula: new latents and the inverse are computed from the nearest points.
 
-Such a map is a list of coordinates beside the latents they stand for. A new latent goes where its nearest latents are; a
+Such a map is a list of coordinates and the latents they belong to. A new latent goes where its nearest latents are; a
 point of the map has the latents of its nearest coordinates, weighted by distance.
 """
 
@@ -27,7 +27,7 @@ ROWS = 8192  # queries at a time
 
 
 class Surface(Map):
-    """A map made of coordinates and latents; what differs is where the coordinates come from."""
+    """A map made of coordinates and latents; subclasses differ in the origin of the coordinates."""
 
     def __init__(self) -> None:
         self.latents: NDArray[np.float32] = np.empty((0, 0), np.float32)
@@ -91,7 +91,7 @@ class Surface(Map):
         return latents
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Coordinates, trust and what there is to say."""
+        """Coordinates, trust and the note."""
         return {"coordinates": self.coordinates, "trust": self.trust, "note": np.array(self.note)}
 
     @classmethod
@@ -125,7 +125,7 @@ def _shepard_weights(distances: NDArray[np.float64], whole: bool) -> NDArray[np.
         ratio = ratio * (1 - np.divide(distances, farthest, out=np.zeros_like(distances), where=farthest > 0))
     weights = ratio**2
     total = weights.sum(1, keepdims=True)
-    # All exactly as far as the last one: nothing tells them apart.
+    # All are exactly as far as the last one: they get equal weights.
     weights = np.where(total > 0, weights, 1.0)
     normalised: NDArray[np.float64] = weights / weights.sum(1, keepdims=True)
     return normalised

@@ -1,4 +1,4 @@
-"""t-SNE by an engine of our own, fed with nearest neighbours; openTSNE is its oracle and its fallback."""
+"""t-SNE by our own engine, from nearest neighbours; openTSNE is the reference in its tests and the fallback."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
@@ -21,8 +21,8 @@ PERPLEXITY = 30.0
 class TSNEMap(Surface):
     """t-distributed stochastic neighbour embedding (van der Maaten and Hinton 2008).
 
-    Perplexity 30, or a third of the other points where that is less; started from the first two principal components; how it
-    goes on is told in `latens.maps.descent`. Should that end in numbers that are not finite, openTSNE (Poličar, Stražar and
+    Perplexity 30, or a third of the other points where that is less; started from the first two principal components; the
+    optimisation is described in `latens.maps.descent`. If it ends in numbers that are not finite, openTSNE (Poličar, Stražar and
     Zupan 2024) makes the map with its defaults, and the map's note says so.
     """
 
@@ -38,7 +38,7 @@ class TSNEMap(Surface):
         """Lay the latents out so that neighbours stay neighbours. See `Map.fit`."""
         latents = checked_latents(latents)
         perplexity = max(1.0, min(PERPLEXITY, (len(latents) - 1) / 3))
-        reduced = f" (of {len(latents)} points no more is possible)" if perplexity < PERPLEXITY else ""
+        reduced = f" (the most that {len(latents)} points allow)" if perplexity < PERPLEXITY else ""
         self.note = f"perplexity {perplexity:.3g}{reduced}"
         if len(latents) == 1:
             self._set(latents, np.zeros((1, 2), np.float32), np.ones(1, np.float32))
@@ -82,10 +82,10 @@ def _scaled(distances: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _start(latents: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
-    """The principal components, as small as t-SNE wants them, with noise that parts equal latents."""
+    """The principal components, scaled down as t-SNE needs them, with noise that separates equal latents."""
     mean, components, _ = principal_plane(latents)
     start = (latents - mean) @ components
     spread = start[:, 0].std()
     noise = np.random.default_rng(seed).normal(size=start.shape)
-    # Latents that are all alike have no components: then the noise is all there is.
+    # Equal latents have no components: then the start is noise alone.
     return start / spread * 1e-4 + noise * 1e-6 if spread > 0 else noise * 1e-4

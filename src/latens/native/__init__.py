@@ -1,7 +1,7 @@
-"""Kernels in C, for what torch's operators are slow at: loaded where they were built, done without where they were not.
+"""Kernels in C, for operations in which torch is slow. They are optional.
 
-They are built when latens is installed, by whatever C compiler is there (gcc or clang; Linux is what is tested). Everything
-that they compute, plain torch computes too; nothing but speed is lost without them.
+They are built when latens is installed, if there is a C compiler (gcc or clang; tested on Linux). Everything that they
+compute, torch computes too: without them latens is slower, and gives the same results.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Which neighbours of latent space a map keeps."""
+"""The share of the neighbours in latent space that a map keeps."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,9 +18,9 @@ def neighbours_kept(
     k: int = 10,
     known: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
 ) -> NDArray[np.float32]:
-    """Say of each point which share of its k nearest on a map are among its k nearest in latent space.
+    """For each point, the share of its k nearest on a map are among its k nearest in latent space.
 
-    A neighbour that is exactly as far as the k-th counts as one: which of several equal latents comes first is chance.
+    A neighbour that is exactly as far as the k-th counts as one: the order of equal latents is arbitrary.
 
     Args:
         latents: (N, D), finite.

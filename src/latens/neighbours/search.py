@@ -1,7 +1,7 @@
 """Exact nearest neighbours, block by block, on the CPU or a GPU: for maps, metrics, the probe and the explorer.
 
 A matrix product in float32 finds somewhat more candidates than asked for; their distances are then computed again as
-differences in float64. A bound on the rounding error of the product says of each row whether a neighbour could have been
+differences in float64. A bound on the rounding error of the product tells for each row whether a neighbour could have been
 missed; such rows (close points beside an outlier by orders of magnitude) are searched by a product in float64, and what is
 still doubtful by differences alone. Points that are repeated are searched once, see `_search_repeated`. So the result is that
 of a search in float64, ties going to the smaller index, whatever the block size, and memory stays bounded.
@@ -76,7 +76,7 @@ def nearest_neighbours(
 
 
 class Neighbours:
-    """Points that are searched again and again, a few queries at a time: what `nearest_neighbours` does first is done once.
+    """Points that are searched many times, a few queries at a time: the preparation is done once.
 
     Several threads may search at a time.
 

@@ -19,7 +19,7 @@ Cost = Literal["instant", "quick", "long"]  # of fitting 60,000 latents: under a
 class Sampler(ABC):
     """A source of new latents, fitted to those of a data set.
 
-    A subclass says of itself what other rooms ask: `cost`, `keeps_data`, `unavailable`, `options_for`, `centres`.
+    A subclass describes itself to other rooms by: `cost`, `keeps_data`, `unavailable`, `options_for`, `centres`.
     """
 
     cost: ClassVar[Cost] = "quick"
@@ -69,7 +69,7 @@ class Sampler(ABC):
         Args:
             latents: (N, D), finite, N at least 1.
             labels: int (N,), the class of each, 0 or more; or None.
-            progress: called with (done, total) as a fit that takes long goes on.
+            progress: called with (done, total) during a long fit.
 
         Raises:
             UsageError: other shapes, no latents, numbers that are not finite, or labels below 0.
@@ -93,7 +93,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def state(self) -> "dict[str, NDArray[Any]]":
-        """All that it has learned, as float32 and int64 arrays."""
+        """The fitted state, as float32 and int64 arrays."""
 
     @classmethod
     @abstractmethod

@@ -8,7 +8,7 @@ from torch import Tensor
 
 __all__ = ["Mixture", "fit_mixture", "improve"]
 
-TOLERANCE = 1e-2  # nats a point; a round that gains less is the last one
+TOLERANCE = 1e-2  # nats a point; fitting stops after a round that gains less
 AT_ONCE = 2**23  # numbers of the largest array that a round makes
 REGULAR = 1e-4  # added to variances, where the mean variance of a unit is 1
 MEANS_ROUNDS = 5  # of k-means, with which it begins
@@ -63,9 +63,9 @@ def fit_mixture(x: Tensor, components: int, strength: float, diagonal: bool, rou
 
 
 def improve(mixture: Mixture, x: Tensor, strength: float, diagonal: bool, rounds: int) -> Mixture:
-    """Go on fitting a mixture: rounds of expectation-maximisation, until one gains next to nothing.
+    """Continue to fit a mixture: rounds of expectation-maximisation, until one gains less than `TOLERANCE`.
 
-    Covariances are the modes under an inverse Wishart prior about the mean one, so that a component of few points keeps to that.
+    Covariances are the modes under an inverse Wishart prior about the mean one, so that a component of few points stays near it.
     """
     before = -math.inf
     for _ in range(rounds):
@@ -124,7 +124,7 @@ def _centres(x: Tensor, num: int) -> Tensor:
     centres = x[torch.randint(len(x), (1,), generator=random)]
     distance = (x - centres).square().sum(1)
     for _ in range(num - 1):
-        # All points may have been drawn already: then any will do.
+        # All points may have been drawn already: then any point is as good.
         row = torch.multinomial(distance + 1e-12, 1, generator=random)
         centres = torch.cat([centres, x[row]])
         distance = torch.minimum(distance, (x - x[row]).square().sum(1))

@@ -14,7 +14,7 @@ from latens.samplers.velocity import Velocity, carry, train_velocity
 
 __all__ = ["FlowSampler"]
 
-PASSES = 60  # of the latents through training at most, lest few of them be learned by heart
+PASSES = 60  # over the latents in training, at most: more would overfit small sets
 WAY = 15  # steps from noise to latents
 WHITENED = 0.5  # power of the variance by which a direction's weight in the loss is evened out: 0 not at all, 1 wholly
 THINNEST = 1e-6  # variance of a direction, where the largest is 1
@@ -23,9 +23,9 @@ THINNEST = 1e-6  # variance of a direction, where the largest is 1
 class FlowSampler(Learned):
     """A flow that carries a Gaussian a class to the latents of that class; one for all where there are no labels.
 
-    Each class begins as a Gaussian with its own mean and covariance, so the network has only that to learn in which latents are
-    no Gaussian. It works on latents that are whitened half-way: each direction weighs by its standard deviation in the loss, as
-    the wide ones show in pictures most. Units that never vary keep their value; zeros of a ReLU are handled as `fill_zeros` says.
+    Each class begins as a Gaussian with its own mean and covariance, so the network has to learn only how latents
+    differ from a Gaussian. It works on latents that are half whitened: the weight of a direction in the loss is its standard
+    deviation, because wide directions are the most visible in images. Units that never vary keep their value; zeros of a ReLU are handled as `fill_zeros` says.
 
     Args:
         steps: of training at most, 0 or more; with none it draws the Gaussians.
@@ -33,7 +33,7 @@ class FlowSampler(Learned):
         width: of the network, 1 or more.
         num_blocks: of the network, 0 or more.
         temperature: of the noise that is carried, as its standard deviation, 0 or more. A flow that is trained for a minute
-            spreads too far; below 1, samples keep to what is likelier, and are less diverse.
+            spreads too far; below 1, samples are more likely and less diverse.
 
     Source: Lipman et al., "Flow matching for generative modeling", 2023, equation 14; the arcs are those of Albergo et al.,
     "Stochastic interpolants", 2023. Temperature: Kingma and Dhariwal, "Glow", 2018, section 6.

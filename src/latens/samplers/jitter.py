@@ -1,4 +1,4 @@
-"""A latent of the data, moved within its neighbourhood: as near to the data as something new can be."""
+"""Jitter: a latent of the data, moved within its neighbourhood (manifold Parzen windows)."""
 
 from typing import Any, ClassVar
 
@@ -12,20 +12,21 @@ from latens.samplers.learned import Learned, chances_and_noise, subset
 
 __all__ = ["JitterSampler"]
 
-MOST = 60_000  # latents that are kept: the fewer, the wider apart, and the blurrier what lies between them
+MOST = 60_000  # latents that are kept: the fewer, the wider apart, and the blurrier the samples between them
 SHRINKAGE = 0.5  # share of the way to the mean of the neighbourhood
-HELD_OUT = 10  # one latent in so many says how far new ones are from the others
+HELD_OUT = 10  # one latent in so many is held out, to measure how far new latents are from the others
 JUDGES = 2_000  # latents, and samples, by whose distances the scale is found
 HALVINGS = 12
-LARGEST = 1.5  # scale: along a thin line of data no noise takes samples away from them, and more would only blur
+LARGEST = 1.5  # scale: along a thin line of data no noise moves samples away from them, and more noise would only blur
 BLOCK = 1_000  # samples at a time
 
 
 class JitterSampler(Learned):
     """A random latent of the data, half-way to the mean of its neighbourhood, plus normal noise of its neighbours' covariance.
 
-    So it moves along the data, not off them; without the half-way the noise would come on top of a spread that is whole already.
-    The noise is as long as takes samples as far from the nearest latent as held-out latents are: nearer would be copies.
+    So it moves along the data, not away from them. Without the step to the mean, the noise would add to the full spread of the
+    data. The scale of the noise is such that samples are as far from the nearest latent as held-out latents are: nearer ones
+    would be copies.
 
     Args:
         scale: of the noise, 1 is the neighbourhood's own; None finds it by held-out latents.
@@ -51,7 +52,7 @@ class JitterSampler(Learned):
     ) -> dict[str, NDArray[Any]]:
         rows = subset(latents, MOST)
         if labels is not None:
-            # One of each class at least, however rare.
+            # At least one of each class.
             rows = np.union1d(rows, np.unique(labels, return_index=True)[1])
         kept, own = latents[rows], None if labels is None else labels[rows]
         scale = _scale_of_new(kept, own, self.neighbours) if self.scale is None else self.scale
@@ -80,7 +81,7 @@ class JitterSampler(Learned):
 def _neighbourhoods(
     latents: NDArray[Any], labels: NDArray[np.int64] | None, rows: NDArray[np.int64], neighbours: int
 ) -> NDArray[np.int64]:
-    """The rows of the nearest to some latents, (n, 1 + k), themselves first, of the same class; where they are too few, again."""
+    """The rows of the nearest to some latents, (n, 1 + k), themselves first, of the same class; repeated if there are too few."""
     near = np.repeat(rows[:, None], 1 + neighbours, axis=1)
     groups = [np.arange(len(latents))] if labels is None else [np.flatnonzero(labels == k) for k in np.unique(labels)]
     for members in groups:

@@ -1,4 +1,4 @@
-"""What all samplers share: their arrays, the checks, and the labels."""
+"""Base class of the samplers: their arrays, the checks, and the labels."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ __all__ = ["Learned", "chances_and_noise", "covariance", "factor", "subset"]
 
 
 class Learned(Sampler):
-    """A sampler whose whole knowledge is a few named arrays.
+    """A sampler whose fitted state is a few named arrays.
 
-    They are rounded to float32 when they are learned, so that a sampler which is opened again draws the same.
+    They are rounded to float32 when they are fitted, so that a sampler that is opened again draws the same.
     """
 
-    fills_zeros: ClassVar[bool] = False  # whether it learns from, and draws, what a ReLU will cut off: see `fill_zeros`
+    fills_zeros: ClassVar[bool] = False  # zeros of a ReLU are filled before the fit, and cut after sampling
     names: ClassVar[tuple[str, ...]]  # of the arrays beside `classes`; those of classes are empty without labels
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Learned(Sampler):
     def _learn(
         self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
     ) -> dict[str, NDArray[Any]]:
-        """The arrays called `names`, and `classes` where those aren't the labels' own; what takes long tells `progress`."""
+        """The arrays called `names`, and `classes` where those aren't the labels' own; long work calls `progress`."""
 
     @abstractmethod
     def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
@@ -100,7 +100,7 @@ class Learned(Sampler):
 
 
 def _unheard(done: int, total: int) -> None:
-    """Nobody wants to know how far a fit is."""
+    """The progress that is used when none is asked for."""
 
 
 def _checked(
@@ -135,7 +135,7 @@ def chances_and_noise(
 
 
 def subset(latents: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Rows for work that need not see them all: all of them, or `most` drawn with seed 0, in order."""
+    """Rows for work that does not need all of them: all, or `most` drawn with seed 0, in order."""
     if len(latents) <= most:
         return np.arange(len(latents))
     rows: NDArray[np.int64] = np.sort(np.random.default_rng(0).choice(len(latents), most, replace=False))
@@ -150,8 +150,8 @@ def covariance(latents: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def factor(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A square root A of a covariance, A Aᵀ = matrix; units that never vary, which bar a Cholesky factor, get no noise."""
+    """A square root A of a covariance, A Aᵀ = matrix; units that never vary get no noise (a Cholesky factor would not exist)."""
     variances, directions = np.linalg.eigh(matrix)
     root: NDArray[np.float64] = directions * np.sqrt(np.maximum(variances, 0))
-    root[np.diag(matrix) == 0] = 0  # else rounding would wake them
+    root[np.diag(matrix) == 0] = 0  # otherwise rounding would add noise
     return root

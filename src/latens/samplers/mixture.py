@@ -1,4 +1,4 @@
-"""A mixture of Gaussians, as many as held-out latents ask for."""
+"""A mixture of Gaussians; the number of components is chosen by held-out likelihood."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ __all__ = ["MixtureSampler"]
 MOST = 60_000  # latents that the fit looks at, and those of the first rounds: they bound its time
 MOST_FIRST = 20_000
 AT_LEAST = 100  # latents of each class among them, where there are as many
-HELD_OUT = 6  # one latent in so many judges the settings
+HELD_OUT = 6  # one latent in so many is held out, to choose the setting
 ROOM = 8  # latents at least for each component
 ROUNDS = (12, 4)  # over the first latents, then over all
 WHOLE = ((1, False), (10, True), (10, False), (40, False), (100, False), (200, False))  # components, diagonal
@@ -29,8 +29,8 @@ PATIENCE = 0.1  # nats a latent that more components must gain
 class MixtureSampler(Learned):
     """Gaussian mixtures: one over all latents, or one a class where there are labels, drawn by the share of each class.
 
-    The number of components and the form of their covariances, full or diagonal, are those of a short list under which
-    held-out latents are likeliest. Covariances are drawn towards their mean, which counts as much as D / 4 latents. Units that
+    The number of components and the form of their covariances, full or diagonal, are chosen from a short list by the
+    likelihood of held-out latents. Covariances are drawn towards their mean, which counts as much as D / 4 latents. Units that
     never vary keep their value; zeros of a ReLU are handled as `fill_zeros` says.
     """
 
@@ -44,7 +44,7 @@ class MixtureSampler(Learned):
         live = deviations > 1e-7 * max(float(deviations.max()), np.finfo(np.float64).tiny)
         scale = float(np.sqrt((deviations[live] ** 2).mean())) if live.any() else 1.0
         rows = subset(latents, MOST)
-        if labels is not None:  # a class must not be missed for being rare
+        if labels is not None:  # so that rare classes are not missed
             few = [np.flatnonzero(labels == label)[:AT_LEAST] for label in np.unique(labels)]
             rows = np.union1d(rows, np.concatenate(few))
         scaled = torch.from_numpy((latents[rows][:, live] - centre[live]) / scale).float()
@@ -92,7 +92,7 @@ def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]], progre
         if best is None or score > best[0] + PATIENCE:
             best = score, fitted, diagonal
         elif not diagonal:
-            break  # more components would only cost time
+            break  # more components would cost time and gain nothing
     assert best is not None
     _, mixtures, diagonal = best
     return [improve(m, g, _strength(g), diagonal, ROUNDS[1]) for m, g in zip(mixtures, groups, strict=True)]

@@ -18,9 +18,9 @@ BLOCK = 256  # samples that the model draws at a time
 
 
 class PriorSampler(Learned):
-    """The prior of a model; a standard normal where none is given. It learns nothing of the latents but their dimension.
+    """The prior of a model; a standard normal where none is given. It uses only the dimension of the latents.
 
-    It has no classes, whatever labels it is shown.
+    It has no classes, also when it is fitted with labels.
 
     Args:
         draw: (n, seed) -> (n, D), the same for the same seed.

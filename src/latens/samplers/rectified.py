@@ -1,4 +1,4 @@
-"""The zeros of a ReLU latent, seen as what the ReLU has cut off."""
+"""The zeros of a ReLU latent, as censored values below zero (Tobit model)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +12,20 @@ FEWEST = 1e-300  # a probability; its normal quantile is finite
 
 
 def rectified_units(latents: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which units of latents (N, D) are a ReLU's that is sometimes off: never below zero, exactly zero here, more there."""
+    """Units of latents (N, D) that are sometimes cut by a ReLU: never below zero, sometimes exactly zero, sometimes above."""
     rectified: NDArray[np.bool_] = (latents.min(0) == 0) & (latents.max(0) > 0)
     return rectified
 
 
 def fill_zeros(latents: NDArray[np.float64], labels: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    """Latents whose zeros are replaced by what may have been there before the ReLU, numbers below zero.
+    """Latents whose zeros are replaced by plausible values from before the ReLU, which are below zero.
 
     Args:
         latents: (N, D).
         labels: the class of each, (N,), to be treated one by one; or None.
 
-    A unit that is exactly 0 with some probability is no Gaussian: a Gaussian fitted to it puts mass below zero, which a
-    decoder has never seen, and none on zero. So each unit is taken for the positive part of a normal variable, whose mean and
+    A unit that is exactly 0 with some probability is not Gaussian: a Gaussian fitted to it puts mass below zero, where the
+    decoder was not trained, and none on zero. So each unit is modelled as the positive part of a normal variable, whose mean and
     deviation are those that explain the share of zeros and the mean of the rest. The zeros become draws from its part below
     zero, which sweeps of Gibbs sampling then fit to the other units. What is fitted to these latents has the right share below
     zero, and its positive part the right share of zeros.
@@ -71,7 +71,7 @@ def _draw_alone(group: NDArray[np.float64], unit: int, usual: float, random: np.
 
 
 def _sweep(group: NDArray[np.float64], units: list[int], zero: NDArray[np.bool_], random: np.random.Generator) -> None:
-    """Draw the zeros of each unit anew, given all other units, as if the group were normal."""
+    """Draw the zeros of each unit again, given all other units, as if the group were normal."""
     mean = group.mean(0)
     variances = group.var(0)
     covariance = np.cov(group.T, bias=True) + np.diag(RIDGE * variances + 1e-9 * variances.max())

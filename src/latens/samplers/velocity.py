@@ -1,4 +1,4 @@
-"""The network that the flow learns, its training, and the way along it."""
+"""The network of the flow, its training, and the integration along it."""
 
 import math
 from itertools import pairwise
@@ -13,14 +13,14 @@ from latens.training.optimisers import learning_rate_factor, make_optimisers
 __all__ = ["Velocity", "carry", "train_velocity"]
 
 CONDITION = 64  # numbers that tell the blocks of the angle and the class
-WAVES = 8  # frequencies in which they see the angle
+WAVES = 8  # frequencies by which the angle is encoded
 RATE, MATRIX_RATE, BETA2 = 2e-3, 0.02, 0.98  # of Adam, of Muon, of Adam's second moment
 WARMUP = 30  # steps
 BATCH_CARRIED = 2000
 
 
 class Velocity(nn.Module):
-    """The velocity of a point at an angle of its way: a residual perceptron whose blocks are modulated by angle and class.
+    """The velocity of a point at an angle of its path: a residual perceptron whose blocks are modulated by angle and class.
 
     Args:
         dim: D of the points.
@@ -98,7 +98,7 @@ def train_velocity(
         label, mean = index[rows], means[index[rows]]
         noise = torch.randn(mean.shape, generator=random)
         start, end = torch.bmm(factors[label], noise[:, :, None])[:, :, 0], points[rows] - mean
-        # One angle in each of as many parts of the quarter, which varies less than angles drawn apart.
+        # Stratified angles: one in each equal part of the quarter turn, for a lower variance.
         angle = (torch.arange(batch) + torch.rand(batch, generator=random)) * (math.pi / 2 / batch)
         cos, sin = angle.cos()[:, None], angle.sin()[:, None]
         loss = F.mse_loss(net(mean + cos * start + sin * end, angle, label), cos * end - sin * start)
