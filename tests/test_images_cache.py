@@ -1,5 +1,6 @@
 """The cache of decoded pictures."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -66,10 +67,24 @@ def cut(name, keep):
 
 
 def rewritten(change):
+    """An entry that is changed and sealed again, as another version of latens could leave it."""
+
     def apply(entry):
-        value = json.loads((entry / "entry.json").read_text())
+        value = json.loads((entry / "entry.json").read_text())["entry"]
         change(value)
-        (entry / "entry.json").write_text(json.dumps(value))
+        sealed = {"entry": value, "sha256": hashlib.sha256(json.dumps(value).encode()).hexdigest()}
+        (entry / "entry.json").write_text(json.dumps(sealed))
+
+    return apply
+
+
+def flipped(name, place):
+    """One bit of a file is another one."""
+
+    def apply(entry):
+        content = bytearray((entry / name).read_bytes())
+        content[place if place >= 0 else len(content) + place] ^= 4
+        (entry / name).write_bytes(content)
 
     return apply
 
@@ -88,7 +103,15 @@ def rewritten(change):
         rewritten(lambda value: value.update(version=0)),
         rewritten(lambda value: value.update(parts=[])),
         rewritten(lambda value: value.pop("notes")),
-        rewritten(lambda value: value.update(class_names=["a"])),
+        rewritten(lambda value: value["parts"]["train"].update(crc32=[])),
+        flipped("train.npy", -1),
+        flipped("train.npy", 128),
+        flipped("train.npy", 40),
+        flipped("test.npy", 1000),
+        flipped("rows.npz", 100),
+        flipped("rows.npz", -300),
+        flipped("entry.json", 200),
+        flipped("entry.json", -200),
     ],
 )
 def test_a_damaged_entry_is_made_again(tmp_path, own_cache, spoil):
@@ -131,7 +154,7 @@ def test_a_full_disk(tmp_path, own_cache, monkeypatch):
     fill(tmp_path / "mine", 20)
     usage = cache.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: usage._replace(free=100))
-    with pytest.raises(ImagesError, match="GB are free"):
+    with pytest.raises(ImagesError, match=r"15\.4 kB, 100 B are free"):
         load_images(tmp_path / "mine")
     assert entries(own_cache) == []
 

@@ -240,7 +240,6 @@ def test_npz_that_is_no_pictures(tmp_path):
         ({"x_train": noise(20, 9, 8), "x_test": noise(9, 9, 8), "y_test": np.zeros(9)}, "has none"),
         ({"images": objects}, "never unpickled"),
         ({"images": noise(20, 9, 8), "labels": objects}, "never unpickled"),
-        ({"x_train": noise(20, 9, 8), "y_train": [0] * 20, "x_test": noise(9, 9, 8), "y_test": [1] * 9}, "classes"),
     ):
         with zipfile.ZipFile(path, "w") as archive:
             for name, array in arrays.items():

@@ -12,9 +12,11 @@ from latens.images.contract import Images, Progress, Shape, fingerprint_of
 from latens.images.mapped import let_go
 from latens.images.plan import Part, Plan, Refused, block_length
 from latens.images.split import content_hashes, split_by_content
+from latens.text import counted, listed
 
 __all__ = ["MINIMUM_TRAIN", "Assembled", "MemoryStore", "Store", "assemble", "refused_line"]
 
+EXAMPLES = 3
 MINIMUM_TRAIN = 8  # pictures; fewer can't be called training
 
 
@@ -71,7 +73,12 @@ class _Decoded:
     sha256: str
     rows: np.ndarray
     refused: tuple[Refused, ...]
-    hashes: np.ndarray  # of bytes; empty but for the part "all"
+    hashes: np.ndarray  # of each picture's pixels
+
+    @property
+    def ids(self) -> np.ndarray:
+        ids: np.ndarray = self.part.ids[self.rows]
+        return ids
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -112,9 +119,10 @@ def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress
     train, test = decoded
     if len(train.rows) < MINIMUM_TRAIN:
         raise ImagesEmpty(
-            f"{train.part.where}: {len(train.rows)} pictures to train on; at least {MINIMUM_TRAIN} are needed "
+            f"{train.part.where}: {counted(len(train.rows), 'picture')} to train on; at least {MINIMUM_TRAIN} are needed "
             "(besides one to test on): add more"
         )
+    notes += _in_both(train, test)
     class_names, numbers, class_notes = _classes(plan, train, test)
     images = [_finish(one, class_names, numbers) for one in (train, test)]
     return Assembled(images[0], images[1], (*notes, *class_notes), refused, total)
@@ -122,9 +130,8 @@ def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress
 
 def refused_line(refused: tuple[Refused, ...], total: int) -> str:
     """One line on the files that were left out, the first three by name."""
-    named = ", ".join(f"{item.id} ({item.reason})" for item in refused[:3])
-    more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
-    return f"{len(refused)} of {total} files can't be used and were left out: {named}{more}"
+    named = listed([f"{item.id} ({item.reason})" for item in refused], 3)
+    return f"{len(refused)} of {total} files can't be used and were left out: {named}"
 
 
 def _memory(part: str, count: int, shape: Shape) -> Store:
@@ -143,9 +150,8 @@ def _decode(
         store.append(pixels)
         rows.append(block.rows)
         refused += block.refused
-        if part.name == "all":
-            hashes.append(np.array(content_hashes(pixels), dtype="S16"))
-        else:
+        hashes.append(np.array(content_hashes(pixels), dtype="S16"))
+        if part.name != "all":
             pixel_hash.update(pixels.data)
         done += len(block.rows) + len(block.refused)
         if progress is not None:
@@ -171,29 +177,42 @@ def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore) -> lis
             let_go(everything.pixels)
         original = everything.rows[rows]
         result.append(
-            _Decoded(everything.part, store.close(), pixel_hash.hexdigest(), original, (), everything.hashes[:0])
+            _Decoded(everything.part, store.close(), pixel_hash.hexdigest(), original, (), everything.hashes[rows])
         )
     return result
 
 
+def _in_both(train: _Decoded, test: _Decoded) -> list[str]:
+    """What to say of pictures that stand in both parts: a model is not tested by what it was trained on."""
+    both = np.flatnonzero(np.isin(test.hashes, train.hashes))
+    if not len(both):
+        return []
+    order = np.argsort(train.hashes, kind="stable")
+    first = order[np.searchsorted(train.hashes[order], test.hashes[both[:EXAMPLES]])]
+    pairs = [f"{test.ids[row]} is {train.ids[twin]}" for row, twin in zip(both, first, strict=False)]
+    more = f" and {len(both) - EXAMPLES:,} more" if len(both) > EXAMPLES else ""
+    return [
+        f"{len(both):,} of {len(test.hashes):,} test pictures stand in the train part too, pixel by pixel: "
+        f"{', '.join(pairs)}{more}; scores on them say nothing about new pictures"
+    ]
+
+
 def _classes(plan: Plan, train: _Decoded, test: _Decoded) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
-    """The classes that have pictures, the new number of each old one, and what to say of the others."""
+    """The classes that have pictures in either part, the new number of each old one, and what to say of the others."""
     if train.labels is None or test.labels is None:
         return (), np.empty(0, dtype=np.int64), []
     count = len(plan.class_names)
     in_train = np.bincount(train.labels, minlength=count) > 0
     in_test = np.bincount(test.labels, minlength=count) > 0
-    was_split = train.part is test.part
-    if not was_split and (in_test & ~in_train).any():
-        names = ", ".join(_named(plan, in_test & ~in_train)[:5])
-        raise ImagesError(
-            f"the test part ({test.part.where}) has classes that the train part ({train.part.where}) has not: {names}; "
-            "both need the same classes"
-        )
     used = in_train | in_test
-    notes = [f"the class {name!r} has no pictures and was left out" for name in _named(plan, ~used)]
-    if (in_train & ~in_test).any():
-        notes.append(f"classes without a test picture: {', '.join(_named(plan, in_train & ~in_test)[:5])}")
+    notes = []
+    for chosen, words in (
+        (~used, "classes without a picture that can be used were left out"),
+        (in_train & ~in_test, "classes without a test picture"),
+        (in_test & ~in_train, "classes without a train picture"),
+    ):
+        if chosen.any():
+            notes.append(f"{words}: {listed(_named(plan, chosen))}")
     return tuple(_named(plan, used)), np.cumsum(used) - 1, notes
 
 

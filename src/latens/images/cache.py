@@ -1,35 +1,49 @@
-"""Decoded pictures on disk: found again by path, sizes, times of change and options, and opened memory-mapped.
+"""Decoded pictures on disk: found again by the state of their files and the options, and opened memory-mapped.
 
 An entry is a folder `images/<place>-<state>` in the user's cache folder: `train.npy` and `test.npy`
 (uint8 (N, C, H, W)), `rows.npz` (ids, labels) and `entry.json` (everything else). It is made under another name and
 appears whole, by one rename; of two processes that make the same entry the second throws its own away. The place is
-the path with the options, the state is what lay there; older states of a place are removed.
+the path with the options, the state is what lay there (`latens.images.opening.file_state`); older states of a place are
+removed.
+
+Every byte of an entry has a check sum, which is compared when it is opened: a damaged entry is made again. The pixels have
+a CRC-32 for each 4 MiB, checked in parallel: a few seconds for 10 GB that are in memory. A file that could not be used is
+tried again at every opening, if the system was the reason, and after a change of the programs that decode: if the answer
+is another one now, the entry is made again.
 """
 
 import contextlib
 import hashlib
+import importlib.metadata
+import itertools
 import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from latens.errors import ImagesError, RunDamaged
-from latens.files import cache_folder, read_json, read_npz, write_json, write_npz
+from latens.files import cache_folder, read_json, read_npz, sha256_file, write_json, write_npz
 from latens.images.assemble import Assembled, assemble
+from latens.images.checksums import BlockSums, block_sums
 from latens.images.contract import Dataset, Images, Shape
 from latens.images.finish import finish
+from latens.images.opening import file_state
 from latens.images.plan import Options, Plan, Refused
+from latens.text import bytes_text
 
 __all__ = ["cached_dataset"]
 
 VERSION = 2  # of the entries; a change of what a decoded picture looks like raises it
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry is nobody's any more
+DECODERS = ("pillow", "tifffile", "imagecodecs", "pillow-heif")
+Again = Callable[[Refused, Shape], str | None]
 ATTEMPTS = 2  # another process may remove an entry as outdated between its making and its opening
 
 
@@ -38,7 +52,10 @@ def cached_dataset(
     files: Sequence[str | os.PathLike[str]],
     options: Options,
     make_plan: Callable[[], Plan],
-    listing: Sequence[str] = (),
+    *,
+    state: Iterable[str] = (),
+    notes: Sequence[str] = (),
+    again: Again | None = None,
 ) -> Dataset:
     """The data set of a path: opened where it was decoded before and nothing has changed, otherwise decoded.
 
@@ -47,44 +64,66 @@ def cached_dataset(
         files: all files that it is made of.
         options: size and labels are part of the key.
         make_plan: called only where there is something to decode.
-        listing: names that matter beside the files (empty folders).
+        state: what decides the content beside these files: states of more files, classes.
+        notes: put before those of the entry; no part of the key.
+        again: says why a refused file can't be used now, or None if it can.
 
     Raises:
         ImagesError: from the plan, or the cache folder can't be written.
     """
     entries = cache_folder() / "images"
-    place, state = _key(path, files, options, listing)
-    folder = entries / f"{place}-{state}"
-    for _ in range(ATTEMPTS):
+    place = _digest([str(path), options.size, _labels_digest(options)])[:16]
+    folder = entries / f"{place}-{_state_digest(files, state)}"
+    for attempt in range(ATTEMPTS):
         opened = _open(folder, str(path))
-        if opened is None:
+        if opened is None or (attempt == 0 and _answer_differs(opened, again)):
+            _remove(folder)
             _make(folder, make_plan(), options)
             _tidy(folder, place)
             opened = _open(folder, str(path))
         if opened is not None:
-            return finish(*opened, options)
+            assembled = replace(opened.assembled, notes=(*notes, *opened.assembled.notes))
+            return finish(opened.plan, assembled, options)
     raise ImagesError(f"{folder}: the cache can't be read after it was written; set LATENS_CACHE to another folder")
 
 
-def _key(
-    path: Path, files: Sequence[str | os.PathLike[str]], options: Options, listing: Sequence[str]
-) -> tuple[str, str]:
-    labels = None
-    if options.labels is not None:
-        array = np.asarray(options.labels)
-        labels = hashlib.sha256(repr((array.shape, array.tolist())).encode()).hexdigest()
-    place = [str(path), options.size, labels]
-    state = [VERSION, [_status(file) for file in files], list(listing)]
-    return _digest(place)[:16], _digest(state)[:32]
+def _answer_differs(opened: "_Opened", again: Again | None) -> bool:
+    """Whether a file that was refused can be used now, or is refused for another reason."""
+    if again is None:
+        return any(one.passing for one in opened.assembled.refused)
+    return any(
+        again(one, opened.plan.shape) != one.reason
+        for one in opened.assembled.refused
+        if one.passing or opened.decoders != decoders()
+    )
 
 
-def _status(file: str | os.PathLike[str]) -> tuple[str, int, int]:
-    """By what a change of a file is noticed."""
+def decoders() -> str:
+    """The versions of all that decodes pictures: another version can read what this one can't."""
+    return " ".join(f"{name} {version}" for name in DECODERS if (version := _version(name)))
+
+
+def _version(name: str) -> str:
     try:
-        status = os.stat(file)
-    except OSError:  # a dangling link, or gone a moment ago; decoding names it
-        return str(file), -1, -1
-    return str(file), status.st_size, status.st_mtime_ns
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _labels_digest(options: Options) -> str | None:
+    if options.labels is None:
+        return None
+    array = np.asarray(options.labels)
+    return hashlib.sha256(repr((array.shape, array.tolist())).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _state_digest(files: Sequence[str | os.PathLike[str]], state: Iterable[str]) -> str:
+    digest = hashlib.sha256(str(VERSION).encode())
+    for line in itertools.chain(map(file_state, files), ["files end here"], state):
+        # With its length, so that no two lists give the same bytes; a name can hold bytes that are no UTF-8.
+        content = line.encode("utf-8", "surrogatepass")
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()[:32]
 
 
 def _digest(value: Any) -> str:
@@ -99,10 +138,11 @@ class _NpyStore:
 
     def __init__(self, path: Path, count: int, shape: Shape) -> None:
         self.path, self.shape, self.length = path, shape, 0
+        self.sums = BlockSums()
         needed, free = count * int(np.prod(shape)), shutil.disk_usage(path.parent).free
         if needed > free:
             raise ImagesError(
-                f"{path.parent.parent}: the decoded pictures need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+                f"{path.parent.parent}: the decoded pictures need {bytes_text(needed)}, {bytes_text(free)} are free; "
                 "set LATENS_CACHE to a folder with room, or give a smaller size (--size 64)"
             )
         self.file = open(path, "xb")  # noqa: SIM115 - closed by close(), after many calls
@@ -116,6 +156,7 @@ class _NpyStore:
     def append(self, pixels: np.ndarray) -> None:
         with _writing(self.path.parent.parent):
             self.file.write(pixels.data)
+        self.sums.update(pixels)
         self.length += len(pixels)
 
     def close(self) -> np.ndarray:
@@ -139,7 +180,8 @@ def _writing(entries: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ImagesError(
-            f"{entries}: the cache can't be written ({error.strerror or error}); set LATENS_CACHE to a folder with room"
+            f"{error.filename or entries}: the cache can't be written ({error.strerror or error}); set LATENS_CACHE to a "
+            "folder with room"
         ) from None
 
 
@@ -158,7 +200,7 @@ def _make(folder: Path, plan: Plan, options: Options) -> None:
     try:
         assembled = assemble(plan, make_store, options.progress)
         with _writing(entries):
-            _write_rest(unfinished, plan, assembled)
+            _write_rest(unfinished, plan, assembled, {store.path.stem: store.sums.result() for store in stores})
         del assembled  # Windows moves no folder that holds an open file
         with _writing(entries):
             _publish(unfinished, folder)
@@ -168,7 +210,7 @@ def _make(folder: Path, plan: Plan, options: Options) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _write_rest(unfinished: Path, plan: Plan, assembled: Assembled) -> None:
+def _write_rest(unfinished: Path, plan: Plan, assembled: Assembled, sums: dict[str, list[int]]) -> None:
     (unfinished / "all.npy").unlink(missing_ok=True)
     rows, parts = {}, {}
     for name, images in (("train", assembled.train), ("test", assembled.test)):
@@ -176,10 +218,11 @@ def _write_rest(unfinished: Path, plan: Plan, assembled: Assembled) -> None:
         if images.labels is not None:
             rows[f"{name}_labels"] = images.labels
         size = (unfinished / f"{name}.npy").stat().st_size
-        parts[name] = {"count": len(images), "bytes": size, "fingerprint": images.fingerprint}
+        parts[name] = {"count": len(images), "bytes": size, "fingerprint": images.fingerprint, "crc32": sums[name]}
     write_npz(unfinished / "rows.npz", rows)
     entry = {
         "version": VERSION,
+        "decoders": decoders(),
         "name": plan.name,
         "shape": plan.shape,
         "class_names": assembled.train.class_names,
@@ -187,8 +230,9 @@ def _write_rest(unfinished: Path, plan: Plan, assembled: Assembled) -> None:
         "refused": assembled.refused,
         "num_files": assembled.num_files,
         "parts": parts,
+        "rows_sha256": sha256_file(unfinished / "rows.npz"),
     }
-    write_json(unfinished / "entry.json", entry)
+    write_json(unfinished / "entry.json", {"entry": entry, "sha256": _digest(entry)})
 
 
 def _publish(unfinished: Path, folder: Path) -> None:
@@ -221,11 +265,23 @@ def _tidy(folder: Path, place: str) -> None:
                 shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _open(folder: Path, source: str) -> tuple[Plan, Assembled] | None:
-    """An entry, or None where there is none or a broken one."""
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """An entry that is what was written."""
+
+    plan: Plan
+    assembled: Assembled
+    decoders: str
+
+
+def _open(folder: Path, source: str) -> _Opened | None:
+    """An entry, or None where there is none or a damaged one."""
     try:
-        entry = read_json(folder / "entry.json")
-        if entry["version"] != VERSION:
+        sealed = read_json(folder / "entry.json")
+        entry = sealed["entry"]
+        if entry["version"] != VERSION or sealed["sha256"] != _digest(entry):
+            return None
+        if sha256_file(folder / "rows.npz") != entry["rows_sha256"]:
             return None
         rows = read_npz(folder / "rows.npz")
         shape, class_names = tuple(entry["shape"]), tuple(entry["class_names"])
@@ -234,7 +290,7 @@ def _open(folder: Path, source: str) -> tuple[Plan, Assembled] | None:
         )
         refused = tuple(Refused(*item) for item in entry["refused"])
         assembled = Assembled(train, test, tuple(entry["notes"]), refused, entry["num_files"])
-        return Plan(entry["name"], source, shape, class_names, ()), assembled
+        return _Opened(Plan(entry["name"], source, shape, class_names, ()), assembled, entry["decoders"])
     except (RunDamaged, OSError, EOFError, KeyError, TypeError, ValueError):
         return None
 
@@ -250,14 +306,9 @@ def _open_part(
     path = folder / f"{name}.npy"
     pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     ids, labels = rows[f"{name}_ids"], rows[f"{name}_labels"] if class_names else None
-    expected = (part["count"], *shape)
-    if (
-        path.stat().st_size != part["bytes"]
-        or pixels.shape != expected
-        or pixels.dtype != np.uint8
-        or len(ids) != len(pixels)
-    ):
+    size = path.stat().st_size
+    if size != part["bytes"] or pixels.shape != (part["count"], *shape) or pixels.dtype != np.uint8:
         raise ValueError(f"{path} is not what was written")
-    if labels is not None and (len(labels) != len(pixels) or labels.min() < 0 or labels.max() >= len(class_names)):
-        raise ValueError(f"the labels of {path} are not what was written")
+    if not pixels.flags.c_contiguous or block_sums(path, size - pixels.nbytes) != part["crc32"]:
+        raise ValueError(f"{path} is not what was written")
     return Images(pixels, ids, labels, class_names, str(part["fingerprint"]))

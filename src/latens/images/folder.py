@@ -1,8 +1,8 @@
 """A folder of pictures: looked at, given one size and number of channels, decoded in parallel.
 
 Size: what `size` says. Without it the commonest size (ties: the larger) if both of its sides are within 8 to 128
-pixels, otherwise 64 x 64; pictures of any other size are resized and cropped to it. Which files count, and as what:
-`latens.images.tree`. How a file becomes pixels: `latens.images.decode`.
+pixels, otherwise 64 x 64; pictures of any other size are resized and cropped to it. Which files count:
+`latens.images.tree`. What they mean: `latens.images.folder_layout`. How a file becomes pixels: `latens.images.decode`.
 """
 
 import contextlib
@@ -11,8 +11,9 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,9 +22,12 @@ from latens.images.arrays import refuse_labels
 from latens.images.cache import cached_dataset
 from latens.images.contract import MINIMUM_SIDE, Dataset, Shape
 from latens.images.decode import Look, decode_picture, look_at, reason_of
+from latens.images.folder_layout import FolderLayout, FolderPart, lay_out
+from latens.images.opening import is_passing
 from latens.images.pixels import CHANNELS, is_grey
 from latens.images.plan import Block, Options, Part, Plan, Refused, Size, block_length
-from latens.images.tree import FolderLayout, FolderPart, Node, lay_out, walk
+from latens.images.tree import refuse_run, walk
+from latens.text import counted, shown
 
 __all__ = ["FOLDER", "FolderSource", "choose_size"]
 
@@ -49,25 +53,52 @@ class FolderSource:
         Raises:
             ImagesEmpty: there are no pictures in it, or too few.
             ImagesDamaged: none of them can be read, or not all and `strict` was asked for.
+            ImagesError: the folder is a run of latens, or has a test part without a train part.
         """
         root = Path(source).absolute()
+        refuse_run(root)
         refuse_labels(options, str(root))
         tree = walk(root)
+        problems = tree.problems()
+        if options.strict and problems:
+            raise ImagesDamaged(f"{root}: {'; '.join(problems)}; repair or remove them, or leave out strict")
         layout = lay_out(tree)
-        files = [os.path.join(root, file) for part in layout.parts for file in part.files]
         with warnings.catch_warnings():
             # Pillow warns of odd metadata and of large pictures; what can't be used is named in the notes.
             warnings.simplefilter("ignore")
-            return cached_dataset(root, files, options, lambda: _plan(root, layout, options), _folders(tree))
+            return cached_dataset(
+                root,
+                [],
+                options,
+                lambda: _plan(root, layout, options),
+                state=_state(layout),
+                notes=layout.notes,
+                again=partial(_reason_now, root, layout),
+            )
 
 
 FOLDER = FolderSource()
 
 
-def _folders(node: Node) -> list[str]:
-    """What the notes depend on beside the files that are decoded."""
-    own = [node.relative, *(f"{node.relative}/{name}" for name in node.pictures)]
-    return own + [name for folder in node.folders for name in _folders(folder)]
+def _state(layout: FolderLayout) -> Iterator[str]:
+    """All that decides what is decoded; what was left out is said anew each time."""
+    yield from layout.class_names
+    for part in layout.parts:
+        yield part.name
+        yield from part.states
+        yield from map(str, part.labels or [])
+
+
+def _reason_now(root: Path, layout: FolderLayout, refused: Refused, shape: Shape) -> str | None:
+    """Why a file that was refused can't be used now; None if it can."""
+    (part,) = (part for part in layout.parts if part.name == refused.part)
+    path = root / part.files[refused.row]
+    try:
+        look_at(path)
+        decode_picture(path, shape[1:], shape[0])
+    except Exception as error:  # as in decode_chunk
+        return shown(reason_of(error))
+    return None
 
 
 def choose_size(sizes: Iterable[Size]) -> Size:
@@ -87,7 +118,8 @@ def _plan(root: Path, layout: FolderLayout, options: Options) -> Plan:
     good = [look for look in looks if isinstance(look, Look)]
     if not good:
         raise ImagesDamaged(
-            f"{root}: none of its {len(files)} pictures can be used; the first: {files[0].relative_to(root)} ({looks[0]})"
+            f"{root}: none of its {counted(len(files), 'picture')} can be used; the first: "
+            f"{shown(files[0].relative_to(root))} ({looks[0].reason})"  # type: ignore[union-attr]
         )
     size = options.size or choose_size(look.size for look in good)
     channels = CHANNELS[0] if all(look.grey for look in good) else CHANNELS[1]
@@ -96,9 +128,9 @@ def _plan(root: Path, layout: FolderLayout, options: Options) -> Plan:
     for part in layout.parts:
         parts.append(_part(root, part, looks[start : start + len(part.files)], shape))
         start += len(part.files)
-    notes = (*map(_printable, layout.notes), *_picture_notes(good, size, channels, asked=options.size is not None))
-    class_names = tuple(_printable(name) for name in layout.class_names)
-    return Plan(_printable(root.resolve().name), str(root), shape, class_names, tuple(parts), notes)
+    notes = _picture_notes(good, size, channels, asked=options.size is not None)
+    class_names = tuple(shown(name) for name in layout.class_names)
+    return Plan(shown(root.resolve().name), str(root), shape, class_names, tuple(parts), tuple(notes))
 
 
 def _picture_notes(looks: Sequence[Look], size: Size, channels: int, asked: bool) -> list[str]:
@@ -122,8 +154,8 @@ def _picture_notes(looks: Sequence[Look], size: Size, channels: int, asked: bool
     return notes
 
 
-def _part(root: Path, part: FolderPart, looks: Sequence[Look | str], shape: Shape) -> Part:
-    ids = np.array([_printable(file) for file in part.files], dtype=str)
+def _part(root: Path, part: FolderPart, looks: Sequence["Look | _Failure"], shape: Shape) -> Part:
+    ids = np.array([shown(file) for file in part.files], dtype=str)
     labels = None if part.labels is None else np.array(part.labels, dtype=np.int64)
 
     def decode_chunk(rows: range) -> Block:
@@ -132,13 +164,14 @@ def _part(root: Path, part: FolderPart, looks: Sequence[Look | str], shape: Shap
         refused: list[Refused] = []
         for row in rows:
             look = looks[row]
+            if isinstance(look, _Failure):
+                refused.append(Refused(str(ids[row]), look.reason, row, part.name, look.passing))
+                continue
             try:
-                if isinstance(look, str):
-                    raise ValueError(look)
                 pixels[len(used)] = decode_picture(root / part.files[row], shape[1:], shape[0])
                 used.append(row)
             except Exception as error:  # Pillow's plugins raise anything on broken files; none may end the run
-                refused.append(Refused(str(ids[row]), reason_of(error)))
+                refused.append(Refused(str(ids[row]), shown(reason_of(error)), row, part.name, is_passing(error)))
         return Block(pixels[: len(used)], np.array(used, dtype=np.int64), tuple(refused))
 
     def blocks() -> Iterator[Block]:
@@ -148,19 +181,21 @@ def _part(root: Path, part: FolderPart, looks: Sequence[Look | str], shape: Shap
     return Part(part.name, str(part.path), ids, labels, blocks)
 
 
-def _printable(name: str) -> str:
-    """A file name that isn't valid UTF-8 can't be stored in JSON or printed."""
-    return name.encode("utf-8", "backslashreplace").decode()
+class _Failure(NamedTuple):
+    """Why the header of a file can't be read, and whether the system is the reason."""
+
+    reason: str
+    passing: bool
 
 
-def _look_chunk(files: Sequence[Path]) -> list[Look | str]:
+def _look_chunk(files: Sequence[Path]) -> list[Look | _Failure]:
     """What the header of each file says, or why it can't be used."""
-    result: list[Look | str] = []
+    result: list[Look | _Failure] = []
     for file in files:
         try:
             result.append(look_at(file))
         except Exception as error:  # as above
-            result.append(reason_of(error))
+            result.append(_Failure(shown(reason_of(error)), is_passing(error)))
     return result
 
 

@@ -28,10 +28,21 @@ Size = tuple[int, int]  # (H, W)
 
 
 class Refused(NamedTuple):
-    """A file that can't be used, and why."""
+    """A file that can't be used.
+
+    Args:
+        id: of the picture.
+        reason: why, in a few words.
+        row: its row in the part's ids.
+        part: the part's name.
+        passing: whether the system refused, and not the content: it is tried again next time.
+    """
 
     id: str
     reason: str
+    row: int = -1
+    part: str = ""
+    passing: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,41 @@
-"""A folder of pictures: which files, which parts, which classes.
+"""The files of a folder of pictures, and all that lies there and is not read.
 
-- `train` beside `test` (any case; `training` and `testing` too) are the two parts. Without `test`, one of `val`, `valid`
-  and `validation` is the test part; beside `test` it is left out. Without either the train part is split. What else
-  lies there is left out. Everything left out is said.
-- Two or more subfolders with pictures are classes, named by the subfolder, with all the pictures below it; pictures
-  beside them are left out, unless they are the majority: then the subfolders mean nothing and there are no classes.
-- A single subfolder is walked into: it is how archives unpack.
-- Hidden files and folders, `__MACOSX` and `Thumbs.db` don't count, nor do files whose ending isn't that of a picture.
-  Links are followed, but not in circles.
+- Files count by their ending; a file without ending counts if its first bytes are those of a picture.
+- Hidden files and folders and those that systems make (`@eaDir`, `$RECYCLE.BIN`, `__MACOSX`, `Thumbs.db`) don't count.
+- A folder with a `run.json` is a run of latens, one with a `compare.json` a comparison: neither is read.
+- Links are followed, but not in circles. Pipes, sockets and devices are never opened.
+- A folder that can't be listed is left out.
+
+Everything that is left out is said in `Tree.notes`, grouped by reason; well-known small files of systems are not.
 """
 
 import os
-import re
-from collections.abc import Sequence
+import stat
+import sys
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
-from latens.images.decode import picture_suffixes
+from latens.errors import ImagesDamaged, ImagesError
+from latens.files import cache_folder
+from latens.images.kinds import (
+    SYSTEM_FILES,
+    UNREADABLE_PICTURES,
+    advice_for,
+    ending_of,
+    is_hidden,
+    is_picture,
+    picture_format,
+)
+from latens.images.opening import file_state, first_bytes
+from latens.text import listed, natural_key, quoted, shown
 
-__all__ = ["FolderLayout", "FolderPart", "Node", "lay_out", "walk"]
+__all__ = ["Node", "Tree", "is_run", "refuse_run", "walk"]
 
-TRAIN, TEST = {"train", "training"}, {"test", "testing"}
-VALIDATION = {"val", "valid", "validation"}
-IGNORED = {"__macosx", "thumbs.db", "desktop.ini"}
+DEEPEST = 100  # folders within folders; deeper is a mistake, and Python's own limit is not far
+MARKERS = {"run.json": "run", "compare.json": "comparison"}  # what latens writes into its own folders
+EXAMPLES = 3
 
 
 @dataclass(eq=False)
@@ -34,190 +46,247 @@ class Node:
         path: where it is.
         relative: the same from the root, "" for the root.
         pictures: names of the picture files directly in it, in natural order.
+        states: of each picture, what `file_state` says.
         folders: those directly in it, in natural order.
-        others: how many files in it and below are no pictures.
+        holds_more: whether it or a folder below has anything that was left out.
+        total: how many pictures there are in it and below.
     """
 
     path: Path
     relative: str
     pictures: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
     folders: list["Node"] = field(default_factory=list)
-    others: int = 0
+    holds_more: bool = False
+    total: int = 0
 
     @property
     def name(self) -> str:
         """Of the folder itself."""
         return self.path.name
 
-    def files(self) -> list[str]:
-        """All pictures in it and below, relative to the root."""
-        prefix = f"{self.relative}/" if self.relative else ""
-        below = [file for folder in self.folders for file in folder.files()]
-        return [prefix + name for name in self.pictures] + below
-
-    def count(self) -> int:
-        """How many pictures there are in it and below."""
-        return len(self.pictures) + sum(folder.count() for folder in self.folders)
+    def inside(self, name: str) -> str:
+        """The path of something in it from the root."""
+        return f"{self.relative}/{name}" if self.relative else name
 
     def full(self) -> list["Node"]:
         """The subfolders that have pictures."""
-        return [folder for folder in self.folders if folder.count()]
+        return [folder for folder in self.folders if folder.total]
 
     def empty(self) -> list[str]:
-        """The subfolders that have none, relative to the root."""
-        return [folder.relative for folder in self.folders if not folder.count()]
+        """The subfolders in it and below that have nothing at all in them, from the root."""
+        if not self.total and not self.holds_more:
+            return [self.relative]
+        return [name for folder in self.folders for name in folder.empty()]
 
 
-@dataclass(frozen=True)
-class FolderPart:
-    """The files of a part, and the class of each (an index) or None."""
+@dataclass(eq=False)
+class Tree:
+    """A folder with all that is in it.
 
-    name: str
-    path: Path
-    files: list[str]
-    labels: list[int] | None
+    Args:
+        root: the folder.
+        files: what is no picture, from the root.
+        hidden: hidden files and folders, and those made by systems.
+        unreadable: what the system refused, with its reason.
+        special: pipes, sockets and devices.
+        circles: links that lead back to a folder above.
+        own: folders that latens wrote.
+        too_deep: folders below the deepest that is read.
+    """
+
+    root: Node
+    files: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+    circles: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+    too_deep: list[str] = field(default_factory=list)
+
+    def problems(self) -> list[str]:
+        """What should have been read and was not, each group a sentence: what `strict` refuses."""
+        found = []
+        if self.unreadable:
+            named = listed([f"{name} ({reason})" for name, reason in self.unreadable], EXAMPLES)
+            found.append(
+                f"left out, the system refused to read {'it' if len(self.unreadable) == 1 else 'them'}: {named}"
+            )
+        if self.special:
+            found.append(f"left out, pipes, sockets and devices: {listed(self.special, EXAMPLES)}")
+        if self.too_deep:
+            found.append(f"left out, more than {DEEPEST} folders deep: {listed(self.too_deep, 1)}")
+        pictures = [name for name in self.files if ending_of(name) in UNREADABLE_PICTURES]
+        return [*found, *_by_ending("pictures in a format that Pillow does not read", pictures)]
+
+    def notes(self) -> list[str]:
+        """All that was left out, each group a sentence."""
+        found = self.problems()
+        others = [name for name in self.files if ending_of(name) not in UNREADABLE_PICTURES]
+        found += _by_ending("not pictures by their names", others)
+        found += self._renamed(self.files)
+        if self.own:
+            found.append(f"left out, runs and comparisons of latens: {listed(self.own)}")
+        if self.circles:
+            found.append(f"left out, links to a folder above them: {listed(self.circles, EXAMPLES)}")
+        if self.hidden:
+            names = Counter(name.rpartition("/")[2] for name in self.hidden)
+            often = [name if count == 1 else f"{name} ({count} times)" for name, count in names.most_common()]
+            found.append(f"left out, hidden or made by the system: {listed(often)}")
+        return found
+
+    def contents(self) -> str:
+        """What there is instead of pictures, for a message."""
+        said = self.notes()
+        return f" ({'; '.join(said)})" if said else ""
+
+    def _renamed(self, names: Iterable[str]) -> list[str]:
+        """The first file of each unknown ending that is a picture by its content."""
+        first: dict[str, str] = {}
+        for name in names:
+            first.setdefault(ending_of(name), name)
+        found = []
+        for name in list(first.values())[:20]:
+            try:
+                known = picture_format(first_bytes(self.root.path / name))
+            except OSError:
+                continue
+            if known not in (None, "HEIF", "AVIF"):
+                found.append(f"{shown(name)} is a {known} picture by its content; give it that ending to have it read")
+        return found
 
 
-@dataclass(frozen=True)
-class FolderLayout:
-    """What a folder was understood as."""
+def _by_ending(reason: str, names: list[str]) -> list[str]:
+    """One sentence on files that were left out: how many of each ending, and the first by name."""
+    if not names:
+        return []
+    counts = Counter(ending_of(name) for name in names)
+    kinds = listed([f"{count:,} {ending or 'without ending'}" for ending, count in counts.most_common()])
+    advice = advice_for(list(counts))
+    examples = listed(names, EXAMPLES)
+    return [f"left out, {reason}: {kinds} ({examples})" + (f"; {advice}" if advice else "")]
 
-    parts: tuple[FolderPart, ...]
-    class_names: tuple[str, ...]
-    notes: tuple[str, ...]
 
-
-def walk(root: Path) -> Node:
+def walk(root: Path) -> Tree:
     """Read the whole tree of a folder.
 
     Raises:
-        ImagesDamaged: a folder can't be listed.
+        ImagesDamaged: the folder itself can't be listed.
     """
-    return _walk(root, "", (os.path.realpath(root),))
-
-
-def _walk(path: Path, relative: str, above: tuple[str, ...]) -> Node:
-    node = Node(path, relative)
+    tree = Tree(Node(root, ""))
     try:
-        entries = sorted(os.scandir(path), key=lambda entry: _natural(entry.name))
+        _fill(tree, tree.root, (os.path.realpath(root),), os.path.realpath(cache_folder()))
     except OSError as error:
         raise ImagesDamaged(
-            f"{path}: the folder can't be listed ({error.strerror}); make it readable or move it away"
+            f"{root}: the folder can't be listed ({error.strerror}); make it readable or give another"
         ) from None
+    return tree
+
+
+def _fill(tree: Tree, node: Node, above: tuple[str, ...], cache: str) -> None:
+    """List a folder and those below it.
+
+    Raises:
+        OSError: it can't be listed.
+    """
+    with os.scandir(node.path) as listing:
+        entries = sorted(listing, key=lambda entry: natural_key(entry.name))
     for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in IGNORED:
-            continue
-        inside = f"{relative}/{entry.name}" if relative else entry.name
         if _is_folder(entry):
-            real = os.path.realpath(entry.path)
-            if real not in above:
-                node.folders.append(_walk(Path(entry.path), inside, (*above, real)))
-        elif os.path.splitext(entry.name)[1].lower() in picture_suffixes():
-            node.pictures.append(entry.name)
+            _add_folder(tree, node, entry, above, cache)
         else:
-            node.others += 1
-    node.others += sum(folder.others for folder in node.folders)
-    return node
+            _add_file(tree, node, entry)
+    node.holds_more |= any(folder.holds_more for folder in node.folders)
+    node.total = len(node.pictures) + sum(folder.total for folder in node.folders)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself
+    except OSError:  # a link to itself, or gone a moment ago
         return False
 
 
-def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
-    """A key by which img2 comes before img10."""
-    pieces = re.split(r"(\d+)", name.casefold())
-    return [(int(piece), "") if piece.isdecimal() and piece.isascii() else (-1, piece) for piece in pieces], name
+def _add_folder(tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[str, ...], cache: str) -> None:
+    inside = node.inside(entry.name)
+    real = os.path.realpath(entry.path)
+    if real == cache:
+        node.holds_more = True
+        return
+    left = None
+    if is_hidden(entry.name, folder=True):
+        left = tree.hidden
+    elif is_run(entry.path):
+        left = tree.own
+    elif real in above:
+        left = tree.circles
+    elif len(above) >= DEEPEST:
+        left = tree.too_deep
+    if left is not None:
+        left.append(inside)
+        node.holds_more = True
+        return
+    child = Node(Path(entry.path), inside)
+    try:
+        _fill(tree, child, (*above, real), cache)
+    except OSError as error:
+        tree.unreadable.append((inside, _reason(error)))
+        child.holds_more = True
+    node.folders.append(child)
 
 
-def lay_out(root: Node) -> FolderLayout:
-    """Understand a tree by the rules of this file.
+def _add_file(tree: Tree, node: Node, entry: "os.DirEntry[str]") -> None:
+    inside = node.inside(entry.name)
+    if is_hidden(entry.name, folder=False):
+        # .DS_Store, .gitignore and the like are nobody's pictures; a hidden picture is worth a word.
+        if not _is_system_file(entry.name) and is_picture(Path(entry.path), entry.name.lstrip(".")):
+            tree.hidden.append(inside)
+        node.holds_more = True
+        return
+    try:
+        # On Windows a listing knows neither inode nor time of change.
+        status = os.stat(entry.path) if sys.platform == "win32" else entry.stat()
+    except OSError as error:
+        if ending_of(entry.name) and not is_picture(Path(entry.path), entry.name):
+            tree.files.append(inside)
+        else:
+            tree.unreadable.append((inside, _reason(error)))
+        node.holds_more = True
+        return
+    if not stat.S_ISREG(status.st_mode):
+        tree.special.append(inside)
+        node.holds_more = True
+    elif is_picture(Path(entry.path), entry.name):
+        node.pictures.append(entry.name)
+        node.states.append(file_state(inside, status))
+    else:
+        tree.files.append(inside)
+        node.holds_more = True
+
+
+def _is_system_file(name: str) -> bool:
+    return name.startswith("._") or name.casefold() in SYSTEM_FILES
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def is_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether latens wrote this folder: it holds the record of a run or of a comparison."""
+    return any(os.path.isfile(os.path.join(folder, marker)) for marker in MARKERS)
+
+
+def refuse_run(folder: Path) -> None:
+    """Refuse a run as a source of pictures: its charts are no data.
 
     Raises:
-        ImagesEmpty: there are no pictures in it.
-        ImagesError: a test part without a train part.
+        ImagesError: the folder is a run or a comparison.
     """
-    if not root.count():
-        others = f" (but {root.others} other files)" if root.others else ""
-        raise ImagesEmpty(
-            f"{root.path}: no pictures in this folder{others}; give a folder of .png, .jpg or other picture files"
-        )
-    node, notes = root, []
-    while not node.pictures and len(node.full()) == 1 and node.full()[0].name.lower() not in TRAIN:
-        notes += [f"the folder {name!r} has no pictures" for name in node.empty()]
-        node = node.full()[0]
-    train = _named(node, TRAIN)
-    parts = [("all", node)]
-    if train is not None:
-        parts, said = _split_layout(node, train)
-        notes += said
-    elif node.full() and not node.pictures and all(child.name.lower() in TEST | VALIDATION for child in node.full()):
-        names = ", ".join(child.name for child in node.full())
-        raise ImagesError(f"{node.path}: has {names} but no train; rename one of them, or give one of them")
-    class_names, said = _class_names([child for _, child in parts])
-    files = tuple(_part(name, child, class_names) for name, child in parts)
-    return FolderLayout(files, tuple(class_names), (*notes, *said))
-
-
-def _named(node: Node, names: set[str]) -> Node | None:
-    return next((child for child in node.full() if child.name.lower() in names), None)
-
-
-def _split_layout(node: Node, train: Node) -> tuple[list[tuple[str, Node]], list[str]]:
-    test = _named(node, TEST) or _named(node, VALIDATION)
-    left = [child.name for child in node.full() if child is not train and child is not test]
-    notes = [f"left out beside {train.name}: the folder {name!r}" for name in left]
-    if node.pictures:
-        notes.append(f"left out beside {train.name}: {len(node.pictures)} pictures ({node.pictures[0]}, …)")
-    if test is None:
-        return [("all", train)], notes
-    if test.name.lower() in VALIDATION:
-        notes.append(f"the test part is the folder {test.name!r}")
-    return [("train", train), ("test", test)], notes
-
-
-def _class_names(nodes: Sequence[Node]) -> tuple[list[str], list[str]]:
-    """The classes of all parts together (none if there is but one), and what to say of what isn't in them."""
-    names = sorted({child.name for node in nodes for child in node.full()}, key=_natural)
-    loose = sum(len(node.pictures) for node in nodes)
-    total = sum(node.count() for node in nodes)
-    if len(names) == 1:
-        return [], [f"all classes but one are empty ({names[0]}): no labels"] if any(
-            node.empty() for node in nodes
-        ) else []
-    if not names:
-        return [], []
-    if 2 * loose > total:
-        return [], [
-            f"most pictures lie beside the subfolders ({', '.join(names[:3])}, …), which were not taken as classes"
-        ]
-    notes = [f"the class folder {name!r} is empty" for node in nodes for name in node.empty()]
-    if loose:
-        first = next(node for node in nodes if node.pictures)
-        notes.append(f"left out beside the class folders: {loose} pictures ({first.pictures[0]}, …)")
-    _check_labelled(nodes)
-    return names, notes
-
-
-def _check_labelled(nodes: Sequence[Node]) -> None:
-    for node in nodes:
-        if not node.full():
-            other = next(child for child in nodes if child.full())
+    for marker, kind in MARKERS.items():
+        if (folder / marker).is_file():
+            look = f"to look at it: latens {'explore' if kind == 'run' else 'compare --runs'} {quoted(folder)}"
             raise ImagesError(
-                f"{other.path} has class folders and {node.path} has none; sort both into the same class folders, or give "
-                f"{other.path} alone"
+                f"{folder}: a {kind} of latens (it holds a {marker}), not pictures; give the folder of pictures"
+                + (f" ({look})" if kind == "run" else "")
             )
-
-
-def _part(name: str, node: Node, class_names: list[str]) -> FolderPart:
-    if not class_names:
-        return FolderPart(name, node.path, node.files(), None)
-    files, labels = [], []
-    for child in node.full():
-        below = child.files()
-        files += below
-        labels += [class_names.index(child.name)] * len(below)
-    return FolderPart(name, node.path, files, labels)

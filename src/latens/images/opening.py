@@ -1,0 +1,69 @@
+"""Opening files that anybody may have put there: never waiting for a pipe, and telling passing failures from lasting ones."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, cast
+
+__all__ = ["file_state", "first_bytes", "is_passing", "open_regular"]
+
+# What an operating system says of something that is no regular file.
+NO_FILE = "is a pipe, socket, device or folder, not a file"
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file for reading bytes.
+
+    Opening a named pipe would wait for a writer for ever, and opening a device can do anything: neither is read.
+
+    Raises:
+        OSError: it can't be opened, or is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, NO_FILE, str(path))
+        return cast(BinaryIO, os.fdopen(handle, "rb"))
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a failure may be over next time, since the system refused and not the content of the file.
+
+    No permission, an I/O error, a lost connection to a server, too many open files, too little memory. Errors about the
+    content (a file that ends too early) have no error number.
+    """
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+
+
+def file_state(path: str | os.PathLike[str], status: os.stat_result | None = None) -> str:
+    """Everything by which a change of a file is noticed without reading it.
+
+    Size and time of change alone are not enough: archives and copying programs restore dates. The inode and the time of
+    its last change can't be set by programs, so a renamed folder, a swapped or a replaced file shows there. The number of
+    the device is left out, since network and removable disks get a new one at each start of the system.
+
+    Args:
+        path: the file.
+        status: what `os.stat` said of it, where that is known.
+    """
+    try:
+        found = status or os.stat(path)
+    except OSError as error:  # gone a moment ago; decoding names it
+        return f"{os.fspath(path)}: {errno.errorcode.get(error.errno or 0, '?')}"
+    if not stat.S_ISREG(found.st_mode):
+        return f"{os.fspath(path)}: no file"
+    return f"{os.fspath(path)}: {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+
+
+def first_bytes(path: str | os.PathLike[str], count: int = 64) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with open_regular(Path(path)) as file:
+        return file.read(count)
