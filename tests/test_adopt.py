@@ -221,7 +221,7 @@ def test_batches_and_folders_that_are_not_allowed(colour, tmp_path):
         adopt_functions(maps, back, colour, tmp_path / "run", batch_size=0)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("x")
-    with pytest.raises(RunError, match="is there already"):
+    with pytest.raises(RunError, match="already exists"):
         adopt_functions(maps, back, colour, tmp_path / "full")
 
 

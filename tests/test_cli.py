@@ -288,7 +288,7 @@ def test_import_makes_a_run_of_the_notebooks_weights(tmp_path, as_json, refused)
         ("run blobs.npz --size 4", "size 4"),
         ("run blobs.npz --size big", "--size"),
         ("run blobs.npz --device nonsense --out new", "unknown device 'nonsense'"),
-        ("run blobs.npz --out taken", "taken: is there already"),
+        ("run blobs.npz --out taken", "taken: already exists"),
         ("run blobs.npz --seed -1", "--seed"),
         ("run --resume", "no run in runs"),
         ("data", "DATA"),

@@ -112,7 +112,7 @@ def test_safetensors_that_lie_are_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     entry = '{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
     headers = {
-        "stands there twice": f'{{"w":{entry},"w":{entry}}}'.encode(),
+        "a key occurs twice": f'{{"w":{entry},"w":{entry}}}'.encode(),
         "not those that were written": json.dumps({"w": json.loads(entry)}).encode(),
     }
     for message, header in headers.items():

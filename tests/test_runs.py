@@ -198,7 +198,7 @@ def test_folders_are_not_written_over_and_get_the_next_number(blobs, tmp_path, m
     assert [run.name for run in list_runs()] == ["blobs-1", "blobs-2"]
     assert latest_run().name == "blobs-2"
     assert open_run("blobs-1").name == "blobs-1"
-    with pytest.raises(RunError, match="is there already"):
+    with pytest.raises(RunError, match="already exists"):
         start_run(blobs, recipe_for(blobs), first.path)
     with pytest.raises(RunNotFound, match="known: blobs-1, blobs-2"):
         open_run("blobs-3")

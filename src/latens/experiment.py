@@ -18,7 +18,7 @@ from latens.left_out import LeftOut
 from latens.progress import Progress, progress_for
 from latens.report.from_run import write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
-from latens.runs.folder import TEST
+from latens.runs.folder import TEST, WEIGHTS
 from latens.runs.recording import last_state
 from latens.training.loop import train
 from latens.training.recipes import RECIPES, Recipe
@@ -99,7 +99,9 @@ def resume(
     stopped = open_run(path, device)
     if stopped.record["status"] == "diverged":
         raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
-    return _complete(stopped, stopped.images if images is None else images, progress, samplers)
+    if images is not None:
+        stopped.images = images
+    return _complete(stopped, stopped.images, progress, samplers)
 
 
 def import_run(
@@ -214,6 +216,11 @@ def review(run: Run, *, most: int = 100, progress: Progress | None = None) -> Re
 
 
 def _complete(run: Run, images: Dataset, progress: Progress, samplers: Sequence[str] | None = None) -> Run:
+    with run.folder.working():
+        return _completed(run, images, progress, samplers)
+
+
+def _completed(run: Run, images: Dataset, progress: Progress, samplers: Sequence[str] | None) -> Run:
     _introduce(run, images, progress)
     train_run(run, images, progress)
     encode_run(run, images, progress)
@@ -272,9 +279,9 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
     config = run.recipe.config
     steps_an_epoch = -(-len(images.train) // config.batch_size)
     state = last_state(run)
-    if state is None:
-        run.forget("model.safetensors")  # of a first epoch that did not end: it starts again, from the seed's weights
-    run.update(status="training")
+    # Without a checkpoint, weights are of a first epoch that did not end: it starts again, from the seed's weights.
+    run.folder.commit(forget=() if state else [WEIGHTS], status="training")
+    run.model = run.untrained_model()
     with progress.stage("training", "steps") as tick:
 
         def on_batch(epoch: int, step: int, loss: float) -> None:

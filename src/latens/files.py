@@ -1,18 +1,22 @@
-"""Files: the one atomic writer, hashes, and strict readers for JSON, npz and safetensors.
+"""Files: the one atomic writer, a lock, hashes, and strict readers for JSON, npz and safetensors.
 
 Every file that latens writes goes through `atomic_write`: a reader finds the old file or the new one, never half of one,
 whatever kills the process (all-or-nothing renames: POSIX rename(2); Windows: os.replace).
 """
 
+import errno
 import hashlib
+import io
 import json
 import os
 import struct
+import time
 import uuid
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 import platformdirs
@@ -23,19 +27,31 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "Content",
     "atomic_write",
     "cache_folder",
+    "json_content",
+    "locked",
+    "npz_content",
     "read_json",
     "read_npz",
     "read_safetensors",
+    "remove_abandoned",
+    "safetensors_content",
     "sha256_bytes",
     "sha256_file",
+    "sha256_of",
+    "sync_folder",
     "write_json",
     "write_npz",
     "write_safetensors",
 ]
 
+Content = bytes | Callable[[BinaryIO], object]  # bytes, or a function that writes them to an open binary file
+
 MAX_SAFETENSORS_HEADER = 1 << 20  # bytes; ours are a few kB
+SECONDS_PER_DAY = 86_400.0
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # from file systems that have none
 
 
 def cache_folder() -> Path:
@@ -46,11 +62,11 @@ def cache_folder() -> Path:
     )
 
 
-def atomic_write(path: str | os.PathLike[str], content: bytes | Callable[[BinaryIO], object]) -> None:
-    """Write a file so that it is there whole or not at all: temporary name, fsync, rename, fsync of the folder.
+def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
+    """Write a file as a whole or not at all: temporary name, fsync, rename, fsync of the folder.
 
     Args:
-        path: the file; its folder is made where it is missing.
+        path: the file; missing parent folders are created.
         content: the bytes, or a function that writes them to an open binary file.
 
     Raises:
@@ -60,25 +76,62 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | Callable[[Binary
     if path.is_dir():
         raise UsageError(f"{path}: a folder; the name of a file is needed")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Opened like any file, so that the umask decides who may read it (tempfile's 0600 would keep colleagues out of a run).
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    file, temporary = _new_temporary(path)
     try:
-        with open(temporary, "xb") as file:
+        with file:
             if callable(content):
                 content(file)
             else:
                 file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+            if os.name != "nt":  # renamed while it is open, and so locked: nobody takes it for abandoned
+                os.replace(temporary, path)
+        if os.name == "nt":  # which renames no open file
+            os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename = os.fspath(path)  # a full disk names no file, and nobody knows the temporary one
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable. Windows has no such call: it can't open a folder."""
+def _new_temporary(path: Path) -> tuple[BinaryIO, Path]:
+    """An empty file beside `path`, locked for as long as it is open."""
+    while True:
+        # Opened like any file, so that the umask decides who may read it (tempfile's 0600 would lock colleagues out of a run).
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        file = open(temporary, "xb")  # noqa: SIM115 - the caller closes it
+        mine = True
+        with suppress(OSError):  # a file system without locks: there `remove_abandoned` goes by age
+            mine = _lock(file, wait=False)
+        # Before it was locked, `remove_abandoned` may have taken it for the file of a dead process.
+        if mine and temporary.exists():
+            return file, temporary
+        file.close()
+
+
+def remove_abandoned(folder: str | os.PathLike[str]) -> None:
+    """Delete temporary files that `atomic_write` left in a folder because its process was killed.
+
+    A living writer holds a lock on its file. Where that can't be told, a file counts as abandoned after a day.
+    """
+    for path in Path(folder).glob(".*.tmp"):
+        with suppress(OSError):
+            old = time.time() - path.stat().st_mtime > SECONDS_PER_DAY
+            if os.name == "nt":
+                if old:
+                    path.unlink()
+                continue
+            with open(path, "rb") as file:
+                if _lock(file, wait=False) or old:
+                    path.unlink()
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Make renames in a folder durable. Windows has no such call: it can't open a folder."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -86,6 +139,70 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of a file inside; the operating system releases it when the process ends, however it ends.
+
+    The file is created and stays, since deleting it would let two processes hold two locks of one name. Each call has a lock of
+    its own, so two threads of one process exclude each other too.
+
+    Args:
+        path: of the lock's file.
+        wait: until the lock is free; otherwise say at once that it is not.
+
+    Yields:
+        Whether the lock is held; True as well on a file system without locks, which nothing can be said about.
+    """
+    with open(path, "ab") as file:
+        try:
+            held = _lock(file, wait)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            held = True
+        try:
+            yield held
+        finally:
+            if held:
+                with suppress(OSError):
+                    _unlock(file)
+
+
+if os.name == "nt":  # pragma: no cover - the tests run on POSIX
+    import msvcrt
+
+    def _lock(file: IO[bytes], wait: bool) -> bool:
+        while True:
+            try:
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+                return True
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EDEADLK):
+                    raise
+                if not wait:
+                    return False
+                time.sleep(0.05)
+
+    def _unlock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes], wait: bool) -> bool:
+        """Lock an open file; False where another has it and `wait` is False."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def sha256_bytes(content: bytes | memoryview) -> str:
@@ -96,23 +213,49 @@ def sha256_bytes(content: bytes | memoryview) -> str:
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """The SHA-256 of an open file, from where it stands to its end, in hexadecimal."""
+    return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write JSON, indented, in UTF-8. NaN and infinity are refused: they are not JSON."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    atomic_write(path, (text + "\n").encode())
+    """Write JSON, see `json_content`."""
+    atomic_write(path, json_content(value))
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read JSON strictly: UTF-8, no NaN, no key twice.
+def json_content(value: Any) -> bytes:
+    """A value as JSON, indented, in UTF-8; numpy's numbers and arrays as plain numbers and lists.
 
     Raises:
-        RunDamaged: the file is not there or is not that.
+        ValueError: NaN or infinity, which are not JSON.
+        TypeError: what JSON has no form for.
     """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    return (text + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def read_json(source: str | os.PathLike[str] | IO[bytes]) -> Any:
+    """Read JSON strictly: UTF-8, no NaN, no key twice.
+
+    Args:
+        source: the file, by its path or open.
+
+    Raises:
+        RunDamaged: the file is missing or not valid.
+    """
+    path = _path_of(source)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with _opened(source) as file:
+            text = file.read().decode("utf-8")
         return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
@@ -120,10 +263,25 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise RunDamaged(f"{path}: not readable as JSON ({error})") from None
 
 
+@contextmanager
+def _opened(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[IO[bytes]]:
+    """A file to read from; one that is already open stays open."""
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            yield file
+    else:
+        yield source
+
+
+def _path_of(source: str | os.PathLike[str] | IO[bytes]) -> str:
+    """The name of a file, for messages."""
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else str(getattr(source, "name", "a file"))
+
+
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key occurs twice")
     return result
 
 
@@ -132,26 +290,32 @@ def _no_constant(name: str) -> Any:
 
 
 def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], compress: bool = False) -> None:
-    """Write plain arrays as .npz. Object arrays are refused: they would be pickled."""
+    """Write plain arrays as .npz, see `npz_content`."""
+    atomic_write(path, npz_content(arrays, compress))
+
+
+def npz_content(arrays: Mapping[str, np.ndarray], compress: bool = False) -> Callable[[BinaryIO], object]:
+    """Plain arrays as an .npz. Object arrays are refused: they would be pickled."""
     for name, array in arrays.items():
         assert array.dtype != object, f"{name} is an object array"
     save = np.savez_compressed if compress else np.savez
-    atomic_write(path, lambda file: save(file, allow_pickle=False, **arrays))
+    return lambda file: save(file, allow_pickle=False, **arrays)
 
 
-def read_npz(path: str | os.PathLike[str], required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+def read_npz(source: str | os.PathLike[str] | IO[bytes], required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     """Read all arrays of an .npz, never unpickling.
 
     Args:
-        path: the file.
+        source: the file, by its path or open.
         required: names that must be in it.
 
     Raises:
-        RunDamaged: the file is not there, is not an .npz of plain arrays, or lacks a name.
+        RunDamaged: the file is missing, is not an .npz of plain arrays, or lacks a name.
     """
+    path = _path_of(source)
     try:
         # Opened here: numpy leaves its own handle open where the archive is broken.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with _opened(source) as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
@@ -167,7 +331,12 @@ def read_npz(path: str | os.PathLike[str], required: tuple[str, ...] = ()) -> di
 def write_safetensors(
     path: str | os.PathLike[str], tensors: "Mapping[str, torch.Tensor]", metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors as safetensors, each in its plain (contiguous) layout, from whatever device it lives on.
+    """Write tensors as safetensors, see `safetensors_content`."""
+    atomic_write(path, safetensors_content(tensors, metadata))
+
+
+def safetensors_content(tensors: "Mapping[str, torch.Tensor]", metadata: Mapping[str, str] | None = None) -> bytes:
+    """Tensors as safetensors, each in its plain (contiguous) layout, from whatever device it lives on.
 
     The file carries a digest of its own content, which the format lacks: `read_safetensors` notices a flipped bit.
     """
@@ -176,7 +345,8 @@ def write_safetensors(
 
     # A channels_last tensor is written in the layout of its shape, and shared memory is written twice rather than refused.
     plain = {n: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for n, tensor in tensors.items()}
-    atomic_write(path, save(plain, metadata={**(metadata or {}), "sha256": _digest(plain)}))
+    content: bytes = save(plain, metadata={**(metadata or {}), "sha256": _digest(plain)})
+    return content
 
 
 def _digest(tensors: "Mapping[str, torch.Tensor]") -> str:
@@ -191,19 +361,24 @@ def _digest(tensors: "Mapping[str, torch.Tensor]") -> str:
     return digest.hexdigest()
 
 
-def read_safetensors(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
-    """Read all tensors of a safetensors file, after a look of our own at its header.
+def read_safetensors(source: str | os.PathLike[str] | IO[bytes]) -> "dict[str, torch.Tensor]":
+    """Read all tensors of a safetensors file.
 
     The header is checked first (size, no key twice: the library takes the last of two equal keys), then the digest.
 
+    Args:
+        source: the file, by its path or open.
+
     Raises:
-        RunDamaged: the file is not there, is not that, or was changed.
+        RunDamaged: the file is missing, not valid, or was changed.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    path = _path_of(source)
     try:
-        content = Path(path).read_bytes()
+        with _opened(source) as file:
+            content = file.read()
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
     try:

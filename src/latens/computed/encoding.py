@@ -39,8 +39,6 @@ def encode_run(run: Run, images: Dataset, progress: Progress | None = None) -> N
     }
     if images.train.labels is not None and images.test.labels is not None:
         arrays["labels"] = np.concatenate([images.train.labels, images.test.labels])
-    for known in ("latents", "usual_distance"):  # what was read before is no longer what is there
-        run.__dict__.pop(known, None)
     run.write_arrays("latents.npz", arrays)
 
 

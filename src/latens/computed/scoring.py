@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from latens.computed.generating import attempted, samplers_named, score_samplers
-from latens.files import write_json
 from latens.images import Dataset
 from latens.left_out import LeftOut
 from latens.metrics import METRICS, Scores
@@ -55,8 +54,7 @@ def score_run(
         "notes": {group: "; ".join(found.notes) for group, found in groups.items() if found.notes},
         "details": {group: dict(found.details) for group, found in groups.items() if found.details},
     }
-    write_json(run.path / "metrics.json", result)
-    run.seal("metrics.json")
+    run.save("metrics.json", result)
     return result
 
 

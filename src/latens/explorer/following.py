@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from latens.errors import LatensError, UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
-from latens.files import read_npz, read_safetensors
+from latens.files import read_npz
 from latens.images.pixels import to_uint8
 from latens.latents import reconstruct_images
 from latens.maps.pca import principal_plane
-from latens.runs.folder import Run, weights_in
-from latens.training.loop import build_model
+from latens.runs import Run
 
 __all__ = ["history", "live", "snapshot"]
 
@@ -61,12 +60,7 @@ def live(view: View) -> Answer:
 
 def _weights_now(run: Run) -> Any:
     """The model as the checkpoint, or the trained run, has it; its own copy, since another thread may be training."""
-    checkpoint = run.path / "checkpoint.safetensors"
-    if not checkpoint.exists():
-        return run.model
-    model = build_model(run.recipe, run.image_shape)
-    model.load_state_dict(weights_in(read_safetensors(checkpoint)))
-    return model.eval()
+    return run.model
 
 
 def snapshot(view: View, epoch: int) -> Answer:

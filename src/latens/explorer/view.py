@@ -110,7 +110,7 @@ class View:
         except (LatensError, OSError) as error:
             return str(error)
 
-    @cached_property
+    @property
     def decodes(self) -> bool:
         """Whether the model is at hand."""
         try:

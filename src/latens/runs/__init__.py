@@ -1,13 +1,17 @@
 """Runs: a run is a folder. Start one, record into it, open it, list what is there, import weights as one."""
 
 from latens.runs.adopting import adopt_functions
-from latens.runs.folder import Run, Samples
+from latens.runs.folder import TEST, TRAIN, Run, Samples
 from latens.runs.importing import import_weights
 from latens.runs.listing import latest_run, list_runs, open_run
+from latens.runs.record import RunFolder
 from latens.runs.recording import record, start_run
 
 __all__ = [
+    "TEST",
+    "TRAIN",
     "Run",
+    "RunFolder",
     "Samples",
     "adopt_functions",
     "import_weights",

@@ -10,16 +10,19 @@ import numpy as np
 from latens.errors import RunError
 from latens.images import Dataset
 from latens.images.mapped import gather
-from latens.images.pixels import to_unit
-from latens.latents import encode_images
+from latens.images.pixels import to_floats, to_unit
+from latens.latents import decode_latents, encode_images
 from latens.models.adopted import SAME, AdoptedModel, ArrayFunction, latent_shape_of, what_varies
-from latens.runs.folder import Run
+from latens.runs.folder import LATENTS, Run
+from latens.runs.record import is_run
 from latens.runs.recording import start_run
 from latens.training.recipes import ADOPTED, Recipe, TrainConfig
 
 __all__ = ["adopt_functions"]
 
-COMPARED = 16  # stored latents that functions given back are held against
+COMPARED = 16  # images by which functions given back are compared with what is stored
+PROBE = "probe.npz"
+SAME_OR_OTHER = "give the same functions, or choose another out"
 
 
 def adopt_functions(
@@ -53,7 +56,7 @@ def adopt_functions(
     varies = what_varies(model, images.test.pixels)
     if varies:
         warnings.warn(f"{varies}; scores will not come out the same again", stacklevel=3)
-    if out is not None and (Path(out) / "run.json").exists():
+    if out is not None and is_run(out):
         run = _given_back(Run(Path(out)), model, images)
     else:
         # Nothing is trained: of a config only the seed and the batches say something.
@@ -82,16 +85,29 @@ def _given_back(run: Run, model: AdoptedModel, images: Dataset) -> Run:
     if model.latent_dim != run.recipe.latent_dim:
         dims = f"{run.recipe.latent_dim} numbers, these functions' {model.latent_dim}"
         raise RunError(f"{run.path}: its latents have {dims}; give the same functions, or choose another out")
-    if "latents.npz" in run.record["files"] and not run.record["adopted"]["varies"]:
+    facts = run.record.get("adopted", {})
+    if LATENTS in run.folder.files and not facts.get("varies"):
         _compare(run, model, images)
     return run
 
 
 def _compare(run: Run, model: AdoptedModel, images: Dataset) -> None:
-    stored = run.latents["latents"]
-    rows = np.linspace(0, len(images.train) - 1, min(COMPARED, len(images.train))).astype(int)
-    found = encode_images(model, gather(images.train.pixels, rows))
-    if np.abs(found - stored[rows]).max() > SAME * float(stored[rows].std()) + 1e-6:
-        raise RunError(
-            f"{run.path}: these functions give other latents than it holds; give the same, or choose another out"
-        )
+    """See that functions are those whose latents, reconstructions and decoded class means the run holds."""
+    stored, rows = run.latents, np.linspace(0, len(images.train) - 1, min(COMPARED, len(images.train))).astype(int)
+    pixels = gather(images.train.pixels, rows)
+    latents = encode_images(model, pixels)
+    if not _close(latents, stored["latents"][rows], float(stored["latents"].std())):
+        raise RunError(f"{run.path}: encode gives other latents than the run holds; {SAME_OR_OTHER}")
+    decoded = decode_latents(model, latents)
+    errors = np.square(decoded - to_floats(pixels)).mean(axis=(1, 2, 3))
+    same = _close(errors, stored["squared_error"][rows], float(errors.mean()))
+    if same and PROBE in run.folder.files:
+        probe = run.folder.load(PROBE, ("latents", "images"))
+        kept = probe["images"][-1]  # decoded from these latents
+        same = _close(decode_latents(model, probe["latents"]), kept, float(kept.std()))
+    if not same:
+        raise RunError(f"{run.path}: decode gives other images than the run holds; {SAME_OR_OTHER}")
+
+
+def _close(found: np.ndarray, stored: np.ndarray, scale: float) -> bool:
+    return found.shape == stored.shape and bool(np.abs(found - stored).max() <= SAME * scale + 1e-6)

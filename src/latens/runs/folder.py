@@ -1,19 +1,21 @@
-"""`Run`: what is in a run's folder, read when it is asked for.
+"""`Run`: what a run's folder means: its model, latents, maps, samplers and scores, read when they are asked for.
 
 run.json                what was asked and what came of it; the hashes of the files below
 history.jsonl           one line an epoch
 model.safetensors       the weights
-checkpoint.safetensors  while it trains: all that going on needs
+checkpoint.safetensors  while it trains: all that is needed to continue
 latents.npz             latents, labels, ids, part (0 train, 1 test) and squared error of every image
+images.npz              the images themselves, where they can't be loaded again (arrays in memory)
 maps/NAME.npz           samplers/NAME.safetensors    snapshots/EPOCH.npz
 probe.npz               metrics.json                 figures/NAME.png        report.html
+
+How these files are written and checked is told in `latens.runs.record`.
 """
 
 import json
-import threading
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import torch
 
 from latens.device import choose_device
 from latens.errors import RunDamaged, RunError, UsageError
-from latens.files import read_json, read_npz, read_safetensors, sha256_file, write_json, write_npz, write_safetensors
+from latens.files import read_safetensors
 from latens.images import Dataset, load_images
 from latens.images.pixels import to_uint8
 from latens.latents import decode_latents, encode_images, reconstruct_images
@@ -31,14 +33,17 @@ from latens.metrics import METRICS, Scores
 from latens.models.contract import Model
 from latens.neighbours import usual_distance
 from latens.progress import Progress, Silent
+from latens.runs.kept_images import IMAGES, load_kept_images
+from latens.runs.record import RunFolder
 from latens.samplers import SAMPLERS, Sampler, samplers_for
 from latens.training.loop import build_model, known_forms, use_forms
 from latens.training.recipes import Recipe
 from latens.verdict import Verdict, judge
 
-__all__ = ["FORMAT", "TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]
+__all__ = ["TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]
 
-FORMAT = 1
+WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "latents.npz"
+LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
 TRAIN, TEST = 0, 1  # the two values of `part`
 ENOUGH_FOR_A_MAP = 1000  # test images; with fewer, maps show the train images too
 
@@ -69,17 +74,23 @@ class Run:
         RunError: it was written by a later latens.
     """
 
-    def __init__(self, path: Path, device: str = "cpu") -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str], device: str = "cpu") -> None:
+        self.folder = RunFolder(path)
         self.device = device
-        self._record_lock = threading.RLock()
-        self.record: dict[str, Any] = read_json(path / "run.json")
-        if not isinstance(self.record, dict) or "format" not in self.record:
-            raise RunDamaged(f"{path / 'run.json'}: not a run's record")
-        if self.record["format"] > FORMAT:
-            raise RunError(
-                f"{path}: written by a later latens (format {self.record['format']}, this one knows {FORMAT})"
-            )
+        self._kept: dict[str, tuple[str, Any]] = {}
+        self._own_model: Model | None = None
+        self._own_images: Dataset | None = None
+        self._usual_distance: tuple[dict[str, np.ndarray], float] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of run.json as it is on disk now; `update` changes it."""
+        return self.folder.record
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.record['data']['name']}, {self.record['status']})"
@@ -105,67 +116,103 @@ class Run:
         """Names of the classes; empty without labels."""
         return tuple(self.record["data"]["class_names"])
 
+    def save(self, name: str, content: Any) -> None:
+        """Save a file of the run; see `RunFolder.commit`."""
+        self.folder.save(name, content)
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Save arrays as an .npz of the run."""
+        self.folder.save(name, arrays)
+
     def update(self, **entries: Any) -> None:
-        """Write entries of run.json."""
-        with self._record_lock:
-            self.record.update(entries)
-            write_json(self.path / "run.json", self.record)
+        """Change entries of run.json; see `RunFolder.commit`."""
+        self.folder.update(**entries)
 
     def seal(self, *names: str) -> None:
-        """Note the hashes of files of the run, by which a changed byte is noticed."""
-        hashes = {name: sha256_file(self.path / name) for name in names}
-        with self._record_lock:  # threads of the explorer seal what each has fitted
-            self.update(files={**self.record.get("files", {}), **hashes})
+        """Note the hashes of files that were written by other means; see `RunFolder.seal`."""
+        self.folder.seal(*names)
 
-    def forget(self, name: str) -> None:
-        """Take a sealed file out of the run."""
-        with self._record_lock:
-            self.update(files={file: digest for file, digest in self.record["files"].items() if file != name})
-        (self.path / name).unlink(missing_ok=True)
+    def forget(self, *names: str) -> None:
+        """Take files out of the run and delete them; see `RunFolder.forget`."""
+        self.folder.forget(*names)
 
     def checked(self, name: str) -> Path:
-        """The path of a sealed file, its hash compared.
+        """The path of a file of the run, its hash compared; see `RunFolder.checked`."""
+        return self.folder.checked(name)
 
-        Raises:
-            RunError: the run has no such file yet.
-            RunDamaged: it is missing, or its bytes are not those that were written.
-        """
-        path = self.path / name
-        if name not in self.record.get("files", {}):
-            raise RunError(f"{self.path}: has no {name} yet; `latens run --resume --out {self.path}` completes it")
-        if not path.exists():
-            raise RunDamaged(f"{path}: the file is missing")
-        if sha256_file(path) != self.record["files"][name]:
-            raise RunDamaged(f"{path}: its bytes are not those that were written (SHA-256 differs)")
-        return path
+    def _current(self, name: str, read: Callable[[], Any]) -> Any:
+        """What was read from a file of the run, kept until the file changes."""
+        digest = self.folder.files.get(name, "")
+        if self._kept.get(name, ("", None))[0] != digest or not digest:
+            self._kept[name] = digest, read()
+        return self._kept[name][1]
 
-    @cached_property
+    @property
     def model(self) -> Model:
-        """The model with the run's weights: those of the last epoch, or where there was none yet those of the seed.
+        """The model with the run's weights, of the last epoch that is kept; read again when the file has changed.
 
         Raises:
-            RunError: it was adopted, and its functions have not been given back; see `latens.adopt`.
+            RunError: there are no weights yet; or it was adopted, and its functions have not been given back.
+            RunDamaged: the weights are missing or damaged, or do not fit the model of run.json.
         """
-        if self.recipe.is_adopted:
-            raise RunError(
-                f"{self.path}: was adopted as two functions, which no folder can hold;"
-                f" latens.adopt(encode, decode, images, out={str(self.path)!r}) gives them back"
-            )
+        if self._own_model is not None:
+            return self._own_model
+        model: Model = self._current(self._weights_file(), self._load_model)
+        return model
+
+    @model.setter
+    def model(self, model: Model) -> None:
+        """Use a model that is in memory: one that is being trained, or one made of adopted functions."""
+        self._own_model = model
+
+    def untrained_model(self) -> Model:
+        """A new model on the run's device, with weights as the seed of its recipe makes them."""
+        return self._placed(build_model(self.recipe, self.image_shape))
+
+    def _load_model(self) -> Model:
         model = build_model(self.recipe, self.image_shape)
         try:
-            model.load_state_dict(self._weights() or model.state_dict())
+            model.load_state_dict(self.weights())
         except RuntimeError as error:
             raise RunDamaged(f"{self.path}: the weights do not fit the model of run.json ({error})") from None
+        return self._placed(model)
+
+    def _placed(self, model: Model) -> Model:
         device = choose_device(self.device)
         if device.type == "cpu" and self.record.get("forms"):
             use_forms(model, known_forms(self.record["forms"]))
         return model.to(device).eval()
 
-    def _weights(self) -> dict[str, torch.Tensor]:
-        if "model.safetensors" in self.record["files"]:
-            return read_safetensors(self.checked("model.safetensors"))
-        checkpoint = self.path / "checkpoint.safetensors"
-        return weights_in(read_safetensors(checkpoint)) if checkpoint.exists() else {}
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The weights of the last epoch that is kept, on the CPU.
+
+        Raises:
+            RunError: there are none yet.
+            RunDamaged: they are missing, or their bytes are not those that were written.
+        """
+        name = self._weights_file()
+        # A checkpoint of an earlier version has no hash in run.json, but one of its own.
+        sealed = name in self.folder.files
+        tensors = self.folder.load(name) if sealed else read_safetensors(self.path / name)
+        return tensors if name == WEIGHTS else weights_in(tensors)
+
+    def _weights_file(self) -> str:
+        """Where the latest weights are: while a run can be continued, its checkpoint is the newer file."""
+        if self.recipe.is_adopted:
+            raise RunError(
+                f"{self.path}: was adopted as two functions, which no folder can hold;"
+                f" latens.adopt(encode, decode, images, out={str(self.path)!r}) gives them back"
+            )
+        record = self.record
+        unfinished = record["status"] in ("training", "stopped")
+        if unfinished and (CHECKPOINT in record["files"] or (self.path / CHECKPOINT).exists()):
+            return CHECKPOINT
+        if WEIGHTS in record["files"]:
+            return WEIGHTS
+        raise RunError(
+            f"{self.path}: has no weights, since no epoch was completed;"
+            + (f" `latens run --resume --out {self.path}` starts again" if unfinished else " start a new run")
+        )
 
     def encode(self, images: Any) -> np.ndarray:
         """Images -> latents, float32 (N, D); see `latens.latents.encode_images`."""
@@ -190,26 +237,52 @@ class Run:
         except ValueError as error:
             raise RunDamaged(f"{path}: not readable as lines of JSON ({error})") from None
 
-    @cached_property
+    @property
     def images(self) -> Dataset:
-        """The run's own images, found again where they came from.
+        """The run's own images: loaded from where they came from, or, where that is not possible, as the run keeps them.
+
+        Setting it tells the run where they are now; they must be the same.
 
         Raises:
-            ImagesError: they have gone.
+            ImagesError: they are no longer there.
             RunError: what is there now is not what the run was trained on.
         """
-        data = self.record["data"]
-        dataset = load_images(data["source"], **data["options"])
-        if dataset.fingerprint != data["fingerprint"]:
-            raise RunError(
-                f"{data['source']}: these are not the images that {self.path} was trained on (fingerprint differs)"
-            )
-        return dataset
+        if self._own_images is None:
+            data = self.record["data"]
+            if IMAGES in self.folder.files:
+                found = load_kept_images(self.folder)
+            else:
+                found = load_images(data["source"], **data["options"])
+            self.check_images(found, str(data["source"]))
+            self._own_images = found
+        return self._own_images
 
-    @cached_property
+    @images.setter
+    def images(self, images: Dataset) -> None:
+        self.check_images(images, images.source)
+        self._own_images = images
+
+    def check_images(self, images: Dataset, source: str) -> None:
+        """See that a data set is the one that the run was trained on.
+
+        Args:
+            images: the data set.
+            source: what it is called in the message.
+
+        Raises:
+            RunError: its pixels, labels or class names are others.
+        """
+        if images.fingerprint != self.record["data"]["fingerprint"]:
+            raise RunError(
+                f"{source}: these are not the images that {self.path} was trained on (fingerprint differs);"
+                " give the same images, or start a new run"
+            )
+
+    @property
     def latents(self) -> dict[str, np.ndarray]:
         """The arrays of latents.npz: latents, part, ids, squared_error, and labels where there are any."""
-        return read_npz(self.checked("latents.npz"), ("latents", "part", "ids", "squared_error"))
+        found: dict[str, np.ndarray] = self._current(LATENTS, lambda: self.folder.load(LATENTS, LATENT_ARRAYS))
+        return found
 
     @property
     def mapped_part(self) -> int | None:
@@ -225,10 +298,13 @@ class Run:
         """The labels of one part, or of all images for None, int64 (N,); None where there are no labels."""
         return self.of_part("labels", part) if "labels" in self.latents else None
 
-    @cached_property
+    @property
     def usual_distance(self) -> float:
         """The median distance of a latent of `mapped_part` to its nearest neighbour: the unit of distances from the data."""
-        return usual_distance(self.of_part("latents", self.mapped_part))
+        latents = self.latents
+        if self._usual_distance is None or self._usual_distance[0] is not latents:
+            self._usual_distance = latents, usual_distance(self.of_part("latents", self.mapped_part))
+        return self._usual_distance[1]
 
     def map(self, name: str = "tsne", seed: int | None = None, progress: Progress | None = None) -> Map:
         """A map of the latents of `mapped_part`: the one in the folder, or fitted now and kept.
@@ -243,7 +319,7 @@ class Run:
         # A map from somebody else's coordinates is there or not, it can't be fitted.
         kind = map_kind(name) if file in self.record["files"] else MAPS[name]
         if seed is None and file in self.record["files"]:
-            return kind.restore(read_npz(self.checked(file)), latents)
+            return kind.restore(self.folder.load(file), latents)
         with (progress or Silent()).stage(f"map {name}") as tick:
             chosen = self.recipe.config.seed if seed is None else seed
             fitted = kind().fit(latents, seed=chosen, progress=tick)
@@ -252,8 +328,8 @@ class Run:
 
     def keep_map(self, name: str, fitted: Map) -> None:
         """Store a map of the latents of `mapped_part` under a name."""
-        self.write_arrays(f"maps/{name}.npz", fitted.state())
-        self.forget(f"maps/{name}.json")  # the scores were those of the map before
+        # The scores were those of the map before.
+        self.folder.commit({f"maps/{name}.npz": fitted.state()}, forget=[f"maps/{name}.json"])
 
     def map_scores(self, name: str) -> Scores:
         """How far to trust a map; computed once, kept beside it."""
@@ -270,14 +346,8 @@ class Run:
                 split="test" if part == TEST else "train and test",
                 seed=seed,
             )
-            write_json(self.path / file, found.as_json())
-            self.seal(file)
-        return Scores.from_json(read_json(self.checked(file)))
-
-    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write an .npz into the folder, and seal it."""
-        write_npz(self.path / name, arrays)
-        self.seal(name)
+            self.save(file, found.as_json())
+        return Scores.from_json(self.folder.load(file))
 
     def sampler(self, name: str, progress: Progress | None = None) -> Sampler:
         """A sampler over the train latents: the one in the folder, or fitted now and kept.
@@ -289,21 +359,21 @@ class Run:
         Raises:
             RunError: the model can't have it, such as `prior` where it has none.
         """
-        kind = SAMPLERS[name]
-        why_not = kind.unavailable(self.model)
+        # A kept sampler of an adopted run needs no model.
+        kind, model = SAMPLERS[name], self._own_model if self.recipe.is_adopted else self.model
+        why_not = kind.unavailable(model)
         if why_not:
             raise RunError(
-                f"{self.path}: {name} can't sample its latents: {why_not}; others can: {', '.join(samplers_for(self.model))}"
+                f"{self.path}: {name} can't sample its latents: {why_not}; others can: {', '.join(samplers_for(model))}"
             )
-        options = kind.options_for(self.model, choose_device(self.device))
+        options = kind.options_for(model, choose_device(self.device))
         file = f"samplers/{name}.safetensors"
         if file in self.record["files"]:
-            return kind.restore({n: t.numpy() for n, t in read_safetensors(self.checked(file)).items()}, options)
+            return kind.restore({n: t.numpy() for n, t in self.folder.load(file).items()}, options)
         with (progress or Silent()).stage(f"sampler {name}") as tick:
             fitted = kind(**options).fit(self.of_part("latents", TRAIN), self.labels_of(TRAIN), tick)
         state = {name: torch.from_numpy(np.array(value)) for name, value in fitted.state().items()}
-        write_safetensors(self.path / file, state)
-        self.seal(file)
+        self.save(file, state)
         return fitted
 
     def sample(self, n: int, sampler: str = "class-means", seed: int = 0, labels: np.ndarray | None = None) -> Samples:
@@ -330,7 +400,7 @@ class Run:
         Raises:
             RunError: it was not scored yet.
         """
-        scores: dict[str, Any] = read_json(self.checked("metrics.json"))
+        scores: dict[str, Any] = self.folder.load("metrics.json")
         return scores
 
     @property

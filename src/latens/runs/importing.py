@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 from latens.errors import RunError, UsageError
-from latens.files import write_safetensors
 from latens.images import Dataset
-from latens.runs.folder import Run
+from latens.runs.folder import WEIGHTS, Run
 from latens.runs.recording import start_run
 from latens.training.loop import build_model, evaluate
 from latens.training.recipes import notebook
@@ -40,11 +39,9 @@ def import_weights(
     model = build_model(recipe, images.shape)
     _load(model, weights, path)
     run = start_run(images, recipe, out, device)
-    write_safetensors(run.path / "model.safetensors", model.state_dict())
-    run.seal("model.safetensors")
-    run.update(
-        status="trained", result={"imported": Path(path).name, "test_mse": evaluate(run.model, images.test.pixels)}
-    )
+    run.model.load_state_dict(model.state_dict())
+    result = {"imported": Path(path).name, "test_mse": evaluate(run.model, images.test.pixels)}
+    run.folder.commit({WEIGHTS: model.state_dict()}, status="trained", result=result)
     return run
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from latens.errors import RunError, RunNotFound
 from latens.runs.folder import Run
+from latens.runs.record import is_run
 
 __all__ = ["latest_run", "list_runs", "open_run"]
 
@@ -21,7 +22,7 @@ def open_run(path: str | os.PathLike[str], device: str = "cpu") -> Run:
         RunDamaged: there is, but its record can't be read.
     """
     for folder in (Path(path), Path("runs") / path):
-        if (folder / "run.json").exists():
+        if is_run(folder):
             return Run(folder, device)
     known = [run.name for run in list_runs()]
     hint = f"known: {', '.join(known)}" if known else "there are none in ./runs; `latens run mnist` makes one"

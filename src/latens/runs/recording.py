@@ -1,6 +1,7 @@
-"""Starting a run's folder, and recording Steps into it. The only writer of history and checkpoints."""
+"""Starting a run, and recording Steps into it. The only writer of history and checkpoints."""
 
 import json
+import math
 import os
 import platform
 import sys
@@ -16,11 +17,13 @@ import torch
 
 import latens
 from latens.device import choose_device, describe_device
-from latens.errors import RunError, TrainingDiverged
-from latens.files import atomic_write, read_safetensors, write_json, write_safetensors
+from latens.errors import TrainingDiverged
+from latens.files import atomic_write, read_safetensors
 from latens.images import Dataset
 from latens.latents import encode_images
-from latens.runs.folder import FORMAT, Run, weights_in
+from latens.runs.folder import CHECKPOINT, WEIGHTS, Run, weights_in
+from latens.runs.kept_images import IMAGES, images_to_keep
+from latens.runs.record import FORMAT, RunFolder
 from latens.training.loop import Step, fastest_forms
 from latens.training.recipes import Recipe
 
@@ -43,13 +46,17 @@ def start_run(images: Dataset, recipe: Recipe, out: str | os.PathLike[str] | Non
     Raises:
         RunError: the folder is there already and not empty.
     """
+    # First, so that what is refused leaves no folder behind.
+    first, kept = _first_record(images, recipe, device), images_to_keep(images)
     path = _claim(images.name) if out is None else Path(out)
-    if out is not None:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(f"{path}: is there already; choose another --out, or go on with it by --resume")
-        path.mkdir(parents=True, exist_ok=True)
-    write_json(path / "run.json", _first_record(images, recipe, device))
-    return Run(path, device)
+    folder = RunFolder.create(path, first)
+    if kept is not None:
+        folder.save(IMAGES, kept)
+    run = Run(path, device)
+    run.images = images
+    if not recipe.is_adopted:
+        run.model = run.untrained_model()
+    return run
 
 
 def _claim(name: str) -> Path:
@@ -112,13 +119,14 @@ def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> It
     A checkpoint is written after an epoch unless the last is younger than two seconds, and in any case when this ends, also by
     an error or Ctrl-C. It holds the state at the end of an epoch.
     """
+    run.model = run.model  # the one that is trained: it does not change with the files
     recorder = _Recorder(run, images)
     try:
         for step in steps:
             recorder.take(step)
             yield step
     except TrainingDiverged as error:
-        run.update(status="diverged", error=str(error))
+        recorder.error = str(error)
         raise
     finally:
         recorder.close()
@@ -126,26 +134,43 @@ def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> It
 
 def last_state(run: Run) -> dict[str, torch.Tensor] | None:
     """What the last checkpoint holds, or None; history beyond it is cut off, its epochs will come again."""
-    path = run.path / "checkpoint.safetensors"
-    if not path.exists():
+    if CHECKPOINT in run.folder.files:
+        state = run.folder.load(CHECKPOINT)
+    elif (run.path / CHECKPOINT).exists():  # of an earlier version
+        state = read_safetensors(run.path / CHECKPOINT)
+    else:
         return None
-    state = read_safetensors(path)
-    epoch = int(state["position"][0])
-    _write_history(run, [line for line in run.history if line["epoch"] <= epoch])
-    return state
+    epoch, history = int(state["position"][0]), run.history
+    if any(line["epoch"] > epoch for line in history):
+        _write_history(run, [line for line in history if line["epoch"] <= epoch])
+    return dict(state)
 
 
 class _Recorder:
+    """Writes what comes of a training into its run.
+
+    Args:
+        run: the run.
+        images: see `record`.
+    """
+
     def __init__(self, run: Run, images: Dataset | None) -> None:
         self.run = run
         self.images = images
         self.history = run.history
-        self.pending: dict[str, torch.Tensor] | None = None
+        self.pending: dict[str, torch.Tensor] | None = None  # the state after the last epoch, not written yet
+        self.error = ""  # why training diverged
         self.written = time.monotonic()
 
     def take(self, step: Step) -> None:
+        state = step.state()
+        if not _is_finite(state, self.run) or not math.isfinite(step.test_mse):
+            raise TrainingDiverged(
+                f"the weights or their test error are not finite after epoch {step.epoch}; the last good state is kept;"
+                " lower --learning-rate"
+            )
         self.history.append({name: getattr(step, name) for name in HISTORY})
-        self.pending = step.state()
+        self.pending = state
         if time.monotonic() - self.written > SECONDS_BETWEEN_CHECKPOINTS:
             self.write()
         if self.images is not None and _is_snapshot(step.epoch, self.run.recipe.config.epochs):
@@ -153,28 +178,49 @@ class _Recorder:
             self.run.write_arrays(f"snapshots/{step.epoch:05}.npz", {"latents": latents})
 
     def write(self) -> None:
-        """The checkpoint first: history may then be a little short, never ahead of what can be gone on from."""
+        """Write the checkpoint. History comes first: `last_state` cuts off what lies beyond the checkpoint."""
         if self.pending is not None:
-            write_safetensors(self.run.path / "checkpoint.safetensors", self.pending)
             _write_history(self.run, self.history)
+            self.run.save(CHECKPOINT, self.pending)
             self.pending, self.written = None, time.monotonic()
 
     def close(self) -> None:
-        """Leave a run that opens: weights, result, status."""
-        self.write()
-        state = None if self.run.record["status"] == "diverged" else last_state(self.run)
-        # Without an epoch to go back to, or with one spoilt, the weights are the last good ones: those of the model in memory.
-        weights = self.run.model.state_dict() if state is None else weights_in(state)
-        write_safetensors(self.run.path / "model.safetensors", weights)
-        self.run.seal("model.safetensors")
-        if self.history:
-            self.run.update(result=_result(self.run, self.history[-1]))
-        finished = bool(self.history) and self.history[-1]["epoch"] >= self.run.recipe.config.epochs
-        if finished:
-            self.run.update(status="trained")
-            (self.run.path / "checkpoint.safetensors").unlink()
-        elif self.run.record["status"] == "training":
-            self.run.update(status="stopped")
+        """Leave a run that opens, with weights, result and status, all in one event."""
+        run = self.run
+        state = last_state(run) if self.pending is None else self.pending
+        if self.pending is not None:
+            _write_history(run, self.history)
+        files: dict[str, Any] = {} if self.pending is None else {CHECKPOINT: self.pending}
+        weights = self._weights(state)
+        if weights is not None:
+            files[WEIGHTS] = weights
+        entries: dict[str, Any] = {"result": _result(run, self.history[-1])} if self.history else {}
+        forget: tuple[str, ...] = ()
+        if self.error:
+            entries |= {"status": "diverged", "error": self.error}
+        elif self.history and self.history[-1]["epoch"] >= run.recipe.config.epochs:
+            entries["status"] = "trained"
+            files.pop(CHECKPOINT, None)
+            forget = (CHECKPOINT,)
+        elif run.record["status"] == "training":
+            entries["status"] = "stopped"
+        run.folder.commit(files, forget=forget, **entries)
+        self.pending = None
+
+    def _weights(self, state: dict[str, torch.Tensor] | None) -> dict[str, torch.Tensor] | None:
+        """The weights to leave: of the last epoch; where training diverged, the model's in memory if they are good."""
+        if state is not None and not self.error:
+            return weights_in(state)
+        # A loss that is not finite moves no weights: these are of the last good step, which may lie beyond the last epoch.
+        in_memory = self.run.model.state_dict()
+        if _is_finite({f"model.{name}": tensor for name, tensor in in_memory.items()}, self.run):
+            return in_memory
+        return None if state is None else weights_in(state)
+
+
+def _is_finite(state: dict[str, torch.Tensor], run: Run) -> bool:
+    """Whether the parameters in a training state are; buffers may hold what they like."""
+    return all(bool(torch.isfinite(state[f"model.{name}"]).all()) for name, _ in run.model.named_parameters())
 
 
 def _result(run: Run, last: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.labels import doubtful_labels
 from latens.computed.review.outliers import strangeness, variances
 from latens.errors import RunDamaged, UsageError
-from latens.files import atomic_write
 from latens.images import Dataset
 from latens.images.mapped import gather
 from latens.images.pixels import in_unit
@@ -142,8 +141,7 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
         tick(3, 4, "doubtful labels")
         findings += _doubtful(run, about, neighbours, most)
     review = Review(tuple(findings), len(latents))
-    atomic_write(run.path / FILE, review.as_csv().encode())
-    run.seal(FILE)
+    run.save(FILE, review.as_csv().encode())
     return review
 
 

@@ -1,0 +1,72 @@
+"""Images that a run keeps itself, since they can't be loaded again: arrays and tensors that were only in memory."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latens.errors import RunDamaged
+from latens.images import Dataset
+from latens.images.contract import make_images
+from latens.images.load import NAMES
+from latens.runs.record import RunFolder
+
+__all__ = ["IMAGES", "MOST_BYTES", "images_to_keep", "load_kept_images"]
+
+IMAGES = "images.npz"
+MOST_BYTES = 1 << 30  # of pixels that a run keeps
+
+
+def images_to_keep(images: Dataset) -> dict[str, np.ndarray] | None:
+    """The arrays of `images.npz`, where the images can't be loaded again from their source; None where they can.
+
+    Above `MOST_BYTES` of pixels they are not kept, and a warning says so.
+    """
+    if _can_be_loaded_again(images):
+        return None
+    size = images.train.pixels.nbytes + images.test.pixels.nbytes
+    if size > MOST_BYTES:
+        warnings.warn(
+            f"these images were given as an array, and their {size / 1e9:.1f} GB are more than the {MOST_BYTES / 1e9:.1f} GB that"
+            " a run keeps; to review, score or resume the run, give them again as images=",
+            stacklevel=4,
+        )
+        return None
+    arrays = {"class_names": np.array(images.class_names, dtype=str)}
+    for name, part in (("train", images.train), ("test", images.test)):
+        arrays[f"{name}_pixels"], arrays[f"{name}_ids"] = np.asarray(part.pixels), np.asarray(part.ids).astype(str)
+        if part.labels is not None:
+            arrays[f"{name}_labels"] = part.labels
+    return arrays
+
+
+def _can_be_loaded_again(images: Dataset) -> bool:
+    source = images.source
+    if source in NAMES:
+        return True
+    labels_given_apart = (
+        source.endswith(".npy") and images.train.labels is not None
+    )  # by labels=, which no path leads to
+    return source not in ("", "array") and Path(source).exists() and not labels_given_apart
+
+
+def load_kept_images(folder: RunFolder) -> Dataset:
+    """The data set that a run keeps.
+
+    Raises:
+        RunDamaged: the file is missing, not valid, or was changed.
+    """
+    data: dict[str, Any] = folder.record["data"]
+    arrays = folder.load(IMAGES, ("train_pixels", "train_ids", "test_pixels", "test_ids", "class_names"))
+    names = tuple(arrays["class_names"].tolist())
+    try:
+        train, test = (
+            make_images(arrays[f"{part}_pixels"], arrays[f"{part}_ids"], arrays.get(f"{part}_labels"), names)
+            for part in ("train", "test")
+        )
+    except AssertionError:
+        raise RunDamaged(f"{folder.path / IMAGES}: does not hold images") from None
+    return Dataset(
+        data["name"], data["source"], train, test, tuple(data["notes"]), dict(data["options"]), data["fingerprint"]
+    )
