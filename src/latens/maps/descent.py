@@ -47,9 +47,9 @@ def descend(
         Coordinates (N, 2), and their Kullback-Leibler divergence as the descent sees it (about one per cent off).
 
     100 iterations with affinities times 12 (van der Maaten and Hinton 2008, section 3.4) lay out the whole map, 50 with
-    affinities times 4 let it expand in two steps: a map that expands at once keeps less of its order. 50 plain ones with momentum 0.8
-    follow, then up to 300 with 0.95, which gains in one iteration as much as 0.8 in three; they end when 50 of them gain
-    less than 1 % (docs/log.md).
+    affinities times 4 let it expand in two steps: a map that expands at once keeps less of its order. 50 plain ones with
+    momentum 0.8 follow, then up to 300 with 0.95, which gains in one iteration as much as 0.8 in three; they end when 50 of
+    them gain less than 1 % (docs/log.md).
     """
     device = torch.device(device)
     with torch.inference_mode():

@@ -23,9 +23,10 @@ THINNEST = 1e-6  # variance of a direction, where the largest is 1
 class FlowSampler(Learned):
     """A flow that carries a Gaussian a class to the latents of that class; one for all where there are no labels.
 
-    Each class begins as a Gaussian with its own mean and covariance, so the network has to learn only how latents
-    differ from a Gaussian. It works on latents that are half whitened: the weight of a direction in the loss is its standard
-    deviation, because wide directions are the most visible in images. Units that never vary keep their value; zeros of a ReLU are handled as `fill_zeros` says.
+    Each class begins as a Gaussian with its own mean and covariance, so the network has to learn only how latents differ from
+    a Gaussian. It works on latents that are half whitened: the weight of a direction in the loss is its standard deviation,
+    because wide directions are the most visible in images. Units that never vary keep their value; zeros of a ReLU are
+    handled as `fill_zeros` says.
 
     Args:
         steps: of training at most, 0 or more; with none it draws the Gaussians.
