@@ -20,8 +20,9 @@ from latens.explorer import View, decoding, one_file, packing, write_html
 from latens.explorer.bundling import bundle
 from latens.explorer.packing import Pack, networks_of
 from latens.models import MODELS
+from latens.models.contract import Model
 from latens.neighbours import distance_ratios
-from latens.networks import NETWORKS
+from latens.networks import NETWORKS, Network
 from latens.runs import open_run
 
 CLOSE = 1e-3
@@ -32,6 +33,7 @@ CASES = [(model, network, shape, {}) for model in MODELS for network in NETWORKS
     ("autoencoder", "convolutional", SHAPES[0], {"activation": "none"}),
     ("variational", "convolutional", SHAPES[2], {"likelihood": "bernoulli"}),
     ("quantised", "convolutional", SHAPES[0], {"spatial": True}),
+    ("on a map", "", SHAPES[0], {}),
 ]
 NASTY = "</script><img src=x onerror=alert(1)><!--"
 RUN_LAYERS = """
@@ -81,10 +83,26 @@ def in_node(folder, script):
     return json.loads((folder / "answers.json").read_text())
 
 
+class OnAMap(Model):
+    """A latent (2, 7, 7), and sequences within sequences."""
+
+    def __init__(self, shape):
+        down = nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.SiLU(), nn.Dropout())
+        encoder = nn.Sequential(down, nn.Conv2d(4, 2, 3, 2, 1), nn.Identity())
+        decoder = nn.Sequential(nn.ConvTranspose2d(2, 4, 3, 2, 1, 1), nn.ReLU(), nn.ConvTranspose2d(4, 1, 3, 2, 1, 1))
+        super().__init__(
+            shape, Network(encoder, decoder, (2, 7, 7)), after_encoder=[nn.ReLU()], after_decoder=[nn.Sigmoid()]
+        )
+
+    def loss(self, x, generator=None):
+        raise NotImplementedError
+
+
 def model_of(name, network, shape, options):
     """A model with random weights, large enough that latents depend on pictures and pictures on latents."""
     dim = 98 if options.get("spatial") else DIM
-    model = MODELS[name](shape, dim, network, **options).eval()
+    model = OnAMap(shape) if name == "on a map" else MODELS[name](shape, dim, network, **options)
+    model.eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

@@ -63,7 +63,7 @@ def adopt_functions(
         config = TrainConfig(epochs=1, batch_size=batch_size, seed=seed)
         run = start_run(images, Recipe(ADOPTED, ADOPTED, name, model.latent_dim, config), out)
         facts: dict[str, Any] = {"latent_shape": list(latent_shape), "varies": varies}
-        run.update(status="trained", adopted=facts, result={"adopted": name})
+        run.update(status="trained", latent_shape=list(latent_shape), adopted=facts, result={"adopted": name})
     run.model, run.images = model, images
     return run
 

@@ -24,7 +24,7 @@ from latens.latents import encode_images
 from latens.runs.folder import CHECKPOINT, WEIGHTS, Run, weights_in
 from latens.runs.kept_images import IMAGES, images_to_keep
 from latens.runs.record import FORMAT, RunFolder
-from latens.training.loop import Step, fastest_forms
+from latens.training.loop import Step, build_model, fastest_forms
 from latens.training.recipes import Recipe
 
 __all__ = ["last_state", "record", "start_run"]
@@ -89,7 +89,7 @@ def _first_record(images: Dataset, recipe: Recipe, device: str) -> dict[str, Any
         "recipe": recipe.to_json(),
         "device": describe_device(choose_device(device)),
         "threads": torch.get_num_threads(),
-        "forms": _forms(images, recipe, device),
+        **_facts_of_model(images, recipe, device),
         "versions": {
             "latens": latens.__version__,
             "torch": torch.__version__,
@@ -102,10 +102,14 @@ def _first_record(images: Dataset, recipe: Recipe, device: str) -> dict[str, Any
     }
 
 
-def _forms(images: Dataset, recipe: Recipe, device: str) -> dict[str, list[str]]:
-    if recipe.is_adopted or choose_device(device).type != "cpu":
-        return {}
-    return fastest_forms(recipe, images.shape)
+def _facts_of_model(images: Dataset, recipe: Recipe, device: str) -> dict[str, Any]:
+    """The shape of a latent, and the forms of both halves on a CPU; an adopted model's are noted by who adopts it."""
+    if recipe.is_adopted:
+        return {"forms": {}}
+    shape = build_model(recipe, images.shape).latent_shape
+    on_cpu = choose_device(device).type == "cpu"
+    forms = fastest_forms(recipe, images.shape, len(images.train)) if on_cpu else {}
+    return {"latent_shape": list(shape), "forms": forms}
 
 
 def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> Iterator[Step]:
