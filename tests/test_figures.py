@@ -12,12 +12,20 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from latens.errors import UnknownName, UsageError
-from latens.figures import FIGURES, png_bytes, save_png
+from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, png_bytes, save_png
 from latens.figures.canvas import printable, renderer_of, shorten, wrap
 from latens.figures.findings import Section
 from latens.figures.interpolations import PathRow
 from latens.figures.network_stages import network_stages
-from latens.figures.palette import SEED_COLOURS, class_colours
+from latens.figures.palette import (
+    DARK_PAPER,
+    NO_CLASS,
+    SEEN_WITH,
+    class_colours,
+    contrast,
+    least_distance,
+    seen,
+)
 from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
 from latens.models.autoencoder import AutoencoderModel
@@ -248,11 +256,12 @@ def test_map_writes_each_class_on_its_cluster_and_prints_its_scores():
     assert legend.x0 >= axes.get_window_extent().x1  # outside the axes
 
 
-def test_map_colours_points_by_class_with_the_notebooks_colours():
-    scatter = FIGURES["map"](POINTS, LABELS, NAMES).axes[0].collections[0]
+@pytest.mark.parametrize("palette", PALETTES)
+def test_map_colours_points_by_class(palette):
+    scatter = FIGURES["map"](POINTS, LABELS, NAMES, palette=palette).axes[0].collections[0]
     for place, colour in zip(scatter.get_offsets(), scatter.get_facecolors(), strict=True):
         nearest = np.abs(POINTS - place).sum(axis=1).argmin()
-        assert to_hex(colour) == SEED_COLOURS[LABELS[nearest]].lower()
+        assert to_hex(colour) == PALETTES[palette][LABELS[nearest]]
 
 
 def test_map_without_labels_has_one_colour_and_no_legend():
@@ -346,23 +355,52 @@ def test_class_errors_are_sorted_and_leave_empty_classes_out():
 
 @pytest.mark.parametrize("count", [1, 10, 11, 20, 100, 3000])
 def test_as_many_colours_as_classes(count):
-    colours = class_colours(count)
-    assert len(colours) == count
-    assert colours == SEED_COLOURS[:count] or count > 10
-    if count <= 100:
-        assert len(set(colours)) == count
+    for palette, first in PALETTES.items():
+        colours = class_colours(count, palette)
+        assert len(colours) == count
+        assert colours[:10] == first[:count]
+        if count <= 100:
+            assert len(set(colours)) == count
+
+
+def test_everyone_can_tell_the_ten_colours_apart_on_white_and_on_dark_paper():
+    colours = class_colours(10)
+    distances = {vision: least_distance(colours, vision) for vision in SEEN_WITH}
+    assert min(distances.values()) > 0.11, distances
+    # Three times as far as the closest of the reference experiment's ten.
+    assert min(distances.values()) > 3 * min(least_distance(PALETTES["notebook"], vision) for vision in SEEN_WITH)
+    for paper in ("#ffffff", DARK_PAPER):
+        assert min(contrast(colour, paper) for colour in colours) > 2.49
+    for vision in SEEN_WITH:
+        assert np.linalg.norm(seen(colours, vision) - seen([NO_CLASS], vision), axis=1).min() > 0.1
+
+
+def test_distances_are_those_of_published_values():
+    # Ottosson's own table of OKLab: white is (1, 0, 0), and red, green and blue are as he gives them to three digits.
+    truth = {"#ffffff": (1, 0, 0), "#ff0000": (0.628, 0.225, 0.126), "#0000ff": (0.452, -0.032, -0.312)}
+    for colour, lab in truth.items():
+        np.testing.assert_allclose(seen([colour])[0], lab, atol=6e-4)
+    for vision in SEEN_WITH:  # who lacks a kind of cone sees greys as they are
+        np.testing.assert_allclose(seen(["#808080"], vision), seen(["#808080"]), atol=1e-6)
+    assert contrast("#ffffff", "#000000") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # the known grey just below 4.5
+    red, green = "#c03018", "#5c7a1c"  # a red and a green that a person without green cones confuses
+    assert least_distance([red, green], "deuteranopia") < 0.35 * least_distance([red, green])
+
+
+def test_an_unknown_palette_is_refused():
+    with pytest.raises(UnknownName, match="unknown palette 'pastel'; known: distinct, notebook"):
+        FIGURES["map"](POINTS, LABELS, NAMES, palette="pastel")
+    assert DEFAULT_PALETTE in PALETTES
 
 
 def test_twenty_colours_are_farther_apart_than_any_cut_of_one_rainbow():
+    """To the eye: distances in sRGB, which this test once compared, are not what is seen."""
     from colorsys import hsv_to_rgb
 
-    def nearest(colours):
-        values = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
-        distance = np.linalg.norm(values[:, None] - values[None], axis=2) + 1e9 * np.eye(len(values))
-        return distance.min()
-
     rainbow = [to_hex(hsv_to_rgb(k / 20, 0.9, 0.9)) for k in range(20)]
-    assert nearest(class_colours(20)) > nearest(rainbow)
+    for vision in SEEN_WITH:
+        assert least_distance(class_colours(20), vision) > least_distance(rainbow, vision)
 
 
 def test_odd_names_draw_without_warning():

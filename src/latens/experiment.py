@@ -9,7 +9,8 @@ import numpy as np
 from latens.computed import encode_run, map_run, probe_run, score_run
 from latens.computed.review import FEWEST, Review, review_run
 from latens.device import choose_device, describe_device
-from latens.errors import RunError
+from latens.errors import RunError, UnknownName
+from latens.figures import PALETTES
 from latens.figures.live import in_notebook, live_loss
 from latens.figures.network_stages import stages_of
 from latens.figures.of_run import draw_run
@@ -36,6 +37,7 @@ def run(
     device: str = "auto",
     samplers: Sequence[str] | None = None,
     started: Callable[[Run], object] | None = None,
+    palette: str | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Run:
@@ -50,6 +52,7 @@ def run(
         device: see `choose_device`.
         samplers: whose samples are scored, names of `SAMPLERS`; None are those of the verdict, `("all",)` all.
         started: called with the run once its folder is there; `latens.explorer.watch` shows it while it trains.
+        palette: colours of the classes in figures and explorer, a name of `latens.figures.PALETTES`.
         progress: shows how far it is; a bar in a terminal by default.
         **options: parts of the recipe to replace: model, network, latent_dim, epochs, batch_size, learning_rate, seed, …
 
@@ -62,11 +65,15 @@ def run(
         TrainingDiverged: the loss is no longer finite; the run keeps the last good state.
     """
     progress = progress or progress_for()
+    if palette is not None and palette not in PALETTES:
+        raise UnknownName("palette", palette, PALETTES)
     choose_device(device)  # what is not to be had is said before a folder is made
     with progress.stage("images", "pictures") as tick:
         images = source if isinstance(source, Dataset) else load_images(source, size=size, strict=strict, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
     new = start_run(images, chosen, out, device)
+    if palette is not None:
+        new.update(palette=palette)  # of the looks alone: it is no part of the recipe
     if started is not None:
         started(new)
     return _complete(new, images, progress, samplers)

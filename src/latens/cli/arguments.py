@@ -21,7 +21,7 @@ from latens.cli.commands import (
     score_command,
 )
 from latens.errors import UsageError
-from latens.figures import FIGURES, usable_figures
+from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
@@ -149,6 +149,7 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--learning-rate", type=float, metavar="R", help="Adam's")
     command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
     command.add_argument("--seed", type=seed, metavar="N", help="of weights, order and noise")
+    _palette(command, DEFAULT_PALETTE)
     _pictures(command)
     _device(command)
     command.add_argument(
@@ -158,6 +159,11 @@ def _add_run(commands: Any) -> None:
         "--no-open", action="store_true", help="with --watch: print the address alone, open no browser"
     )
     command.add_argument("--resume", action="store_true", help="go on with the run in --out, or with the latest")
+
+
+def _palette(command: argparse.ArgumentParser, default: str) -> None:
+    text = f"colours of the classes: {DEFAULT_PALETTE}, which everyone can tell apart, or those of the reference experiment"
+    command.add_argument("--palette", choices=list(PALETTES), help=f"{text} (default: {default})")
 
 
 def _add_data(commands: Any) -> None:
@@ -226,6 +232,7 @@ def _add_map(commands: Any) -> None:
         "--coordinates", metavar="FILE", help="take these (N, 2) instead: .npy, or .npz with coordinates"
     )
     command.add_argument("--refit", action="store_true", help="also fit a map anew with the probe's points")
+    _palette(command, "the run's")
 
 
 def _add_score(commands: Any) -> None:
@@ -288,6 +295,7 @@ def _add_explore(commands: Any) -> None:
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--beside", metavar="RUN", help="a second run, shown beside it")
     command.add_argument("--columns", metavar="CSV", help="columns of your own by id, to colour the points by")
+    _palette(command, "the run's")
     command.add_argument("--port", type=int, default=0, metavar="N", help="the first port to try (default: any)")
     command.add_argument("--no-open", action="store_true", help="print the address alone, open no browser")
     command.add_argument("--get", metavar="ADDRESS", help="print what a route answers, such as /api/run, and end")

@@ -56,6 +56,7 @@ def run_command(args: argparse.Namespace) -> Answer:
         strict=args.strict,
         device=args.device,
         started=watch.start,
+        palette=args.palette,
         progress=_progress(args),
         **options,
     )
@@ -142,8 +143,8 @@ def map_command(args: argparse.Namespace) -> Answer:
     name = "given" if args.coordinates else args.map
     if args.refit:
         probe_run(run, refit=True, seed=args.seed, progress=progress)
-    path = draw(run, "map", run.path / "figures" / f"map-{name}.png", map=name)
-    drawn = [str(path)] + ([str(draw(run, "probe-map", refit=True))] if args.refit else [])
+    path = draw(run, "map", run.path / "figures" / f"map-{name}.png", map=name, palette=args.palette)
+    drawn = [str(path)] + ([str(draw(run, "probe-map", refit=True, palette=args.palette))] if args.refit else [])
     return {"map": name, "points": len(made.coordinates), "figures": drawn}, "\n".join(drawn)
 
 
@@ -202,7 +203,7 @@ def explore_command(args: argparse.Namespace) -> Answer:
     if args.get is not None:
         found = answer(run, args.get, beside, columns=args.columns)
         return found, json.dumps(found, ensure_ascii=False)
-    explore(run, beside, columns=args.columns, port=args.port, open_page=not args.no_open)
+    explore(run, beside, columns=args.columns, port=args.port, open_page=not args.no_open, palette=args.palette)
     return {"run": str(run.path)}, "the explorer has ended"
 
 

@@ -15,6 +15,7 @@ from latens.explorer.serving import Serving, serve
 from latens.explorer.view import View
 from latens.explorer.wire import as_json
 from latens.figures.live import in_notebook
+from latens.figures.palette import class_colours
 from latens.runs import Run, open_run
 
 __all__ = ["answer", "explore", "watch"]
@@ -28,6 +29,7 @@ def explore(
     port: int = 0,
     open_page: bool = True,
     height: int = 720,
+    palette: str | None = None,
 ) -> Any:
     """Open the explorer on a run: in a notebook as a frame below the cell, elsewhere in the browser, until Ctrl-C.
 
@@ -38,6 +40,7 @@ def explore(
         port: the first to try; 0 takes any that is free.
         open_page: open the browser; the address is printed in any case.
         height: of the frame in a notebook, pixels.
+        palette: colours of the classes, a name of `latens.figures.PALETTES`; None takes the run's.
 
     Returns:
         In a notebook what shows the frame, see `latens.explorer.notebook`; None elsewhere, once it was stopped.
@@ -47,6 +50,10 @@ def explore(
         UsageError: columns that can't be read, or no port is free.
     """
     first, second = _views(run, beside, columns)
+    for view in (first, second):
+        if view is not None and palette is not None:
+            class_colours(1, palette)  # an unknown name is refused
+            view.palette = palette
     if in_notebook():
         from latens.explorer.notebook import show
 

@@ -11,7 +11,8 @@ from latens.errors import LatensError, UsageError
 from latens.explorer.columns import Column
 from latens.explorer.wire import Answer
 from latens.explorer.work import Work
-from latens.figures.palette import NO_CLASS, class_colours
+from latens.figures import DEFAULT_PALETTE
+from latens.figures.palette import NO_LABELS, class_colours
 from latens.images.mapped import gather
 from latens.images.pixels import picture_mode, to_picture, to_uint8
 from latens.interpolation import PATHS
@@ -47,6 +48,7 @@ class View:
         self.run = run
         self.columns = columns
         self.watched = watched
+        self.palette: str = run.record.get("palette", DEFAULT_PALETTE)
         self._ready = "latents.npz" in run.record["files"] and not watched
         self.other: View | None = None  # beside which it is shown
         self.work = Work()
@@ -133,7 +135,7 @@ class View:
             "count": len(self.latents) if self.ready else 0,
             "part": "test" if self.ready and self.part == TEST else "all",
             "class_names": list(run.class_names),
-            "colours": list(class_colours(len(run.class_names))) if run.class_names else [NO_CLASS],
+            "colours": list(class_colours(len(run.class_names), self.palette)) if run.class_names else [NO_LABELS],
             "maps": self.map_names if self.ready else [],
             "samplers": self.sampler_names if self.ready else [],
             "ways": list(PATHS),

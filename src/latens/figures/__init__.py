@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from latens.figures.canvas import png_bytes, save_png
     from latens.figures.contract import FigureEntry
 
-__all__ = ["FIGURES", "png_bytes", "save_png", "usable_figures"]
+__all__ = ["DEFAULT_PALETTE", "FIGURES", "PALETTES", "png_bytes", "save_png", "usable_figures"]
 
 FIGURES: "Table[FigureEntry]" = Table(
     "figure",
@@ -39,6 +39,38 @@ FIGURES: "Table[FigureEntry]" = Table(
     group="figures",
 )
 """Name -> `FigureEntry`. A chapter of the report shows its figures in this order."""
+
+
+PALETTES: dict[str, tuple[str, ...]] = {
+    "distinct": (
+        "#42abf7",
+        "#af1505",
+        "#7800e7",
+        "#f68713",
+        "#827e6d",
+        "#b752b8",
+        "#e5440e",
+        "#8c28a2",
+        "#7575ff",
+        "#20615b",
+    ),
+    "notebook": (
+        "#fe7c73",
+        "#2471a3",
+        "#3498db",
+        "#27ae60",
+        "#82e0aa",
+        "#d35400",
+        "#5d6d7e",
+        "#e74c3c",
+        "#21618c",
+        "#b7950b",
+    ),
+}
+"""Name -> ten colours, each beginning of which is told apart as well as it can be; "notebook" is the reference experiment's."""
+
+
+DEFAULT_PALETTE = "distinct"
 
 
 def usable_figures() -> "dict[str, FigureEntry]":

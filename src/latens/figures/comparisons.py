@@ -11,14 +11,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, font, new_figure, printable, renderer_of, shorten, soften
-from latens.figures.palette import SEED_COLOURS, class_colours
+from latens.figures.palette import class_colours
 from latens.figures.placing import place_boxes
 
 __all__ = ["Point", "generation_against_reconstruction", "rate_distortion"]
 
 WIDTH, HEIGHT = 1040, 600  # wide enough to be moved sideways on a telephone, where it would be too small to read
 MARKERS = "osD^vP*X<>"
-ORDER = (1, 5, 3, 9, 6, 7, 2, 0, 4, 8)  # of the ten colours: neighbours in the legend far apart
 MOST_LETTERS = 44
 
 
@@ -122,8 +121,7 @@ def _check(groups: Sequence[Sequence[Point]]) -> None:
 
 
 def _style(index: int, count: int) -> tuple[str, str]:
-    colours = [SEED_COLOURS[i] for i in ORDER] if count <= len(ORDER) else class_colours(count)
-    return colours[index], MARKERS[index % len(MARKERS)]
+    return class_colours(count)[index], MARKERS[index % len(MARKERS)]
 
 
 def _curve(axes: Axes, points: Sequence[Point], colour: str, marker: str, name: str, linestyle: str = "-") -> None:

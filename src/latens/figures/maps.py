@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from latens.errors import RunError, UsageError
+from latens.figures import DEFAULT_PALETTE, PALETTES
 from latens.figures.canvas import INK, MUTED, font, letter, new_figure, pixel_axes, printable, renderer_of, shorten
 from latens.figures.contract import FigureEntry, Option, Words
-from latens.figures.palette import NO_CLASS, class_colours
+from latens.figures.palette import NO_CLASS, NO_LABELS, class_colours
 from latens.figures.placing import place_boxes
 from latens.figures.probes import kind_of_probe, probe_arrays
 from latens.maps import GIVEN, MAPS, map_kind
@@ -45,6 +46,7 @@ def latent_map(
     class_names: Sequence[str] = (),
     title: str = "2D decomposition of Latent Vectors",
     scores: Mapping[str, float] | None = None,
+    palette: str = DEFAULT_PALETTE,
 ) -> Figure:
     """Each image as a dot where the map puts its latent, coloured by class, the class's name written on its cluster.
 
@@ -54,18 +56,23 @@ def latent_map(
         class_names: name of each label.
         title: the line above the map.
         scores: names and values printed below it, such as `trustworthiness` and `neighbour_recall`.
+        palette: a name of `PALETTES`.
 
     Raises:
         UsageError: the shapes don't fit each other.
     """
-    figure, axes = _draw_points(coordinates, labels, class_names, title, scores or {}, alpha=0.85)
+    figure, axes = _draw_points(coordinates, labels, class_names, title, scores or {}, 0.85, palette)
     if labels is not None and class_names:
         _names_on_clusters(figure, axes, np.asarray(coordinates), np.asarray(labels), class_names)
     return figure
 
 
 def small_map(
-    coordinates: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (), side: int = 440
+    coordinates: np.ndarray,
+    labels: np.ndarray | None = None,
+    class_names: Sequence[str] = (),
+    side: int = 440,
+    palette: str = DEFAULT_PALETTE,
 ) -> Figure:
     """One map among several: no title, no legend, the names of the classes on their clusters where there are few.
 
@@ -74,6 +81,7 @@ def small_map(
         labels: int (N,), or None.
         class_names: name of each label.
         side: of the square picture, in pixels.
+        palette: a name of `PALETTES`.
 
     Raises:
         UsageError: the shapes don't fit each other.
@@ -81,7 +89,7 @@ def small_map(
     points = _checked(coordinates, labels)
     figure = new_figure(side, side)
     axes = pixel_axes(figure, 8, 8, side - 16, side - 16)
-    _scatter(axes, points, labels, class_names, float(np.clip(9000 / len(points), 1.2, 22)), 0.85)
+    _scatter(axes, points, labels, class_names, float(np.clip(9000 / len(points), 1.2, 22)), 0.85, palette)
     _frame(axes, points)
     if labels is not None and 0 < len(class_names) <= MOST_ON_SMALL:
         _names_on_clusters(figure, axes, points, np.asarray(labels), class_names)
@@ -98,6 +106,7 @@ def probe_map(
     annotations: Sequence[str] | None = None,
     title: str = "2D decomposition of Latent Vectors, with the probe in black",
     scores: Mapping[str, float] | None = None,
+    palette: str = DEFAULT_PALETTE,
 ) -> Figure:
     """The map with the probe's latents as black dots, each annotated with how far it lies from the data.
 
@@ -112,6 +121,7 @@ def probe_map(
         annotations: K texts, in place of "name: ratio ×".
         title: the line above the map.
         scores: names and values printed below it.
+        palette: a name of `PALETTES`.
 
     Raises:
         UsageError: the shapes don't fit each other.
@@ -122,7 +132,7 @@ def probe_map(
             f"probe_coordinates: got shape {probes.shape}; ({len(probe_names)}, 2) is needed, one row a name"
         )
     texts = _annotations(probe_names, distance_ratios, annotations)
-    figure, axes = _draw_points(coordinates, labels, class_names, title, scores or {}, alpha=0.55, more=probes)
+    figure, axes = _draw_points(coordinates, labels, class_names, title, scores or {}, 0.55, palette, probes)
     axes.scatter(probes[:, 0], probes[:, 1], s=34, c="black", edgecolors="white", linewidths=0.8, zorder=5)
     _annotate(figure, axes, probes, texts)
     return figure
@@ -147,15 +157,16 @@ def _draw_points(
     title: str,
     scores: Mapping[str, float],
     alpha: float,
+    palette: str,
     more: np.ndarray | None = None,
 ) -> tuple[Figure, Axes]:
     """Title, dots, legend and scores. The axes are given the room that the legend leaves."""
     points = _checked(coordinates, labels)
     figure, room = new_figure(WIDTH, HEIGHT), 0.0
     if labels is not None and len(class_names):
-        room = _legend(figure, class_names, _palette(class_names))
+        room = _legend(figure, class_names, _palette(class_names, palette))
     axes = pixel_axes(figure, SIDE, TOP, WIDTH - 2 * SIDE - room, HEIGHT - TOP - BOTTOM)
-    _scatter(axes, points, labels, class_names, float(np.clip(26000 / len(points), 1.6, 36)), alpha)
+    _scatter(axes, points, labels, class_names, float(np.clip(26000 / len(points), 1.6, 36)), alpha, palette)
     _frame(axes, points if more is None else np.concatenate([points, more]))
     letter(figure, SIDE, 18, title, 12.5)
     parts = [f"{SCORE_NAMES.get(name, name)} {value:.3f}" for name, value in scores.items()]
@@ -172,19 +183,25 @@ def _checked(coordinates: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     return points
 
 
-def _palette(class_names: Sequence[str]) -> np.ndarray:
-    """A colour a class, and grey for what is of none."""
-    return np.array([*class_colours(len(class_names)), "#b0b6bd"], dtype=object)
+def _palette(class_names: Sequence[str], palette: str) -> np.ndarray:
+    """A colour for each class, and grey for what is of none."""
+    return np.array([*class_colours(len(class_names), palette), NO_CLASS], dtype=object)
 
 
 def _scatter(
-    axes: Axes, points: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str], size: float, alpha: float
+    axes: Axes,
+    points: np.ndarray,
+    labels: np.ndarray | None,
+    class_names: Sequence[str],
+    size: float,
+    alpha: float,
+    palette: str,
 ) -> None:
     """The dots, in a random order, or else the last class would lie on top everywhere."""
-    colours = np.full(len(points), NO_CLASS, dtype=object)
+    colours = np.full(len(points), NO_LABELS, dtype=object)
     if labels is not None and len(class_names):
         known = (np.asarray(labels) >= 0) & (np.asarray(labels) < len(class_names))
-        colours = _palette(class_names)[np.where(known, labels, len(class_names))]
+        colours = _palette(class_names, palette)[np.where(known, labels, len(class_names))]
     order = np.random.default_rng(0).permutation(len(points))
     axes.scatter(
         points[order, 0], points[order, 1], s=size, c=list(colours[order]), alpha=alpha, linewidths=0, zorder=2
@@ -314,14 +331,21 @@ def _annotate(figure: Figure, axes: Axes, probes: np.ndarray, texts: Sequence[st
 CLUSTER_TITLE = "2D decomposition of Latent Vectors, coloured by k-means cluster as there are no labels"
 
 
-def _map_of_run(run: "Run", images: "Dataset", map: str) -> Figure:
+def _map_of_run(run: "Run", images: "Dataset", map: str, palette: str | None) -> Figure:
     shown = _shown_map(run, map)
     labels, names, title = _colours(run)
     scores = _values(run.map_scores(map))
-    return latent_map(shown.coordinates, labels, names, f"{title} ({map_kind(map).title})", scores)
+    return latent_map(
+        shown.coordinates, labels, names, f"{title} ({map_kind(map).title})", scores, _chosen(run, palette)
+    )
 
 
-def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool) -> Figure:
+def _chosen(run: "Run", palette: str | None) -> str:
+    """The palette that is asked for, or else the one that the run was started with."""
+    return palette or run.record.get("palette", DEFAULT_PALETTE)
+
+
+def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool, palette: str | None) -> Figure:
     from latens.metrics import METRICS
 
     probe = probe_arrays(run)
@@ -334,7 +358,16 @@ def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool) -> F
         placed = probe["coordinates"] if map == "tsne" else shown.place(probe["latents"])
     labels, names, _ = _colours(run)
     found = probe["names"].tolist()
-    return probe_map(points, labels, names, placed, found, probe["ratios"], scores=_values(scores))
+    return probe_map(
+        points,
+        labels,
+        names,
+        placed,
+        found,
+        probe["ratios"],
+        scores=_values(scores),
+        palette=_chosen(run, palette),
+    )
 
 
 def _shown_map(run: "Run", name: str) -> "Map":
@@ -397,12 +430,17 @@ def _both_maps(run: "Run") -> Mapping[str, Mapping[str, Any]]:
     return {name: {"map": name} for name in ("tsne", "pca")}
 
 
+PALETTE = Option("palette", None, "colours of the classes (default: the run's)", str, tuple(PALETTES))
 WHICH_MAP = Option("map", "tsne", "which map", str, (*MAPS, GIVEN))
-MAP = FigureEntry(latent_map, _map_of_run, _words_of_map, "map", options=(WHICH_MAP,), variants=_both_maps)
+MAP = FigureEntry(latent_map, _map_of_run, _words_of_map, "map", options=(WHICH_MAP, PALETTE), variants=_both_maps)
 PROBE_MAP = FigureEntry(
     probe_map,
     _probe_map_of_run,
     _words_of_probe_map,
     "probe-map",
-    options=(WHICH_MAP, Option("refit", False, "on the map that was fitted anew with the probe's points", bool)),
+    options=(
+        WHICH_MAP,
+        Option("refit", False, "on the map that was fitted anew with the probe's points", bool),
+        PALETTE,
+    ),
 )

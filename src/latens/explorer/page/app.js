@@ -6,7 +6,7 @@ import {button, choice, el, fill} from "./dom.js";
 import {classNames} from "./class-names.js";
 import {hoverCard} from "./hover.js";
 import {imagePanel} from "./image-panel.js";
-import {coloured, forPaper, legend} from "./legend.js";
+import {coloured, legend} from "./legend.js";
 import {listsPanel} from "./lists-panel.js";
 import {MapView} from "./map.js";
 import {pathPanel} from "./path-panel.js";
@@ -251,7 +251,7 @@ function snapshot(context, found) {
   context.mark("names", []);
   view.setPoints(found, {animate: again || same});
   if (again || same) return;
-  view.setColours(found.labels ?? new Uint16Array(found.x.length), forPaper(info.colours));
+  view.setColours(found.labels ?? new Uint16Array(found.x.length), info.colours);
   view.reset();
 }
 

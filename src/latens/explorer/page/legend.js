@@ -19,20 +19,6 @@ function ramp(stops) {
   });
 }
 
-/**
- * Colours that were chosen for white paper, for the paper there is: on a dark one the dark ones are lifted.
- * @param {string[]} colours
- */
-export function forPaper(colours) {
-  if (!matchMedia("(prefers-color-scheme: dark)").matches) return colours;
-  return colours.map((hex) => {
-    const rgb = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-    const light = (0.3 * rgb[0] + 0.6 * rgb[1] + 0.1 * rgb[2]) / 255;
-    const lift = Math.max(0, 0.52 - light) * 0.8;
-    return `#${rgb.map((value) => Math.round(value + (255 - value) * lift).toString(16).padStart(2, "0")).join("")}`;
-  });
-}
-
 /** Many classes of one column get hues apart. @param {number} count @param {string[]} given */
 function classColours(count, given) {
   if (count <= given.length) return given.slice(0, count);
@@ -50,7 +36,7 @@ function classColours(count, given) {
  */
 export function coloured(column, values, given) {
   if (column.kind === "class") {
-    const palette = [...forPaper(classColours(column.names.length, given)), NOTHING];
+    const palette = [...classColours(column.names.length, given), NOTHING];
     return {codes: Uint16Array.from(values, (v) => (v === NO_VALUE ? palette.length - 1 : v)), palette, low: 0, high: 0};
   }
   const finite = Float32Array.from(values).filter(Number.isFinite).sort();

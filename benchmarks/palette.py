@@ -1,0 +1,22 @@
+"""How far apart the colours of the palettes are: the least distance in OKLab and the least contrast, printed as a table.
+
+python benchmarks/palette.py
+"""
+
+from latens.figures import PALETTES
+from latens.figures.palette import DARK_PAPER, SEEN_WITH, class_colours, contrast, least_distance
+
+
+def main():
+    print("| palette | colours | " + " | ".join(SEEN_WITH) + " | contrast to white | to the dark page |")
+    print("|---|---:|" + "---:|" * (len(SEEN_WITH) + 2))
+    for name in PALETTES:
+        for count in (10, 20, 30):
+            colours = class_colours(count, name)
+            distances = [f"{least_distance(colours, vision):.3f}" for vision in SEEN_WITH]
+            contrasts = [f"{min(contrast(one, paper) for one in colours):.2f}" for paper in ("#ffffff", DARK_PAPER)]
+            print(f"| {name} | {count} | " + " | ".join([*distances, *contrasts]) + " |")
+
+
+if __name__ == "__main__":
+    main()
