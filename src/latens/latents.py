@@ -11,6 +11,7 @@ from torch import Tensor
 from latens.device import images_at_once
 from latens.errors import UsageError
 from latens.images import Dataset, Images
+from latens.images.given import as_array
 from latens.images.mapped import blocks
 from latens.images.pixels import is_grey, to_unit
 from latens.models.checks import check_weights, in_words
@@ -34,7 +35,7 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     """
     if isinstance(images, Dataset):
         raise UsageError("a data set has two parts; give its .train or its .test")
-    pixels = images.pixels if isinstance(images, Images) else _as_array("images", images)
+    pixels = images.pixels if isinstance(images, Images) else as_array(images, "images")
     if pixels.shape == image_shape:
         pixels = pixels[None]
     if pixels.ndim == 3 and is_grey(image_shape[0]):
@@ -52,18 +53,6 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
             f"images lie in [{pixels.min():g}, {pixels.max():g}]; floats must lie in [0, 1]; divide by 255?"
         )
     return pixels.astype(np.float32, copy=False)
-
-
-def _as_array(name: str, values: Any) -> np.ndarray:
-    """An array of what numpy takes, or of a tensor of any kind: on any device, with a gradient, of a type unknown to numpy."""
-    if not isinstance(values, Tensor):
-        return np.asarray(values)
-    if values.is_meta:
-        raise UsageError(f"{name} are a meta tensor, without values; numbers are needed")
-    values = values.detach()
-    values = values.to_dense() if values.layout != torch.strided else values
-    array: np.ndarray = (values.float() if values.dtype == torch.bfloat16 else values).cpu().resolve_neg().numpy()
-    return array
 
 
 def encode_images(model: Model, images: Any, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
@@ -88,7 +77,7 @@ def decode_latents(model: Model, latents: Any) -> np.ndarray:
         UsageError: not (N, D) for this model, or not finite.
     """
     try:
-        z: np.ndarray = np.asarray(_as_array("latents", latents), dtype=np.float32)
+        z: np.ndarray = np.asarray(as_array(latents, "latents"), dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise UsageError(f"latents are no array of numbers ({error}); N x {model.latent_dim} is needed") from None
     dim, shape = model.latent_dim, model.latent_shape

@@ -7,15 +7,20 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from latens.errors import ImagesEmpty, ImagesError, UsageError
 from latens.images.assemble import assemble
 from latens.images.contract import Dataset, Shape
+from latens.images.decode import is_grey_mode, reason_of, upright_picture
 from latens.images.finish import finish
-from latens.images.fit import fit_pixels
+from latens.images.fit import fit_picture, fit_pixels
+from latens.images.given import as_array
 from latens.images.layout import check_dtype, check_sides, number_labels, picture_shape, to_pixels
 from latens.images.mapped import blocks
+from latens.images.pixels import CHANNELS, from_picture, is_grey
 from latens.images.plan import Block, Options, Part, Plan, block_length
+from latens.text import natural_key
 
 __all__ = ["ARRAY", "ArraySource", "RawPart", "plan_arrays", "raw_array", "refuse_labels"]
 
@@ -42,13 +47,13 @@ class RawPart:
 
 
 class ArraySource:
-    """An array of pictures, or a list of equally large ones."""
+    """An array or tensor of pictures, or a list of arrays, tensors or Pillow images."""
 
     def accepts(self, source: Any) -> bool:
-        """Whether it is an array, a tensor, or a list."""
+        """Whether it is an array, a tensor, a list or a Pillow image."""
         if isinstance(source, str | bytes | os.PathLike):
             return False
-        return isinstance(source, list | tuple | np.ndarray) or hasattr(source, "__array__")
+        return isinstance(source, list | tuple | np.ndarray | Image.Image) or hasattr(source, "__array__")
 
     def read(self, source: Any, options: Options) -> Dataset:
         """The data set, in memory.
@@ -56,27 +61,93 @@ class ArraySource:
         Raises:
             ImagesError: shape, type or values are not those of pictures.
         """
-        array = _stack(source) if isinstance(source, list | tuple) else np.asarray(source)
-        part = raw_array("all", "the array", array, options.labels)
-        plan = plan_arrays("array", "array", [part], options)
+        plan = self.plan(source, options)
         return finish(plan, assemble(plan, progress=options.progress), options)
+
+    def plan(self, source: Any, options: Options) -> Plan:
+        """The array as one part, in its own order."""
+        if isinstance(source, Image.Image):
+            source = [source]
+        array = None if isinstance(source, list | tuple) else as_array(source, "the array")
+        if array is not None and (array.ndim != 1 or array.dtype.kind not in "OUT"):
+            return plan_arrays("array", "array", [raw_array("all", "the array", array, options.labels)], options)
+        stacked, notes = _stack(list(source) if array is None else array.tolist(), options)
+        return plan_arrays(
+            "array", "array", [raw_array("all", "the list", stacked, options.labels)], options, notes=notes
+        )
 
 
 ARRAY = ArraySource()
 
 
-def _stack(pictures: Sequence[Any]) -> np.ndarray:
-    """One array of a list of arrays."""
-    arrays = [np.asarray(picture) for picture in pictures]
-    if not arrays:
+def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...]]:
+    """One array of a list, and what to say of it."""
+    if not pictures:
         raise ImagesEmpty("the list has no pictures in it")
+    kinds = {_kind(picture) for picture in pictures}
+    if len(kinds) > 1:
+        rows = [next(row for row, picture in enumerate(pictures) if _kind(picture) == kind) for kind in sorted(kinds)]
+        told = " and ".join(f"{type(pictures[row]).__name__} (row {row})" for row in sorted(rows)[:2])
+        raise ImagesError(f"the list mixes {told}; give arrays only, or Pillow images only")
+    if kinds == {"path"}:
+        raise ImagesError(
+            f"the list has file names in it ({pictures[0]}, ...); give the folder that they lie in, or open them: "
+            "[PIL.Image.open(path) for path in paths]"
+        )
+    if kinds == {"picture"}:
+        return _stack_pictures(pictures, options)
+    arrays = [as_array(picture, f"row {row} of the list") for row, picture in enumerate(pictures)]
     for row, array in enumerate(arrays):
+        if array.dtype.kind not in "buif":
+            raise ImagesError(
+                f"row {row} of the list is no picture: {type(pictures[row]).__name__}; give arrays, tensors or Pillow images"
+            )
         if array.shape != arrays[0].shape:
             raise ImagesError(
                 f"the list has pictures of different shapes: {arrays[0].shape} in row 0, {array.shape} in row {row}; "
                 "bring them to one size, or give the folder of files, which are resized"
             )
-    return np.stack(arrays)
+        if array.dtype.kind != arrays[0].dtype.kind:
+            raise ImagesError(
+                f"the list has pictures of different types: {arrays[0].dtype} in row 0, {array.dtype} in row {row}; "
+                "give all of them in one type"
+            )
+    return np.stack(arrays), ()
+
+
+def _kind(picture: Any) -> str:
+    if isinstance(picture, str | os.PathLike):
+        return "path"
+    return "picture" if isinstance(picture, Image.Image) else "array"
+
+
+def _stack_pictures(pictures: Sequence[Image.Image], options: Options) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The same of Pillow images of any modes, by the rules for files: grey only if all are grey."""
+    grey = sum(is_grey_mode(picture.mode) for picture in pictures)
+    channels = CHANNELS[0] if grey == len(pictures) else CHANNELS[1]
+    plain = []
+    for row, picture in enumerate(pictures):
+        try:
+            plain.append(upright_picture(picture, channels))
+        except Exception as error:  # Pillow's plugins raise anything on broken files
+            raise ImagesError(f"row {row} of the list: a picture that can't be used: {reason_of(error)}") from None
+    sizes = [(picture.height, picture.width) for picture in plain]
+    others = sum(size != (options.size or sizes[0]) for size in sizes)
+    if others and options.size is None:
+        row = next(row for row, size in enumerate(sizes) if size != sizes[0])
+        raise ImagesError(
+            f"the list has pictures of different sizes: {sizes[0][0]} x {sizes[0][1]} in row 0, {sizes[row][0]} x "
+            f"{sizes[row][1]} in row {row}; give a size to bring them to: load_images(pictures, size=64)"
+        )
+    notes = []
+    if grey and not is_grey(channels):
+        notes.append(f"{grey} grey pictures among {len(pictures)} were turned into RGB")
+    if others and options.size is not None:
+        height, width = options.size
+        target = f"{height} x {width} pixels"
+        notes.append(f"{others} of {len(pictures)} pictures had other sizes and were resized and cropped to {target}")
+        plain = [fit_picture(picture, options.size) for picture in plain]
+    return np.stack([from_picture(picture) for picture in plain]), tuple(notes)
 
 
 def raw_array(name: str, where: str, array: np.ndarray, labels: Any = None) -> RawPart:
@@ -92,6 +163,7 @@ def plan_arrays(
     raws: Sequence[RawPart],
     options: Options,
     class_names: tuple[str, ...] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Plan:
     """The plan of one raw part, or of a train and a test part.
 
@@ -101,6 +173,7 @@ def plan_arrays(
         raws: one part, or train and test.
         options: size is what matters here.
         class_names: of the labels 0, 1, …; by default the values that occur in the labels.
+        notes: what a user should be told of the source.
 
     Raises:
         ImagesError: the arrays are not pictures, or the two parts don't fit together.
@@ -118,7 +191,7 @@ def plan_arrays(
         Part(raw.name, raw.where, _row_ids(prefix, raw.shape[0]), numbers, _blocks(raw, shapes[0], options))
         for raw, prefix, numbers in zip(raws, prefixes, labels, strict=True)
     ]
-    notes = _size_notes(raws[0], shapes[0])
+    notes = (*notes, *_size_notes(raws[0], shapes[0]))
     return Plan(name, source, shapes[0], names, tuple(parts), notes)
 
 
@@ -152,7 +225,7 @@ def _number_classes(
         labelled = next(raw.where for raw in raws if raw.labels is not None)
         bare = next(raw.where for raw in raws if raw.labels is None)
         raise ImagesError(f"{labelled} has labels and {bare} has none; give both parts labels, or neither")
-    if len({labels.dtype.kind for labels in present}) > 1:
+    if len({labels.dtype.kind == "U" for labels in present}) > 1:
         raise ImagesError(f"{raws[0].where} and {raws[-1].where}: one has labels of text, the other of numbers")
     if class_names is not None:
         for raw, labels in zip(raws, present, strict=True):
@@ -161,8 +234,13 @@ def _number_classes(
                     f"{raw.where}: labels from {labels.min()} to {labels.max()} for {len(class_names)} classes"
                 )
         return list(present), class_names
-    values = np.unique(np.concatenate(present))
-    return [np.searchsorted(values, labels).astype(np.int64) for labels in present], tuple(str(v) for v in values)
+    values, numbers = np.unique(np.concatenate(present), return_inverse=True)
+    if values.dtype.kind == "U":
+        order = sorted(range(len(values)), key=lambda row: natural_key(str(values[row])))
+        numbers = np.argsort(order)[numbers]
+        values = values[order]
+    ends = np.cumsum([len(labels) for labels in present])[:-1]
+    return list(np.split(numbers.astype(np.int64), ends)), tuple(str(value) for value in values)
 
 
 def _row_ids(prefix: str, count: int) -> np.ndarray:

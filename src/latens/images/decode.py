@@ -42,6 +42,7 @@ __all__ = [
     "picture_suffixes",
     "plain_picture",
     "reason_of",
+    "upright_picture",
 ]
 
 # EPS would start Ghostscript; the others are stubs that know a name but no pixels, or need Windows.
@@ -157,10 +158,23 @@ def decode_picture(path: Path, size: Size, channels: int, deep_white: int = DEEP
             orientation = _turn(picture)
             picture = flat or picture
         with picture:
-            plain = plain_picture(picture, channels, deep_white)
-            turn = TURNS.get(orientation)
-            upright = plain if turn is None else plain.transpose(turn)
+            upright = _turned(plain_picture(picture, channels, deep_white), orientation)
             return from_picture(fit_picture(upright, size))
+
+
+def upright_picture(picture: Image.Image, channels: int) -> Image.Image:
+    """A Pillow image of any mode in mode L or RGB, turned as its EXIF says.
+
+    Raises:
+        Exception: whatever Pillow raises where it can't; ValueError for what the rules refuse.
+    """
+    picture.load()
+    return _turned(plain_picture(picture, channels), _turn(picture))
+
+
+def _turned(picture: Image.Image, orientation: int) -> Image.Image:
+    turn = TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -9,11 +9,13 @@ to x · 255.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from latens.errors import ImagesError, UsageError
+from latens.errors import ImagesError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Shape
+from latens.images.given import label_array
 from latens.images.pixels import CHANNELS, WHITE, to_uint8
 
 __all__ = ["check_dtype", "check_sides", "number_labels", "picture_shape", "to_pixels"]
@@ -134,36 +136,21 @@ def _to_uint8(array: np.ndarray, where: str, first_row: int) -> np.ndarray:
     return array.astype(np.uint8)
 
 
-def number_labels(labels: np.ndarray, count: int, where: str) -> np.ndarray:
-    """Check labels and bring them to one axis of integers or text.
+def number_labels(labels: Any, count: int, where: str) -> np.ndarray:
+    """Check labels and bring them to one axis of whole numbers or text.
 
     Args:
-        labels: (N,) or (N, 1); whole numbers, bools or text.
+        labels: see `label_array`.
         count: N, the number of pictures.
         where: their name, for messages.
 
     Returns:
-        (N,), int64 or str.
+        (N,): int64, str, or Python's int as objects.
 
     Raises:
         ImagesError: they are of another number, shape or kind.
     """
-    labels = np.asarray(labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise ImagesError(
-            f"{where}: labels of shape {labels.shape}; allowed is one a picture, ({count},)"
-            " (one-hot rows: labels.argmax(1))"
-        )
-    if len(labels) != count:
-        raise ImagesError(f"{where}: {len(labels)} labels for {count} pictures; there must be one for each")
-    if labels.dtype.hasobject:
-        raise ImagesError(f"{where}: labels that are Python objects, which are never unpickled; save integers or text")
-    if labels.dtype.kind in "SU":
-        return labels.astype(str)
-    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.rint(labels))).all():
-        raise ImagesError(f"{where}: labels that are not whole numbers; allowed are whole numbers or text, one a class")
-    if labels.dtype.kind not in "buif":
-        raise UsageError(f"{where}: labels of type {labels.dtype}; allowed are whole numbers or text")
-    return labels.astype(np.int64)
+    array = label_array(labels, where)
+    if len(array) != count:
+        raise ImagesError(f"{where}: {len(array)} labels for {count} pictures; there must be one for each")
+    return array

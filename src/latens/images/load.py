@@ -10,6 +10,7 @@ import numpy as np
 
 from latens.errors import ImagesError, ImagesNotFound, UsageError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Dataset, Progress
+from latens.images.given import label_array
 from latens.images.plan import Options, Size, Source
 from latens.tables import Table
 
@@ -44,11 +45,13 @@ def load_images(
 
     Args:
         source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, or an
-            array (N, H, W), (N, H, W, C) or (N, C, H, W) of uint8 or of floats in [0, 1].
+            array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W) of uint8 or of floats in [0, 1], or a list of such
+            images or of Pillow's.
         size: side, or (height, width), 8 to 256 pixels, to which pictures are resized and cropped; by default their
             own, for folders see `latens.images.folder`.
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.
-        labels: (N,) whole numbers or text, one a picture; for an array or an .npy file.
+        labels: (N,) whole numbers or text, or one-hot rows (N, K), one a picture; a list, an array, a tensor or a column of
+            pandas or polars. For an array or an .npy file.
         progress: called with (pictures done, pictures in all) while decoding.
 
     Returns:
@@ -71,7 +74,8 @@ def load_images(
     elif isinstance(source, str) and source not in NAMES:
         source = os.path.expanduser(source)
     asked: dict[str, Any] = {"size": _plain(size), "strict": bool(strict)}
-    options = Options(_checked_size(size), bool(strict), labels, progress, asked)
+    checked = None if labels is None else label_array(labels, "labels")
+    options = Options(_checked_size(size), bool(strict), checked, progress, asked)
     for reader in SOURCES.values():
         if reader.accepts(source):
             dataset: Dataset = reader.read(source, options)

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from latens.images.pixels import narrowed
+from latens.images.pixels import WHITE, narrowed
 from latens.images.samples import Alpha, Kind, image_of_samples
 
 if TYPE_CHECKING:
@@ -215,12 +215,12 @@ def _through_palette(page: "TiffPage", samples: np.ndarray, bits: int) -> Image.
     colours = page.colormap
     if colours is None or samples.dtype.kind != "u" or bits > 16:
         raise ValueError("a palette picture without a palette")
-    if colours.max() < 256 and colours.any():  # written by programs that forgot to scale, as libtiff takes it too
-        colours = colours * 257
     indices = samples[..., 0]
     if int(indices.max()) >= colours.shape[1]:
         raise ValueError(f"a colour {indices.max()} that its palette of {colours.shape[1]} lacks")
-    return Image.fromarray(np.ascontiguousarray(narrowed(colours.T[indices], 65535)))
+    # Some programs forget that the colours have 16 bits; libtiff, too, takes small numbers as 8 bits.
+    white = WHITE if colours.max() <= WHITE else 65535
+    return Image.fromarray(np.ascontiguousarray(narrowed(colours.T[indices], white)))
 
 
 def _by_pillow(file: IO[bytes], page: "TiffPage", number: int) -> Image.Image:
