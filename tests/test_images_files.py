@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import re
 import threading
 import zipfile
 
@@ -248,6 +249,139 @@ def test_npz_that_is_no_pictures(tmp_path):
             load_images(path)
     with pytest.raises(UsageError, match="labels"):
         load_images(path, labels=[1])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "X_train Y_train X_test Y_test",
+        "trainImages trainLabels testImages testLabels",
+        "training/images training/labels testing/images testing/labels",
+        "train_x train_targets test_x test_targets",
+        "images_train target_train images_test target_test",
+        "xtrain ytrain xtest ytest",
+        "train train_label test test_label",
+    ],
+)
+def test_npz_names_of_the_field(tmp_path, names):
+    train, test = noise(30, 9, 8), noise(10, 9, 8, seed=1)
+    labels = [np.arange(n) % 4 for n in (30, 10)]
+    np.savez(tmp_path / "a.npz", **dict(zip(names.split(), (train, labels[0], test, labels[1]), strict=True)))
+    dataset = load_images(tmp_path / "a.npz")
+    assert (dataset.train.pixels[:, 0] == train).all()
+    assert (dataset.test.pixels[:, 0] == test).all()
+    assert (dataset.test.labels == labels[1]).all()
+    assert dataset.notes == ()
+
+
+@pytest.mark.parametrize("labels", ["label", "target", "targets", "classes", "class", "y", "Y", "category"])
+def test_npz_names_of_labels(tmp_path, labels):
+    np.savez(tmp_path / "a.npz", data=noise(30, 9, 8), **{labels: np.arange(30)[:, None] % 3})
+    assert load_images(tmp_path / "a.npz").class_names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation", "dev"])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_npz_validation_joins_train_beside_a_test_part(tmp_path, word, labelled):
+    arrays = {"x_train": noise(20, 9, 8), f"x_{word}": noise(9, 9, 8, seed=1), "x_test": noise(10, 9, 8, seed=2)}
+    labels = {f"y_{part}": np.arange(n) % 3 for part, n in (("train", 20), (word, 9), ("test", 10))}
+    np.savez(tmp_path / "a.npz", **arrays, **(labels if labelled else {}))
+    dataset = load_images(tmp_path / "a.npz")
+    assert (dataset.train.pixels[:, 0] == np.concatenate([arrays["x_train"], arrays[f"x_{word}"]])).all()
+    assert (dataset.test.pixels[:, 0] == arrays["x_test"]).all()
+    assert (dataset.train.ids[0], dataset.train.ids[19], dataset.train.ids[20]) == (
+        "train/0",
+        "train/19",
+        "validation/0",
+    )
+    assert dataset.notes == (f"the validation part x_{word} (9 pictures) was joined to the train part",)
+    if labelled:
+        assert dataset.train.labels.tolist() == [*(np.arange(20) % 3), *(np.arange(9) % 3)]
+
+
+def test_npz_validation_alone_is_the_test_part(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=noise(20, 9, 8), x_val=noise(9, 9, 8, seed=1))
+    dataset = load_images(tmp_path / "a.npz")
+    assert (len(dataset.train), len(dataset.test), dataset.notes) == (20, 9, ("the test part is x_val",))
+
+
+@pytest.mark.parametrize(
+    ("validation", "labels", "words"),
+    [
+        (noise(9, 9, 9), np.arange(9) % 2, r"x_val .9 pictures., since its pictures have the shape \(9, 9\)"),
+        (noise(9, 9, 8), None, "since it has no labels"),
+        (noise(9, 9, 8), np.array(["a"] * 9), "another kind"),
+    ],
+)
+def test_npz_validation_that_does_not_fit_is_said(tmp_path, validation, labels, words):
+    arrays = {"x_train": noise(20, 9, 8), "y_train": np.arange(20) % 2, "x_val": validation}
+    arrays |= {"x_test": noise(9, 9, 8, seed=3), "y_test": np.arange(9) % 2} | (
+        {} if labels is None else {"y_val": labels}
+    )
+    np.savez(tmp_path / "a.npz", **arrays)
+    dataset = load_images(tmp_path / "a.npz")
+    assert len(dataset.train) == 20
+    assert re.search(words, dataset.notes[0])
+
+
+def test_npz_every_array_is_used_or_named(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(
+        path,
+        images=noise(20, 9, 8),
+        labels=np.arange(20) % 2,
+        latents=np.zeros((20, 3)),
+        seed=np.array(7),
+        test_labels=np.arange(5),
+        info=np.array([{}], dtype=object),
+    )
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("README.txt", "made by hand")
+    (note,) = [note for note in load_images(path).notes if note.startswith("not used")]
+    for words in (
+        *("latents (20 x 3, float64)", "seed (one value, int64)", "test_labels (5, int64)"),
+        *("info (1, Python objects)", "README.txt"),
+    ):
+        assert words in note
+
+
+def test_npz_class_names_name_the_numbers(tmp_path):
+    arrays = {"images": noise(30, 9, 8), "labels": np.arange(30) % 3}
+    for names in ("class_names", "label_names", "target_names", "classes"):
+        np.savez(tmp_path / "a.npz", **arrays, **{names: np.array(["plane", "car", "bird"])})
+        dataset = load_images(tmp_path / "a.npz")
+        assert dataset.class_names == ("plane", "car", "bird"), names
+        assert not any("not used" in note for note in dataset.notes)
+    np.savez(tmp_path / "a.npz", **arrays, class_names=np.array(["plane", "car"]))
+    dataset = load_images(tmp_path / "a.npz")
+    assert dataset.class_names == ("0", "1", "2")
+    assert any("not used: class_names" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
+    "labels", [np.zeros((20, 9, 8), int), np.random.default_rng(0).random(20), np.ones((20, 3), int)]
+)
+def test_npz_targets_that_are_no_classes_stop_nothing(tmp_path, labels):
+    np.savez(tmp_path / "a.npz", images=noise(20, 9, 8), target=labels)
+    dataset = load_images(tmp_path / "a.npz")
+    assert dataset.class_names == ()
+    assert dataset.notes[0].startswith("labels were not used: target: ")
+    assert "not used: target (" in dataset.notes[1]
+
+
+def test_npz_one_hot_labels(tmp_path):
+    np.savez(tmp_path / "a.npz", x=noise(20, 9, 8), y=np.eye(4)[np.arange(20) % 4])
+    assert load_images(tmp_path / "a.npz").class_names == ("0", "1", "2", "3")
+
+
+def test_npz_images_under_another_name(tmp_path):
+    np.savez(tmp_path / "a.npz", faces=noise(20, 9, 8), ids=np.arange(20))
+    dataset = load_images(tmp_path / "a.npz")
+    assert "faces was taken as the images" in dataset.notes[0]
+    assert "not used: ids" in dataset.notes[1]
+    np.savez(tmp_path / "a.npz", faces=noise(20, 9, 8), masks=noise(20, 9, 8))
+    with pytest.raises(ImagesError, match="faces, masks"):
+        load_images(tmp_path / "a.npz")
 
 
 # Fashion-MNIST

@@ -6,7 +6,8 @@
     ├── ImagesError           something is wrong with the pictures
     │   ├── ImagesNotFound    no such file, folder or data set
     │   ├── ImagesEmpty       there is nothing in it
-    │   └── ImagesDamaged     there is something, but it can't be read as what it says it is
+    │   ├── ImagesDamaged     there is something, but it can't be read as what it says it is
+    │   └── LabelsError       labels that are no classes
     ├── RunError              something is wrong with a run folder
     │   ├── RunNotFound       no run there
     │   ├── RunDamaged        a file is missing, or its bytes are not those that were written
@@ -27,6 +28,7 @@ __all__ = [
     "ImagesEmpty",
     "ImagesError",
     "ImagesNotFound",
+    "LabelsError",
     "LatensError",
     "MissingExtra",
     "PluginError",
@@ -74,6 +76,10 @@ class ImagesEmpty(ImagesError):
 
 class ImagesDamaged(ImagesError):
     """There is something, but it can't be read as what it says it is."""
+
+
+class LabelsError(ImagesError):
+    """Labels that are no classes: of another shape, of several kinds in one, or missing for some images."""
 
 
 class RunError(LatensError):

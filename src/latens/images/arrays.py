@@ -22,7 +22,7 @@ from latens.images.pixels import CHANNELS, from_picture, is_grey
 from latens.images.plan import Block, Options, Part, Plan, block_length
 from latens.text import natural_key
 
-__all__ = ["ARRAY", "ArraySource", "RawPart", "plan_arrays", "raw_array", "refuse_labels"]
+__all__ = ["ARRAY", "ArraySource", "RawPart", "join_parts", "len_of", "plan_arrays", "raw_array", "refuse_labels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class RawPart:
         dtype: its type.
         read: gives the array in consecutive pieces of at most n pictures.
         labels: (N,), checked by `number_labels`, or None.
+        ids: str (N,); by default the row, behind the part's name where there are two.
     """
 
     name: str
@@ -44,6 +45,7 @@ class RawPart:
     dtype: np.dtype
     read: Callable[[int], Iterator[np.ndarray]]
     labels: np.ndarray | None = None
+    ids: np.ndarray | None = None
 
 
 class ArraySource:
@@ -157,6 +159,54 @@ def raw_array(name: str, where: str, array: np.ndarray, labels: Any = None) -> R
     return RawPart(name, where, array.shape, array.dtype, partial(blocks, array), checked)
 
 
+def join_parts(raws: Sequence[RawPart]) -> tuple[RawPart, list[str]]:
+    """A train part and a validation part as one train part; the validation part is left out where it doesn't fit.
+
+    Args:
+        raws: one or two parts.
+
+    Returns:
+        The joined part, and what to say of it.
+    """
+    if len(raws) == 1:
+        return raws[0], []
+    train, validation = raws
+    short = validation.where.rpartition(": ")[2]
+    if train.shape[1:] != validation.shape[1:]:
+        reason: str | None = (
+            f"its pictures have the shape {validation.shape[1:]}, those of the train part {train.shape[1:]}"
+        )
+    elif (train.labels is None) != (validation.labels is None):
+        reason = f"it has {'no ' if validation.labels is None else ''}labels, unlike the train part"
+    elif train.labels is not None and validation.labels is not None and _is_text(train) != _is_text(validation):
+        reason = "its labels are of another kind than those of the train part"
+    else:
+        reason = None
+    if reason is not None:
+        return train, [f"not used: the validation part {short} ({len_of(validation)} pictures), since {reason}"]
+
+    def read(length: int) -> Iterator[np.ndarray]:
+        yield from train.read(length)
+        yield from validation.read(length)
+
+    labels = None
+    if train.labels is not None and validation.labels is not None:
+        labels = np.concatenate([train.labels, validation.labels])
+    ids = np.concatenate([_row_ids("train/", len_of(train)), _row_ids("validation/", len_of(validation))])
+    shape = (len_of(train) + len_of(validation), *train.shape[1:])
+    joined = RawPart(train.name, train.where, shape, train.dtype, read, labels, ids)
+    return joined, [f"the validation part {short} ({len_of(validation)} pictures) was joined to the train part"]
+
+
+def len_of(raw: RawPart) -> int:
+    """How many pictures it has."""
+    return raw.shape[0] if raw.shape else 0
+
+
+def _is_text(raw: RawPart) -> bool:
+    return raw.labels is not None and raw.labels.dtype.kind == "U"
+
+
 def plan_arrays(
     name: str,
     source: str,
@@ -188,7 +238,13 @@ def plan_arrays(
     labels, names = _number_classes(raws, class_names)
     prefixes = [f"{raw.name}/" if len(raws) > 1 else "" for raw in raws]
     parts = [
-        Part(raw.name, raw.where, _row_ids(prefix, raw.shape[0]), numbers, _blocks(raw, shapes[0], options))
+        Part(
+            raw.name,
+            raw.where,
+            _row_ids(prefix, raw.shape[0]) if raw.ids is None else raw.ids,
+            numbers,
+            _blocks(raw, shapes[0], options),
+        )
         for raw, prefix, numbers in zip(raws, prefixes, labels, strict=True)
     ]
     notes = (*notes, *_size_notes(raws[0], shapes[0]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from latens.errors import ImagesError, UsageError
+from latens.errors import LabelsError, UsageError
 
 __all__ = ["as_array", "label_array"]
 
@@ -69,7 +69,7 @@ def label_array(labels: Any, where: str) -> np.ndarray:
         (N,): int64, str, or Python's int as objects where a number is larger than int64 holds.
 
     Raises:
-        ImagesError: rows without a label, several kinds in one, or another shape.
+        LabelsError: rows without a label, several kinds in one, or another shape.
         UsageError: a kind that is no label.
     """
     array = _as_label_array(labels, where)
@@ -78,7 +78,7 @@ def label_array(labels: Any, where: str) -> np.ndarray:
     if _is_one_hot(array):
         array = array.argmax(1)
     if array.ndim != 1:
-        raise ImagesError(
+        raise LabelsError(
             f"{where}: labels of shape {array.shape}; allowed are one a picture, (N,), or one-hot rows with a single 1 in each"
         )
     kind = array.dtype.kind
@@ -96,7 +96,7 @@ def label_array(labels: Any, where: str) -> np.ndarray:
             raise _missing(int(np.isnan(array).argmax()), "nan", where)
         if not whole.all():
             row = int(np.flatnonzero(~whole)[0])
-            raise ImagesError(
+            raise LabelsError(
                 f"{where}: row {row} has the label {array[row]}, and labels must be whole numbers or text, one a class"
             )
     elif kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
@@ -113,7 +113,7 @@ def _as_label_array(labels: Any, where: str) -> np.ndarray:
         try:
             labels = labels.to_numpy()
         except Exception as error:
-            raise ImagesError(f"{where}: labels can't be read as an array ({_first_line(error)})") from None
+            raise LabelsError(f"{where}: labels can't be read as an array ({_first_line(error)})") from None
     array = as_array(labels, where)
     if array.ndim == 0:
         raise UsageError(
@@ -163,14 +163,14 @@ def _of_objects(values: list[Any], where: str) -> np.ndarray:
     if len(kinds) > 1:
         first = {_kind(value): row for row, value in reversed(list(enumerate(values)))}
         told = " and ".join(f"{kind} (row {row})" for kind, row in sorted(first.items(), key=lambda item: item[1])[:2])
-        raise ImagesError(
+        raise LabelsError(
             f"{where}: labels of several kinds: {told}; allowed are whole numbers or text, all of one kind"
         )
-    raise ImagesError(f"{where}: labels of type {type(values[0]).__name__}; allowed are whole numbers or text")
+    raise LabelsError(f"{where}: labels of type {type(values[0]).__name__}; allowed are whole numbers or text")
 
 
-def _missing(row: int, value: Any, where: str) -> ImagesError:
-    return ImagesError(f"{where}: row {row} has no label ({value}); give every picture one, or leave such pictures out")
+def _missing(row: int, value: Any, where: str) -> LabelsError:
+    return LabelsError(f"{where}: row {row} has no label ({value}); give every picture one, or leave such pictures out")
 
 
 def _kind(value: Any) -> str:
@@ -189,7 +189,7 @@ def _decoded(value: bytes, row: int, where: str) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise ImagesError(
+        raise LabelsError(
             f"{where}: row {row} has the label {value!r}, no UTF-8 text; decode them first: [b.decode(...) for b in labels]"
         ) from None
 

@@ -12,25 +12,19 @@ from typing import IO, Any
 
 import numpy as np
 
-from latens.errors import ImagesDamaged, ImagesError
-from latens.images.arrays import RawPart, plan_arrays, refuse_labels
+from latens.errors import ImagesDamaged, ImagesError, LabelsError, UsageError
+from latens.images.arrays import RawPart, join_parts, plan_arrays, refuse_labels
 from latens.images.cache import cached_dataset
 from latens.images.contract import Dataset
+from latens.images.given import label_array
 from latens.images.layout import check_dtype, number_labels
+from latens.images.names import role_of
 from latens.images.npy import is_file_like
 from latens.images.plan import DEFLATE_RATIO, Options, Plan
+from latens.text import listed
 
 __all__ = ["NPZ", "NpzMember", "NpzSource"]
 
-# part -> the names of its images and of its labels (compared in lower case); a file has one of them at most
-NAMES = {
-    "train": (
-        ("x_train", "train_images", "train_x", "images_train"),
-        ("y_train", "train_labels", "train_y", "labels_train"),
-    ),
-    "test": (("x_test", "test_images", "test_x", "images_test"), ("y_test", "test_labels", "test_y", "labels_test")),
-    "all": (("images", "x", "data", "pixels", "arr_0"), ("labels", "y", "targets", "arr_1")),
-}
 MAXIMUM_LABEL_BYTES = 1 << 30
 READ_BYTES = 1 << 20  # zipfile gives at most what is asked for, in pieces
 
@@ -54,9 +48,14 @@ class NpzMember:
     fortran: bool
 
     @property
+    def short(self) -> str:
+        """The name without its ending."""
+        return self.name.removesuffix(".npy")
+
+    @property
     def where(self) -> str:
         """For messages."""
-        return f"{self.path}: {self.name.removesuffix('.npy')}"
+        return f"{self.path}: {self.short}"
 
     @classmethod
     def open(cls, archive: zipfile.ZipFile, path: Path, name: str) -> "NpzMember":
@@ -115,7 +114,10 @@ class NpzMember:
 
 
 class NpzSource:
-    """An .npz with `images` and perhaps `labels`, or with `x_train`, `y_train`, `x_test`, `y_test` as Keras has them."""
+    """An .npz with `images` and perhaps `labels`, or with `x_train`, `y_train`, `x_test`, `y_test` as Keras has them.
+
+    Names are understood by `latens.images.names`. Every array is used or named in a note.
+    """
 
     def accepts(self, source: Any) -> bool:
         """Whether it is a file whose name ends with .npz."""
@@ -129,11 +131,13 @@ class NpzSource:
         """
         path = Path(source).absolute()
         refuse_labels(options, str(path))
+        return cached_dataset(path, [path], options, lambda: self.plan(path, options))
 
-        def plan() -> Plan:
-            return plan_arrays(path.stem, str(path), _parts(path), options)
-
-        return cached_dataset(path, [path], options, plan)
+    def plan(self, source: Any, options: Options) -> Plan:
+        """One part or two, in their own order."""
+        path = Path(source).absolute()
+        raws, class_names, notes = _parts(path)
+        return plan_arrays(path.stem, str(path), raws, options, class_names, tuple(notes))
 
 
 NPZ = NpzSource()
@@ -191,30 +195,127 @@ def _read_columns(stream: IO[bytes], member: NpzMember, length: int) -> Iterator
         yield array[start : start + length]
 
 
-def _parts(path: Path) -> list[RawPart]:
+def _parts(path: Path) -> tuple[list[RawPart], tuple[str, ...] | None, list[str]]:
+    """The parts of a file, the names of its classes if it has them, and what to say of the rest."""
     with _reading(path), zipfile.ZipFile(path) as archive:
-        names = {name.removesuffix(".npy").lower(): name for name in archive.namelist() if name.endswith(".npy")}
-        found = {part: [_member(archive, path, names, allowed, part) for allowed in NAMES[part]] for part in NAMES}
-    given = [part for part in NAMES if found[part][0] is not None]
-    if given not in (["train", "test"], ["train"], ["all"]):
+        members = {
+            name.removesuffix(".npy"): NpzMember.open(archive, path, name)
+            for name in archive.namelist()
+            if name.endswith(".npy")
+        }
+        others = [name for name in archive.namelist() if not name.endswith((".npy", "/"))]
+    found, notes = _by_role(path, members)
+    given = [part for part in ("train", "validation", "test", "all") if (part, "images") in found]
+    parts = ALLOWED.get(frozenset(given))
+    if parts is None:
         raise ImagesError(
-            f"{path}: has the arrays {', '.join(sorted(names)) or '(none)'}; allowed are images with labels, or x_train, "
-            "y_train, x_test, y_test (labels may be missing): save them under these names"
+            f"{path}: has the arrays {listed(sorted(members)) or '(none)'}"
+            + (f", and so the parts {' and '.join(given)}" if given else "")
+            + "; allowed are images with labels, or x_train, y_train, x_test, y_test (labels may be missing): "
+            "save them under these names"
         )
-    return [_raw("all" if len(given) == 1 else part, *found[part]) for part in given]
+    labels, said = _labels(found)
+    notes += said
+    raws, used = [], {("all", "names")}
+    for name, sources in parts:
+        used |= {(part, kind) for part in sources for kind in ("images", *(["labels"] if part in labels else []))}
+        raw, said = join_parts([_raw(name, found[part, "images"], labels.get(part)) for part in sources])
+        raws.append(raw)
+        notes += said
+    class_names = _class_names(found.get(("all", "names")), raws)
+    if class_names is None:
+        used.discard(("all", "names"))
+    if given == ["train", "validation"]:
+        notes.append(f"the test part is {found['validation', 'images'].short}")
+    unused = {name: member for name, member in members.items() if member not in [found.get(role) for role in used]}
+    if unused or others:
+        told = [f"{name} ({_described(member)})" for name, member in unused.items()] + others
+        notes.append(f"not used: {listed(told)}")
+    return raws, class_names, notes
 
 
-def _member(
-    archive: zipfile.ZipFile, path: Path, names: dict[str, str], allowed: tuple[str, ...], part: str
-) -> NpzMember | None:
-    present = [name for name in allowed if name in names]
-    if len(present) > 1:
-        raise ImagesError(f"{path}: {' and '.join(present)} could both be meant as {part!r}; keep one of them")
-    return NpzMember.open(archive, path, names[present[0]]) if present else None
+# Which parts there are -> which are made of them.
+ALLOWED = {
+    frozenset({"all"}): [("all", ["all"])],
+    frozenset({"train"}): [("all", ["train"])],
+    frozenset({"train", "test"}): [("train", ["train"]), ("test", ["test"])],
+    frozenset({"train", "validation"}): [("train", ["train"]), ("test", ["validation"])],
+    frozenset({"train", "validation", "test"}): [("train", ["train", "validation"]), ("test", ["test"])],
+    frozenset({"all", "test"}): [("train", ["all"]), ("test", ["test"])],
+    frozenset({"all", "validation"}): [("train", ["all"]), ("test", ["validation"])],
+    frozenset({"all", "validation", "test"}): [("train", ["all", "validation"]), ("test", ["test"])],
+}
 
 
-def _raw(name: str, images: NpzMember | None, labels: NpzMember | None) -> RawPart:
-    assert images is not None, "only parts with images come here"
-    count = images.shape[0] if images.shape else 0
-    values = None if labels is None else number_labels(labels.array(), count, labels.where)
-    return RawPart(name, images.where, images.shape, images.dtype, images.read, values)
+def _by_role(path: Path, members: dict[str, NpzMember]) -> tuple[dict[tuple[str, str], NpzMember], list[str]]:
+    """Each array by its part and what it is there: "images", "labels" or "names"."""
+    found: dict[tuple[str, str], NpzMember] = {}
+    for name, member in members.items():
+        role = role_of(name)
+        if role is None:
+            continue
+        if role[1] == "labels" and _is_text(member) and role[0] == "all" and ("all", "labels") in _roles(members, name):
+            role = ("all", "names")  # "classes" beside "labels"
+        if role in found:
+            raise ImagesError(
+                f"{path}: {found[role].short} and {name} could both be meant as the {role[1]} of {role[0]!r}; keep one of them"
+            )
+        found[role] = member
+    notes = []
+    if not any(kind == "images" for _, kind in found):
+        pictures = [name for name, member in members.items() if role_of(name) is None and _could_be_pictures(member)]
+        if len(pictures) == 1:
+            found["all", "images"] = members[pictures[0]]
+            notes.append(f"{pictures[0]} was taken as the images, since no other array has 3 or 4 axes")
+    return found, notes
+
+
+def _roles(members: dict[str, NpzMember], but: str) -> set[tuple[str, str] | None]:
+    return {role_of(name) for name in members if name != but}
+
+
+def _is_text(member: NpzMember) -> bool:
+    return len(member.shape) == 1 and member.dtype.kind in "SU"
+
+
+def _could_be_pictures(member: NpzMember) -> bool:
+    return len(member.shape) in (3, 4) and member.dtype.kind in "buif" and min(member.shape) > 0
+
+
+def _described(member: NpzMember) -> str:
+    kind = "Python objects" if member.dtype.hasobject else str(member.dtype)
+    return f"{' x '.join(map(str, member.shape)) or 'one value'}, {kind}"
+
+
+def _class_names(member: NpzMember | None, raws: list[RawPart]) -> tuple[str, ...] | None:
+    """Names for labels that are their indices; None where there are no names that fit."""
+    numbers = [raw.labels for raw in raws if raw.labels is not None]
+    if member is None or not _is_text(member) or not numbers:
+        return None
+    if any(labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= member.shape[0] for labels in numbers):
+        return None
+    names = tuple(label_array(member.array(), member.where).tolist())
+    return names if len(set(names)) == len(names) else None
+
+
+def _labels(found: dict[tuple[str, str], NpzMember]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The labels of each part that has images, and what to say if they are no classes: masks, several classes a picture.
+
+    Raises:
+        ImagesError: there are more or fewer of them than images.
+    """
+    labels: dict[str, np.ndarray] = {}
+    for (part, kind), member in found.items():
+        if kind != "labels" or (part, "images") not in found:
+            continue
+        try:
+            labels[part] = label_array(member.array(), member.short)
+        except (LabelsError, UsageError) as error:
+            return {}, [f"labels were not used: {error}"]
+        images = found[part, "images"]
+        number_labels(labels[part], images.shape[0] if images.shape else 0, member.where)
+    return labels, []
+
+
+def _raw(name: str, images: NpzMember, labels: np.ndarray | None) -> RawPart:
+    return RawPart(name, images.where, images.shape, images.dtype, images.read, labels)
