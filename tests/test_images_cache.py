@@ -1,17 +1,21 @@
 """The cache of decoded pictures."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from latens.errors import ImagesError
-from latens.images import cache, load_images
-from pictures import fill
+from latens.errors import ImagesDamaged, ImagesError
+from latens.images import cache, checksums, folder, load_images
+from pictures import fill, noise, save
 
 
 def entries(folder):
@@ -122,6 +126,207 @@ def test_a_damaged_entry_is_made_again(tmp_path, own_cache, spoil):
     spoil(entry)
     assert load_images(tmp_path / "mine").fingerprint == before
     assert entries(own_cache) == [entry]
+
+
+def bitmaps(folder, count, seed):
+    """Pictures of equal size and date, as an archive unpacks them."""
+    arrays = fill(folder, count, (16, 16), seed=seed, suffix=".bmp")
+    for path in folder.iterdir():
+        os.utime(path, (1_700_000_000,) * 2)
+    return arrays
+
+
+def right(folder):
+    """Whether all pictures that are loaded are those in the files."""
+    dataset = load_images(folder)
+    return all(
+        (pixels[0] == np.asarray(Image.open(folder / str(name)))).all()
+        for part in (dataset.train, dataset.test)
+        for name, pixels in zip(part.ids, part.pixels, strict=True)
+    )
+
+
+def exchange(a, b):
+    aside = a.with_name("aside")
+    os.rename(a, aside)
+    os.rename(b, a)
+    os.rename(aside, b)
+
+
+def swap_folders(root):
+    exchange(root / "cat", root / "dog")
+
+
+def swap_files(root):
+    exchange(root / "cat" / "3.bmp", root / "dog" / "3.bmp")
+
+
+def overwrite(root):
+    """Written in place, and the date set back."""
+    path = root / "cat" / "3.bmp"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 255
+    with open(path, "r+b") as file:
+        file.write(content)
+    os.utime(path, (1_700_000_000,) * 2)
+
+
+def replace_file(root):
+    new = save(root.parent / "new.bmp", noise(1, 16, 16, seed=99)[0])
+    os.utime(new, (1_700_000_000,) * 2)
+    os.replace(new, root / "cat" / "3.bmp")
+
+
+def replace_folder(root):
+    shutil.rmtree(root / "cat")
+    bitmaps(root / "cat", 10, seed=98)
+
+
+def link_elsewhere(root):
+    """A link that leads to another folder, whose files have the same names, sizes and dates."""
+    shutil.move(root / "cat", root.parent / "before")
+    bitmaps(root.parent / "after", 10, seed=97)
+    os.symlink(root.parent / "before", root / "cat")
+    load_images(root)
+    os.remove(root / "cat")
+    os.symlink(root.parent / "after", root / "cat")
+
+
+@pytest.mark.parametrize("change", [swap_folders, swap_files, overwrite, replace_file, replace_folder, link_elsewhere])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps no time of change of an inode")
+def test_changes_that_keep_names_sizes_and_dates_are_noticed(tmp_path, own_cache, change):
+    root = tmp_path / "mine"
+    for number, name in enumerate(("cat", "dog")):
+        bitmaps(root / name, 10, seed=number)
+    assert right(root)
+    change(root)
+    assert right(root)
+
+
+def test_a_class_folder_that_gets_another_name(tmp_path, own_cache):
+    for number, name in enumerate(("cat", "dog")):
+        bitmaps(tmp_path / "mine" / name, 10, seed=number)
+    load_images(tmp_path / "mine")
+    os.rename(tmp_path / "mine" / "dog", tmp_path / "mine" / "wolf")
+    dataset = load_images(tmp_path / "mine")
+    assert dataset.class_names == ("cat", "wolf")
+    assert right(tmp_path / "mine")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps no time of change of an inode")
+def test_an_array_file_that_is_replaced_and_set_back(tmp_path, own_cache):
+    for name in ("a.npy", "a.npz"):
+        path = tmp_path / name
+        write = np.save if name.endswith("npy") else lambda file, array: np.savez(file, images=array)
+        seen = []
+        for seed in (0, 1):
+            write(path, noise(20, 16, 16, seed=seed))
+            os.utime(path, (1_700_000_000,) * 2)
+            seen.append(load_images(path).fingerprint)
+        assert seen[0] != seen[1]
+
+
+REFUSALS = [
+    PermissionError(errno.EACCES, "Permission denied"),
+    OSError(errno.EIO, "Input/output error"),
+    OSError(errno.ESTALE, "Stale file handle"),
+    OSError(errno.EMFILE, "Too many open files"),
+    FileNotFoundError(errno.ENOENT, "No such file or directory"),
+    TimeoutError("timed out"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("place", ["look_at", "decode_picture"])
+@pytest.mark.parametrize("refusal", REFUSALS, ids=repr)
+def test_what_the_system_refused_is_tried_again(tmp_path, own_cache, monkeypatch, place, refusal):
+    fill(tmp_path / "mine", 20)
+    real, refused, calls = getattr(folder, place), {"3.png"}, []
+
+    def refusing(path, *rest):
+        calls.append(path.name)
+        if path.name in refused:
+            raise refusal
+        return real(path, *rest)
+
+    monkeypatch.setattr(folder, place, refusing)
+    first = load_images(tmp_path / "mine")
+    assert len(first.train) + len(first.test) == 19
+    assert any("1 of 20 files can't be used" in note and "3.png" in note for note in first.notes)
+    with pytest.raises(ImagesDamaged, match=r"3\.png.*strict"):
+        load_images(tmp_path / "mine", strict=True)
+    calls.clear()
+    assert load_images(tmp_path / "mine").notes == first.notes
+    assert set(calls) == {"3.png"}, "only what was refused is tried again"
+    refused.clear()
+    again = load_images(tmp_path / "mine")
+    assert len(again.train) + len(again.test) == 20
+    assert not any("can't be used" in note for note in again.notes)
+    assert len(load_images(tmp_path / "mine", strict=True).train) == len(again.train)
+    calls.clear()
+    load_images(tmp_path / "mine")
+    assert calls == []
+
+
+def test_what_is_broken_is_tried_again_by_another_version_of_the_decoders_only(tmp_path, own_cache, monkeypatch):
+    fill(tmp_path / "mine", 20)
+    (tmp_path / "mine" / "3.png").write_bytes(b"x")
+    load_images(tmp_path / "mine")
+    calls, real = [], folder.look_at
+    monkeypatch.setattr(folder, "look_at", lambda path: calls.append(path.name) or real(path))
+    load_images(tmp_path / "mine")
+    assert calls == []
+    monkeypatch.setattr(cache, "decoders", lambda: "another version")
+    load_images(tmp_path / "mine")
+    assert calls == ["3.png"]
+
+
+def test_a_file_that_vanishes_meanwhile(tmp_path, own_cache, monkeypatch):
+    fill(tmp_path / "mine", 20)
+    real = folder.decode_picture
+
+    def decode(path, *rest):
+        (tmp_path / "mine" / "7.png").unlink(missing_ok=True)
+        return real(path, *rest)
+
+    monkeypatch.setattr(folder, "decode_picture", decode)
+    monkeypatch.setattr(folder, "CHUNK", 1)
+    dataset = load_images(tmp_path / "mine")
+    assert len(dataset.train) + len(dataset.test) in (19, 20), "it may have been decoded before"
+    dataset = load_images(tmp_path / "mine")
+    assert len(dataset.train) + len(dataset.test) == 19
+    assert not any("can't be used" in note for note in dataset.notes)
+
+
+def test_large_entries_are_read_through_once_a_day(tmp_path, own_cache, monkeypatch):
+    monkeypatch.setattr(cache, "LARGE", 0)
+    fill(tmp_path / "mine", 20)
+    before = load_images(tmp_path / "mine").fingerprint
+    sums, calls = cache.block_sums, []
+    monkeypatch.setattr(cache, "block_sums", lambda *args: calls.append(args) or sums(*args))
+    load_images(tmp_path / "mine")
+    assert calls == []
+    (entry,) = entries(own_cache)
+    for part in ("train", "test"):
+        os.utime(entry / f"{part}.checked", (1_700_000_000,) * 2)
+    load_images(tmp_path / "mine")
+    assert len(calls) == 2, "a day has passed"
+    flipped("train.npy", -1)(entry)
+    assert load_images(tmp_path / "mine").fingerprint == before
+    pixels = load_images(tmp_path / "mine").train
+    assert pixels.take(slice(None)).fingerprint == pixels.fingerprint
+
+
+@pytest.mark.parametrize("length", [1, checksums.BLOCK - 1, checksums.BLOCK, 9 * checksums.BLOCK + 7])
+def test_check_sums_are_those_of_zlib(tmp_path, length):
+    content = np.random.default_rng(0).integers(0, 256, length, dtype=np.uint8)
+    sums = checksums.BlockSums()
+    for piece in np.array_split(content, 3):
+        sums.update(piece)
+    expected = [zlib.crc32(content[start : start + checksums.BLOCK]) for start in range(0, length, checksums.BLOCK)]
+    assert sums.result() == expected
+    (tmp_path / "file").write_bytes(b"header" + content.tobytes())
+    assert checksums.block_sums(tmp_path / "file", 6) == expected
 
 
 def test_failure_leaves_nothing(tmp_path, own_cache):

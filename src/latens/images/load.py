@@ -1,7 +1,8 @@
-"""`load_images`: the one door to pictures."""
+"""`load_images`: reads pictures from any source."""
 
 import difflib
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def load_images(
     """
     if isinstance(source, str) and not source:
         raise UsageError(f"an empty source; known names: {', '.join(NAMES)}; otherwise give a folder or a file")
+    if isinstance(source, str | os.PathLike) and "\0" in os.fsdecode(source):
+        raise UsageError(f"source {str(source)!r}; no name of a file has a zero byte in it")
     if isinstance(source, os.PathLike):
         source = Path(source).expanduser()
     elif isinstance(source, str) and source not in NAMES:
@@ -104,12 +107,20 @@ def _unreadable(source: Any) -> Exception:
     if not isinstance(source, str | os.PathLike):
         return UsageError(f"a source of type {type(source).__name__}; allowed are a name, a path or an array")
     path = Path(source)
-    if path.is_file():
-        hint = "unpack it and give the folder" if path.suffix.lower() in {".zip", ".tar", ".gz", ".tgz", ".7z"} else ""
-        return ImagesError(
-            f"{path}: not a file of many pictures; allowed are .npy and .npz files, and folders: "
-            + (hint or "give the folder that it lies in")
-        )
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        pass  # a name with a zero byte is no name of a file either
+    except OSError as error:
+        return ImagesError(f"{path}: can't be opened ({error.strerror}); check the path and its permissions")
+    else:
+        if stat.S_ISREG(mode):
+            packed = path.suffix.lower() in {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+            return ImagesError(
+                f"{path}: not a file of many pictures; allowed are .npy and .npz files, and folders: "
+                + ("unpack it and give the folder" if packed else "give the folder that it lies in")
+            )
+        return ImagesError(f"{path}: a pipe, socket or device, neither a folder nor a file; give a folder or a file")
     known = [*NAMES, *_neighbours(path)]
     close = difflib.get_close_matches(str(source), NAMES, 1) or difflib.get_close_matches(path.name, known, 1)
     guess = f" (did you mean {close[0]!r}?)" if close else ""
@@ -119,5 +130,5 @@ def _unreadable(source: Any) -> Exception:
 def _neighbours(path: Path) -> list[str]:
     try:
         return sorted(os.listdir(path.parent))
-    except OSError:
+    except (OSError, ValueError):
         return []

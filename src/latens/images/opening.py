@@ -36,7 +36,9 @@ def is_passing(error: BaseException) -> bool:
     No permission, an I/O error, a lost connection to a server, too many open files, too little memory. Errors about the
     content (a file that ends too early) have no error number.
     """
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+    if isinstance(error, MemoryError | TimeoutError | ConnectionError):
+        return True
+    return isinstance(error, OSError) and error.errno is not None
 
 
 def file_state(path: str | os.PathLike[str], status: os.stat_result | None = None) -> str:

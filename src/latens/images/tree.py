@@ -29,13 +29,13 @@ from latens.images.kinds import (
     picture_format,
 )
 from latens.images.opening import file_state, first_bytes
-from latens.text import listed, natural_key, quoted, shown
+from latens.text import counted, listed, natural_key, quoted, shown
 
 __all__ = ["Node", "Tree", "is_run", "refuse_run", "walk"]
 
 DEEPEST = 100  # folders within folders; deeper is a mistake, and Python's own limit is not far
 MARKERS = {"run.json": "run", "compare.json": "comparison"}  # what latens writes into its own folders
-EXAMPLES = 3
+EXAMPLES, ENDINGS = 3, 10
 
 
 @dataclass(eq=False)
@@ -157,14 +157,17 @@ class Tree:
 
 
 def _by_ending(reason: str, names: list[str]) -> list[str]:
-    """One sentence on files that were left out: how many of each ending, and the first by name."""
+    """One sentence on files that were left out: of each ending how many, and the first by name."""
     if not names:
         return []
-    counts = Counter(ending_of(name) for name in names)
-    kinds = listed([f"{count:,} {ending or 'without ending'}" for ending, count in counts.most_common()])
-    advice = advice_for(list(counts))
-    examples = listed(names, EXAMPLES)
-    return [f"left out, {reason}: {kinds} ({examples})" + (f"; {advice}" if advice else "")]
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(ending_of(name), []).append(name)
+    order = sorted(groups, key=lambda ending: (-len(groups[ending]), ending))
+    kinds = [f"{len(groups[ending]):,} {ending or 'without ending'} ({listed(groups[ending], 2)})" for ending in order]
+    more = f" and files of {counted(len(kinds) - ENDINGS, 'other ending')}" if len(kinds) > ENDINGS else ""
+    advice = advice_for(order)
+    return [f"left out, {reason}: {', '.join(kinds[:ENDINGS])}{more}" + (f"; {advice}" if advice else "")]
 
 
 def walk(root: Path) -> Tree:
