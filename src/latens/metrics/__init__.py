@@ -1,21 +1,20 @@
-"""Metrics: what is true of a run, in numbers. Functions over arrays; each number names its protocol."""
+"""Metrics: what is true of a run, in numbers. Functions over arrays; each number states its protocol."""
 
-from collections.abc import Callable
-
-from latens.metrics.score import Score, Scores
+from latens.metrics.score import Definition, Metric, Protocol, Score, Scores
+from latens.metrics.score_table import ScoreTable
 from latens.tables import Table
 
-__all__ = ["METRICS", "Score", "Scores"]
+__all__ = ["METRICS", "Definition", "Metric", "Protocol", "Score", "ScoreTable", "Scores"]
 
-METRICS: Table[Callable[..., Scores]] = Table(
+METRICS: Table[Metric] = Table(
     "metric",
     {
-        "reconstruction": "latens.metrics.reconstruction:score_reconstruction",
-        "representation": "latens.metrics.representation:score_representation",
-        "map": "latens.metrics.map:score_map",
-        "generation": "latens.metrics.generation:score_generation",
-        "continuity": "latens.metrics.continuity:score_continuity",
+        "reconstruction": "latens.metrics.reconstruction:METRIC",
+        "representation": "latens.metrics.representation:METRIC",
+        "map": "latens.metrics.map:METRIC",
+        "generation": "latens.metrics.generation:METRIC",
+        "continuity": "latens.metrics.continuity:METRIC",
     },
     group="metrics",
 )
-"""Name -> function of arrays that returns `Scores`; the names are the groups under which a report shows them."""
+"""Name -> `Metric`; the names are the groups of the scores. A new metric is one file and its line here."""

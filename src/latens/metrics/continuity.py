@@ -1,4 +1,4 @@
-"""What lies between the latents of real images, and beyond them?"""
+"""Continuity: what is decoded between the latents of real images, and beyond them?"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,18 +9,63 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.images.pixels import to_floats
 from latens.metrics.copies import distances_to
+from latens.metrics.hidden import DEFINITIONS as OF_HIDDEN
+from latens.metrics.hidden import hidden_points, score_hidden, shown_among_own
+from latens.metrics.inputs import Inputs
 from latens.metrics.intervals import of_mean, of_share
 from latens.metrics.neighbourhoods import inside_balls
 from latens.metrics.pairs import POINTS, draw_pairs, points_between, step_ratios
-from latens.metrics.references import References
-from latens.metrics.score import Score, Scores, about
+from latens.metrics.references import FEWEST, References, some
+from latens.metrics.score import Definition, Direction, Metric, Protocol, Score, Scores, together
+from latens.neighbours import nearest_neighbours
 
-__all__ = ["BEYOND", "hole_distance", "latent_distances", "round_trip", "score_continuity", "score_sampled_latents"]
+__all__ = [
+    "BEYOND",
+    "METRIC",
+    "SAMPLED",
+    "hole_distance",
+    "latent_distances",
+    "round_trip",
+    "score_continuity",
+    "score_sampled_latents",
+]
 
 PAIRS, PATHS = 1_000, 300  # of each kind: looked at in the middle; walked along
 ROUND_TRIPS = 1_000
 BEYOND = 0.99  # quantile of data-to-data distances
+PROBE_POINTS = 50  # a class, by which the map is judged
 VALUES = 1 << 24  # pixels that are decoded at once: 64 MiB as float32
+
+
+def _faded(name: str, meaning: str, direction: Direction) -> Definition:
+    return Definition(name, meaning, direction, baseline="cross-fades of the pixels", baseline_kind="method")
+
+
+_HALF_WAY = "Take the latents of two pictures{which} and decode the point half-way between them: the share of such pictures that look real."
+_STEP = (
+    "Go from the latent of one picture to that of another{which} in equal steps: the largest change of the picture as a multiple"
+    " of the mean one. 1 is even, 10 a single jump."
+)
+_WHICH = {"": "", "_within": " of one class", "_between": " of different classes"}
+_TRIP = "Decode {which} and encode the result again: how far the latent moves, as a share of its length. Far where the model has not learned this place."
+SAMPLED = (
+    Definition(
+        "holes",
+        "Share of the sampler's latents that lie far from all real ones: farther than 99 of 100 test pictures do.",
+        "lower",
+        baseline="test images",
+        baseline_kind="real images",
+    ),
+    Definition("round_trip_samples", _TRIP.format(which="latents that the sampler draws"), "lower"),
+)
+DEFINITIONS = (
+    *(_faded(f"path_realism{kind}", _HALF_WAY.format(which=which), "higher") for kind, which in _WHICH.items()),
+    *(_faded(f"path_smoothness{kind}", _STEP.format(which=which), "lower") for kind, which in _WHICH.items()),
+    Definition("round_trip_data", _TRIP.format(which="latents of test pictures"), "lower"),
+    Definition("round_trip_midpoints", _TRIP.format(which="points half-way between latents"), "lower"),
+    *OF_HIDDEN,
+)
+_BY_NAME = {one.name: one for one in (*DEFINITIONS, *SAMPLED)}
 
 Decode = Callable[[NDArray[np.float32]], NDArray[Any]]
 Encode = Callable[[NDArray[Any]], NDArray[Any]]
@@ -133,11 +178,9 @@ def score_sampled_latents(
     if sampled.ndim != 2 or not len(sampled) or not np.isfinite(sampled).all():
         raise UsageError(f"sampled latents have shape {sampled.shape}; (M, D), finite, at least one, are needed")
     beyond = latent_distances(train_latents, sampled) > limit
-    protocol = (
-        f"share of {len(sampled):,} latents farther from the nearest of {len(train_latents):,} train latents than 99 % of the"
-        " test latents are"
-    )
-    holes = Score("holes", float(beyond.mean()), "", "lower", 0.01, "test images", protocol, *of_share(beyond))
+    what = "share of latents farther from the nearest train latent than 99 % of the test latents are"
+    about = Protocol(what, settings={"samples": len(sampled), "train_images": len(train_latents)})
+    holes = _BY_NAME["holes"].score(beyond.mean(), about, 0.01, of_share(beyond))
     notes: list[str] = []
     some = sampled[np.random.default_rng(seed).permutation(len(sampled))[:ROUND_TRIPS]]
     trip = _of_round_trip("round_trip_samples", "the sampler's latents", some, decode, encode, None, seed, notes)
@@ -167,12 +210,9 @@ class _Walk:
             for found in (self._decoded(rows, middle), self._faded(rows, middle))
         )
         assert real is not None, "latents are always there"
-        what = (
-            f"share of decoded midpoints in the balls of real images (k = {self.references.k}; features:"
-            f" {self.references.features})"
-        )
+        what = "share of decoded midpoints in the balls of real images"
         baseline = None if faded is None else float(faded.mean())
-        return self._score("path_realism", kind, float(real.mean()), "higher", baseline, what, rows, of_share(real))
+        return self._score("path_realism", kind, real.mean(), baseline, what, rows, of_share(real), k=self.references.k)
 
     def smoothness(self, kind: str, rows: NDArray[np.int64]) -> Score:
         """The mean over paths of the largest step in feature space, as a multiple of the path's mean step."""
@@ -182,26 +222,31 @@ class _Walk:
             for found in (self._decoded(rows, along), self._faded(rows, along))
         )
         assert ratios is not None, "latents are always there"
-        what = f"largest over mean step of {POINTS} points on a line, features: {self.references.features}"
+        what = "largest over mean step of points on a line"
         baseline = None if faded is None else float(faded.mean())
-        interval = of_mean(ratios) if len(ratios) > 1 else (None, None)
-        return self._score("path_smoothness", kind, float(ratios.mean()), "lower", baseline, what, rows, interval)
+        interval = of_mean(ratios, 1.0) if len(ratios) > 1 else (None, None)
+        return self._score("path_smoothness", kind, ratios.mean(), baseline, what, rows, interval, points=POINTS)
 
     def _score(
         self,
         name: str,
         kind: str,
         value: float,
-        better: Any,
         baseline: float | None,
         what: str,
         rows: NDArray[np.int64],
         interval: tuple[float | None, float | None],
+        **settings: int,
     ) -> Score:
-        pairs = {"within": "of a class", "between": "of different classes", "": "drawn at random"}[kind]
-        protocol = about(f"{what}; {len(rows):,} pairs {pairs}", "test", len(self.latents), self.seed)
-        beside = "" if baseline is None else "cross-fades of the pixels"
-        return Score(f"{name}_{kind}".rstrip("_"), value, "", better, baseline, beside, protocol, *interval)
+        pairs = {"within": "pairs of a class", "between": "pairs of different classes", "": "pairs drawn at random"}[kind]
+        about = Protocol(
+            f"{what}; {pairs}",
+            len(self.latents),
+            seed=self.seed,
+            features=self.references.features,
+            settings={"pairs": len(rows), **settings},
+        )
+        return _BY_NAME[f"{name}_{kind}".rstrip("_")].score(value, about, baseline, interval)
 
     def _decoded(self, rows: NDArray[np.int64], along: NDArray[Any]) -> NDArray[Any] | None:
         points = points_between(self.latents, rows, along)
@@ -242,10 +287,10 @@ def _of_round_trip(
     if not len(moved):
         notes.append(f"{name} is left out: all latents are zero")
         return []
-    text = f"mean ‖E(D(z)) - z‖ / ‖z‖ at {len(moved):,} {what}, D(z) clamped to [0, 1]"
-    protocol = f"{text}; seed {seed}" if num_test is None else about(text, "test", num_test, seed)
+    text = f"mean ‖E(D(z)) - z‖ / ‖z‖ at {what}, D(z) clamped to [0, 1]"
+    about = Protocol(text, num_test, seed=seed, settings={"latents": len(moved)})
     interval = of_mean(moved) if len(moved) > 1 else (None, None)
-    return [Score(name, float(moved.mean()), "", "lower", None, "", protocol, *interval)]
+    return [_BY_NAME[name].score(moved.mean(), about, interval=interval)]
 
 
 def _check(latents: NDArray[Any], labels: NDArray[Any] | None, pixels: NDArray[np.uint8] | None) -> None:
@@ -254,3 +299,51 @@ def _check(latents: NDArray[Any], labels: NDArray[Any] | None, pixels: NDArray[n
     for name, array in (("labels", labels), ("pixels", pixels)):
         if array is not None and len(array) != len(latents):
             raise UsageError(f"{len(latents)} latents have {len(array)} {name}; one for each is needed")
+
+
+def _score(inputs: Inputs) -> Scores:
+    if min(len(inputs.train.pixels), len(inputs.test.pixels)) < FEWEST:
+        return Scores((), (f"left out: with fewer than {FEWEST} images in a part there is nothing to compare",))
+    test = inputs.test
+    rows = some(len(test.pixels), inputs.seed)
+    between = score_continuity(
+        test.latents[rows],
+        None if test.labels is None else test.labels[rows],
+        inputs.references,
+        decode=inputs.decode,
+        encode=inputs.encode,
+        features=inputs.features,
+        pixels=test.pixels[rows],
+        seed=inputs.seed,
+    )
+    return together(between, _what_the_map_hides(inputs))
+
+
+def _what_the_map_hides(inputs: Inputs) -> Scores:
+    """What the t-SNE map hides of the class-means probe, of which it is given many points for each class."""
+    assert inputs.mapped is not None, "these inputs come without maps"
+    assert inputs.map is not None, "these inputs come without maps"
+    latents, labels = inputs.mapped
+    if labels is None or inputs.probe is None:
+        return Scores((), ("hidden_holes is left out: there are no labels",))
+    if len(latents) < 2:
+        return Scores((), ("hidden_holes is left out: one image has no neighbours",))
+    points, classes = inputs.probe(PROBE_POINTS)
+    shown = inputs.map("tsne")
+    places = shown.place(points)
+    hidden = hidden_points(
+        points,
+        classes,
+        places,
+        latents=latents,
+        labels=labels,
+        coordinates=shown.coordinates,
+        limit=float(np.quantile(nearest_neighbours(latents, k=1)[0], BEYOND)),
+    )
+    references = inputs.references
+    clear = inside_balls(references.test, references.radii, inputs.features(inputs.decode(points)))
+    among_own = shown_among_own(classes, places, labels, shown.coordinates)
+    return score_hidden(hidden, "t-SNE", among_own & ~clear)
+
+
+METRIC = Metric("Continuity: what lies between the latents of real pictures?", DEFINITIONS, _score)

@@ -1,4 +1,4 @@
-"""Are samples like real images, of all kinds, and no copies?"""
+"""Generation: are samples like real images, are all kinds among them, and are they no copies of train images?"""
 
 from typing import Any
 
@@ -6,10 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.metrics.continuity import SAMPLED, hole_distance, score_sampled_latents
 from latens.metrics.copies import cells_of, distances_to, three_sample_statistic
+from latens.metrics.inputs import Inputs
 from latens.metrics.intervals import Interval, of_mean, of_share
 from latens.metrics.neighbourhoods import neighbourhoods
+from latens.metrics.references import DEFINITIONS as OF_REFERENCES
 from latens.metrics.references import (
+    FEWEST,
     FEWEST_OF_FRECHET,
     FRECHET,
     KERNEL,
@@ -20,9 +24,58 @@ from latens.metrics.references import (
     score_references,
     some,
 )
-from latens.metrics.score import Score, Scores, about
+from latens.metrics.score import Definition, Direction, Metric, Protocol, Score, Scores, together
 
-__all__ = ["prepare_references", "score_generation", "score_references"]
+__all__ = ["METRIC", "NUM_SAMPLES", "prepare_references", "score_generation", "score_references"]
+
+NUM_SAMPLES = 10_000  # of each sampler, or as many as there are test images where those are fewer
+
+
+def _real(name: str, meaning: str, beside: str = "train images", direction: Direction = "higher") -> Definition:
+    return Definition(name, meaning, direction, baseline=beside, baseline_kind="real images")
+
+
+DEFINITIONS = (
+    _real(
+        "frechet",
+        "Fréchet distance (FD): how far the generated pictures as a whole are from the test pictures, compared by features that"
+        " a small network computes. 0 would be no difference.",
+        direction="lower",
+    ),
+    _real(
+        "kid",
+        "Kernel distance (KID): another measure of how far generated pictures are from the test pictures, which is fair with few"
+        " pictures too; about 0 if there is no difference.",
+        direction="lower",
+    ),
+    _real("precision", "Share of generated pictures that look like real ones: they lie close to some real picture."),
+    _real("recall", "Share of real pictures that the sampler can make: they lie close to some generated picture."),
+    _real(
+        "density",
+        "How crowded with real pictures the places of the generated ones are; 1 is as crowded as for real ones. Precision that a"
+        " single odd picture cannot raise.",
+    ),
+    _real("coverage", "Share of real pictures that have a generated one close by. Low where whole kinds are missing."),
+    _real(
+        "memorised",
+        "Share of generated pictures that are nearly copies of a train picture: nearer to one than 99 of 100 test pictures are.",
+        "test images",
+        "lower",
+    ),
+    Definition(
+        "three_sample",
+        "Whether generated pictures are closer to the train pictures than test pictures are. About 0 is right; below -3 they are"
+        " copies, far above 0 they are unlike any real picture.",
+        "zero",
+        "standard deviations",
+    ),
+    _real(
+        "class_agreement",
+        "Share of generated pictures that show the class that was asked for, as a classifier sees it.",
+        "test images",
+    ),
+)
+_BY_NAME = {one.name: one for one in DEFINITIONS}
 
 
 def score_generation(
@@ -55,7 +108,7 @@ def score_generation(
     """
     check_features(sample=samples, test=references.test)
     rows = some(len(samples), seed)
-    notes: list[str] = []
+    notes = list(references.scores.notes[:1]) if references.num_shared else []
     agreement = _class_agreement(len(samples), asked, predicted, real_agreement, rows, references.features, notes)
     samples = np.asarray(samples[rows], np.float32)
     if len(samples) != references.num_real:
@@ -72,13 +125,18 @@ def score_generation(
     return Scores(tuple(scores), tuple(notes), {"sampler": sampler, "features": references.features})
 
 
-def _protocol(what: str, num: int, references: References, seed: int | None = None) -> str:
-    against = f"{num:,} samples against test; {what}; features: {references.features}"
-    return about(against, "test", len(references.test), seed)
+def _protocol(what: str, num: int, references: References, seed: int | None = None, **settings: int) -> Protocol:
+    return Protocol(
+        f"samples against test images; {what}",
+        len(references.test),
+        seed=seed,
+        features=references.features,
+        settings={"samples": num, **settings},
+    )
 
 
 def _distances(samples: NDArray[Any], references: References, seed: int, notes: list[str]) -> list[Score]:
-    scores = []
+    scores: list[Score] = []
     kinds = {"frechet": (FRECHET, "floor"), "kid": (KERNEL, "kid_floor")}
     if min(len(samples), len(references.test)) < FEWEST_OF_FRECHET:
         del kinds["frechet"]
@@ -87,9 +145,9 @@ def _distances(samples: NDArray[Any], references: References, seed: int, notes: 
         )
     for kind, (what, floor) in kinds.items():
         found = distance(kind, samples, references.test, references.moments, references.kernel, seed)
-        beside = (references.real.get(floor), "train images" if floor in references.real else "")
-        protocol = _protocol(what, len(samples), references, seed if kind == "frechet" else None)
-        scores.append(Score(kind, found.value, "", "lower", *beside, protocol, found.low, found.high))
+        about = _protocol(what, len(samples), references, seed if kind == "frechet" else None)
+        beside = references.real.get(floor)
+        scores.append(_BY_NAME[kind].score(found.value, about, beside, (found.low, found.high)))
     return scores
 
 
@@ -106,50 +164,50 @@ def _of_neighbourhoods(samples: NDArray[Any], references: References) -> list[Sc
     }
     sources = {"precision": "Kynkäänniemi et al. 2019", "recall": "Kynkäänniemi et al. 2019"}
     return [
-        Score(
-            name,
+        _BY_NAME[name].score(
             value,
-            "",
-            "higher",
-            references.real[name],
-            "train images",
             _protocol(
-                f"balls to the {k}th nearest neighbour ({sources.get(name, 'Naeem et al. 2020')}), interval with the balls"
+                f"balls to the k-th nearest neighbour ({sources.get(name, 'Naeem et al. 2020')}), interval with the balls"
                 " held fixed",
                 len(samples),
                 references,
+                k=k,
             ),
-            *interval,
+            references.real[name],
+            interval,
         )
         for name, (value, interval) in values.items()
     ]
 
 
 def _of_copies(samples: NDArray[Any], references: References, seed: int, notes: list[str]) -> list[Score]:
+    if not references.copies:
+        notes.append("memorised and three_sample are left out: most images stand in both parts")
+        return []
     distances = distances_to(references.train, samples)
     copied = distances < references.copied_within
-    num_train = f"{len(references.train):,} train images"
+    num_train = len(references.train)
     memorised = _protocol(
-        f"share of samples nearer to one of {num_train} than the 1st percentile of test images",
+        "share of samples nearer to a train image than the 1st percentile of test images",
         len(samples),
         references,
+        train_images=num_train,
     )
-    scores = [
-        Score("memorised", float(copied.mean()), "", "lower", 0.01, "test images", memorised, *of_share(copied)),
-    ]
+    scores = [_BY_NAME["memorised"].score(copied.mean(), memorised, 0.01, of_share(copied))]
     cells = cells_of(references.centres, samples)
     statistic = three_sample_statistic(distances, references.test_distances, cells, references.test_cells)
     if statistic is None:
         notes.append("three_sample is left out: no cell of k-means has 20 samples and 20 test images")
     else:
-        protocol = _protocol(
-            f"C_T of Meehan et al. 2020 in {len(references.centres)} cells of k-means, distances to {num_train}, below -3:"
-            " copies",
+        about = _protocol(
+            "C_T of Meehan et al. 2020 in cells of k-means, distances to the nearest train image, below -3: copies",
             len(samples),
             references,
             seed,
+            cells=len(references.centres),
+            train_images=num_train,
         )
-        scores.append(Score("three_sample", statistic, "standard deviations", "higher", None, "", protocol))
+        scores.append(_BY_NAME["three_sample"].score(statistic, about))
     return scores
 
 
@@ -170,9 +228,53 @@ def _class_agreement(
         notes.append(f"class_agreement is left out: {why}")
         return []
     agree = np.asarray(asked[rows] == predicted[rows])
-    protocol = f"share of {len(agree):,} samples to which the classifier of {features} gives the class asked for"
-    beside = "" if real_agreement is None else "test images"
-    score = Score(
-        "class_agreement", float(agree.mean()), "", "higher", real_agreement, beside, protocol, *of_share(agree)
+    what = "share of samples to which the classifier of the features gives the class asked for"
+    about = Protocol(what, features=features, settings={"samples": len(agree)})
+    return [_BY_NAME["class_agreement"].score(agree.mean(), about, real_agreement, of_share(agree))]
+
+
+def _score(inputs: Inputs) -> Scores:
+    """The scores of the data and the decoder, and as subjects those of each sampler."""
+    if min(len(inputs.train.pixels), len(inputs.test.pixels)) < FEWEST:
+        return Scores((), (f"left out: with fewer than {FEWEST} images in a part there is nothing to compare",))
+    references = inputs.references
+    found = score_references(references)
+    hole = hole_distance(inputs.train.latents, inputs.test.latents) if inputs.samplers else 0.0
+    subjects = {}
+    with inputs.progress.stage("samplers") as tick:
+        for done, name in enumerate(inputs.samplers):
+            tick(done, len(inputs.samplers), name)
+            of_sampler = _score_sampler(inputs, name, hole)
+            notes = tuple(note for note in of_sampler.notes if note not in found.notes)
+            subjects[name] = Scores(of_sampler.scores, notes)
+    return Scores(found.scores, found.notes, found.details, subjects)
+
+
+def _score_sampler(inputs: Inputs, name: str, hole: float) -> Scores:
+    assert inputs.sample is not None, "samplers come with a way to draw from them"
+    drawn = inputs.sample(name, min(NUM_SAMPLES, len(inputs.test.pixels)))
+    features = inputs.features(drawn.images)
+    of_pictures = score_generation(
+        features,
+        inputs.references,
+        sampler=name,
+        asked=drawn.asked,
+        predicted=inputs.features.classify(features),
+        real_agreement=inputs.real_agreement,
+        seed=inputs.seed,
     )
-    return [score]
+    of_latents = score_sampled_latents(
+        drawn.latents,
+        inputs.train.latents,
+        hole,
+        sampler=name,
+        decode=inputs.decode,
+        encode=inputs.encode,
+        seed=inputs.seed,
+    )
+    return together(of_pictures, of_latents)
+
+
+METRIC = Metric(
+    "Generation: are generated pictures like real ones?", (*OF_REFERENCES, *DEFINITIONS, *SAMPLED), _score
+)

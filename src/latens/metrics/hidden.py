@@ -1,4 +1,4 @@
-"""What a map hides: points that it shows among their class while their latents lie in holes, or decode to nothing real."""
+"""What a map hides: points that it shows among their class although their latents lie in holes, or decode to unreal pictures."""
 
 from typing import Any
 
@@ -7,13 +7,26 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.metrics.intervals import of_share
-from latens.metrics.score import Score, Scores
+from latens.metrics.score import Definition, Protocol, Scores
 from latens.metrics.votes import vote
 from latens.neighbours import nearest_neighbours
 
-__all__ = ["hidden_points", "score_hidden", "shown_among_own"]
+__all__ = ["DEFINITIONS", "hidden_points", "score_hidden", "shown_among_own"]
 
 K = 5
+
+_SHOWN = "Points near the mean latent of each class that the map shows among pictures of that class, although"
+HOLES = Definition(
+    "hidden_holes",
+    f"{_SHOWN} in latent space they are far from all data: their share. The map hides these holes.",
+    "lower",
+)
+UNCLEAR = Definition(
+    "hidden_unclear",
+    f"{_SHOWN} the picture decoded there looks like no real one: their share. The map hides that they are bad.",
+    "lower",
+)
+DEFINITIONS = (HOLES, UNCLEAR)
 
 
 def hidden_points(
@@ -75,15 +88,13 @@ def score_hidden(hidden: NDArray[np.bool_], map_name: str, unclear: NDArray[np.b
     Returns:
         `hidden_holes`, and `hidden_unclear` where that is known: each the share of all probe points.
     """
-    shown = (
-        f"share of {len(hidden):,} probe points whose {K} nearest on the {map_name} map are mostly of their class while"
+    shown = f"share of probe points whose nearest on the {map_name} map are mostly of their class although"
+    settings = {"points": len(hidden), "k": K}
+    holes = Protocol(
+        f"{shown} the nearest data latent is farther than the distance that `holes` counts from", settings=settings
     )
-    holes = f"{shown} the nearest data latent is farther than the distance that `holes` counts from"
-    found = [_share("hidden_holes", hidden, holes)]
+    found = [HOLES.score(hidden.mean(), holes, interval=of_share(hidden))]
     if unclear is not None:
-        found.append(_share("hidden_unclear", unclear, f"{shown} their picture lies in no ball of a real one"))
+        about = Protocol(f"{shown} their picture lies in no ball of a real one", settings=settings)
+        found.append(UNCLEAR.score(unclear.mean(), about, interval=of_share(unclear)))
     return Scores(tuple(found))
-
-
-def _share(name: str, which: NDArray[np.bool_], protocol: str) -> Score:
-    return Score(name, float(which.mean()), "", "lower", None, "", protocol, *of_share(which))

@@ -19,9 +19,9 @@ def around(value: float, deviation: float, lowest: float = -math.inf) -> Interva
     return max(lowest, value - Z * deviation), value + Z * deviation
 
 
-def of_mean(values: NDArray[Any]) -> Interval:
-    """Of the mean of independent values (N,), N at least 2, none below 0."""
-    return around(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), 0.0)
+def of_mean(values: NDArray[Any], lowest: float = 0.0) -> Interval:
+    """Of the mean of independent values (N,), N at least 2, none below the lowest that there can be."""
+    return around(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values)), lowest)
 
 
 def of_share(flags: NDArray[np.bool_]) -> Interval:
@@ -36,7 +36,8 @@ def of_share(flags: NDArray[np.bool_]) -> Interval:
     num, share = len(flags), float(flags.mean())
     middle = (share + Z**2 / (2 * num)) / (1 + Z**2 / num)
     reach = Z / (1 + Z**2 / num) * math.sqrt(share * (1 - share) / num + Z**2 / (4 * num**2))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    # At a share of 0 or 1 one end is the share itself: what is left of the difference is rounding (8.7e-19).
+    return (middle - reach if share > 0 else 0.0), (middle + reach if share < 1 else 1.0)
 
 
 def jackknife_deviation(without: Callable[[int], float], groups: int) -> float:

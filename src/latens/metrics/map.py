@@ -1,22 +1,43 @@
 """How far can a map be trusted?"""
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.metrics.score import Score, Scores, about, share
+from latens.metrics.inputs import Inputs
+from latens.metrics.score import BaselineKind, Definition, Metric, Protocol, Scores
 from latens.metrics.votes import vote
 from latens.neighbours import nearest_neighbours, neighbours_kept
 
-__all__ = ["score_map", "trustworthiness"]
+__all__ = ["METRIC", "score_map", "trustworthiness"]
 
 K = 10
 K_VOTES = 5
 MOST = 20_000  # points whose ranks are looked at; more are a sample of as many
 BLOCK_BYTES = 1 << 24
+
+DEFINITIONS = (
+    Definition(
+        "trustworthiness",
+        "Whether pictures that are neighbours on the map are near each other in latent space as well: 1 if always, 0.5 for points"
+        " at random.",
+        "higher",
+    ),
+    Definition(
+        "neighbour_recall",
+        "Share of the 10 nearest pictures in latent space that are among the 10 nearest on the map.",
+        "higher",
+    ),
+    Definition(
+        "map_knn_accuracy",
+        "Share of pictures whose class is that of most of their 5 nearest neighbours on the map.",
+        "higher",
+    ),
+)
 
 
 def trustworthiness(latents: NDArray[Any], coordinates: NDArray[Any], k: int = K, seed: int = 0) -> float:
@@ -101,34 +122,42 @@ def score_map(
     k = min(K, (num - 1) // 2)
     protocols = _protocols(num, k, split, seed)
     values = _values(latents, coordinates, labels, k, seed, kept if k == K else None)
+    kind: BaselineKind = "method"
     if baseline_coordinates is not None:
         baselines = _values(latents, baseline_coordinates, labels, k, seed)
     else:
-        baseline_name = "points at random"
+        baseline_name, kind = "points at random", "chance"
         baselines = {"trustworthiness": 0.5, "neighbour_recall": k / (num - 1)}
         if labels is not None:
             shares = np.unique(labels, return_counts=True)[1] / num
             baselines["map_knn_accuracy"] = float(shares.max())
-    better: Literal["higher"] = "higher"
     names = {"map_knn_accuracy": "the commonest class"} if baseline_coordinates is None else {}
     scores = tuple(
-        Score(name, value, "", better, baselines[name], names.get(name, baseline_name), protocols[name])
-        for name, value in values.items()
+        one.score(
+            values[one.name],
+            protocols[one.name],
+            baselines[one.name],
+            baseline_name=names.get(one.name, baseline_name),
+            baseline_kind=kind,
+        )
+        for one in DEFINITIONS
+        if one.name in values
     )
     notes = () if labels is not None else ("map_knn_accuracy is left out: there are no labels",)
     return Scores(scores, notes)
 
 
-def _protocols(num: int, k: int, split: str, seed: int) -> dict[str, str]:
-    looked = share(min(num, MOST), num)
+def _protocols(num: int, k: int, split: str, seed: int) -> dict[str, Protocol]:
+    looked = min(num, MOST)
+    drawn = {"drawn_from": num, "seed": seed} if num > MOST else {}
+    votes = {"k": min(K_VOTES, num - 1)}
+    of_ranks = "ranks in latent space of the nearest on the map"
+    of_recall = "share of the nearest in latent space that are among the nearest on the map"
+    of_votes = "class by the nearest on the map, leave one out, majority, ties to the nearest"
     return {
-        "trustworthiness": about(f"k = {k}, latent ranks of {looked} points", split, num, seed if num > MOST else None),
-        "neighbour_recall": about(
-            f"share of the {k} nearest in latent space among the {k} nearest on the map", split, num
-        ),
-        "map_knn_accuracy": about(
-            f"k = {min(K_VOTES, num - 1)} nearest on the map, leave one out, majority, ties to the nearest", split, num
-        ),
+        "trustworthiness": Protocol(of_ranks, looked, split=split, settings={"k": k}, **drawn),
+        "neighbour_recall": Protocol(of_recall, num, split=split, settings={"k": k}),
+        "map_knn_accuracy": Protocol(of_votes, num, split=split, settings=votes),
     }
 
 
@@ -149,3 +178,18 @@ def _values(
         indices = nearest_neighbours(coordinates, k=min(K_VOTES, len(latents) - 1))[1]
         values["map_knn_accuracy"] = float((vote(labels[indices]) == labels).mean())
     return values
+
+
+def _score(inputs: Inputs) -> Scores:
+    """The scores of the t-SNE map, beside those of PCA's."""
+    assert inputs.map_scores is not None, "these inputs come without maps"
+    plain, found = inputs.map_scores("pca"), inputs.map_scores("tsne")
+    beside = {score.name: score.value for score in plain.scores}
+    scores = tuple(
+        replace(score, baseline=beside[score.name], baseline_name="PCA's map", baseline_kind="method")
+        for score in found.scores
+    )
+    return Scores(subjects={"tsne": Scores(scores, found.notes)})
+
+
+METRIC = Metric("Map: how well does the map show the neighbourhoods of latent space?", DEFINITIONS, _score)

@@ -1,4 +1,8 @@
-"""Precision, recall, density and coverage: whether features lie within each other's balls of nearest neighbours."""
+"""Precision, recall, density and coverage: whether features lie within each other's balls of nearest neighbours.
+
+A ball is open, and it always holds its own centre: an image that comes more than k times has a ball of radius 0, in which its
+copies lie. Without such duplicates all four are what the package prdc computes.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ __all__ = ["Neighbourhoods", "inside_balls", "neighbourhoods", "radii"]
 
 BLOCK_BYTES = 1 << 25  # of one block of squared distances
 INSIDE = 1 - 1e-6  # of a squared radius: who is on the sphere but for rounding is not inside
+SAME = 1e-12  # of a squared length: squared distances below it are rounding, the two features are the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +28,8 @@ class Neighbourhoods:
     Args:
         precise: bool (M,), whether the sample lies in the ball of a real image.
         recalled: bool (N,), whether the real image lies in the ball of a sample.
-        density: float64 (M,), in how many balls of real images the sample lies, as a share of k.
+        density: float64 (M,), in how many balls of real images the sample lies, as a share of k. A ball that holds more than k
+            real images, all of them copies of one, counts for as much less: real images against themselves get 1.
         covered: bool (N,), whether a sample lies in the ball of the real image.
     """
 
@@ -53,26 +59,49 @@ def neighbourhoods(
         real_radii: what `radii` says of the real ones, where it is known already.
     """
     real_radii = radii(real, k) if real_radii is None else real_radii
-    own = torch.from_numpy(radii(samples, k)).square_().mul_(INSIDE)
-    limits = torch.from_numpy(np.square(real_radii) * INSIDE)
+    own, limits = _limits(samples, radii(samples, k)), _limits(real, real_radii)
+    weights = torch.from_numpy(_weights(real, real_radii, k))
     precise, density = np.empty(len(samples), np.bool_), np.empty(len(samples))
     recalled, covered = np.zeros(len(real), np.bool_), np.zeros(len(real), np.bool_)
     for here, squares in _squared_distances(real, samples):
-        inside = (squares < limits).numpy()
-        counts = np.count_nonzero(inside, axis=1)
-        precise[here], density[here] = counts > 0, counts / k
-        covered |= inside.any(0)
-        recalled |= (squares < own[here, None]).numpy().any(0)
+        inside = squares <= limits
+        precise[here] = inside.numpy().any(1)
+        density[here] = (inside.double() @ weights).numpy() / k
+        covered |= inside.numpy().any(0)
+        recalled |= (squares <= own[here, None]).numpy().any(0)
     return Neighbourhoods(precise, recalled, density, covered)
 
 
 def inside_balls(real: NDArray[Any], real_radii: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.bool_]:
     """Say of each of some features (M, F) whether it lies in a ball around one of (N, F), of radii (N,): bool (M,)."""
-    limits = torch.from_numpy(np.square(real_radii) * INSIDE)
+    limits = _limits(real, real_radii)
     result = np.empty(len(points), np.bool_)
     for here, squares in _squared_distances(real, points):
-        result[here] = (squares < limits).numpy().any(1)
+        result[here] = (squares <= limits).numpy().any(1)
     return result
+
+
+def _limits(centres: NDArray[Any], ball_radii: NDArray[np.float64]) -> torch.Tensor:
+    """The squared distances up to which a feature lies in the ball of each centre, float64 (N,)."""
+    return torch.from_numpy(np.maximum(np.square(ball_radii) * INSIDE, _rounding(centres)))
+
+
+def _rounding(features: NDArray[Any]) -> NDArray[np.float64]:
+    """Of each feature the squared distance below which another one is the same but for rounding, (N,)."""
+    rounding: NDArray[np.float64] = SAME * np.einsum("ij,ij->i", features, features, dtype=np.float64)
+    return rounding
+
+
+def _weights(real: NDArray[Any], real_radii: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """What each ball counts for: 1, or k over the number of real images in it where that is more than k."""
+    weights = np.ones(len(real))
+    rows = np.flatnonzero(np.square(real_radii) * INSIDE <= _rounding(real))
+    if len(rows):
+        limits, held = _rounding(real)[rows], np.zeros(len(rows))
+        for _, squares in _squared_distances(real[rows], real):
+            held += np.count_nonzero((squares <= torch.from_numpy(limits)).numpy(), axis=0)
+        weights[rows] = np.minimum(1, k / np.maximum(held, 1))
+    return weights
 
 
 def _squared_distances(real: NDArray[Any], points: NDArray[Any]) -> Iterator[tuple[slice, torch.Tensor]]:

@@ -1,7 +1,7 @@
-"""How well are unseen images rebuilt?"""
+"""How well are unseen images reconstructed?"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,47 @@ from latens.errors import UsageError
 from latens.images.mapped import let_go
 from latens.images.pixels import to_floats
 from latens.metrics.linear import LinearBaseline, linear_baseline
-from latens.metrics.score import Score, Scores, about
+from latens.metrics.inputs import Inputs
+from latens.metrics.score import Definition, Metric, Protocol, Score, Scores
 from latens.metrics.similarity import SSIM_WINDOW, structural_similarity
 
-__all__ = ["ImageErrors", "class_errors", "image_errors", "score_reconstruction", "worst_images"]
+__all__ = ["METRIC", "ImageErrors", "class_errors", "image_errors", "score_reconstruction", "worst_images"]
 
 VALUES = 1 << 24  # of a block of images: 64 MiB as float32
 FLOOR = 1e-10  # squared error under which an image counts as exact: 100 dB, where the logarithm would be infinite
+
+MSE = Definition(
+    "mse",
+    "How far the reconstructions of the test images are from the originals: the mean squared difference of a pixel, where black"
+    " is 0 and white is 1.",
+    "lower",
+    baseline_kind="method",
+)
+MSE_CLAMPED = Definition(
+    "mse_clamped", "The same error after the output is cut to the range from 0 to 1, as a picture is shown.", "lower"
+)
+PSNR = Definition(
+    "psnr",
+    "Peak signal-to-noise ratio: the error on a logarithmic scale. 10 dB more are an error ten times smaller.",
+    "higher",
+    "dB",
+)
+SSIM = Definition(
+    "ssim",
+    "Structural similarity: whether edges and textures of the original are kept, from 0 to 1 for an identical picture.",
+    "higher",
+)
+PCA_MSE = Definition(
+    "pca_mse",
+    "The error of PCA with as many numbers for each picture: the best that a linear autoencoder can do.",
+    "none",
+)
+PCA_RATIO = Definition(
+    "pca_ratio",
+    "The error as a multiple of the error of PCA. Below 1 the network is better than the best linear method.",
+    "lower",
+    baseline_kind="method",
+)
 
 
 @dataclass(frozen=True)
@@ -126,17 +160,16 @@ def score_reconstruction(
     errors = image_errors(test_pixels, reconstruct, progress)
     linear = linear_baseline(train_pixels, test_pixels, latent_dim, seed)
     num, mse = len(test_pixels), float(errors.mse.mean())
+    difference = "mean over images and pixels of the squared difference, pixels in [0, 1], no clamping"
     scores = [
-        _score("mse", mse, "", "lower", "mean over images and pixels of the squared difference, pixels in [0, 1], no"
-               " clamping", num, (linear.mse, linear.name)),
-        _score("mse_clamped", float(errors.mse_clamped.mean()), "", "lower", "mse after clamping to [0, 1]", num),
-        _score("psnr", float(errors.psnr.mean()), "dB", "higher", "mean of per-image values after clamping to [0, 1],"
-               " at most 100", num),
-    ]  # fmt: skip
+        MSE.score(mse, Protocol(difference, num), linear.mse, baseline_name=linear.name),
+        MSE_CLAMPED.score(errors.mse_clamped.mean(), Protocol("mse after clamping to [0, 1]", num)),
+        PSNR.score(errors.psnr.mean(), Protocol("mean of per-image values after clamping to [0, 1], at most 100", num)),
+    ]
     notes: list[str] = []
     if errors.ssim is not None:
         what = "11 × 11 Gaussian window, σ = 1.5, data range 1, mirrored edges, after clamping to [0, 1]"
-        scores.append(_score("ssim", float(errors.ssim.mean()), "", "higher", what, num))
+        scores.append(SSIM.score(errors.ssim.mean(), Protocol(what, num)))
     else:
         notes.append(f"ssim is left out: images under {SSIM_WINDOW} pixels are smaller than its window")
     _add_linear(scores, notes, linear, mse, len(train_pixels), num, latent_dim, seed)
@@ -154,33 +187,21 @@ def _add_linear(
     seed: int,
 ) -> None:
     """What the best linear autoencoder of the same dimension reaches, and the share of it that is left."""
-    subset = linear.num_fitted < num_train
-    fitted = f"{linear.num_fitted:,} train images" + (f" of {num_train:,}, drawn" if subset else "")
-    pca_protocol = f"{linear.name} fitted to the pixels of {fitted}"
-    pca_seed = seed if subset else None
-    scores.append(_score("pca_mse", linear.mse, "", "lower", pca_protocol, num, seed=pca_seed))
+    settings: dict[str, int] = {"components": linear.num_components, "train_images": linear.num_fitted}
+    if linear.num_fitted < num_train:
+        settings["train_images_drawn_from"] = num_train
+    what = "mse of PCA fitted to the pixels of train images"
+    about = Protocol(what, num, seed=seed if linear.num_fitted < num_train else None, settings=settings)
+    scores.append(PCA_MSE.score(linear.mse, about))
     if linear.mse > 0:
-        what = f"mse as a share of that of {pca_protocol}"
-        scores.append(_score("pca_ratio", mse / linear.mse, "", "lower", what, num, (1.0, linear.name), pca_seed))
+        about = replace(about, what=f"mse as a multiple of {what}")
+        scores.append(PCA_RATIO.score(mse / linear.mse, about, 1.0, baseline_name=linear.name))
     else:
         notes.append("pca_ratio is left out: PCA of this dimension makes no error")
     if linear.num_components < latent_dim:
         notes.append(
             f"PCA has {linear.num_components} components in place of {latent_dim}: the train images span no more"
         )
-
-
-def _score(
-    name: str,
-    value: float,
-    unit: str,
-    better: Any,
-    what: str,
-    num: int,
-    baseline: tuple[float | None, str] = (None, ""),
-    seed: int | None = None,
-) -> Score:
-    return Score(name, value, unit, better, *baseline, about(what, "test", num, seed))
 
 
 def _details(
@@ -201,3 +222,24 @@ def _details(
             for k, e in enumerate(by_class)
         }
     return details
+
+
+def _score(inputs: Inputs) -> Scores:
+    train, test = inputs.train, inputs.test
+    return score_reconstruction(
+        train.pixels,
+        test.pixels,
+        inputs.reconstruct,
+        inputs.latent_dim,
+        labels=test.labels,
+        class_names=inputs.class_names,
+        ids=test.ids,
+        seed=inputs.seed,
+    )
+
+
+METRIC = Metric(
+    "Reconstruction: how close are the reconstructions of test images to the originals?",
+    (MSE, MSE_CLAMPED, PSNR, SSIM, PCA_MSE, PCA_RATIO),
+    _score,
+)

@@ -1,4 +1,4 @@
-"""What samples are measured against: the test images' features, the train images', and what real images get; once a run."""
+"""What samples are compared with: the features of test and train images, and what real images get; computed once a run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,10 @@ from latens.metrics.frechet import Moments, frechet_deviation, frechet_distance,
 from latens.metrics.intervals import around
 from latens.metrics.kernel import KernelSums, kernel_distance, kernel_sums
 from latens.metrics.neighbourhoods import neighbourhoods, radii
-from latens.metrics.score import Score, Scores, about, share
+from latens.metrics.score import Definition, Protocol, Scores
 
 __all__ = [
+    "DEFINITIONS",
     "FEWEST",
     "FEWEST_OF_FRECHET",
     "FRECHET",
@@ -31,7 +32,9 @@ __all__ = [
 
 K = 5
 MOST = 10_000  # images that are compared as sets
-FEWEST = 4  # images in a set, for anything to be said
+FEWEST = 4  # images in a set, with fewer nothing can be compared
+KEPT = 0.5  # of the images of each part that must be left once those in both are taken out
+SAME = 1e-6  # of the length of a feature: nearer ones are the same but for rounding
 FEWEST_OF_FRECHET = 2_000  # below, the Fréchet distance is mostly bias
 COPIED = 0.01  # quantile of test-to-train distances below which a sample counts as memorised
 KERNEL = "polynomial kernel of degree 3, unbiased, interval by a jackknife over 20 groups of images"
@@ -50,7 +53,7 @@ class Distance:
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """What samples are measured against.
+    """What samples are compared with.
 
     Args:
         features: the name of the features, and the first digits of the digest of their weights.
@@ -64,6 +67,8 @@ class References:
         test_distances: of the test images to the nearest train image, float32 (N,).
         test_cells: int64 (N,).
         num_real: how many train images stood in for samples.
+        num_shared: how many test images are train images too; they were taken out of both parts.
+        copies: whether copies can be looked for: not where most images are in both parts.
         real: what those got: `kid_floor`, `precision`, `recall`, `density`, `coverage`, and `floor` where there are enough.
         scores: what `score_references` returns.
     """
@@ -79,6 +84,8 @@ class References:
     test_distances: NDArray[np.float32]
     test_cells: NDArray[np.int64]
     num_real: int
+    num_shared: int
+    copies: bool
     real: dict[str, float]
     scores: Scores
 
@@ -91,7 +98,11 @@ class References:
 def prepare_references(
     test: NDArray[Any], train: NDArray[Any], *, features: str, reconstructed: NDArray[Any] | None = None, seed: int = 0
 ) -> References:
-    """Measure real images, so that samples have something to stand beside.
+    """Compute once what all samples of a run are compared with.
+
+    A picture that stands in both parts would hide copies of train images, since test images are then as near to train images as
+    copies are. Such pictures are taken out of both parts first, and a note says how many. Where less than half of a part would
+    be left, all are kept, and copies are not looked for.
 
     Args:
         test: features of the test images, (N, F), finite; 10,000 of them at most are taken.
@@ -109,6 +120,14 @@ def prepare_references(
         check_features(test=test, reconstructed=reconstructed)
         reconstructed = np.asarray(reconstructed[rows], np.float32)
     test, train = np.asarray(test[rows], np.float32), np.asarray(train, np.float32)
+    test_distances = distances_to(train, test)
+    in_train, in_test = _in_both(test, train, test_distances)
+    num_shared, copies = int(in_train.sum()), True
+    if num_shared:
+        copies = all((~found).sum() >= max(FEWEST, KEPT * len(found)) for found in (in_train, in_test))
+    if num_shared and copies:
+        test, train, test_distances = test[~in_train], train[~in_test], distances_to(train[~in_test], test[~in_train])
+        reconstructed = None if reconstructed is None else reconstructed[~in_train]
     real = train[some(len(train), seed)]
     k = min(K, len(test) - 1, len(real) - 1)
     balls, kernel, of_test = radii(test, k), kernel_sums(test), moments(test)
@@ -129,9 +148,11 @@ def prepare_references(
         kernel=kernel,
         radii=balls,
         centres=centres,
-        test_distances=distances_to(train, test),
+        test_distances=test_distances,
         test_cells=cells_of(centres, test),
         num_real=len(real),
+        num_shared=num_shared,
+        copies=copies,
         real={
             **{_FLOORS[kind]: found.value for kind, found in floor.items()},
             "precision": float(found.precise.mean()),
@@ -139,7 +160,15 @@ def prepare_references(
             "density": float(found.density.mean()),
             "coverage": float(found.covered.mean()),
         },
-        scores=_scores(next(iter(floor.values())), rebuilt, features, share(len(real), len(train)), len(test), seed),
+        scores=_scores(
+            next(iter(floor.values())),
+            rebuilt,
+            features,
+            {"train_images": len(real)} | ({"train_images_drawn_from": len(train)} if len(train) > len(real) else {}),
+            len(test),
+            seed,
+            _about_shared(num_shared, copies, len(rows)),
+        ),
     )
 
 
@@ -190,19 +219,81 @@ def _kinds(x: NDArray[Any], y: NDArray[Any]) -> tuple[str, ...]:
     return ("frechet", "kid") if min(len(x), len(y)) >= FEWEST_OF_FRECHET else ("kid",)
 
 
-def _scores(floor: Distance, rebuilt: list[Distance], features: str, real: str, num_test: int, seed: int) -> Scores:
-    kind = floor.kind
-    method = FRECHET if kind == "frechet" else KERNEL
-    what = f"{method}; features: {features}"
-    against = about(f"{real} train images against test; {what}", "test", num_test, seed)
-    scores = [Score(_FLOORS[kind], floor.value, "", "lower", None, "", against, floor.low, floor.high)]
-    for found in rebuilt:
-        name = "reconstruction_fd" if kind == "frechet" else "reconstruction_kid"
-        protocol = about(f"reconstructions against the same test images; {what}", "test", num_test, seed)
-        beside = (floor.value, "train images")
-        scores.append(Score(name, found.value, "", "lower", *beside, protocol, found.low, found.high))
-    notes = [] if rebuilt else ["what the decoder alone costs is left out: there are no reconstructions"]
-    if kind == "kid":
+def _in_both(
+    test: NDArray[np.float32], train: NDArray[np.float32], test_distances: NDArray[np.float32]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which test images are train images too, (N,), and which train images are test images, (L,)."""
+    in_train = test_distances <= SAME * np.linalg.norm(test, axis=1)
+    in_test = np.zeros(len(train), np.bool_)
+    if in_train.any():
+        in_test = distances_to(test[in_train], train) <= SAME * np.linalg.norm(train, axis=1)
+    return in_train, in_test
+
+
+def _about_shared(num_shared: int, copies: bool, num_test: int) -> str:
+    if not num_shared:
+        return ""
+    found = f"{num_shared:,} of {num_test:,} test images are train images too"
+    if copies:
+        return f"{found}: they are taken out of both parts before samples are compared with them"
+    return f"{found}, too many to take them out: whether samples are copies of train images cannot be measured"
+
+
+FLOOR = Definition(
+    "floor",
+    "The Fréchet distance between real train and real test pictures: about the lowest that generated pictures can reach.",
+    "none",
+)
+KID_FLOOR = Definition(
+    "kid_floor",
+    "The kernel distance between real train and real test pictures: about the lowest that generated pictures can reach.",
+    "none",
+)
+RECONSTRUCTION_FD = Definition(
+    "reconstruction_fd",
+    "The Fréchet distance of the reconstructions to the test pictures: what the decoder alone costs, before any sampling.",
+    "lower",
+    baseline="train images",
+    baseline_kind="real images",
+)
+RECONSTRUCTION_KID = Definition(
+    "reconstruction_kid",
+    "The kernel distance of the reconstructions to the test pictures: what the decoder alone costs, before any sampling.",
+    "lower",
+    baseline="train images",
+    baseline_kind="real images",
+)
+DEFINITIONS = (FLOOR, KID_FLOOR, RECONSTRUCTION_FD, RECONSTRUCTION_KID)
+
+
+def _scores(
+    floor: Distance,
+    rebuilt: list[Distance],
+    features: str,
+    train_images: dict[str, int],
+    num_test: int,
+    seed: int,
+    shared: str,
+) -> Scores:
+    of_frechet = floor.kind == "frechet"
+    method = FRECHET if of_frechet else KERNEL
+    of_floor = Protocol(
+        f"train images against test images; {method}", num_test, seed=seed, features=features, settings=train_images
+    )
+    of_rebuilt = Protocol(
+        f"reconstructions against the same test images; {method}", num_test, seed=seed, features=features
+    )
+    scores = [(FLOOR if of_frechet else KID_FLOOR).score(floor.value, of_floor, interval=(floor.low, floor.high))]
+    scores += [
+        (RECONSTRUCTION_FD if of_frechet else RECONSTRUCTION_KID).score(
+            found.value, of_rebuilt, floor.value, (found.low, found.high)
+        )
+        for found in rebuilt
+    ]
+    notes = [shared] if shared else []
+    if not rebuilt:
+        notes.append("the distance of reconstructions is left out: there are no reconstructions")
+    if not of_frechet:
         notes.append(
             f"under {FEWEST_OF_FRECHET:,} images the Fréchet distance is mostly bias: the kernel distance stands in its place"
         )

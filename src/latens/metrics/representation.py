@@ -1,4 +1,4 @@
-"""What do the latents know?"""
+"""What do the latents say about the classes, and how are they used?"""
 
 import warnings
 from typing import Any
@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.metrics.score import Score, Scores, about, share
+from latens.metrics.inputs import Inputs
+from latens.metrics.score import Definition, Metric, Protocol, Score, Scores
 from latens.metrics.votes import knn_accuracy
 
 __all__ = [
+    "METRIC",
     "active_units",
     "cluster_scores",
     "effective_rank",
@@ -26,6 +28,56 @@ MOST_LINEAR = 20_000  # train latents that the linear probe is fitted to
 PRODUCTS = 1e11  # of pixels: 2,000 test against all 60,000 train images of MNIST, two seconds of work
 PIXEL_VALUES = 1 << 28  # of train pixels at once: 1 GiB as float32
 FEWEST = 2_000  # test images, before train images are left out
+
+KNN = Definition(
+    "knn_accuracy",
+    "Share of test pictures whose class is that of most of the 5 train pictures with the nearest latents.",
+    "higher",
+    baseline_kind="method",
+)
+LINEAR = Definition(
+    "linear_accuracy",
+    "Share of test pictures whose class a simple (linear) classifier finds from the latent alone.",
+    "higher",
+    baseline="the commonest class",
+    baseline_kind="chance",
+)
+CLUSTER = Definition(
+    "cluster_accuracy",
+    "Share of pictures that k-means, which knows no labels, puts into the group of their class.",
+    "higher",
+    baseline="one group",
+    baseline_kind="chance",
+)
+NMI = Definition(
+    "nmi",
+    "Normalised mutual information: how much the groups that k-means finds say about the classes, from 0 (nothing) to 1 (all).",
+    "higher",
+    baseline="chance",
+    baseline_kind="chance",
+)
+ARI = Definition(
+    "ari",
+    "Adjusted Rand index: how well the groups that k-means finds agree with the classes; 0 is chance, 1 full agreement.",
+    "higher",
+    baseline="chance",
+    baseline_kind="chance",
+)
+ACTIVE_UNITS = Definition(
+    "active_units",
+    "How many of the latent numbers change from picture to picture at all (variance above 0.01). The others are wasted.",
+    "higher",
+    baseline="latent units",
+    baseline_kind="maximum",
+)
+EFFECTIVE_RANK = Definition(
+    "effective_rank",
+    "In how many independent directions the latents really vary, weighted by how much.",
+    "higher",
+    baseline="latent units",
+    baseline_kind="maximum",
+)
+ZERO_FRACTION = Definition("zero_fraction", "Share of zeros among the latent numbers.", "none")
 
 
 def active_units(latents: NDArray[Any]) -> int:
@@ -106,11 +158,11 @@ def pixel_accuracy(
     test: NDArray[np.uint8],
     test_labels: NDArray[Any],
     seed: int = 0,
-) -> tuple[float, str]:
+) -> tuple[float, dict[str, int]]:
     """`knn_accuracy` on raw pixels, uint8 (N, C, H, W), and among how many images: large sets are drawn from.
 
     Returns:
-        The accuracy, and words such as `2,000 of 10,000 test images, 60,000 train images`.
+        The accuracy, and how many images of how many it was measured on.
     """
     dim = int(np.prod(train.shape[1:]))
     num_train = min(len(train), max(1, PIXEL_VALUES // dim))
@@ -128,9 +180,10 @@ def pixel_accuracy(
         test_labels[of_test],
         K,
     )
-    drawn = "" if (num_train, num_test) == (len(train), len(test)) else f", drawn with seed {seed}"
-    words = f"{share(num_test, len(test))} test images, {share(num_train, len(train))} train images{drawn}"
-    return accuracy, words
+    settings = {"pixel_test_images": num_test, "pixel_train_images": num_train}
+    if (num_train, num_test) != (len(train), len(test)):
+        settings["pixel_seed"] = seed
+    return accuracy, settings
 
 
 def score_representation(
@@ -143,7 +196,7 @@ def score_representation(
     test_pixels: NDArray[np.uint8] | None = None,
     seed: int = 0,
 ) -> Scores:
-    """Score what the latents tell of the classes, and how they are used.
+    """Score what the latents say about the classes, and how they are used.
 
     Args:
         train_latents: (N, D), finite.
@@ -200,55 +253,71 @@ def _of_neighbours(
 ) -> list[Score]:
     k = min(K, len(train))
     value = knn_accuracy(train, train_labels, test, test_labels, k)
-    what = f"k = {k}, Euclidean, {len(train):,} train latents → test, majority, ties to the nearest"
+    what = "class of test latents by the nearest train latents, Euclidean, majority, ties to the nearest"
+    settings = {"k": k, "train_images": len(train)}
     if pixels is None:
-        baseline, name = _commonest(test_labels), "the commonest class"
-    else:
-        baseline, words = pixel_accuracy(pixels[0], train_labels, pixels[1], test_labels, seed)
-        name = "the same on raw pixels"
-        what += f"; raw pixels: {words}"
-    return [Score("knn_accuracy", value, "", "higher", baseline, name, about(what, "test", len(test)))]
+        about = Protocol(what, len(test), settings=settings)
+        chance = _commonest(test_labels)
+        return [KNN.score(value, about, chance, baseline_name="the commonest class", baseline_kind="chance")]
+    baseline, drawn = pixel_accuracy(pixels[0], train_labels, pixels[1], test_labels, seed)
+    about = Protocol(what, len(test), settings={**settings, **drawn})
+    return [KNN.score(value, about, baseline, baseline_name="the same on raw pixels")]
 
 
 def _of_line(
     train: NDArray[Any], train_labels: NDArray[Any], test: NDArray[Any], test_labels: NDArray[Any], seed: int
 ) -> Score:
     value = linear_accuracy(train, train_labels, test, test_labels, seed)
-    seen = share(min(len(train), MOST_LINEAR), len(train))
-    what = f"logistic regression (C = 1) on standardised latents of {seen} train images → test"
-    protocol = about(what, "test", len(test), seed if len(train) > MOST_LINEAR else None)
-    return Score("linear_accuracy", value, "", "higher", _commonest(test_labels), "the commonest class", protocol)
+    settings = {"train_images": min(len(train), MOST_LINEAR)}
+    if len(train) > MOST_LINEAR:
+        settings["train_images_drawn_from"] = len(train)
+    what = "class of test latents by logistic regression (C = 1) on standardised train latents"
+    about = Protocol(what, len(test), seed=seed if len(train) > MOST_LINEAR else None, settings=settings)
+    return LINEAR.score(value, about, _commonest(test_labels))
 
 
 def _of_clusters(test: NDArray[Any], labels: NDArray[Any], seed: int) -> list[Score]:
     num_classes = len(np.unique(labels))
-    protocol = about(f"k-means on test latents, K = {num_classes}, 10 starts, Hungarian match", "test", len(test), seed)
-    baselines = {"cluster_accuracy": (_commonest(labels), "one group"), "nmi": (0.0, "chance"), "ari": (0.0, "chance")}
+    what = "k-means on test latents, each group matched to a class so that most agree (Hungarian method)"
+    about = Protocol(what, len(test), seed=seed, settings={"groups": num_classes, "starts": 10})
+    found = cluster_scores(test, labels, seed)
     return [
-        Score(name, value, "", "higher", *baselines[name], protocol)
-        for name, value in cluster_scores(test, labels, seed).items()
+        CLUSTER.score(found["cluster_accuracy"], about, _commonest(labels)),
+        NMI.score(found["nmi"], about, 0.0),
+        ARI.score(found["ari"], about, 0.0),
     ]
 
 
 def _of_units(test: NDArray[Any]) -> list[Score]:
     num, dim = test.shape
-    unit = f"of {dim}"
     rank = "exponential of the entropy of the normalised singular values of the centred latents"
-    zeros = about("share of latent values that are exactly 0", "test", num)
+    size = {"latent_dim": dim}
     return [
-        Score(
-            "active_units",
-            float(active_units(test)),
-            unit,
-            "higher",
-            None,
-            "",
-            about("variance above 0.01", "test", num),
-        ),
-        Score("effective_rank", effective_rank(test), unit, "higher", None, "", about(rank, "test", num)),
-        Score("zero_fraction", zero_fraction(test), "", "lower", None, "", zeros),
+        ACTIVE_UNITS.score(active_units(test), Protocol("units with a variance above 0.01", num, settings=size), dim),
+        EFFECTIVE_RANK.score(effective_rank(test), Protocol(rank, num, settings=size), dim),
+        ZERO_FRACTION.score(zero_fraction(test), Protocol("share of latent values that are exactly 0", num)),
     ]
 
 
 def _commonest(labels: NDArray[Any]) -> float:
     return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
+def _score(inputs: Inputs) -> Scores:
+    train, test = inputs.train, inputs.test
+    return score_representation(
+        train.latents,
+        test.latents,
+        train.labels,
+        test.labels,
+        train_pixels=train.pixels,
+        test_pixels=test.pixels,
+        seed=inputs.seed,
+    )
+
+
+METRIC = Metric(
+    "Representation: what do the latents say about the classes?",
+    (KNN, LINEAR, CLUSTER, NMI, ARI, ACTIVE_UNITS, EFFECTIVE_RANK, ZERO_FRACTION),
+    _score,
+)

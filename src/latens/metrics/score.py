@@ -1,10 +1,91 @@
-"""A number and all that is needed to compare it."""
+"""A score: a number and all that is needed to read it and to compare it, as a record with fields."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-__all__ = ["Score", "Scores", "about", "share"]
+from latens.metrics.format1 import record_of_format_1
+
+if TYPE_CHECKING:
+    from latens.metrics.inputs import Inputs
+
+__all__ = [
+    "DIRECTIONS",
+    "BaselineKind",
+    "Definition",
+    "Direction",
+    "Metric",
+    "Protocol",
+    "Score",
+    "Scores",
+    "share",
+    "together",
+]
+
+Direction = Literal["lower", "higher", "zero", "none"]
+BaselineKind = Literal["", "method", "chance", "real images", "maximum"]
+
+DIRECTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "lower": ("Lower is better.", "↓"),
+        "higher": ("Higher is better.", "↑"),
+        "zero": ("Near 0 is best.", "→0"),
+        "none": ("", ""),
+    }
+)
+"""Direction -> a sentence and a sign for it. `none` is that of a number which describes the data or the run."""
+
+OF_THE_MODEL = ("latent_dim", "components")  # settings that follow from the model: compared runs may differ in them
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a score was measured. Scores are comparable where all of it is equal but for the seed.
+
+    Args:
+        what: what is measured, in words.
+        images: how many images were looked at; None where that is not known.
+        drawn_from: how many there are, where only some were looked at.
+        split: the part that they belong to: "test", "train" or "train and test".
+        seed: of what is drawn at random; None where nothing is.
+        features: the features through which images are compared, with the digest of their weights.
+        settings: more numbers and words that the score depends on: `k`, `pairs`, `train_images`, …
+
+    >>> str(Protocol("share of midpoints", images=300, drawn_from=1000, seed=0, settings={"k": 5, "pairs": 1000}))
+    'share of midpoints; k = 5, pairs = 1,000; 300 of 1,000 test images; seed 0'
+    """
+
+    what: str
+    images: int | None = None
+    drawn_from: int | None = None
+    split: str = "test"
+    seed: int | None = None
+    features: str = ""
+    settings: Mapping[str, Any] = field(default=NO_SETTINGS, hash=False)
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.settings:
+            parts.append(", ".join(f"{name.replace('_', ' ')} = {_plain(v)}" for name, v in self.settings.items()))
+        if self.images is not None:
+            parts.append(f"{share(self.images, self.drawn_from or self.images)} {self.split} images")
+        if self.features:
+            parts.append(f"features: {self.features}")
+        if self.seed is not None:
+            parts.append(f"seed {self.seed}")
+        return "; ".join(parts)
+
+    @property
+    def comparable(self) -> Self:
+        """The protocol without what differs between runs that are compared: the seed and the size of the latent."""
+        kept = {name: value for name, value in self.settings.items() if name not in OF_THE_MODEL}
+        return replace(self, seed=None, settings=kept)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that are set, ready for JSON."""
+        return {name: dict(v) if name == "settings" else v for name, v in vars(self).items() if v not in (None, "", {})}
 
 
 @dataclass(frozen=True)
@@ -12,26 +93,89 @@ class Score:
     """One number of a run.
 
     Args:
-        name: of the number, as `docs` and the protocols know it.
+        name: of the number.
         value: the number.
         unit: what it is counted in; empty for a pure number.
-        better: the direction that is better.
-        baseline: what the number is without the model's doing, or None.
-        baseline_name: what the baseline is; empty without one.
-        protocol: how it was measured: images, split, seed. Scores of different protocols can't be compared.
+        direction: which values are better, see `DIRECTIONS`.
+        protocol: how it was measured.
+        baseline: a number of the same kind to compare with, or None.
+        baseline_kind: what sort of comparison it is: another `method`, `chance`, what `real images` get in place of samples,
+            or the `maximum` that there can be.
+        baseline_name: the baseline in words.
         low: the lower end of its 95 % interval, or None where there is none.
         high: the upper end, or None.
+        group: the name of the metric that it belongs to, a key of `METRICS`.
+        subject: the sampler, map or class that it is about; empty where it is about the run.
     """
 
     name: str
     value: float
     unit: str
-    better: Literal["lower", "higher"]
-    baseline: float | None
-    baseline_name: str
-    protocol: str
+    direction: Direction
+    protocol: Protocol
+    baseline: float | None = None
+    baseline_kind: BaselineKind = ""
+    baseline_name: str = ""
     low: float | None = None
     high: float | None = None
+    group: str = ""
+    subject: str = ""
+
+    @property
+    def better(self) -> str:
+        """The direction, by the name that it had in format 1 of metrics.json."""
+        return self.direction
+
+    @property
+    def column(self) -> str:
+        """Its name in a table with one column a score: group, subject and name, joined by dots."""
+        return ".".join(filter(None, (self.group, self.subject, self.name)))
+
+    @property
+    def beats_baseline(self) -> bool | None:
+        """Whether it is on the better side of its baseline; None where that cannot be said."""
+        if self.baseline is None or self.baseline_kind == "maximum" or self.direction == "none":
+            return None
+        difference = (
+            abs(self.value) - abs(self.baseline) if self.direction == "zero" else self.value - self.baseline
+        )
+        if difference == 0 or not abs(difference) < float("inf"):
+            return None
+        return (difference > 0) == (self.direction == "higher")
+
+    def as_json(self) -> dict[str, Any]:
+        """A dict ready for JSON; the protocol is a dict of its own."""
+        first = {"group": self.group, "subject": self.subject}
+        return {**first, **{**vars(self), "protocol": self.protocol.as_json()}}
+
+    def as_dict(self) -> dict[str, Any]:
+        """One row of a table: no value of it is a dict or a list. `protocol` is the sentence."""
+        about = self.protocol
+        return {
+            "group": self.group,
+            "subject": self.subject,
+            "name": self.name,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+            "direction": self.direction,
+            "baseline": self.baseline,
+            "baseline_kind": self.baseline_kind,
+            "baseline_name": self.baseline_name,
+            "split": about.split,
+            "images": about.images,
+            "seed": about.seed,
+            "features": about.features,
+            "protocol": str(about),
+        }
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """What `as_json` made plain, or a row of format 1, which `latens` wrote before scores were records."""
+        if "direction" not in plain:
+            plain = record_of_format_1(plain)
+        return cls(**{**plain, "protocol": Protocol(**plain["protocol"])})
 
 
 @dataclass(frozen=True)
@@ -41,12 +185,14 @@ class Scores:
     Args:
         scores: the numbers, in the order in which they are shown.
         notes: what was left out, and why.
-        details: what belongs to the numbers and isn't one, ready for JSON: errors by class, the worst images.
+        details: what belongs to the numbers and is none, ready for JSON: errors by class, the worst images.
+        subjects: the scores of each sampler, map or class, where there are such.
     """
 
-    scores: tuple[Score, ...]
+    scores: tuple[Score, ...] = ()
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    subjects: "Mapping[str, Scores]" = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Score:
         """The score of that name; KeyError where it was left out."""
@@ -57,20 +203,107 @@ class Scores:
 
     def as_json(self) -> dict[str, Any]:
         """Plain dicts and lists."""
-        return {"scores": [asdict(s) for s in self.scores], "notes": list(self.notes), "details": dict(self.details)}
+        return {
+            "scores": [score.as_json() for score in self.scores],
+            "notes": list(self.notes),
+            "details": dict(self.details),
+        }
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """What `as_json` made plain."""
-        return cls(tuple(Score(**score) for score in plain["scores"]), tuple(plain["notes"]), plain["details"])
+        scores = tuple(Score.from_json(score) for score in plain["scores"])
+        return cls(scores, tuple(plain["notes"]), plain["details"])
 
 
-def about(what: str, split: str, num_images: int, seed: int | None = None) -> str:
-    """The text of a protocol: what is measured, on which images, with which seed where anything is drawn."""
-    drawn = "" if seed is None else f"; seed {seed}"
-    return f"{what}; {num_images:,} {split} images{drawn}"
+@dataclass(frozen=True)
+class Definition:
+    """What is the same about a score in every run: its name, what it means, and what it stands beside.
+
+    Args:
+        name: of the score.
+        meaning: a sentence or two for readers who do not know the field.
+        direction: which values are better.
+        unit: what it is counted in; empty for a pure number.
+        baseline: what it is compared with, in words; empty without a baseline, or where that depends on the run.
+        baseline_kind: see `Score`.
+    """
+
+    name: str
+    meaning: str
+    direction: Direction
+    unit: str = ""
+    baseline: str = ""
+    baseline_kind: BaselineKind = ""
+
+    def score(
+        self,
+        value: float,
+        protocol: Protocol,
+        baseline: float | None = None,
+        interval: tuple[float | None, float | None] = (None, None),
+        *,
+        baseline_name: str | None = None,
+        baseline_kind: BaselineKind | None = None,
+    ) -> Score:
+        """A score of this name.
+
+        Args:
+            value: the number.
+            protocol: how it was measured.
+            baseline: the number beside it, or None.
+            interval: the ends of its 95 % interval.
+            baseline_name: in place of the usual one.
+            baseline_kind: in place of the usual one.
+        """
+        name = self.baseline if baseline_name is None else baseline_name
+        kind = self.baseline_kind if baseline_kind is None else baseline_kind
+        return Score(
+            self.name,
+            float(value),
+            self.unit,
+            self.direction,
+            protocol,
+            baseline,
+            "" if baseline is None else kind,
+            "" if baseline is None else name,
+            *interval,
+        )
+
+
+@dataclass(frozen=True)
+class Metric:
+    """An entry of `METRICS`: scores that are measured together, and all that tables and pages say about them.
+
+    Args:
+        title: the heading of the group.
+        definitions: of all scores that it can give.
+        score: computes them; what cannot be measured is left out with a note.
+    """
+
+    title: str
+    definitions: tuple[Definition, ...]
+    score: "Callable[[Inputs], Scores]"
+
+    def __getitem__(self, name: str) -> Definition:
+        """The definition of that name; KeyError without one."""
+        return {one.name: one for one in self.definitions}[name]
+
+
+def together(*parts: Scores) -> Scores:
+    """Several scores as one."""
+    return Scores(
+        tuple(score for part in parts for score in part.scores),
+        tuple(note for part in parts for note in part.notes),
+        {name: value for part in parts for name, value in part.details.items()},
+        {name: found for part in parts for name, found in part.subjects.items()},
+    )
 
 
 def share(part: int, whole: int) -> str:
     """`10,000` or `2,000 of 10,000`."""
     return f"{whole:,}" if part == whole else f"{part:,} of {whole:,}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

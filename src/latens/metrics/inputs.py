@@ -1,0 +1,143 @@
+"""What metrics are given: images, latents, and functions of the model, of its samplers and of its maps."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.metrics.references import References, prepare_references
+from latens.metrics.score import Scores
+from latens.progress import Progress, Silent
+
+__all__ = ["Drawn", "FeatureFunction", "Inputs", "MapOfLatents", "Part"]
+
+
+class FeatureFunction(Protocol):
+    """A fixed function from images (N, C, H, W) to features (N, F); `latens.features.Features` is one."""
+
+    @property
+    def protocol(self) -> str:
+        """Its name, and the first digits of the digest of its weights."""
+        ...
+
+    def __call__(self, pixels: Any) -> NDArray[np.float32]:
+        """The features of images, uint8 or float in [0, 1]."""
+        ...
+
+    def classify(self, pixels_or_features: Any) -> NDArray[np.int64] | None:
+        """The class of each, (N,); None where the features know no classes."""
+        ...
+
+
+class MapOfLatents(Protocol):
+    """A map in two dimensions; those of `latens.maps` are such."""
+
+    coordinates: NDArray[np.float32]
+
+    def place(self, latents: NDArray[Any]) -> NDArray[np.float32]:
+        """Where latents (M, D) belong on the map, (M, 2)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The images of one part.
+
+    Args:
+        pixels: (N, C, H, W), in memory or memory-mapped.
+        latents: (N, D).
+        labels: int (N,), or None.
+        ids: the name of each.
+    """
+
+    pixels: NDArray[Any]
+    latents: NDArray[Any]
+    labels: NDArray[Any] | None = None
+    ids: Sequence[str] | NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What a sampler drew: latents (M, D), their images (M, C, H, W), and the class asked for of each, (M,), or None."""
+
+    latents: NDArray[Any]
+    images: NDArray[Any]
+    asked: NDArray[Any] | None = None
+
+
+@dataclass(eq=False)
+class Inputs:
+    """What `Metric.score` is given. What is expensive is computed when it is first asked for, and kept.
+
+    Args:
+        train: the train part.
+        test: the test part.
+        encode: images -> latents (B, D).
+        decode: latents (B, D) -> images (B, C, H, W), float about [0, 1].
+        reconstruct: images -> their reconstructions.
+        class_names: of the labels.
+        seed: of what is drawn.
+        make_features: gives the features through which sets of images are compared.
+        samplers: the names of those that are to be scored.
+        sample: name of a sampler and a number -> what it draws.
+        map: name -> the map of the latents of `mapped`.
+        map_scores: name -> the scores of that map alone.
+        mapped: the latents on the maps, and their labels.
+        probe: a number a class -> latents of the class-means probe (P, D) and the class of each (P,); None without labels.
+        progress: shows how far it is.
+    """
+
+    train: Part
+    test: Part
+    encode: Callable[[NDArray[Any]], NDArray[Any]]
+    decode: Callable[[NDArray[Any]], NDArray[Any]]
+    reconstruct: Callable[[NDArray[Any]], NDArray[Any]]
+    class_names: Sequence[str] = ()
+    seed: int = 0
+    make_features: Callable[[], FeatureFunction] | None = None
+    samplers: Sequence[str] = ()
+    sample: Callable[[str, int], Drawn] | None = None
+    map: Callable[[str], MapOfLatents] | None = None
+    map_scores: Callable[[str], Scores] | None = None
+    mapped: tuple[NDArray[Any], NDArray[Any] | None] | None = None
+    probe: Callable[[int], tuple[NDArray[Any], NDArray[Any]]] | None = None
+    progress: Progress = field(default_factory=Silent)
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the numbers of a latent."""
+        return int(self.test.latents.shape[1])
+
+    @cached_property
+    def features(self) -> FeatureFunction:
+        """The features through which sets of images are compared."""
+        assert self.make_features is not None, "these inputs come without features"
+        return self.make_features()
+
+    @cached_property
+    def test_features(self) -> NDArray[np.float32]:
+        """The features of the test images, (M, F)."""
+        return self.features(self.test.pixels)
+
+    @cached_property
+    def references(self) -> References:
+        """The features of real images and of reconstructions, and what real images get in place of samples."""
+        features = self.features
+        with self.progress.stage("features") as tick:
+            test = self.test_features
+            tick(1, 3)
+            rebuilt = features(self.reconstruct(self.test.pixels))
+            tick(2, 3)
+            train = features(self.train.pixels)
+        return prepare_references(test, train, features=features.protocol, reconstructed=rebuilt, seed=self.seed)
+
+    @cached_property
+    def real_agreement(self) -> float | None:
+        """The share of test images to which the classifier of the features gives their label."""
+        if self.test.labels is None:
+            return None
+        predicted = self.features.classify(self.test_features)
+        return None if predicted is None else float((predicted == self.test.labels).mean())
