@@ -27,12 +27,10 @@ RECIPES = {"notebook": "autoencoder, 300 epochs (recipe `notebook`)", "best": "a
 
 def rows_of(run: Run, model: str) -> list[dict[str, Any]]:
     """One row a sampler, the nearest first."""
-    scores = run.scores["scores"]
-    known = Known(scores)
+    known = Known(run.scores)
     floor = known.value("generation", "floor")
     rows = []
     for sampler, distance in known.samplers().items():
-        group = f"generation: {sampler}"
         rows.append(
             {
                 "data": run.record["data"]["name"],
@@ -45,11 +43,11 @@ def rows_of(run: Run, model: str) -> list[dict[str, Any]]:
                 "fd": distance,
                 "floor": floor,
                 "reconstruction_fd": known.value("generation", "reconstruction_fd"),
-                "density": known.value(group, "density"),
-                "coverage": known.value(group, "coverage"),
-                "real_density": known.baseline(group, "density"),
-                "real_coverage": known.baseline(group, "coverage"),
-                "memorised": known.value(group, "memorised"),
+                "density": known.value("generation", "density", sampler),
+                "coverage": known.value("generation", "coverage", sampler),
+                "real_density": known.baseline("generation", "density", sampler),
+                "real_coverage": known.baseline("generation", "coverage", sampler),
+                "memorised": known.value("generation", "memorised", sampler),
                 "seconds": run.record["result"]["seconds"],
             }
         )

@@ -236,7 +236,8 @@ def test_score_computes_the_same_again(run, latens_says, as_json):
     # What features see was rounded to 8 bit, and the last bit of a sum may decide how: one pixel, a thousandth of a score.
     np.testing.assert_allclose([value for _, value in values], expected, rtol=2e-3, atol=1e-5)
     after = open_run(run).scores
-    assert after == {name: answer[name] for name in after}
+    assert after.as_json() == {name: answer[name] for name in after.as_json()}
+    assert answer["format"] == 2
     assert answer["verdict"]["best_sampler"] in SAMPLERS
     text = latens_says("score", run)
     assert all(name in text for name, _ in values)

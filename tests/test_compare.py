@@ -17,12 +17,13 @@ from latens.comparison.across import larger_is_worse, ratio_sheet
 from latens.comparison.advice import advise, pays_until
 from latens.comparison.cells import main_sheet, score_sheet, spread_text
 from latens.comparison.protocols import check_protocols
-from latens.comparison.rows import Row, Spread, best_sampler, column_of, settings_of
+from latens.comparison.rows import Row, Spread, best_sampler, settings_of
 from latens.comparison.sheets import csv_text, markdown_table
 from latens.errors import ProtocolsDiffer, RunError, TrainingDiverged, UnknownName, UsageError
 from latens.figures.comparisons import Point, generation_against_reconstruction, rate_distortion
 from latens.figures.maps import small_map
 from latens.images import load_images
+from latens.metrics import Protocol, Score
 from latens.progress import Silent
 from latens.runs import open_run, record, start_run
 from latens.training.loop import train
@@ -75,12 +76,14 @@ def rewrite(run, change):
     open_run(run).seal("metrics.json")
 
 
-def score(column, value, protocol="10 test images", **more):
-    group, _, name = column.rpartition(".")
-    plain = {"unit": "", "better": "higher", "baseline": None, "baseline_name": "", "protocol": protocol}
+AS_USUAL = Protocol("as usual", 10)
+
+
+def score(column, value, protocol=AS_USUAL, **more):
+    group, *subject, name = column.split(".")
     lower = name in ("mse", "pca_ratio", "frechet", "kid", "floor", "reconstruction_fd", "pca_mse")
-    plain["better"] = "lower" if lower else "higher"
-    return {"group": group.replace(".", ": "), "name": name, "value": value, **plain, **more}
+    direction = "lower" if lower else "higher"
+    return Score(name, value, "", direction, protocol, group=group, subject="".join(subject), **more)
 
 
 def planted(dim, seed=0, data="digits", shape=(1, 28, 28), model="autoencoder", error="", config=None, **values):
@@ -104,8 +107,8 @@ def test_every_run_is_there_with_all_its_scores(made):
     for line, run, dim in zip(lines, made.runs, DIMS, strict=True):
         assert int(line["latent_dim"]) == run.recipe.latent_dim == dim
         assert run.recipe.config.epochs == 1
-        for found in run.scores["scores"]:
-            assert float(line[column_of(found)]) == found["value"]
+        for found in run.scores:
+            assert float(line[found.column]) == found.value
         assert float(line["seconds"]) == run.record["result"]["seconds"]
         assert float(line["parameters"]) == sum(p.numel() for p in run.model.parameters())
     assert json.loads((made.path / "compare.json").read_text()) == json.loads(json.dumps(made.as_json()))
@@ -134,14 +137,15 @@ def test_a_sampler_that_was_not_scored_is_scored(folder, data, monkeypatch):
     first, second = folders(folder)
 
     def only_mixture(scores):
-        scores[:] = [s for s in scores if s["group"] in ("generation", "reconstruction", "generation: mixture")]
+        kept = [("generation", ""), ("reconstruction", ""), ("generation", "mixture")]
+        scores[:] = [s for s in scores if (s["group"], s["subject"]) in kept]
 
     rewrite(first, only_mixture)
     untouched = (second / "metrics.json").read_text()
     compared = latens.compare(data, latent_dims=DIMS, samplers=["gaussian", "mixture", "prior"], out=folder, **TINY)
-    groups = [{score["group"] for score in row.scores if ": " in score["group"]} for row in compared.rows]
-    assert groups[0] == {"generation: mixture", "generation: gaussian"}  # an autoencoder has no prior
-    assert groups[1] == groups[0] | {"generation: class-means"}
+    samplers = [{score.subject for score in row.scores if score.group == "generation"} - {""} for row in compared.rows]
+    assert samplers[0] == {"mixture", "gaussian"}  # an autoencoder has no prior
+    assert samplers[1] == samplers[0] | {"class-means"}
     assert (second / "metrics.json").read_text() == untouched
     assert (second / "metrics.json").read_text() == untouched
     assert "48 samples by mixture" in words(page_of(folder))
@@ -232,7 +236,7 @@ def test_scores_of_different_protocols_are_refused(folder):
     first, second = folders(folder)
 
     def other_images(scores):
-        scores[0]["protocol"] = scores[0]["protocol"].replace("6 test", "5,000 test")
+        scores[0]["protocol"]["images"] = 5000
 
     rewrite(second, other_images)
     with pytest.raises(ProtocolsDiffer) as refused:
@@ -246,11 +250,20 @@ def test_seeds_and_components_differ_on_purpose():
     def rows(*protocols):
         return [replace(planted(2, seed), scores=(score("g.s", 1.0, p),)) for seed, p in enumerate(protocols)]
 
-    check_protocols(rows("PCA with 2 components; 9 images; seed 0", "PCA with 4 components; 9 images; seed 1"))
-    for one, other in (("k = 5; seed 0", "k = 6; seed 0"), ("10 images", "11 images"), ("seed 0", "")):
+    plain = Protocol("PCA", 9, seed=0, features="f", settings={"k": 5, "components": 2, "latent_dim": 2})
+    on_purpose = replace(plain, seed=1, settings={"k": 5, "components": 4, "latent_dim": 4})
+    check_protocols(rows(plain, on_purpose))
+    for other in (
+        replace(plain, settings={"k": 6}),
+        replace(plain, images=11),
+        replace(plain, features="g"),
+        replace(plain, split="train"),
+        replace(plain, what="PCA of 5 images"),
+    ):
         with pytest.raises(ProtocolsDiffer, match=r"g\.s was measured in two ways"):
-            check_protocols(rows(one, other))
-    check_protocols([planted(2, data="a"), replace(planted(2, data="b"), scores=(score("g.s", 1.0, "other"),))])
+            check_protocols(rows(plain, other))
+    other = replace(planted(2, data="b"), scores=(score("g.s", 1.0, Protocol("other")),))
+    check_protocols([planted(2, data="a"), other])
 
 
 def test_data_sets_of_one_name_must_be_one(folder):
@@ -432,7 +445,8 @@ def test_without_generation_the_claim_is_about_rebuilding(labelled):
     def row(data, ratio, hardness):
         pca = 0.01 if labelled else hardness
         plain = planted(8, data=data, reconstruction__pca_ratio=ratio, reconstruction__pca_mse=pca)
-        raw = score("representation.knn_accuracy", 0.9, baseline=1 - hardness, baseline_name="the same on raw pixels")
+        beside = {"baseline": 1 - hardness, "baseline_kind": "method", "baseline_name": "the same on raw pixels"}
+        raw = score("representation.knn_accuracy", 0.9, **beside)
         return replace(plain, scores=(*plain.scores, raw)) if labelled else plain
 
     answer = larger_is_worse(settings_of([row("hard", 0.5, 0.3), row("easy", 0.2, 0.1), row("middle", 0.6, 0.2)]))
@@ -471,7 +485,7 @@ def test_the_page_is_valid_and_shows_each_setting_beside_the_others(made):
     for row in made.rows:
         assert row.path in told
         for found in row.scores:
-            assert found["name"].replace("_", " ") in told
+            assert found.name.replace("_", " ") in told
 
 
 def test_existing_runs_with_generation_scores_of_two_data_sets(folder):
@@ -481,7 +495,7 @@ def test_existing_runs_with_generation_scores_of_two_data_sets(folder):
         rewrite(
             run,
             lambda scores, value=value: scores.extend(
-                [score("generation.mixture.frechet", value), score("generation.floor", 1.0)]
+                [one.as_json() for one in (score("generation.mixture.frechet", value), score("generation.floor", 1.0))]
             ),
         )
     both = latens.compare(runs=[first, open_run(second)], out=folder.parent / "both", progress=Silent())

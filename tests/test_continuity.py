@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from latens.errors import UsageError
-from latens.metrics import METRICS
-from latens.metrics.continuity import hole_distance, latent_distances, round_trip, score_sampled_latents
+from latens.metrics.continuity import (
+    hole_distance,
+    latent_distances,
+    round_trip,
+    score_continuity,
+    score_sampled_latents,
+)
 from latens.metrics.hidden import hidden_points, score_hidden
 from latens.metrics.neighbourhoods import inside_balls, radii
 from latens.metrics.pairs import draw_pairs, points_between, step_ratios
@@ -37,7 +42,7 @@ def score(lumps=True, labels=True, decode=decode, encode=encode, **options):
     latents, classes = lumps_or_square(NUM, 0, lumps)
     train, _ = lumps_or_square(NUM, 1, lumps)
     references = prepare_references(encode_flat(latents), encode_flat(train), features="plane")
-    return METRICS["continuity"](
+    return score_continuity(
         latents,
         classes if labels else None,
         references,
@@ -104,8 +109,8 @@ def test_without_labels_pairs_are_any():
     ]
     assert 0.3 < of(scores, "path_realism") < 0.7  # half of them are between the lumps
     assert scores.notes == ("pairs are drawn at random: there are no labels",)
-    assert "pairs drawn at random" in scores["path_realism"].protocol
-    assert "seed 0" in scores["path_realism"].protocol
+    assert "pairs drawn at random" in scores["path_realism"].protocol.what
+    assert scores["path_realism"].protocol.seed == 0
     json.dumps(scores.as_json(), allow_nan=False)
 
 
@@ -194,15 +199,15 @@ def test_what_the_map_hides():
     assert found.value == 0.25
     assert [score.name for score in score_hidden(hidden, "t-SNE").scores] == ["hidden_holes"]
     assert score_hidden(hidden, "t-SNE", np.array([True, True, False, True]))["hidden_unclear"].value == 0.75
-    assert "4 probe points" in found.protocol
-    assert "t-SNE map" in found.protocol
+    assert found.protocol.settings["points"] == 4
+    assert "t-SNE map" in found.protocol.what
 
 
 def test_what_does_not_fit_is_refused():
     latents, labels = lumps_or_square(20, 0, lumps=True)
     references = prepare_references(latents, latents, features="plane")
     common = {"decode": decode, "encode": encode, "features": encode_flat}
-    continuity = METRICS["continuity"]
+    continuity = score_continuity
     with pytest.raises(UsageError, match=r"shape \(1, 2\).*at least two"):
         continuity(latents[:1], None, references, **common)
     with pytest.raises(UsageError, match="20 latents have 3 labels"):

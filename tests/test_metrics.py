@@ -18,11 +18,11 @@ from sklearn.preprocessing import StandardScaler
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from latens.errors import UnknownName, UsageError
-from latens.metrics import METRICS, Score
+from latens.metrics import METRICS, Score, ScoreTable
+from latens.metrics.inputs import Drawn, Inputs, Part
 from latens.metrics.linear import linear_baseline
 from latens.metrics.map import score_map, trustworthiness
 from latens.metrics.reconstruction import class_errors, image_errors, score_reconstruction, worst_images
-from latens.metrics.references import prepare_references
 from latens.metrics.representation import (
     active_units,
     cluster_scores,
@@ -32,6 +32,7 @@ from latens.metrics.representation import (
     score_representation,
     zero_fraction,
 )
+from latens.metrics.score import DIRECTIONS
 from latens.metrics.similarity import structural_similarity
 from latens.metrics.votes import vote
 
@@ -141,8 +142,8 @@ def test_linear_baseline_of_subset(monkeypatch):
     assert found.num_fitted == 50
     monkeypatch.setattr("latens.metrics.linear.MOST", 50)
     score = score_reconstruction(train, test, test / 255, 7, seed=3)["pca_mse"]
-    assert "50 train images of 90, drawn" in score.protocol
-    assert "seed 3" in score.protocol
+    assert dict(score.protocol.settings) == {"components": 7, "train_images": 50, "train_images_drawn_from": 90}
+    assert score.protocol.seed == 3
 
 
 def test_more_components_than_there_are():
@@ -252,12 +253,13 @@ def test_raw_pixels_are_the_baseline_and_large_sets_are_drawn_from(monkeypatch):
     arguments = (noise[train], noise[test], labels[train], labels[test])
     scores = score_representation(*arguments, train_pixels=pixels[train], test_pixels=pixels[test])
     assert scores["knn_accuracy"].baseline == oracle.score(pixels[test].reshape(60, -1), labels[test]) == 1
-    assert "60 test images, 120 train images" in scores["knn_accuracy"].protocol
+    assert scores["knn_accuracy"].protocol.images == 60
+    assert scores["knn_accuracy"].protocol.settings["train_images"] == 120
     monkeypatch.setattr("latens.metrics.representation.FEWEST", 10)
     monkeypatch.setattr("latens.metrics.representation.PRODUCTS", 64 * 120 * 30)
     assert pixel_accuracy(pixels[train], labels[train], pixels[test], labels[test], 4) == (
         1,
-        "30 of 60 test images, 120 train images, drawn with seed 4",
+        {"pixel_test_images": 30, "pixel_train_images": 120},
     )
 
 
@@ -266,7 +268,8 @@ def test_linear_probe_of_a_subset(monkeypatch):
     whole = linear_accuracy(train, train_labels, test, test_labels)
     monkeypatch.setattr("latens.metrics.representation.MOST_LINEAR", 300)
     assert linear_accuracy(train, train_labels, test, test_labels, seed=1) == pytest.approx(whole, abs=0.05)
-    assert "300 of 400" in score_representation(train, test, train_labels, test_labels)["linear_accuracy"].protocol
+    about = score_representation(train, test, train_labels, test_labels)["linear_accuracy"].protocol
+    assert dict(about.settings) == {"train_images": 300, "train_images_drawn_from": 400}
 
 
 def test_without_labels_or_with_one_class_groups_are_left_out():
@@ -304,7 +307,8 @@ def test_trustworthiness_of_a_sample_and_of_equal_latents(monkeypatch):
     whole = trustworthiness(latents, coordinates)
     monkeypatch.setattr("latens.metrics.map.MOST", 300)
     assert trustworthiness(latents, coordinates) == pytest.approx(whole, abs=0.03)
-    assert "latent ranks of 300 of 600 points" in score_map(latents, coordinates)["trustworthiness"].protocol
+    about = score_map(latents, coordinates)["trustworthiness"].protocol
+    assert (about.images, about.drawn_from, about.seed) == (300, 600, 0)
     equal = np.repeat(rng.normal(size=(4, 6)), 20, axis=0)
     shown = np.repeat(rng.normal(size=(4, 2)) * 100, 20, axis=0) + rng.normal(size=(80, 2))
     assert trustworthiness(equal, shown) == 1  # equal latents are no intruders
@@ -323,7 +327,7 @@ def test_map_scores():
     assert of(scores, "map_knn_accuracy") == hits / 200
     assert scores["neighbour_recall"].baseline == pytest.approx(10 / 199)
     assert scores["map_knn_accuracy"].baseline == pytest.approx(0.25)
-    assert "leave one out" in scores["map_knn_accuracy"].protocol
+    assert "leave one out" in scores["map_knn_accuracy"].protocol.what
     against = score_map(latents, coordinates, labels, baseline_coordinates=coordinates, baseline_name="pca")
     assert all(score.baseline == score.value and score.baseline_name == "pca" for score in against.scores)
 
@@ -333,7 +337,7 @@ def test_map_scores_without_labels_or_points():
     scores = score_map(latents, latents[:, :2])
     assert [score.name for score in scores.scores] == ["trustworthiness", "neighbour_recall"]
     assert "no labels" in scores.notes[0]
-    assert "k = 4" in scores["trustworthiness"].protocol
+    assert scores["trustworthiness"].protocol.settings["k"] == 4
     few = score_map(latents[:3], latents[:3, :2], np.arange(3))
     assert few.scores == ()
     assert "3 points" in few.notes[0]
@@ -342,37 +346,101 @@ def test_map_scores_without_labels_or_points():
 # all
 
 
-def every_score():
-    pixels, rebuilt = pictures(60)
-    latents, labels = latents_and_labels(60)
-    references = prepare_references(latents, latents + 0.1, features="latents", reconstructed=latents)
-    through = {"decode": lambda z: z, "encode": lambda z: z, "features": lambda z: z}
-    return {
-        "reconstruction": METRICS["reconstruction"](pixels, pixels, rebuilt, 5, labels=labels),
-        "representation": METRICS["representation"](latents, latents, labels, labels),
-        "map": METRICS["map"](latents, latents[:, :2], labels),
-        "generation": METRICS["generation"](latents, references, sampler="own", asked=labels, predicted=labels),
-        "continuity": METRICS["continuity"](latents, labels, references, **through),
-    }
+class Brightness:
+    """Features of 64 numbers: the first pixels."""
+
+    protocol = "pixels 00000000"
+
+    def __call__(self, pixels):
+        return (
+            (pixels / 255 if pixels.dtype == np.uint8 else pixels).reshape(len(pixels), -1)[:, :64].astype(np.float32)
+        )
+
+    def classify(self, features):
+        return np.zeros(len(features), np.int64)
 
 
-def test_contract():
-    results = every_score()
-    assert set(results) == set(METRICS)
-    for scores in results.values():
-        names = [score.name for score in scores.scores]
-        assert len(names) == len(set(names))
-        for score in scores.scores:
-            assert isinstance(score, Score)
-            assert type(score.value) is float
-            assert np.isfinite(score.value)
-            assert score.better in ("lower", "higher")
-            assert "60 test images" in score.protocol or "60 samples" in score.protocol
-            assert (score.baseline is None) == (score.baseline_name == "")
-        json.dumps(scores.as_json(), allow_nan=False)
-        with pytest.raises(KeyError):
-            scores["nothing"]
-    assert every_score()["representation"] == results["representation"]
+class FirstTwo:
+    """A map of the first two latent numbers."""
+
+    def __init__(self, latents):
+        self.coordinates = self.place(latents)
+
+    def place(self, latents):
+        return np.ascontiguousarray(latents[:, :2], np.float32)
+
+
+def inputs():
+    """A model whose latent is the picture in other units, and a sampler that adds noise."""
+    parts = []
+    for seed in (0, 1):
+        pixels = pictures(60, seed=seed)[0]
+        parts.append(Part(pixels, pixels.reshape(60, -1).astype(np.float32) / 64, latents_and_labels(60)[1]))
+    train, test = parts
+
+    def decode(z):
+        return (np.asarray(z) / 4).reshape(-1, 1, 14, 14)
+
+    def sample(name, num):
+        latents = train.latents[:num] + np.random.default_rng(2).normal(size=(num, 196)).astype(np.float32) / 10
+        return Drawn(latents, decode(latents), train.labels[:num])
+
+    return Inputs(
+        train,
+        test,
+        encode=lambda x: np.asarray(x, np.float32).reshape(len(x), -1) * 4,
+        decode=decode,
+        reconstruct=lambda x: x.astype(np.float32) / 255,
+        make_features=Brightness,
+        samplers=("noise",),
+        sample=sample,
+        map=lambda name: FirstTwo(test.latents),
+        map_scores=lambda name: score_map(test.latents, test.latents[:, :2], test.labels),
+        mapped=(test.latents, test.labels),
+        probe=lambda each: (test.latents[:9], test.labels[:9]),
+    )
+
+
+def test_every_metric_keeps_its_contract():
+    given = inputs()
+    found = {name: METRICS[name].score(given) for name in METRICS}
+    table = ScoreTable.of_groups(found)
+    assert not [note for note in table.notes if "Error" in note.text]
+    assert {score.group for score in table} == set(METRICS)
+    assert len({(s.group, s.subject, s.name) for s in table}) == len(table)
+    for score in table:
+        defined = METRICS[score.group][score.name]
+        assert isinstance(score, Score)
+        assert type(score.value) is float
+        assert np.isfinite(score.value)
+        assert (score.unit, score.direction) == (defined.unit, defined.direction)
+        assert score.direction in DIRECTIONS
+        assert (score.baseline is None) == (score.baseline_name == "") == (score.baseline_kind == "")
+        assert score.low is None or score.low <= score.value <= score.high
+        assert 60 in (score.protocol.images, *score.protocol.settings.values()) or score.name.startswith("hidden")
+    assert {score.subject for score in table if score.group == "generation"} == {"", "noise"}
+    assert {score.subject for score in table if score.group == "map"} == {"tsne"}
+    json.dumps(table.as_json(), allow_nan=False)
+    assert ScoreTable.from_json(json.loads(json.dumps(table.as_json()))) == table
+    assert METRICS["representation"].score(inputs()) == found["representation"]
+    with pytest.raises(KeyError):
+        found["map"]["nothing"]
+
+
+def test_every_score_has_a_meaning_in_words():
+    names = set()
+    for name in METRICS:
+        assert METRICS[name].title
+        for one in METRICS[name].definitions:
+            assert one.meaning.endswith((".", "wasted.")), one.name
+            assert len(one.meaning) > 30
+            assert one.name not in names
+            names.add(one.name)
+    with pytest.raises(KeyError):
+        METRICS["map"]["mse"]
+
+
+def test_an_unknown_metric_is_named():
     with pytest.raises(UnknownName, match="known: continuity, generation, map, reconstruction, representation"):
         METRICS["nothing"]
 

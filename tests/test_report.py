@@ -11,11 +11,12 @@ import pytest
 
 from latens.errors import RunDamaged
 from latens.figures import FIGURES, save_png
+from latens.metrics import Protocol, Score
+from latens.metrics.score_table import Note
 from latens.report import (
     DataFacts,
     NetworkFacts,
     ProbeFacts,
-    ScoreRow,
     Story,
     TrainingFacts,
     build_html,
@@ -37,6 +38,13 @@ def figures(tmp_path_factory):
     save_png(FIGURES["samples"](np.zeros((6, 1, 8, 8), np.uint8), 3), folder / "one.png")
     save_png(FIGURES["samples"](np.zeros((40, 1, 8, 8), np.uint8), 20), folder / "wide.png")
     return {name: folder / ("wide.png" if name == "network" else "one.png") for name in PICTURES}
+
+
+AS_USUAL = Protocol("as usual", 10_000)
+
+
+def score(name, value, direction, *baseline, unit="", group="", protocol=AS_USUAL):
+    return Score(name, value, unit, direction, protocol, *baseline, group=group)
 
 
 @pytest.fixture
@@ -62,13 +70,11 @@ def story(figures):
         network=NetworkFacts("autoencoder", "convolutional", 64, 210_369, (("input", (1, 28, 28)), ("latent", (64,)))),
         training=TrainingFacts("fast", 4, 128, 0, "cpu", 2, {"Optimiser": "muon"}, 20.31, 11_820.0, tuple(history)),
         scores=(
-            ScoreRow(
-                "mse", 0.002341, "", "lower", 0.009047, "PCA with 64 numbers", "10,000 test images", "reconstruction"
-            ),
-            ScoreRow("psnr", 27.3, "dB", "higher", None, "", "10,000 test images", "reconstruction"),
-            ScoreRow("knn_accuracy", 0.95, "", "higher", 0.9688, "raw pixels", "k = 5", "representation"),
+            score("mse", 0.002341, "lower", 0.009047, "method", "PCA with 64 numbers", group="reconstruction"),
+            score("psnr", 27.3, "higher", unit="dB", group="reconstruction"),
+            score("knn_accuracy", 0.95, "higher", 0.9688, "method", "raw pixels", group="representation"),
         ),
-        score_notes={"map": "Left out: no map."},
+        score_notes=(Note("map", "", "Left out: no map."),),
         figures=figures,
         probe=ProbeFacts(("zero", "one"), 1.0, False, (0.5, 2.1)),
         worst=(("1234", 0.03),),
@@ -173,7 +179,11 @@ def test_scores_say_better_or_worse_by_their_direction(story):
         None,
         None,
     ]
-    assert replace(row, better="higher").beats_baseline is False
+    assert replace(row, direction="higher").beats_baseline is False
+    assert replace(row, direction="none").beats_baseline is None
+    assert replace(row, baseline_kind="maximum").beats_baseline is None
+    near_zero = replace(row, direction="zero", baseline=2.0)
+    assert [replace(near_zero, value=v).beats_baseline for v in (-1.0, 3.0, -2.0)] == [True, False, None]
 
 
 def test_probe_tells_how_far_its_latents_lie(story):
@@ -196,10 +206,10 @@ def test_text_from_outside_is_never_markup(story, tmp_path):
         network=replace(story.network, model=NASTY, shapes=((NASTY, (1, 2, 2)),)),
         training=replace(story.training, device=NASTY, settings={NASTY: NASTY}),
         scores=(
-            ScoreRow(NASTY, 1.0, NASTY, "lower", 2.0, NASTY, NASTY, NASTY),
+            score(NASTY, 1.0, "lower", 2.0, "method", NASTY, unit=NASTY, group=NASTY, protocol=Protocol(NASTY)),
             replace(story.scores[0], baseline_name=NASTY),
         ),
-        score_notes={NASTY: NASTY},
+        score_notes=(Note(NASTY, NASTY, NASTY),),
         figures={**story.figures, "map-" + NASTY: story.figures["map"]},
         probe=ProbeFacts((NASTY,), 1.0, False, (2.0,), NASTY, (NASTY,)),
         worst=((NASTY, 1.0),),

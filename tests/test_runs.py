@@ -255,7 +255,7 @@ def test_maps_show_all_images_where_the_test_part_is_small(finished_run, monkeyp
     run = open_run(finished_run.path)
     assert run.mapped_part is None
     assert len(run.map("tsne").coordinates) == len(run.labels_of(None)) == 240
-    assert "train and test" in run.map_scores("tsne").scores[0].protocol
+    assert run.map_scores("tsne").scores[0].protocol.split == "train and test"
     monkeypatch.setattr("latens.runs.folder.ENOUGH_FOR_A_MAP", 24)
     assert run.mapped_part == 1
     assert len(run.labels_of(run.mapped_part)) == 24

@@ -6,11 +6,12 @@ import math
 import pytest
 
 from latens.cli.printing import verdict_text
+from latens.metrics import Protocol, Score
 from latens.verdict import Verdict, judge
 
 
-def row(group, name, value, baseline=None, unit=""):
-    return {"group": group, "name": name, "value": value, "baseline": baseline, "unit": unit}
+def row(group, name, value, baseline=None, subject="", interval=(None, None)):
+    return Score(name, value, "", "lower", Protocol(""), baseline, "", "", *interval, group, subject)
 
 
 def scores(
@@ -29,8 +30,8 @@ def scores(
     """The rows of a run of 64 latent numbers; samplers with underscores and their frechet."""
     rows = [
         row("representation", "knn_accuracy", knn, pixels),
-        row("representation", "active_units", float(active), unit="of 64"),
-        row("representation", "effective_rank", rank, unit="of 64"),
+        row("representation", "active_units", float(active), 64),
+        row("representation", "effective_rank", rank, 64),
         row("continuity", "path_realism_between", between),
         row("continuity", "path_realism_within", 0.95),
         row("continuity", "hidden_holes", 0.0),
@@ -39,8 +40,10 @@ def scores(
         row("generation", "reconstruction_fd", rebuilt),
     ]
     for name, distance in samplers.items():
-        group = f"generation: {name.replace('_', '-')}"
-        rows += [row(group, "frechet", distance), row(group, "memorised", copied if name == "jitter" else 0.01)]
+        rows += [
+            row("generation", "frechet", distance, subject=name.replace("_", "-")),
+            row("generation", "memorised", copied if name == "jitter" else 0.01, subject=name.replace("_", "-")),
+        ]
     return rows
 
 
@@ -109,7 +112,7 @@ def test_suggestions_follow_from_what_was_measured():
 
 
 def test_few_images_have_kid_and_no_threshold():
-    rows = [row("generation: mixture", "kid", 0.01), row("generation: class-means", "kid", 0.2)]
+    rows = [row("generation", "kid", 0.01, subject="mixture"), row("generation", "kid", 0.2, subject="class-means")]
     verdict = judge(rows)
     assert verdict.best_sampler == "mixture"
     assert verdict.claims[2].answer == "not measured"
@@ -121,13 +124,13 @@ def test_nothing_measured_is_said():
     verdict = judge([])
     assert {claim.answer for claim in verdict.claims} == {"not measured"}
     assert "not measured" in verdict.headline
-    assert judge([row("generation: mixture", "frechet", math.nan)]).best_sampler == ""
+    assert judge([row("generation", "frechet", math.nan, subject="mixture")]).best_sampler == ""
 
 
 def test_without_labels_dead_units_can_speak():
-    rows = [r for r in scores(active=64) if r["name"] != "knn_accuracy"]
+    rows = [r for r in scores(active=64) if r.name != "knn_accuracy"]
     assert judge(rows).claims[0].answer == "not measured"
-    rows = [r for r in scores(active=20) if r["name"] != "knn_accuracy"]
+    rows = [r for r in scores(active=20) if r.name != "knn_accuracy"]
     assert judge(rows).claims[0].answer == "holds"
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from latens.metrics import Score
+from latens.metrics.score_table import Note
 from latens.verdict import Verdict
 
-__all__ = ["DataFacts", "NetworkFacts", "ProbeFacts", "ScoreRow", "Story", "TrainingFacts"]
+__all__ = ["DataFacts", "NetworkFacts", "ProbeFacts", "Story", "TrainingFacts"]
 
 
 @dataclass(frozen=True)
@@ -84,32 +86,6 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True)
-class ScoreRow:
-    """A score as a report shows it: a `Score` of `latens.metrics` and the group that it belongs to.
-
-    `low` and `high` bound its 95 % interval, where it has one.
-    """
-
-    name: str
-    value: float
-    unit: str
-    better: str
-    baseline: float | None
-    baseline_name: str
-    protocol: str
-    group: str
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def beats_baseline(self) -> bool | None:
-        """Whether it is on the better side of its baseline; None without one, or where they are equal."""
-        if self.baseline is None or self.value == self.baseline or not math.isfinite(self.value - self.baseline):
-            return None
-        return (self.value < self.baseline) == (self.better == "lower")
-
-
-@dataclass(frozen=True)
 class ProbeFacts:
     """The probe: a latent a class, and how far each lies from the data.
 
@@ -140,8 +116,8 @@ class Story:
         data: the pictures.
         network: what was trained.
         training: how; None of a model from elsewhere.
-        scores: rows, in the order in which they are shown; rows of one group stand together.
-        score_notes: group -> what was left out and why.
+        scores: in the order in which they are shown; those of one group stand together.
+        score_notes: what was left out and why.
         figures: name -> PNG file; those of `FIGURES`, and "contact-sheet", "map-NAME".
         probe: or None.
         verdict: or None where the run was not judged.
@@ -160,8 +136,8 @@ class Story:
     data: DataFacts
     network: NetworkFacts
     training: TrainingFacts | None
-    scores: tuple[ScoreRow, ...] = ()
-    score_notes: Mapping[str, str] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+    score_notes: tuple[Note, ...] = ()
     figures: Mapping[str, Path] = field(default_factory=dict)
     probe: ProbeFacts | None = None
     verdict: Verdict | None = None
@@ -174,6 +150,6 @@ class Story:
     created: str = ""
     notes: tuple[str, ...] = ()
 
-    def score(self, name: str) -> ScoreRow | None:
+    def score(self, name: str) -> Score | None:
         """The first score of that name with a finite value, or None."""
         return next((row for row in self.scores if row.name == name and math.isfinite(row.value)), None)

@@ -1,7 +1,7 @@
 """The verdict: can this run's latent space generate, and if not, whose fault is it and what would help?
 
 The notebook ends with five claims about plain autoencoders. Each is answered here for one run, by scores that were measured on
-it; a claim whose scores are missing is not answered. Pure functions over the rows of metrics.json.
+it; a claim whose scores are missing is not answered. Pure functions over the scores.
 """
 
 import math
@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["SAMPLER_GROUP", "Claim", "Known", "Suggestion", "Verdict", "judge"]
+from latens.metrics.score import Score
+
+__all__ = ["Claim", "Known", "Suggestion", "Verdict", "judge"]
 
 Answer = Literal["holds", "partly", "does not hold", "not measured"]
 
@@ -24,7 +26,6 @@ SAMPLER_TIMES = 3.0  # what the probe's frechet is of the best
 COPIED_SHARE = 0.05  # of samples nearer to a train image than test images are; 0.01 where nothing is copied
 CROWDED = 0.5  # share of the latent numbers that the effective rank is, below which fewer would do
 PROBE = "class-means"
-SAMPLER_GROUP = "generation: "  # and a sampler's name: the group of its scores
 
 
 @dataclass(frozen=True)
@@ -94,33 +95,37 @@ class Known:
     """The numbers of a run by group and name, as far as they were measured.
 
     Args:
-        rows: of metrics.json: dicts with group, name, value, unit and baseline.
+        scores: of a run.
     """
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self.rows = {(row["group"], row["name"]): row for row in rows if math.isfinite(row["value"])}
+    def __init__(self, scores: Iterable[Score]) -> None:
+        self.scores = {(one.group, one.subject, one.name): one for one in scores if math.isfinite(one.value)}
 
-    def value(self, group: str, name: str) -> float | None:
+    def score(self, group: str, name: str, subject: str = "") -> Score | None:
+        """One score, or None."""
+        return self.scores.get((group, subject, name))
+
+    def value(self, group: str, name: str, subject: str = "") -> float | None:
         """One number, or None."""
-        row = self.rows.get((group, name))
-        return None if row is None else float(row["value"])
+        found = self.score(group, name, subject)
+        return None if found is None else found.value
 
-    def baseline(self, group: str, name: str) -> float | None:
+    def baseline(self, group: str, name: str, subject: str = "") -> float | None:
         """What it stands beside, or None."""
-        row = self.rows.get((group, name))
-        return None if row is None or row["baseline"] is None else float(row["baseline"])
+        found = self.score(group, name, subject)
+        return None if found is None else found.baseline
 
     @property
     def distance(self) -> str:
         """The name of the distance between sets of images that was measured: FD, or KID where they are few."""
-        return "frechet" if ("generation", "floor") in self.rows else "kid"
+        return "frechet" if self.score("generation", "floor") else "kid"
 
     def samplers(self) -> dict[str, float]:
         """The distance to the test images of each sampler that was scored, nearest first."""
         found = {
-            group.removeprefix(SAMPLER_GROUP): row["value"]
-            for (group, name), row in self.rows.items()
-            if group.startswith(SAMPLER_GROUP) and name == self.distance
+            subject: score.value
+            for (group, subject, name), score in self.scores.items()
+            if group == "generation" and subject and name == self.distance
         }
         return dict(sorted(found.items(), key=lambda item: item[1]))
 
@@ -132,13 +137,13 @@ class Known:
 
     def copies(self, sampler: str) -> bool:
         """Whether too many of a sampler's pictures lie as near to a train image as copies do."""
-        return (self.value(SAMPLER_GROUP + sampler, "memorised") or 0.0) > COPIED_SHARE
+        return (self.value("generation", "memorised", sampler) or 0.0) > COPIED_SHARE
 
     @property
     def latent_dim(self) -> int | None:
-        """D, which the unit of active_units tells ("of 64"), or None."""
-        row = self.rows.get(("representation", "active_units"))
-        return None if row is None else int(row["unit"].split()[-1])
+        """D, or None."""
+        most = self.baseline("representation", "active_units")
+        return None if most is None else int(most)
 
     @property
     def dead_units(self) -> int | None:
@@ -147,15 +152,15 @@ class Known:
         return None if active is None or dim is None else dim - round(active)
 
 
-def judge(rows: Iterable[Mapping[str, Any]]) -> Verdict:
+def judge(scores: Iterable[Score]) -> Verdict:
     """Answer the notebook's claims for a run, say who is at fault, and what would help.
 
     Args:
-        rows: the scores of metrics.json.
+        scores: of a run.
 
     The thresholds are those of the protocols.
     """
-    known = Known(rows)
+    known = Known(scores)
     best = known.best()
     generates = _generates(known, best)
     at_fault, fault = _fault(known, best)
@@ -316,7 +321,7 @@ def _suggestions(known: Known, best: tuple[str, float] | None, at_fault: Sequenc
     yield from _about_the_space(known)
     for name in samplers:
         if known.copies(name):
-            share = known.value(SAMPLER_GROUP + name, "memorised")
+            share = known.value("generation", "memorised", name)
             yield Suggestion(
                 f"Do not take {name} for a generator: it copies train images.",
                 f"{share:.1%} of its samples are nearer to a train image than 99 % of test images are",

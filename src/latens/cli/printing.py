@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latens.files import atomic_write
-from latens.verdict import SAMPLER_GROUP, Verdict, judge
+from latens.metrics import ScoreTable
+from latens.metrics.score import DIRECTIONS
+from latens.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     import numpy as np
 
     from latens.computed.review import Review
+    from latens.metrics import Score
     from latens.runs import Run
     from latens.training.recipes import Recipe
 
@@ -37,9 +40,10 @@ MOST_CLASSES = 40
 def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
     """What `run` ends with: JSON, and the scores, the report's path and the next two commands to try."""
     report = run.path / "report.html"
-    scores = run.scores if "metrics.json" in run.record["files"] else {"scores": [], "notes": {}, "details": {}}
-    verdict = judge(scores["scores"])
-    facts = {"path": str(run.path), "report": str(report), **run.record, **scores, "verdict": verdict.as_json()}
+    scores = run.scores if "metrics.json" in run.record["files"] else ScoreTable()
+    verdict = judge(scores)
+    facts = {"path": str(run.path), "report": str(report), **run.record, **scores.as_json()}
+    facts["verdict"] = verdict.as_json()
     text = [
         scores_text(scores),
         verdict_text(verdict),
@@ -73,40 +77,43 @@ def _width() -> int:
     return max(NARROWEST, min(shutil.get_terminal_size().columns, PLAIN_WIDTH) if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
-def scores_text(scores: dict[str, Any]) -> str:
+def scores_text(scores: ScoreTable) -> str:
     """The scores as a table, each beside its baseline, and what was left out."""
     rows = []
     group = None
-    for score in scores["scores"]:
-        if score["group"].startswith(SAMPLER_GROUP):
-            continue  # which have a table of their own
-        if score["group"] != group:
-            group = score["group"]
+    for score in scores:
+        if score.group == "generation" and score.subject:
+            continue  # samplers have a table of their own
+        if score.group != group:
+            group = score.group
             rows.append([group, "", "", ""])
-        baseline = "" if score["baseline"] is None else f"{_number(score['baseline'])}  {score['baseline_name']}"
-        arrow = {"lower": "↓", "higher": "↑"}.get(score["better"], "")
-        unit = " ".join(part for part in (_interval(score), score["unit"], arrow) if part)
-        rows.append([f"  {score['name']}", _number(score["value"]), unit, baseline])
-    lines = [_table(["score", "value", "", "beside it"], rows, right=(1,))]
-    lines += _sampler_table(scores["scores"])
-    lines += [f"{group}: {note}" for group, note in scores["notes"].items() if note]
+        baseline = "" if score.baseline is None else f"{_number(score.baseline)}  {score.baseline_name}"
+        unit = " ".join(filter(None, (_interval(score), score.unit, DIRECTIONS[score.direction][1])))
+        rows.append([f"  {score.name}", _number(score.value), unit, baseline])
+    lines = [_table(["score", "value", "", "baseline"], rows, right=(1,))]
+    lines += _sampler_table(scores)
+    subjects: dict[tuple[str, str], list[str]] = {}  # the same note about several samplers stands once
+    for note in scores.notes:
+        subjects.setdefault((note.group, note.text), []).append(note.subject)
+    for (group, text), about in subjects.items():
+        lines.append(f"{group} ({', '.join(about)}): {text}" if any(about) else f"{group}: {text}")
     return "\n".join(lines)
 
 
-def _sampler_table(scores: Sequence[dict[str, Any]]) -> list[str]:
+def _sampler_table(scores: "Iterable[Score]") -> list[str]:
     """The scores of samples, a sampler a column, those of real images beside them."""
-    samplers: dict[str, dict[str, dict[str, Any]]] = {}
+    samplers: dict[str, dict[str, Score]] = {}
     for score in scores:
-        if score["group"].startswith(SAMPLER_GROUP):
-            samplers.setdefault(score["group"].removeprefix(SAMPLER_GROUP), {})[score["name"]] = score
+        if score.group == "generation" and score.subject:
+            samplers.setdefault(score.subject, {})[score.name] = score
     if not samplers:
         return []
     rows = []
     for name in dict.fromkeys(name for found in samplers.values() for name in found):
         one = next(found[name] for found in samplers.values() if name in found)
-        values = [_number(found[name]["value"]) if name in found else "" for found in samplers.values()]
-        real = "" if one["baseline"] is None else _number(one["baseline"])
-        rows.append([f"  {name}", *values, "↓" if one["better"] == "lower" else "↑", real])
+        values = [_number(found[name].value) if name in found else "" for found in samplers.values()]
+        real = "" if one.baseline is None else _number(one.baseline)
+        rows.append([f"  {name}", *values, DIRECTIONS[one.direction][1], real])
     titles = ["samples of", *samplers, "", "real images"]
     return [_table(titles, rows, right=(*range(1, len(samplers) + 1), len(samplers) + 2))]
 
@@ -223,8 +230,8 @@ def write_sheet(sheet: "np.ndarray", path: str) -> Path:
     return Path(path)
 
 
-def _interval(score: dict[str, Any]) -> str:
-    low, high = score.get("low"), score.get("high")
+def _interval(score: "Score") -> str:
+    low, high = score.low, score.high
     return "" if low is None or high is None else f"({_number(low)} to {_number(high)})"
 
 

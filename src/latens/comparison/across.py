@@ -106,7 +106,7 @@ def _size(setting: Setting) -> int:
 def _raw_accuracy(setting: Setting) -> float | None:
     """How well the nearest neighbours of raw pixels tell the class: how complicated the pictures are, whatever the model."""
     score = setting.done[0].score("representation.knn_accuracy")
-    return None if score is None or "raw pixels" not in score["baseline_name"] else score["baseline"]
+    return None if score is None or score.baseline_kind != "method" else score.baseline
 
 
 def _answer(title: str, steps: Sequence[tuple[Setting, Setting]], ratio: Ratio) -> str:

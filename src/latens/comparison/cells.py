@@ -18,7 +18,7 @@ class Column:
     Args:
         title: above it.
         of: the score's column for a setting, or None where it has none.
-        better: `"lower"`, `"higher"`, or nothing where neither is.
+        better: `"lower"`, `"higher"` or `"zero"`; anything else where no value is better.
         screen: whether it is shown where there is little room.
     """
 
@@ -120,7 +120,7 @@ def main_columns(among: Sequence[str] | None = None) -> tuple[Column, ...]:
         plain("PCA's MSE", "reconstruction.pca_mse", screen=False),
         plain("active units", "representation.active_units", screen=False),
         plain("linear", "representation.linear_accuracy", "higher", False),
-        plain("map trust", "map.trustworthiness", "higher", False),
+        plain("map trust", "map.tsne.trustworthiness", "higher", False),
         plain("weights", "parameters", screen=False),
         plain("seconds", "seconds", "lower", False),
     )
@@ -193,17 +193,18 @@ def _spread(setting: Setting, column: Column) -> Spread | None:
 def _best(settings: Sequence[Setting], column: Column) -> list[int]:
     """The rows with the best mean of a column; none where it has no better direction or there is nothing to choose."""
     means = {row: spread.mean for row, setting in enumerate(settings) if (spread := _spread(setting, column))}
-    if not column.better or len(means) < 2:
+    choose: dict[str, Callable[[float], float]] = {"lower": float, "higher": lambda mean: -mean, "zero": abs}
+    if column.better not in choose or len(means) < 2:
         return []
-    best = min(means.values()) if column.better == "lower" else max(means.values())
-    return [row for row, mean in means.items() if mean == best]
+    worth = {row: choose[column.better](mean) for row, mean in means.items()}
+    return [row for row, value in worth.items() if value == min(worth.values())]
 
 
 def score_sheet(data: str, settings: Sequence[Setting]) -> Sheet:
     """Every score of a data set: a score a row, a setting a column."""
     columns = list(dict.fromkeys(column for setting in settings for column in setting.columns))
     directions = {c: _better(c, settings) for c in columns}
-    rows = tuple((_label(c), *(spread_text(setting.spread(c)) for setting in settings)) for c in columns)
+    rows = tuple((_label(c, settings), *(spread_text(setting.spread(c)) for setting in settings)) for c in columns)
     best = {
         (row, 1 + place)
         for row, column in enumerate(columns)
@@ -215,11 +216,11 @@ def score_sheet(data: str, settings: Sequence[Setting]) -> Sheet:
 
 def _better(column: str, settings: Sequence[Setting]) -> str:
     found = (row.score(column) for setting in settings for row in setting.done)
-    return next((str(score["better"]) for score in found if score), "")
+    return next((str(score.direction) for score in found if score), "")
 
 
-def _label(column: str) -> str:
-    group, _, name = column.rpartition(".")
-    plain = name.replace("_", " ")
-    sampler = group.removeprefix("generation.")
-    return f"{plain}, {sampler}" if sampler != group else plain
+def _label(column: str, settings: Sequence[Setting]) -> str:
+    found = (row.score(column) for setting in settings for row in setting.done)
+    score = next((score for score in found if score), None)
+    name, subject = (column, "") if score is None else (score.name, score.subject)
+    return ", ".join(filter(None, (name.replace("_", " "), subject)))

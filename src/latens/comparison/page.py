@@ -8,9 +8,8 @@ from latens.comparison.across import NO_RANKING, larger_is_worse
 from latens.comparison.advice import RULE
 from latens.comparison.cells import Sheet, number_text, score_sheet, seeds_text
 from latens.comparison.drawing import SAMPLES_SEED, Drawn, Tile, draw_comparison
-from latens.comparison.protocols import essence
 from latens.comparison.result import Comparison
-from latens.comparison.rows import Setting, column_of
+from latens.comparison.rows import Setting
 from latens.files import atomic_write
 from latens.images import Dataset
 from latens.progress import Progress
@@ -238,7 +237,7 @@ def _data(compared: Comparison) -> str:
 
 
 def _protocols(compared: Comparison) -> str:
-    found = {(row.data, column_of(s)): essence(s["protocol"]) for row in compared.rows for s in row.scores}
+    found = {(row.data, s.column): str(s.protocol.comparable) for row in compared.rows for s in row.scores}
     items = "".join(
         f"<dt>{esc(column)}{esc(f' ({data})') if len(compared.by_data) > 1 else ''}</dt><dd>{esc(text)}</dd>\n"
         for (data, column), text in found.items()
@@ -247,7 +246,7 @@ def _protocols(compared: Comparison) -> str:
         (esc(row.path), esc(row.data), str(row.recipe.config.seed), number_text(row.facts.get("seconds")))
         for row in compared.rows
     ]
-    text = "Scores are side by side only where they were measured in the same way on the same images; S is a run's own seed."
+    text = "Scores are side by side only where they were measured in the same way on the same images; each run has its own seed."
     return (
         paragraphs(text)
         + details("The protocol of every score", f'<dl class="protocols">\n{items}</dl>\n')

@@ -1,26 +1,12 @@
 """Scores of different protocols are not compared: this is where that is refused."""
 
-import re
 from collections.abc import Iterable
 
-from latens.comparison.rows import Row, column_of
+from latens.comparison.rows import Row
 from latens.errors import ProtocolsDiffer
+from latens.metrics import Protocol
 
-__all__ = ["check_data", "check_protocols", "essence"]
-
-# What differs on purpose between runs on the same work: the seed, and numbers that follow the latent dimension.
-_ON_PURPOSE = ((re.compile(r"\bseed \d+\b"), "seed S"), (re.compile(r"\b\d+ components\b"), "D components"))
-
-
-def essence(protocol: str) -> str:
-    """A protocol's text without what differs on purpose from run to run: the seed, and PCA's or a mixture's components.
-
-    >>> essence("PCA with 64 components; 10,000 test images; seed 3")
-    'PCA with D components; 10,000 test images; seed S'
-    """
-    for pattern, stands_for in _ON_PURPOSE:
-        protocol = pattern.sub(stands_for, protocol)
-    return protocol
+__all__ = ["check_data", "check_protocols"]
 
 
 def check_data(rows: Iterable[Row]) -> None:
@@ -43,14 +29,14 @@ def check_protocols(rows: Iterable[Row]) -> None:
     """See that each score was measured in one way on all runs of one data set.
 
     Raises:
-        ProtocolsDiffer: a score has two protocols, the seed aside.
+        ProtocolsDiffer: a score has two protocols, see `Protocol.comparable`.
     """
-    first: dict[tuple[str, str], tuple[str, Row]] = {}
+    first: dict[tuple[str, str], tuple[Protocol, Row]] = {}
     for row in rows:
         for score in row.scores:
-            protocol, other = first.setdefault((row.data, column_of(score)), (score["protocol"], row))
-            if essence(protocol) != essence(score["protocol"]):
+            protocol, other = first.setdefault((row.data, score.column), (score.protocol, row))
+            if protocol.comparable != score.protocol.comparable:
                 raise ProtocolsDiffer(
-                    f"{column_of(score)} was measured in two ways: on {other.path} by {protocol!r}, on {row.path} by"
-                    f" {score['protocol']!r}; score both alike by `latens score`, or leave one out"
+                    f"{score.column} was measured in two ways: on {other.path} by {str(protocol)!r}, on {row.path} by"
+                    f" {str(score.protocol)!r}; score both in the same way by `latens score`, or leave one out"
                 )

@@ -8,16 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from latens.metrics import Score
 from latens.runs import Run
 from latens.training.recipes import Recipe
-from latens.verdict import COPIED_SHARE, SAMPLER_GROUP
+from latens.verdict import COPIED_SHARE
 
 __all__ = [
     "Row",
     "Setting",
     "Spread",
     "best_sampler",
-    "column_of",
     "failed_row",
     "row_of",
     "settings_of",
@@ -26,15 +26,6 @@ __all__ = [
 
 FACTS = ("epochs", "seconds")  # of a run's result, beside its scores
 JUDGES = ("frechet", "kid")  # what chooses the best sampler: KID stands in where there are too few images for FD
-
-
-def column_of(score: Mapping[str, Any]) -> str:
-    """The name of a score's column: its group and its name.
-
-    >>> column_of({"group": "generation: mixture", "name": "frechet"})
-    'generation.mixture.frechet'
-    """
-    return f"{score['group'].replace(': ', '.')}.{score['name']}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class Row:
         settings: its recipe, as JSON.
         path: its folder.
         error: why there are no scores of it; empty where it is complete.
-        scores: what its metrics.json holds: group, name, value, unit, better, baseline, baseline_name, protocol each.
+        scores: of the run.
         facts: numbers that are no scores: epochs, seconds, parameters.
     """
 
@@ -58,7 +49,7 @@ class Row:
     settings: Mapping[str, Any]
     path: str
     error: str = ""
-    scores: tuple[Mapping[str, Any], ...] = ()
+    scores: tuple[Score, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
@@ -69,18 +60,19 @@ class Row:
     @cached_property
     def values(self) -> dict[str, float]:
         """Column -> value, the finite ones; scores first, facts after them."""
-        found = {column_of(score): score["value"] for score in self.scores} | dict(self.facts)
+        found = {score.column: score.value for score in self.scores} | dict(self.facts)
         return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
 
-    def score(self, column: str) -> Mapping[str, Any] | None:
-        """All that is known of one score, or None."""
-        return next((score for score in self.scores if column_of(score) == column), None)
+    def score(self, column: str) -> Score | None:
+        """The score of a column, or None."""
+        return next((score for score in self.scores if score.column == column), None)
 
     def as_json(self) -> dict[str, Any]:
         """The row as a plain dict."""
         recipe = self.recipe
         told = {"model": recipe.model_choice, "network": recipe.network, "latent_dim": recipe.latent_dim}
-        return {**told, "seed": recipe.config.seed, **asdict(self), "values": self.values}
+        scores = [score.as_json() for score in self.scores]
+        return {**told, "seed": recipe.config.seed, **asdict(self), "scores": scores, "values": self.values}
 
 
 def row_of(run: Run) -> Row:
@@ -92,7 +84,7 @@ def row_of(run: Run) -> Row:
     result = run.record["result"]
     facts = {name: float(result[name]) for name in FACTS if result.get(name) is not None}
     facts["parameters"] = float(sum(p.numel() for p in run.model.parameters()))
-    return Row(**_identity(run), scores=tuple(run.scores["scores"]), facts=facts)
+    return Row(**_identity(run), scores=tuple(run.scores), facts=facts)
 
 
 def _identity(run: Run) -> dict[str, Any]:
@@ -191,7 +183,7 @@ class Setting:
         if not rows:
             return None
         only = rows[0].score(column) if len(rows) == 1 else None
-        low, high = (only.get("low"), only.get("high")) if only else (None, None)
+        low, high = (only.low, only.high) if only else (None, None)
         return Spread(tuple(row.values[column] for row in rows), low, high)
 
     def mean(self, column: str) -> float | None:
@@ -224,9 +216,8 @@ def best_sampler(setting: Setting, among: Sequence[str] | None = None) -> tuple[
     Returns:
         Its name and the score that says so: `"frechet"`, or `"kid"` where there are too few images for it; None without any.
     """
-    scored = dict.fromkeys(score["group"] for row in setting.done for score in row.scores)
-    samplers = [group.removeprefix(SAMPLER_GROUP) for group in scored if group.startswith(SAMPLER_GROUP)]
-    samplers = [name for name in samplers if among is None or name in among]
+    scores = [score for row in setting.done for score in row.scores if score.group == "generation" and score.subject]
+    samplers = [name for name in dict.fromkeys(one.subject for one in scores) if among is None or name in among]
     fair = [name for name in samplers if (setting.mean(f"generation.{name}.memorised") or 0.0) <= COPIED_SHARE]
     for judge in JUDGES:
         means = {name: setting.mean(f"generation.{name}.{judge}") for name in fair or samplers}

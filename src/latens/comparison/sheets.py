@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
 
 from latens.comparison.cells import Sheet
 from latens.comparison.rows import Row
@@ -35,8 +34,9 @@ def _numbers(row: Row) -> dict[str, float]:
     found: dict[str, float] = {}
     for column, value in row.values.items():
         found[column] = value
-        score: Any = row.score(column) or {}
-        found |= {f"{column}.{end}": float(score[end]) for end in ("low", "high") if score.get(end) is not None}
+        score = row.score(column)
+        ends = {"low": score.low, "high": score.high} if score is not None else {}
+        found |= {f"{column}.{end}": value for end, value in ends.items() if value is not None}
     return found
 
 

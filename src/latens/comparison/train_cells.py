@@ -7,12 +7,11 @@ from pathlib import Path
 from latens import experiment
 from latens.comparison.plan import Planned
 from latens.comparison.rows import Row, row_of
-from latens.computed.generating import samplers_named
+from latens.computed.scoring import samplers_named
 from latens.errors import LatensError, RunError
 from latens.progress import Progress, Tick
 from latens.runs import Run, open_run
 from latens.samplers import SAMPLERS
-from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["check_there", "make_runs"]
 
@@ -82,10 +81,10 @@ def _complete(one: Planned, path: Path, device: str, samplers: Sequence[str], pr
 
 def _scored(run: Run, samplers: Sequence[str], progress: Progress) -> Run:
     """The run, its scores done again where a sampler is missing that its model can have."""
-    groups = {score["group"] for score in run.scores["scores"]}
-    there = [name for name in SAMPLERS if SAMPLER_GROUP + name in groups]
+    scored = {score.subject for score in run.scores if score.group == "generation"}
+    there = [name for name in SAMPLERS if name in scored]
     missing = [name for name in samplers_named(run, ("all",)) if name in samplers and name not in there]
-    if "generation" not in groups or not missing:  # where images are too few, no sampler is scored
+    if not scored or not missing:  # where images are too few, no sampler is scored
         return run
     return experiment.score(run, [*there, *missing], progress=progress)
 

@@ -1,19 +1,25 @@
-"""The scores of a run: what is true of it, in numbers, into metrics.json."""
+"""The scores of a run: every metric of `METRICS` is given what it needs, and all scores go into metrics.json."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from functools import partial
-from typing import Any
 
-from latens.computed.generating import attempted, samplers_named, score_samplers
-from latens.images import Dataset
+import numpy as np
+
+from latens.computed.mapping import NOISES
+from latens.errors import RunError
+from latens.features import features_for
+from latens.images import Dataset, Images
 from latens.left_out import LeftOut
-from latens.metrics import METRICS, Scores
+from latens.metrics import METRICS, Scores, ScoreTable
+from latens.metrics.inputs import Drawn, Inputs, Part
+from latens.metrics.score import finite
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.runs.folder import TEST, TRAIN
+from latens.samplers import SAMPLERS, samplers_for
+from latens.samplers.class_means import ClassMeansSampler
 
-__all__ = ["score_run"]
+__all__ = ["inputs_of", "samplers_named", "score_run"]
 
 
 def score_run(
@@ -22,74 +28,125 @@ def score_run(
     progress: Progress | None = None,
     samplers: Sequence[str] | None = None,
     left: LeftOut | None = None,
-) -> dict[str, Any]:
-    """Compute the scores of a run, group by group, into metrics.json.
+) -> ScoreTable:
+    """Compute the scores of a run, metric by metric, into metrics.json.
+
+    A metric that fails, whatever the reason, is left out with a note, and so is a sampler: no score stops a run.
 
     Args:
         run: with latents and maps.
         images: what it was trained on.
         progress: shows how far it is.
         samplers: whose samples are scored, see `samplers_named`.
-        left: keeps the reasons of the groups that could not be scored; each has a note too.
-
-    Returns:
-        `scores`, a list of dicts: group, name, value, unit, better, baseline, baseline_name, protocol, low, high; `notes` by
-        group on what was left out; `details` by group: errors by class, the worst images.
+        left: keeps the reasons of what could not be scored; each has a note too.
 
     Raises:
         UnknownName: there is no such sampler.
-        RunError: the prior was asked for, and the model has none.
+        RunError: a sampler was asked for that this run's model cannot have.
     """
-    progress, seed = progress or Silent(), run.recipe.config.seed
-    chosen = samplers_named(run, samplers)
+    progress = progress or Silent()
     left = left or LeftOut(progress.say)
+    inputs = inputs_of(run, images, samplers_named(run, samplers), progress, left)
     groups: dict[str, Scores] = {}
     with progress.stage("scores") as tick:
-        for done, (name, compute) in enumerate(_SCORED.items()):
-            tick(done, len(_SCORED), name)
-            groups[name] = attempted(left, name, partial(compute, run, images, seed))
-    groups |= score_samplers(run, images, chosen, progress, left)
-    result = {
-        "scores": [{"group": group, **asdict(score)} for group, found in groups.items() for score in found.scores],
-        "notes": {group: "; ".join(found.notes) for group, found in groups.items() if found.notes},
-        "details": {group: dict(found.details) for group, found in groups.items() if found.details},
-    }
-    run.save("metrics.json", result)
-    return result
+        for done, name in enumerate(METRICS):
+            tick(done, len(METRICS), name)
+            groups[name] = _attempted(name, inputs)
+    table = ScoreTable.of_groups(groups)
+    run.save("metrics.json", table.as_json())
+    return table
 
 
-def _score_reconstruction(run: Run, images: Dataset, seed: int) -> Scores:
-    return METRICS["reconstruction"](
-        images.train.pixels,
-        images.test.pixels,
-        run.reconstruct,
-        run.recipe.latent_dim,
-        labels=images.test.labels,
+def _attempted(name: str, inputs: Inputs) -> Scores:
+    """The scores of a metric, or a note on why they could not be computed."""
+    with inputs.left.attempt(f"scores {name}"):
+        found = METRICS[name].score(inputs)
+        json.dumps(dict(found.details), allow_nan=False)
+        return finite(found)
+    return Scores((), (f"left out: {inputs.left.reasons[f'scores {name}']}",))
+
+
+def samplers_named(run: Run, names: Sequence[str] | None) -> tuple[str, ...]:
+    """The samplers that names stand for.
+
+    Args:
+        run: whose samplers.
+        names: of `SAMPLERS`; None are those of the verdict, `("all",)` every one that this run's model can have.
+
+    Raises:
+        UnknownName: there is no such sampler.
+        RunError: this run's model cannot have one of them.
+    """
+    if names is None or list(names) == ["all"]:
+        return samplers_for(run.model, every=names is not None)
+    for name in names:
+        reason = SAMPLERS[name].unavailable(run.model)
+        if reason:
+            others = ", ".join(samplers_for(run.model))
+            raise RunError(f"{run.path}: sampler {name!r} is not available ({reason}); take another: {others}")
+    return tuple(dict.fromkeys(names))
+
+
+def inputs_of(
+    run: Run,
+    images: Dataset,
+    samplers: Sequence[str] = (),
+    progress: Progress | None = None,
+    left: LeftOut | None = None,
+) -> Inputs:
+    """What metrics are given of a run.
+
+    Args:
+        run: with latents.
+        images: what it was trained on.
+        samplers: the names of those whose samples are scored; each is fitted where it was not yet, and kept.
+        progress: shows how far it is.
+        left: keeps the reasons of what could not be scored.
+    """
+    progress = progress or Silent()
+    seed, mapped = run.recipe.config.seed, run.mapped_part
+
+    def sample(name: str, num: int) -> Drawn:
+        run.sampler(name, progress)  # fitting is a stage of its own
+        samples = run.sample(num, name, seed, _asked_of(run, name, num, seed))
+        # Clusters stand in for classes where there are no labels; nothing can be said of those.
+        asked = samples.labels if run.labels_of(None) is not None else None
+        return Drawn(samples.latents, samples.images, asked)
+
+    def probe(each: int) -> tuple[np.ndarray, np.ndarray]:
+        fitted = ClassMeansSampler(noise_std=NOISES[-1]).fit(run.of_part("latents", mapped), run.labels_of(mapped))
+        classes = fitted.labels_for(each * len(fitted.classes))
+        assert classes is not None, "class means have classes"
+        return fitted.sample(len(classes), seed, classes), classes
+
+    return Inputs(
+        train=_part(run, images.train, TRAIN),
+        test=_part(run, images.test, TEST),
+        encode=run.encode,
+        decode=run.decode,
+        reconstruct=run.reconstruct,
         class_names=images.class_names,
-        ids=images.test.ids,
         seed=seed,
+        make_features=lambda: features_for(images, progress, device=run.device),
+        samplers=samplers,
+        sample=sample,
+        map=run.map,
+        map_scores=run.map_scores,
+        mapped=(run.of_part("latents", mapped), run.labels_of(mapped)),
+        probe=probe,
+        progress=progress,
+        left=left or LeftOut(progress.say),
     )
 
 
-def _score_representation(run: Run, images: Dataset, seed: int) -> Scores:
-    return METRICS["representation"](
-        run.of_part("latents", TRAIN),
-        run.of_part("latents", TEST),
-        images.train.labels,
-        images.test.labels,
-        train_pixels=images.train.pixels,
-        test_pixels=images.test.pixels,
-        seed=seed,
-    )
+def _part(run: Run, images: Images, part: int) -> Part:
+    return Part(images.pixels, run.of_part("latents", part), images.labels, images.ids)
 
 
-def _score_map(run: Run, images: Dataset, seed: int) -> Scores:
-    """The scores of the t-SNE map, beside those of PCA's."""
-    plain = run.map_scores("pca")
-    beside = {score.name: score.value for score in plain.scores}
-    found = run.map_scores("tsne")
-    scores = [replace(score, baseline=beside[score.name], baseline_name="PCA's map") for score in found.scores]
-    return Scores(tuple(scores), found.notes)
-
-
-_SCORED = {"reconstruction": _score_reconstruction, "representation": _score_representation, "map": _score_map}
+def _asked_of(run: Run, name: str, num: int, seed: int) -> np.ndarray | None:
+    """Classes to ask a sampler for, by their share of the train images: the test images have no two classes alike either."""
+    labels = run.labels_of(TRAIN)
+    if labels is None or not len(run.sampler(name).classes):
+        return None
+    drawn: np.ndarray = np.random.default_rng(seed).choice(labels, num)
+    return drawn

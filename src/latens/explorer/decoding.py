@@ -127,9 +127,9 @@ def _scores_of(view: View, sampler: str, ratios: NDArray[np.float64]) -> list[di
         }
     ]
     scored = "metrics.json" in view.run.record["files"] and (view.run.path / "metrics.json").exists()
-    scores = view.run.scores["scores"] if scored else []
-    known = {row["name"]: row for row in scores if row["group"] == f"generation: {sampler}"}
-    floor = next((r["value"] for r in scores if r["name"] == "floor"), None)
+    scores = view.run.scores if scored else ()
+    known = {one.name: one for one in scores if one.group == "generation" and one.subject == sampler}
+    floor = next((one.value for one in scores if one.name == "floor"), None)
     at = ", at noise 1" if sampler == "class-means" else ""  # as it was scored, whatever the slider says
     for name, hint in (
         (
@@ -140,8 +140,8 @@ def _scores_of(view: View, sampler: str, ratios: NDArray[np.float64]) -> list[di
         ("coverage", f"share of real images that have a sample near by{at}"),
         ("memorised", f"share of samples nearer to a train image than test images are{at}"),
     ):
-        if name in known and known[name]["value"] is not None:
-            said.append({"name": name, "value": f"{known[name]['value']:.3g}", "hint": hint})
+        if name in known:
+            said.append({"name": name, "value": f"{known[name].value:.3g}", "hint": hint})
     return said
 
 

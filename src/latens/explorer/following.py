@@ -33,7 +33,7 @@ def history(view: View) -> Answer:
             "result": run.record["result"],
             "facts": {name: run.record[name] for name in ("created", "device", "threads", "versions")},
             "data": {name: run.record["data"][name] for name in ("name", "train", "test", "shape", "notes")},
-            "scores": run.scores["scores"] if scored else None,
+            "scores": run.scores.to_dicts() if scored else None,
             "verdict": run.verdict.as_json() if scored else None,
             "snapshots": epochs_of(run),
             "ready": "latens.npz" in run.record["files"],

@@ -346,12 +346,12 @@ def _chosen(run: "Run", palette: str | None) -> str:
 
 
 def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool, palette: str | None) -> Figure:
-    from latens.metrics import METRICS
+    from latens.metrics.map import score_map
 
     probe = probe_arrays(run)
     if refit:
         points, placed = _refit(run, probe, map)
-        scores = METRICS["map"](run.of_part("latents", run.mapped_part), points, run.labels_of(run.mapped_part))
+        scores = score_map(run.of_part("latents", run.mapped_part), points, run.labels_of(run.mapped_part))
     else:
         shown = _shown_map(run, map)
         points, scores = shown.coordinates, run.map_scores(map)

@@ -41,13 +41,19 @@ def _faded(name: str, meaning: str, direction: Direction) -> Definition:
     return Definition(name, meaning, direction, baseline="cross-fades of the pixels", baseline_kind="method")
 
 
-_HALF_WAY = "Take the latents of two pictures{which} and decode the point half-way between them: the share of such pictures that look real."
+_HALF_WAY = (
+    "Take the latents of two pictures{which} and decode the point half-way between them: the share of such pictures that look"
+    " real."
+)
 _STEP = (
     "Go from the latent of one picture to that of another{which} in equal steps: the largest change of the picture as a multiple"
     " of the mean one. 1 is even, 10 a single jump."
 )
 _WHICH = {"": "", "_within": " of one class", "_between": " of different classes"}
-_TRIP = "Decode {which} and encode the result again: how far the latent moves, as a share of its length. Far where the model has not learned this place."
+_TRIP = (
+    "Decode {which} and encode the result again: how far the latent moves, as a share of its length. It moves far where the model"
+    " has learned nothing."
+)
 SAMPLED = (
     Definition(
         "holes",
@@ -238,7 +244,9 @@ class _Walk:
         interval: tuple[float | None, float | None],
         **settings: int,
     ) -> Score:
-        pairs = {"within": "pairs of a class", "between": "pairs of different classes", "": "pairs drawn at random"}[kind]
+        pairs = {"within": "pairs of a class", "between": "pairs of different classes", "": "pairs drawn at random"}[
+            kind
+        ]
         about = Protocol(
             f"{what}; {pairs}",
             len(self.latents),

@@ -244,9 +244,12 @@ def _score(inputs: Inputs) -> Scores:
     with inputs.progress.stage("samplers") as tick:
         for done, name in enumerate(inputs.samplers):
             tick(done, len(inputs.samplers), name)
-            of_sampler = _score_sampler(inputs, name, hole)
-            notes = tuple(note for note in of_sampler.notes if note not in found.notes)
-            subjects[name] = Scores(of_sampler.scores, notes)
+            with inputs.left.attempt(f"scores generation: {name}"):
+                of_sampler = _score_sampler(inputs, name, hole)
+                notes = tuple(note for note in of_sampler.notes if note not in found.notes)
+                subjects[name] = Scores(of_sampler.scores, notes)
+            if name not in subjects:
+                subjects[name] = Scores((), (f"left out: {inputs.left.reasons[f'scores generation: {name}']}",))
     return Scores(found.scores, found.notes, found.details, subjects)
 
 
@@ -275,6 +278,4 @@ def _score_sampler(inputs: Inputs, name: str, hole: float) -> Scores:
     return together(of_pictures, of_latents)
 
 
-METRIC = Metric(
-    "Generation: are generated pictures like real ones?", (*OF_REFERENCES, *DEFINITIONS, *SAMPLED), _score
-)
+METRIC = Metric("Generation: are generated pictures like real ones?", (*OF_REFERENCES, *DEFINITIONS, *SAMPLED), _score)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.left_out import LeftOut
 from latens.metrics.references import References, prepare_references
 from latens.metrics.score import Scores
 from latens.progress import Progress, Silent
@@ -88,6 +89,7 @@ class Inputs:
         mapped: the latents on the maps, and their labels.
         probe: a number a class -> latents of the class-means probe (P, D) and the class of each (P,); None without labels.
         progress: shows how far it is.
+        left: keeps the reasons of what could not be scored.
     """
 
     train: Part
@@ -105,6 +107,7 @@ class Inputs:
     mapped: tuple[NDArray[Any], NDArray[Any] | None] | None = None
     probe: Callable[[int], tuple[NDArray[Any], NDArray[Any]]] | None = None
     progress: Progress = field(default_factory=Silent)
+    left: LeftOut = field(default_factory=LeftOut)
 
     @property
     def latent_dim(self) -> int:

@@ -149,13 +149,13 @@ def score_map(
 
 def _protocols(num: int, k: int, split: str, seed: int) -> dict[str, Protocol]:
     looked = min(num, MOST)
-    drawn = {"drawn_from": num, "seed": seed} if num > MOST else {}
+    drawn_from, seed_of_draw = (num, seed) if num > MOST else (None, None)
     votes = {"k": min(K_VOTES, num - 1)}
     of_ranks = "ranks in latent space of the nearest on the map"
     of_recall = "share of the nearest in latent space that are among the nearest on the map"
     of_votes = "class by the nearest on the map, leave one out, majority, ties to the nearest"
     return {
-        "trustworthiness": Protocol(of_ranks, looked, split=split, settings={"k": k}, **drawn),
+        "trustworthiness": Protocol(of_ranks, looked, drawn_from, split, seed_of_draw, settings={"k": k}),
         "neighbour_recall": Protocol(of_recall, num, split=split, settings={"k": k}),
         "map_knn_accuracy": Protocol(of_votes, num, split=split, settings=votes),
     }

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.images.mapped import let_go
 from latens.images.pixels import to_floats
-from latens.metrics.linear import LinearBaseline, linear_baseline
 from latens.metrics.inputs import Inputs
+from latens.metrics.linear import LinearBaseline, linear_baseline
 from latens.metrics.score import Definition, Metric, Protocol, Score, Scores
 from latens.metrics.similarity import SSIM_WINDOW, structural_similarity
 

@@ -162,7 +162,7 @@ def pixel_accuracy(
     """`knn_accuracy` on raw pixels, uint8 (N, C, H, W), and among how many images: large sets are drawn from.
 
     Returns:
-        The accuracy, and how many images of how many it was measured on.
+        The accuracy, and on how many images of each part it was measured.
     """
     dim = int(np.prod(train.shape[1:]))
     num_train = min(len(train), max(1, PIXEL_VALUES // dim))
@@ -181,8 +181,6 @@ def pixel_accuracy(
         K,
     )
     settings = {"pixel_test_images": num_test, "pixel_train_images": num_train}
-    if (num_train, num_test) != (len(train), len(test)):
-        settings["pixel_seed"] = seed
     return accuracy, settings
 
 
@@ -260,7 +258,8 @@ def _of_neighbours(
         chance = _commonest(test_labels)
         return [KNN.score(value, about, chance, baseline_name="the commonest class", baseline_kind="chance")]
     baseline, drawn = pixel_accuracy(pixels[0], train_labels, pixels[1], test_labels, seed)
-    about = Protocol(what, len(test), settings={**settings, **drawn})
+    some_only = (drawn["pixel_test_images"], drawn["pixel_train_images"]) != (len(test), len(train))
+    about = Protocol(what, len(test), seed=seed if some_only else None, settings={**settings, **drawn})
     return [KNN.score(value, about, baseline, baseline_name="the same on raw pixels")]
 
 

@@ -1,5 +1,6 @@
 """A score: a number and all that is needed to read it and to compare it, as a record with fields."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -19,6 +20,7 @@ __all__ = [
     "Protocol",
     "Score",
     "Scores",
+    "finite",
     "share",
     "together",
 ]
@@ -37,7 +39,6 @@ DIRECTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Direction -> a sentence and a sign for it. `none` is that of a number which describes the data or the run."""
 
 OF_THE_MODEL = ("latent_dim", "components")  # settings that follow from the model: compared runs may differ in them
-NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Protocol:
     split: str = "test"
     seed: int | None = None
     features: str = ""
-    settings: Mapping[str, Any] = field(default=NO_SETTINGS, hash=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
         parts = [self.what]
@@ -136,9 +137,7 @@ class Score:
         """Whether it is on the better side of its baseline; None where that cannot be said."""
         if self.baseline is None or self.baseline_kind == "maximum" or self.direction == "none":
             return None
-        difference = (
-            abs(self.value) - abs(self.baseline) if self.direction == "zero" else self.value - self.baseline
-        )
+        difference = abs(self.value) - abs(self.baseline) if self.direction == "zero" else self.value - self.baseline
         if difference == 0 or not abs(difference) < float("inf"):
             return None
         return (difference > 0) == (self.direction == "higher")
@@ -288,6 +287,20 @@ class Metric:
     def __getitem__(self, name: str) -> Definition:
         """The definition of that name; KeyError without one."""
         return {one.name: one for one in self.definitions}[name]
+
+
+def finite(found: Scores) -> Scores:
+    """The scores without those that are no finite number, which cannot be kept; a note names them."""
+    spoilt = [score.name for score in found.scores if not math.isfinite(score.value)]
+    if not spoilt and not found.subjects:
+        return found
+    notes = (*found.notes, f"left out, as not finite: {', '.join(spoilt)}") if spoilt else found.notes
+    return Scores(
+        tuple(score for score in found.scores if score.name not in spoilt),
+        notes,
+        found.details,
+        {subject: finite(part) for subject, part in found.subjects.items()},
+    )
 
 
 def together(*parts: Scores) -> Scores:

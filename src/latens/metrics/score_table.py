@@ -10,7 +10,9 @@ from latens.metrics.score import Score, Scores
 
 __all__ = ["FORMAT", "Note", "ScoreTable"]
 
-FORMAT = 2  # of metrics.json; 1 had no number, named samplers in the group and described the protocol in a sentence alone
+FORMAT = (
+    2  # of metrics.json; 1 had no number, named samplers in the group and described the protocol in a sentence alone
+)
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,7 @@ class ScoreTable(Sequence[Score]):
         found, details = plain.get("notes", ()), plain.get("details", {})
         if "format" in plain:
             return cls(scores, tuple(Note(**note) for note in found), details)
-        notes = tuple(Note(*group_and_subject(group)[: 1 if group == "map" else 2], *[""] * (group == "map"), text)
-                      for group, text in dict(found).items())  # fmt: skip
+        notes = tuple(Note(*group_and_subject(group), text) for group, text in dict(found).items())
         return cls(scores, notes, details)
 
     @classmethod

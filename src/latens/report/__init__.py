@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from latens.report.page import build_html, write_html
-from latens.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
+from latens.story import DataFacts, NetworkFacts, ProbeFacts, Story, TrainingFacts
 
 if TYPE_CHECKING:
     from latens.report.from_run import story_of, write_report
@@ -12,7 +12,6 @@ __all__ = [
     "DataFacts",
     "NetworkFacts",
     "ProbeFacts",
-    "ScoreRow",
     "Story",
     "TrainingFacts",
     "build_html",

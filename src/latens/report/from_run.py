@@ -12,10 +12,11 @@ from latens.computed.review.findings import FILE
 from latens.files import read_npz
 from latens.images import Dataset, summary
 from latens.left_out import LeftOut
+from latens.metrics import ScoreTable
 from latens.report.page import write_html
 from latens.runs import Run
 from latens.runs.folder import TEST
-from latens.story import DataFacts, NetworkFacts, ProbeFacts, ScoreRow, Story, TrainingFacts
+from latens.story import DataFacts, NetworkFacts, ProbeFacts, Story, TrainingFacts
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from latens.verdict import judge
 
@@ -45,7 +46,7 @@ def write_report(
 
 def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]], ...] = ()) -> Story:
     """All that the report tells of a run."""
-    scores = run.scores if "metrics.json" in run.record["files"] else {"scores": [], "notes": {}}
+    scores = run.scores if "metrics.json" in run.record["files"] else ScoreTable()
     errors = run.of_part("squared_error", TEST)
     rows = np.argsort(-errors, kind="stable")[:WORST]
     return Story(
@@ -54,11 +55,11 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         data=_data(images),
         network=_network(run, stages),
         training=_training(run),
-        scores=tuple(ScoreRow(**score) for score in scores["scores"]),
-        score_notes=scores["notes"],
+        scores=tuple(scores),
+        score_notes=scores.notes,
         figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
         probe=_probe(run),
-        verdict=judge(scores["scores"]),
+        verdict=judge(scores),
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         findings=_findings(run),
         reviewed=len(run.latents["ids"]) if FILE in run.record["files"] else 0,
@@ -198,7 +199,7 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"Left out: {'; '.join(f'{what} ({reason})' for what, reason in left_out.items())}."
     if "metrics.json" not in run.record["files"]:
         return
-    values = {score["name"]: score["value"] for score in run.scores["scores"]}
+    values = {score.name: score.value for score in run.scores if score.group == "reconstruction"}
     if values.get("mse", 0.0) > values.get("pca_mse", float("inf")):
         trained = result.get("train_mse", result.get("train_loss"))  # which in the first runs was the same
         yield _why_not_better(values["mse"], values["pca_mse"], trained, run.record["data"]["train"])

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+from latens.metrics import Score
 from latens.report.elements import esc, paragraphs, table
-from latens.report.words import MEANINGS
-from latens.story import ScoreRow, Story
+from latens.report.words import meaning_of
+from latens.story import Story
 from latens.text import number
-from latens.verdict import SAMPLER_GROUP, Claim, Suggestion
+from latens.verdict import Claim, Suggestion
 
 __all__ = ["sampler_table", "verdict_chapter"]
 
@@ -56,20 +57,18 @@ def _with_code(text: str) -> str:
     return "".join(f"<code>{esc(part)}</code>" if i % 2 else esc(part) for i, part in enumerate(parts))
 
 
-def sampler_table(rows: Iterable[ScoreRow]) -> str:
+def sampler_table(scores: Iterable[Score]) -> str:
     """What each sampler gets, one a row, and what the best possible is; empty where none was scored."""
-    scores = list(rows)
-    of_samplers: dict[str, dict[str, ScoreRow]] = {}
-    for row in scores:
-        if row.group.startswith(SAMPLER_GROUP):
-            of_samplers.setdefault(row.group.removeprefix(SAMPLER_GROUP), {})[row.name] = row
+    of_samplers: dict[str, dict[str, Score]] = {}
+    for score in scores:
+        if score.group == "generation" and score.subject:
+            of_samplers.setdefault(score.subject, {})[score.name] = score
     if not of_samplers:
         return ""
     rows_of_names = []
     for name in dict.fromkeys(name for found in of_samplers.values() for name in found):
         one = next(found[name] for found in of_samplers.values() if name in found)
-        meaning = f"{MEANINGS.get(name, '')} {one.better.capitalize()} is better."
-        heading = f"<code>{esc(name)}</code><small>{esc(meaning)}</small>"
+        heading = f"<code>{esc(name)}</code><small>{esc(meaning_of(one))}</small>"
         rows_of_names.append(
             (heading, *(_cell(found.get(name)) for found in of_samplers.values()), number(one.baseline))
         )
@@ -81,7 +80,7 @@ def sampler_table(rows: Iterable[ScoreRow]) -> str:
     )
 
 
-def _cell(row: ScoreRow | None) -> str:
+def _cell(row: Score | None) -> str:
     if row is None:
         return "–"
     interval = "" if row.low is None or row.high is None else f"<small>{number(row.low)} to {number(row.high)}</small>"

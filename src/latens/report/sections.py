@@ -6,13 +6,13 @@ from itertools import groupby
 
 from latens.figures import usable_figures
 from latens.images.pixels import colour_word
+from latens.metrics import Score
 from latens.report.elements import details, esc, facts, figure, paragraphs, table
 from latens.report.judgement import verdict_chapter
 from latens.report.triage import explained, lists
-from latens.report.words import GROUP_TITLES, MEANINGS
-from latens.story import ProbeFacts, ScoreRow, Story
+from latens.report.words import meaning_of, title_of
+from latens.story import ProbeFacts, Story
 from latens.text import number, seconds_in_words
-from latens.verdict import SAMPLER_GROUP
 
 __all__ = ["CHAPTERS", "headline"]
 
@@ -241,22 +241,31 @@ def _scores(story: Story) -> str:
         )
     ]
     told = set()
-    shown = [row for row in story.scores if not row.group.startswith(SAMPLER_GROUP)]
+    shown = [row for row in story.scores if not (row.group == "generation" and row.subject)]
     for group, rows in groupby(shown, key=lambda row: row.group):
         told.add(group)
-        parts.append(_score_table(GROUP_TITLES.get(group, group), list(rows)))
-        parts.append(paragraphs(story.score_notes.get(group, "")))
-    for group, note in story.score_notes.items():
+        parts.append(_score_table(title_of(group), list(rows)))
+        parts.append(_score_notes(story, group))
+    for group in dict.fromkeys(note.group for note in story.score_notes):
         if group not in told:
-            parts.append(f"<h3>{esc(GROUP_TITLES.get(group, group))}</h3>\n" + paragraphs(note))
+            parts.append(f"<h3>{esc(title_of(group))}</h3>\n" + _score_notes(story, group))
     return "".join(parts)
 
 
-def _score_table(title: str, rows: list[ScoreRow]) -> str:
+def _score_notes(story: Story, group: str) -> str:
+    """What was left out of a group: each note once, with the subjects that it is about."""
+    subjects: dict[str, list[str]] = {}
+    for note in story.score_notes:
+        if note.group == group:
+            subjects.setdefault(note.text, []).append(note.subject)
+    named = ((text, ", ".join(filter(None, about))) for text, about in subjects.items())
+    return paragraphs(*(f"{about}: {text}" if about else text for text, about in named))
+
+
+def _score_table(title: str, rows: list[Score]) -> str:
     cells = [
         (
-            f"<code>{esc(row.name)}</code><small>{esc(MEANINGS.get(row.name, ''))} {esc(row.better.capitalize())} is better."
-            "</small>",
+            f"<code>{esc(row.name)}</code><small>{esc(meaning_of(row))}</small>",
             f"{number(row.value)} {esc(row.unit)}".strip() + _interval(row),
             _baseline(row),
         )
@@ -273,18 +282,18 @@ def _score_table(title: str, rows: list[ScoreRow]) -> str:
     )
 
 
-def _interval(row: ScoreRow) -> str:
+def _interval(row: Score) -> str:
     return "" if row.low is None or row.high is None else f"<small>{number(row.low)} to {number(row.high)}</small>"
 
 
-def _by_protocol(rows: Iterable[ScoreRow]) -> list[tuple[str, list[ScoreRow]]]:
-    found: dict[str, list[ScoreRow]] = {}
+def _by_protocol(rows: Iterable[Score]) -> list[tuple[str, list[Score]]]:
+    found: dict[str, list[Score]] = {}
     for row in rows:
-        found.setdefault(row.protocol, []).append(row)
+        found.setdefault(str(row.protocol), []).append(row)
     return list(found.items())
 
 
-def _baseline(row: ScoreRow) -> str:
+def _baseline(row: Score) -> str:
     if row.baseline is None:
         return "–"
     verdict = {True: '<span class="good">better</span>', False: '<span class="bad">worse</span>', None: ""}

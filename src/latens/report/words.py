@@ -1,58 +1,17 @@
-"""What the report says about scores: how to read them, in plain sentences."""
+"""What the report says about scores: how to read them, in plain sentences; they stand in the table `METRICS`."""
 
-__all__ = ["GROUP_TITLES", "MEANINGS"]
+from latens.metrics import METRICS, Score
+from latens.metrics.score import DIRECTIONS
 
-GROUP_TITLES = {
-    "reconstruction": "Reconstruction: how well are unseen pictures rebuilt?",
-    "representation": "Representation: what do the latents know about the classes?",
-    "map": "Maps: how far can the map be trusted?",
-    "generation": "Generation: are decoded samples like real pictures?",
-    "continuity": "Continuity: what lies between the latents?",
-    "notes": "What was left out",
-}
+__all__ = ["meaning_of", "title_of"]
 
-MEANINGS = {
-    "mse": "Mean squared error of the test pictures, pixels from 0 to 1.",
-    "mse_clamped": "The same after cutting the output to the range from 0 to 1.",
-    "psnr": "Peak signal-to-noise ratio, the mean over the pictures.",
-    "ssim": "Structural similarity to the original; 1 is identical.",
-    "pca_mse": "What PCA reaches with as many numbers a picture: the best that a linear autoencoder can do.",
-    "pca_ratio": "The error as a share of the error of PCA; below 1 beats it.",
-    "knn_accuracy": "Share of test pictures whose class the 5 nearest train latents tell.",
-    "linear_accuracy": "Share of test pictures whose class a straight cut through latent space tells.",
-    "cluster_accuracy": "Share of pictures in the right group when k-means groups them without knowing labels.",
-    "nmi": "Normalised mutual information of k-means groups and classes; 1 is full agreement.",
-    "ari": "Adjusted Rand index of k-means groups and classes; 0 is chance, 1 full agreement.",
-    "active_units": "Latent numbers that vary over the test part at all (variance above 0.01).",
-    "effective_rank": "How many directions of latent space are in use, weighted by how much.",
-    "zero_fraction": "Share of zeros among the latent numbers.",
-    "trustworthiness": "Do neighbours on the map come from the neighbourhood in latent space? 1 is yes, always.",
-    "neighbour_recall": "Share of the 10 nearest in latent space that are among the 10 nearest on the map.",
-    "map_knn_accuracy": "Share of pictures whose class the nearest neighbours on the map tell.",
-    "frechet": "Fréchet distance (FD) of the samples to the test pictures, in features.",
-    "kid": "Kernel distance of the samples to the test pictures, in features; about 0 where they are alike.",
-    "precision": "Share of samples that lie among real pictures.",
-    "recall": "Share of real pictures that lie among samples.",
-    "density": "In how many real neighbourhoods a sample lies, as a multiple of what is expected; robust precision.",
-    "coverage": "Share of real pictures with a sample in their neighbourhood; robust recall.",
-    "memorised": "Share of samples that are nearer to a train picture than nearly all test pictures are.",
-    "three_sample": "About 0 where samples are as far from train pictures as test pictures are; below -3 they are copies,"
-    " far above they are unlike any.",
-    "class_agreement": "Share of samples that show the class that they were asked for.",
-    "floor": "The Fréchet distance of real train pictures: the best that samples can do.",
-    "kid_floor": "The kernel distance of real train pictures: the best that samples can do.",
-    "reconstruction_fd": "The Fréchet distance of reconstructions: what the decoder alone costs.",
-    "reconstruction_kid": "The kernel distance of reconstructions: what the decoder alone costs.",
-    "path_realism": "Share of points halfway between two pictures' latents that look real.",
-    "path_realism_within": "Share of points halfway between two latents of a class that look real.",
-    "path_realism_between": "Share of points halfway between latents of different classes that look real.",
-    "path_smoothness": "The largest step of a path as a multiple of the mean one; 1 is even, 10 a single jump.",
-    "path_smoothness_within": "The largest step of a path within a class, as a multiple of the mean; 1 is even, 10 a jump.",
-    "path_smoothness_between": "The same from one class to another.",
-    "round_trip_data": "How far a latent of real pictures moves when it is decoded and encoded again.",
-    "round_trip_midpoints": "The same of midpoints between latents.",
-    "round_trip_samples": "The same of the sampler's latents.",
-    "holes": "Share of the sampler's latents that are farther from the data than data are from each other.",
-    "hidden_unclear": "Share of probe points that the map shows among their class while their pictures look like no real one.",
-    "hidden_holes": "Share of probe points that the map shows among their class while their latents lie in holes.",
-}
+
+def title_of(group: str) -> str:
+    """The heading of a group of scores; its name where it is of a metric that is not installed."""
+    return METRICS[group].title if group in METRICS else group
+
+
+def meaning_of(score: Score) -> str:
+    """What a score means, for readers who do not know the field, and which values are better."""
+    known = {one.name: one.meaning for one in METRICS[score.group].definitions} if score.group in METRICS else {}
+    return " ".join(filter(None, (known.get(score.name, ""), DIRECTIONS[score.direction][0])))

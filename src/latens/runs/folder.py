@@ -29,7 +29,8 @@ from latens.images import Dataset, load_images
 from latens.images.pixels import to_uint8
 from latens.latents import decode_latents, encode_images, reconstruct_images
 from latens.maps import MAPS, Map, map_kind
-from latens.metrics import METRICS, Scores
+from latens.metrics import Scores, ScoreTable
+from latens.metrics.map import score_map
 from latens.models.contract import Model
 from latens.neighbours import usual_distance
 from latens.progress import Progress, Silent
@@ -338,7 +339,7 @@ class Run:
             made, seed = self.map(name), self.recipe.config.seed
             part = self.mapped_part
             latents = self.of_part("latents", part)
-            found = METRICS["map"](
+            found = score_map(
                 latents,
                 made.coordinates,
                 self.labels_of(part),
@@ -394,14 +395,17 @@ class Run:
         return Samples(self.decode(latents), latents, labels)
 
     @property
-    def scores(self) -> dict[str, Any]:
-        """What metrics.json holds: scores, and notes on what was left out.
+    def scores(self) -> ScoreTable:
+        """The scores, a sequence of records with `to_pandas` and `to_dicts`, and notes on what was left out.
 
         Raises:
             RunError: it was not scored yet.
         """
-        scores: dict[str, Any] = self.folder.load("metrics.json")
-        return scores
+        plain = self.folder.load("metrics.json")
+        try:
+            return ScoreTable.from_json(plain)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunDamaged(f"{self.path / 'metrics.json'}: not readable as scores ({error})") from None
 
     @property
     def verdict(self) -> Verdict:
@@ -410,7 +414,7 @@ class Run:
         Raises:
             RunError: it was not scored yet.
         """
-        return judge(self.scores["scores"])
+        return judge(self.scores)
 
 
 def samples_as_arrays(samples: Samples) -> dict[str, np.ndarray]:

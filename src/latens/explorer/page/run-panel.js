@@ -115,9 +115,10 @@ export function runPanel(context) {
 
   /** @param {any[]} rows */
   function showScores(rows) {
-    const groups = [...new Set(rows.map((row) => row.group))];
+    const titled = rows.map((row) => ({...row, heading: row.subject ? `${row.group}: ${row.subject}` : row.group}));
+    const groups = [...new Set(titled.map((row) => row.heading))];
     fill(scores, el("h2", {}, "Scores"), ...groups.map((group) => el("details", {}, el("summary", {}, group),
-      el("dl", {class: "table"}, ...rows.filter((row) => row.group === group && row.value !== null).flatMap((row) => [
+      el("dl", {class: "table"}, ...titled.filter((row) => row.heading === group && row.value !== null).flatMap((row) => [
         el("dt", {title: row.protocol}, row.name.replaceAll("_", " ")),
         el("dd", {}, `${Number(row.value.toPrecision(4))} ${row.unit}`, row.baseline !== null ? el("small", {}, ` ${row.baseline_name}: ${Number(row.baseline.toPrecision(4))}`) : null),
       ])))));
