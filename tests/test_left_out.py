@@ -13,8 +13,7 @@ from latens import cli
 from latens.errors import RunError
 from latens.figures import pictures
 from latens.left_out import DEBUG, LeftOut
-from latens.metrics import Scores
-from latens.metrics.score import Score
+from latens.metrics import Protocol, Score, Scores, representation
 from latens.progress import Silent
 
 
@@ -96,7 +95,6 @@ def broken(*given):
 def stages(monkeypatch):
     """Break one part after the other, all at once: a map, the probe, a group of scores, a figure, a chapter."""
     from latens import experiment
-    from latens.computed import scoring
     from latens.report import page
 
     real = experiment.map_run
@@ -104,7 +102,7 @@ def stages(monkeypatch):
         experiment, "map_run", lambda run, name, **rest: broken() if name == "pca" else real(run, name, **rest)
     )
     monkeypatch.setattr(experiment, "probe_run", broken)
-    monkeypatch.setitem(scoring._SCORED, "representation", broken)
+    monkeypatch.setattr(representation, "METRIC", replace(representation.METRIC, score=broken))
     monkeypatch.setattr(pictures, "WORST", replace(pictures.WORST, of_run=broken))
     chapters = tuple((name, title, broken if name == "network" else write) for name, title, write in page.CHAPTERS)
     monkeypatch.setattr(page, "CHAPTERS", chapters)
@@ -156,10 +154,9 @@ def test_a_report_that_fails_leaves_no_old_one(finished_run, blobs_file, tmp_pat
 
 
 def test_scores_that_are_not_finite_are_left_out(blobs_file, tmp_path, monkeypatch):
-    from latens.computed import scoring
-
-    good, bad = (Score(name, value, "", "lower", None, "", "p") for name, value in (("good", 1.0), ("bad", np.nan)))
-    monkeypatch.setitem(scoring._SCORED, "representation", lambda *given: Scores((good, bad), ()))
+    good, bad = (Score(name, value, "", "lower", Protocol("p")) for name, value in (("good", 1.0), ("bad", np.nan)))
+    metric = replace(representation.METRIC, score=lambda inputs: Scores((good, bad)))
+    monkeypatch.setattr(representation, "METRIC", metric)
     run = latens.run(blobs_file, out=tmp_path / "run", epochs=1, latent_dim=4, device="cpu", progress=Silent())
     names = [score["name"] for score in run.scores["scores"] if score["group"] == "representation"]
     assert names == ["good"]
