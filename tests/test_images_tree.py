@@ -4,6 +4,8 @@ import errno
 import importlib.util
 import os
 import shutil
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 
 from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
 from latens.files import write_json
-from latens.images import load_images, tree
+from latens.images import decode, load_images, tree
 from latens.images.kinds import picture_format
 from pictures import fill, noise, save
 
@@ -88,6 +90,31 @@ def test_a_folder_of_other_files_only(tmp_path):
     (tmp_path / "b.csv").write_bytes(b"x")
     with pytest.raises(ImagesEmpty, match=r"no pictures.*1 \.heic.*1 \.csv"):
         load_images(tmp_path)
+
+
+def test_too_few_pictures_say_what_was_left_out(tmp_path):
+    fill(tmp_path, 3)
+    for k in range(30):
+        (tmp_path / f"{k}.heic").write_bytes(b"x")
+    with pytest.raises(ImagesEmpty, match=r"at least 8 are needed.*30 \.heic"):
+        load_images(tmp_path)
+    for k in range(3):
+        (tmp_path / f"{k}.png").write_bytes(b"x")
+    with pytest.raises(ImagesDamaged, match=r"none of its 3 pictures.*30 \.heic"):
+        load_images(tmp_path)
+
+
+def test_heic_is_read_where_pillow_heif_is_installed(tmp_path, monkeypatch):
+    """By a stand-in that registers itself as the real one does: a reader for Pillow, and its endings."""
+    calls = []
+    stand_in = types.SimpleNamespace(register_heif_opener=lambda: calls.append(1))
+    monkeypatch.setitem(sys.modules, "pillow_heif", stand_in)
+    try:
+        decode.picture_formats.cache_clear()
+        decode.picture_formats()
+    finally:
+        decode.picture_formats.cache_clear()
+    assert calls == [1]
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000"])

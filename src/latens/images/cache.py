@@ -40,7 +40,7 @@ from latens.text import bytes_text
 
 __all__ = ["cached_dataset"]
 
-VERSION = 2  # of the entries; a change of what a decoded picture looks like raises it
+VERSION = 3  # of the entries; a change of what a decoded picture looks like raises it
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry is nobody's any more
 LARGE, CHECKED_FOR = 1 << 30, 24 * 3600  # bytes; seconds
 DECODERS = ("pillow", "tifffile", "imagecodecs", "pillow-heif")

@@ -88,8 +88,14 @@ class Look(NamedTuple):
 
 @cache
 def picture_formats() -> tuple[str, ...]:
-    """The formats that are read: all of Pillow's that are pictures."""
+    """The formats that are read: all of Pillow's that are pictures, and HEIF where pillow-heif is installed."""
     Image.init()
+    try:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    except ImportError:  # not installed, or not for this system
+        pass
     return COMMON_FORMATS + tuple(sorted(set(Image.OPEN) - REFUSED_FORMATS - set(COMMON_FORMATS)))
 
 

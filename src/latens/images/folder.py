@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from latens.errors import ImagesDamaged
+from latens.errors import ImagesDamaged, ImagesEmpty
 from latens.images.arrays import refuse_labels
 from latens.images.cache import cached_dataset
 from latens.images.contract import MINIMUM_SIDE, Dataset, Shape
@@ -63,18 +63,22 @@ class FolderSource:
         if options.strict and problems:
             raise ImagesDamaged(f"{root}: {'; '.join(problems)}; repair or remove them, or leave out strict")
         layout = lay_out(tree)
-        with warnings.catch_warnings():
-            # Pillow warns of odd metadata and of large pictures; what can't be used is named in the notes.
-            warnings.simplefilter("ignore")
-            return cached_dataset(
-                root,
-                [],
-                options,
-                lambda: _plan(root, layout, options),
-                state=_state(layout),
-                notes=layout.notes,
-                again=partial(_reason_now, root, layout),
-            )
+        try:
+            with warnings.catch_warnings():
+                # Pillow warns of odd metadata and of large pictures; what can't be used is named in the notes.
+                warnings.simplefilter("ignore")
+                return cached_dataset(
+                    root,
+                    [],
+                    options,
+                    lambda: _plan(root, layout, options),
+                    state=_state(layout),
+                    notes=layout.notes,
+                    again=partial(_reason_now, root, layout),
+                )
+        except (ImagesEmpty, ImagesDamaged) as error:
+            # Three pictures are too few; that a hundred others were left out is the reason.
+            raise type(error)("; ".join([str(error), *layout.notes])) from None
 
 
 FOLDER = FolderSource()
