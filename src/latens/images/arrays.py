@@ -20,6 +20,7 @@ from latens.images.layout import check_dtype, check_sides, number_labels, pictur
 from latens.images.mapped import blocks
 from latens.images.pixels import CHANNELS, from_picture, is_grey
 from latens.images.plan import Block, Options, Part, Plan, block_length
+from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import natural_key
 
 __all__ = ["ARRAY", "ArraySource", "RawPart", "join_parts", "len_of", "plan_arrays", "raw_array", "refuse_labels"]
@@ -236,6 +237,7 @@ def plan_arrays(
             + ("" if shapes[0][0] != shapes[-1][0] else ": give a size (--size 32)")
         )
     labels, names = _number_classes(raws, class_names)
+    white, said = _white(raws, options)
     prefixes = [f"{raw.name}/" if len(raws) > 1 else "" for raw in raws]
     parts = [
         Part(
@@ -243,12 +245,12 @@ def plan_arrays(
             raw.where,
             _row_ids(prefix, raw.shape[0]) if raw.ids is None else raw.ids,
             numbers,
-            _blocks(raw, shapes[0], options),
+            _blocks(raw, shapes[0], options, white),
         )
         for raw, prefix, numbers in zip(raws, prefixes, labels, strict=True)
     ]
-    notes = (*notes, *_size_notes(raws[0], shapes[0]))
-    return Plan(name, source, shapes[0], names, tuple(parts), notes)
+    notes = (*notes, *_size_notes(raws[0], shapes[0]), *said)
+    return Plan(name, source, shapes[0], names, tuple(parts), notes, white)
 
 
 def _checked_shape(raw: RawPart, options: Options) -> Shape:
@@ -303,13 +305,33 @@ def _row_ids(prefix: str, count: int) -> np.ndarray:
     return np.array([f"{prefix}{row}" for row in range(count)], dtype=str)
 
 
-def _blocks(raw: RawPart, shape: Shape, options: Options) -> Callable[[], Iterator[Block]]:
+def _white(raws: Sequence[RawPart], options: Options) -> tuple[int | None, tuple[str, ...]]:
+    """Which whole number is white in all parts, and what to say of it."""
+    whole = [raw for raw in raws if raw.dtype.kind in "ui"]
+    if options.white is not None:
+        if not whole:
+            return None, (f"white was not used: it is for whole numbers, and these are {raws[0].dtype}",)
+        return options.white, ()
+    largest = (
+        int(piece.max(initial=0))
+        for raw in whole
+        for piece in raw.read(block_length(picture_shape(raw.shape, raw.where)))
+    )
+    white, notes = choose_white(largest, deep := bool(whole) and all(_is_deep(raw.dtype) for raw in whole))
+    return (DEEP_WHITE if deep and white is None else white), notes
+
+
+def _is_deep(dtype: np.dtype) -> bool:
+    return dtype.kind == "u" and dtype.itemsize == 2
+
+
+def _blocks(raw: RawPart, shape: Shape, options: Options, white: int | None) -> Callable[[], Iterator[Block]]:
     original = picture_shape(raw.shape, raw.where)
 
     def decode() -> Iterator[Block]:
         row = 0
         for piece in raw.read(block_length(original)):
-            pixels = to_pixels(piece, raw.where, row)
+            pixels = to_pixels(piece, raw.where, row, white)
             if options.size is not None:
                 pixels = fit_pixels(pixels, options.size)
             yield Block(pixels, np.arange(row, row + len(pixels)))

@@ -73,7 +73,7 @@ def cached_dataset(
         ImagesError: from the plan, or the cache folder can't be written.
     """
     entries = cache_folder() / "images"
-    place = _digest([str(path), options.size, _labels_digest(options)])[:16]
+    place = _digest([str(path), options.size, _labels_digest(options), options.white])[:16]
     folder = entries / f"{place}-{_state_digest(files, state)}"
     for attempt in range(ATTEMPTS):
         opened = _open(folder, str(path))
@@ -226,6 +226,7 @@ def _write_rest(unfinished: Path, plan: Plan, assembled: Assembled, sums: dict[s
         "version": VERSION,
         "decoders": decoders(),
         "name": plan.name,
+        "white": plan.white,
         "shape": plan.shape,
         "class_names": assembled.train.class_names,
         "notes": assembled.notes,
@@ -292,7 +293,9 @@ def _open(folder: Path, source: str) -> _Opened | None:
         )
         refused = tuple(Refused(*item) for item in entry["refused"])
         assembled = Assembled(train, test, tuple(entry["notes"]), refused, entry["num_files"])
-        return _Opened(Plan(entry["name"], source, shape, class_names, ()), assembled, entry["decoders"])
+        return _Opened(
+            Plan(entry["name"], source, shape, class_names, (), white=entry["white"]), assembled, entry["decoders"]
+        )
     except (RunDamaged, OSError, EOFError, KeyError, TypeError, ValueError):
         return None
 

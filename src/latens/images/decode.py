@@ -31,9 +31,9 @@ from latens.images.plan import Size
 from latens.images.png import has_late_metadata, png_head, read_png
 from latens.images.samples import image_of_samples
 from latens.images.tiff import is_tiff, look_at_tiff, read_tiff
+from latens.images.white import DEEP_WHITE
 
 __all__ = [
-    "DEEP_WHITE",
     "Look",
     "decode_picture",
     "is_grey_mode",
@@ -67,7 +67,6 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-DEEP_WHITE = 65535  # the largest number of 16 bits
 
 
 class Look(NamedTuple):

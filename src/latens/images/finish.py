@@ -20,6 +20,6 @@ def finish(plan: Plan, assembled: Assembled, options: Options) -> Dataset:
         line = refused_line(assembled.refused, assembled.num_files).replace(" and were left out", "")
         raise ImagesDamaged(f"{plan.source}: {line}; repair or remove them, or leave out strict")
     fingerprint = hashlib.sha256((assembled.train.fingerprint + assembled.test.fingerprint).encode()).hexdigest()
-    return Dataset(
-        plan.name, plan.source, assembled.train, assembled.test, assembled.notes, dict(options.asked), fingerprint
-    )
+    # A number that was chosen is kept, so that the same images and later ones are read by it.
+    kept = dict(options.asked) if plan.white is None else {**options.asked, "white": plan.white}
+    return Dataset(plan.name, plan.source, assembled.train, assembled.test, assembled.notes, kept, fingerprint)

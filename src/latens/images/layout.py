@@ -4,8 +4,8 @@ Axes: (N, H, W) is grey. Of four axes the channels are the last or the second, w
 (N, H, W, C) or (N, C, H, W); where both have, or neither, the array is refused, since a guess would shear every picture.
 Everything else is refused.
 
-Values: uint8 as it is; bool as 0 and 255; other integers must lie in 0..255; floats must lie in [0, 1] and are rounded
-to x · 255.
+Values: uint8 as it is; bool as 0 and 255; uint16 scaled by what `latens.images.white` chooses; other integers must lie in
+0..255, unless it was said which number is white; floats must lie in [0, 1] and are rounded to x · 255.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import numpy as np
 from latens.errors import ImagesError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Shape
 from latens.images.given import label_array
-from latens.images.pixels import CHANNELS, WHITE, to_uint8
+from latens.images.pixels import CHANNELS, WHITE, narrowed, to_uint8
 
 __all__ = ["check_dtype", "check_sides", "number_labels", "picture_shape", "to_pixels"]
 
@@ -87,13 +87,14 @@ def check_dtype(dtype: np.dtype, where: str) -> None:
         raise ImagesError(f"{where}: values of type {dtype}; allowed are uint8 and floats in [0, 1]")
 
 
-def to_pixels(array: np.ndarray, where: str, first_row: int = 0) -> np.ndarray:
+def to_pixels(array: np.ndarray, where: str, first_row: int = 0, white: int | None = None) -> np.ndarray:
     """Some pictures of an array as they are kept.
 
     Args:
         array: (n, H, W), (n, H, W, C) or (n, C, H, W), of a type that passed `check_dtype`.
         where: its name, for messages.
         first_row: the row of its first picture, for messages.
+        white: the whole number that is white; 255 by default.
 
     Returns:
         uint8 (n, C, H, W).
@@ -102,14 +103,14 @@ def to_pixels(array: np.ndarray, where: str, first_row: int = 0) -> np.ndarray:
         ImagesError: a value is not a number or out of range.
     """
     channels, height, width = picture_shape(array.shape, where)
-    values = _to_uint8(array, where, first_row)
+    values = _to_uint8(array, where, first_row, white)
     if values.ndim == 4 and values.shape[1] != channels:
         values = values.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(values.reshape(-1, channels, height, width))
 
 
-def _to_uint8(array: np.ndarray, where: str, first_row: int) -> np.ndarray:
-    if array.dtype == np.uint8 or array.size == 0:
+def _to_uint8(array: np.ndarray, where: str, first_row: int, white: int | None) -> np.ndarray:
+    if (array.dtype == np.uint8 and white in (None, WHITE)) or array.size == 0:
         return array.astype(np.uint8, copy=False)
     if array.dtype == bool:
         return array.astype(np.uint8) * np.uint8(WHITE)
@@ -129,11 +130,13 @@ def _to_uint8(array: np.ndarray, where: str, first_row: int) -> np.ndarray:
                 "scale them (0..255: divide by 255; -1..1: (x + 1) / 2)"
             )
         return to_uint8(array.astype(np.float32))
-    if low < 0 or high > WHITE:
+    white = WHITE if white is None else white
+    if low < 0 or high > white:
         raise ImagesError(
-            f"{where}: integers from {low} to {high} near row {first_row}; allowed are 0 to 255 (16 bit: divide by 257 and round)"
+            f"{where}: integers from {low} to {high} near row {first_row}; allowed are 0 to {white}; say which number is "
+            "white: white=4095 or --white 4095 for 12 bits, 65535 for 16"
         )
-    return array.astype(np.uint8)
+    return narrowed(array, white)
 
 
 def number_labels(labels: Any, count: int, where: str) -> np.ndarray:

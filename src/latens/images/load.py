@@ -13,6 +13,7 @@ from latens.errors import ImagesError, ImagesNotFound, UsageError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Dataset, Progress
 from latens.images.given import label_array
 from latens.images.plan import Options, Size, Source
+from latens.images.white import checked_white
 from latens.tables import Table
 
 __all__ = ["NAMES", "SOURCES", "load_images"]
@@ -40,6 +41,7 @@ def load_images(
     size: int | Sequence[int] | None = None,
     strict: bool = False,
     labels: "np.ndarray | Sequence[Any] | None" = None,
+    white: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load pictures as a train and a test part of uint8 (N, C, H, W).
@@ -53,6 +55,8 @@ def load_images(
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.
         labels: (N,) whole numbers or text, or one-hot rows (N, K), one a picture; a list, an array, a tensor or a column of
             pandas or polars. For an array or an .npy file.
+        white: the whole number that is white, 1 to 65535, where it is not the largest of its type: 4095 for 12 bits in a file
+            of 16, 1 for masks of 0 and 1. By default it is chosen once for the data set, see `latens.images.white`.
         progress: called with (pictures done, pictures in all) while decoding.
 
     Returns:
@@ -77,8 +81,11 @@ def load_images(
     elif isinstance(source, str) and source not in NAMES:
         source = os.path.expanduser(source)
     asked: dict[str, Any] = {"size": _plain(size), "strict": bool(strict)}
+    chosen = checked_white(white)
+    if chosen is not None:
+        asked["white"] = chosen
     checked = None if labels is None else label_array(labels, "labels")
-    options = Options(_checked_size(size), bool(strict), checked, progress, asked)
+    options = Options(_checked_size(size), bool(strict), checked, progress, asked, chosen)
     for reader in SOURCES.values():
         if reader.accepts(source):
             dataset: Dataset = reader.read(source, options)

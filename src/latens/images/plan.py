@@ -53,6 +53,7 @@ class Options:
         size: (H, W) of the pictures that come out, or None for their own.
         strict: whether a file that can't be read is an error instead of a note.
         labels: int or str (N,), only for arrays.
+        white: the whole number that is white, or None to choose it by what there is.
         progress: called with (pictures done, pictures in all).
         asked: the same as the user wrote it, for `Dataset.options`.
     """
@@ -62,6 +63,7 @@ class Options:
     labels: Any = None
     progress: Progress | None = None
     asked: dict[str, Any] = field(default_factory=dict)
+    white: int | None = None
 
 
 class Block(NamedTuple):
@@ -108,6 +110,7 @@ class Plan:
         class_names: in the order of the labels; empty without labels.
         parts: one part "all", or "train" and "test".
         notes: what a user should be told.
+        white: the whole number that was read as white, where it is not the largest of the type.
     """
 
     name: str
@@ -116,6 +119,7 @@ class Plan:
     class_names: tuple[str, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
+    white: int | None = None
 
 
 class Source(Protocol):

@@ -1,0 +1,98 @@
+"""Whole numbers that fill only a part of their type's range: white is chosen once for a data set, said and kept."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from latens.errors import ImagesError, UsageError
+from latens.images import load_images
+from latens.images.white import choose_white
+
+COUNT = 20
+
+
+def numbers(white, seed=0, dtype=np.uint16):
+    """COUNT images of 9 x 8 whole numbers from 0 to white, both of which occur."""
+    values = np.random.default_rng(seed).integers(0, white + 1, (COUNT, 9, 8))
+    values[3, 0, :2] = 0, white
+    return values.astype(dtype)
+
+
+def truth(values, white):
+    """Scaled to 0..255 and rounded, in exact arithmetic."""
+    return np.vectorize(lambda value: round(Fraction(int(value) * 255, white)))(values)
+
+
+def by_row(dataset):
+    """All pictures in their first order."""
+    order = np.argsort([int(row) for part in (dataset.train, dataset.test) for row in part.ids])
+    return np.concatenate([dataset.train.pixels, dataset.test.pixels])[order][:, 0]
+
+
+@pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
+def test_arrays_of_16_bits(white):
+    values = numbers(white)
+    dataset = load_images(values)
+    assert (by_row(dataset) == truth(values, white)).all()
+    assert dataset.options["white"] == white
+    assert any(f"{white} (" in note for note in dataset.notes) == (white != 65535)
+    again = load_images(values, **dataset.options)
+    assert again.fingerprint == dataset.fingerprint
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16])
+def test_masks_of_0_and_1(dtype):
+    values = numbers(1, dtype=dtype)
+    dataset = load_images(values)
+    assert (by_row(dataset) == 255 * values).all()
+    assert "masks" in dataset.notes[0]
+    assert dataset.options["white"] == 1
+    assert (by_row(load_images(values, white=255)) == values).all()
+    assert (by_row(load_images(values.astype(bool))) == 255 * values).all()
+
+
+def test_ordinary_bytes_are_left_alone():
+    values = numbers(2, dtype=np.uint8)
+    dataset = load_images(values)
+    assert (by_row(dataset) == values).all()
+    assert "white" not in dataset.options
+
+
+def test_both_parts_are_read_alike(tmp_path):
+    bright, dark = numbers(4000), numbers(200, seed=1)
+    np.savez(tmp_path / "a.npz", x_train=bright, x_test=dark)
+    dataset = load_images(tmp_path / "a.npz")
+    assert (dataset.test.pixels[:, 0] == truth(dark, 4095)).all()
+    assert load_images(tmp_path / "a.npz").options == dataset.options, "from the cache"
+    assert load_images(tmp_path / "a.npz", white=65535).fingerprint != dataset.fingerprint
+    masks = numbers(1, dtype=np.uint8)
+    np.savez(tmp_path / "b.npz", x_train=numbers(255, dtype=np.uint8), x_test=masks)
+    assert (load_images(tmp_path / "b.npz").test.pixels[:, 0] == masks).all()
+
+
+def test_white_that_was_asked_for(tmp_path):
+    values = numbers(700, dtype=np.int32)
+    with pytest.raises(ImagesError, match="0 to 255; say which number is white"):
+        load_images(values)
+    assert (by_row(load_images(values, white=1000)) == truth(values, 1000)).all()
+    with pytest.raises(ImagesError, match=r"from 0 to 700.*0 to 600"):
+        load_images(values, white=600)
+    np.save(tmp_path / "a.npy", values)
+    assert (by_row(load_images(tmp_path / "a.npy", white=1000)) == truth(values, 1000)).all()
+    note = "white was not used: it is for whole numbers, and these are float64"
+    assert note in load_images(values / 700, white=1000).notes
+
+
+@pytest.mark.parametrize("white", [0, -1, 65536, 2.5, True, "255"])
+def test_white_that_is_not_allowed(white):
+    with pytest.raises(UsageError, match="white is"):
+        load_images(numbers(255), white=white)
+
+
+def test_no_more_is_read_than_needed():
+    def largest():
+        yield 7
+        pytest.fail("the first block decided")
+
+    assert choose_white(largest(), deep=False) == (None, ())
