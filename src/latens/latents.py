@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latens.device import images_at_once
+from latens.device import images_at_once, yielding_threads
 from latens.errors import UsageError
 from latens.images import Dataset, Images
 from latens.images.given import as_array
@@ -120,7 +121,9 @@ def _in_batches(
     # Made whole at once: batches that are kept until the last is there lie scattered, and keep memory between them.
     result = np.empty((len(array), *shape), np.float32)
     whole, done = torch.from_numpy(result), 0
-    with evaluating(model), allowed_precision("float32"):
+    # One batch is soon done: only for more of them it pays to look how busy the machine is.
+    quiet = yielding_threads() if len(array) > images_at_once(model.image_shape, device) else nullcontext()
+    with evaluating(model), allowed_precision("float32"), quiet:
         for y in batches:
             whole[done : done + len(y)] = y
             done += len(y)

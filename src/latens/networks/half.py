@@ -49,9 +49,10 @@ class Half(nn.Sequential):
                 raise UnknownName("form", name, FORMS)
         available = self.forms()
         self.form, self.reading = (name if name in available else "torch" for name in names)
-        for parameter in self.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(False):  # inside it, weights would become tensors that cannot be trained
+            for parameter in self.parameters():
+                if parameter.ndim == 4:
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return self
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, F), or the other way round

@@ -65,7 +65,7 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
     _check_options(recipe, kind)
     with seeded_weights(recipe.config.seed):
         model = kind(image_shape, recipe.latent_dim, recipe.network, **recipe.model_options)
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
         first, last = _last_bias(model.encoder), _last_bias(model.decoder)
         if first is not None:
             first.add_(recipe.latent_bias)
@@ -182,6 +182,10 @@ def train(
         TrainingDiverged: a loss is not finite. The step is not taken: the weights are the last good ones.
         DeviceUnavailable: bfloat16 is asked for and gives wrong gradients on this machine.
     """
+    if not isinstance(images, Dataset):
+        raise UsageError(
+            f"images are {type(images).__name__}; a Dataset with train and test, as of load_images, is needed"
+        )
     check_trainable(model, images.shape)
     with _learning():
         trainer = _Trainer(model, images, config)
