@@ -1,0 +1,330 @@
+"""The folder of a run: a save is one event, writers take turns, readers see whole files."""
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from latens import files
+from latens.errors import RunDamaged, RunError
+from latens.runs.record import RunFolder, is_run
+
+RECORD = {"format": 1, "status": "training", "created": "2026-01-01T00:00:00+00:00", "data": {}, "recipe": {}}
+OLD, NEW = (
+    {"a.npz": {"x": np.full(3, n)}, "maps/b.safetensors": {"w": torch.full((2,), n)}, "c.json": [n]} for n in (1, 2)
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = RunFolder.create(tmp_path / "run", RECORD)
+    made.commit(OLD, result=1)
+    return made
+
+
+def content(folder):
+    """Which of the two contents each part of the run has."""
+    return {
+        int(folder.load("a.npz")["x"][0]),
+        int(folder.load("maps/b.safetensors")["w"][0]),
+        folder.load("c.json")[0],
+        folder.record["result"],
+    }
+
+
+def leftovers(folder):
+    return [p for p in folder.path.rglob(".*") if p.suffix in (".tmp", ".new")]
+
+
+class Interrupted:
+    """Does something at the n-th change that a save makes on the disk, before the change or after it."""
+
+    NAMES = ("replace", "fsync", "open")
+
+    def __init__(self, at, after, action):
+        self.at, self.after, self.action, self.seen = at, after, action, 0
+        self.real = {name: getattr(os, name) for name in self.NAMES}
+
+    def __enter__(self):
+        for name, real in self.real.items():
+            setattr(os, name, self.wrapped(real))
+        return self
+
+    def __exit__(self, *error):
+        for name, real in self.real.items():
+            setattr(os, name, real)
+
+    def wrapped(self, real):
+        def call(*args, **options):
+            self.seen += 1
+            now = self.seen == self.at
+            if now and not self.after:
+                self.action()
+            result = real(*args, **options)
+            if now and self.after:
+                self.action()
+            return result
+
+        return call
+
+
+def fail():
+    raise OSError(5, "input/output error")
+
+
+def new_content():
+    """The new content; one file as a function, which fails to write half of itself where it is told to."""
+    return {**NEW, "a.npz": files.npz_content(NEW["a.npz"])}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_error_at_any_step_of_a_save_leaves_all_old_or_all_new(folder, after):
+    found = []
+    for at in range(1, 100):
+        folder.commit(OLD, result=1)
+        with Interrupted(at, after, fail) as steps:
+            try:
+                folder.commit(new_content(), result=2)
+                raised = False
+            except OSError:
+                raised = True
+        again = RunFolder(folder.path)
+        state = content(again)
+        assert state == content(folder)
+        assert state in ({1}, {2}), at
+        assert raised or state == {2}, at
+        found.append(state)
+        again.update(result=again.record["result"])
+        assert not leftovers(again)
+        if steps.seen < at:
+            break
+    assert len(found) > 8
+    assert {1} in found
+    assert found[-1] == {2}
+
+
+def test_a_writer_that_fails_half_way_leaves_the_old_content(folder):
+    def half(file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: .*a\.npz") as error:
+        folder.commit({**NEW, "a.npz": half}, result=2)
+    assert "a.npz" in str(error.value)
+    assert content(folder) == {1}
+    assert not leftovers(folder)
+    with pytest.raises(ValueError, match="JSON"):
+        folder.commit(NEW, result=float("nan"))
+    assert content(folder) == content(RunFolder(folder.path)) == {1}
+    assert not leftovers(folder)
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+
+
+def in_child(action):
+    """Run a function in a process of its own that ends without any clean-up; returns its exit status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of threads and fork; the child only writes files
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_process_that_dies_at_any_step_of_a_save_leaves_all_old_or_all_new(folder, after):
+    found = []
+    for at in range(1, 100):
+        folder.commit(OLD, result=1)
+
+        def save(at=at):
+            with Interrupted(at, after, lambda: os._exit(9)):
+                folder.commit(new_content(), result=2, lasting=at)
+
+        died = in_child(save) == 9
+        again = RunFolder(folder.path)
+        state = content(again)
+        assert state == content(folder)
+        assert state in ({1}, {2}), at
+        assert (again.record.get("lasting") == at) == (state == {2})
+        found.append(state)
+        # The next writer finishes what was begun, and removes what the dead process left.
+        again.update(result=again.record["result"])
+        assert not leftovers(again)
+        assert content(RunFolder(folder.path)) == state
+        for name, digest in again.files.items():
+            assert files.sha256_file(folder.path / name) == digest
+        if not died:
+            break
+    assert len(found) > 8
+    assert {1} in found
+    assert {2} in found[:-1]
+
+
+def test_a_stale_record_is_noticed_before_it_is_written(folder):
+    other = RunFolder(folder.path)
+    other.commit({"maps/tsne.npz": {"x": np.ones(2)}}, forget=["c.json"], status="done")
+    assert folder.record["status"] == "done"
+    folder.save("samplers/gaussian.safetensors", {"w": torch.ones(1)})
+    folder.update(result={"epochs": 1})
+    for one in (folder, other, RunFolder(folder.path)):
+        assert set(one.files) == {"a.npz", "maps/b.safetensors", "maps/tsne.npz", "samplers/gaussian.safetensors"}
+        assert one.record["status"] == "done"
+        assert one.record["result"] == {"epochs": 1}
+    assert not (folder.path / "c.json").exists()
+
+
+def _add_files(path, worker, count):
+    folder = RunFolder(path)
+    for i in range(count):
+        folder.commit({f"maps/{worker}-{i}.json": [i]}, **{f"entry-{worker}-{i}": i})
+
+
+def _write_twins(path, count):
+    folder = RunFolder(path)
+    for i in range(count):
+        folder.commit({"a.npz": {"x": np.full(1000, i)}, "c.json": [i]}, result=i)
+
+
+def _processes(*jobs):
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=target, args=arguments) for target, *arguments in jobs]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def test_writers_in_processes_and_threads_lose_nothing(folder):
+    processes = _processes((_add_files, folder.path, "p", 25), (_add_files, folder.path, "q", 25))
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda worker: _add_files(folder.path, worker, 25), "rst"))
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    for worker in "pqrst":
+        for i in range(25):
+            assert folder.load(f"maps/{worker}-{i}.json") == [i]
+            assert folder.record[f"entry-{worker}-{i}"] == i
+
+
+def test_readers_see_whole_files_while_another_process_writes(folder):
+    (process,) = _processes((_write_twins, folder.path, 60))
+    reads = 0
+    while process.is_alive() or not reads:
+        x = RunFolder(folder.path).load("a.npz")["x"]
+        assert len(np.unique(x)) == 1
+        assert isinstance(folder.load("c.json")[0], int)
+        reads += 1
+    assert process.exitcode == 0
+    assert content(folder) >= {59}
+
+
+def test_a_file_that_is_open_stays_what_it_was(folder):
+    with folder.open("c.json") as file:
+        folder.save("c.json", [2])
+        assert files.read_json(file) == [1]
+    assert folder.load("c.json") == [2]
+
+
+def test_what_can_not_be_read_is_said(folder):
+    with pytest.raises(RunError, match=r"has no d\.json yet"):
+        folder.load("d.json")
+    (folder.path / "c.json").write_text("[3]")
+    for call in (folder.load, folder.checked, folder.open):
+        with pytest.raises(RunDamaged, match=r"c\.json: its bytes are not those that were written"):
+            call("c.json")
+    (folder.path / "c.json").unlink()
+    with pytest.raises(RunDamaged, match=r"c\.json: the file is missing"):
+        folder.load("c.json")
+    folder.save("c.json", [4])
+    assert folder.load("c.json") == [4]
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ([], "not a run's record"),
+        ({"format": "1"}, "not a run's record"),
+        ({**RECORD, "format": 99, "files": {}}, "written by a later latens"),
+        ({"format": 1, "status": "done"}, "it has no created, data, recipe, files"),
+        ({**RECORD, "files": {"../x.json": "0"}}, "outside of the run's folder"),
+        ({**RECORD, "files": {os.path.abspath("/x.json"): "0"}}, "outside of the run's folder"),
+    ],
+)
+def test_records_that_are_wrong_are_refused(record, message, tmp_path):
+    files.write_json(tmp_path / "run.json", record)
+    with pytest.raises(RunError, match=message):
+        RunFolder(tmp_path)
+
+
+def test_a_folder_that_is_gone_is_not_made_again(folder):
+    for path in sorted(folder.path.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.path.rmdir()
+    with pytest.raises(RunDamaged, match="missing"):
+        folder.update(status="done")
+    assert not folder.path.exists()
+
+
+def test_what_dead_processes_left_is_swept_and_what_living_ones_write_is_not(folder):
+    dead = folder.path / ".model.safetensors.0123.tmp"
+    dead.write_bytes(b"half")
+    staged = folder.path / "maps" / ".tsne.npz.0123456789abcdef.new"
+    staged.write_bytes(b"never counted")
+    begun, end = threading.Event(), threading.Event()
+
+    def slow(file):
+        file.write(b"whole")
+        begun.set()
+        assert end.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(files.atomic_write, folder.path / "report.html", slow)
+        assert begun.wait(60)
+        folder.update(status="done")
+        end.set()
+        report.result()
+    assert (folder.path / "report.html").read_bytes() == b"whole"
+    assert not leftovers(folder)
+
+
+def _create(path):
+    try:
+        RunFolder.create(path, {**RECORD, "pid": os.getpid()})
+    except RunError:
+        os._exit(7)
+
+
+def test_of_two_that_make_the_same_run_one_is_refused(tmp_path):
+    processes = _processes(*[(_create, tmp_path / "run")] * 2)
+    for process in processes:
+        process.join()
+    assert sorted(process.exitcode for process in processes) == [0, 7]
+    assert is_run(tmp_path / "run")
+    with pytest.raises(RunError, match="already exists and is not empty"):
+        RunFolder.create(tmp_path / "run", RECORD)
+
+
+def test_a_folder_with_only_locks_in_it_is_empty(tmp_path):
+    for name in (".lock", ".working"):
+        (tmp_path / name).touch()
+    RunFolder.create(tmp_path, RECORD)
+
+
+def test_one_process_works_on_a_run_and_its_end_frees_it(folder):
+    other = RunFolder(folder.path)
+    with folder.working():
+        with pytest.raises(RunError, match="another process is training or completing this run"), other.working():
+            pass
+        other.update(note="small saves are still possible")
+    with other.working():
+        pass
