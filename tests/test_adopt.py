@@ -101,6 +101,9 @@ def test_adopted_again_with_others_is_refused(adopted, functions, images, finish
         adopt_functions(encode, decode, blobs, adopted.path)
     with pytest.raises(RunError, match="other latents"):
         adopt_functions(lambda x: encode(x)[:, ::-1], decode, images, adopted.path)
+    for other in (lambda z: decode(z)[:, ::-1], lambda z: decode(z) + 0.01, lambda z: np.zeros((len(z), 144))):
+        with pytest.raises(RunError, match="decode gives other images than the run holds"):
+            adopt_functions(encode, other, images, adopted.path)
     with pytest.raises(RunError, match="6 numbers, these functions' 144"):
         adopt_functions(lambda x: x.reshape(len(x), -1), lambda z: z, images, adopted.path)
     with pytest.raises(RunError, match="that latens trained"):

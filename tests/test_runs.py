@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 import latens
 from conftest import make_blobs
+from latens import experiment
 from latens.errors import RunDamaged, RunError, RunNotFound, TrainingDiverged, UsageError
 from latens.images import load_images
 from latens.models.autoencoder import AutoencoderModel
@@ -267,3 +269,218 @@ def test_threads_that_seal_at_once_lose_nothing(finished_run, tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: run.write_arrays(name, {"x": np.zeros(3)}), names))
     assert set(names) <= set(open_run(run.path).record["files"])
+
+
+# ---- what is refused, and what is kept
+
+
+def small_run(images, out, **options):
+    return latens.run(images, out=out, progress=Silent(), **{"epochs": 1, "latent_dim": 4, "device": "cpu", **options})
+
+
+def stopped_run(images, out, epochs=3):
+    run = start_run(images, recipe_for(images, epochs=epochs), out)
+    for _ in itertools.islice(record(run, train(run.model, images, run.recipe.config)), 1):
+        pass
+    return run
+
+
+def test_other_images_do_not_continue_a_run(blobs, tmp_path):
+    run = stopped_run(blobs, tmp_path / "run")
+    pixels, labels = make_blobs(seed=9)
+    other = load_images(pixels, labels=labels)
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(RunError, match="fingerprint differs"):
+        latens.resume(run.path, images=other, device="cpu", progress=Silent())
+    with pytest.raises(RunError, match="fingerprint differs"):
+        run.images = other
+    assert (run.path / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"recipe": "best"}, "recipe 'fast', not 'best'"),
+        ({"epochs": 5}, "epochs 3, not 5"),
+        ({"seed": 1, "latent_dim": 9}, "latent_dim 8, not 9; seed 0, not 1"),
+        ({"recipe": "slow"}, "unknown recipe 'slow'"),
+    ],
+)
+def test_a_run_is_continued_as_it_was_started(asked, message, blobs, tmp_path):
+    run = stopped_run(blobs, tmp_path / "run")
+    with pytest.raises(UsageError, match=message):
+        latens.resume(run.path, device="cpu", progress=Silent(), **asked)
+    assert latens.resume(run.path, device="cpu", progress=Silent(), recipe="fast", epochs=3).record["status"] == "done"
+
+
+@pytest.mark.parametrize("form", ["array", "list", "tensor", "npy with labels"])
+def test_a_run_of_an_array_is_whole_without_it(form, tmp_path):
+    pixels, labels = make_blobs(60)
+    np.save(tmp_path / "x.npy", pixels)
+    source = {
+        "array": pixels,
+        "list": list(pixels[:, 0]),
+        "tensor": torch.from_numpy(pixels),
+        "npy with labels": tmp_path / "x.npy",
+    }[form]
+    images = load_images(source, labels=labels)
+    again = open_run(stopped_run(images, tmp_path / "run").path)
+    assert again.images.fingerprint == images.fingerprint
+    np.testing.assert_array_equal(again.images.test.pixels, images.test.pixels)
+    assert again.images.train.ids.tolist() == images.train.ids.tolist()
+    assert again.images.class_names == images.class_names
+    if form == "array":
+        resumed = latens.resume(again.path, device="cpu", progress=Silent())
+        experiment.review(open_run(resumed.path), progress=Silent())
+        experiment.score(open_run(resumed.path), ["gaussian"], progress=Silent())
+
+
+def test_images_that_can_be_loaded_again_are_not_kept(finished_run):
+    assert not (finished_run.path / "images.npz").exists()
+
+
+def test_too_many_images_of_an_array_are_not_kept_and_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("latens.runs.kept_images.MOST_BYTES", 1000)
+    images = load_images(make_blobs(60)[0])
+    with pytest.warns(UserWarning, match="more than the 0.0 GB that a run keeps"):
+        start_run(images, recipe_for(images), tmp_path / "run")
+    with pytest.raises(RunError, match="were given as an array and are not kept in the run"):
+        _ = open_run(tmp_path / "run").images
+    assert open_run(tmp_path / "run").folder.files == {}
+    resumed = latens.resume(tmp_path / "run", images=images, device="cpu", progress=Silent())
+    assert resumed.record["status"] == "done"
+
+
+def test_without_weights_there_is_no_model(blobs, tmp_path):
+    new = start_run(blobs, recipe_for(blobs), tmp_path / "run")
+    assert new.model is not None  # to be trained
+    with pytest.raises(
+        RunError, match=r"has no weights, since no epoch was completed; .*--resume --out .* starts again"
+    ):
+        _ = open_run(new.path).model
+    new.update(status="diverged")
+    with pytest.raises(RunError, match="start a new run"):
+        _ = open_run(new.path).model
+
+
+def test_a_killed_continuation_shows_its_latest_weights(blobs, tmp_path):
+    """model.safetensors of the first stop is older than the checkpoint of the continuation."""
+    run = stopped_run(blobs, tmp_path / "run")
+    first = weights_of(run)
+    again = open_run(run.path)
+    again.model = again.untrained_model()
+    again.update(status="training")
+    (step,) = itertools.islice(train(again.model, blobs, again.recipe.config, last_state(again)), 1)
+    again.save("checkpoint.safetensors", step.state())
+    assert not equal(weights_of(run), first)
+    assert equal(weights_of(run), again.model.state_dict())
+
+
+def spoilt_steps(run, images, epoch, how):
+    """The steps of a training in which something is no longer finite at the end of an epoch."""
+    for step in train(run.model, images, run.recipe.config):
+        if step.epoch < epoch:
+            yield step
+        elif how == "test error":
+            yield replace(step, test_mse=float("nan"))
+        else:
+            with torch.no_grad():
+                next(run.model.parameters()).fill_(float("inf"))
+            yield step
+
+
+@pytest.mark.parametrize("how", ["test error", "weights"])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_an_epoch_that_ends_in_nan_spoils_nothing(how, epoch, blobs, tmp_path):
+    run = start_run(blobs, recipe_for(blobs), tmp_path / "run")
+    with pytest.raises(TrainingDiverged, match=f"not finite after epoch {epoch}"):
+        list(record(run, spoilt_steps(run, blobs, epoch, how)))
+    opened = open_run(run.path)
+    assert opened.record["status"] == "diverged"
+    assert "not finite" in opened.record["error"]
+    assert [line["epoch"] for line in opened.history] == list(range(1, epoch))
+    if how == "weights" and epoch == 1:
+        with pytest.raises(RunError, match="has no weights"):
+            _ = opened.model
+    else:
+        assert all(torch.isfinite(tensor).all() for tensor in opened.model.state_dict().values())
+
+
+def test_numbers_of_numpy_are_stored_as_plain_ones(blobs, tmp_path):
+    options = {
+        "epochs": np.int64(1),
+        "latent_dim": np.int32(4),
+        "batch_size": np.uint8(32),
+        "seed": np.int64(7),
+        "learning_rate": np.float32(0.01),
+        "model": "variational",
+        "model_options": {"beta": np.float64(0.5)},
+    }
+    run = start_run(blobs, RECIPES["fast"](blobs).with_options(**options), tmp_path / "run")
+    stored = json.loads((run.path / "run.json").read_text())["recipe"]
+    assert [stored["latent_dim"], stored["model_options"]] == [4, {"beta": 0.5}]
+    assert [stored["config"][name] for name in ("epochs", "batch_size", "seed")] == [1, 32, 7]
+    assert open_run(run.path).recipe == run.recipe
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"epochs": 2.5}, "epochs is 2.5; a whole number is needed"),
+        ({"epochs": "3"}, "epochs is '3'; a whole number is needed"),
+        ({"epochs": True}, "epochs is True; a whole number is needed"),
+        ({"batch_size": np.float64(2)}, "batch_size is .*; a whole number is needed"),
+        ({"latent_dim": [4]}, r"latent_dim is \[4\]; a whole number is needed"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; a number is needed"),
+        ({"seed": -1}, "seed is -1; at least 0 is needed"),
+        ({"seed": 2**32}, "seed is 4294967296; at most 4294967295 is allowed"),
+        ({"network": object()}, "network is an object of type object; the name of one of NETWORKS is needed"),
+        ({"model_options": {"x": object()}}, "stored as JSON|unknown option"),
+    ],
+)
+def test_an_option_that_is_not_allowed_is_refused_before_there_is_a_folder(option, message, blobs, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        latens.run(blobs, out=tmp_path / "run", device="cpu", progress=Silent(), **option)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_largest_seed_goes_through_the_whole_of_a_run(blobs, tmp_path):
+    assert small_run(blobs, tmp_path / "run", seed=2**32 - 1).record["status"] == "done"
+    run = open_run(tmp_path / "run")
+    for call in (lambda: run.sample(2, seed=2**32), lambda: run.map("tsne", seed=-1)):
+        with pytest.raises(UsageError, match="seed is"):
+            call()
+
+
+def test_what_was_read_is_read_again_when_another_process_has_changed_it(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.path, tmp_path / "run")
+    run, other = open_run(folder), open_run(folder)
+    latents, model = run.latents, run.model
+    assert run.latents is latents
+    assert run.model is model
+    other.write_arrays("latents.npz", {**other.latents, "latents": latents["latents"] * 2})
+    other.save("model.safetensors", {name: tensor * 2 for name, tensor in model.state_dict().items()})
+    np.testing.assert_array_equal(run.latents["latents"], latents["latents"] * 2)
+    assert equal(run.model.state_dict(), {name: tensor * 2 for name, tensor in model.state_dict().items()})
+
+
+def test_two_processes_do_not_complete_one_run(blobs, tmp_path):
+    run = stopped_run(blobs, tmp_path / "run")
+    with run.folder.working(), pytest.raises(RunError, match="another process is training or completing this run"):
+        latens.resume(run.path, device="cpu", progress=Silent())
+
+
+def test_a_run_of_the_version_before_is_continued(blobs, tmp_path):
+    """Its checkpoint had no hash in run.json, and history could be one epoch ahead."""
+    run = stopped_run(blobs, tmp_path / "run")
+    old = json.loads((run.path / "run.json").read_text())
+    del old["files"]["checkpoint.safetensors"]
+    (run.path / "run.json").write_text(json.dumps(old))
+    lines = (run.path / "history.jsonl").read_text()
+    (run.path / "history.jsonl").write_text(lines + lines.replace('"epoch": 1', '"epoch": 2'))
+    resumed = latens.resume(run.path, device="cpu", progress=Silent())
+    assert [line["epoch"] for line in resumed.history] == [1, 2, 3]
+    whole = start_run(blobs, recipe_for(blobs), tmp_path / "whole")
+    list(record(whole, train(whole.model, blobs, whole.recipe.config)))
+    assert equal(weights_of(resumed), weights_of(whole))
+    assert not (run.path / "checkpoint.safetensors").exists()

@@ -9,7 +9,7 @@ import numpy as np
 from latens.computed import encode_run, map_run, probe_run, score_run
 from latens.computed.review import FEWEST, Review, review_run
 from latens.device import choose_device, describe_device
-from latens.errors import RunError, UnknownName
+from latens.errors import RunError, UnknownName, UsageError
 from latens.figures import PALETTES
 from latens.figures.live import in_notebook, live_loss
 from latens.figures.network_stages import stages_of
@@ -85,9 +85,11 @@ def resume(
     images: Dataset | None = None,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
+    recipe: str | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Run:
-    """Go on with a run that was stopped, from its last epoch, and complete it.
+    """Continue a run that was stopped, from its last epoch, and complete it.
 
     On the same machine with the same number of threads the weights come out bit for bit as if it had never been stopped.
 
@@ -96,19 +98,40 @@ def resume(
         images: those that it was trained on, where they are at hand; they are loaded otherwise.
         device: see `choose_device`.
         samplers: see `run`.
+        recipe: see `run`; a run is continued as it was started, and another recipe than its own is refused.
         progress: shows how far it is.
+        **options: parts of the recipe, see `run`; others than the run's own are refused.
 
     Raises:
         RunNotFound: there is no run there.
-        RunError: its images have changed.
+        RunError: its images have changed, or another process is working on it.
+        UsageError: it was started with another recipe or other options.
     """
     progress = progress or progress_for()
     stopped = open_run(path, device)
     if stopped.record["status"] == "diverged":
         raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
+    _check_recipe(stopped, recipe, options)
     if images is not None:
         stopped.images = images
     return _complete(stopped, stopped.images, progress, samplers)
+
+
+def _check_recipe(run: Run, recipe: str | None, options: dict[str, Any]) -> None:
+    """See that what is asked for is what a run was started with."""
+    other = []
+    if recipe is not None and recipe != run.recipe.name:
+        _ = RECIPES[recipe]  # an unknown name is said as such
+        other.append(f"recipe {run.recipe.name!r}, not {recipe!r}")
+    was, now = (
+        {**one.to_json(), **one.to_json()["config"]} for one in (run.recipe, run.recipe.with_options(**options))
+    )
+    other += [f"{name} {was[name]!r}, not {now[name]!r}" for name in was if name != "config" and was[name] != now[name]]
+    if other:
+        raise UsageError(
+            f"{run.path}: was started with {'; '.join(other)}; a run is continued as it was started:"
+            " leave these options out, or start a new run"
+        )
 
 
 def import_run(

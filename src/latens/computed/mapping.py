@@ -14,6 +14,7 @@ from latens.neighbours import distance_ratios, nearest_neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.samplers.class_means import ClassMeansSampler
+from latens.training.recipes import MAX_SEED, whole_number
 
 __all__ = ["NOISES", "map_run", "probe_run"]
 
@@ -77,7 +78,7 @@ def probe_run(run: Run, *, refit: bool = False, seed: int | None = None, progres
     """
     part = run.mapped_part
     latents, labels = run.of_part("latents", part), run.labels_of(part)
-    chosen = run.recipe.config.seed if seed is None else seed
+    chosen = run.recipe.config.seed if seed is None else whole_number("seed", seed, 0, MAX_SEED)
     samplers = [ClassMeansSampler(noise_std=noise).fit(latents, labels) for noise in NOISES]
     classes = samplers[0].classes
     drawn = [sampler.sample(len(classes), chosen, classes) for sampler in samplers]

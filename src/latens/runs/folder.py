@@ -38,7 +38,7 @@ from latens.runs.kept_images import IMAGES, load_kept_images
 from latens.runs.record import RunFolder
 from latens.samplers import SAMPLERS, Sampler, samplers_for
 from latens.training.loop import build_model, known_forms, use_forms
-from latens.training.recipes import Recipe
+from latens.training.recipes import MAX_SEED, Recipe, whole_number
 from latens.verdict import Verdict, judge
 
 __all__ = ["TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]
@@ -252,6 +252,11 @@ class Run:
             data = self.record["data"]
             if IMAGES in self.folder.files:
                 found = load_kept_images(self.folder)
+            elif data["source"] == "array":
+                raise RunError(
+                    f"{self.path}: its images were given as an array and are not kept in the run; give them again:"
+                    " run.images = load_images(array), or images= of resume"
+                )
             else:
                 found = load_images(data["source"], **data["options"])
             self.check_images(found, str(data["source"]))
@@ -322,7 +327,7 @@ class Run:
         if seed is None and file in self.record["files"]:
             return kind.restore(self.folder.load(file), latents)
         with (progress or Silent()).stage(f"map {name}") as tick:
-            chosen = self.recipe.config.seed if seed is None else seed
+            chosen = self.recipe.config.seed if seed is None else whole_number("seed", seed, 0, MAX_SEED)
             fitted = kind().fit(latents, seed=chosen, progress=tick)
         self.keep_map(name, fitted)
         return fitted
@@ -386,6 +391,7 @@ class Run:
             seed: the same seed, the same pictures.
             labels: the class of each, int (n,); None lets the sampler choose.
         """
+        n, seed = whole_number("the number of samples", n), whole_number("seed", seed, 0, MAX_SEED)
         if n < 1:
             raise UsageError(f"{n} samples were asked for; at least 1 is needed")
         source = self.sampler(sampler)

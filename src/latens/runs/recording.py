@@ -17,8 +17,8 @@ import torch
 
 import latens
 from latens.device import choose_device, describe_device
-from latens.errors import TrainingDiverged
-from latens.files import atomic_write, read_safetensors
+from latens.errors import TrainingDiverged, UsageError
+from latens.files import atomic_write, json_content, read_safetensors
 from latens.images import Dataset
 from latens.latents import encode_images
 from latens.runs.folder import CHECKPOINT, WEIGHTS, Run, weights_in
@@ -48,6 +48,10 @@ def start_run(images: Dataset, recipe: Recipe, out: str | os.PathLike[str] | Non
     """
     # First, so that what is refused leaves no folder behind.
     first, kept = _first_record(images, recipe, device), images_to_keep(images)
+    try:
+        json_content(first)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the options of a run are stored as JSON, and one of these can't be: {error}") from None
     path = _claim(images.name) if out is None else Path(out)
     folder = RunFolder.create(path, first)
     if kept is not None:

@@ -1,6 +1,7 @@
 """Recipes: whole settings by name. They load no torch: the command line reads their names."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADOPTED",
     "AUGMENTATIONS",
+    "MAX_SEED",
     "OPTIMISERS",
     "PRECISIONS",
     "RECIPES",
@@ -25,10 +27,12 @@ __all__ = [
     "named_with_options",
     "notebook",
     "read_choice",
+    "whole_number",
 ]
 
 OPTIMISERS = ("adam", "muon")
 PRECISIONS = ("float32", "tf32", "bfloat16")
+MAX_SEED = 2**32 - 1  # what scikit-learn and numpy's older generators take
 AUGMENTATIONS = ("none", "shift", "shift-flip")
 FAST_STEPS, BEST_STEPS = 2814, 15_946
 FEW = 16_384  # images, under which a network learns them by heart
@@ -74,6 +78,40 @@ def _read_value(text: str) -> bool | int | float | str:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
+def whole_number(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+    """A whole number as a plain int, numpy's and torch's own as well.
+
+    Raises:
+        UsageError: it is of another type, or outside of the range.
+
+    >>> whole_number("epochs", 3, least=1)
+    3
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise UsageError(f"{name} is {value!r}; a whole number is needed")
+    if least is not None and number < least:
+        raise UsageError(f"{name} is {number}; at least {least} is needed")
+    if most is not None and number > most:
+        raise UsageError(f"{name} is {number}; at most {most} is allowed")
+    return number
+
+
+def _real_number(name: str, value: Any) -> float:
+    plain = _plain(value)
+    if isinstance(plain, bool) or not isinstance(plain, int | float):
+        raise UsageError(f"{name} is {value!r}; a number is needed")
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of numpy or torch as Python's own; anything else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train; every number that the result depends on beside the model and the images.
@@ -107,16 +145,19 @@ class TrainConfig:
     augmentation: str = "none"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; at least 1 is needed")
+        # Plain numbers, so that they can be stored: numpy's scalars are given as well.
+        plain: dict[str, Any] = {name: whole_number(name, getattr(self, name), 1) for name in ("epochs", "batch_size")}
+        plain["seed"] = whole_number("seed", self.seed, 0, MAX_SEED)
+        for name in ("learning_rate", "matrix_learning_rate", "beta2", "weight_decay", "warmup"):
+            plain[name] = _real_number(name, getattr(self, name))
+        plain["decay"] = bool(self.decay)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)  # of a frozen dataclass, while it is being made
         for name in ("learning_rate", "matrix_learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"{name} is {getattr(self, name):g}; it must be above 0 and finite")
+            if not 0 < plain[name] < math.inf:
+                raise UsageError(f"{name} is {plain[name]:g}; it must be above 0 and finite")
         if not 0 <= self.weight_decay < math.inf:
             raise UsageError(f"weight_decay is {self.weight_decay:g}; it must not be negative, and finite")
-        if self.seed < 0:
-            raise UsageError(f"seed is {self.seed}; it must not be negative")
         if self.optimiser not in OPTIMISERS:
             raise UsageError(f"optimiser is {self.optimiser!r}; known: {', '.join(OPTIMISERS)}")
         if self.augmentation not in AUGMENTATIONS:
@@ -156,8 +197,14 @@ class Recipe:
     output_bias: float | None = None
 
     def __post_init__(self) -> None:
-        if self.latent_dim < 1:
-            raise UsageError(f"latent dimension is {self.latent_dim}; at least 1 is needed")
+        for name, kinds in (("model", "MODELS"), ("network", "NETWORKS")):
+            if not isinstance(getattr(self, name), str):
+                given = type(getattr(self, name)).__name__
+                raise UsageError(f"{name} is an object of type {given}; the name of one of {kinds} is needed")
+        plain = {name: _plain(value) for name, value in self.model_options.items()}
+        latent_dim = whole_number("latent_dim", self.latent_dim, 1)
+        for name, value in (("latent_dim", latent_dim), ("model_options", plain)):
+            object.__setattr__(self, name, value)
 
     def with_options(self, **options: Any) -> "Recipe":
         """The recipe with some parts replaced, its own or its config's; None leaves a part as it is.
