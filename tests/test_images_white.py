@@ -4,7 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from formats import write_png, write_tiff
 from latens.errors import ImagesError, UsageError
 from latens.images import load_images
 from latens.images.white import choose_white
@@ -96,3 +98,76 @@ def test_no_more_is_read_than_needed():
         pytest.fail("the first block decided")
 
     assert choose_white(largest(), deep=False) == (None, ())
+
+
+# Folders
+
+
+def write_folder(folder, values, bits, writer):
+    folder.mkdir()
+    for number, picture in enumerate(values):
+        writer(folder / f"{number}.{'tif' if writer is write_tiff else 'png'}", picture, bits)
+    return folder
+
+
+def by_name(dataset):
+    """All pictures in the order of their numbered files."""
+    ids = np.concatenate([dataset.train.ids, dataset.test.ids])
+    order = np.argsort([int(name.partition(".")[0]) for name in ids])
+    return np.concatenate([dataset.train.pixels, dataset.test.pixels])[order][:, 0]
+
+
+@pytest.mark.parametrize("writer", [write_png, write_tiff])
+@pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
+def test_folders_of_16_bits(tmp_path, writer, white):
+    values = numbers(white)
+    folder = write_folder(tmp_path / "a", values, 16, writer)
+    dataset = load_images(folder)
+    assert (by_name(dataset) == truth(values, white)).all()
+    assert dataset.options["white"] == white
+    assert any(f"{white} (" in note for note in dataset.notes) == (white != 65535)
+    assert load_images(folder).options == dataset.options, "from the cache"
+    assert (by_name(load_images(folder, white=65535)) == truth(values, 65535)).all()
+
+
+@pytest.mark.parametrize("writer", [write_png, write_tiff])
+def test_folders_of_masks(tmp_path, writer):
+    values = numbers(1)
+    folder = write_folder(tmp_path / "a", values, 8, writer)
+    dataset = load_images(folder)
+    assert (by_name(dataset) == 255 * values).all()
+    assert any("masks" in note for note in dataset.notes)
+    assert (by_name(load_images(folder, white=255)) == values).all()
+
+
+@pytest.mark.parametrize(("bits", "white"), [(1, 1), (8, 2), (8, 255)])
+def test_folders_that_use_their_range(tmp_path, bits, white):
+    values = numbers(white)
+    dataset = load_images(write_folder(tmp_path / "a", values, bits, write_png))
+    assert (by_name(dataset) == truth(values, (1 << bits) - 1)).all()
+    assert "white" not in dataset.options
+
+
+def test_a_picture_beyond_the_white_that_was_asked_for_is_left_out(tmp_path):
+    values = numbers(4095)
+    values[:10] //= 8
+    dataset = load_images(write_folder(tmp_path / "a", values, 16, write_png), white=511)
+    assert len(dataset.train) + len(dataset.test) == 10
+    assert any("although 511 is said to be white" in note for note in dataset.notes)
+    note = "white was not used: no picture has numbers above 255"
+    assert note in load_images(write_folder(tmp_path / "b", numbers(255), 8, write_png), white=4095).notes
+
+
+@pytest.mark.parametrize("white", [4095, 65535])
+def test_lists_of_pillow_images_of_16_bits(white):
+    values = numbers(white)
+    images = [Image.fromarray(picture) for picture in values]
+    dataset = load_images(images)
+    assert (by_row(dataset) == truth(values, white)).all()
+    assert dataset.options["white"] == white
+    assert (by_row(load_images(images, white=65535)) == truth(values, 65535)).all()
+
+
+def test_a_white_beyond_the_type_does_nothing():
+    values = numbers(255, dtype=np.uint8)
+    assert (by_row(load_images(values, white=4095)) == values).all()

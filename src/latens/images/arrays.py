@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -74,17 +74,19 @@ class ArraySource:
         array = None if isinstance(source, list | tuple) else as_array(source, "the array")
         if array is not None and (array.ndim != 1 or array.dtype.kind not in "OUT"):
             return plan_arrays("array", "array", [raw_array("all", "the array", array, options.labels)], options)
-        stacked, notes = _stack(list(source) if array is None else array.tolist(), options)
-        return plan_arrays(
-            "array", "array", [raw_array("all", "the list", stacked, options.labels)], options, notes=notes
-        )
+        stacked, notes, white = _stack(list(source) if array is None else array.tolist(), options)
+        if white is not None:
+            options = replace(options, white=None)  # it was used
+        raw = raw_array("all", "the list", stacked, options.labels)
+        plan = plan_arrays("array", "array", [raw], options, notes=notes)
+        return plan if white is None else replace(plan, white=white)
 
 
 ARRAY = ArraySource()
 
 
-def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...]]:
-    """One array of a list, and what to say of it."""
+def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...], int | None]:
+    """One array of a list, what to say of it, and the number that was read as white."""
     if not pictures:
         raise ImagesEmpty("the list has no pictures in it")
     kinds = {_kind(picture) for picture in pictures}
@@ -115,7 +117,7 @@ def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple
                 f"the list has pictures of different types: {arrays[0].dtype} in row 0, {array.dtype} in row {row}; "
                 "give all of them in one type"
             )
-    return np.stack(arrays), ()
+    return np.stack(arrays), (), None
 
 
 def _kind(picture: Any) -> str:
@@ -124,14 +126,23 @@ def _kind(picture: Any) -> str:
     return "picture" if isinstance(picture, Image.Image) else "array"
 
 
-def _stack_pictures(pictures: Sequence[Image.Image], options: Options) -> tuple[np.ndarray, tuple[str, ...]]:
+def _stack_pictures(
+    pictures: Sequence[Image.Image], options: Options
+) -> tuple[np.ndarray, tuple[str, ...], int | None]:
     """The same of Pillow images of any modes, by the rules for files: grey only if all are grey."""
     grey = sum(is_grey_mode(picture.mode) for picture in pictures)
     channels = CHANNELS[0] if grey == len(pictures) else CHANNELS[1]
-    plain = []
+    plain: list[Image.Image] = []
+    notes: list[str] = []
+    white = None
+    deep = [picture for picture in pictures if picture.mode.startswith("I;16")]
+    if deep:
+        chosen, said = choose_white((int(np.asarray(picture).max(initial=0)) for picture in deep), deep=True)
+        white = options.white or chosen or DEEP_WHITE
+        notes += said if options.white is None else ()
     for row, picture in enumerate(pictures):
         try:
-            plain.append(upright_picture(picture, channels))
+            plain.append(upright_picture(picture, channels, white))
         except Exception as error:  # Pillow's plugins raise anything on broken files
             raise ImagesError(f"row {row} of the list: a picture that can't be used: {reason_of(error)}") from None
     sizes = [(picture.height, picture.width) for picture in plain]
@@ -142,7 +153,6 @@ def _stack_pictures(pictures: Sequence[Image.Image], options: Options) -> tuple[
             f"the list has pictures of different sizes: {sizes[0][0]} x {sizes[0][1]} in row 0, {sizes[row][0]} x "
             f"{sizes[row][1]} in row {row}; give a size to bring them to: load_images(pictures, size=64)"
         )
-    notes = []
     if grey and not is_grey(channels):
         notes.append(f"{grey} grey pictures among {len(pictures)} were turned into RGB")
     if others and options.size is not None:
@@ -150,7 +160,7 @@ def _stack_pictures(pictures: Sequence[Image.Image], options: Options) -> tuple[
         target = f"{height} x {width} pixels"
         notes.append(f"{others} of {len(pictures)} pictures had other sizes and were resized and cropped to {target}")
         plain = [fit_picture(picture, options.size) for picture in plain]
-    return np.stack([from_picture(picture) for picture in plain]), tuple(notes)
+    return np.stack([from_picture(picture) for picture in plain]), tuple(notes), white
 
 
 def raw_array(name: str, where: str, array: np.ndarray, labels: Any = None) -> RawPart:

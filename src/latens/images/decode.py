@@ -26,17 +26,18 @@ from PIL import Image, UnidentifiedImageError
 
 from latens.images.contract import MINIMUM_SIDE
 from latens.images.fit import fit_picture
-from latens.images.pixels import from_picture, picture_mode
+from latens.images.pixels import WHITE, from_picture, picture_mode
 from latens.images.plan import Size
-from latens.images.png import has_late_metadata, png_head, read_png
+from latens.images.png import PngHead, has_late_metadata, largest_in_png, png_head, read_png
 from latens.images.samples import image_of_samples
-from latens.images.tiff import is_tiff, look_at_tiff, read_tiff
+from latens.images.tiff import is_tiff, largest_in_tiff, look_at_tiff, read_tiff
 from latens.images.white import DEEP_WHITE
 
 __all__ = [
     "Look",
     "decode_picture",
     "is_grey_mode",
+    "largest_number",
     "look_at",
     "picture_formats",
     "picture_suffixes",
@@ -56,6 +57,7 @@ COMMON_FORMATS = (
     "TIFF",
 )  # Pillow tries them in turn
 GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
+EIGHT = PngHead(8, 0)  # what other formats are like: 8 bits a number
 ORIENTATION = 0x0112  # the EXIF tag
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
 TURNS = {
@@ -133,14 +135,14 @@ def look_at(path: Path) -> Look:
     return Look((height, width), grey, deep, several)
 
 
-def decode_picture(path: Path, size: Size, channels: int, deep_white: int = DEEP_WHITE) -> np.ndarray:
+def decode_picture(path: Path, size: Size, channels: int, white: int | None = None) -> np.ndarray:
     """Decode a picture by the rules of this file.
 
     Args:
         path: the file.
         size: (H, W) to come.
         channels: 1 for grey, 3 for RGB.
-        deep_white: what is white in pictures of 16 bits.
+        white: the number that is white where a picture's numbers reach beyond it; by default the largest of their depth.
 
     Returns:
         uint8 (C, H, W).
@@ -151,30 +153,60 @@ def decode_picture(path: Path, size: Size, channels: int, deep_white: int = DEEP
     with _open(path) as file:
         head = _head(file)
         if is_tiff(head):
-            picture, orientation = read_tiff(file, deep_white)
+            picture, orientation = read_tiff(file, white)
         else:
             # An open file, not its name: by name Pillow would map some files and get turned ones wrong (seen in 13.0).
             picture = Image.open(file, formats=picture_formats())
             # A large JPEG is decoded at an eighth to a half, yet at least at twice what is needed.
             picture.draft("", (2 * max(size), 2 * max(size)))
             png = png_head(head)
-            flat = None if png is None else read_png(picture, file, png, deep_white)
+            flat = None if png is None else read_png(picture, file, png, white)
             picture.load()
             orientation = _turn(picture)
+            if (
+                flat is None
+                and white is not None
+                and white < WHITE
+                and picture.mode == "L"
+                and (png or EIGHT).bits == 8
+            ):
+                flat = image_of_samples(np.asarray(picture)[..., None], white, "grey")
             picture = flat or picture
         with picture:
-            upright = _turned(plain_picture(picture, channels, deep_white), orientation)
+            upright = _turned(plain_picture(picture, channels, white), orientation)
             return from_picture(fit_picture(upright, size))
 
 
-def upright_picture(picture: Image.Image, channels: int) -> Image.Image:
+def largest_number(path: Path) -> int | None:
+    """The largest number in a picture of 8 or 16 bits; None where it can't tell how much of its range is used.
+
+    Raises:
+        Exception: as `decode_picture`.
+    """
+    with _open(path) as file:
+        head = _head(file)
+        if is_tiff(head):
+            return largest_in_tiff(file)
+        with Image.open(file, formats=picture_formats()) as picture:
+            if png := png_head(head):
+                return largest_in_png(picture, file, png)
+            whole = picture.mode == "L" or picture.mode.startswith("I;16")
+            return int(np.asarray(picture).max()) if whole else None
+
+
+def upright_picture(picture: Image.Image, channels: int, white: int | None = None) -> Image.Image:
     """A Pillow image of any mode in mode L or RGB, turned as its EXIF says.
+
+    Args:
+        picture: in any mode.
+        channels: 1 for grey, 3 for RGB.
+        white: the number that is white in pictures of 16 bits; 65535 by default.
 
     Raises:
         Exception: whatever Pillow raises where it can't; ValueError for what the rules refuse.
     """
     picture.load()
-    return _turned(plain_picture(picture, channels), _turn(picture))
+    return _turned(plain_picture(picture, channels, white), _turn(picture))
 
 
 def _turned(picture: Image.Image, orientation: int) -> Image.Image:
@@ -229,20 +261,20 @@ def _turn(picture: Image.Image) -> int:
         return 1
 
 
-def plain_picture(picture: Image.Image, channels: int, deep_white: int = DEEP_WHITE) -> Image.Image:
+def plain_picture(picture: Image.Image, channels: int, white: int | None = None) -> Image.Image:
     """A Pillow image of any mode in mode L or RGB, by the rules of this file.
 
     Args:
         picture: in any mode.
         channels: 1 for grey, 3 for RGB.
-        deep_white: what is white in pictures of 16 bits.
+        white: the number that is white in pictures of 16 bits; 65535 by default.
 
     Raises:
         ValueError: for what the rules refuse.
     """
     mode = picture_mode(channels)
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        picture = _eight_bit(picture, deep_white)
+        picture = _eight_bit(picture, white or DEEP_WHITE)
     elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         # Premultiplied modes can be converted into one other mode each.
         direct = {"La": "LA", "RGBa": "RGBA"}.get(picture.mode)
@@ -253,11 +285,11 @@ def plain_picture(picture: Image.Image, channels: int, deep_white: int = DEEP_WH
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _eight_bit(picture: Image.Image, deep_white: int) -> Image.Image:
+def _eight_bit(picture: Image.Image, white: int) -> Image.Image:
     # Pillow brings every PGM of more than 8 bits to 0..65535 in mode I; in any other format that mode means 32 bits.
     if picture.mode == "I" and picture.format != "PPM":
         raise ValueError("32-bit integers; save it with 8 or 16 bits")
     samples = np.asarray(picture)
     if picture.mode != "F":
         samples = samples.astype(np.uint16)
-    return image_of_samples(samples[..., None], deep_white, "grey")
+    return image_of_samples(samples[..., None], white, "grey")

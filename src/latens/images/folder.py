@@ -21,12 +21,13 @@ from latens.errors import ImagesDamaged, ImagesEmpty
 from latens.images.arrays import refuse_labels
 from latens.images.cache import cached_dataset
 from latens.images.contract import MINIMUM_SIDE, Dataset, Shape
-from latens.images.decode import Look, decode_picture, look_at, reason_of
+from latens.images.decode import Look, decode_picture, largest_number, look_at, reason_of
 from latens.images.folder_layout import FolderLayout, FolderPart, lay_out
 from latens.images.opening import is_passing
-from latens.images.pixels import CHANNELS, is_grey
+from latens.images.pixels import CHANNELS, WHITE, is_grey
 from latens.images.plan import Block, Options, Part, Plan, Refused, Size, block_length
 from latens.images.tree import refuse_run, walk
+from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import counted, shown
 
 __all__ = ["FOLDER", "FolderSource", "choose_size"]
@@ -74,7 +75,7 @@ class FolderSource:
                     lambda: _plan(root, layout, options),
                     state=_state(layout),
                     notes=layout.notes,
-                    again=partial(_reason_now, root, layout),
+                    again=partial(_reason_now, root, layout, options.white),
                 )
         except (ImagesEmpty, ImagesDamaged) as error:
             # Three pictures are too few; that a hundred others were left out is the reason.
@@ -93,13 +94,13 @@ def _state(layout: FolderLayout) -> Iterator[str]:
         yield from map(str, part.labels or [])
 
 
-def _reason_now(root: Path, layout: FolderLayout, refused: Refused, shape: Shape) -> str | None:
+def _reason_now(root: Path, layout: FolderLayout, white: int | None, refused: Refused, shape: Shape) -> str | None:
     """Why a file that was refused can't be used now; None if it can."""
     (part,) = (part for part in layout.parts if part.name == refused.part)
     path = root / part.files[refused.row]
     try:
         look_at(path)
-        decode_picture(path, shape[1:], shape[0])
+        decode_picture(path, shape[1:], shape[0], white)
     except Exception as error:  # as in decode_chunk
         return shown(reason_of(error))
     return None
@@ -128,13 +129,15 @@ def _plan(root: Path, layout: FolderLayout, options: Options) -> Plan:
     size = options.size or choose_size(look.size for look in good)
     channels = CHANNELS[0] if all(look.grey for look in good) else CHANNELS[1]
     shape = (channels, *size)
+    white, said = _white(files, looks, channels, options)
     parts, start = [], 0
     for part in layout.parts:
-        parts.append(_part(root, part, looks[start : start + len(part.files)], shape))
+        parts.append(_part(root, part, looks[start : start + len(part.files)], shape, white))
         start += len(part.files)
     notes = _picture_notes(good, size, channels, asked=options.size is not None)
     class_names = tuple(shown(name) for name in layout.class_names)
-    return Plan(shown(root.resolve().name), str(root), shape, class_names, tuple(parts), tuple(notes))
+    notes = [*notes, *said]
+    return Plan(shown(root.resolve().name), str(root), shape, class_names, tuple(parts), tuple(notes), white)
 
 
 def _picture_notes(looks: Sequence[Look], size: Size, channels: int, asked: bool) -> list[str]:
@@ -158,7 +161,36 @@ def _picture_notes(looks: Sequence[Look], size: Size, channels: int, asked: bool
     return notes
 
 
-def _part(root: Path, part: FolderPart, looks: Sequence["Look | _Failure"], shape: Shape) -> Part:
+def _white(
+    files: Sequence[Path], looks: Sequence["Look | _Failure"], channels: int, options: Options
+) -> tuple[int | None, tuple[str, ...]]:
+    """The number that is white in all pictures, and what to say of it; see `latens.images.white`."""
+    deep = [file for file, look in zip(files, looks, strict=True) if isinstance(look, Look) and look.deep]
+    if options.white is not None:
+        if not deep and (options.white >= WHITE or not is_grey(channels)):
+            return None, (f"white was not used: no picture has numbers above {WHITE}",)
+        return options.white, ()
+    if deep:
+        white, notes = choose_white(
+            (one for part in _in_order(_largest, _chunks(deep, CHUNK)) for one in part), deep=True
+        )
+        return white or DEEP_WHITE, notes
+    if not is_grey(channels):
+        return None, ()
+    return choose_white((one for file in files for one in _largest([file])), deep=False)
+
+
+def _largest(files: Sequence[Path]) -> list[int]:
+    """The largest number in each picture that can be read; a very large one where its range is used by its kind."""
+    result = []
+    for file in files:
+        with contextlib.suppress(Exception):  # as above; it is named when it is decoded
+            found = largest_number(file)
+            result.append(DEEP_WHITE if found is None else found)
+    return result
+
+
+def _part(root: Path, part: FolderPart, looks: Sequence["Look | _Failure"], shape: Shape, white: int | None) -> Part:
     ids = np.array([shown(file) for file in part.files], dtype=str)
     labels = None if part.labels is None else np.array(part.labels, dtype=np.int64)
 
@@ -172,7 +204,7 @@ def _part(root: Path, part: FolderPart, looks: Sequence["Look | _Failure"], shap
                 refused.append(Refused(str(ids[row]), look.reason, row, part.name, look.passing))
                 continue
             try:
-                pixels[len(used)] = decode_picture(root / part.files[row], shape[1:], shape[0])
+                pixels[len(used)] = decode_picture(root / part.files[row], shape[1:], shape[0], white)
                 used.append(row)
             except Exception as error:  # Pillow's plugins raise anything on broken files; none may end the run
                 refused.append(Refused(str(ids[row]), shown(reason_of(error)), row, part.name, is_passing(error)))

@@ -9,8 +9,9 @@ from PIL import Image
 
 from latens.images.pixels import WHITE
 from latens.images.samples import Alpha, Kind, image_of_samples
+from latens.images.white import DEEP_WHITE
 
-__all__ = ["PngHead", "has_late_metadata", "png_head", "read_png"]
+__all__ = ["PngHead", "has_late_metadata", "largest_in_png", "png_head", "read_png"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 METADATA = {b"eXIf", b"zTXt", b"tEXt", b"iTXt"}  # where an orientation can stand
@@ -47,19 +48,20 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
         file.seek(length + 4, 1)
 
 
-def read_png(picture: Image.Image, file: IO[bytes], head: PngHead, deep_white: int) -> Image.Image | None:
+def read_png(picture: Image.Image, file: IO[bytes], head: PngHead, white: int | None) -> Image.Image | None:
     """A PNG as an image of mode L or RGB, or None where Pillow's own reading is right.
 
     Args:
         picture: the same file as Pillow opened it; its pixels are loaded here.
         file: the file.
         head: its header.
-        deep_white: what is white where samples have 16 bits.
+        white: the number that is white where samples of 16 bits reach beyond it; by default 65535.
     """
     key = picture.info.get("transparency") if head.colour in (0, 2) else None
     if head.bits < 16 and key is None:
         return None
-    samples, white = _samples(picture, file, head), deep_white if head.bits == 16 else WHITE
+    samples = _samples(picture, file, head)
+    white = (white or DEEP_WHITE) if head.bits == 16 else WHITE
     kind: Kind = "grey" if head.colour in (0, 4) else "rgb"
     alpha: Alpha = "straight" if head.colour in (4, 6) else "none"
     result = image_of_samples(samples, white, kind, alpha)
@@ -68,6 +70,15 @@ def read_png(picture: Image.Image, file: IO[bytes], head: PngHead, deep_white: i
         wanted = np.atleast_1d(key) * (WHITE // ((1 << head.bits) - 1) if head.bits < 8 else 1)
         result.paste("white", mask=Image.fromarray((samples == wanted).all(2)))
     return result
+
+
+def largest_in_png(picture: Image.Image, file: IO[bytes], head: PngHead) -> int | None:
+    """The largest number of its colours; None where it can't tell how much of its range is used."""
+    if head.bits == 8 and head.colour == 0:
+        return int(np.asarray(picture).max())
+    if head.bits == 16:
+        return int(_samples(picture, file, head)[..., : 1 if head.colour in (0, 4) else 3].max())
+    return None
 
 
 def _samples(picture: Image.Image, file: IO[bytes], head: PngHead) -> np.ndarray:

@@ -26,7 +26,7 @@ from latens.images.samples import Alpha, Kind, image_of_samples
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-__all__ = ["TiffLook", "is_tiff", "look_at_tiff", "read_tiff", "tiff_samples"]
+__all__ = ["TiffLook", "is_tiff", "largest_in_tiff", "look_at_tiff", "read_tiff", "tiff_samples"]
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, little and big endian
 BY_LIBTIFF = {5, 8, 32773, 32946, 34925, 50000}  # LZW, deflate, PackBits, old deflate, LZMA, Zstandard
@@ -71,12 +71,12 @@ def look_at_tiff(file: IO[bytes]) -> TiffLook:
         )
 
 
-def read_tiff(file: IO[bytes], deep_white: int) -> tuple[Image.Image, int]:
+def read_tiff(file: IO[bytes], white: int | None) -> tuple[Image.Image, int]:
     """The first page as it is stored, and its orientation (1 where it is upright already).
 
     Args:
         file: opened for reading.
-        deep_white: what is white where samples have 16 bits.
+        white: the number that is white where samples reach beyond it; by default the largest of their depth.
 
     Returns:
         An image of mode L or RGB, or of a mode of Pillow's that becomes one.
@@ -90,7 +90,27 @@ def read_tiff(file: IO[bytes], deep_white: int) -> tuple[Image.Image, int]:
         if page.compression in BY_PILLOW or page.photometric in (6, 8, 9, 10):  # YCbCr, L*a*b*
             return _by_pillow(file, page, number), 1
         samples = _samples(tiff, page)
-        return _image(page, samples, deep_white), _orientation(page)
+        return _image(page, samples, white), _orientation(page)
+
+
+def largest_in_tiff(file: IO[bytes]) -> int | None:
+    """The largest number of the first page's colours; None where it can't tell how much of its range is used.
+
+    Raises:
+        Exception: as `read_tiff`.
+    """
+    with _opened(file) as tiff:
+        page, _ = _first_page(tiff)
+        _check_size(page)
+        colours = {0: 1, 1: 1, 2: 3}.get(int(page.photometric))
+        if (
+            colours is None
+            or page.compression in BY_PILLOW
+            or _most_bits(page) not in (8, 16)
+            or not _is_unsigned(page)
+        ):
+            return None
+        return int(_samples(tiff, page)[..., :colours].max())
 
 
 def tiff_samples(file: IO[bytes]) -> np.ndarray:
@@ -183,7 +203,7 @@ def _is_unsigned(page: "TiffPage") -> bool:
     return int(page.sampleformat or 1) in (1, 4)  # 4: undefined, which readers take as unsigned
 
 
-def _image(page: "TiffPage", samples: np.ndarray, deep_white: int) -> Image.Image:
+def _image(page: "TiffPage", samples: np.ndarray, white: int | None) -> Image.Image:
     bits = _most_bits(page)
     count = samples.shape[2]
     if page.photometric == 3:
@@ -197,8 +217,10 @@ def _image(page: "TiffPage", samples: np.ndarray, deep_white: int) -> Image.Imag
         raise ValueError(f"{count} samples a pixel, although {_word(page.photometric)} needs {colours}")
     if samples.dtype.kind in "iu" and bits > 16:
         raise ValueError(f"{bits}-bit integers; save it with 8 or 16 bits")
-    white = deep_white if bits == 16 and kind != "cmyk" else (1 << bits) - 1
-    return image_of_samples(samples, white, kind, _alpha(page, count, colours))
+    largest = (1 << bits) - 1
+    if white is None or kind == "cmyk" or bits < 8:
+        white = largest
+    return image_of_samples(samples, min(white, largest), kind, _alpha(page, count, colours))
 
 
 def _alpha(page: "TiffPage", count: int, colours: int) -> Alpha:
