@@ -91,7 +91,7 @@ def test_bool_is_black_and_white():
         (np.zeros((20, 12, 12), object), "never unpickled"),
         (np.zeros((20, 5, 12), np.uint8), "too small"),
         (np.zeros((20, 12, 300), np.uint8), "too large"),
-        (np.zeros((20, 12, 12), np.uint8), "the same"),
+        (np.zeros((20, 12, 12), np.uint8), "are equal"),
         ([np.zeros((9, 9)), np.zeros((9, 8))], "row 1"),
     ],
 )

@@ -232,7 +232,7 @@ def test_pictures_in_both_parts_are_named(tmp_path):
         for k, array in enumerate(arrays):
             save(tmp_path / name / f"{k}.png", array)
     (note,) = load_images(tmp_path).notes
-    assert note.startswith("5 of 8 test pictures stand in the train part too")
+    assert note.startswith("5 of 8 test pictures are in the train part too")
     assert "test/2.png is train/10.png, test/3.png is train/11.png, test/4.png is train/12.png and 2 more" in note
     np.savez(tmp_path / "a.npz", x_train=train, x_test=test)
     assert any("test/2 is train/10" in note for note in load_images(tmp_path / "a.npz").notes)

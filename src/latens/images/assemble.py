@@ -1,4 +1,4 @@
-"""From a plan to the two parts: decode block by block into a store, set a test part aside, check what came of it."""
+"""From a plan to the train and the test part: decode in blocks, split where there is no test part, check the result."""
 
 import hashlib
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from latens.text import counted, listed
 __all__ = ["MINIMUM_TRAIN", "Assembled", "MemoryStore", "Store", "assemble", "refused_line"]
 
 EXAMPLES = 3
-MINIMUM_TRAIN = 8  # pictures; fewer can't be called training
+MINIMUM_TRAIN = 8  # pictures; fewer are too few for training
 
 
 class Store(Protocol):
-    """Where the pixels of one part go."""
+    """Takes the pixels of one part."""
 
     def append(self, pixels: np.ndarray) -> None:
         """Take the next pictures, uint8 (n, C, H, W)."""
@@ -57,7 +57,7 @@ MakeStore = Callable[[str, int, Shape], Store]  # (part, at most so many, (C, H,
 
 @dataclass(frozen=True, eq=False)
 class Assembled:
-    """What came of a plan."""
+    """A decoded plan."""
 
     train: Images
     test: Images
@@ -95,7 +95,8 @@ def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress
 
     Raises:
         ImagesDamaged: no file could be read.
-        ImagesError: too few pictures, all the same picture, or parts that don't fit together.
+        ImagesEmpty: too few pictures.
+        ImagesError: all pictures are equal.
     """
     if make_store is None:
         make_store = _memory
@@ -164,9 +165,7 @@ def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore) -> lis
     chosen = split_by_content(everything.hashes)
     if min(len(rows) for rows in chosen) == 0:
         count = len(everything.rows)
-        raise ImagesError(
-            f"{everything.part.where}: all of its {count} pictures are the same; nothing can be learned from that"
-        )
+        raise ImagesError(f"{everything.part.where}: all of its {count} pictures are equal; give pictures that differ")
     result, length = [], block_length(shape)
     for name, rows in zip(("train", "test"), chosen, strict=True):
         store, pixel_hash = make_store(name, len(rows), shape), hashlib.sha256()
@@ -183,7 +182,7 @@ def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore) -> lis
 
 
 def _in_both(train: _Decoded, test: _Decoded) -> list[str]:
-    """What to say of pictures that stand in both parts: a model is not tested by what it was trained on."""
+    """A note on pictures that are in both parts: a test on pictures of the training says nothing about new ones."""
     both = np.flatnonzero(np.isin(test.hashes, train.hashes))
     if not len(both):
         return []
@@ -192,13 +191,13 @@ def _in_both(train: _Decoded, test: _Decoded) -> list[str]:
     pairs = [f"{test.ids[row]} is {train.ids[twin]}" for row, twin in zip(both, first, strict=False)]
     more = f" and {len(both) - EXAMPLES:,} more" if len(both) > EXAMPLES else ""
     return [
-        f"{len(both):,} of {len(test.hashes):,} test pictures stand in the train part too, pixel by pixel: "
+        f"{len(both):,} of {len(test.hashes):,} test pictures are in the train part too, with equal pixels: "
         f"{', '.join(pairs)}{more}; scores on them say nothing about new pictures"
     ]
 
 
 def _classes(plan: Plan, train: _Decoded, test: _Decoded) -> tuple[tuple[str, ...], np.ndarray, list[str]]:
-    """The classes that have pictures in either part, the new number of each old one, and what to say of the others."""
+    """The classes with pictures in either part, the new number of each old class, and notes on the others."""
     if train.labels is None or test.labels is None:
         return (), np.empty(0, dtype=np.int64), []
     count = len(plan.class_names)

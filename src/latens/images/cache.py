@@ -41,7 +41,7 @@ from latens.text import bytes_text
 __all__ = ["cached_dataset"]
 
 VERSION = 3  # of the entries; a change of what a decoded picture looks like raises it
-ABANDONED = 24 * 3600  # seconds after which an unfinished entry is nobody's any more
+ABANDONED = 24 * 3600  # seconds after which an unfinished entry belongs to a process that crashed
 LARGE, CHECKED_FOR = 1 << 30, 24 * 3600  # bytes; seconds
 DECODERS = ("pillow", "tifffile", "imagecodecs", "pillow-heif")
 Again = Callable[[Refused, Shape], str | None]
@@ -250,7 +250,7 @@ def _publish(unfinished: Path, folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Out of the way by a rename, then deleted, so that nobody finds half an entry."""
+    """Delete an entry: rename it first, so that no reader finds half of it."""
     discarded = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     with contextlib.suppress(OSError):  # somebody else was faster, or Windows holds it open
         os.rename(folder, discarded)
@@ -258,7 +258,7 @@ def _remove(folder: Path) -> None:
 
 
 def _tidy(folder: Path, place: str) -> None:
-    """Remove what the place held before, and what crashed processes left."""
+    """Remove older states of the place, and what crashed processes left."""
     for other in folder.parent.glob(f"{place}-*"):
         if other != folder:
             _remove(other)
@@ -270,7 +270,7 @@ def _tidy(folder: Path, place: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """An entry that is what was written."""
+    """An entry that passed all checks."""
 
     plan: Plan
     assembled: Assembled
@@ -303,8 +303,8 @@ def _open(folder: Path, source: str) -> _Opened | None:
 def _is_intact(path: Path, start: int, expected: list[int]) -> bool:
     """Whether the pixels are those that were written.
 
-    A large file is read for that once a day at most, as long as its state stays the same: 1.8 GB take 1.4 seconds on two
-    cores, and every command would wait for it.
+    A large file is read for this at most once a day, as long as its state stays the same: otherwise every command would
+    wait for it.
     """
     checked, state = path.with_suffix(".checked"), file_state(path)
     if len(expected) * BLOCK >= LARGE:

@@ -1,4 +1,4 @@
-"""What the room gives out: `Images`, one part of a data set, and `Dataset`, its train and test parts."""
+"""`Images`, one part of a data set, and `Dataset`, its train and test parts."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ Shape = tuple[int, int, int]  # (C, H, W)
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Pictures with what is known of each, in memory or memory-mapped.
+    """Pictures with their names and labels, in memory or memory-mapped.
 
     Args:
         pixels: uint8 (N, C, H, W); C is 1 or 3.
@@ -79,7 +79,7 @@ class Dataset:
         source: what to give to `load_images` to get the same again.
         train: what is trained on.
         test: what is measured on; never trained on.
-        notes: what a user should be told, each a sentence.
+        notes: for the user, each a sentence.
         options: the options that were given to `load_images`.
         fingerprint: SHA-256 of the two parts' fingerprints.
     """
@@ -114,7 +114,7 @@ class Dataset:
 def fingerprint_of(
     shape: Sequence[int], pixels_sha256: str, labels: np.ndarray | None, class_names: Sequence[str]
 ) -> str:
-    """The fingerprint of a part, from the SHA-256 of its pixels, which is taken while they stream by.
+    """The fingerprint of a part, from the SHA-256 of its pixels, which is computed while they are decoded.
 
     Args:
         shape: (N, C, H, W).
@@ -135,7 +135,7 @@ def fingerprint_of(
 def make_images(
     pixels: np.ndarray, ids: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str] = ()
 ) -> Images:
-    """`Images` of arrays that are already what they should be, with their fingerprint.
+    """`Images` of arrays of the right types, with their fingerprint.
 
     Args:
         pixels: uint8 (N, C, H, W).

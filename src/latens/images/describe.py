@@ -1,4 +1,4 @@
-"""What is in a data set, in numbers and as a contact sheet."""
+"""A data set in numbers, and as a contact sheet."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ GAP, GAP_GREY = 2, 128  # pixels between two pictures of a contact sheet, and th
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:
-    """All that `latens data` tells, of types that JSON has.
+    """What `latens data` prints, of types that JSON has.
 
     Args:
         dataset: from `load_images`.

@@ -1,4 +1,4 @@
-"""A folder of pictures: looked at, given one size and number of channels, decoded in parallel.
+"""A folder of pictures: headers are read, one size and number of channels is chosen, files are decoded in parallel.
 
 Size: what `size` says. Without it the commonest size (ties: the larger) if both of its sides are within 8 to 128
 pixels, otherwise 64 x 64; pictures of any other size are resized and cropped to it. Which files count:

@@ -1,4 +1,4 @@
-"""Opening files that anybody may have put there: never waiting for a pipe, and telling passing failures from lasting ones."""
+"""Opening files from unknown hands: never waiting for a pipe, and separating temporary failures from permanent ones."""
 
 import errno
 import os
@@ -8,7 +8,6 @@ from typing import BinaryIO, cast
 
 __all__ = ["file_state", "first_bytes", "is_passing", "open_regular"]
 
-# What an operating system says of something that is no regular file.
 NO_FILE = "is a pipe, socket, device or folder, not a file"
 
 
@@ -31,7 +30,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a failure may be over next time, since the system refused and not the content of the file.
+    """Whether a failure may be over next time: the system refused, and the content of the file is not the reason.
 
     No permission, an I/O error, a lost connection to a server, too many open files, too little memory. Errors about the
     content (a file that ends too early) have no error number.
@@ -42,7 +41,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def file_state(path: str | os.PathLike[str], status: os.stat_result | None = None) -> str:
-    """Everything by which a change of a file is noticed without reading it.
+    """A text that changes when a file changes, found without reading it.
 
     Size and time of change alone are not enough: archives and copying programs restore dates. The inode and the time of
     its last change can't be set by programs, so a renamed folder, a swapped or a replaced file shows there. The number of

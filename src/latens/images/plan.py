@@ -1,4 +1,4 @@
-"""What a source says before anything is decoded: a `Plan` of one or two parts that give their pictures in blocks."""
+"""`Plan`: a source before it is decoded, as one or two parts that yield their pictures in blocks."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 BLOCK_BYTES = 1 << 24  # of pixels in memory at a time
-DEFLATE_RATIO = 1100  # gzip and zip can't do better than 1032 to 1: what promises more is lying
+DEFLATE_RATIO = 1100  # gzip and zip reach 1032 to 1 at most: a header that promises more is wrong
 
 Size = tuple[int, int]  # (H, W)
 
@@ -47,7 +47,7 @@ class Refused(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What `load_images` was asked for beside the source.
+    """The options of `load_images`.
 
     Args:
         size: (H, W) of the pictures that come out, or None for their own.
@@ -101,7 +101,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A whole source, ready to be decoded.
+    """A source, ready to be decoded.
 
     Args:
         name: the data set's name.
@@ -109,7 +109,7 @@ class Plan:
         shape: (C, H, W) of all its pictures.
         class_names: in the order of the labels; empty without labels.
         parts: one part "all", or "train" and "test".
-        notes: what a user should be told.
+        notes: for the user, each a sentence.
         white: the whole number that was read as white, where it is not the largest of the type.
     """
 
@@ -123,10 +123,10 @@ class Plan:
 
 
 class Source(Protocol):
-    """A kind of source: what `SOURCES` holds."""
+    """A kind of source: an entry of `SOURCES`."""
 
     def accepts(self, source: Any) -> bool:
-        """Whether this is a source of its kind; a quick look that never raises."""
+        """Whether this is a source of its kind; a quick check that raises nothing."""
 
     def read(self, source: Any, options: Options) -> Any:
         """The `Dataset`.

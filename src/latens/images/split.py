@@ -1,4 +1,4 @@
-"""The rule by which a source without a test part is split: a tenth is set aside, chosen by what the pictures show."""
+"""The split of a source without a test part: a tenth of its pictures, chosen by their content."""
 
 import hashlib
 from collections.abc import Sequence

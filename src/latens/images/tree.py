@@ -1,4 +1,4 @@
-"""The files of a folder of pictures, and all that lies there and is not read.
+"""The picture files of a folder, and everything in it that is not read.
 
 - Files count by their ending; a file without ending counts if its first bytes are those of a picture.
 - Hidden files and folders and those that systems make (`@eaDir`, `$RECYCLE.BIN`, `__MACOSX`, `Thumbs.db`) don't count.
@@ -6,7 +6,7 @@
 - Links are followed, but not in circles. Pipes, sockets and devices are never opened.
 - A folder that can't be listed is left out.
 
-Everything that is left out is said in `Tree.notes`, grouped by reason; well-known small files of systems are not.
+`Tree.notes` names everything that is left out, grouped by reason, except for small files of systems (`.DS_Store`).
 """
 
 import os
@@ -105,7 +105,7 @@ class Tree:
     too_deep: list[str] = field(default_factory=list)
 
     def problems(self) -> list[str]:
-        """What should have been read and was not, each group a sentence: what `strict` refuses."""
+        """Notes on what should have been read and was not, one a group: what `strict` refuses."""
         found = []
         if self.unreadable:
             named = listed([f"{name} ({reason})" for name, reason in self.unreadable], EXAMPLES)
@@ -120,7 +120,7 @@ class Tree:
         return [*found, *_by_ending("pictures in a format that Pillow does not read", pictures)]
 
     def notes(self) -> list[str]:
-        """All that was left out, each group a sentence."""
+        """Notes on all that was left out, one a group."""
         found = self.problems()
         others = [name for name in self.files if ending_of(name) not in UNREADABLE_PICTURES]
         found += _by_ending("not pictures by their names", others)
@@ -241,7 +241,7 @@ def _add_folder(tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[
 def _add_file(tree: Tree, node: Node, entry: "os.DirEntry[str]") -> None:
     inside = node.inside(entry.name)
     if is_hidden(entry.name, folder=False):
-        # .DS_Store, .gitignore and the like are nobody's pictures; a hidden picture is worth a word.
+        # .DS_Store, .gitignore and the like are nobody's pictures; a hidden picture is named.
         if not _is_system_file(entry.name) and is_picture(Path(entry.path), entry.name.lstrip(".")):
             tree.hidden.append(inside)
         node.holds_more = True
