@@ -13,7 +13,8 @@ from latens.cli import main
 from latens.errors import RunError, UsageError
 from latens.figures.network_stages import network_stages
 from latens.images import load_images
-from latens.models.adopted import AdoptedModel
+from latens.latents import encode_images
+from latens.models.adopted import AdoptedModel, latent_shape_of
 from latens.progress import Silent
 from latens.runs import adopt_functions, open_run
 
@@ -235,3 +236,54 @@ def test_it_is_a_model_like_others(colour):
     assert [shape for _, shape in network_stages(model)] == [(3, 8, 10), (3, 4, 5), (3, 8, 10)]
     assert sum(parameter.numel() for parameter in model.parameters()) == 0
     assert model.encode(x[:0]).shape == (0, 60)
+
+
+class TorchModel(torch.nn.Module):
+    """What a user of torch has: methods that tensors alone can go through."""
+
+    def __init__(self, dtype=torch.float32):
+        super().__init__()
+        torch.manual_seed(0)
+        self.down = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 4)).to(dtype)
+        self.up = torch.nn.Linear(4, 144).to(dtype)
+
+    def encode(self, x):
+        return self.down(x.flatten(1).unsqueeze(1))
+
+    def decode(self, z):
+        return self.up(z).view(-1, 1, 12, 12)
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        lambda model: (model.encode, model.decode),
+        lambda model: (model.down, model.up),
+        lambda model: (lambda x: model.encode(x), lambda z: model.decode(z)),
+        lambda model: (
+            lambda x: model.encode(torch.from_numpy(x)).detach().numpy(),
+            lambda z: model.up(torch.tensor(z)),
+        ),
+    ],
+)
+def test_methods_of_torch_are_adopted_as_they_are(functions, images):
+    model = TorchModel().eval()
+    encode, decode = functions(model)
+    adopted = AdoptedModel((1, 12, 12), latent_shape_of(encode, images.test.pixels), encode, decode)
+    x = torch.from_numpy(images.test.pixels.copy()).float() / 255
+    with torch.no_grad():
+        torch.testing.assert_close(adopted.encode(x), model.encode(x))
+        torch.testing.assert_close(adopted(x).flatten(1), model.decode(model.encode(x)).flatten(1))
+
+
+def test_a_module_of_float64_is_given_its_own_type(images):
+    model = TorchModel(torch.float64)
+    adopted = AdoptedModel((1, 12, 12), (4,), model.encode, model.decode)
+    assert encode_images(adopted, images.test).dtype == np.float32
+
+
+def test_a_function_that_takes_neither_arrays_nor_tensors_is_said(images):
+    with pytest.raises(
+        UsageError, match=r"encode takes neither an array \(AttributeError: .*\) nor a tensor .*unheard"
+    ):
+        latent_shape_of(lambda x: x.unheard(), images.test.pixels)

@@ -9,20 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from latens.errors import UsageError
+from latens.images.given import as_array
 from latens.images.pixels import to_floats
 from latens.losses import Losses, squared_error
+from latens.models.checks import in_words
 from latens.models.contract import Model
 from latens.networks import Network
 
 __all__ = ["AdoptedModel", "ArrayFunction", "latent_shape_of", "what_varies"]
 
-ArrayFunction = Callable[[np.ndarray], Any]
+ArrayFunction = Callable[[Any], Any]
 TRIED = 16  # images that the functions are tried on
 SAME = 1e-3  # of the spread of the latents, that two encodings of one image may differ
 
 
 class AdoptedModel(Model):
-    """A model of two functions that somebody else made; they get batches as numpy arrays, wherever they compute.
+    """A model of two functions that somebody else made; they get batches as arrays, or as tensors if they are torch's.
 
     Args:
         image_shape: (C, H, W).
@@ -67,7 +69,8 @@ class _Called(nn.Module):
         self, name: str, function: ArrayFunction, given: tuple[int, ...], wanted: tuple[int, ...], batch_size: int
     ) -> None:
         super().__init__()
-        self.name, self.function, self.given, self.wanted, self.batch_size = name, function, given, wanted, batch_size
+        self.name, self.given, self.wanted, self.batch_size = name, given, wanted, batch_size
+        self.function = _OfArrays(name, function)
 
     def forward(self, x: Tensor) -> Tensor:
         """The function of each part of a batch: (B, ...) -> (B, *wanted)."""
@@ -77,14 +80,13 @@ class _Called(nn.Module):
         return torch.from_numpy(result).to(x.device)
 
     def _call(self, array: np.ndarray) -> np.ndarray:
-        # A copy: what a function does to what it is given must not be seen elsewhere.
-        result = _as_array(self.name, self.function(array.copy()))
+        result = self.function(array)
         if result.shape == (len(array), prod(self.wanted)):
             result = result.reshape(len(array), *self.wanted)
         if result.shape != (len(array), *self.wanted):
             raise UsageError(
-                f"{self.name} gave the shape {_in_words(result.shape)} for {_in_words(array.shape)};"
-                f" {_in_words((len(array), *self.wanted))} is needed{self._hint(result.shape)}"
+                f"{self.name} gave the shape {in_words(result.shape)} for {in_words(array.shape)};"
+                f" {in_words((len(array), *self.wanted))} is needed{self._hint(result.shape)}"
             )
         _check_finite(self.name, result)
         return result
@@ -93,6 +95,56 @@ class _Called(nn.Module):
         """What is likely to be wrong with a shape."""
         channels_last = (*self.wanted[1:], self.wanted[0])
         return "; are the channels last? move them with transpose(0, 3, 1, 2)" if shape[1:] == channels_last else ""
+
+
+class _OfArrays:
+    """Somebody's function, called with arrays, or with tensors where that is what it takes: one of torch.
+
+    Args:
+        name: of the function, for errors.
+        function: a module or a method of one gets tensors where its weights are; any other gets arrays, and where it can't take
+            them tensors on the CPU.
+    """
+
+    def __init__(self, name: str, function: ArrayFunction) -> None:
+        self.name, self.function = name, function
+        owner = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+        self.module = owner if isinstance(owner, nn.Module) else None
+        self.takes_tensors = self.module is not None
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        """The function of an array, as an array.
+
+        Raises:
+            UsageError: it takes neither arrays nor tensors, or gives something else than numbers.
+        """
+        if self.takes_tensors:
+            return _as_array(self.name, self._of_tensor(array))
+        try:
+            # A copy: what a function does to what it is given must not be seen elsewhere.
+            return _as_array(self.name, self.function(array.copy()))
+        except UsageError:
+            raise
+        except (TypeError, AttributeError) as error:
+            try:
+                result = self._of_tensor(array)
+            except (TypeError, AttributeError, RuntimeError) as second:
+                raise UsageError(
+                    f"{self.name} takes neither an array ({_short(error)}) nor a tensor on the CPU ({_short(second)});"
+                    f" give a function of float32 {in_words(array.shape)}"
+                ) from error
+            self.takes_tensors = True
+            return _as_array(self.name, result)
+
+    @torch.no_grad()
+    def _of_tensor(self, array: np.ndarray) -> Any:
+        tensor = torch.from_numpy(array.copy())
+        like = next(self.module.parameters(), tensor) if self.module is not None else tensor
+        return self.function(tensor.to(like.device, like.dtype))
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def latent_shape_of(encode: ArrayFunction, pixels: np.ndarray) -> tuple[int, ...]:
@@ -106,10 +158,10 @@ def latent_shape_of(encode: ArrayFunction, pixels: np.ndarray) -> tuple[int, ...
         UsageError: what it gives is no array of numbers with one latent an image.
     """
     some = _some(pixels)
-    z = _as_array("encode", encode(some.copy()))
+    z = _OfArrays("encode", encode)(some)
     if z.ndim < 2 or len(z) != len(some) or not z.size:
         raise UsageError(
-            f"encode gave the shape {_in_words(z.shape)} for {_in_words(some.shape)}; one latent an image is needed,"
+            f"encode gave the shape {in_words(z.shape)} for {in_words(some.shape)}; one latent an image is needed,"
             f" {len(some)} x D or {len(some)} x c x h x w"
         )
     _check_finite("encode", z)
@@ -139,10 +191,8 @@ def _some(pixels: np.ndarray) -> np.ndarray:
 
 
 def _as_array(name: str, result: Any) -> np.ndarray:
-    if isinstance(result, Tensor):
-        result = result.detach().cpu().float()
     try:
-        return np.ascontiguousarray(result, dtype=np.float32)
+        return np.ascontiguousarray(as_array(result, name), dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"{name} gave {type(result).__name__}, which is no array of numbers ({error}); an array or a tensor is needed"
@@ -152,7 +202,3 @@ def _as_array(name: str, result: Any) -> np.ndarray:
 def _check_finite(name: str, result: np.ndarray) -> None:
     if not np.isfinite(result).all():
         raise UsageError(f"{name} gave NaN or infinity; finite numbers are needed (a float16 that overflows?)")
-
-
-def _in_words(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
