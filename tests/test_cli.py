@@ -117,7 +117,9 @@ def test_resume_goes_on_with_a_stopped_run(blobs_file, as_json, refused):
         break
     assert open_run(stopped.path).record["status"] == "stopped"
     line = refused("run", blobs_file, "--resume", "--latent-dim", 9)
-    assert line.endswith("leave out DATA, --latent-dim")
+    assert line.endswith("leave out --latent-dim")
+    assert refused("run", "--resume", "--recipe", "best").endswith("leave out --recipe")
+    assert refused("run", blobs_file, "--data", blobs_file).endswith("give DATA without --data")
     answer = as_json("run", "--resume", "--device", "cpu")  # the latest
     assert answer["path"] == str(stopped.path)
     assert (answer["status"], answer["result"]["epochs"]) == ("done", 2)
@@ -137,15 +139,18 @@ def test_data_tells_what_is_there(blobs_file, tmp_path, latens_says, as_json):
 def test_encode_with_a_run_and_with_the_latest(finished_run, data, tmp_path, latens_says, as_json):
     shapes = as_json("encode", finished_run.path, data, "-o", tmp_path / "all.npz")["arrays"]
     arrays = arrays_of(tmp_path / "all.npz")
-    assert shapes == {"latents": [240, 8], "ids": [240], "labels": [240]}
+    assert shapes == {"latents": [240, 8], "ids": [240], "labels": [240], "class_names": [3]}
     assert {name: list(array.shape) for name, array in arrays.items()} == shapes
-    np.testing.assert_allclose(arrays["latents"], finished_run.latents["latents"], atol=1e-5)
-    assert (arrays["ids"] == finished_run.latents["ids"]).all()
+    assert arrays["ids"].tolist() == [str(row) for row in range(240)]  # the file's own order, not train and then test
+    own = finished_run.latents
+    place = own["ids"].astype(int).argsort()
+    np.testing.assert_allclose(arrays["latents"], own["latents"][place], atol=1e-5)
+    assert (arrays["labels"] == own["labels"][place]).all()
 
     (tmp_path / "runs").mkdir()
     shutil.copytree(finished_run.path, tmp_path / "runs" / "blobs-1")
     text = latens_says("encode", data, "-o", "test.npz", "--part", "test")
-    assert text == "test.npz: latents 24 x 8, ids 24, labels 24\n"
+    assert text == "test.npz: latents 24 x 8, ids 24, labels 24, class_names 3\n"
     assert (arrays_of("test.npz")["latents"] == finished_run.encode(finished_run.images.test)).all()
     assert as_json("encode", "blobs-1", data, "-o", "e.npz", "--part", "train")["arrays"]["latents"] == [216, 8]
 
@@ -327,13 +332,10 @@ def test_latent_dim_0_is_refused(blobs_file, tmp_path, capsys):
         ("figure RUN reconstructions --start -1", "start is -1"),
         ("figure RUN reconstructions --pairs 0", "pairs 0"),
         ("figure RUN samples --per-row 0", "0 columns"),
-        ("encode RUN colour.npz -o e.npz", "3 x 12 x 12"),
         ("score RUN --device nonsense", "unknown device 'nonsense'"),
     ],
 )
 def test_bad_input_about_a_run(arguments, told, run, tmp_path, refused):
-    pixels, _ = make_blobs(40, (3, 12, 12))
-    np.savez("colour.npz", images=pixels.transpose(0, 2, 3, 1))
     assert told in refused(*arguments.replace("RUN", str(run)).split())
 
 

@@ -83,6 +83,7 @@ def resume(
     path: str | os.PathLike[str],
     *,
     images: Dataset | None = None,
+    data: Any = None,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
     recipe: str | None = None,
@@ -96,6 +97,7 @@ def resume(
     Args:
         path: the run's folder, or its name below `runs/`.
         images: those that it was trained on, where they are at hand; they are loaded otherwise.
+        data: where its images are now, if they were moved, see `open_run`.
         device: see `choose_device`.
         samplers: see `run`.
         recipe: see `run`; a run is continued as it was started, and another recipe than its own is refused.
@@ -108,7 +110,7 @@ def resume(
         UsageError: it was started with another recipe or other options.
     """
     progress = progress or progress_for()
-    stopped = open_run(path, device)
+    stopped = open_run(path, device, data=data)
     if stopped.record["status"] == "diverged":
         raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
     _check_recipe(stopped, recipe, options)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from latens import __version__
 from latens.cli.commands import (
+    DEFAULT_RECIPE,
     compare_command,
     data_command,
     encode_command,
@@ -113,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 DATA_HELP = "mnist, fashion-mnist, a folder of images, a folder of IDX files, a .npz or a .npy file"
+STRICT_HELP = "stop at an unreadable image instead of leaving it out"
 RUN_HELP = "a run's folder, or its name below runs/; the latest where it is left out"
 
 
@@ -129,7 +131,13 @@ def _device(command: argparse.ArgumentParser) -> None:
 
 def _pictures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--size", type=size, metavar="S|HxW", help="resize and crop the images to this")
-    command.add_argument("--strict", action="store_true", help="stop at an unreadable image instead of leaving it out")
+    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
+
+
+def _moved(command: argparse.ArgumentParser, when: str = "") -> None:
+    command.add_argument(
+        "--data", dest="new_data", metavar="NEW", help=f"{when}where the run's images are now, if they were moved"
+    )
 
 
 def _add_run(commands: Any) -> None:
@@ -137,7 +145,7 @@ def _add_run(commands: Any) -> None:
     command.add_argument("data", nargs="?", metavar="DATA", help=DATA_HELP)
     command.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/<data>-<n>)")
     command.add_argument(
-        "--recipe", choices=list(RECIPES), default="fast", help="the setting to start from (default: %(default)s)"
+        "--recipe", choices=list(RECIPES), help=f"the setting to start from (default: {DEFAULT_RECIPE})"
     )
     command.add_argument(
         "--model", type=model, metavar="NAME[:option=value,…]", help=f"what is learned: {', '.join(MODELS)}"
@@ -159,6 +167,7 @@ def _add_run(commands: Any) -> None:
         "--no-open", action="store_true", help="with --watch: print the address alone, open no browser"
     )
     command.add_argument("--resume", action="store_true", help="go on with the run in --out, or with the latest")
+    _moved(command, "with --resume: ")
 
 
 def _palette(command: argparse.ArgumentParser, default: str) -> None:
@@ -176,11 +185,14 @@ def _add_data(commands: Any) -> None:
 def _add_encode(commands: Any) -> None:
     command = _command(commands, "encode", encode_command, "turn images into latents")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
-    command.add_argument("data", metavar="DATA", help=DATA_HELP)
-    command.add_argument("-o", "--output", metavar="NPZ", required=True, help="file for latents, labels, ids")
+    command.add_argument("data", metavar="DATA", help=DATA_HELP + ", one image file")
+    command.add_argument(
+        "-o", "--output", metavar="NPZ", required=True, help="file for latents, ids, labels, class names"
+    )
     command.add_argument(
         "--part", choices=("train", "test", "all"), default="all", help="which part (default: %(default)s)"
     )
+    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _device(command)
 
 
@@ -201,6 +213,7 @@ def _add_figure(commands: Any) -> None:
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("figure", choices=list(FIGURES), metavar="NAME", help=", ".join(FIGURES))
     command.add_argument("-o", "--output", metavar="PNG", help="(default: figures/NAME.png in the run)")
+    _moved(command)
     _device(command)
 
 
@@ -246,6 +259,7 @@ def _add_score(commands: Any) -> None:
         help=f"whose samples are scored: all, or some of {', '.join(SAMPLERS)}"
         " (default: those that are quick to fit and keep no training data)",
     )
+    _moved(command)
     _device(command)
 
 
@@ -288,6 +302,7 @@ def _add_review(commands: Any) -> None:
     command.add_argument(
         "--csv", metavar="FILE", help="also write the table here (it is kept as review.csv in the run)"
     )
+    _moved(command)
 
 
 def _add_explore(commands: Any) -> None:
@@ -299,12 +314,14 @@ def _add_explore(commands: Any) -> None:
     command.add_argument("--port", type=int, default=0, metavar="N", help="the first port to try (default: any)")
     command.add_argument("--no-open", action="store_true", help="print the address alone, open no browser")
     command.add_argument("--get", metavar="ADDRESS", help="print what a route answers, such as /api/run, and end")
+    _moved(command)
 
 
 def _add_export(commands: Any) -> None:
     command = _command(commands, "export", export_command, "make one file of a run that explores and decodes offline")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--html", metavar="FILE", required=True, help="the file to write")
+    _moved(command)
 
 
 def _add_import(commands: Any) -> None:

@@ -4,12 +4,15 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from latens.cli.outputs import output_file
+from latens.text import shown
 from latens.training.recipes import RECIPE_OPTIONS
 
 if TYPE_CHECKING:
     from latens.runs import Run
 
 __all__ = [
+    "DEFAULT_RECIPE",
     "compare_command",
     "data_command",
     "encode_command",
@@ -26,6 +29,7 @@ __all__ = [
 ]
 
 Answer = tuple[Any, str]
+DEFAULT_RECIPE = "fast"
 
 
 def run_command(args: argparse.Namespace) -> Answer:
@@ -37,20 +41,27 @@ def run_command(args: argparse.Namespace) -> Answer:
     watch = _Watch(args)
     if args.resume:
         given = [name for name in ("size", *RECIPE_OPTIONS) if getattr(args, name) is not None]
-        ignored = ["DATA"] * (args.data is not None) + [f"--{name.replace('_', '-')}" for name in given]
-        if ignored:
-            raise UsageError(f"--resume goes on with a run as it was started; leave out {', '.join(ignored)}")
-        stopped = _chosen(args.out)
+        given += ["recipe"] * (args.recipe is not None) + ["strict"] * args.strict
+        if given:
+            ignored = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise UsageError(f"--resume goes on with a run as it was started; leave out {ignored}")
+        if args.data is not None and args.new_data is not None:
+            raise UsageError("DATA and --data both say where the images are; give one of them")
+        stopped = _chosen(args.out, data=args.data if args.new_data is None else args.new_data)
         watch.start(stopped)
         return watch.end(run_answer(experiment.resume(stopped.path, device=args.device, progress=_progress(args))))
     if args.data is None:
         raise UsageError(
             "run needs DATA (mnist, fashion-mnist, a folder, a file), or --resume to go on with a stopped run"
         )
+    if args.new_data is not None:
+        raise UsageError(
+            "--data goes with --resume: it says where the images of a run are now; give DATA without --data"
+        )
     options = {name: getattr(args, name) for name in RECIPE_OPTIONS}
     finished = experiment.run(
         args.data,
-        recipe=args.recipe,
+        recipe=args.recipe or DEFAULT_RECIPE,
         out=args.out,
         size=args.size,
         strict=args.strict,
@@ -103,10 +114,15 @@ def encode_command(args: argparse.Namespace) -> Answer:
     from latens.computed import encode_source
     from latens.files import write_npz
 
-    arrays = encode_source(_chosen(args.run, args.device), args.data, args.part, _progress(args))
-    write_npz(args.output, arrays)
-    shapes = {name: list(array.shape) for name, array in arrays.items()}
-    return {"file": args.output, "arrays": shapes}, f"{args.output}: {_in_words(shapes)}"
+    output_file(args.output, ".npz")
+    progress = _progress(args)
+    encoded = encode_source(_chosen(args.run, args.device), args.data, args.part, progress, strict=args.strict)
+    for note in encoded.notes:
+        progress.say(f"note: {note}")
+    write_npz(args.output, encoded.arrays)
+    shapes = {name: list(array.shape) for name, array in encoded.arrays.items()}
+    answer = {"file": args.output, "arrays": shapes, "notes": list(encoded.notes)}
+    return answer, f"{shown(args.output)}: {_in_words(shapes)}"
 
 
 def sample_command(args: argparse.Namespace) -> Answer:
@@ -129,7 +145,7 @@ def figure_command(args: argparse.Namespace) -> Answer:
 
     names = {option.name for entry in usable_figures().values() for option in entry.options}
     given = {name: value for name, value in vars(args).items() if name in names}
-    path = draw(_chosen(args.run, args.device), args.figure, args.output, **given)
+    path = draw(_chosen(args.run, args.device, args.new_data), args.figure, args.output, **given)
     return {"file": str(path)}, str(path)
 
 
@@ -153,7 +169,7 @@ def score_command(args: argparse.Namespace) -> Answer:
     from latens.cli.printing import run_answer
     from latens.experiment import score
 
-    return run_answer(score(_chosen(args.run, args.device), args.samplers, progress=_progress(args)))
+    return run_answer(score(_chosen(args.run, args.device, args.new_data), args.samplers, progress=_progress(args)))
 
 
 def compare_command(args: argparse.Namespace) -> Answer:
@@ -187,7 +203,7 @@ def review_command(args: argparse.Namespace) -> Answer:
     from latens.experiment import review
     from latens.files import atomic_write
 
-    run = _chosen(args.run)
+    run = _chosen(args.run, data=args.new_data)
     found = review(run, most=args.n, progress=_progress(args))
     if args.csv:
         atomic_write(args.csv, found.as_csv().encode())
@@ -199,7 +215,7 @@ def explore_command(args: argparse.Namespace) -> Answer:
     """The web page on a run, until Ctrl-C; or one answer of its routes."""
     from latens.explorer import answer, explore
 
-    run, beside = _chosen(args.run), None if args.beside is None else _chosen(args.beside)
+    run, beside = _chosen(args.run, data=args.new_data), None if args.beside is None else _chosen(args.beside)
     if args.get is not None:
         found = answer(run, args.get, beside, columns=args.columns)
         return found, json.dumps(found, ensure_ascii=False)
@@ -211,7 +227,7 @@ def export_command(args: argparse.Namespace) -> Answer:
     """A run as something to take away."""
     from latens.explorer import write_html
 
-    path = write_html(_chosen(args.run), args.html)
+    path = write_html(_chosen(args.run, data=args.new_data), args.html)
     size = path.stat().st_size
     return {"file": str(path), "bytes": size}, f"{path}: {size / 1e6:.1f} MB, works offline in any browser"
 
@@ -236,10 +252,10 @@ def runs_command(args: argparse.Namespace) -> Answer:
     return [{"path": str(run.path), **run.record} for run in runs], runs_text(runs)
 
 
-def _chosen(run: str | None, device: str = "cpu") -> "Run":
+def _chosen(run: str | None, device: str = "cpu", data: str | None = None) -> "Run":
     from latens.runs import latest_run, open_run
 
-    return latest_run(device=device) if run is None else open_run(run, device)
+    return open_run(latest_run().path if run is None else run, device, data=data)
 
 
 def _progress(args: argparse.Namespace) -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 from latens.errors import ImagesDamaged, ImagesNotFound
 from latens.files import atomic_write, cache_folder
 from latens.images.contract import Dataset
-from latens.images.idx import read_named
-from latens.images.plan import Options
+from latens.images.idx import plan_named, read_named
+from latens.images.plan import Options, Plan
 
 __all__ = ["FASHION_MNIST", "FashionMnistSource"]
 
@@ -59,16 +59,25 @@ class FashionMnistSource:
             ImagesNotFound: it isn't here and can't be fetched.
             ImagesDamaged: what was fetched isn't it.
         """
-        fetched = cache_folder() / "fashion-mnist"
-        folder = next((folder for folder in (fetched, DEBIAN) if _complete(folder)), None)
-        if folder is None:
-            folder = fetched
-            for name, sha256 in SHA256.items():
-                _fetch(name, sha256, folder)
-        return read_named("fashion-mnist", folder, CLASS_NAMES, options)
+        return read_named("fashion-mnist", _folder(), CLASS_NAMES, options)
+
+    def plan(self, source: Any, options: Options) -> Plan:
+        """The train and the test part, in their own order."""
+        return plan_named("fashion-mnist", _folder(), CLASS_NAMES, options)
 
 
 FASHION_MNIST = FashionMnistSource()
+
+
+def _folder() -> Path:
+    """Where the four files are; fetched first where this machine does not have them."""
+    fetched = cache_folder() / "fashion-mnist"
+    for folder in (fetched, DEBIAN):
+        if _complete(folder):
+            return folder
+    for name, sha256 in SHA256.items():
+        _fetch(name, sha256, fetched)
+    return fetched
 
 
 def _complete(folder: Path) -> bool:

@@ -30,7 +30,7 @@ from latens.images.tree import refuse_run, walk
 from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import counted, shown
 
-__all__ = ["FOLDER", "FolderSource", "choose_size"]
+__all__ = ["FOLDER", "FolderSource", "choose_size", "plan_file"]
 
 LARGEST_OWN_SIDE = 128  # pixels; a commonest size beyond it is not kept without being asked for
 OTHERWISE = (64, 64)
@@ -57,13 +57,7 @@ class FolderSource:
             ImagesError: the folder is a run of latens, or has a test part without a train part.
         """
         root = Path(source).absolute()
-        refuse_run(root)
-        refuse_labels(options, str(root))
-        tree = walk(root)
-        problems = tree.problems()
-        if options.strict and problems:
-            raise ImagesDamaged(f"{root}: {'; '.join(problems)}; repair or remove them, or leave out strict")
-        layout = lay_out(tree)
+        layout = self._layout(root, options)
         try:
             with warnings.catch_warnings():
                 # Pillow warns of odd metadata and of large pictures; what can't be used is named in the notes.
@@ -81,8 +75,28 @@ class FolderSource:
             # Three pictures are too few; that a hundred others were left out is the reason.
             raise type(error)("; ".join([str(error), *layout.notes])) from None
 
+    def plan(self, source: Any, options: Options) -> Plan:
+        """One part or two, in the order of their names."""
+        root = Path(source).absolute()
+        return _plan(root, self._layout(root, options), options)
+
+    def _layout(self, root: Path, options: Options) -> FolderLayout:
+        refuse_run(root)
+        refuse_labels(options, str(root))
+        tree = walk(root)
+        problems = tree.problems()
+        if options.strict and problems:
+            raise ImagesDamaged(f"{root}: {'; '.join(problems)}; repair or remove them, or leave out strict")
+        return lay_out(tree)
+
 
 FOLDER = FolderSource()
+
+
+def plan_file(path: Path, options: Options) -> Plan:
+    """The plan of one image file: a folder of which only this file counts, without labels."""
+    layout = FolderLayout((FolderPart("all", path.parent, [path.name], [""], None),), (), ())
+    return _plan(path.parent.absolute(), layout, options)
 
 
 def _state(layout: FolderLayout) -> Iterator[str]:

@@ -26,7 +26,7 @@ from latens.images.finish import finish
 from latens.images.layout import number_labels
 from latens.images.plan import DEFLATE_RATIO, Options, Plan
 
-__all__ = ["IDX", "IdxFile", "IdxSource", "find_idx_pairs", "raw_idx", "read_named"]
+__all__ = ["IDX", "IdxFile", "IdxSource", "find_idx_pairs", "plan_named", "raw_idx", "read_named"]
 
 NAME = re.compile(r"(?P<prefix>.*?)(?P<kind>images|labels)[-._]idx\d[-._]ubyte(?P<gz>\.gz)?", re.IGNORECASE)
 PLACES = ("", "raw", "MNIST/raw")  # the latter two: what torchvision makes below its root
@@ -182,6 +182,12 @@ def raw_idx(name: str, images: Path, labels: Path | None) -> RawPart:
     return RawPart(name, str(images), pictures.shape, np.dtype(np.uint8), pictures.read, values)
 
 
+def plan_named(name: str, folder: Path, class_names: tuple[str, ...], options: Options) -> Plan:
+    """The plan of a data set with a name, see `read_named`."""
+    refuse_labels(options, name)
+    return plan_arrays(name, name, _parts(folder, find_idx_pairs(folder)), options, class_names)
+
+
 def read_named(name: str, folder: Path, class_names: tuple[str, ...], options: Options) -> Dataset:
     """A data set with a name, from a folder that has its train and t10k files, into memory.
 
@@ -196,9 +202,7 @@ def read_named(name: str, folder: Path, class_names: tuple[str, ...], options: O
     Raises:
         ImagesDamaged: a file is damaged (gzip's check sum finds that).
     """
-    refuse_labels(options, name)
-    raws = _parts(folder, find_idx_pairs(folder))
-    plan = plan_arrays(name, name, raws, options, class_names)
+    plan = plan_named(name, folder, class_names, options)
     return finish(plan, assemble(plan, progress=options.progress), options)
 
 
@@ -217,20 +221,27 @@ class IdxSource:
         """
         root = Path(source).absolute()
         refuse_labels(options, str(root))
-        place = _place(root)
-        assert place is not None, "read() follows accepts()"
-        pairs = find_idx_pairs(place)
-        if not pairs:
-            raise ImagesError(f"{place}: IDX files of labels without images; put the file of images beside them")
+        _, pairs = _pairs(root)
         files = [path for pair in pairs.values() for path in pair if path is not None]
+        return cached_dataset(root, files, options, lambda: self.plan(root, options))
 
-        def plan() -> Plan:
-            return plan_arrays(root.resolve().name, str(root), _parts(place, pairs), options)
-
-        return cached_dataset(root, files, options, plan)
+    def plan(self, source: Any, options: Options) -> Plan:
+        """One part or two, in their own order."""
+        root = Path(source).absolute()
+        return plan_arrays(root.resolve().name, str(root), _parts(*_pairs(root)), options)
 
 
 IDX = IdxSource()
+
+
+def _pairs(root: Path) -> tuple[Path, dict[str, tuple[Path, Path | None]]]:
+    """Where the files are, and which belong together."""
+    place = _place(root)
+    assert place is not None, "accepts() was asked before"
+    pairs = find_idx_pairs(place)
+    if not pairs:
+        raise ImagesError(f"{place}: IDX files of labels without images; put the file of images beside them")
+    return place, pairs
 
 
 def _place(source: Any) -> Path | None:

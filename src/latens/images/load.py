@@ -16,7 +16,7 @@ from latens.images.plan import Options, Size, Source
 from latens.images.white import checked_white
 from latens.tables import Table
 
-__all__ = ["NAMES", "SOURCES", "load_images"]
+__all__ = ["NAMES", "SOURCES", "load_images", "reader_of"]
 
 # The order decides: the first that accepts a source reads it. Names come first; a folder called "mnist" is "./mnist".
 SOURCES: Table[Source] = Table(
@@ -86,10 +86,20 @@ def load_images(
         asked["white"] = chosen
     checked = None if labels is None else label_array(labels, "labels")
     options = Options(_checked_size(size), bool(strict), checked, progress, asked, chosen)
+    dataset: Dataset = reader_of(source).read(source, options)
+    return dataset
+
+
+def reader_of(source: Any) -> Source:
+    """The entry of `SOURCES` that reads a source, its `~` expanded.
+
+    Raises:
+        ImagesNotFound: nothing is there.
+        ImagesError: none reads it.
+    """
     for reader in SOURCES.values():
         if reader.accepts(source):
-            dataset: Dataset = reader.read(source, options)
-            return dataset
+            return reader
     raise _unreadable(source)
 
 

@@ -29,12 +29,13 @@ class NpySource:
             ImagesError: the file is damaged, or isn't an array of pictures.
         """
         path = Path(source).absolute()
+        return cached_dataset(path, [path], options, lambda: self.plan(path, options))
 
-        def plan() -> Plan:
-            part = raw_array("all", str(path), _map(path), options.labels)
-            return plan_arrays(path.stem, str(path), [part], options)
-
-        return cached_dataset(path, [path], options, plan)
+    def plan(self, source: Any, options: Options) -> Plan:
+        """The array as one part, in its own order."""
+        path = Path(source).absolute()
+        part = raw_array("all", str(path), _map(path), options.labels)
+        return plan_arrays(path.stem, str(path), [part], options)
 
 
 NPY = NpySource()

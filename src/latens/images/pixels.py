@@ -29,6 +29,7 @@ __all__ = [
     "to_picture",
     "to_uint8",
     "to_unit",
+    "with_channels",
 ]
 
 DTYPE = np.dtype(np.uint8)  # of stored pixels
@@ -133,6 +134,16 @@ def from_picture(picture: Image.Image) -> np.ndarray:
     """A Pillow image of mode L or RGB as stored pixels (C, H, W)."""
     array = np.asarray(picture)
     return array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Stored pixels (n, C, H, W) with so many channels: grey repeated, or colour weighted as Pillow does (ITU-R 601-2)."""
+    if pixels.shape[1] == channels:
+        return pixels
+    if is_grey(pixels.shape[1]):
+        return np.repeat(pixels, channels, axis=1)
+    converted = [from_picture(to_picture(picture).convert(picture_mode(channels))) for picture in pixels]
+    return np.stack(converted) if converted else np.empty((0, channels, *pixels.shape[2:]), DTYPE)
 
 
 def shown_in_rgb(pixels: np.ndarray) -> np.ndarray:

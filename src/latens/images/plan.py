@@ -135,6 +135,13 @@ class Source(Protocol):
             ImagesError: with one line that names the file and what to do.
         """
 
+    def plan(self, source: Any, options: Options) -> Plan:
+        """All its images in their own order, not split; `encode` reads them so. A plug-in may lack it: see `read_pictures`.
+
+        Raises:
+            ImagesError: as above.
+        """
+
 
 def block_length(shape: Shape) -> int:
     """How many pictures make a block."""

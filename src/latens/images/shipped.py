@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from latens.images.contract import Dataset
-from latens.images.idx import read_named
-from latens.images.plan import Options
+from latens.images.idx import plan_named, read_named
+from latens.images.plan import Options, Plan
 
 __all__ = ["MNIST", "MnistSource"]
 
@@ -27,6 +27,10 @@ class MnistSource:
             ImagesDamaged: a file of the installation is damaged.
         """
         return read_named("mnist", FOLDER, CLASS_NAMES, options)
+
+    def plan(self, source: Any, options: Options) -> Plan:
+        """The train and the test part, in their own order."""
+        return plan_named("mnist", FOLDER, CLASS_NAMES, options)
 
 
 MNIST = MnistSource()

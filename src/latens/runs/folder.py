@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from latens.device import choose_device
-from latens.errors import RunDamaged, RunError, UsageError
+from latens.errors import ImagesNotFound, RunDamaged, RunError, UsageError
 from latens.files import read_safetensors
 from latens.images import Dataset, load_images
 from latens.images.pixels import to_uint8
@@ -37,6 +37,7 @@ from latens.progress import Progress, Silent
 from latens.runs.kept_images import IMAGES, load_kept_images
 from latens.runs.record import RunFolder
 from latens.samplers import SAMPLERS, Sampler, samplers_for
+from latens.text import shown
 from latens.training.loop import build_model, known_forms, use_forms
 from latens.training.recipes import MAX_SEED, Recipe, whole_number
 from latens.verdict import Verdict, judge
@@ -245,20 +246,12 @@ class Run:
         Setting it tells the run where they are now; they must be the same.
 
         Raises:
-            ImagesError: they are no longer there.
-            RunError: what is there now is not what the run was trained on.
+            ImagesError: they can't be read.
+            RunError: they are no longer there, or what is there now is not what the run was trained on.
         """
         if self._own_images is None:
             data = self.record["data"]
-            if IMAGES in self.folder.files:
-                found = load_kept_images(self.folder)
-            elif data["source"] == "array":
-                raise RunError(
-                    f"{self.path}: its images were given as an array and are not kept in the run; give them again:"
-                    " run.images = load_images(array), or images= of resume"
-                )
-            else:
-                found = load_images(data["source"], **data["options"])
+            found = load_kept_images(self.folder) if IMAGES in self.folder.files else self._loaded_images(data)
             self.check_images(found, str(data["source"]))
             self._own_images = found
         return self._own_images
@@ -267,6 +260,20 @@ class Run:
     def images(self, images: Dataset) -> None:
         self.check_images(images, images.source)
         self._own_images = images
+
+    def _loaded_images(self, data: Mapping[str, Any]) -> Dataset:
+        if data["source"] == "array":
+            raise RunError(
+                f"{self.path}: its images were given as an array and are not kept in the run; give them again:"
+                " run.images = load_images(array), or data= of open_run and resume"
+            )
+        try:
+            return load_images(data["source"], **data["options"])
+        except ImagesNotFound:
+            raise RunError(
+                f"{self.path}: its images are no longer at {shown(data['source'])}; say where they are now:"
+                f" --data NEW, or open_run(..., data=NEW)"
+            ) from None
 
     def check_images(self, images: Dataset, source: str) -> None:
         """See that a data set is the one that the run was trained on.

@@ -2,28 +2,35 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from latens.errors import RunError, RunNotFound
 from latens.runs.folder import Run
+from latens.runs.moved import take_images_from
 from latens.runs.record import is_run
 
 __all__ = ["latest_run", "list_runs", "open_run"]
 
 
-def open_run(path: str | os.PathLike[str], device: str = "cpu") -> Run:
+def open_run(path: str | os.PathLike[str], device: str = "cpu", *, data: Any = None) -> Run:
     """Open a run's folder.
 
     Args:
         path: the folder, or its name below `runs/`.
         device: where its model works, see `latens.device.choose_device`.
+        data: where its images are now, if they were moved: as for `load_images`. The new place is kept in run.json.
 
     Raises:
         RunNotFound: there is no run there.
         RunDamaged: there is, but its record can't be read.
+        RunError: `data` are not the images that it was trained on.
     """
     for folder in (Path(path), Path("runs") / path):
         if is_run(folder):
-            return Run(folder, device)
+            run = Run(folder, device)
+            if data is not None:
+                take_images_from(run, data)
+            return run
     known = [run.name for run in list_runs()]
     hint = f"known: {', '.join(known)}" if known else "there are none in ./runs; `latens run mnist` makes one"
     raise RunNotFound(f"{path}: no run there (no run.json); {hint}")

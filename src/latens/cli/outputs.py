@@ -1,0 +1,33 @@
+"""Files that a command is asked to write: checked before any work is done."""
+
+import os
+from pathlib import Path
+
+from latens.errors import UsageError
+from latens.text import listed, shown
+
+__all__ = ["output_file"]
+
+
+def output_file(path: str | None, *endings: str) -> None:
+    """Refuse the name of a file that could not be written, or whose ending promises another kind of content.
+
+    Args:
+        path: what the user gave; None passes.
+        endings: the allowed ones, in lower case; none allows any.
+
+    Raises:
+        UsageError: it is a folder, lies below a file or in a folder without write permission, or has another ending.
+    """
+    if path is None:
+        return
+    given = Path(path)
+    if given.is_dir() or path.endswith(("/", os.sep)):
+        raise UsageError(f"{shown(path)}: a folder; the name of a file is needed")
+    if endings and given.suffix.lower() not in endings:
+        raise UsageError(f"{shown(path)}: ends with {shown(given.suffix) or 'nothing'}; allowed: {listed(endings)}")
+    there = next(folder for folder in given.absolute().parents if os.path.lexists(folder))
+    if not there.is_dir():
+        raise UsageError(f"{shown(path)}: {shown(there)} is not a folder; choose another place")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{shown(path)}: the folder {shown(there)} can't be written to; choose another place")

@@ -1,0 +1,158 @@
+"""Images as a source holds them: in their own order, not split, none too few. A model that is trained already takes these."""
+
+import os
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latens.errors import ImagesDamaged
+from latens.images.assemble import refused_line
+from latens.images.contract import Dataset, Shape
+from latens.images.decode import picture_suffixes
+from latens.images.folder import plan_file
+from latens.images.load import reader_of
+from latens.images.mapped import blocks
+from latens.images.pixels import colour_word, with_channels
+from latens.images.plan import Block, Options, Part, Plan, Refused, block_length
+
+__all__ = ["Pictures", "numbered_by", "read_pictures"]
+
+
+@dataclass(eq=False)
+class Pictures:
+    """What `read_pictures` gives.
+
+    Args:
+        plan: its parts, ids, labels and class names.
+        shape: (C, H, W) in which `blocks` gives them.
+        strict: whether a file that can't be used is an error.
+        notes: what a user should be told; complete once all blocks were read.
+        refused: files that could not be used, as far as they were met.
+    """
+
+    plan: Plan
+    shape: Shape
+    strict: bool = False
+    notes: list[str] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One part "all", or "train" and "test"."""
+        return self.plan.parts
+
+    def blocks(self, part: Part) -> Iterator[Block]:
+        """The images of a part: pixels uint8 (n, C, H, W), and the rows of the part that they are.
+
+        Raises:
+            ImagesDamaged: a file can't be used and `strict` was asked for, or none can.
+        """
+        used = 0
+        for block in part.blocks():
+            self.refused += block.refused
+            if self.strict and block.refused:
+                first = block.refused[0]
+                raise ImagesDamaged(
+                    f"{part.where}: {first.id} can't be used ({first.reason}); repair it, or leave out strict"
+                )
+            used += len(block.rows)
+            if len(block.rows):
+                yield block._replace(pixels=with_channels(block.pixels, self.shape[0]))
+        if not used:
+            why = f": {self.refused[0].id} ({self.refused[0].reason})" if self.refused else ""
+            raise ImagesDamaged(f"{part.where}: none of its {len(part.ids)} files can be used{why}")
+
+    def note_refused(self) -> None:
+        """Add the note on files that were left out, once all blocks were read."""
+        if self.refused:
+            self.notes.append(refused_line(tuple(self.refused), sum(len(part.ids) for part in self.parts)))
+
+
+def read_pictures(
+    source: Any, shape: Shape, *, strict: bool = False, labels: Any = None, white: int | None = None
+) -> Pictures:
+    """Read images for a model that is there: any number, one file too, brought to its size and channels.
+
+    Args:
+        source: as for `load_images`; or one image file; or a `Dataset`.
+        shape: (C, H, W) that the model takes. Other sizes are resized and cropped, grey becomes colour and colour grey.
+        strict: refuse files that can't be read, instead of leaving them out with a note.
+        labels: for an array or an .npy file, one an image.
+        white: as for `load_images`.
+
+    Raises:
+        ImagesError: the source can't be read.
+    """
+    options = Options(shape[1:], strict, labels, None, {}, white)
+    plan = _plan(source, options)
+    notes = list(plan.notes)
+    if plan.shape[0] != shape[0]:
+        notes.append(
+            f"{colour_word(plan.shape[0])} images were turned into {colour_word(shape[0])}, as the model takes them"
+        )
+    return Pictures(plan, shape, strict, notes)
+
+
+def _plan(source: Any, options: Options) -> Plan:
+    if isinstance(source, Dataset):
+        return _plan_of(source)
+    if isinstance(source, str | os.PathLike):
+        source = os.path.expanduser(source)
+        path = Path(source)
+        if path.is_file() and path.suffix.lower() in picture_suffixes():
+            return plan_file(path, options)
+    reader = reader_of(source)
+    # A plug-in need not know of plans: its data set then comes with a split.
+    if not hasattr(reader, "plan"):
+        return _plan_of(reader.read(source, options))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plan: Plan = reader.plan(source, options)
+    return plan
+
+
+def _plan_of(images: Dataset) -> Plan:
+    """A data set that was read already, as a plan."""
+
+    def part(name: str) -> Part:
+        one = images.train if name == "train" else images.test
+
+        def decode() -> Iterator[Block]:
+            row = 0
+            for pixels in blocks(one.pixels, block_length(images.shape)):
+                yield Block(pixels, np.arange(row, row + len(pixels)))
+                row += len(pixels)
+
+        return Part(name, f"{images.source}: {name}", one.ids, one.labels, decode)
+
+    return Plan(images.name, images.source, images.shape, images.class_names, (part("train"), part("test")))
+
+
+def numbered_by(known: Sequence[str], names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """New numbers for the classes of other images: those of a model's classes, and further ones for what it does not know.
+
+    Args:
+        known: the model's classes, in the order of their numbers.
+        names: of the images' own classes, in the order of theirs.
+
+    Returns:
+        The new number of each of `names`, int64, and all class names by number: `known`, then the unknown ones.
+
+    >>> numbered_by(["cat", "dog", "owl"], ["dog", "fox", "owl"])
+    (array([1, 3, 2]), ('cat', 'dog', 'owl', 'fox'))
+    """
+    every = list(known)
+    index = {unicodedata.normalize("NFC", name): number for number, name in enumerate(known)}
+    numbers = []
+    for name in names:
+        key = unicodedata.normalize("NFC", name)
+        if key not in index:
+            index[key] = len(every)
+            every.append(name)
+        numbers.append(index[key])
+    return np.array(numbers, dtype=np.int64), tuple(every)
