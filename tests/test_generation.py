@@ -344,3 +344,78 @@ def test_what_does_not_fit_is_refused(references):
         score(good, references, asked=np.zeros(5, int))
     with pytest.raises(UsageError, match="2 test images"):
         prepare_references(good[:2], good, features=FEATURES)
+
+
+# pictures that come more than once
+
+
+@pytest.mark.parametrize("copies", [2, 6, 10, 50])
+def test_real_images_against_themselves_get_1_however_often_each_comes(copies):
+    distinct = np.random.default_rng(0).normal(size=(40, DIM)).astype(np.float32)
+    real = np.repeat(distinct, copies, 0)
+    found = neighbourhoods(real, real.copy())
+    assert found.precise.all()
+    assert found.recalled.all()
+    assert found.covered.all()
+    if copies > 5:
+        assert found.density.mean() == pytest.approx(1)
+        # Other pictures of the same kind are as good as they are where each picture comes once.
+        others = np.random.default_rng(1).normal(size=(200, DIM)).astype(np.float32)
+        once, often = neighbourhoods(distinct, others), neighbourhoods(real, others)
+        assert often.precise.mean() == once.precise.mean()
+        assert often.density.mean() == pytest.approx(once.density.mean(), rel=0.05)
+
+
+def test_constant_features_against_themselves_get_1():
+    for value in (0.0, 1.0, 1e4):
+        constant = np.full((50, DIM), value, np.float32)
+        found = neighbourhoods(constant, constant.copy())
+        means = [float(part.mean()) for part in (found.precise, found.recalled, found.density, found.covered)]
+        assert means == pytest.approx([1, 1, 1, 1])
+        assert not neighbourhoods(constant, constant + np.float32(value + 1) / 100).precise.any()
+
+
+def test_a_sampler_that_gives_few_pictures_again_and_again_has_little_recall():
+    real = np.random.default_rng(0).normal(size=(500, DIM)).astype(np.float32)
+    collapsed = np.repeat(real[:10], 50, 0)
+    found = neighbourhoods(real, collapsed)
+    assert found.recalled.sum() == 10
+    assert found.precise.all()
+
+
+def test_without_ties_the_balls_are_those_of_a_plain_loop():
+    real, samples = drawn(80, 0)[0].astype(np.float64), drawn(60, 1)[0].astype(np.float64)
+    k = 3
+    near = np.linalg.norm(real[:, None] - samples, axis=2)  # (N, M)
+    of_real = np.sort(np.linalg.norm(real[:, None] - real, axis=2), 1)[:, k]
+    of_samples = np.sort(np.linalg.norm(samples[:, None] - samples, axis=2), 1)[:, k]
+    found = neighbourhoods(real, samples, k)
+    # As in prdc 0.2: compute_prdc(real, samples, k).
+    assert found.precise.mean() == (near < of_real[:, None]).any(0).mean()
+    assert found.recalled.mean() == (near < of_samples).any(1).mean()
+    assert found.density.mean() == pytest.approx((near < of_real[:, None]).sum(0).mean() / k)
+    assert found.covered.mean() == (near.min(1) < of_real).mean()
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.005, 0.011, 0.033])
+def test_pictures_in_both_parts_do_not_hide_copies(shared):
+    test, train = drawn(600, 0)[0], drawn(800, 1)[0]
+    num = round(600 * shared)
+    test[:num] = train[800 - num :]
+    references = prepare_references(test, train, features=FEATURES, reconstructed=test)
+    assert (references.num_shared, len(references.test), len(references.train)) == (num, 600 - num, 800 - num)
+    assert references.copied_within > 0
+    scores = score(train[:600], references)
+    assert of(scores, "memorised") == 1
+    said = [note for note in scores.notes if f"{num} of 600 test images are train images too" in note]
+    assert len(said) == (1 if num else 0)
+    assert of(score(drawn(600, 2)[0], references), "memorised") < 0.05
+
+
+def test_where_most_pictures_are_in_both_parts_copies_cannot_be_looked_for():
+    train = drawn(600, 1)[0]
+    references = prepare_references(train[:200], train, features=FEATURES)
+    scores = score(drawn(200, 2)[0], references)
+    assert "memorised" not in {one.name for one in scores.scores}
+    assert any("memorised and three_sample are left out" in note for note in scores.notes)
+    assert of(scores, "precision") > 0.5

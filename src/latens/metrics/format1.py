@@ -16,7 +16,7 @@ KINDS = {
     "train images": "real images",
     "test images": "real images",
 }
-NEAR_ZERO, NEITHER = ("three_sample",), ("floor", "kid_floor", "pca_mse")
+NEAR_ZERO, NEITHER = ("three_sample",), ("floor", "kid_floor", "pca_mse", "zero_fraction")
 
 
 def group_and_subject(group: str) -> tuple[str, str]:

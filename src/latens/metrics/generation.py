@@ -154,8 +154,8 @@ def _distances(samples: NDArray[Any], references: References, seed: int, notes: 
 def _of_neighbourhoods(samples: NDArray[Any], references: References) -> list[Score]:
     k = references.k if len(samples) > references.k else len(samples) - 1
     # Balls of real images are known for one k; fewer samples than that have balls of their own size.
-    balls = references.radii if k == references.k else None
-    found = neighbourhoods(references.test, samples, k, balls)
+    balls = (references.radii, references.weights) if k == references.k else (None, None)
+    found = neighbourhoods(references.test, samples, k, balls[0], real_weights=balls[1])
     values: dict[str, tuple[float, Interval]] = {
         "precision": (float(found.precise.mean()), of_share(found.precise)),
         "recall": (float(found.recalled.mean()), of_share(found.recalled)),

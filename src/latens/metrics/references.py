@@ -11,7 +11,7 @@ from latens.metrics.copies import cell_centres, cells_of, distances_to
 from latens.metrics.frechet import Moments, frechet_deviation, frechet_distance, moments
 from latens.metrics.intervals import around
 from latens.metrics.kernel import KernelSums, kernel_distance, kernel_sums
-from latens.metrics.neighbourhoods import neighbourhoods, radii
+from latens.metrics.neighbourhoods import ball_weights, neighbourhoods, radii
 from latens.metrics.score import Definition, Protocol, Scores
 
 __all__ = [
@@ -63,6 +63,7 @@ class References:
         moments: of the test images.
         kernel: the kernel's sums over pairs of test images.
         radii: of the test images' balls.
+        weights: of these balls in the density, see `ball_weights`.
         centres: of the cells of the three-sample test.
         test_distances: of the test images to the nearest train image, float32 (N,).
         test_cells: int64 (N,).
@@ -80,6 +81,7 @@ class References:
     moments: Moments
     kernel: KernelSums
     radii: NDArray[np.float64]
+    weights: NDArray[np.float64]
     centres: NDArray[np.float32]
     test_distances: NDArray[np.float32]
     test_cells: NDArray[np.int64]
@@ -131,7 +133,8 @@ def prepare_references(
     real = train[some(len(train), seed)]
     k = min(K, len(test) - 1, len(real) - 1)
     balls, kernel, of_test = radii(test, k), kernel_sums(test), moments(test)
-    found = neighbourhoods(test, real, k, balls)
+    weights = ball_weights(test, balls, k)
+    found = neighbourhoods(test, real, k, balls, radii(real, k), weights)
     floor = {kind: distance(kind, real, test, of_test, kernel, seed) for kind in _kinds(real, test)}
     rebuilt = (
         [distance(_kinds(test, test)[0], reconstructed, test, of_test, kernel, seed)]
@@ -147,6 +150,7 @@ def prepare_references(
         moments=of_test,
         kernel=kernel,
         radii=balls,
+        weights=weights,
         centres=centres,
         test_distances=test_distances,
         test_cells=cells_of(centres, test),

@@ -20,9 +20,14 @@ def usual_distance(latents: NDArray[Any]) -> float:
     if len(latents) < 2:
         return float("nan")
     if len(latents) <= MOST_ASKED:
-        return float(np.median(nearest_neighbours(latents, k=1)[0]))
-    rows = np.linspace(0, len(latents) - 1, MOST_ASKED).round().astype(np.int64)
-    return float(np.median(nearest_neighbours(latents, latents[rows], 2)[0][:, 1]))  # the first is the latent itself
+        found = float(np.median(nearest_neighbours(latents, k=1)[0]))
+    else:
+        rows = np.linspace(0, len(latents) - 1, MOST_ASKED).round().astype(np.int64)
+        found = float(
+            np.median(nearest_neighbours(latents, latents[rows], 2)[0][:, 1])
+        )  # the first is the latent itself
+    different = latents if found > 0 else np.unique(latents, axis=0)
+    return found if len(different) in (1, len(latents)) else usual_distance(different)
 
 
 def distance_ratios(latents: NDArray[Any], points: NDArray[Any], usual: float | None = None) -> NDArray[np.float64]:
