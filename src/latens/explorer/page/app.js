@@ -1,34 +1,25 @@
-// The page: opens its source, puts the map and the panels together, and lets them hear of one another.
+// The page: opens its source, and puts the map and the panels together around one store.
 
-import {Context} from "./context.js";
+import {besideMap} from "./beside.js";
 import {decodePanel} from "./decode-panel.js";
-import {button, choice, el, fill} from "./dom.js";
-import {classNames} from "./class-names.js";
+import {button, el, fill} from "./dom.js";
 import {hoverCard} from "./hover.js";
 import {imagePanel} from "./image-panel.js";
-import {coloured, legend} from "./legend.js";
 import {listsPanel} from "./lists-panel.js";
+import {mapBar} from "./map-bar.js";
 import {MapView} from "./map.js";
 import {pathPanel} from "./path-panel.js";
 import {probePanel} from "./probe-panel.js";
 import {runPanel} from "./run-panel.js";
 import {images, selectionBar} from "./selection.js";
 import {serverSource} from "./server.js";
-import {progressWords, whileFitting} from "./waiting.js";
-import {besideMap} from "./beside.js";
+import {Store} from "./store.js";
 
 /** @typedef {{name: string, title: string, element: HTMLElement, shown: () => unknown}} Panel */
 
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given"});
 
-const TOOLS = {
-  pan: "Drag to move the map, turn the wheel to zoom",
-  box: "Drag a box around images to select them (also shift and drag)",
-  lasso: "Draw around images to select them",
-};
-
-/** @param {string} text */
+/** Show a message for a while. @param {string} text */
 function say(text) {
   const status = find("status");
   status.textContent = text.charAt(0).toUpperCase() + text.slice(1);
@@ -36,7 +27,7 @@ function say(text) {
   requestAnimationFrame(() => status.classList.add("said"));
 }
 
-/** Only for those who hear the page. @param {string} text */
+/** A message for screen readers only. @param {string} text */
 function announce(text) {
   find("status").classList.remove("said");
   find("status").textContent = text;
@@ -49,62 +40,59 @@ async function start() {
   document.body.classList.toggle("two", info.beside !== "");
   document.title = `${info.name} · latens`;
   const host = el("div", {class: "map"});
-  const view = new MapView(host, {label: `Map of ${info.count} images; arrow keys walk from image to image, s selects one, plus and minus zoom`});
-  const context = new Context(source, info, view);
-  context.say = say;
-  const bar = mapBar(context);
+  const view = new MapView(host, {label: `Map of ${info.count} images; arrow keys move from image to image, s selects one, plus and minus zoom`});
+  const store = new Store(source, info, view);
+  store.say = say;
   const key = el("div", {class: "legend", role: "group", "aria-label": "Legend"});
+  const bar = mapBar(store, key);
   const box = el("div", {class: "map-box"}, host, key);
   fill(find("maps"), box);
-  view.setPaper(); // of a page that it is on only now
-  fill(find("top"), ...heading(context), bar.element);
-  hoverCard(context, box);
-  selectionBar(context, box);
-  const panels = allPanels(context);
-  tabs(context, panels);
-  wire(context, bar);
+  view.setPaper(); // again, now that it is on the page
+  fill(find("top"), ...heading(store), bar.element);
+  hoverCard(store, box);
+  selectionBar(store, box);
+  tabs(store, allPanels(store));
+  wire(store);
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
-  if (!info.count) return noMapYet(context, key);
+  if (!info.count) return noMapYet(store, key);
   if (info.thumbnails) view.setThumbnails(info.thumbnails, source.thumbnails);
-  await showMap(context, info.maps[0], false);
-  await bar.colour(info.columns[0].name);
-  context.set({tab: context.facts.tab});
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => bar.colour(context.facts.colour));
-  if (info.beside) await besideMap(context, find("maps"));
+  await bar.start();
+  store.set({tab: store.facts.tab});
+  if (info.beside) await besideMap(store, find("maps"));
 }
 
-/** A run that still trains has no map; its latents are shown epoch by epoch. @param {Context} context @param {HTMLElement} key */
-function noMapYet(context, key) {
+/** A run that is still training has no map; its latents are shown epoch by epoch. @param {Store} store @param {HTMLElement} key */
+function noMapYet(store, key) {
   document.body.classList.add("young");
-  fill(key, el("span", {}, "While it trains, the map shows the test latents of the last epoch."));
-  context.set({tab: "run"});
+  fill(key, el("span", {}, "During training the map shows the test latents of the last epoch."));
+  store.set({tab: "run"});
 }
 
-/** @param {Context} context */
+/** @param {Store} store */
 function heading({info}) {
-  const words = `${info.model} · ${info.network} · ${info.latent_dim} numbers${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
+  const words = `${info.model} · ${info.network} · latent dimension ${info.latent_dim}${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
   return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet"}, words),
-    el("p", {class: "lost-note", role: "alert"}, "The explorer\u2019s server has stopped; what stands here is old. Start it again, and open the address that it prints.")];
+    el("p", {class: "lost-note", role: "alert"})];
 }
 
-/** @param {Context} context @returns {Panel[]} */
-function allPanels(context) {
-  const {info} = context;
-  const panels = info.count ? [decodePanel(context)] : [];
-  if (info.count && info.decodes && info.samplers.length) panels.push(probePanel(context));
-  if (info.count && info.decodes) panels.push(pathPanel(context));
-  if (info.count) panels.push(imagePanel(context));
-  if (info.count && context.served) panels.push(listsPanel(context));
-  if (context.served) panels.push(runPanel(context));
+/** @param {Store} store @returns {Panel[]} */
+function allPanels(store) {
+  const {info} = store;
+  const panels = info.count ? [decodePanel(store)] : [];
+  if (info.count && info.decodes && info.samplers.length) panels.push(probePanel(store));
+  if (info.count && info.decodes) panels.push(pathPanel(store));
+  if (info.count) panels.push(imagePanel(store));
+  if (info.count && store.served) panels.push(listsPanel(store));
+  if (store.served) panels.push(runPanel(store));
   return panels;
 }
 
-/** @param {Context} context @param {Panel[]} panels */
-function tabs(context, panels) {
+/** @param {Store} store @param {Panel[]} panels */
+function tabs(store, panels) {
   const list = find("tabs");
   const made = panels.map(({name, title}) =>
-    button(title, () => context.set({tab: name}), {role: "tab", id: `tab-${name}`, "aria-selected": "false", "aria-controls": "panel"}));
+    button(title, () => store.set({tab: name}), {role: "tab", id: `tab-${name}`, "aria-selected": "false", "aria-controls": "panel"}));
   fill(list, ...made);
   list.addEventListener("keydown", (event) => {
     const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
@@ -114,9 +102,9 @@ function tabs(context, panels) {
     next.focus();
     next.click();
   });
-  context.on("tab", () => {
+  store.on("tab", () => {
     panels.forEach(({name, element, shown}, i) => {
-      const open = name === context.facts.tab;
+      const open = name === store.facts.tab;
       made[i].setAttribute("aria-selected", String(open));
       made[i].tabIndex = open ? 0 : -1;
       if (!open) return;
@@ -125,134 +113,45 @@ function tabs(context, panels) {
         fill(find("panel"), element);
         find("panel").scrollTop = 0;
       }
-      if (context.facts.points || name === "run") shown(); // all others need the map, which comes in a moment
+      if (store.facts.points || name === "run") shown(); // all others need the map, which comes in a moment
     });
   });
 }
 
-/** What stands above the map: which map, which colour, which tool. @param {Context} context */
-function mapBar(context) {
-  const {info, view} = context;
-  const maps = choice("Map", info.maps.map((name) => ({value: name, text: MAP_NAMES[name] ?? name})), info.maps[0] ?? "", async (name) => {
-    say("");
-    await showMap(context, name, true);
-    await colour(context.facts.colour.startsWith("trust:") ? `trust:${name}` : context.facts.colour);
-  });
-  const columns = () => info.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${context.facts.map}`);
-  const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
-  const key = () => /** @type {HTMLElement} */ (document.querySelector(".legend"));
-
-  /** The classes of each column that are hidden. @type {Map<string, Set<number>>} */
-  const hidden = new Map();
-  /** @type {() => import("./types.js").Mark[]} */
-  let names = () => [];
-  // The probe writes the names of its own dots.
-  const nameClasses = () => context.mark("names", context.facts.tab === "probe" || document.body.classList.contains("playing") ? [] : names());
-  for (const fact of /** @type {const} */ (["tab", "points"])) context.on(fact, nameClasses);
-
-  /** @param {string} name */
-  async function colour(name) {
-    const column = info.columns.find((one) => one.name === name);
-    const values = column && (await context.attempt(context.source.column(name)));
-    if (!column || !values) return;
-    fill(colours.select, ...columns().map((one) => el("option", {value: one.name}, one.title)));
-    colours.select.value = name;
-    const shown = coloured(column, values, info.colours);
-    if (name === "label") context.labels = /** @type {Uint16Array} */ (values);
-    view.setColours(shown.codes, shown.palette);
-    const filter = (/** @type {Uint8Array|null} */ mask) => {
-      view.setVisible(mask);
-      names = () => classNames(/** @type {any} */ (context.facts.points), column, shown.codes, mask);
-      nameClasses();
-    };
-    filter(null);
-    if (!hidden.has(name)) hidden.set(name, new Set());
-    legend(key(), column, shown, /** @type {Set<number>} */ (hidden.get(name)), filter);
-    context.set({colour: name});
-  }
-
-  const tools = Object.entries(TOOLS).map(([tool, title]) => button(tool, () => choose(tool), {title, "aria-pressed": String(tool === "pan")}));
-  const choose = (/** @type {string} */ tool) => {
-    view.setTool(/** @type {"pan"|"box"|"lasso"} */ (tool));
-    for (const one of tools) one.setAttribute("aria-pressed", String(one.textContent === tool));
-    if (tool !== "pan") say("Draw around some images to select them; Escape lets them go.");
-  };
-  const whole = button("whole map", () => view.reset(), {title: "Show all of the map again (0)"});
-  const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), whole);
-  element.hidden = !info.count;
-  return {element, colour};
-}
-
-/** @param {Context} context @param {string} name @param {boolean} animate */
-async function showMap(context, name, animate) {
-  const title = `Fitting the map ${MAP_NAMES[name] ?? name}, once`;
-  const slow = setTimeout(() => say(`${title}…`), 400);
-  const asFitted = whileFitting(context, `map ${name}`, (share, left) => say(`${title}: ${progressWords(share, left)}`));
-  const points = await context.attempt(context.source.map(name));
-  clearTimeout(slow);
-  asFitted();
-  if (!points) return;
-  if (animate) say(points.note ? `${MAP_NAMES[name] ?? name}: ${points.note}` : "");
-  context.view.setPoints(points, {animate});
-  context.set({map: name, points});
-}
-
-/** What the map tells, and what it is told. @param {Context} context @param {{colour: (name: string) => Promise<void>}} bar */
-function wire(context, bar) {
-  const {view} = context;
-  const playing = () => document.body.classList.contains("playing");
+/** What a pointer and keys do on the map becomes facts of the store, and facts become marks on the map. @param {Store} store */
+function wire(store) {
+  const {view} = store;
   const select = (/** @type {number[]} */ rows) => {
-    context.set({selected: rows});
+    store.set({selected: rows});
     announce(`${images(rows.length)} selected`);
   };
   view.addEventListener("press", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
-    if (row >= 0 && !playing()) context.set({row});
+    if (row >= 0 && !store.plays) store.choose(row);
   });
   view.addEventListener("walk", async (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
-    if (playing()) return;
-    context.set({row});
-    announce(await context.nameOf(row));
+    if (store.plays) return;
+    store.choose(row);
+    const name = await store.newest("announce", () => store.nameOf(row));
+    if (name) announce(name);
   });
   view.addEventListener("select", (event) => {
-    if (playing()) return;
-    const rows = /** @type {CustomEvent} */ (event).detail.rows;
-    select(Array.from(rows));
+    if (!store.plays) select(Array.from(/** @type {CustomEvent} */ (event).detail.rows));
   });
   view.host.addEventListener("keydown", (event) => {
-    const {row, selected} = context.facts;
-    if (event.key !== "s" || row < 0 || playing()) return;
-    select(selected.includes(row) ? selected.filter((one) => one !== row) : [...selected, row]);
+    const {current, selected} = store.facts;
+    if (event.key !== "s" || event.ctrlKey || event.metaKey || event.altKey || store.plays) return;
+    if (current === null) return say("There is no current image: press one on the map, or move there by the arrow keys.");
+    select(selected.includes(current) ? selected.filter((one) => one !== current) : [...selected, current]);
   });
-  context.on("row", () => view.setCursor(context.facts.row));
-  context.on("selected", () => {
-    const mask = context.facts.selected.length ? new Uint8Array(context.info.count) : null;
-    for (const row of context.facts.selected) if (mask) mask[row] = 1;
-    view.setSelection(mask);
+  // Points of the map only: an image that is not on it has a row below 0, and gets no ring.
+  const showCurrent = () => view.setCursor(store.plays ? -1 : Math.max(-1, store.facts.current ?? -1));
+  store.on("current", showCurrent);
+  store.on("snapshot", () => {
+    document.body.classList.toggle("playing", store.plays);
+    showCurrent();
   });
-  context.addEventListener("snapshot", (event) => snapshot(context, /** @type {CustomEvent} */ (event).detail));
-  context.addEventListener("map again", () => {
-    const points = context.facts.points;
-    if (!points || !playing()) return;
-    document.body.classList.remove("playing");
-    view.setPoints(points, {animate: true});
-    bar.colour(context.facts.colour);
-    context.set({selected: context.facts.selected});
-  });
-}
-
-/** The latents of one epoch in place of the map. @param {Context} context @param {any} found */
-function snapshot(context, found) {
-  const {view, info} = context;
-  const again = document.body.classList.contains("playing");
-  const same = found.x.length === info.count; // where the map shows all images, the snapshots have the test part of them
-  document.body.classList.add("playing");
-  context.mark("names", []);
-  view.setPoints(found, {animate: again || same});
-  if (again || same) return;
-  view.setColours(found.labels ?? new Uint16Array(found.x.length), info.colours);
-  view.reset();
 }
 
 start().catch((error) => {

@@ -1,5 +1,7 @@
 // The loss curve, as SVG.
 
+import {readable} from "./numbers.js";
+
 const SPACE = "http://www.w3.org/2000/svg";
 
 /** @param {string} tag @param {Record<string, string|number>} attributes @param {string} [text] */
@@ -21,11 +23,11 @@ export function curve(series, epochs) {
   const span = Math.max(high - low, 0.1);
   const x = (/** @type {number} */ i) => left + ((width - left - 12) * i) / Math.max(1, epochs.length - 1);
   const y = (/** @type {number} */ v) => 10 + ((height - bottom - 10) * (high - Math.log10(v))) / span;
-  const last = series.map(({name, values}) => `${name} ${values.at(-1)?.toPrecision(3)}`).join(", ");
+  const last = series.map(({name, values}) => `${name} ${readable(values.at(-1))}`).join(", ");
   const chart = svg("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart", "aria-label": `Loss over ${epochs.length} epochs: ${last}`});
   for (const value of [10 ** high, 10 ** ((high + low) / 2), 10 ** low]) {
     chart.append(svg("line", {x1: left, x2: width - 12, y1: y(value), y2: y(value), class: "grid-line"}));
-    chart.append(svg("text", {x: left - 6, y: y(value) + 4, "text-anchor": "end"}, value.toPrecision(2)));
+    chart.append(svg("text", {x: left - 6, y: y(value) + 4, "text-anchor": "end"}, readable(value, 2)));
   }
   series.forEach(({name, values}, index) => {
     const points = values.flatMap((v, i) => (v !== null && v > 0 ? [`${x(i).toFixed(1)},${y(v).toFixed(1)}`] : []));

@@ -2,7 +2,7 @@
 
 const CELLS = 32; // across the map
 const REACH = 3; // cells about one, whose points count for it
-const MOST = 40; // classes; more would only hide the map
+const MOST = 1000; // classes; more take too long to look for
 
 /**
  * @param {import("./types.js").MapPoints} points @param {import("./types.js").ColumnInfo|undefined} column
@@ -15,24 +15,23 @@ export function classNames(points, column, codes, visible) {
   for (let row = 0; row < codes.length; row++) {
     if (codes[row] < counts.length && visible?.[row] !== 0) counts[codes[row]][cell(points.y[row]) * CELLS + cell(points.x[row])]++;
   }
-  const middles = counts.map(middleOf);
-  const shown = column.names.map((text, k) => ({text, middle: middles[k]})).filter(({middle}) => middle.num);
-  return [{kind: "label", x: shown.map(({middle}) => middle.x), y: shown.map(({middle}) => middle.y), text: shown.map(({text}) => text)}];
+  const shown = counts.map((cells, k) => ({...middleOf(cells), text: column.names[k]})).filter(({num}) => num);
+  return [{kind: "label", x: shown.map(({x}) => x), y: shown.map(({y}) => y), text: shown.map(({text}) => text), weights: shown.map(({num}) => num)}];
 }
 
 /** The mean of the points about the cell that has most about it, in 16-bit units. @param {Uint32Array} counts of all cells */
 function middleOf(counts) {
+  const filled = [...counts.keys()].filter((at) => counts[at]);
   let best = {x: 0, y: 0, num: 0};
-  for (let at = 0; at < counts.length; at++) {
+  for (const at of filled) {
     const [column, row] = [at % CELLS, Math.floor(at / CELLS)];
     const sum = {x: 0, y: 0, num: 0};
-    for (let v = Math.max(0, row - REACH); v <= Math.min(CELLS - 1, row + REACH); v++) {
-      for (let u = Math.max(0, column - REACH); u <= Math.min(CELLS - 1, column + REACH); u++) {
-        const num = counts[v * CELLS + u];
-        sum.x += num * u;
-        sum.y += num * v;
-        sum.num += num;
-      }
+    for (const other of filled) {
+      const [u, v] = [other % CELLS, Math.floor(other / CELLS)];
+      if (Math.abs(u - column) > REACH || Math.abs(v - row) > REACH) continue;
+      sum.x += counts[other] * u;
+      sum.y += counts[other] * v;
+      sum.num += counts[other];
     }
     if (sum.num > best.num) best = sum;
   }

@@ -1,107 +1,131 @@
-// Decode anywhere: what the decoder makes of the place under the pointer, also where no image lies.
+// Decode: what the decoder makes of the place under the pointer, also where no image lies.
 
 import {button, el, fill} from "./dom.js";
 import {gauge} from "./gauge.js";
 import {captioned, frame, paint} from "./pictures.js";
+import {markOf} from "./store.js";
 
 const MIDDLE = 32768; // of the map, 16 bit
-const SPACINGS = 2; // between a place and its latent's own, of a map filled evenly, from which on the place is empty
+const SPACINGS = 2; // a place is empty from so many spacings on between it and its latent's own place, on a map filled evenly
 
-/** @param {import("./context.js").Context} context */
-export function decodePanel(context) {
-  const {info, source, view} = context;
-  const made = frame(info.shape, "What the decoder makes of the place under the pointer");
+/** @param {import("./store.js").Store} store */
+export function decodePanel(store) {
+  const {info, source, view} = store;
+  const made = frame(info.shape, "The decoded picture of the place under the pointer");
   const nearest = frame(info.shape, "The nearest real image");
   const honest = gauge();
-  const place = el("p", {class: "quiet"}, "Move over the map: every place has a latent, and here is what the decoder makes of it.");
+  const place = el("p", {class: "quiet"}, "Move over the map: the place under the pointer is decoded.");
   const how = el("p", {class: "quiet"});
   const nearestWords = el("span", {}, "nearest real image");
-  const latentButton = button("Take this latent", () => held && context.dispatchEvent(new CustomEvent("latent", {detail: held})));
-  const nearestButton = button("Go to the nearest image", () => nearestRow >= 0 && context.set({row: nearestRow, tab: "image"}));
+  const shown = captioned(made, "decoded here");
+  const latentButton = button("Take this latent", () => held && store.set({latent: held, current: null, tab: "image"}));
+  const nearestButton = button("Go to the nearest image", () => nearestRow !== null && store.choose(nearestRow, {tab: "image"}));
   const element = el(
     "div",
     {},
-    el("div", {class: "pair"}, captioned(made, "decoded here"), captioned(nearest, nearestWords)),
+    el("div", {class: "pair"}, shown, captioned(nearest, nearestWords)),
     honest.element,
     place,
     how,
     el("p", {class: "row"}, nearestButton, latentButton),
-    el("p", {class: "quiet"}, "Press on the map to hold the place; press again to let go. On the map, arrow keys walk from image to image, and s selects the one you are at."),
+    el("p", {class: "quiet"}, "Press on the map to hold a place; press again to release it. The arrow keys move from image to image, and s selects the current one."),
   );
-  let nearestRow = -1;
+  /** @type {number|null} */
+  let nearestRow = null;
   let moved = false;
   let pinned = false;
-  let over = true; // the pointer is on the map; or it was nowhere yet, and the middle stands for it
+  let over = true; // the pointer is on the map; before it was anywhere, the middle of the map is decoded
   /** @type {Float32Array|null} */
   let held = null;
 
   /** @param {number} x @param {number} y 16-bit units */
   async function look(x, y) {
-    const {map} = context.facts;
-    const [unitsX, unitsY] = context.toUnits(x, y);
+    const {map} = store.facts;
+    const [unitsX, unitsY] = store.toUnits(x, y);
     const asked = performance.now();
-    const found = await context.attempt(source.decodeAt(map, unitsX, unitsY));
-    if (!found || map !== context.facts.map) return; // its places are another map's
+    const done = markOf(shown).start();
+    const found = await source.decodeAt(map, unitsX, unitsY).catch((error) => (failed(error), null)).finally(done);
+    if (!found || map !== store.facts.map) return; // its places are another map's
     paint(made, found.pixels, info.shape);
     made.dataset.ms = (performance.now() - asked).toFixed(1);
     held = found.latents;
-    const own = context.fromUnits(found.places);
+    const own = store.fromUnits(found.places);
     const empty = Math.hypot(own.x[0] - x, own.y[0] - y) / 65535 > SPACINGS / Math.sqrt(info.count);
-    honest.show(found.ratio[0], found.round_trip[0], empty);
-    if (context.facts.tab === "decode" && (over || pinned)) {
-      context.mark("decode", [...(empty ? belongs(x, y, own) : []), ...(pinned || !moved ? [cross(x, y)] : [])]);
+    honest.show(found, 0, empty);
+    if (store.facts.tab === "decode" && (over || pinned)) {
+      store.mark("decode", [...(empty ? belongs(x, y, own) : []), ...(pinned || !moved ? [cross(x, y)] : [])]);
     }
-    place.textContent = pinned ? "Held here. Press the map to let go." : "";
+    place.textContent = pinned ? "Held here. Press the map to release it." : "";
     if (found.nearest[0] !== nearestRow) await showNearest(found.nearest[0]);
+  }
+
+  /** What was decoded before stands for another place: it goes. @param {Error} error */
+  function failed(error) {
+    held = nearestRow = null;
+    paint(made, new Uint8Array(0), info.shape);
+    paint(nearest, new Uint8Array(0), info.shape);
+    fill(nearestWords, "nearest real image");
+    honest.clear(`This place cannot be decoded: ${error.message}`);
+    store.mark("decode", []);
+    store.say(error.message);
   }
 
   /** @param {number} row */
   async function showNearest(row) {
     nearestRow = row;
-    const image = await context.attempt(source.image(row));
+    const image = await store.newest("nearest", () => source.image(row));
     if (!image || nearestRow !== row) return;
     paint(nearest, image.pixels.length ? image.pixels : image.reconstruction, info.shape);
-    const name = context.className(row);
-    fill(nearestWords, `nearest ${image.pixels.length ? "image" : "image, rebuilt"}${name ? ` · ${name}` : ""}`);
-    context.set({near: row});
+    const name = store.className(row);
+    fill(nearestWords, `nearest ${image.pixels.length ? "image" : "image, reconstructed"}${name ? ` · ${name}` : ""}`);
+    store.set({near: row});
   }
 
+  const looks = () => store.facts.tab === "decode" && info.decodes && store.facts.points !== null && !store.plays;
   view.addEventListener("move", (event) => {
     const {x, y} = /** @type {CustomEvent} */ (event).detail;
     over = moved = true;
-    if (context.facts.tab === "decode" && !pinned && info.decodes && context.facts.points) look(x, y);
+    if (looks() && !pinned) look(x, y);
+  });
+  // A step of the keyboard is decoded at once, as a move of the pointer is.
+  view.addEventListener("walk", (event) => {
+    if (!looks()) return;
+    const {x, y} = /** @type {CustomEvent} */ (event).detail;
+    pinned = false;
+    over = moved = true;
+    look(x, y);
   });
   view.addEventListener("press", (event) => {
-    if (context.facts.tab !== "decode" || !info.decodes) return;
+    if (!looks()) return;
     const {x, y} = /** @type {CustomEvent} */ (event).detail;
     pinned = !pinned;
-    if (!pinned) context.mark("decode", []);
+    if (!pinned) store.mark("decode", []);
     look(x, y);
   });
   view.addEventListener("leave", () => {
     over = false;
-    if (!pinned) context.mark("decode", []);
+    if (!pinned) store.mark("decode", []);
   });
-  context.on("tab", () => {
-    if (context.facts.tab === "decode") return;
+  store.on("tab", () => {
+    if (store.facts.tab === "decode") return;
     pinned = false;
-    context.mark("decode", []);
+    store.mark("decode", []);
   });
-  context.on("map", () => {
-    how.textContent = context.facts.map === "pca"
-      ? "A place of this map is a point of the plane in which the latents vary most."
-      : "A place of this map stands for a mixture of the latents of the images nearest to it, so it is seldom far from all data.";
+  store.on("map", () => {
+    how.textContent = store.facts.map === "pca"
+      ? "Each place of this map is a point of the plane in which the latents vary most."
+      : "Each place of this map stands for a mixture of the latents of the nearest images, so it is seldom far from the data.";
     pinned = moved = false;
     over = true;
-    if (context.facts.tab === "decode" && info.decodes) look(MIDDLE, MIDDLE); // what stands there is of the other map
+    if (looks()) look(MIDDLE, MIDDLE); // what stands there is of the other map
   });
   return {
     name: "decode",
     title: "Decode",
-    element: info.decodes ? element : el("p", {}, "The model of this run is not at hand, so nothing can be decoded; the map and the lists work all the same."),
+    element: info.decodes ? element : el("p", {}, "The model of this run is not available, so nothing can be decoded. The map and the lists work without it."),
     /** Before the pointer has been anywhere: the middle of the map. */
     shown() {
-      if (!held && info.decodes && context.facts.points) look(MIDDLE, MIDDLE);
+      if (!held && info.decodes && store.facts.points) look(MIDDLE, MIDDLE);
     },
   };
 }

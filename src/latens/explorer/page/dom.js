@@ -47,16 +47,20 @@ export function slider(text, range, change, words = (value) => String(value)) {
   const id = `slider-${++labelled}`;
   const output = el("output", {for: id}, words(range.value));
   const input = /** @type {HTMLInputElement} */ (el("input", {id, type: "range"}));
-  const moved = () => {
+  /** Show the value again, where its words have changed. */
+  const refresh = () => {
     output.textContent = words(Number(input.value));
     input.setAttribute("aria-valuetext", words(Number(input.value)));
+  };
+  const moved = () => {
+    refresh();
     change(Number(input.value));
   };
   Object.assign(input, {min: range.min, max: range.max, step: range.step});
   input.value = String(range.value);
   input.setAttribute("aria-valuetext", words(range.value));
   input.addEventListener("input", moved);
-  return {element: el("div", {class: "field"}, el("label", {for: id}, text), input, output), input, output};
+  return {element: el("div", {class: "field"}, el("label", {for: id}, text), input, output), input, output, refresh};
 }
 
 /** Give an element other children. @param {Element} element @param {...(Node|string|null)} children */

@@ -1,4 +1,4 @@
-// The source of a page that is one file: hands what the file holds to a worker, and asks that.
+// The source of a page that is one file: a worker gets what the file holds, and answers.
 
 import {newestWins} from "./newest.js";
 

@@ -1,92 +1,158 @@
-// One image: how well it is rebuilt, its latent to pull at, its neighbours, and the directions in which images like it vary.
+// The current image: its reconstruction, its latent to change, its neighbours, and the directions in which images like it vary.
+// A latent that was taken from the map belongs to no image: it is shown alone.
 
 import {button, el, fill, slider} from "./dom.js";
 import {gauge} from "./gauge.js";
+import {percent, readable, steady} from "./numbers.js";
 import {captioned, difference, frame, paint, picture} from "./pictures.js";
+import {markOf} from "./store.js";
 
 const SHOWN = 6; // directions
 
-/** @param {import("./context.js").Context} context */
-export function imagePanel(context) {
-  const {info, source} = context;
+/** @param {import("./store.js").Store} store */
+export function imagePanel(store) {
+  const {info, source} = store;
   const facts = el("p", {class: "facts"});
   const pictures = el("div", {class: "pair three"});
-  const changed = frame(info.shape, "What the changed latent decodes to");
+  const changed = frame(info.shape, "The decoded picture of the latent below");
+  const changedCard = captioned(changed, "decoded from the latent below");
   const honest = gauge();
-  const bars = el("div", {class: "bars", role: "group", "aria-label": "The latent, one bar a number"});
+  const bars = el("div", {class: "bars", role: "group", "aria-label": "The latent, one slider for each number"});
   const near = el("div", {class: "grid small"});
   const worst = el("div", {class: "grid small"});
   const sliders = el("div", {});
-  const hint = el("p", {class: "quiet"}, "Press an image on the map, or walk with the arrow keys.");
+  const vary = el("h2", {});
+  const hint = el("p", {class: "quiet"});
+  const back = button("", () => own && reset());
+  const ofImage = el("div", {}, el("h2", {}, "Nearest in latent space"), near, el("h2", {}, info.class_names.length ? "Largest errors of its class" : "Largest errors"), worst);
   const body = el(
     "div",
     {hidden: true},
     facts,
     pictures,
-    el("h2", {}, "Its latent"),
-    el("div", {class: "pair even"}, captioned(changed, "of the latent below"), honest.element),
+    el("h2", {}, "Latent"),
+    el("div", {class: "pair even"}, changedCard, honest.element),
     bars,
-    el("p", {class: "row"}, button("Back to the image's own", () => latent && image && reset())),
-    el("h2", {}, "Directions in which images near it vary"),
+    el("p", {class: "row"}, back),
+    vary,
     sliders,
-    el("h2", {}, "Nearest in latent space"),
-    near,
-    el("h2", {}, "Worst rebuilt of its class"),
-    worst,
+    ofImage,
   );
   const element = el("div", {}, hint, body);
-  /** @type {import("./types.js").ImageInfo|null} */
-  let image = null;
+  /** What the sliders start from: the image's latent, or the one that was taken. @type {Float32Array|null} */
+  let own = null;
   /** @type {Float32Array|null} */
   let latent = null;
   /** @type {import("./types.js").Directions|null} */
   let directions = null;
   let amounts = new Float32Array(SHOWN);
   let scale = 1;
-  let newest = 0;
 
-  /** @param {Promise<import("./types.js").ImageInfo>} asked */
-  async function open(asked) {
-    const number = ++newest; // what comes for an older image than the newest is not shown
-    const found = await context.attempt(asked);
-    if (!found || number !== newest) return;
-    image = found;
-    hint.hidden = true;
-    body.hidden = false;
+  /** Nothing to show, and why. @param {string} why */
+  function clear(why) {
+    own = latent = directions = null;
+    hint.textContent = why;
+    hint.hidden = false;
+    body.hidden = true;
+    store.mark("image", []);
+  }
+
+  /** What the facts say: the current image, a latent, or nothing. */
+  async function open() {
+    const {current, latent: taken} = store.facts;
+    if (taken) return openLatent(taken);
+    if (current === null) {
+      store.drop("image");
+      return clear("Press an image on the map, or move there by the arrow keys.");
+    }
+    const found = await store.newest("image", () => source.image(current), {
+      busy: element, failed: (words) => clear(`This image cannot be shown: ${words}`),
+    });
+    if (found) await openImage(found);
+  }
+
+  /** @param {Float32Array} taken */
+  async function openLatent(taken) {
+    fill(facts, el("strong", {}, "A latent from the map"), " · it belongs to no image");
+    fill(pictures);
+    ofImage.hidden = true;
+    back.textContent = "Back to the latent as it was taken";
+    vary.textContent = "Directions in which all images vary";
+    start(taken, null);
+    const about = await store.newest("image", () => (info.decodes ? source.directions(null) : Promise.resolve(null)));
+    if (about) showDirections(about);
+  }
+
+  /** @param {import("./types.js").ImageInfo} found */
+  async function openImage(found) {
     const name = found.label >= 0 ? info.class_names[found.label] : "";
-    fill(facts, el("strong", {}, found.id), name ? ` · ${name}` : "", ` · squared error ${found.error.toPrecision(3)}`);
+    const part = found.row < 0 ? " · not on the map" : "";
+    fill(facts, el("strong", {}, found.id), name ? ` · ${name}` : "", ` · mean squared error ${readable(found.error)}${part}`);
     const parts = [];
     if (found.pixels.length) parts.push(captioned(picture(found.pixels, info.shape, `the image ${found.id}`), "image"));
-    if (found.reconstruction.length) parts.push(captioned(picture(found.reconstruction, info.shape, "its reconstruction"), "rebuilt"));
+    if (found.reconstruction.length) parts.push(captioned(picture(found.reconstruction, info.shape, "its reconstruction"), "reconstruction"));
     if (parts.length === 2) {
       parts.push(captioned(picture(difference(found.pixels, found.reconstruction), info.shape, "the difference, grey where there is none"), "difference"));
     }
     fill(pictures, ...parts);
-    const nearest = await thumbnails(Array.from(found.neighbours), (i) => `${found.distances[i].toFixed(2)} ×`);
-    const badly = await thumbnails(await worstOf(found.label), () => "");
-    const ways = info.decodes ? await context.attempt(source.directions(found.row >= 0 ? found.row : null)) : null;
-    if (number !== newest) return;
-    fill(near, ...nearest);
-    fill(worst, ...badly);
-    directions = ways;
+    ofImage.hidden = false;
+    back.textContent = "Back to the latent of this image";
+    vary.textContent = "Directions in which the images near it vary";
+    fill(near);
+    fill(worst);
+    start(found.latents, found.reconstruction);
+    // The pictures stand before what is computed about them; all of it is of this image, or is not shown.
+    await store.newest("image", async () => {
+      const about = info.decodes ? await source.directions(found.row).catch(() => null) : null;
+      const nearest = await thumbnails(Array.from(found.neighbours), (i) => `${steady(found.distances[i])} ×`);
+      const badly = await thumbnails(await worstOf(found.label), () => "");
+      return {about, nearest, badly};
+    }, {busy: near}).then((rest) => {
+      if (!rest) return;
+      fill(near, ...rest.nearest);
+      fill(worst, ...rest.badly);
+      if (rest.about) showDirections(rest.about);
+    });
+  }
+
+  /** Begin with a latent and, where it is known already, its picture. @param {Float32Array} begun @param {Uint8Array|null} decoded */
+  function start(begun, decoded) {
+    hint.hidden = true;
+    body.hidden = false;
+    own = begun;
+    directions = null;
+    fill(sliders);
+    paint(changed, decoded ?? new Uint8Array(0), info.shape);
+    honest.clear();
     if (info.decodes) reset();
+    else fill(bars);
   }
 
   function reset() {
-    latent = Float32Array.from(/** @type {import("./types.js").ImageInfo} */ (image).latents);
+    if (!own) return;
+    latent = Float32Array.from(own);
     scale = 1.5 * latent.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
-    amounts = new Float32Array(SHOWN);
     fill(bars, ...Array.from(latent, (_, i) => bar(i)));
-    fill(sliders, ...Array.from({length: Math.min(SHOWN, directions?.shares.length ?? 0)}, (_, i) => direction(i)));
+    if (directions) showDirections(directions);
     decode();
   }
 
-  /** A number of the latent as a bar to drag, or to move by the arrow keys. @param {number} i */
+  /** @param {import("./types.js").Directions} found */
+  function showDirections(found) {
+    directions = found;
+    amounts = new Float32Array(SHOWN);
+    fill(sliders, ...Array.from({length: Math.min(SHOWN, found.shares.length)}, (_, i) => direction(i)));
+  }
+
+  /** A number of the latent as a slider, also moved by the arrow keys. @param {number} i */
   function bar(i) {
     const input = /** @type {HTMLInputElement} */ (el("input", {type: "range", class: "bar-of", "aria-label": `latent ${i}`}));
     Object.assign(input, {min: String(-scale), max: String(scale), step: String(scale / 100)});
     input.value = String(latent?.[i] ?? 0);
-    const speak = () => input.setAttribute("aria-valuetext", Number(input.value).toFixed(2));
+    const speak = () => {
+      input.setAttribute("aria-valuetext", readable(Number(input.value)));
+      input.title = `latent ${i}: ${readable(Number(input.value))}`;
+    };
     speak();
     input.addEventListener("input", () => {
       speak();
@@ -99,23 +165,23 @@ export function imagePanel(context) {
   /** @param {number} i */
   function direction(i) {
     const found = /** @type {import("./types.js").Directions} */ (directions);
-    const title = `${(100 * found.shares[i]).toFixed(0)} % of their variance`;
+    const title = `${percent(found.shares[i])} of their variance`;
     return slider(title, {min: -3, max: 3, step: 0.1, value: 0}, (value) => {
       amounts[i] = value;
       along();
-    }, (value) => `${value.toFixed(1)} sd`).element;
+    }, (value) => `${steady(value, 1)} sd`).element;
   }
 
-  /** The image's latent, moved along the directions, held where the encoder has walls. */
+  /** The latent moved along the directions, kept within what the encoder can give. */
   function along() {
-    if (!image || !directions) return;
-    const dim = image.latents.length;
-    latent = Float32Array.from(image.latents, (value, j) => {
+    if (!own || !directions) return;
+    const [about, dim] = [directions, own.length];
+    latent = Float32Array.from(own, (value, j) => {
       let sum = value;
-      for (let i = 0; i < amounts.length && directions && i < directions.shares.length; i++) {
-        sum += amounts[i] * directions.deviations[i] * directions.directions[i * dim + j];
+      for (let i = 0; i < amounts.length && i < about.shares.length; i++) {
+        sum += amounts[i] * about.deviations[i] * about.directions[i * dim + j];
       }
-      return directions ? Math.min(directions.highest[j], Math.max(directions.lowest[j], sum)) : sum;
+      return Math.min(about.highest[j], Math.max(about.lowest[j], sum));
     });
     for (const [i, input] of [...bars.children].entries()) /** @type {HTMLInputElement} */ (input).value = String(latent[i]);
     decode();
@@ -123,60 +189,65 @@ export function imagePanel(context) {
 
   async function decode() {
     if (!latent) return;
-    const found = await context.attempt(source.decode(latent, context.facts.map, latent.length));
-    if (!found) return;
+    const [asked, of] = [latent, own];
+    const done = markOf(changedCard).start();
+    const found = await source.decode(asked, store.facts.map, asked.length).catch((error) => (failed(error), null)).finally(done);
+    if (!found || own !== of) return; // it is of another image
     paint(changed, found.pixels, info.shape);
-    honest.show(found.ratio[0], found.round_trip[0]);
-    if (context.facts.tab === "image") context.mark("image", [{kind: "cross", ...context.fromUnits(found.places)}]);
+    honest.show(found, 0);
+    if (store.facts.tab === "image" && !store.plays) store.mark("image", [{kind: "cross", ...store.fromUnits(found.places)}]);
+  }
+
+  /** @param {Error} error */
+  function failed(error) {
+    paint(changed, new Uint8Array(0), info.shape);
+    honest.clear(`This latent cannot be decoded: ${error.message}`);
+    store.say(error.message);
   }
 
   /** @param {number} label */
   async function worstOf(label) {
-    const errors = await context.attempt(source.column("error"));
-    if (!errors) return [];
+    const errors = await source.column("error");
     const rows = [];
-    for (let row = 0; row < errors.length; row++) if (label < 0 || context.labels?.[row] === label) rows.push(row);
+    for (let row = 0; row < errors.length; row++) if (label < 0 || store.labels?.[row] === label) rows.push(row);
     return rows.sort((a, b) => errors[b] - errors[a]).slice(0, 6);
   }
 
   /** @param {number[]} rows @param {(i: number) => string} words */
   async function thumbnails(rows, words) {
-    const found = await Promise.all(rows.map((row) => context.attempt(source.image(row))));
-    return found.flatMap((one, i) => (one ? [thumbnail(one, words(i))] : []));
+    const found = await Promise.all(rows.map((row) => source.image(row)));
+    return found.map((one, i) => thumbnail(one, words(i)));
   }
 
   /** @param {import("./types.js").ImageInfo} one @param {string} words */
   function thumbnail(one, words) {
     const name = one.label >= 0 ? info.class_names[one.label] : "";
     const shown = picture(one.pixels.length ? one.pixels : one.reconstruction, info.shape, "");
-    return el("button", {type: "button", class: "card", title: `go to ${one.id}`, onclick: () => context.set({row: one.row})},
+    return el("button", {type: "button", class: "card", title: `go to ${one.id}`, onclick: () => store.choose(one.row)},
       shown, el("span", {}, name), " ", words ? el("small", {}, words) : null);
   }
 
-  context.on("row", () => context.facts.row >= 0 && context.facts.tab === "image" && open(source.image(context.facts.row)));
-  context.addEventListener("latent", (event) => {
-    const detail = /** @type {CustomEvent} */ (event).detail;
-    taken = detail;
-    context.set({tab: "image"});
-  });
-  /** @type {Float32Array|null} */
-  let taken = null;
-  context.addEventListener("by id", (event) => context.served && open(context.served.imageOf(/** @type {CustomEvent} */ (event).detail)));
-  context.on("tab", () => context.facts.tab !== "image" && context.mark("image", []));
+  let stale = true; // what is shown is not what the facts say
+  const refresh = () => {
+    if (!stale || store.facts.tab !== "image") return;
+    stale = false;
+    open();
+  };
+  for (const fact of /** @type {const} */ (["current", "latent"])) {
+    store.on(fact, () => {
+      stale = true;
+      queueMicrotask(refresh); // both facts change at once: it is opened once
+    });
+  }
+  for (const fact of /** @type {const} */ (["tab", "snapshot"])) store.on(fact, () => (store.facts.tab !== "image" || store.plays) && store.mark("image", []));
+  store.on("points", () => store.facts.tab === "image" && decode()); // the cross lies elsewhere on another map
   return {
     name: "image",
     title: "Image",
     element,
-    async shown() {
-      if (context.facts.row >= 0) await open(source.image(context.facts.row));
-      if (taken && !image) await open(source.image(0));
-      if (taken) {
-        latent = taken;
-        taken = null;
-        scale = latent.reduce((most, value) => Math.max(most, 1.2 * Math.abs(value)), scale);
-        fill(bars, ...Array.from(latent, (_, i) => bar(i)));
-        decode();
-      }
+    shown() {
+      if (stale) refresh();
+      else decode();
     },
   };
 }

@@ -1,6 +1,7 @@
 // What the points are coloured by, and a legend: classes that filter when they are pressed, or a scale.
 
 import {el, fill} from "./dom.js";
+import {readable} from "./numbers.js";
 
 const RAMP = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"]; // viridis (Smith and van der Walt 2015)
 const LEVELS = 64;
@@ -58,8 +59,8 @@ export function legend(host, column, shown, hidden, filter) {
       step.style.background = shown.palette[i];
       return step;
     });
-    fill(host, el("span", {}, shown.low.toPrecision(2)), el("span", {class: "ramp", "aria-hidden": "true"}, ...steps),
-      el("span", {}, shown.high.toPrecision(2)), el("small", {}, column.unit));
+    fill(host, el("span", {}, readable(shown.low, 2)), el("span", {class: "ramp", "aria-hidden": "true"}, ...steps),
+      el("span", {}, readable(shown.high, 2)), el("small", {}, column.unit));
     return;
   }
   const counts = new Uint32Array(shown.palette.length);

@@ -1,23 +1,25 @@
-// Images worth a look, and what a person makes of them: tags, and a table to take away.
+// Images worth a look, and the tags that a person gives them.
 
 import {button, choice, el, fill} from "./dom.js";
 import {captioned, frame, paint} from "./pictures.js";
 import {download, images} from "./selection.js";
 
 const KINDS = /** @type {Record<string, [string, string]>} */ ({
-  "worst-rebuilt": ["Worst rebuilt", "The model's largest errors."],
-  "far-from-all": ["Far from all others", "Odd pictures: alone in latent space, badly rebuilt, unlike their neighbours."],
+  "worst-rebuilt": ["Largest errors", "The images with the largest reconstruction errors."],
+  "far-from-all": ["Far from all others", "Odd images: alone in latent space, badly reconstructed, unlike their neighbours."],
   "near-duplicate": ["Near-duplicates", "Pairs that are nearer to each other than images usually are."],
   "doubtful-label": ["Doubtful labels", "Images whose neighbours are of another class."],
 });
 const MORE = 24;
 
-/** @param {import("./context.js").Context} context */
-export function listsPanel(context) {
-  const {info} = context;
-  const served = /** @type {import("./types.js").ServedSource} */ (context.served);
+/** @param {import("./store.js").Store} store */
+export function listsPanel(store) {
+  const {info} = store;
+  const served = /** @type {import("./types.js").ServedSource} */ (store.served);
   let kind = "worst-rebuilt";
   let shown = MORE;
+  /** @type {import("./types.js").Finding[]} */
+  let found = [];
   const about = el("p", {class: "quiet"});
   const grid = el("div", {class: "grid small"});
   const more = button("More", () => {
@@ -31,23 +33,33 @@ export function listsPanel(context) {
     choice("List", Object.entries(KINDS).filter(([value]) => info.class_names.length || value !== "doubtful-label").map(([value, [text]]) => ({value, text})), kind, (value) => {
       kind = value;
       shown = MORE;
-      draw();
+      read();
     }).element,
     about,
     grid,
     more,
     el("h2", {}, "Tags"),
     tags,
-    el("p", {class: "quiet"}, "Select images with the box or the lasso above the map, or with s at the one you are at; then give them a tag."),
-    el("p", {class: "row"}, button("Download tags (CSV)", async () => download(await context.attempt(served.tagsFile()), `${info.name}-tags.csv`))),
+    el("p", {class: "quiet"}, "Select images with box or lasso above the map, or the current one with s on the map; then give them a tag."),
+    el("p", {class: "row"}, button("Download tags (CSV)", async () => download(await store.attempt(served.tagsFile()), `${info.name}-tags.csv`))),
   );
 
-  async function draw() {
+  async function read() {
+    const wanted = kind;
+    found = []; // of another kind
+    draw();
+    const answer = await store.newest("list", () => served.list(wanted), {busy: grid, failed: (words) => (about.textContent = words)});
+    if (!answer) return;
+    found = answer;
+    draw();
+    if (!found.length) about.textContent += " There are none.";
+  }
+
+  function draw() {
     about.textContent = KINDS[kind][1];
-    const found = await served.list(kind).catch((error) => void (about.textContent = error.message));
-    more.hidden = !found || found.length <= shown;
-    fill(grid, ...(found ?? []).slice(0, shown).map(card));
-    if (found && !found.length) about.textContent += " There are none.";
+    more.hidden = found.length <= shown;
+    fill(grid, ...found.slice(0, shown).map(card));
+    showCurrent();
   }
 
   /** @param {import("./types.js").Finding} one */
@@ -56,30 +68,28 @@ export function listsPanel(context) {
     served.picture(one.id).then((pixels) => paint(canvas, pixels, info.shape), () => canvas.classList.add("gone"));
     const words = one.suggested ? `${one.label}, or ${one.suggested}?` : one.label;
     const shown = captioned(canvas, words, el("small", {}, one.other_id ? `${one.id} = ${one.other_id}` : one.id));
-    const open = () => {
-      if (one.point >= 0) context.set({row: one.point, tab: "image"});
-      else {
-        context.set({tab: "image"});
-        context.dispatchEvent(new CustomEvent("by id", {detail: one.id}));
-      }
-    };
-    return el("button", {type: "button", class: "bare", onclick: open}, shown);
+    return el("button", {type: "button", class: "bare", "data-row": one.point, onclick: () => store.choose(one.point, {tab: "image"})}, shown);
+  }
+
+  function showCurrent() {
+    for (const one of /** @type {Iterable<HTMLElement>} */ (grid.children)) one.setAttribute("aria-current", String(Number(one.dataset.row) === store.facts.current));
   }
 
   async function readTags() {
-    const known = await context.attempt(served.tags());
-    if (known) context.setTags(known);
+    const known = await store.newest("tags", () => served.tags());
+    if (known) store.set({tagged: known});
   }
 
-  context.addEventListener("tags", () => fill(tags, ...Object.entries(context.tags.tags).map(([name, ids]) => el("li", {}, el("strong", {}, name), ` ${images(ids.length)} `,
-    button("Select", () => context.set({selected: context.tags.points[name]}), {"aria-label": `Select the images tagged ${name}`})))));
-  addEventListener("focus", () => context.facts.tab === "lists" && readTags()); // another window may have changed them
+  store.on("current", showCurrent);
+  store.on("tagged", () => fill(tags, ...Object.entries(store.facts.tagged.tags).map(([name, ids]) => el("li", {}, el("strong", {}, name), ` ${images(ids.length)} `,
+    button("Select", () => store.set({selected: store.facts.tagged.rows[name]}), {"aria-label": `Select the images tagged ${name}`})))));
+  addEventListener("focus", () => store.facts.tab === "lists" && readTags()); // another window may have changed them
   return {
     name: "lists",
     title: "Lists",
     element,
     async shown() {
-      await Promise.all([draw(), readTags()]);
+      await Promise.all([found.length ? draw() : read(), readTags()]);
     },
   };
 }

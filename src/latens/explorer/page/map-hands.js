@@ -19,6 +19,7 @@ export class Hands {
   /** @type {Spot|null} */ #pointer = null; // where it was last, over the map
   /** @type {Gesture|null} */ #gesture = null;
   #due = 0; // of telling where the pointer is, once a frame
+  #steps = Promise.resolve(); // of the arrow keys: each goes on from where the one before has led
 
   /** @param {import("./map.js").MapView} map @param {AbortSignal} signal of its end */
   constructor(map, signal) {
@@ -45,6 +46,13 @@ export class Hands {
   }
 
   // ---- the pointer
+
+  /** Where the pointer is, from the host's corner; null where it isn't over the map. @returns {Pair|null} */
+  get pointer() {
+    if (!this.#pointer) return null;
+    const {left, top} = this.map.host.getBoundingClientRect();
+    return [this.#pointer.clientX - left, this.#pointer.clientY - top];
+  }
 
   /** @param {PointerEvent} event */
   #down(event) {
@@ -129,6 +137,7 @@ export class Hands {
     if (!spot) return;
     const [x, y] = this.map.placeAt(spot);
     this.map.tell("move", {x, y});
+    this.map.followPointer();
     const row = this.#gesture ? this.hovered : (await this.#pick(spot)).row;
     if (this.#pointer) this.#hover(row, spot);
   }
@@ -145,6 +154,7 @@ export class Hands {
     this.#pointer = null;
     this.#hover(-1, null);
     this.map.tell("leave");
+    this.map.followPointer();
   }
 
   /** @param {WheelEvent} event */
@@ -161,7 +171,7 @@ export class Hands {
     const {map} = this;
     const {key} = event;
     if (event.target !== map.host || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (key in ARROWS) this.#walk(...ARROWS[key]);
+    if (key in ARROWS) this.#steps = this.#steps.then(() => this.#walk(...ARROWS[key]));
     else if (key in ZOOMS) map.zoom(ZOOMS[key], null, true);
     else if (key === "0") map.reset();
     else if (key === "Escape") this.#escape();
@@ -175,12 +185,13 @@ export class Hands {
   /** From the cursor to the nearest point in a direction; without one, to the middle. @param {number} dx @param {number} dy */
   async #walk(dx, dy) {
     const {map} = this;
+    if (!map.count) return;
     const [x, y] = map.cursor < 0 ? [map.view.x, map.view.y] : map.placeOf(map.cursor);
     const row = await map.ask(map.cursor < 0 ? {type: "pick", x, y, radius: 65536} : {type: "walk", x, y, dx, dy});
     if (row < 0) return;
     map.setCursor(row);
     map.keepInSight(row);
-    map.tell("walk", {row});
+    map.tell("walk", {row, x: map.placeOf(row)[0], y: map.placeOf(row)[1]});
   }
 
   /** What is being drawn is given up; or else the selection. */

@@ -6,15 +6,8 @@
 
 /** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places on the screen @param {Paper} paper */
 export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
-  const given = mark.colour || (mark.kind === "label" ? "ink" : accent);
-  const colour = given === "ink" ? ink : given;
+  const colour = mark.colour === "ink" ? ink : mark.colour || accent;
   Object.assign(context, {lineCap: "round", lineJoin: "round", fillStyle: colour});
-  if (mark.kind === "label") {
-    Object.assign(context, {font: `600 ${0.875 * rem}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle"});
-    Object.assign(context, {lineWidth: 4, strokeStyle: paper});
-    places.forEach(([x, y], k) => (context.strokeText(mark.text[k], x, y), context.fillText(mark.text[k], x, y)));
-    return;
-  }
   for (const dashed of mark.kind === "line" ? [false, true] : [false]) {
     context.setLineDash(dashed ? [1, 6] : []);
     tracePath(context, mark, places, dashed, rem / 16);
@@ -26,6 +19,37 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
     if (mark.kind === "dots" && !mark.ring) context.fill();
   }
   context.setLineDash([]);
+}
+
+/**
+ * Write labels where no other one stands: the one nearest to the pointer first, then those of the largest weight.
+ * @param {CanvasRenderingContext2D} context
+ * @param {{text: string, at: Pair, weight: number}[]} labels at: on the screen
+ * @param {{width: number, height: number}} size of the map @param {Pair|null} pointer on the screen @param {Paper} paper
+ * @returns {boolean} whether some were left out
+ */
+export function drawLabels(context, labels, {width, height}, pointer, {paper, ink, rem}) {
+  const size = 0.875 * rem;
+  Object.assign(context, {font: `600 ${size}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle"});
+  Object.assign(context, {lineWidth: 4, lineJoin: "round", strokeStyle: paper, fillStyle: ink});
+  const seen = labels.filter(({at: [x, y]}) => x > 0 && y > 0 && x < width && y < height);
+  const far = (/** @type {Pair} */ [x, y]) => (pointer ? Math.hypot(x - pointer[0], y - pointer[1]) : 0);
+  const order = [...seen].sort((a, b) => b.weight - a.weight);
+  if (pointer && seen.length) {
+    const nearest = seen.reduce((best, one) => (far(one.at) < far(best.at) ? one : best));
+    order.unshift(...order.splice(order.indexOf(nearest), 1));
+  }
+  /** @type {{left: number, right: number, top: number, bottom: number}[]} */
+  const taken = [];
+  for (const {text, at: [x, y]} of order) {
+    const reach = context.measureText(text).width / 2 + 4;
+    const box = {left: x - reach, right: x + reach, top: y - 0.6 * size, bottom: y + 0.6 * size};
+    if (taken.some((one) => box.left < one.right && one.left < box.right && box.top < one.bottom && one.top < box.bottom)) continue;
+    taken.push(box);
+    context.strokeText(text, x, y);
+    context.fillText(text, x, y);
+  }
+  return taken.length < seen.length;
 }
 
 /** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places @param {boolean} dashed  stretches @param {number} size of dots */

@@ -52,6 +52,8 @@ const sprites = {
   wanted: /** @type {Map<number, number>} */ (new Map()), // pages, and how many pictures of this view wait for each
   used: /** @type {Set<number>} */ (new Set()), // pages in this view
   left: 0, // that may still be asked for, for this view
+  shown: /** @type {{row: number, x: number, y: number}[]} */ ([]), // the pictures of the latest view
+  reach: 0, // half a side of them, in units
 };
 
 const work = {
@@ -169,6 +171,7 @@ function changePoints(x, y, lasts) {
   if (!same) points.visible = points.selection = points.codes = null;
   Object.assign(flight, {x: points.x, y: points.y, lasts: same ? lasts : 0});
   Object.assign(points, {x, y, all: orderPoints(x, y), stale: true});
+  sprites.shown = []; // they lie elsewhere now
   flight.began = performance.now();
 }
 
@@ -202,10 +205,11 @@ function drawThumbnails(context) {
   const {info, pages} = sprites;
   const {view, ratio} = shown;
   const [width, height, room] = [context.canvas.width / ratio, context.canvas.height / ratio, spacing(1) / ratio];
-  Object.assign(sprites, {wanted: new Map(), used: new Set()});
+  Object.assign(sprites, {wanted: new Map(), used: new Set(), shown: []});
   if (!info || room < 17) return;
   const side = Math.round(Math.min(Math.max(24, 0.9 * room), Math.max(56, info.size)) * ratio);
   const frame = Math.max(1, Math.round(1.5 * ratio));
+  sprites.reach = (side / 2 + frame) / ratio / view.scale;
   const colours = [...points.palette, shown.muted];
   context.imageSmoothingEnabled = side < 3 * info.size;
   for (const {row, x, y, code, dim} of spread(info, side / ratio / view.scale, width, height)) {
@@ -216,6 +220,7 @@ function drawThumbnails(context) {
       continue;
     }
     sprites.used.add(number);
+    sprites.shown.push({row, x, y});
     const left = Math.round((width / 2 + (x - view.x) * view.scale) * ratio - side / 2);
     const top = Math.round((height / 2 - (y - view.y) * view.scale) * ratio - side / 2);
     const cell = row % info.per_page;
@@ -306,15 +311,24 @@ const changes = {
     work.moved = true;
   },
   points: ({x, y, lasts}) => changePoints(x, y, lasts),
-  looks: ({looks}) => Object.assign(points, looks, {stale: true}), // codes and palette, visible, or selection
+  looks({looks}) { // codes and palette, visible, or selection
+    Object.assign(points, looks, {stale: true});
+    sprites.shown = []; // some may be hidden
+  },
   paper: ({paper, muted}) => Object.assign(shown, {paper, muted}),
   thumbnails: ({info}) => void (sprites.info = info),
   page: ({page, bitmap}) => keepPage(page, bitmap),
 };
 
+/** The image whose picture lies at a place: all of a picture is its image. @param {number} x @param {number} y */
+function pictureAt(x, y) {
+  const found = sprites.shown.filter((one) => Math.max(Math.abs(one.x - x), Math.abs(one.y - y)) <= sprites.reach);
+  return found.sort((a, b) => Math.hypot(a.x - x, a.y - y) - Math.hypot(b.x - x, b.y - y))[0]?.row;
+}
+
 /** @type {Record<string, (message: any) => any>} */
 const answers = {
-  pick: ({x, y, radius}) => pick(points.layers, x, y, radius),
+  pick: ({x, y, radius}) => pictureAt(x, y) ?? pick(points.layers, x, y, radius),
   walk: ({x, y, dx, dy}) => walk(points.layers, x, y, dx, dy),
   inside: ({corners}) => inside(points.layers, corners),
 };

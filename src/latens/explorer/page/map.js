@@ -1,7 +1,7 @@
 // The map on the page: it keeps the view, which the worker draws the points of; marks are drawn here, over them.
 
 import {Hands} from "./map-hands.js";
-import {drawMark, drawOutline} from "./map-marks.js";
+import {drawLabels, drawMark, drawOutline} from "./map-marks.js";
 
 /** @typedef {import("./types.js").Mark} Mark */
 /** @typedef {{x: number, y: number, scale: number}} View  the centre in 16-bit units (y up), and CSS pixels a unit */
@@ -19,6 +19,7 @@ export class MapView extends EventTarget {
   cursor = -1; // the point the keyboard stands on
   /** Whether there is something to drag at a place, in units. @type {(place: {x: number, y: number}) => boolean} */ grabs = () => false;
   /** @type {View} */ #view = {x: MIDDLE, y: MIDDLE, scale: 0.01};
+  /** @type {View} */ #goal = this.#view; // where a glide leads to; what is asked for meanwhile goes on from there
   /** @type {View} */ #drawn = this.#view; // of the latest picture: marks follow it, or would run ahead of the points
   /** @type {Mark[]} */ #marks = [];
   /** @type {Map<number, (answer: any) => void>} */ #answers = new Map();
@@ -26,6 +27,7 @@ export class MapView extends EventTarget {
   /** @type {{x: Uint16Array, y: Uint16Array}} */ #points = {x: new Uint16Array(0), y: new Uint16Array(0)};
   #size = {width: 0, height: 0, ratio: 1};
   #blank = true; // nothing lies over the points
+  #crowded = false; // labels were left out for want of room: which of them are shown follows the pointer
   #home = true; // nothing has moved the map yet: it keeps filling its place
   #asked = 0;
   #glide = 0;
@@ -94,6 +96,9 @@ export class MapView extends EventTarget {
     this.#post({type: "thumbnails", info});
   }
 
+  /** Thumbnails are those of the map's own points. @param {import("./types.js").ThumbnailInfo|null} info null shows none */
+  showThumbnails = (info) => this.#post({type: "thumbnails", info});
+
   /** @param {Mark[]} marks */
   setMarks(marks) {
     this.#marks = marks;
@@ -125,6 +130,11 @@ export class MapView extends EventTarget {
     this.drawOver();
   }
 
+  /** How many points there are. */
+  get count() {
+    return this.#points.x.length;
+  }
+
   // ---- the view
 
   /** @returns {View} */
@@ -138,16 +148,20 @@ export class MapView extends EventTarget {
     this.#home = false;
     if (!animate || this.#calm.matches) return this.#show(view);
     const [from, to, began] = [this.#view, this.#within(view), performance.now()];
+    this.#goal = to;
     const step = () => {
       const time = Math.min(1, (performance.now() - began) / GLIDE);
-      this.#show(between(from, to, 1 - (1 - time) ** 3));
+      this.#show(between(from, to, 1 - (1 - time) ** 3), to);
       if (time < 1) this.#glide = requestAnimationFrame(step);
     };
     step();
   }
 
   /** Let a gliding view stand where it is. */
-  stop = () => cancelAnimationFrame(this.#glide);
+  stop() {
+    cancelAnimationFrame(this.#glide);
+    this.#goal = this.#view;
+  }
 
   /** Show these points, with room about them. @param {ArrayLike<number>} rows */
   zoomTo(rows) {
@@ -169,18 +183,19 @@ export class MapView extends EventTarget {
 
   /** Zoom about a spot, or the middle. @param {number} factor @param {Spot|null} spot @param {boolean} animate */
   zoom(factor, spot, animate) {
-    const {scale} = this.#within({...this.#view, scale: this.#view.scale * factor});
-    const [x, y] = spot ? this.placeAt(spot) : [this.#view.x, this.#view.y];
-    const share = this.#view.scale / scale;
-    this.setView({x: x + (this.#view.x - x) * share, y: y + (this.#view.y - y) * share, scale}, {animate});
+    const from = animate ? this.#goal : this.#view; // six quick presses are six steps, though each takes a while to be shown
+    const {scale} = this.#within({...from, scale: from.scale * factor});
+    const [x, y] = spot ? this.placeAt(spot, from) : [from.x, from.y];
+    const share = from.scale / scale;
+    this.setView({x: x + (from.x - x) * share, y: y + (from.y - y) * share, scale}, {animate});
   }
 
   /** Bring a point that lies at the edge, or beyond, to the middle. @param {number} row */
   keepInSight(row) {
     const [x, y] = this.placeOf(row);
-    const [left, top] = this.toScreen(x, y);
+    const [left, top] = this.toScreen(x, y, this.#goal);
     const {width, height} = this.#size;
-    if (Math.min(left, top, width - left, height - top) < 40) this.setView({x, y, scale: this.#view.scale}, {animate: true});
+    if (Math.min(left, top, width - left, height - top) < 40) this.setView({x, y, scale: this.#goal.scale}, {animate: true});
   }
 
   /** @param {number} row @returns {Pair} its place, in units */
@@ -192,9 +207,8 @@ export class MapView extends EventTarget {
   }
 
   /** @param {Spot} spot @returns {Pair} its place, in units */
-  placeAt({clientX, clientY}) {
+  placeAt({clientX, clientY}, {x, y, scale} = this.#view) {
     const {left, top} = this.canvases[1].getBoundingClientRect();
-    const {x, y, scale} = this.#view;
     return [x + (clientX - left - this.#size.width / 2) / scale, y - (clientY - top - this.#size.height / 2) / scale];
   }
 
@@ -208,9 +222,10 @@ export class MapView extends EventTarget {
     return {x: cx, y: cy, scale: Math.min(MOST_SCALE, Math.max(this.#homeScale() / 3, scale))};
   }
 
-  /** @param {View} view */
-  #show(view) {
+  /** @param {View} view @param {View} [goal] of a glide */
+  #show(view, goal) {
     this.#view = this.#within(view);
+    this.#goal = goal ?? this.#view;
     this.#post({type: "view", view: this.#view});
   }
 
@@ -261,6 +276,11 @@ export class MapView extends EventTarget {
     this.dispatchEvent(new CustomEvent(name, {detail}));
   }
 
+  /** The pointer has moved: near it other labels may be shown than before. */
+  followPointer() {
+    if (this.#crowded) this.drawOver();
+  }
+
   /** Draw what lies over the points. */
   drawOver() {
     const {context} = this;
@@ -277,7 +297,10 @@ export class MapView extends EventTarget {
     const place = (/** @type {number} */ x, /** @type {number} */ y) => this.toScreen(x, y, this.#drawn);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    for (const mark of marks) drawMark(context, mark, mark.x.map((x, k) => place(x, mark.y[k])), this.#paper);
+    const places = marks.map((mark) => mark.x.map((x, k) => place(x, mark.y[k])));
+    marks.forEach((mark, k) => mark.kind === "label" || drawMark(context, mark, places[k], this.#paper));
+    const labels = marks.flatMap((mark, k) => (mark.kind === "label" ? places[k].map((at, i) => ({text: mark.text[i], at, weight: mark.weights?.[i] ?? 0})) : []));
+    this.#crowded = drawLabels(context, labels, {width, height}, this.hands.pointer, this.#paper);
     if (outline.length) drawOutline(context, outline.map(([x, y]) => place(x, y)), accent);
   }
 }

@@ -1,38 +1,50 @@
-// The newest request wins: what a person no longer waits for is not asked.
+// The newest choice wins: what a person no longer waits for is not shown, and where possible not asked for.
 
-/** Somebody else's newer request made this one void. */
+/** A newer request made this one void; the server says so, too. */
 export class Overtaken extends Error {}
 
 /**
- * One request on its way at most; of those that come meanwhile only the newest is sent, the others are answered null.
+ * Requests of one kind. The answer of one that a newer one has overtaken is null, and so is its failure.
  * @template A, T
  * @param {(asked: A) => Promise<T>} send
- * @returns {(asked: A) => Promise<T|null>}
+ * @param {{queue?: boolean}} [how] queue: for what is asked many times a second: one request is on its way at most, of those that
+ *   come meanwhile only the newest is sent, and answers are shown as they come. Without it each is sent at once, since one that
+ *   takes minutes must not hold up the next, and only the answer of the newest is given.
+ * @returns {((asked: A) => Promise<T|null>) & {drop: () => void}} drop: what is on its way is no longer wanted
  */
-export function newestWins(send) {
+export function newestWins(send, {queue = true} = {}) {
+  let newest = 0;
   let busy = false;
   /** @type {{asked: A, resolve: (value: T|null) => void, reject: (error: unknown) => void}|null} */
   let waiting = null;
-  /** @param {A} asked @returns {Promise<T|null>} */
-  const run = async (asked) => {
+  /** @param {A} asked @param {number} number @returns {Promise<T|null>} */
+  const run = async (asked, number) => {
     busy = true;
     try {
-      return await send(asked);
+      const answer = await send(asked);
+      return number < newest ? null : answer;
     } catch (error) {
-      if (error instanceof Overtaken) return null;
+      if (error instanceof Overtaken || number < newest) return null;
       throw error;
     } finally {
       busy = false;
       const next = waiting;
       waiting = null;
-      if (next) run(next.asked).then(next.resolve, next.reject);
+      if (next) run(next.asked, newest).then(next.resolve, next.reject);
     }
   };
-  return (asked) => {
-    if (!busy) return run(asked);
+  const ask = (/** @type {A} */ asked) => {
+    if (!queue) return run(asked, ++newest);
+    if (!busy) return run(asked, newest);
     waiting?.resolve(null);
     return new Promise((resolve, reject) => {
       waiting = {asked, resolve, reject};
     });
   };
+  const drop = () => {
+    newest++;
+    waiting?.resolve(null);
+    waiting = null;
+  };
+  return Object.assign(/** @type {(asked: A) => Promise<T|null>} */ (ask), {drop});
 }

@@ -168,17 +168,20 @@ function decoded(held, latents, map = "", labels = new Uint16Array(0), note = ""
   const [channels, height, width] = facts.run.shape;
   const pixels = new Uint8Array(num * channels * height * width);
   const trips = new Float32Array(num).fill(NaN);
+  const moved = new Float32Array(num).fill(NaN);
   for (let n = 0; n < num; n++) {
     const latent = latents.subarray(n * dim, (n + 1) * dim);
     const picture = runLayers(decoder, latent, [dim]);
     pixels.set(as8bit(picture), n * picture.length);
     const length = Math.sqrt(latent.reduce((sum, value) => sum + value * value, 0));
-    if (!encoder || !length) continue;
+    if (!encoder) continue;
     const again = runLayers(encoder, picture.map((value) => Math.min(1, Math.max(0, value))), facts.run.shape);
-    trips[n] = between(again, 0, latent, 0, dim) / length;
+    const away = between(again, 0, latent, 0, dim);
+    trips[n] = length ? away / length : NaN;
+    moved[n] = away / (facts.usual ?? NaN);
   }
   const places = map ? place(held, held.map(map), latents) : new Float32Array(0);
-  return {pixels, latents, ratio: Float32Array.from(distances, (d) => d / (facts.usual ?? NaN)), round_trip: trips, nearest: indices, places, labels, note};
+  return {pixels, latents, ratio: Float32Array.from(distances, (d) => d / (facts.usual ?? NaN)), round_trip: trips, moved, nearest: indices, places, labels, note};
 }
 
 /** Normal numbers, the same for a seed: mulberry32, and Box and Muller's method. @param {number} seed @returns {() => number} */
@@ -193,9 +196,9 @@ function normals(seed) {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-/** Latents by a sampler: means of classes and noise, or out of those that were drawn for the file. @type {(held: Held, asked: {sampler: string, noise: number, seed: number}, num: number) => {latents: Float32Array, labels: Uint16Array}} */
-function drawn({array, dim, facts}, {sampler, noise, seed}, num) {
-  const {classes, bank} = facts.samplers[sampler];
+/** Latents by a sampler: means of classes and noise, or out of those that were drawn for the file. @type {(held: Held, asked: {sampler: string, noise: number, unit: string, seed: number}, num: number) => {latents: Float32Array, labels: Uint16Array}} */
+function drawn({array, dim, facts}, {sampler, noise, unit, seed}, num) {
+  const {classes, bank, spreads} = facts.samplers[sampler];
   const rows = array(`sampler ${sampler}`);
   const turn = classes.length || 1;
   const normal = normals(seed);
@@ -203,12 +206,13 @@ function drawn({array, dim, facts}, {sampler, noise, seed}, num) {
   for (let n = 0; n < num; n++) {
     const rounds = Math.floor(bank / turn);
     const row = bank ? (n % turn) + turn * ((Math.floor(n / turn) + seed * 7) % rounds) : n % turn;
-    for (let j = 0; j < dim; j++) latents[n * dim + j] = rows[row * dim + j] + (bank ? 0 : noise * normal());
+    const deviation = bank ? 0 : noise * (unit === "spread" ? spreads[row] : 1);
+    for (let j = 0; j < dim; j++) latents[n * dim + j] = rows[row * dim + j] + (deviation ? deviation * normal() : 0);
   }
   return {latents, labels: Uint16Array.from({length: classes.length ? num : 0}, (_, n) => classes[n % turn])};
 }
 
-/** @param {Held} held @param {{sampler: string, noise: number, seed: number, map: string}} asked @returns {import("./types.js").Probe} */
+/** @param {Held} held @param {{sampler: string, noise: number, unit: string, seed: number, map: string}} asked @returns {import("./types.js").Probe} */
 function probe(held, asked) {
   const some = drawn(held, asked, held.facts.samplers[asked.sampler].classes.length || SHOWN);
   const many = drawn(held, {...asked, seed: asked.seed + 1}, DRAWN);
@@ -218,8 +222,9 @@ function probe(held, asked) {
   const far = ratios.slice().sort();
   const distance = {
     name: "distance from the data",
-    value: `${((far[DRAWN / 2 - 1] + far[DRAWN / 2]) / 2).toFixed(1)} ×`,
-    hint: `median of ${DRAWN} draws, in usual distances between neighbours; 1 is as near as the data themselves`,
+    value: (far[DRAWN / 2 - 1] + far[DRAWN / 2]) / 2,
+    unit: "×",
+    hint: `median of ${DRAWN} draws, in usual distances between neighbours; 1 is as near as the data are to one another`,
   };
   return {
     ...decoded(held, some.latents, asked.map, some.labels),

@@ -1,40 +1,43 @@
-// Paths: from one image to another, the strip of pictures on the way, and where it leaves the data.
+// Paths: from one image to another, the strip of decoded pictures on the way, and where it leaves the data.
 
 import {button, choice, el, fill, slider} from "./dom.js";
-import {distanceWords, gauge} from "./gauge.js";
+import {gauge, judge} from "./gauge.js";
+import {percent, steady} from "./numbers.js";
 import {captioned, frame, paint, picture} from "./pictures.js";
+import {markOf} from "./store.js";
 
 const STEPS = 13; // pictures of the strip
 const FINE = 0.25; // steps of the handle; between those of the strip it is decoded anew
 const NEAR = 12; // pixels from a point of the path
-const SAME = 0.5; // pixels, under which two places are one
+const SAME = 0.5; // pixels; places less far apart count as one
 const WORDS = /** @type {Record<string, string>} */ ({linear: "straight line", spherical: "arc", graph: "from neighbour to neighbour"});
 
 /** @typedef {{rows: number[], words: string}} End */
 
-/** @param {import("./context.js").Context} context */
-export function pathPanel(context) {
-  const {info, source, view} = context;
+/** @param {import("./store.js").Store} store */
+export function pathPanel(store) {
+  const {info, source, view} = store;
   /** @type {{from: End, to: End}} */
   const ends = {from: {rows: [], words: ""}, to: {rows: [], words: ""}};
   let way = info.ways[0];
   let picking = /** @type {"from"|"to"|""} */ ("");
   /** @type {import("./types.js").Decoded|null} */
   let path = null;
+  let pathMap = ""; // on which its places are
 
   const large = frame(info.shape, "The picture at the handle");
   const honest = gauge();
   const strip = el("div", {class: "strip", role: "group", "aria-label": "Pictures along the path"});
   const note = el("p", {class: "quiet"});
   const slots = {from: slot("from", "From"), to: slot("to", "To")};
-  const handle = slider("Along the path", {min: 0, max: STEPS - 1, step: FINE, value: 0}, show, (value) => `${Math.round((100 * value) / (STEPS - 1))} %`);
+  const handle = slider("Along the path", {min: 0, max: STEPS - 1, step: FINE, value: 0}, show, (value) => percent(value / (STEPS - 1)));
   const element = el(
     "div",
     {},
-    el("p", {}, "What lies between two images? Choose two ends; drag the handle, or follow the path on the map."),
+    el("p", {}, "What lies between two images? Choose two ends, then drag the handle in the panel or on the map."),
     slots.from.element,
     slots.to.element,
-    choice("Way", info.ways.map((name) => ({value: name, text: WORDS[name] ?? name})), way, (value) => {
+    choice("Path", info.ways.map((name) => ({value: name, text: WORDS[name] ?? name})), way, (value) => {
       way = value;
       draw();
     }).element,
@@ -49,12 +52,15 @@ export function pathPanel(context) {
     draw();
   }));
 
+  /** Judgement of a step. @param {import("./types.js").Decoded} of @param {number} step */
+  const judged = (of, step) => judge(of.ratio[step], of.round_trip[step], of.moved[step]);
+
   /** @param {"from"|"to"} which @param {string} title */
   function slot(which, title) {
     const words = el("span", {class: "chosen"});
     const pick = button("Pick on the map", () => {
       picking = which;
-      context.say("Press an image on the map.");
+      store.say("Press an image on the map.");
       for (const [name, one] of Object.entries(slots)) one.pick.setAttribute("aria-pressed", String(name === which));
     }, {"aria-pressed": "false"});
     const options = info.class_names.map((name, label) => ({value: String(label), text: name}));
@@ -63,19 +69,24 @@ export function pathPanel(context) {
       ends[which] = ofClass(Number(value));
       draw();
     });
+    const current = button("Current image", () => {
+      if (store.facts.current === null) return store.say("There is no current image: press one on the map, or open one from a list.");
+      ends[which] = {rows: [store.facts.current], words: ""};
+      draw();
+    });
     const selection = button("Mean of the selection", () => {
-      const rows = context.facts.selected;
-      if (!rows.length) return context.say("Select some images first: the box or the lasso above the map.");
+      const rows = store.facts.selected;
+      if (!rows.length) return store.say("Select some images first, with box or lasso above the map.");
       ends[which] = {rows, words: `mean of ${rows.length} images`};
       draw();
     });
-    return {element: el("div", {class: "slot"}, classes.element, words, pick, selection), words, pick, select: classes.select};
+    return {element: el("div", {class: "slot"}, classes.element, words, pick, current, selection), words, pick, select: classes.select};
   }
 
   /** The image of a class that lies in the middle of it on the map. @param {number} label @returns {End} */
   function ofClass(label) {
-    const points = context.facts.points;
-    const labels = context.labels;
+    const points = store.facts.points;
+    const labels = store.labels;
     if (!points || !labels) return {rows: [0], words: ""};
     /** @type {number[]} */
     const rows = [];
@@ -87,22 +98,38 @@ export function pathPanel(context) {
     return {rows: [row], words: ""};
   }
 
+  /** There is no path: say why. @param {string} why */
+  function clear(why) {
+    path = null;
+    fill(strip);
+    note.textContent = why;
+    paint(large, new Uint8Array(0), info.shape);
+    honest.clear();
+    store.mark("path", []);
+  }
+
   async function draw() {
+    if (path && pathMap !== store.facts.map) store.mark("path", []); // its places are another map's
+    const [{rows: from}, {rows: to}] = [ends.from, ends.to];
+    const map = store.facts.map;
     for (const which of /** @type {const} */ (["from", "to"])) {
-      const {rows, words} = ends[which];
-      slots[which].words.textContent = words || (await context.nameOf(rows[0]));
-      slots[which].select.value = ends[which].rows.length === 1 && context.labels ? String(context.labels[ends[which].rows[0]]) : "";
+      const rows = ends[which].rows;
+      const known = rows.length === 1 && rows[0] >= 0 && store.labels;
+      slots[which].select.value = known ? String(known[rows[0]]) : "";
+      slots[which].words.textContent = ends[which].words;
+      if (!ends[which].words) store.newest(`path ${which}`, () => store.nameOf(rows[0])).then((name) => name && (slots[which].words.textContent = name));
     }
-    const found = await context.attempt(
-      source.path({from: ends.from.rows, to: ends.to.rows, way, steps: STEPS, map: context.facts.map}),
-    );
+    const found = await store.newest("path", () => source.path({from, to, way, steps: STEPS, map}), {
+      busy: strip, failed: (words) => clear(`There is no such path: ${words}`),
+    });
     if (!found) return;
-    path = found;
+    [path, pathMap] = [found, map];
     note.textContent = path.note;
     fill(strip, ...Array.from(path.ratio, (ratio, i) => {
-      const card = el("button", {type: "button", class: "step", onclick: () => show(i), "data-kind": distanceWords(ratio)[1],
-        "aria-label": `step ${i}: ${distanceWords(ratio)[0]}, ${ratio.toFixed(2)} usual distances`});
-      card.append(picture(/** @type {import("./types.js").Decoded} */ (path).pixels, info.shape, "", i));
+      const {words, kind} = judged(found, i);
+      const card = el("button", {type: "button", class: "step", onclick: () => show(i), "data-kind": kind,
+        "aria-label": `step ${i}: ${words}, ${steady(ratio)} usual distances`});
+      card.append(picture(found.pixels, info.shape, "", i));
       return card;
     }));
     show(Number(handle.input.value));
@@ -114,17 +141,18 @@ export function pathPanel(context) {
     const shown = path;
     const step = Math.round(at);
     handle.input.value = String(at);
-    handle.output.textContent = `${Math.round((100 * at) / (STEPS - 1))} %`;
+    handle.refresh();
     for (const [i, one] of [...strip.children].entries()) one.setAttribute("aria-current", String(i === step));
-    if (context.facts.tab === "path") mark(at);
+    if (store.facts.tab === "path") mark(at);
     if (at === step) {
       paint(large, path.pixels, info.shape, step);
-      return honest.show(path.ratio[step], path.round_trip[step]);
+      return honest.show(path, step);
     }
-    const found = await context.attempt(source.decode(between(path.latents, at), "", info.latent_dim));
+    const done = markOf(large).start();
+    const found = await store.attempt(source.decode(between(path.latents, at), "", info.latent_dim).finally(done));
     if (!found || path !== shown || Number(handle.input.value) !== at) return;
     paint(large, found.pixels, info.shape);
-    honest.show(found.ratio[0], found.round_trip[0]);
+    honest.show(found, 0);
   }
 
   /** Between two rows of a list of them. @param {ArrayLike<number>} rows @param {number} at */
@@ -136,13 +164,13 @@ export function pathPanel(context) {
 
   /** @param {number} at */
   function mark(at) {
-    if (!path) return;
-    const {x, y} = context.fromUnits(path.places);
-    const near = Array.from(path.ratio, (ratio) => distanceWords(ratio)[1] === "good");
-    context.mark("path", [
+    if (!path || pathMap !== store.facts.map || store.plays) return;
+    const [shown, {x, y}] = [path, store.fromUnits(path.places)];
+    const near = Array.from(path.ratio, (_, i) => judged(shown, i).kind === "good");
+    store.mark("path", [
       {kind: "line", x, y, off: near.slice(1).map((one, i) => !one || !near[i])},
       {kind: "dots", x: [x[0], x[x.length - 1]], y: [y[0], y[y.length - 1]], radius: 5, ring: true},
-      {kind: "dots", ...context.fromUnits(between(path.places, at)), radius: 7},
+      {kind: "dots", ...store.fromUnits(between(path.places, at)), radius: 7},
     ]);
   }
 
@@ -152,8 +180,8 @@ export function pathPanel(context) {
    * @param {{x: number, y: number}} place
    */
   function nearestStep(place) {
-    if (!path) return {at: 0, far: Infinity};
-    const {x, y} = context.fromUnits(path.places);
+    if (!path || pathMap !== store.facts.map) return {at: 0, far: Infinity};
+    const {x, y} = store.fromUnits(path.places);
     /** @type {[number, number][]} */
     const found = [];
     for (let i = 0; i + 1 < x.length; i++) {
@@ -170,28 +198,28 @@ export function pathPanel(context) {
   }
 
   // The handle can be dragged along the path on the map, and follows a pointer that goes along it.
-  view.grabs = (place) => context.facts.tab === "path" && nearestStep(place).far < NEAR;
+  view.grabs = (place) => store.facts.tab === "path" && nearestStep(place).far < NEAR;
   view.addEventListener("drag", (event) => show(nearestStep(/** @type {CustomEvent} */ (event).detail).at));
   view.addEventListener("move", (event) => {
-    if (!path || context.facts.tab !== "path" || view.hands.holds) return;
+    if (!path || store.facts.tab !== "path" || view.hands.holds) return;
     const {at, far} = nearestStep(/** @type {CustomEvent} */ (event).detail);
     view.host.classList.toggle("grab", far < NEAR);
     if (far < NEAR && Math.abs(at - Number(handle.input.value)) > FINE / 2) show(at);
   });
   view.addEventListener("press", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
-    if (context.facts.tab !== "path" || row < 0) return;
+    if (store.facts.tab !== "path" || row < 0 || store.plays) return;
     ends[picking || "to"] = {rows: [row], words: ""};
     picking = "";
     for (const one of Object.values(slots)) one.pick.setAttribute("aria-pressed", "false");
     draw();
   });
-  context.on("tab", () => {
-    if (context.facts.tab === "path") return;
+  store.on("tab", () => {
+    if (store.facts.tab === "path") return;
     view.host.classList.remove("grab");
-    context.mark("path", []);
+    store.mark("path", []);
   });
-  context.on("points", () => context.facts.tab === "path" && draw());
+  store.on("points", () => store.facts.tab === "path" && draw());
   return {
     name: "path",
     title: "Path",

@@ -1,78 +1,97 @@
-// The notebook's experiment, live: the mean latent of a class plus noise, decoded; or any sampler of the run in its place.
+// The probe: the mean latent of each class plus noise, decoded; or draws of any other sampler of the run.
 
 import {button, choice, el, fill, slider} from "./dom.js";
-import {distanceWords} from "./gauge.js";
+import {judge, judgeDistance} from "./gauge.js";
+import {readable, steady} from "./numbers.js";
 import {captioned, picture} from "./pictures.js";
 import {progressWords, whileFitting} from "./waiting.js";
 
 const LATE = 800; // milliseconds after which the last draw is taken away
+const UNITS = /** @type {Record<string, string>} */ ({spread: "the spread of each class", latent: "latent units"});
 
-/** @param {import("./context.js").Context} context */
-export function probePanel(context) {
-  const {info, source} = context;
-  const asked = {sampler: info.samplers[0] ?? "", noise: 1, seed: 0};
+/** @param {import("./store.js").Store} store */
+export function probePanel(store) {
+  const {info, source} = store;
+  const asked = {sampler: info.samplers[0] ?? "", noise: 1, unit: "spread", seed: 0};
   const grid = el("div", {class: "grid"});
   const scores = el("dl", {class: "scores"});
   const busy = el("p", {class: "quiet"});
-  let wanted = 0; // the last draw that was asked for; one that comes after a later one was asked for is not shown
-  const noise = slider("Noise", {min: 0, max: 3, step: 0.05, value: 1}, (value) => draw({noise: value}), (v) => v.toFixed(2));
-  const samplers = choice("Sampler", info.samplers.map((name) => ({value: name, text: !info.class_names.length && name === "class-means" ? "cluster means" : name.replace("-", " ")})), asked.sampler, (value) => {
-    noise.element.hidden = value !== "class-means";
+  const noise = slider("Noise", {min: 0, max: 3, step: 0.05, value: 1}, (value) => draw({noise: value}), (v) => (asked.unit === "spread" ? `${v.toFixed(2)} × spread` : v.toFixed(2)));
+  const unit = choice("Unit of the noise", Object.entries(UNITS).map(([value, text]) => ({value, text})), asked.unit, (value) => {
+    asked.unit = value;
+    noise.refresh();
+    draw({});
+  });
+  const noiseBox = el("div", {}, noise.element, unit.element,
+    el("p", {class: "quiet"}, "The spread of a class is the root mean square of the standard deviations of its latents: at 1 a draw is as far from the mean as the images of its class are."));
+  const samplers = choice("Sampler", info.samplers.map((name) => ({value: name, text: !info.class_names.length && name === "class-means" ? "cluster means" : name.replaceAll("-", " ")})), asked.sampler, (value) => {
+    noiseBox.hidden = value !== "class-means";
     draw({sampler: value});
   });
+  noiseBox.hidden = asked.sampler !== "class-means";
   const element = el(
     "div",
     {},
-    el("p", {}, "Is the space between the images filled? Draw new latents, decode them, and see where they lie."),
+    el("p", {}, "Can new images be drawn? The sampler draws new latents, and the decoder decodes them."),
     samplers.element,
-    noise.element,
+    noiseBox,
     el("p", {class: "row"}, button("Draw again", () => draw({seed: asked.seed + 2}), {class: "main"})),
     busy,
     grid,
-    el("p", {class: "quiet"}, "On the map: dots for draws near the data; small rings for those far from all data, put where the nearest data are."),
+    el("p", {class: "quiet"}, "On the map: dots are draws near the data; small rings are draws far from all data, put where the nearest data are."),
     scores,
   );
+
+  /** What stands there is of another sampler or another noise. */
+  function clear() {
+    fill(grid);
+    fill(scores);
+    store.mark("probe", []);
+  }
 
   /** @param {Partial<typeof asked>} changes */
   async function draw(changes) {
     Object.assign(asked, changes);
     busy.textContent = "";
-    const mine = ++wanted;
-    const {sampler} = asked;
-    const asFitted = whileFitting(context, `sampler ${sampler}`, (share, left) => {
-      if (mine === wanted) busy.textContent = `Fitting ${sampler} to the latents, once: ${progressWords(share, left)}`;
+    const now = {...asked, map: store.facts.map};
+    const current = () => Object.entries(asked).every(([name, value]) => now[/** @type {"noise"} */ (name)] === value);
+    const asFitted = whileFitting(store, `sampler ${now.sampler}`, (share, left) => {
+      if (current()) busy.textContent = `Fitting ${now.sampler} to the latents (once): ${progressWords(share, left)}`;
     });
     const late = setTimeout(() => {
-      if (mine !== wanted) return;
+      if (!current()) return;
       busy.textContent ||= "Drawing…";
-      fill(grid); // what stands there is of another sampler or another noise
-      fill(scores);
-      context.mark("probe", []);
+      clear();
     }, LATE);
-    const drawn = await context.attempt(source.probe({...asked, map: context.facts.map}));
+    const drawn = await store.newest("probe", () => source.probe(now), {
+      busy: grid,
+      failed(words) {
+        clear();
+        busy.textContent = `Nothing was drawn: ${words}`;
+      },
+    });
     clearTimeout(late);
     asFitted();
-    if (mine !== wanted) return;
-    busy.textContent = "";
     if (!drawn) return;
+    busy.textContent = "";
     fill(grid, ...Array.from(drawn.ratio, (ratio, i) => {
       const name = drawn.labels.length ? (info.class_names[drawn.labels[i]] ?? `cluster ${drawn.labels[i] + 1}`) : "";
-      const [words, kind] = distanceWords(ratio);
-      const card = captioned(picture(drawn.pixels, info.shape, `drawn ${name}: ${words}`, i), name, el("small", {title: words}, `${ratio.toFixed(1)} ×`));
+      const {words, kind} = judge(ratio, drawn.round_trip[i], drawn.moved[i]);
+      const card = captioned(picture(drawn.pixels, info.shape, `drawn ${name}: ${words}`, i), name, el("small", {title: words}, `${steady(ratio, 1)} ×`));
       card.dataset.kind = kind;
       return card;
     }));
-    fill(scores, ...drawn.scores.flatMap(({name, value, hint}) => [el("dt", {}, name), el("dd", {}, el("strong", {}, value), el("small", {}, hint))]));
-    if (context.facts.tab === "probe") mark(drawn);
+    fill(scores, ...drawn.scores.flatMap(({name, value, unit, hint}) => [el("dt", {}, name), el("dd", {}, el("strong", {}, `${readable(value)}${unit ? ` ${unit}` : ""}`), el("small", {}, hint))]));
+    if (store.facts.tab === "probe" && now.map === store.facts.map) mark(drawn);
   }
 
   /** @param {import("./types.js").Probe} drawn */
   function mark(drawn) {
     const names = Array.from(drawn.labels, (label) => info.class_names[label] ?? "");
-    const shown = context.fromUnits(drawn.places);
+    const shown = store.fromUnits(drawn.places);
     const cloud = (/** @type {boolean} */ far) =>
-      context.fromUnits(drawn.cloud.filter((_, i) => (distanceWords(drawn.cloud_ratio[i >> 1])[1] === "bad") === far));
-    context.mark("probe", [
+      store.fromUnits(drawn.cloud.filter((_, i) => (judgeDistance(drawn.cloud_ratio[i >> 1]).kind === "bad") === far));
+    store.mark("probe", [
       {kind: "dots", ...cloud(true), radius: 3, ring: true, colour: "ink"},
       {kind: "dots", ...cloud(false), radius: 2.5, colour: "ink"},
       {kind: "dots", ...shown, radius: 6, ring: true, colour: "ink"},
@@ -80,7 +99,7 @@ export function probePanel(context) {
     ]);
   }
 
-  context.on("tab", () => context.facts.tab !== "probe" && context.mark("probe", []));
-  context.on("points", () => context.facts.tab === "probe" && draw({}));
+  store.on("tab", () => store.facts.tab !== "probe" && store.mark("probe", []));
+  store.on("points", () => store.facts.tab === "probe" && draw({}));
   return {name: "probe", title: "Probe", element, shown: () => draw({})};
 }

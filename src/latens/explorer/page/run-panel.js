@@ -1,8 +1,9 @@
-// The run: its loss curve, verdict, scores and settings; live while it trains, played back afterwards.
+// The run: its loss curve, verdict, scores and settings; followed while it trains, and its latents played back afterwards.
 
 import {button, el, fill, slider} from "./dom.js";
 import {curve} from "./chart.js";
-import {captioned, picture} from "./pictures.js";
+import {readable} from "./numbers.js";
+import {picture} from "./pictures.js";
 
 const EVERY = 1500; // milliseconds between looks at a run that trains
 const STEP = 450; // of the playback
@@ -10,10 +11,10 @@ const STEP = 450; // of the playback
 /** A sentence in which what stands between backticks is code. @param {string} text */
 const coded = (text) => text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
 
-/** @param {import("./context.js").Context} context */
-export function runPanel(context) {
-  const {info} = context;
-  const served = /** @type {import("./types.js").ServedSource} */ (context.served);
+/** @param {import("./store.js").Store} store */
+export function runPanel(store) {
+  const {info} = store;
+  const served = /** @type {import("./types.js").ServedSource} */ (store.served);
   const state = el("p", {class: "facts"});
   const chart = el("div", {});
   const pictures = el("div", {class: "grid small"});
@@ -26,20 +27,20 @@ export function runPanel(context) {
   let following = false;
   /** @type {number[]} */
   let snapshots = [];
-  let wanted = 0; // counts what was asked for: what comes after it was called off is not shown
-  let coming = false;
+  let coming = 0; // snapshots on their way
+  let stop = () => {};
 
   async function look() {
-    const now = await context.attempt(served.history());
+    const now = await store.attempt(served.history());
     if (!now) return "";
     const history = now.history;
     const best = history.at(-1);
     fill(state, el("strong", {}, now.status === "done" ? "Complete" : now.status), now.error ? `: ${now.error}` : "",
-      best ? ` · epoch ${best.epoch} · test mse ${best.test_mse.toPrecision(3)} · ${best.elapsed.toFixed(0)}\u00a0s` : " · no epoch has ended yet");
+      best ? ` · epoch ${best.epoch} · test MSE ${readable(best.test_mse)} · ${readable(Math.round(best.elapsed))}\u00a0s` : " · no epoch has ended yet");
     if (best && best.epoch !== epoch) {
       epoch = best.epoch;
       const of = (/** @type {string} */ name) => history.map((/** @type {any} */ line) => line[name] ?? null);
-      fill(chart, curve([{name: "train", values: of("train_mse")}, {name: "test mse", values: of("test_mse")}], of("epoch")));
+      fill(chart, curve([{name: "train", values: of("train_mse")}, {name: "test MSE", values: of("test_mse")}], of("epoch")));
       if (now.status === "training" || now.status === "stopped") await rebuild();
       if (String(snapshots) !== String(now.snapshots)) showPlayback(now.snapshots, now.status === "training");
     }
@@ -54,7 +55,7 @@ export function runPanel(context) {
     if (!live) return;
     const count = live.pixels.length / (info.shape[0] * info.shape[1] * info.shape[2]);
     const one = (/** @type {number} */ i) => el("figure", {class: "card"}, picture(live.pixels, info.shape, `test image ${i}`, i),
-      picture(live.reconstructions, info.shape, "rebuilt", i));
+      picture(live.reconstructions, info.shape, "its reconstruction", i));
     fill(pictures, ...Array.from({length: count}, (_, i) => one(i)));
   }
 
@@ -62,10 +63,11 @@ export function runPanel(context) {
   function showPlayback(epochs, trains) {
     snapshots = epochs;
     if (!epochs.length) return;
+    stop();
     const last = epochs.length - 1;
     let timer = 0;
     const at = slider("Epoch", {min: 0, max: last, step: 1, value: last}, (index) => play(index), (index) => String(epochs[index]));
-    const stop = () => {
+    stop = () => {
       clearInterval(timer);
       timer = 0;
       press.textContent = "Play";
@@ -81,33 +83,32 @@ export function runPanel(context) {
       timer = window.setInterval(() => coming || show(Number(at.input.value) + 1), STEP);
       if (Number(at.input.value) >= last) show(0);
     }, {class: "main"});
-    const back = button("Back to the map", () => {
-      stop();
-      wanted++;
-      coming = false;
-      context.dispatchEvent(new Event("map again"));
-    });
+    const back = button("Back to the map", mapAgain);
     fill(playback, el("h2", {}, "The latents, epoch by epoch"),
-      el("p", {class: "quiet"}, "The test latents on the plane in which they vary most, each epoch turned to lie as the last one does."),
+      el("p", {class: "quiet"}, "The test latents on the plane in which they vary most; each epoch is turned and mirrored to match the last one."),
       at.element, el("p", {class: "row"}, press, info.maps.length ? back : null));
     if (trains || !info.count) play(last);
   }
 
-  /** @param {number} index */
+  /** Show an epoch in place of the map; the newest choice of an epoch or a map wins. @param {number} index */
   async function play(index) {
-    const mine = ++wanted;
-    coming = true;
-    const found = await context.attempt(served.snapshot(snapshots[index]));
-    if (mine !== wanted) return;
-    coming = false;
-    if (!found || context.facts.tab !== "run") return;
-    context.dispatchEvent(new CustomEvent("snapshot", {detail: found}));
+    coming++;
+    const found = await store.newest("viewed", () => served.snapshot(snapshots[index]));
+    coming--;
+    if (found && store.facts.tab === "run") store.set({snapshot: found});
+  }
+
+  /** Playback ends; a map that is on its way is still wanted. */
+  function mapAgain() {
+    stop();
+    if (coming) store.drop("viewed");
+    if (store.plays) store.set({snapshot: null});
   }
 
   /** @param {any} found */
   function showVerdict(found) {
     fill(verdict, el("h2", {}, "Can it generate?"), el("p", {class: "lead"}, found.headline), el("p", {}, found.fault),
-      el("p", {class: "quiet"}, "What the notebook says of plain autoencoders, and whether it holds for this run:"),
+      el("p", {class: "quiet"}, "Claims about plain autoencoders, and whether they hold for this run:"),
       ...found.claims.map((/** @type {any} */ c) => el("details", {}, el("summary", {}, `${c.claim.replace(/\.$/, "")}: `, el("strong", {}, c.answer)), el("p", {}, c.sentence))),
       found.suggestions.length ? el("h3", {}, "What would help") : null,
       ...found.suggestions.map((/** @type {any} */ s) => el("p", {}, ...coded(s.text), el("small", {class: "block"}, s.because))));
@@ -120,7 +121,7 @@ export function runPanel(context) {
     fill(scores, el("h2", {}, "Scores"), ...groups.map((group) => el("details", {}, el("summary", {}, group),
       el("dl", {class: "table"}, ...titled.filter((row) => row.heading === group && row.value !== null).flatMap((row) => [
         el("dt", {title: row.protocol}, row.name.replaceAll("_", " ")),
-        el("dd", {}, `${Number(row.value.toPrecision(4))} ${row.unit}`, row.baseline !== null ? el("small", {}, ` ${row.baseline_name}: ${Number(row.baseline.toPrecision(4))}`) : null),
+        el("dd", {}, `${readable(row.value, 4)} ${row.unit}`, row.baseline !== null ? el("small", {}, ` ${row.baseline_name}: ${readable(row.baseline, 4)}`) : null),
       ])))));
   }
 
@@ -136,7 +137,7 @@ export function runPanel(context) {
     if (following) return;
     following = true;
     let status = await look();
-    while (context.facts.tab === "run" && status && status !== "done" && status !== "diverged" && status !== "stopped") {
+    while (store.facts.tab === "run" && status && status !== "done" && status !== "diverged" && status !== "stopped") {
       await new Promise((resolve) => setTimeout(resolve, EVERY));
       status = await look();
     }
@@ -144,6 +145,7 @@ export function runPanel(context) {
     if (status === "done" && !info.count) location.reload(); // it was training when the page was opened; now there is a map
   }
 
-  context.on("tab", () => context.facts.tab !== "run" && context.dispatchEvent(new Event("map again")));
+  store.on("tab", () => store.facts.tab !== "run" && info.count && mapAgain());
+  store.on("wanted", () => store.facts.wanted && stop()); // a map was chosen
   return {name: "run", title: "Run", element, shown: follow};
 }

@@ -1,4 +1,4 @@
-// What a person does with the images that are selected: look at them, tag them, take their ids away. A bar over the map.
+// A bar over the map for the selected images: tag them, save their ids, zoom to them.
 
 import {button, el, fill} from "./dom.js";
 
@@ -7,9 +7,9 @@ import {button, el, fill} from "./dom.js";
 /** @param {number} count */
 export const images = (count) => (count === 1 ? "1 image" : `${count.toLocaleString("en")} images`);
 
-/** @param {import("./context.js").Context} context @param {HTMLElement} box that holds the map */
-export function selectionBar(context, box) {
-  const {served, view} = context;
+/** @param {import("./store.js").Store} store @param {HTMLElement} box that holds the map */
+export function selectionBar(store, box) {
+  const {served, view} = store;
   const count = el("strong", {});
   const name = /** @type {HTMLInputElement} */ (el("input", {id: "tag-name", type: "text", maxLength: 60, placeholder: "tag, e.g. odd", "aria-label": "Tag"}));
   name.setAttribute("list", "known-tags");
@@ -20,39 +20,39 @@ export function selectionBar(context, box) {
     count,
     ...(served ? [el("form", {class: "tagging", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), tag(true))},
       name, known, el("button", {}, "Tag"), button("Untag", () => tag(false))), button("Save ids (CSV)", save)] : []),
-    button("Zoom to them", () => view.zoomTo(context.facts.selected)),
-    button("Let go", () => context.set({selected: []})),
+    button("Zoom to them", () => view.zoomTo(store.facts.selected.filter((row) => row >= 0))),
+    button("Clear", () => store.set({selected: []})),
   );
   box.append(bar);
 
   /** @param {boolean} on */
   async function tag(on) {
     const word = name.value.trim();
-    if (!served || !word) return void (context.say("A tag needs a name."), name.focus());
-    const rows = context.facts.selected;
-    const had = Object.hasOwn(context.tags.points, word) ? context.tags.points[word] : []; // a tag may be called "constructor"
-    const ids = await context.attempt(served.ids(rows));
-    const tags = ids && (await context.attempt(served.tag(word, ids, on)));
+    if (!served || !word) return void (store.say("A tag needs a name."), name.focus());
+    const rows = store.facts.selected;
+    const had = Object.hasOwn(store.facts.tagged.rows, word) ? store.facts.tagged.rows[word] : []; // a tag may be called "constructor"
+    const ids = await store.attempt(served.ids(rows));
+    const tags = ids && (await store.attempt(served.tag(word, ids, on)));
     if (!tags) return;
     const those = new Set(rows);
     const changed = on ? rows.length - had.filter((row) => those.has(row)).length : had.filter((row) => those.has(row)).length;
-    context.setTags(tags);
-    context.say(`${images(changed)} ${on ? "tagged" : "no longer tagged"} ${word}.`);
+    store.set({tagged: tags});
+    store.say(`${images(changed)} ${on ? "tagged" : "no longer tagged"} ${word}.`);
   }
 
   async function save() {
-    const ids = served && (await context.attempt(served.ids(context.facts.selected)));
+    const ids = served && (await store.attempt(served.ids(store.facts.selected)));
     const quoted = (/** @type {string} */ text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-    if (ids) download(new Blob([["id", ...ids.map(quoted)].join("\n") + "\n"], {type: "text/csv"}), `${context.info.name}-selection.csv`);
+    if (ids) download(new Blob([["id", ...ids.map(quoted)].join("\n") + "\n"], {type: "text/csv"}), `${store.info.name}-selection.csv`);
   }
 
-  context.on("selected", () => {
-    const num = context.facts.selected.length;
-    if (served && num && bar.hidden) context.attempt(served.tags()).then((tags) => tags && context.setTags(tags));
+  store.on("selected", () => {
+    const num = store.facts.selected.length;
+    if (served && num && bar.hidden) store.newest("tags", () => served.tags()).then((tags) => tags && store.set({tagged: tags}));
     count.textContent = `${images(num)} selected`;
     bar.hidden = !num;
   });
-  context.addEventListener("tags", () => fill(known, ...Object.keys(context.tags.tags).map((value) => el("option", {value}))));
+  store.on("tagged", () => fill(known, ...Object.keys(store.facts.tagged.tags).map((value) => el("option", {value}))));
 }
 
 /** @param {Blob|null} blob @param {string} name */

@@ -1,4 +1,4 @@
-// The source of a page that a server gave out: asks it, with the token of the page's own address in a header.
+// The source of a page that a server gave out: asks that server, with the token of the page's own address in a header.
 
 import {Overtaken, newestWins} from "./newest.js";
 import {readColumns} from "./wire.js";
@@ -7,6 +7,15 @@ import {readColumns} from "./wire.js";
 
 const token = location.pathname.split("/")[1] ?? "";
 const tab = Math.random().toString(36).slice(2);
+
+let server = ""; // the one that this page is of; a server that is started again is another
+
+/** The page is no longer connected: what it shows is old, and must not look live. @param {string} why */
+function lost(why) {
+  document.body.classList.add("lost");
+  const note = document.querySelector(".lost-note");
+  if (note) note.textContent = `${why} What is shown here is old.`;
+}
 
 /**
  * @param {string} path @param {RequestInit} [options] @param {string} [accept]
@@ -18,14 +27,25 @@ async function ask(path, options = {}, accept = "application/octet-stream") {
   try {
     response = await fetch(path, {...options, headers});
   } catch {
-    document.body.classList.add("lost");
-    throw new Error("the explorer's server does not answer; has it been stopped?");
+    lost("The server of the explorer has stopped: start it again, and open the address that it prints.");
+    throw new Error("the server of the explorer does not answer; has it been stopped?");
   }
+  const answering = response.headers.get("x-latens-server") ?? "";
+  if (server && answering !== server) {
+    lost("The server of the explorer was started again, and this page is of the earlier one: open the address that it printed.");
+    throw new Error("the connection is gone: another server answers at this address");
+  }
+  server = answering;
   document.body.classList.remove("lost");
   if (response.status === 409) throw new Overtaken();
   if (!response.ok) throw new Error((await response.json().catch(() => ({error: response.statusText}))).error);
   return response;
 }
+
+// Who comes back to the page sees whether it is still connected, before anything is asked of it.
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && server) ask("/api/work", {}, "application/json").catch(() => {});
+});
 
 /** @param {Record<string, string|number|null>} given */
 const query = (given) => `?${new URLSearchParams(Object.entries(given).flatMap(([k, v]) => (v === null ? [] : [[k, String(v)]])))}`;
@@ -57,19 +77,16 @@ export function serverSource(prefix = "") {
   };
   const decodeAt = newestWins((/** @type {object} */ asked) => columns(`${api}/decode${query(/** @type {any} */ (asked))}`));
   const decode = newestWins((/** @type {object} */ asked) => columns(`${api}/decode`, post(asked)));
-  // Sent at once: one sampler may have to be fitted for minutes, which must not hold up another. The server drops what is overtaken.
-  const probe = (/** @type {object} */ asked) => columns(`${api}/probe${query(/** @type {any} */ (asked))}`).catch((error) => {
-    if (error instanceof Overtaken) return null;
-    throw error;
-  });
-  const path = newestWins((/** @type {object} */ asked) => columns(`${api}/path`, post(asked)));
+  // Sent at once: a sampler or a graph may have to be fitted for minutes, which must not hold up another. The server drops what is
+  // overtaken before its turn comes.
+  const probe = newestWins((/** @type {object} */ asked) => columns(`${api}/probe${query(/** @type {any} */ (asked))}`), {queue: false});
+  const path = newestWins((/** @type {object} */ asked) => columns(`${api}/path`, post(asked)), {queue: false});
   return {
     run: () => json(`${api}/run`),
     map: (name) => once(`map ${name}`, () => columns(`${api}/map${query({name})}`)),
     column: (name) => once(`column ${name}`, async () => (await columns(`${api}/column${query({name})}`)).values),
     thumbnails: async (page) => createImageBitmap(await (await ask(`${api}/thumbnails${query({page})}`, {}, "image/png")).blob()),
     image: (row) => once(`image ${row}`, () => columns(`${api}/image${query({row})}`)),
-    imageOf: (id) => once(`id ${id}`, () => columns(`${api}/image${query({id})}`)),
     picture: (id) => once(`picture ${id}`, async () => (await columns(`${api}/picture${query({id})}`)).pixels),
     decodeAt: (map, x, y) => decodeAt({map, x, y}),
     decode: (latents, map, dim) => decode({latents: rowsOf(latents, dim), map}),

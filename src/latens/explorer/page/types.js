@@ -1,4 +1,4 @@
-// What the parts of the page hand to one another. Types alone: nothing here runs.
+// The types of what the parts of the page give to one another. Nothing here runs.
 
 /**
  * What a run is, as the page needs it: the answer of `/api/run`.
@@ -61,7 +61,8 @@
  * @property {Uint8Array} pixels      n pictures (C, H, W), one after the other
  * @property {Float32Array} latents   n rows of D
  * @property {Float32Array} ratio     distance to the nearest real latent, in usual distances between neighbours; 1 is usual
- * @property {Float32Array} round_trip  |E(D(z)) - z| / |z|; NaN where the encoder is not at hand
+ * @property {Float32Array} round_trip  |E(D(z)) - z| / |z|; NaN where the encoder is not available
+ * @property {Float32Array} moved     |E(D(z)) - z| in usual distances between neighbours; NaN likewise
  * @property {Int32Array} nearest     the point whose latent is nearest
  * @property {Float32Array} places    n pairs (x, y) on the map asked for, in its units; empty where none was asked for
  * @property {Uint16Array} labels     the class of each, where it has one; else empty
@@ -71,7 +72,7 @@
 /**
  * An image of the run.
  * @typedef {object} ImageInfo
- * @property {number} row
+ * @property {number} row            the point; below 0 for an image that is not on the map
  * @property {string} id
  * @property {number} label          -1 without labels
  * @property {number} error          mean squared error of its reconstruction
@@ -93,7 +94,7 @@
  * @property {(row: number) => Promise<ImageInfo>} image
  * @property {(map: string, x: number, y: number) => Promise<Decoded|null>} decodeAt   x, y in the map's units
  * @property {(latents: Float32Array, map: string, dim: number) => Promise<Decoded|null>} decode     one or several rows of D
- * @property {(asked: {sampler: string, noise: number, seed: number, map: string}) => Promise<Probe|null>} probe
+ * @property {(asked: {sampler: string, noise: number, unit: string, seed: number, map: string}) => Promise<Probe|null>} probe
  * @property {(asked: {from: number[], to: number[], way: string, steps: number, map: string}) => Promise<Decoded|null>} path  ends: the mean of some rows
  * @property {(row: number|null) => Promise<Directions>} directions  about a point's neighbours, or of all for null
  */
@@ -101,7 +102,6 @@
 /**
  * What only a server can answer, beside all of Source.
  * @typedef {object} Served
- * @property {(id: string) => Promise<ImageInfo>} imageOf
  * @property {(id: string) => Promise<Uint8Array>} picture
  * @property {(kind: string) => Promise<Finding[]>} list
  * @property {() => Promise<Tags>} tags
@@ -111,14 +111,16 @@
  * @property {() => Promise<{title: string, done: number, total: number}[]>} work  what is being fitted, and how far it is
  * @property {() => Promise<any>} history
  * @property {() => Promise<{epoch: number, pixels: Uint8Array, reconstructions: Uint8Array}>} live
- * @property {(epoch: number) => Promise<{x: Uint16Array, y: Uint16Array, labels?: Uint16Array}>} snapshot
+ * @property {(epoch: number) => Promise<Snapshot>} snapshot
  * @property {() => Promise<Int32Array>} twins
  * @typedef {Source & Served} ServedSource
  */
 
+/** The test latents of one epoch on a plane. @typedef {{epoch: number, x: Uint16Array, y: Uint16Array, labels?: Uint16Array}} Snapshot */
+
 /**
- * Tags by name: the ids of their images, and those that are points of the map.
- * @typedef {{tags: Record<string, string[]>, points: Record<string, number[]>}} Tags
+ * Tags by name: the ids of their images, those that are points of the map, and the rows of all.
+ * @typedef {{tags: Record<string, string[]>, points: Record<string, number[]>, rows: Record<string, number[]>}} Tags
  */
 
 /**
@@ -130,12 +132,12 @@
  * @property {number} score
  * @property {string} suggested
  * @property {string} other_id
- * @property {number} point        below 0 where the image is not on the map
+ * @property {number} point        its row: below 0 where the image is not on the map
  */
 
 /**
- * The seed's probe: one picture a class, and a cloud of more latents on the map.
- * @typedef {Decoded & {cloud: Float32Array, cloud_labels: Uint16Array, cloud_ratio: Float32Array, scores: {name: string, value: string, hint: string}[]}} Probe
+ * Draws of a sampler: one picture for each class, and a cloud of more latents on the map.
+ * @typedef {Decoded & {cloud: Float32Array, cloud_labels: Uint16Array, cloud_ratio: Float32Array, scores: {name: string, value: number, unit: string, hint: string}[]}} Probe
  * the Decoded: one a class, or ten; cloud: pairs (x, y) on the map, in its units; cloud_ratio: as ratio; scores: in words
  */
 
@@ -154,8 +156,8 @@
  * @typedef {{kind: "dots", x: number[], y: number[], colour?: string, radius?: number, ring?: boolean}
  *   | {kind: "line", x: number[], y: number[], colour?: string, off?: boolean[]}
  *   | {kind: "cross", x: number[], y: number[], colour?: string}
- *   | {kind: "label", x: number[], y: number[], text: string[], colour?: string}} Mark
- *   colour: "ink" is that of the text; off: which stretches of a line leave the data (drawn dashed), one a segment
+ *   | {kind: "label", x: number[], y: number[], text: string[], weights?: number[], colour?: string}} Mark
+ *   weights: of labels; where there is room for one of two, the larger is shown. colour: "ink" is that of the text; off: which stretches of a line leave the data (drawn dashed), one a segment
  */
 
 export {};

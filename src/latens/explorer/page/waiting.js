@@ -1,10 +1,10 @@
-// What is shown while the server fits something that takes long: what it is, and how far.
+// While the server fits something that takes long: what it is, and how far it is.
 
 const LOOKS = 700; // milliseconds between them
 
 /**
- * Tell, until it is called off, what the server is fitting.
- * @param {import("./context.js").Context} context @param {string} title of the work, such as "sampler flow"
+ * Tell again and again how far a fit of the server is, until it is called off.
+ * @param {import("./store.js").Store} store @param {string} title of the work, such as "sampler flow"
  * @param {(share: number, left: number) => void} show the share that is done, and the seconds left; NaN until it is known
  * @returns {() => void} calls it off
  */

@@ -1,0 +1,144 @@
+// The controls above the map: which map, which colour, which tool. What is shown on the map is decided here, by the facts.
+
+import {classNames} from "./class-names.js";
+import {button, choice, el, fill} from "./dom.js";
+import {coloured, legend} from "./legend.js";
+import {progressWords, whileFitting} from "./waiting.js";
+
+const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given"});
+const SLOW = 400; // milliseconds after which it is said that a map is being fitted
+const TOOLS = {
+  pan: "Drag to move the map, turn the wheel to zoom",
+  box: "Drag a box around images to select them (also shift and drag)",
+  lasso: "Draw around images to select them",
+};
+
+/** @param {string} name of a map */
+export const mapTitle = (name) => MAP_NAMES[name] ?? name;
+
+/** @param {import("./store.js").Store} store @param {HTMLElement} key of the legend */
+export function mapBar(store, key) {
+  const {info, view, source} = store;
+  const maps = choice("Map", info.maps.map((name) => ({value: name, text: mapTitle(name)})), info.maps[0] ?? "", (name) => showMap(name));
+  const columns = () => info.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${store.facts.map}`);
+  const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
+
+  /** The classes of each column that are hidden. @type {Map<string, Set<number>>} */
+  const hidden = new Map();
+  /** @type {{column: import("./types.js").ColumnInfo, looks: ReturnType<typeof coloured>}|null} */
+  let shown = null;
+
+  /**
+   * Show a map: the newest choice of a map, or of an epoch of the playback, wins.
+   * @param {string} name @param {boolean} [said] whether it is told that there is something to tell of this map
+   */
+  async function showMap(name, said = true) {
+    store.set({wanted: name});
+    const title = `Fitting the map ${mapTitle(name)} (once)`;
+    const tell = (/** @type {string} */ text) => store.facts.wanted === name && store.say(text);
+    tell("");
+    const slow = setTimeout(tell, SLOW, `${title}…`);
+    const asFitted = whileFitting(store, `map ${name}`, (share, left) => tell(`${title}: ${progressWords(share, left)}`));
+    const points = await store.newest("viewed", () => source.map(name), {busy: maps.element});
+    clearTimeout(slow);
+    asFitted();
+    const still = store.facts.wanted === name;
+    if (still) store.set({wanted: ""});
+    if (!points) {
+      if (still) maps.select.value = store.facts.map; // it failed: what is shown is the map from before
+      return;
+    }
+    if (said) store.say(points.note ? `${mapTitle(name)}: ${points.note}` : "");
+    store.set({map: name, points, snapshot: null});
+    fillColours();
+    if (store.facts.coloured.startsWith("trust:")) await colour(`trust:${name}`);
+  }
+
+  function fillColours() {
+    fill(colours.select, ...columns().map((one) => el("option", {value: one.name}, one.title)));
+    colours.select.value = store.facts.coloured;
+  }
+
+  /** @param {string} name of a column */
+  async function colour(name) {
+    const column = info.columns.find((one) => one.name === name);
+    if (!column) return;
+    const values = await store.newest("coloured", () => source.column(name), {busy: colours.element});
+    if (!values) return void (colours.select.value === name && (colours.select.value = store.facts.coloured));
+    if (name.startsWith("trust:") && name !== `trust:${store.facts.map}`) return colour(`trust:${store.facts.map}`);
+    if (name === "label") store.labels = /** @type {Uint16Array} */ (values);
+    shown = {column, looks: coloured(column, values, info.colours)};
+    store.set({coloured: name, filtered: null});
+    fillColours();
+    paint();
+    if (!hidden.has(name)) hidden.set(name, new Set());
+    legend(key, column, shown.looks, /** @type {Set<number>} */ (hidden.get(name)), (filtered) => store.set({filtered}));
+  }
+
+  /** @type {{x: Uint16Array, y: Uint16Array}|null} */
+  let drawn = null;
+
+  /** Put on the map what the facts say: the snapshot that is played, or else the map's own points. */
+  function show() {
+    const {points, snapshot} = store.facts;
+    const wanted = snapshot ?? points;
+    if (!wanted || wanted === drawn) return;
+    const before = drawn;
+    const same = before?.x.length === wanted.x.length; // else the snapshots are of the test part, and the map is of all images
+    drawn = wanted;
+    view.setPoints(wanted, {animate: same});
+    if (info.thumbnails) view.showThumbnails(wanted.x.length === points?.x.length ? info.thumbnails : null);
+    paint();
+    if (before && !same) view.reset();
+  }
+
+  /** Give the points their colours. */
+  function paint() {
+    const {points, snapshot, filtered, selected} = store.facts;
+    if (snapshot && snapshot.x.length !== points?.x.length) {
+      return view.setColours(snapshot.labels ?? new Uint16Array(snapshot.x.length), info.colours);
+    }
+    if (!shown) return;
+    view.setColours(shown.looks.codes, shown.looks.palette);
+    view.setVisible(filtered);
+    const mask = selected.length ? new Uint8Array(info.count) : null;
+    for (const row of selected) if (mask && row >= 0) mask[row] = 1;
+    view.setSelection(mask);
+    nameClasses();
+  }
+
+  // The probe writes the names of its own dots.
+  function nameClasses() {
+    const {points, filtered, tab, snapshot} = store.facts;
+    if (!shown || !points || snapshot || tab === "probe") store.mark("names", []);
+    else store.mark("names", classNames(points, shown.column, shown.looks.codes, filtered));
+  }
+
+  for (const fact of /** @type {const} */ (["points", "snapshot"])) store.on(fact, show);
+  for (const fact of /** @type {const} */ (["filtered", "selected"])) store.on(fact, paint);
+  for (const fact of /** @type {const} */ (["tab", "snapshot"])) store.on(fact, nameClasses);
+  store.on("snapshot", () => {
+    if (!store.facts.snapshot) return;
+    store.set({wanted: ""});
+    maps.select.value = store.facts.map;
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => store.facts.coloured && colour(store.facts.coloured));
+
+  const tools = Object.entries(TOOLS).map(([tool, title]) => button(tool, () => choose(tool), {title, "aria-pressed": String(tool === "pan")}));
+  const choose = (/** @type {string} */ tool) => {
+    view.setTool(/** @type {"pan"|"box"|"lasso"} */ (tool));
+    for (const one of tools) one.setAttribute("aria-pressed", String(one.textContent === tool));
+    if (tool !== "pan") store.say("Draw around some images to select them; Escape ends the selection.");
+  };
+  const whole = button("whole map", () => view.reset(), {title: "Show all of the map again (0)"});
+  const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), whole);
+  element.hidden = !info.count;
+  return {
+    element,
+    /** The first map in its first colours. */
+    async start() {
+      await showMap(info.maps[0], false);
+      await colour(info.columns[0].name);
+    },
+  };
+}

@@ -1,0 +1,166 @@
+// The one store of the page: the source, the run, the map, and the facts that change. A panel knows the store, and no other panel:
+// it changes facts, and listens for those that it shows.
+
+import {busyMark} from "./busy.js";
+import {newestWins} from "./newest.js";
+
+/** @typedef {import("./types.js").Mark} Mark */
+
+/**
+ * Rows are the numbers of images: 0 and more are the points of the map; below 0 are images that are not on it, such as those of
+ * the train part, counted back from point 0.
+ * @typedef {object} Facts
+ * @property {string} map        the map that is shown, or that playback stands in for
+ * @property {string} wanted     the map that was chosen and is still being fitted or loaded; "" for none
+ * @property {import("./types.js").MapPoints|null} points  its points
+ * @property {import("./types.js").Snapshot|null} snapshot  the latents of an epoch, shown in place of the map; null while that is shown
+ * @property {string} coloured   the column that points are coloured by
+ * @property {Uint8Array|null} filtered  0 for points that the legend hides; null where none is hidden
+ * @property {number|null} current  the row of the image that all panels, keys and lists are about
+ * @property {Float32Array|null} latent  one that was taken from the map and belongs to no image; there is no current image then
+ * @property {number|null} near  the row of the image whose latent is nearest to what was decoded last
+ * @property {number[]} selected rows
+ * @property {import("./types.js").Tags} tagged  the tags of the run's folder
+ * @property {string} tab        the open panel
+ */
+
+export class Store extends EventTarget {
+  /** @type {Map<string, Mark[]>} */ #marks = new Map();
+  /** @type {Map<string, {ask: ((work: () => Promise<any>) => Promise<any>) & {drop: () => void}, done: () => void}>} */ #kinds = new Map();
+
+  /**
+   * @param {import("./types.js").Source} source @param {import("./types.js").RunInfo} info
+   * @param {import("./map.js").MapView} view
+   */
+  constructor(source, info, view) {
+    super();
+    this.source = source;
+    this.info = info;
+    this.view = view;
+    /** @type {Facts} */
+    this.facts = {
+      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filtered: null, current: null, latent: null, near: null,
+      selected: [], tagged: {tags: {}, points: {}, rows: {}}, tab: "decode",
+    };
+    /** The class of each point. @type {Uint16Array|null} */
+    this.labels = null;
+    /** Show a message for a while. @type {(text: string) => void} */
+    this.say = () => {};
+  }
+
+  /** What only a server can do; null in a file. */
+  get served() {
+    return "history" in this.source ? /** @type {import("./types.js").ServedSource} */ (this.source) : null;
+  }
+
+  /** Change some facts, and tell those who listen for one of them. @param {Partial<Facts>} changes */
+  set(changes) {
+    Object.assign(this.facts, changes);
+    for (const name of Object.keys(changes)) this.dispatchEvent(new Event(name));
+  }
+
+  /** @param {keyof Facts} name @param {() => void} listener */
+  on(name, listener) {
+    this.addEventListener(name, listener);
+  }
+
+  /** Make an image the current one. @param {number} row @param {Partial<Facts>} [more] facts that change with it */
+  choose(row, more = {}) {
+    this.set({current: row, latent: null, ...more});
+  }
+
+  /** Whether latents of training are shown in place of the map. */
+  get plays() {
+    return this.facts.snapshot !== null;
+  }
+
+  /** Draw over the map in place of what the same owner drew before. @param {string} owner @param {Mark[]} marks */
+  mark(owner, marks) {
+    this.#marks.set(owner, marks);
+    this.view.setMarks([...this.#marks.values()].flat());
+  }
+
+  /** From 16-bit places to the map's own units. @param {number} x @param {number} y @returns {[number, number]} */
+  toUnits(x, y) {
+    const {left, bottom, size} = /** @type {import("./types.js").MapPoints} */ (this.facts.points);
+    return [left + (x / 65535) * size, bottom + (y / 65535) * size];
+  }
+
+  /** Pairs of places in the map's own units as two lists in 16-bit units. @param {ArrayLike<number>} places */
+  fromUnits(places) {
+    const {left, bottom, size} = /** @type {import("./types.js").MapPoints} */ (this.facts.points);
+    const x = [];
+    const y = [];
+    for (let i = 0; i < places.length; i += 2) {
+      x.push(((places[i] - left) / size) * 65535);
+      y.push(((places[i + 1] - bottom) / size) * 65535);
+    }
+    return {x, y};
+  }
+
+  /** The name of a point's class, or "". @param {number} row */
+  className(row) {
+    return this.labels && row >= 0 ? (this.info.class_names[this.labels[row]] ?? "") : "";
+  }
+
+  /** An image in a few words: its id, and its class where it has one. @param {number} row @returns {Promise<string>} */
+  async nameOf(row) {
+    const image = await this.attempt(this.source.image(row));
+    const name = image && image.label >= 0 ? (this.info.class_names[image.label] ?? "") : "";
+    return `image ${image ? image.id : row}${name ? ` · ${name}` : ""}`;
+  }
+
+  /** Do something that may fail; what went wrong is said. @template T @param {Promise<T>} work @returns {Promise<T|null>} */
+  async attempt(work) {
+    try {
+      return await work;
+    } catch (error) {
+      this.say(wordsOf(error));
+      return null;
+    }
+  }
+
+  /**
+   * Do work of a kind, of which only the newest counts: null where newer work of that kind has begun, or where it failed.
+   * @template T
+   * @param {string} kind @param {() => Promise<T>} work
+   * @param {{busy?: HTMLElement|null, failed?: (words: string) => void}} [how] busy: is marked while this takes long; failed: is told
+   *   why, beside the message that all see
+   * @returns {Promise<T|null>}
+   */
+  async newest(kind, work, {busy = null, failed = () => {}} = {}) {
+    const before = this.#kinds.get(kind);
+    before?.done(); // nobody waits for the older one any more
+    const ask = before?.ask ?? newestWins((/** @type {() => Promise<any>} */ one) => one(), {queue: false});
+    const done = busy ? markOf(busy).start() : () => {};
+    this.#kinds.set(kind, {ask, done});
+    try {
+      return await ask(work);
+    } catch (error) {
+      failed(wordsOf(error));
+      this.say(wordsOf(error));
+      return null;
+    } finally {
+      done();
+    }
+  }
+
+  /** What is under way of a kind is no longer wanted. @param {string} kind */
+  drop(kind) {
+    this.#kinds.get(kind)?.ask.drop();
+    this.#kinds.get(kind)?.done();
+  }
+}
+
+/** @param {unknown} error */
+const wordsOf = (error) => (error instanceof Error ? error.message : String(error));
+
+/** @type {WeakMap<HTMLElement, ReturnType<typeof busyMark>>} */
+const busyMarks = new WeakMap();
+
+/** The one mark of an element. @param {HTMLElement} element */
+export function markOf(element) {
+  const mark = busyMarks.get(element) ?? busyMark(element);
+  busyMarks.set(element, mark);
+  return mark;
+}
