@@ -221,7 +221,7 @@ def test_a_run_whose_images_have_gone_still_decodes(browser, copy):
     with served(copy) as address, opened(browser, address) as page:
         until(page, lambda: "cannot be found" in status(page))
         settled(page)
-        expect(page.locator("#panel")).to_contain_text("image, rebuilt")
+        expect(page.locator("#panel")).to_contain_text("image, reconstructed")
         place = Place(page)
         before = pixels(page.locator("#panel canvas").first)
         page.mouse.move(*np.round(place.middle - (80, 60)))

@@ -23,7 +23,7 @@ from browser import (
 from latens.explorer import decoding
 from latens.images.pixels import to_uint8
 
-DECODED = "What the decoder makes of the place under the pointer"
+DECODED = "The decoded picture of the place under the pointer"
 ACCENT = (0x1A, 0x5F, 0x96)
 
 
@@ -60,11 +60,12 @@ def test_another_way_and_other_ends_make_another_path(page, view):
     points = Points(page, view)
     middles = []
     for way, words in (("spherical", "arc"), ("graph", "from neighbour to neighbour")):
-        page.get_by_label("Way", exact=True).select_option(label=words)
+        page.get_by_label("Kind of path", exact=True).select_option(label=words)
         answer = decoding.path(view, [ends[0]], [ends[1]], way, 13, "tsne")
         middles.append(answer.arrays["pixels"][6, 0])
         until(page, lambda: shows(strip.nth(6), middles[-1]))
-        kinds = ["good" if ratio <= 1.5 else "fair" if ratio <= 2.5 else "bad" for ratio in answer.arrays["ratio"]]
+        off = [answer.arrays["ratio"], answer.arrays["moved"], 6 * answer.arrays["round_trip"]]
+        kinds = ["good" if most <= 1.5 else "fair" if most <= 2.5 else "bad" for most in np.max(off, axis=0)]
         assert [one.get_attribute("data-kind") for one in page.locator(".step").all()] == kinds
     assert np.abs(middles[0].astype(int) - middles[1]).max() > 3
     row = points.lonely()[0]
@@ -76,18 +77,23 @@ def test_another_way_and_other_ends_make_another_path(page, view):
     expect(page.locator(".chosen").last).to_contain_text(f"{view.ids[row]} ·")
 
 
-def test_the_probe_is_the_notebooks(page, view):
+def test_the_probe_draws_about_the_means_of_the_classes(page, view):
     open_tab(page, "Probe")
     cards = page.locator("#panel .grid canvas")
     expect(cards).to_have_count(3)
     means = to_uint8(view.run.decode(view.run.sampler("class-means").means))[:, 0]
-    slide(page.get_by_label("Noise"), 0)
+    noise = page.get_by_label("Noise", exact=True)
+    slide(noise, 0)
     until(page, lambda: all(shows(one, mean) for one, mean in zip(cards.all(), means, strict=True)))
-    slide(page.get_by_label("Noise"), 2)
+    slide(noise, 2)
     until(page, lambda: not shows(cards.first, means[0]))
+    expect(page.locator("output").first).to_have_text("2.00 × spread")
+    drawn = decoding.probe(view, noise=2.0, seed=0, map="tsne", unit="spread").arrays
+    until(page, lambda: shows(cards.first, drawn["pixels"][0, 0]))
+    page.get_by_label("Unit of the noise").select_option(label="latent units")
     expect(page.locator("output").first).to_have_text("2.00")
-    drawn = decoding.probe(view, noise=2.0, seed=0, map="tsne").arrays
-    before = drawn["pixels"][:, 0]
+    before = decoding.probe(view, noise=2.0, seed=0, map="tsne", unit="latent").arrays["pixels"][:, 0]
+    assert np.abs(before.astype(int) - drawn["pixels"][:, 0]).max() > 3
     until(page, lambda: shows(cards.first, before[0]))
     page.get_by_role("button", name="Draw again").click()
     until(page, lambda: not any(shows(one, old) for one, old in zip(cards.all(), before, strict=True)))
@@ -99,7 +105,10 @@ def test_a_latent_is_pulled_at_number_by_number_and_along_directions(page, view)
     points = Points(page, view)
     row = points.lonely()[0]
     page.mouse.click(*points.spots[row])
-    bars, canvas = page.get_by_label(re.compile(r"^latent \d+$")), page.get_by_label("What the changed latent")
+    bars, canvas = (
+        page.get_by_label(re.compile(r"^latent \d+$")),
+        page.get_by_label("The decoded picture of the latent"),
+    )
     expect(bars).to_have_count(8)
     z = view.latents[row].copy()
 
@@ -115,7 +124,7 @@ def test_a_latent_is_pulled_at_number_by_number_and_along_directions(page, view)
     assert z[2] > abs(view.latents[row]).max()
     until(page, lambda: shows(canvas, picture(z)))
     assert not shows(canvas, picture(view.latents[row]))
-    page.get_by_role("button", name="Back to the image's own").click()
+    page.get_by_role("button", name="Back to the latent of this image").click()
     until(page, lambda: shows(canvas, picture(view.latents[row])))
     about = decoding.directions(view, int(row)).arrays
     slide(page.get_by_label(re.compile("of their variance")).first, 3)
@@ -134,7 +143,7 @@ def test_a_decoded_place_is_taken_along_as_a_latent(page, view):
     until(page, lambda: shows(page.get_by_label(DECODED), picture))
     page.get_by_role("button", name="Take this latent").click()
     expect(page.get_by_role("tab", name="Image")).to_have_attribute("aria-selected", "true")
-    until(page, lambda: shows(page.get_by_label("What the changed latent"), picture))
+    until(page, lambda: shows(page.get_by_label("The decoded picture of the latent"), picture))
 
 
 def test_arrow_keys_walk_from_image_to_image(page, view):
@@ -238,7 +247,7 @@ def test_a_server_that_has_stopped_is_said(browser, run):
         expect(note).to_be_hidden()
         page.route("**/api/**", lambda route: route.abort())
         page.get_by_role("button", name="Draw again").click()
-        expect(note).to_contain_text("server has stopped")
+        expect(note).to_contain_text("has stopped: start it again")
         page.unroute("**/api/**")
         page.get_by_role("button", name="Draw again").click()
         expect(note).to_be_hidden()

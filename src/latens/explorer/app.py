@@ -51,7 +51,9 @@ def create_app(
     for prefix, one in (("", view), *([("/beside", beside)] if beside else [])):
         routes += [At(prefix + route.path, _endpoint(route, one, desks), methods=[route.method]) for route in ROUTES]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found, 500: _failed})
-    app.add_middleware(_Guarded, guard=Guard(token, port), headers=policy(ancestors))
+    # Each start is another server: a page of an earlier one that finds this one at its address must not take it for its own.
+    headers = {**policy(ancestors), "x-latens-server": token_urlsafe(9)}
+    app.add_middleware(_Guarded, guard=Guard(token, port), headers=headers)
     app.state.token, app.state.desks = token, desks
     return app
 

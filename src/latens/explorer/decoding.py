@@ -1,4 +1,4 @@
-"""What the page asks the decoder: a place of the map, a latent, a probe, a path; each with how far it is from the data."""
+"""What the page decodes: a place of the map, a latent, a probe, a path; each with how far it is from the data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,6 @@ from latens.explorer.wire import Answer
 from latens.images.pixels import to_uint8
 from latens.interpolation import interpolate, kept_in_range, principal_directions
 from latens.neighbours import in_usual_distances
-from latens.samplers.class_means import ClassMeansSampler
 
 __all__ = ["decode", "decode_at", "directions", "path", "probe"]
 
@@ -64,20 +63,25 @@ def _decoded(
     note: str = "",
     **facts: Any,
 ) -> Answer:
-    """`Decoded` of the page's types.js; its round trip is that of `latens.metrics.continuity.round_trip`."""
+    """`Decoded` of the page's types.js; its round trip is that of `latens.metrics.continuity.round_trip`.
+
+    `moved` is the same distance in usual distances between neighbours: the latents of a poor model lie close together, and what
+    is a small share of their length is then a long way among them.
+    """
     distances, near = view.near.nearest(latents, 1)
     pictures = view.run.decode(latents)
     lengths = np.linalg.norm(latents.astype(np.float64), axis=1)
     lengths[lengths == 0] = np.nan  # there is no ratio to a latent of length zero
     again = view.run.encode(np.clip(pictures, 0, 1)) if trips else np.full_like(latents, np.nan)
-    moved = np.linalg.norm(again.astype(np.float64) - latents, axis=1) / lengths
+    away = np.linalg.norm(again.astype(np.float64) - latents, axis=1)
     return Answer(
         {"note": note, **facts},
         {
             "pixels": to_uint8(pictures),
             "latents": np.ascontiguousarray(latents, np.float32),
-            "ratio": in_usual_distances(distances[:, 0], view.run.usual_distance).astype(np.float32),
-            "round_trip": moved.astype(np.float32),
+            "ratio": _in_usual_distances(view, distances[:, 0]),
+            "round_trip": (away / lengths).astype(np.float32),
+            "moved": _in_usual_distances(view, away),
             "nearest": near[:, 0].astype(np.int32),
             "places": view.map(map).place(latents) if map else np.empty((0, 2), np.float32),
             "labels": np.empty(0, np.uint16) if labels is None else labels.astype(np.uint16),
@@ -85,22 +89,36 @@ def _decoded(
     )
 
 
-def probe(view: View, sampler: str = "class-means", noise: float = 1.0, seed: int = 0, map: str = "pca") -> Answer:
+def _in_usual_distances(view: View, distances: NDArray[Any]) -> NDArray[np.float32]:
+    """Distances as multiples of the usual one between neighbours; NaN where that is 0, as it is where all latents are equal."""
+    usual = view.run.usual_distance
+    return in_usual_distances(distances, usual if usual > 0 else np.nan).astype(np.float32)
+
+
+def probe(
+    view: View,
+    sampler: str = "class-means",
+    noise: float = 1.0,
+    seed: int = 0,
+    map: str = "pca",
+    unit: str = "latent",
+) -> Answer:
     """Latents drawn by a sampler: one picture a class, and a cloud of more on a map.
 
     Args:
-        view: of a run whose model is at hand.
-        sampler: a name of `SAMPLERS`; `class-means` is the notebook's probe.
-        noise: of `class-means`, in the latents' own unit; other samplers have none.
+        view: of a run whose model is available.
+        sampler: a name of `SAMPLERS`; `class-means` is the probe of the reference experiment.
+        noise: of samplers that have a slider for it (`Sampler.centres`); other samplers have none.
         seed: another seed, another draw.
         map: where the cloud is drawn.
+        unit: of the noise: `"latent"`, the latents' own, or `"spread"`, each class's own spread.
 
     Raises:
-        UsageError: noise below 0, or not finite.
+        UsageError: noise below 0 or not finite, or an unknown unit.
     """
     fitted = view.run.sampler(sampler, view.work)
-    if isinstance(fitted, ClassMeansSampler):  # the slider of the page
-        fitted = ClassMeansSampler.restore(fitted.state(), {"noise_std": noise})
+    if fitted.centres is not None:
+        fitted = fitted.with_noise(noise, unit)
     classes = fitted.classes
     wanted = np.array(classes) if len(classes) else None
     num = len(classes) or SHOWN
@@ -108,29 +126,32 @@ def probe(view: View, sampler: str = "class-means", noise: float = 1.0, seed: in
     asked = np.resize(classes, CLOUD) if len(classes) else None
     cloud = fitted.sample(CLOUD, seed=seed + 1, labels=asked)
     shown = _decoded(view, some, map, trips=True, labels=wanted)
-    ratios = in_usual_distances(view.near.nearest(cloud, 1)[0][:, 0], view.run.usual_distance)
+    ratios = _in_usual_distances(view, view.near.nearest(cloud, 1)[0][:, 0])
     drawn: dict[str, NDArray[Any]] = {
         "cloud": view.map(map).place(cloud),
-        "cloud_ratio": ratios.astype(np.float32),
+        "cloud_ratio": ratios,
         "cloud_labels": np.empty(0, np.uint16) if asked is None else asked.astype(np.uint16),
     }
     return Answer({**shown.facts, "scores": _scores_of(view, sampler, ratios)}, {**shown.arrays, **drawn})
 
 
-def _scores_of(view: View, sampler: str, ratios: NDArray[np.float64]) -> list[dict[str, str]]:
-    """What is true of the cloud just drawn, and what is known of the sampler from the run's scores, in words."""
-    said = [
+def _scores_of(view: View, sampler: str, ratios: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """The distance of the cloud just drawn, and the run's scores of the sampler, each with a hint in words."""
+    said: list[dict[str, Any]] = [
         {
             "name": "distance from the data",
-            "value": f"{np.median(ratios):.1f} ×",
-            "hint": f"median of {len(ratios)} draws, in usual distances between neighbours; 1 is as near as the data themselves",
+            "value": float(np.median(ratios)),
+            "unit": "×",
+            "hint": f"median of {len(ratios)} draws, in usual distances between neighbours;"
+            " 1 is as near as the data are to one another",
         }
     ]
     scored = "metrics.json" in view.run.record["files"] and (view.run.path / "metrics.json").exists()
     scores = view.run.scores if scored else ()
     known = {one.name: one for one in scores if one.group == "generation" and one.subject == sampler}
     floor = next((one.value for one in scores if one.name == "floor"), None)
-    at = ", at noise 1" if sampler == "class-means" else ""  # as it was scored, whatever the slider says
+    # As it was scored, whatever the slider says.
+    at = ", at noise 1 in latent units" if sampler == "class-means" else ""
     for name, hint in (
         (
             "frechet",
@@ -141,7 +162,7 @@ def _scores_of(view: View, sampler: str, ratios: NDArray[np.float64]) -> list[di
         ("memorised", f"share of samples nearer to a train image than test images are{at}"),
     ):
         if name in known:
-            said.append({"name": name, "value": f"{known[name].value:.3g}", "hint": hint})
+            said.append({"name": name, "value": known[name].value, "unit": "", "hint": hint})
     return said
 
 
@@ -151,9 +172,9 @@ def path(
     """A path between two images, or between the means of two selections.
 
     Args:
-        view: of a run whose model is at hand.
-        start: points; the path begins at the mean of their latents.
-        end: points likewise.
+        view: of a run whose model is available.
+        start: rows, see `View.row_of`; the path begins at the mean of their latents.
+        end: rows likewise.
         way: a name of `PATHS`.
         steps: points on the path, both ends included.
         map: where its points are placed.
@@ -167,7 +188,7 @@ def path(
     ends = [_mean_of(view, points) for points in (start, end)]
     if (ends[0] == ends[1]).all():
         raise UsageError("a path from a place to itself; choose two different ends")
-    if way == "graph" and len(start) == len(end) == 1:
+    if way == "graph" and len(start) == len(end) == 1 and start[0] >= 0 and end[0] >= 0:
         found = view.graph.path(start[0], end[0], steps)
     else:
         found = interpolate(ends[0], ends[1], steps, way, view.latents)
@@ -177,19 +198,17 @@ def path(
 
 def _mean_of(view: View, points: Sequence[int]) -> NDArray[np.float64]:
     if not len(points):
-        raise UsageError("an end of a path needs at least one point")
-    rows = np.array(points)
-    if rows.dtype.kind not in "iu" or rows.ndim != 1 or rows.min() < 0 or rows.max() >= len(view.latents):
-        raise UsageError(f"an end of a path must be points from 0 to {len(view.latents) - 1}")
-    mean: NDArray[np.float64] = view.latents[rows].mean(0, dtype=np.float64)
+        raise UsageError("an end of a path needs at least one image")
+    rows = [view.row_of(point, "") for point in points]
+    mean: NDArray[np.float64] = view.run.latents["latents"][rows].astype(np.float32).mean(0, dtype=np.float64)
     return mean
 
 
 def directions(view: View, point: int | None = None, count: int = MOST_DIRECTIONS) -> Answer:
-    """The directions in which the latents vary most: those about a point, or for None all: `Directions` of the page's types.js.
+    """The directions in which the latents near an image vary most, or for None all latents: `Directions` of the page's types.js.
 
     Raises:
-        UsageError: there is no such point, or the latents do not vary there.
+        UsageError: there is no such image, or the latents do not vary there.
     """
     data = view.latents
     if point is not None:

@@ -67,7 +67,7 @@ def snapshot(view: View, epoch: int) -> Answer:
     """The test latents of one epoch on their principal plane, turned and mirrored so that they lie as those of the last epoch do.
 
     Returns:
-        `x` and `y`, uint16 (N,), on the same scale for all epochs; `labels` where there are any.
+        `x` and `y`, uint16 (N,), each epoch scaled so that its farthest point is inside; `labels` where there are any.
 
     Raises:
         UsageError: that epoch was not kept.
@@ -81,9 +81,10 @@ def snapshot(view: View, epoch: int) -> Answer:
     here = _plane(view.run, epoch) if epoch != epochs[-1] else last
     left, _, right = np.linalg.svd(here.T @ last)
     turned = here @ (left @ right)
-    # Each epoch to the same size: latents grow while they are learned, and what the eye follows is their order.
-    half = MARGIN * float(np.quantile(np.abs(turned), 0.999)) or 1.0
-    places = np.rint((turned / half + 1) / 2 * 65_535).clip(0, 65_535).astype(np.uint16)
+    # Each epoch to the same size: latents grow while they are learned, and what the eye follows is their order. All points are
+    # inside, as on a map: outliers that were cut off would stand in a column at the edge.
+    half = MARGIN * float(np.abs(turned).max(initial=0)) or 1.0
+    places = np.rint((turned / half + 1) / 2 * 65_535).astype(np.uint16)
     arrays: dict[str, NDArray[Any]] = {"x": places[:, 0], "y": places[:, 1]}
     labels = _labels(view.run, len(places))
     return Answer({"epoch": epoch}, arrays if labels is None else {**arrays, "labels": labels})

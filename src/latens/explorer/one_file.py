@@ -108,7 +108,7 @@ def _facts(view: View, pack: Pack) -> dict[str, Any]:
         warnings.warn(f"{run.path}: exported without pictures: {view.missing}", stacklevel=3)
     note = f"{len(rows):,} of {num:,} images, evenly spaced; distances are among these" if len(rows) < num else ""
     info |= {"count": len(rows), "maps": maps, "columns": columns, "samplers": list(samplers), "thumbnails": sprites}
-    info |= {"missing": "" if cell else "they were not at hand when this file was made", "beside": "", "note": note}
+    info |= {"missing": "" if cell else "they were not available when this file was made", "beside": "", "note": note}
     return {
         "run": info,
         "usual": usual if np.isfinite(usual) else None,
@@ -177,5 +177,6 @@ def _samplers(view: View, map: str, pack: Pack) -> dict[str, Any]:
         scores: list[Any] = []
         with suppress(RunError):  # it was not scored yet
             scores = decoding.probe(view, name, map=map).facts["scores"][1:]
-        found[name] = {"classes": classes.tolist(), "bank": bank, "scores": scores}
+        spreads = [] if fitted.spreads is None else fitted.spreads.tolist()
+        found[name] = {"classes": classes.tolist(), "bank": bank, "spreads": spreads, "scores": scores}
     return found

@@ -111,7 +111,8 @@ def _tags(view: View) -> Answer:
     rows = {
         tag: [view.row_of(None, one) - view.first for one in ids if one in view.row_of_id] for tag, ids in tags.items()
     }
-    return Answer({"tags": tags, "points": {tag: [row for row in found if row >= 0] for tag, found in rows.items()}})
+    points = {tag: [row for row in found if row >= 0] for tag, found in rows.items()}
+    return Answer({"tags": tags, "points": points, "rows": rows})
 
 
 def _change_tags(view: View, tag: str, ids: list[Any], on: bool) -> Answer:
@@ -127,7 +128,7 @@ def _tags_csv(view: View) -> Answer:
 
 
 def _ids(view: View, points: list[Any]) -> Answer:
-    return Answer({"ids": [str(view.ids[view.row_of(point, "") - view.first]) for point in points]})
+    return Answer({"ids": [str(view.run.latents["ids"][view.row_of(point, "")]) for point in points]})
 
 
 def _twins(view: View) -> Answer:
@@ -148,6 +149,7 @@ def _slow(given: Mapping[str, Any]) -> str:
 
 
 MAP = Param("string", "a map's name")
+UNITS = ("latent", "spread")
 POINTS = {"type": "integer"}
 NUMBERS = {"type": "array", "items": {"type": "number"}}
 
@@ -181,7 +183,10 @@ ROUTES = (
         "/api/image",
         "an image, its reconstruction, its latent, its nearest others",
         lambda view, row, id: view.image(row, id),
-        {"row": Param("integer", "the point", None), "id": Param("string", "or the image's id", "")},
+        {
+            "row": Param("integer", "the point; below 0: not on the map", None),
+            "id": Param("string", "or the image's id", ""),
+        },
     ),
     Route(
         "/api/picture",
@@ -213,7 +218,8 @@ ROUTES = (
         lambda view, **given: decoding.probe(view, **given),
         {
             "sampler": Param("string", "whose", "class-means", tuple(SAMPLERS)),
-            "noise": Param("number", "of class-means, in the latents' unit", 1.0),
+            "noise": Param("number", "of class-means", 1.0),
+            "unit": Param("string", "of the noise: the latents' own, or the spread of each class", "latent", UNITS),
             "seed": Param("integer", "another seed, another draw", 0),
             "map": MAP,
         },
@@ -225,7 +231,7 @@ ROUTES = (
         "a path between two images, or the means of two selections, decoded",
         _path,
         {
-            "start": Param("array", "points; the path begins at their mean", items=POINTS),
+            "start": Param("array", "points, as row of /api/image; the path begins at their mean", items=POINTS),
             "end": Param("array", "points likewise", items=POINTS),
             "way": Param("string", "how", "linear", tuple(PATHS)),
             "steps": Param("integer", "points of the path", 11),
@@ -242,7 +248,7 @@ ROUTES = (
         {"point": Param("integer", "about which; all by default", None), "count": Param("integer", "how many", 8)},
     ),
     Route("/api/list", "images worth a look", _list, {"kind": Param("string", "of what kind", choices=KINDS)}),
-    Route("/api/tags", "all tags, the ids that have them, and those of the map's points that do", _tags),
+    Route("/api/tags", "all tags, the ids that have them, which of the map's points do, and the rows of all", _tags),
     Route(
         "/api/tags",
         "give a tag to images, or take it away",

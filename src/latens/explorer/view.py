@@ -114,7 +114,7 @@ class View:
 
     @property
     def decodes(self) -> bool:
-        """Whether the model is at hand."""
+        """Whether the model is available."""
         try:
             return self.run.model is not None
         except LatensError:
@@ -322,6 +322,9 @@ class View:
     def row_of(self, point: int | None, id: str = "") -> int:
         """The row of latents.npz of an image, by its point or by its id.
 
+        Images that are not on the map, such as those of the train part, have points below 0, counted back from point 0: one
+        number stands for any image of the run.
+
         Raises:
             UsageError: there is no such image.
         """
@@ -329,8 +332,11 @@ class View:
             if id not in self.row_of_id:
                 raise UsageError(f"no image {id!r} in this run; ids look like {str(self.ids[0])!r}")
             return self.row_of_id[id]
-        if type(point) is not int or not 0 <= point < len(self.latents):
-            raise UsageError(f"image {point} is no point of the map; points run from 0 to {len(self.latents) - 1}")
+        if type(point) is not int or not -self.first <= point < len(self.latents):
+            also = f", and images that are not on it from -{self.first} to -1" if self.first else ""
+            raise UsageError(
+                f"image {point} is no point of the map; points run from 0 to {len(self.latents) - 1}{also}"
+            )
         return point + self.first
 
     def twins(self) -> NDArray[np.int32]:

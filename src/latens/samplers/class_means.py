@@ -59,9 +59,9 @@ class ClassMeansSampler(Learned):
         spreads: NDArray[np.float32] = self.arrays.get("spreads", np.ones(len(self.means), np.float32))
         return spreads
 
-    def with_noise(self, noise: float) -> Self:
+    def with_noise(self, noise: float, unit: str = "spread") -> Self:
         """See `Sampler.with_noise`."""
-        return type(self).restore(self.arrays, {"noise_std": noise, "unit": "spread"})
+        return type(self).restore(self.arrays, {"noise_std": noise, "unit": unit})
 
     def _learn(
         self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick

@@ -49,8 +49,18 @@ class Sampler(ABC):
         """
         return None
 
-    def with_noise(self, noise: float) -> Self:
-        """The same sampler with other noise, in units of each class's own spread; for samplers with `centres` only."""
+    @property
+    def spreads(self) -> "NDArray[np.float32] | None":
+        """The spread of each class, the unit of `with_noise`, float32 (K,); for samplers with `centres` only."""
+        return None
+
+    def with_noise(self, noise: float, unit: str = "spread") -> Self:
+        """The same sampler with other noise; for samplers with `centres` only.
+
+        Args:
+            noise: 0 or more.
+            unit: `"spread"`, each class's own spread, or `"latent"`, the latents' own unit.
+        """
         raise NotImplementedError
 
     @property

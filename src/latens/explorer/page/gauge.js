@@ -32,7 +32,7 @@ export function judge(ratio, roundTrip, moved) {
   const distance = judgeDistance(ratio);
   const off = Math.max(Number.isFinite(roundTrip) ? TRIP * roundTrip : 0, Number.isNaN(moved) ? 0 : moved);
   const kind = kindOf(off);
-  if (kind === "good" || off <= distance.off) return distance;
+  if (kind === "good" || off <= distance.off) return {...distance, off: Math.max(off, distance.off)};
   const near = distance.kind === "good" ? "near the data, but " : `${distance.words}, and `;
   return {words: near + (kind === "bad" ? "the picture does not hold this latent" : "the picture holds this latent only roughly"), kind, off};
 }

@@ -24,14 +24,14 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
 /**
  * Write labels where no other one stands: the one nearest to the pointer first, then those of the largest weight.
  * @param {CanvasRenderingContext2D} context
- * @param {{text: string, at: Pair, weight: number}[]} labels at: on the screen
+ * @param {{text: string, at: Pair, weight: number, colour?: string}[]} labels at: on the screen
  * @param {{width: number, height: number}} size of the map @param {Pair|null} pointer on the screen @param {Paper} paper
  * @returns {boolean} whether some were left out
  */
 export function drawLabels(context, labels, {width, height}, pointer, {paper, ink, rem}) {
   const size = 0.875 * rem;
   Object.assign(context, {font: `600 ${size}px system-ui, sans-serif`, textAlign: "center", textBaseline: "middle"});
-  Object.assign(context, {lineWidth: 4, lineJoin: "round", strokeStyle: paper, fillStyle: ink});
+  Object.assign(context, {lineWidth: 4, lineJoin: "round", strokeStyle: paper});
   const seen = labels.filter(({at: [x, y]}) => x > 0 && y > 0 && x < width && y < height);
   const far = (/** @type {Pair} */ [x, y]) => (pointer ? Math.hypot(x - pointer[0], y - pointer[1]) : 0);
   const order = [...seen].sort((a, b) => b.weight - a.weight);
@@ -41,12 +41,13 @@ export function drawLabels(context, labels, {width, height}, pointer, {paper, in
   }
   /** @type {{left: number, right: number, top: number, bottom: number}[]} */
   const taken = [];
-  for (const {text, at: [x, y]} of order) {
+  for (const {text, at: [x, y], colour = "ink"} of order) {
     const reach = context.measureText(text).width / 2 + 4;
     const box = {left: x - reach, right: x + reach, top: y - 0.6 * size, bottom: y + 0.6 * size};
     if (taken.some((one) => box.left < one.right && one.left < box.right && box.top < one.bottom && one.top < box.bottom)) continue;
     taken.push(box);
     context.strokeText(text, x, y);
+    context.fillStyle = colour === "ink" ? ink : colour;
     context.fillText(text, x, y);
   }
   return taken.length < seen.length;

@@ -299,7 +299,8 @@ export class MapView extends EventTarget {
     context.clearRect(0, 0, width, height);
     const places = marks.map((mark) => mark.x.map((x, k) => place(x, mark.y[k])));
     marks.forEach((mark, k) => mark.kind === "label" || drawMark(context, mark, places[k], this.#paper));
-    const labels = marks.flatMap((mark, k) => (mark.kind === "label" ? places[k].map((at, i) => ({text: mark.text[i], at, weight: mark.weights?.[i] ?? 0})) : []));
+    const labels = marks.flatMap((mark, k) => (mark.kind === "label"
+      ? places[k].map((at, i) => ({text: mark.text[i], at, weight: mark.weights?.[i] ?? 0, colour: mark.colour})) : []));
     this.#crowded = drawLabels(context, labels, {width, height}, this.hands.pointer, this.#paper);
     if (outline.length) drawOutline(context, outline.map(([x, y]) => place(x, y)), accent);
   }

@@ -153,7 +153,7 @@ function imageOf(held, row) {
     reconstruction: as8bit(runLayers(held.decoder, latents, [dim])),
     latents,
     neighbours: Int32Array.from(others, (i) => indices[i]),
-    distances: Float32Array.from(others, (i) => distances[i] / (facts.usual ?? NaN)),
+    distances: Float32Array.from(others, (i) => distances[i] / (facts.usual || NaN)),
   };
 }
 
@@ -178,10 +178,10 @@ function decoded(held, latents, map = "", labels = new Uint16Array(0), note = ""
     const again = runLayers(encoder, picture.map((value) => Math.min(1, Math.max(0, value))), facts.run.shape);
     const away = between(again, 0, latent, 0, dim);
     trips[n] = length ? away / length : NaN;
-    moved[n] = away / (facts.usual ?? NaN);
+    moved[n] = away / (facts.usual || NaN);
   }
   const places = map ? place(held, held.map(map), latents) : new Float32Array(0);
-  return {pixels, latents, ratio: Float32Array.from(distances, (d) => d / (facts.usual ?? NaN)), round_trip: trips, moved, nearest: indices, places, labels, note};
+  return {pixels, latents, ratio: Float32Array.from(distances, (d) => d / (facts.usual || NaN)), round_trip: trips, moved, nearest: indices, places, labels, note};
 }
 
 /** Normal numbers, the same for a seed: mulberry32, and Box and Muller's method. @param {number} seed @returns {() => number} */
@@ -218,7 +218,7 @@ function probe(held, asked) {
   const many = drawn(held, {...asked, seed: asked.seed + 1}, DRAWN);
   const map = held.map(asked.map);
   const near = nearest(held.cloud, many.latents, map.plane ? 1 : PLACING);
-  const ratios = Float32Array.from(near.distances.filter((_, i) => i % near.k === 0), (d) => d / (held.facts.usual ?? NaN));
+  const ratios = Float32Array.from(near.distances.filter((_, i) => i % near.k === 0), (d) => d / (held.facts.usual || NaN));
   const far = ratios.slice().sort();
   const distance = {
     name: "distance from the data",

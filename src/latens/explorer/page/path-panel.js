@@ -26,6 +26,7 @@ export function pathPanel(store) {
   let pathMap = ""; // on which its places are
 
   const large = frame(info.shape, "The picture at the handle");
+  const largeCard = captioned(large, "at the handle");
   const honest = gauge();
   const strip = el("div", {class: "strip", role: "group", "aria-label": "Pictures along the path"});
   const note = el("p", {class: "quiet"});
@@ -37,13 +38,13 @@ export function pathPanel(store) {
     el("p", {}, "What lies between two images? Choose two ends, then drag the handle in the panel or on the map."),
     slots.from.element,
     slots.to.element,
-    choice("Path", info.ways.map((name) => ({value: name, text: WORDS[name] ?? name})), way, (value) => {
+    choice("Kind of path", info.ways.map((name) => ({value: name, text: WORDS[name] ?? name})), way, (value) => {
       way = value;
       draw();
     }).element,
     handle.element,
     strip,
-    el("div", {class: "pair even"}, captioned(large, "at the handle"), honest.element),
+    el("div", {class: "pair even"}, largeCard, honest.element),
     note,
   );
 
@@ -148,7 +149,7 @@ export function pathPanel(store) {
       paint(large, path.pixels, info.shape, step);
       return honest.show(path, step);
     }
-    const done = markOf(large).start();
+    const done = markOf(largeCard).start();
     const found = await store.attempt(source.decode(between(path.latents, at), "", info.latent_dim).finally(done));
     if (!found || path !== shown || Number(handle.input.value) !== at) return;
     paint(large, found.pixels, info.shape);

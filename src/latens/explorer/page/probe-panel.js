@@ -7,7 +7,7 @@ import {captioned, picture} from "./pictures.js";
 import {progressWords, whileFitting} from "./waiting.js";
 
 const LATE = 800; // milliseconds after which the last draw is taken away
-const UNITS = /** @type {Record<string, string>} */ ({spread: "the spread of each class", latent: "latent units"});
+const UNITS = /** @type {Record<string, string>} */ ({spread: "spread of the class", latent: "latent units"});
 
 /** @param {import("./store.js").Store} store */
 export function probePanel(store) {

@@ -20,7 +20,7 @@
  * @property {string[]} ways        of paths
  * @property {ColumnInfo[]} columns what points can be coloured by
  * @property {ThumbnailInfo|null} thumbnails
- * @property {boolean} decodes      whether the model is at hand
+ * @property {boolean} decodes      whether the model is available
  * @property {string} note          what there is to say of what is shown, or ""
  * @property {string} beside        the run that is shown beside it, or ""
  */
