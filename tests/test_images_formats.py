@@ -148,9 +148,9 @@ def test_other_extra_samples_are_ignored(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-@pytest.mark.parametrize("scale", [1, 257])
+@pytest.mark.parametrize("scale", [1, 256, 257])
 def test_palette_tiff(tmp_path, bits, scale):
-    """Colours of 16 bits, or of 8 bits as some programs write them by mistake."""
+    """Colours of 16 bits in the two ways that are in use, or of 8 bits as some programs write them by mistake."""
     values, colours = numbers(bits), numbers(8, 3, 1 << bits)
     path = write_tiff(tmp_path / "a.tif", values, bits, 3, extra=[(320, 3, (colours * scale).reshape(-1))])
     assert (seen(path, 3) == colours.T[values]).all()

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from latens.images.pixels import WHITE, narrowed
+from latens.images.pixels import WHITE
 from latens.images.samples import Alpha, Kind, image_of_samples
 
 if TYPE_CHECKING:
@@ -240,9 +240,9 @@ def _through_palette(page: "TiffPage", samples: np.ndarray, bits: int) -> Image.
     indices = samples[..., 0]
     if int(indices.max()) >= colours.shape[1]:
         raise ValueError(f"a colour {indices.max()} that its palette of {colours.shape[1]} lacks")
-    # Some programs forget that the colours have 16 bits; libtiff, too, takes small numbers as 8 bits.
-    white = WHITE if colours.max() <= WHITE else 65535
-    return Image.fromarray(np.ascontiguousarray(narrowed(colours.T[indices], white)))
+    # Colours have 16 bits, written as 257 or as 256 times a byte; some programs forget both, which libtiff allows for, too.
+    high = colours >> 8 if colours.max() > WHITE else colours
+    return Image.fromarray(np.ascontiguousarray(high.T[indices].astype(np.uint8)))
 
 
 def _by_pillow(file: IO[bytes], page: "TiffPage", number: int) -> Image.Image:
