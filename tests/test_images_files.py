@@ -38,6 +38,26 @@ def test_idx_of_one_pair_is_split_and_labels_may_be_missing(tmp_path):
     assert load_images(tmp_path / "b").train.labels is None
 
 
+def test_idx_validation_and_files_without_partner(tmp_path):
+    train, labels, _, _ = write_pairs(tmp_path)
+    more = noise(9, 9, 8, seed=7)
+    write_idx(tmp_path / "val-images-idx3-ubyte", more)
+    write_idx(tmp_path / "val-labels-idx1-ubyte", np.arange(9, dtype=np.uint8) % 3)
+    write_idx(tmp_path / "extra-labels-idx1-ubyte", np.zeros(9, np.uint8))
+    dataset = load_images(tmp_path)
+    assert (dataset.train.pixels[:, 0] == np.concatenate([train, more])).all()
+    assert dataset.train.labels.tolist() == [*labels, *(np.arange(9) % 3)]
+    assert dataset.notes == (
+        "the validation part val-images-idx3-ubyte (9 pictures) was joined to the train part",
+        "not used: extra-labels-idx1-ubyte",
+    )
+    for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
+        (tmp_path / name).unlink()
+    dataset = load_images(tmp_path)
+    assert (dataset.test.pixels[:, 0] == more).all()
+    assert "the test part is val-images-idx3-ubyte" in dataset.notes
+
+
 def replaced(name, change):
     """A change of one file in a folder of four."""
 

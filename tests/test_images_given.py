@@ -71,8 +71,8 @@ class Stubborn:
         ([noise(9, 8), Image.new("L", (8, 9))], "mixes"),
         ([noise(1, 9, 8)[0], noise(1, 9, 8)[0] / 255], "different types"),
         ([(noise(1, 9, 8)[0], 3)], "row 0 of the list"),
-        (["a.png", "b.png"], "file names"),
-        (np.array(["a.png", "b.png"]), "file names"),
+        (["a.png", "b.png"], "2 of 2 files that are not there, 'a.png' first"),
+        (np.array(["a.png", "b.png"]), "2 of 2 files"),
         ([None] * 9, "row 0.*NoneType"),
         ([{}] * 9, "row 0.*dict"),
     ],
@@ -197,6 +197,41 @@ def test_pillow_images_that_can_not_be_used(tmp_path):
         load_images([broken] * 9)
     with pytest.raises(ImagesError):
         load_images(Image.new("L", (9, 9)))
+
+
+# Paths
+
+
+@pytest.mark.parametrize(
+    "as_list", [list, lambda paths: [str(path) for path in paths], lambda paths: np.array(paths, dtype=str)]
+)
+def test_lists_of_paths_keep_their_order_and_labels(tmp_path, as_list):
+    pictures = noise(COUNT, 9, 8)
+    paths = [save(tmp_path / "ab"[n % 2] / f"{n}.png", picture) for n, picture in enumerate(pictures)]
+    paths = paths[::-1]
+    names = [f"k{n}" for n in range(COUNT - 1, -1, -1)]
+    dataset = load_images(as_list(paths), labels=names)
+    found = {}
+    for part in (dataset.train, dataset.test):
+        for row, name in enumerate(part.ids):
+            found[str(name)] = (part.pixels[row, 0], dataset.class_names[part.labels[row]])
+    assert set(found) == {str(path) for path in paths}
+    for n, picture in enumerate(pictures):
+        pixels, label = found[str(tmp_path / "ab"[n % 2] / f"{n}.png")]
+        assert (pixels == picture).all()
+        assert label == f"k{n}"
+    assert dataset.class_names == tuple(f"k{n}" for n in range(COUNT))
+
+
+def test_lists_of_paths_by_the_rules_for_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for n in range(COUNT):
+        save(f"{n}.png", noise(1, 20 + n % 2, 30, 3, seed=n)[0])
+    (tmp_path / "0.png").write_bytes(b"broken")
+    dataset = load_images([f"{n}.png" for n in range(COUNT)] + ["1.png"], size=16)
+    assert dataset.shape == (3, 16, 16)
+    assert len(dataset.train) + len(dataset.test) == COUNT
+    assert any("0.png" in note for note in dataset.notes)
 
 
 # Labels

@@ -33,6 +33,7 @@ def run(
     recipe: str = "fast",
     out: str | os.PathLike[str] | None = None,
     size: int | tuple[int, int] | None = None,
+    white: int | None = None,
     strict: bool = False,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
@@ -48,6 +49,7 @@ def run(
         recipe: a name of `RECIPES`.
         out: the run's folder; `runs/<data>-<n>` by default.
         size: see `load_images`.
+        white: see `load_images`.
         strict: see `load_images`.
         device: see `choose_device`.
         samplers: whose samples are scored, names of `SAMPLERS`; None are those of the verdict, `("all",)` all.
@@ -69,7 +71,8 @@ def run(
         raise UnknownName("palette", palette, PALETTES)
     choose_device(device)  # what is not to be had is said before a folder is made
     with progress.stage("images", "pictures") as tick:
-        images = source if isinstance(source, Dataset) else load_images(source, size=size, strict=strict, progress=tick)
+        given = isinstance(source, Dataset)
+        images = source if given else load_images(source, size=size, white=white, strict=strict, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
     new = start_run(images, chosen, out, device)
     if palette is not None:

@@ -131,6 +131,12 @@ def _device(command: argparse.ArgumentParser) -> None:
 
 def _pictures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--size", type=size, metavar="S|HxW", help="resize and crop the images to this")
+    command.add_argument(
+        "--white",
+        type=int,
+        metavar="N",
+        help="the whole number that is white: 4095 for 12 bits in a file of 16, 1 for masks",
+    )
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
 
 

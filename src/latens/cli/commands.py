@@ -40,7 +40,7 @@ def run_command(args: argparse.Namespace) -> Answer:
 
     watch = _Watch(args)
     if args.resume:
-        given = [name for name in ("size", *RECIPE_OPTIONS) if getattr(args, name) is not None]
+        given = [name for name in ("size", "white", *RECIPE_OPTIONS) if getattr(args, name) is not None]
         given += ["recipe"] * (args.recipe is not None) + ["strict"] * args.strict
         if given:
             ignored = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -64,6 +64,7 @@ def run_command(args: argparse.Namespace) -> Answer:
         recipe=args.recipe or DEFAULT_RECIPE,
         out=args.out,
         size=args.size,
+        white=args.white,
         strict=args.strict,
         device=args.device,
         started=watch.start,
@@ -102,7 +103,7 @@ def data_command(args: argparse.Namespace) -> Answer:
     from latens.images import contact_sheet, load_images, summary
 
     with _progress(args).stage("images", "pictures") as tick:
-        images = load_images(args.data, size=args.size, strict=args.strict, progress=tick)
+        images = load_images(args.data, size=args.size, white=args.white, strict=args.strict, progress=tick)
     facts = summary(images)
     if args.output:
         facts["contact_sheet"] = str(write_sheet(contact_sheet(images.train), args.output))
@@ -189,6 +190,7 @@ def compare_command(args: argparse.Namespace) -> Answer:
         recipe=args.recipe,
         out=args.out,
         size=args.size,
+        white=args.white,
         strict=args.strict,
         device=args.device,
         progress=_progress(args),

@@ -35,6 +35,7 @@ def compare(
     recipe: str = "fast",
     out: str | os.PathLike[str] | None = None,
     size: int | tuple[int, int] | None = None,
+    white: int | None = None,
     strict: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
@@ -57,6 +58,7 @@ def compare(
         recipe: a name of `RECIPES`, which all runs start from.
         out: the comparison's folder; `comparisons/<data>-<n>` by default.
         size: see `load_images`, as `strict`.
+        white: see `load_images`.
         strict: stop at an unreadable image.
         device: see `choose_device`.
         progress: shows how far it is.
@@ -77,7 +79,7 @@ def compare(
         _check_only_runs(data, grid, options)
         return _finish(_of_runs(runs, chosen, out), {}, progress)
     choose_device(device)  # what is not to be had is said before a folder is made
-    planned = plan_runs(_load(data, size, strict, progress), grid, recipe, options)
+    planned = plan_runs(_load(data, size, white, strict, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
     empty = Comparison(_folder(out, list(images)), (), chosen)
     return _finish(_train(planned, empty, device, progress), images, progress)
@@ -105,7 +107,7 @@ def _chosen(samplers: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(samplers))
 
 
-def _load(data: Any, size: Any, strict: bool, progress: Progress) -> list[Dataset]:
+def _load(data: Any, size: Any, white: int | None, strict: bool, progress: Progress) -> list[Dataset]:
     if data is None:
         raise UsageError("compare needs data (mnist, fashion-mnist, a folder, a file), or existing runs to compare")
     sources = data if isinstance(data, list | tuple) else [data]
@@ -113,7 +115,9 @@ def _load(data: Any, size: Any, strict: bool, progress: Progress) -> list[Datase
     for source in sources:
         with progress.stage("images", "pictures") as tick:
             given = isinstance(source, Dataset)
-            loaded.append(source if given else load_images(source, size=size, strict=strict, progress=tick))
+            loaded.append(
+                source if given else load_images(source, size=size, white=white, strict=strict, progress=tick)
+            )
     for images in loaded:
         for note in images.notes:
             progress.say(f"note: {images.name}: {note}")

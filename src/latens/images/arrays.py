@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from latens.errors import ImagesEmpty, ImagesError, UsageError
+from latens.errors import ImagesEmpty, ImagesError, ImagesNotFound, UsageError
 from latens.images.assemble import assemble
 from latens.images.contract import Dataset, Shape
 from latens.images.decode import is_grey_mode, reason_of, upright_picture
@@ -21,9 +22,32 @@ from latens.images.mapped import blocks
 from latens.images.pixels import CHANNELS, from_picture, is_grey
 from latens.images.plan import Block, Options, Part, Plan, block_length
 from latens.images.white import DEEP_WHITE, choose_white
-from latens.text import natural_key
+from latens.text import natural_key, shown
 
-__all__ = ["ARRAY", "ArraySource", "RawPart", "join_parts", "len_of", "plan_arrays", "raw_array", "refuse_labels"]
+__all__ = [
+    "ARRAY",
+    "PART_LAYOUTS",
+    "ArraySource",
+    "RawPart",
+    "join_parts",
+    "len_of",
+    "plan_arrays",
+    "raw_array",
+    "refuse_labels",
+]
+
+
+# Which parts a source has -> the parts that are made of them; a validation part is the test part where there is no other.
+PART_LAYOUTS = {
+    frozenset({"all"}): [("all", ["all"])],
+    frozenset({"train"}): [("all", ["train"])],
+    frozenset({"train", "test"}): [("train", ["train"]), ("test", ["test"])],
+    frozenset({"train", "validation"}): [("train", ["train"]), ("test", ["validation"])],
+    frozenset({"train", "validation", "test"}): [("train", ["train", "validation"]), ("test", ["test"])],
+    frozenset({"all", "test"}): [("train", ["all"]), ("test", ["test"])],
+    frozenset({"all", "validation"}): [("train", ["all"]), ("test", ["validation"])],
+    frozenset({"all", "validation", "test"}): [("train", ["all", "validation"]), ("test", ["test"])],
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +74,7 @@ class RawPart:
 
 
 class ArraySource:
-    """An array or tensor of pictures, or a list of arrays, tensors or Pillow images."""
+    """An array or tensor of pictures, or a list of arrays, tensors, Pillow images or paths of image files."""
 
     def accepts(self, source: Any) -> bool:
         """Whether it is an array, a tensor, a list or a Pillow image."""
@@ -74,7 +98,10 @@ class ArraySource:
         array = None if isinstance(source, list | tuple) else as_array(source, "the array")
         if array is not None and (array.ndim != 1 or array.dtype.kind not in "OUT"):
             return plan_arrays("array", "array", [raw_array("all", "the array", array, options.labels)], options)
-        stacked, notes, white = _stack(list(source) if array is None else array.tolist(), options)
+        pictures = list(source) if array is None else array.tolist()
+        if pictures and {_kind(picture) for picture in pictures} == {"path"}:
+            return _of_files(pictures, options)
+        stacked, notes, white = _stack(pictures, options)
         if white is not None:
             options = replace(options, white=None)  # it was used
         raw = raw_array("all", "the list", stacked, options.labels)
@@ -83,6 +110,30 @@ class ArraySource:
 
 
 ARRAY = ArraySource()
+
+
+def _of_files(paths: Sequence[str | os.PathLike[str]], options: Options) -> Plan:
+    """The plan of a list of image files, each with its name as given."""
+    from latens.images.folder import plan_files  # which imports this module
+
+    missing = [path for path in paths if not os.path.exists(os.path.expanduser(path))]
+    if missing:
+        raise ImagesNotFound(
+            f"the list names {len(missing)} of {len(paths)} files that are not there, {os.fspath(missing[0])!r} first; "
+            f"paths are relative to {os.getcwd()}"
+        )
+    files = [os.path.abspath(os.path.expanduser(path)) for path in paths]
+    labels: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    if options.labels is not None:
+        (labels,), names = _numbered([number_labels(options.labels, len(files), "the list")])
+    plan = plan_files(files, Path(os.path.commonpath([os.path.dirname(file) for file in files])), options, labels)
+    (part,) = plan.parts
+    ids = np.array([shown(os.fspath(path)) for path in paths], dtype=str)
+    if len(set(ids.tolist())) < len(ids):
+        ids = np.array([f"{row} {name}" for row, name in enumerate(ids.tolist())], dtype=str)
+    part = replace(part, ids=ids, where="the list")
+    return replace(plan, name="array", source="array", class_names=names, parts=(part,))
 
 
 def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...], int | None]:
@@ -94,11 +145,6 @@ def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple
         rows = [next(row for row, picture in enumerate(pictures) if _kind(picture) == kind) for kind in sorted(kinds)]
         told = " and ".join(f"{type(pictures[row]).__name__} (row {row})" for row in sorted(rows)[:2])
         raise ImagesError(f"the list mixes {told}; give arrays only, or Pillow images only")
-    if kinds == {"path"}:
-        raise ImagesError(
-            f"the list has file names in it ({pictures[0]}, ...); give the folder that they lie in, or open them: "
-            "[PIL.Image.open(path) for path in paths]"
-        )
     if kinds == {"picture"}:
         return _stack_pictures(pictures, options)
     arrays = [as_array(picture, f"row {row} of the list") for row, picture in enumerate(pictures)]
@@ -170,11 +216,12 @@ def raw_array(name: str, where: str, array: np.ndarray, labels: Any = None) -> R
     return RawPart(name, where, array.shape, array.dtype, partial(blocks, array), checked)
 
 
-def join_parts(raws: Sequence[RawPart]) -> tuple[RawPart, list[str]]:
+def join_parts(raws: Sequence[RawPart], called: str) -> tuple[RawPart, list[str]]:
     """A train part and a validation part as one train part; the validation part is left out where it doesn't fit.
 
     Args:
         raws: one or two parts.
+        called: what the last of them is called in the source.
 
     Returns:
         The joined part, and what to say of it.
@@ -182,7 +229,6 @@ def join_parts(raws: Sequence[RawPart]) -> tuple[RawPart, list[str]]:
     if len(raws) == 1:
         return raws[0], []
     train, validation = raws
-    short = validation.where.rpartition(": ")[2]
     if train.shape[1:] != validation.shape[1:]:
         reason: str | None = (
             f"its pictures have the shape {validation.shape[1:]}, those of the train part {train.shape[1:]}"
@@ -194,7 +240,7 @@ def join_parts(raws: Sequence[RawPart]) -> tuple[RawPart, list[str]]:
     else:
         reason = None
     if reason is not None:
-        return train, [f"not used: the validation part {short} ({len_of(validation)} pictures), since {reason}"]
+        return train, [f"not used: the validation part {called} ({len_of(validation)} pictures), since {reason}"]
 
     def read(length: int) -> Iterator[np.ndarray]:
         yield from train.read(length)
@@ -206,7 +252,7 @@ def join_parts(raws: Sequence[RawPart]) -> tuple[RawPart, list[str]]:
     ids = np.concatenate([_row_ids("train/", len_of(train)), _row_ids("validation/", len_of(validation))])
     shape = (len_of(train) + len_of(validation), *train.shape[1:])
     joined = RawPart(train.name, train.where, shape, train.dtype, read, labels, ids)
-    return joined, [f"the validation part {short} ({len_of(validation)} pictures) was joined to the train part"]
+    return joined, [f"the validation part {called} ({len_of(validation)} pictures) was joined to the train part"]
 
 
 def len_of(raw: RawPart) -> int:
@@ -302,6 +348,11 @@ def _number_classes(
                     f"{raw.where}: labels from {labels.min()} to {labels.max()} for {len(class_names)} classes"
                 )
         return list(present), class_names
+    return _numbered(present)
+
+
+def _numbered(present: Sequence[np.ndarray]) -> tuple[list[np.ndarray | None], tuple[str, ...]]:
+    """Labels as indices into the sorted values that occur: text in natural order, as folders have it."""
     values, numbers = np.unique(np.concatenate(present), return_inverse=True)
     if values.dtype.kind == "U":
         order = sorted(range(len(values)), key=lambda row: natural_key(str(values[row])))

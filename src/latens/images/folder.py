@@ -30,7 +30,7 @@ from latens.images.tree import refuse_run, walk
 from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import counted, shown
 
-__all__ = ["FOLDER", "FolderSource", "choose_size", "plan_file"]
+__all__ = ["FOLDER", "FolderSource", "choose_size", "plan_file", "plan_files"]
 
 LARGEST_OWN_SIDE = 128  # pixels; a commonest size beyond it is not kept without being asked for
 OTHERWISE = (64, 64)
@@ -95,8 +95,23 @@ FOLDER = FolderSource()
 
 def plan_file(path: Path, options: Options) -> Plan:
     """The plan of one image file: a folder of which only this file counts, without labels."""
-    layout = FolderLayout((FolderPart("all", path.parent, [path.name], [""], None),), (), ())
-    return _plan(path.parent.absolute(), layout, options)
+    return plan_files([path.name], path.parent.absolute(), options)
+
+
+def plan_files(files: Sequence[str], root: Path, options: Options, labels: np.ndarray | None = None) -> Plan:
+    """The plan of a list of image files, in its order.
+
+    Args:
+        files: absolute, or relative to the root.
+        root: the folder that they lie in.
+        options: as for a folder.
+        labels: int64 (N,), indices; the caller puts the class names into the plan.
+    """
+    numbers = None if labels is None else labels.tolist()
+    layout = FolderLayout((FolderPart("all", root, list(files), [""] * len(files), numbers),), (), ())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        return _plan(root, layout, options)
 
 
 def _state(layout: FolderLayout) -> Iterator[str]:

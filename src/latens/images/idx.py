@@ -18,17 +18,19 @@ from typing import IO, Any, cast
 import numpy as np
 
 from latens.errors import ImagesDamaged, ImagesError
-from latens.images.arrays import RawPart, plan_arrays, refuse_labels
+from latens.images.arrays import PART_LAYOUTS, RawPart, join_parts, plan_arrays, refuse_labels
 from latens.images.assemble import assemble
 from latens.images.cache import cached_dataset
 from latens.images.contract import Dataset
 from latens.images.finish import finish
 from latens.images.layout import number_labels
 from latens.images.plan import DEFLATE_RATIO, Options, Plan
+from latens.text import listed
 
 __all__ = ["IDX", "IdxFile", "IdxSource", "find_idx_pairs", "plan_named", "raw_idx", "read_named"]
 
 NAME = re.compile(r"(?P<prefix>.*?)(?P<kind>images|labels)[-._]idx\d[-._]ubyte(?P<gz>\.gz)?", re.IGNORECASE)
+WORDS = (("train", "train"), ("t10k", "test"), ("test", "test"), ("val", "validation"))
 PLACES = ("", "raw", "MNIST/raw")  # the latter two: what torchvision makes below its root
 
 
@@ -127,8 +129,8 @@ def _exactly(stream: IO[bytes], count: int, path: Path) -> bytes:
 def find_idx_pairs(folder: Path) -> dict[str, tuple[Path, Path | None]]:
     """The image file and the label file of each part of a folder of IDX files.
 
-    "train" in front of "images" makes the train part, "t10k" or "test" the test part, anything else all. An unpacked
-    file goes before its gzipped twin.
+    "train" in front of "images" makes the train part, "t10k" or "test" the test part, "val" the validation part, anything
+    else all. An unpacked file goes before its gzipped twin.
 
     Returns:
         part -> (images, labels or None); empty if there are no IDX files of images.
@@ -142,7 +144,7 @@ def find_idx_pairs(folder: Path) -> dict[str, tuple[Path, Path | None]]:
         if match is None or path.name.startswith(".") or not path.is_file():
             continue
         prefix = match["prefix"].lower()
-        part = "train" if "train" in prefix else "test" if "t10k" in prefix or "test" in prefix else "all"
+        part = next((part for word, part in WORDS if word in prefix), "all")
         key = (part, match["kind"].lower())
         before = found.setdefault(key, path)
         if before.name.removesuffix(".gz") != path.name.removesuffix(".gz"):
@@ -150,7 +152,7 @@ def find_idx_pairs(folder: Path) -> dict[str, tuple[Path, Path | None]]:
                 f"{folder}: {before.name} and {path.name} are both the {key[1]} of the part {part!r}; "
                 "keep one pair for each part in a folder"
             )
-    parts = [part for part in ("train", "test", "all") if (part, "images") in found]
+    parts = [part for part in ("train", "validation", "test", "all") if (part, "images") in found]
     return {part: (found[part, "images"], found.get((part, "labels"))) for part in parts}
 
 
@@ -185,7 +187,8 @@ def raw_idx(name: str, images: Path, labels: Path | None) -> RawPart:
 def plan_named(name: str, folder: Path, class_names: tuple[str, ...], options: Options) -> Plan:
     """The plan of a data set with a name, see `read_named`."""
     refuse_labels(options, name)
-    return plan_arrays(name, name, _parts(folder, find_idx_pairs(folder)), options, class_names)
+    raws, notes = _parts(folder, find_idx_pairs(folder))
+    return plan_arrays(name, name, raws, options, class_names, notes)
 
 
 def read_named(name: str, folder: Path, class_names: tuple[str, ...], options: Options) -> Dataset:
@@ -228,7 +231,8 @@ class IdxSource:
     def plan(self, source: Any, options: Options) -> Plan:
         """One part or two, in their own order."""
         root = Path(source).absolute()
-        return plan_arrays(root.resolve().name, str(root), _parts(*_pairs(root)), options)
+        raws, notes = _parts(*_pairs(root))
+        return plan_arrays(root.resolve().name, str(root), raws, options, notes=notes)
 
 
 IDX = IdxSource()
@@ -257,12 +261,22 @@ def _place(source: Any) -> Path | None:
     return None
 
 
-def _parts(folder: Path, pairs: dict[str, tuple[Path, Path | None]]) -> list[RawPart]:
-    if set(pairs) == {"train", "test"}:
-        return [raw_idx(name, *pairs[name]) for name in ("train", "test")]
-    if len(pairs) > 1:
+def _parts(folder: Path, pairs: dict[str, tuple[Path, Path | None]]) -> tuple[list[RawPart], tuple[str, ...]]:
+    """The parts that are made of the files, and what to say of them."""
+    parts = PART_LAYOUTS.get(frozenset(pairs))
+    if parts is None:
         raise ImagesError(
             f"{folder}: IDX files of the parts {', '.join(pairs)}; allowed are train and t10k, or one pair"
         )
-    (pair,) = pairs.values()
-    return [raw_idx("all", *pair)]
+    raws, notes = [], []
+    for name, sources in parts:
+        raw, said = join_parts([raw_idx(name, *pairs[source]) for source in sources], pairs[sources[-1]][0].name)
+        raws.append(raw)
+        notes += said
+    if set(pairs) == {"train", "validation"}:
+        notes.append(f"the test part is {pairs['validation'][0].name}")
+    used = {path.name.removesuffix(".gz") for pair in pairs.values() for path in pair if path is not None}
+    names = sorted({name.removesuffix(".gz") for name in os.listdir(folder) if NAME.fullmatch(name)} - used)
+    if names:
+        notes.append(f"not used: {listed(names)}")
+    return raws, tuple(notes)

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from latens.errors import ImagesDamaged, ImagesError, LabelsError, UsageError
-from latens.images.arrays import RawPart, join_parts, plan_arrays, refuse_labels
+from latens.images.arrays import PART_LAYOUTS, RawPart, join_parts, plan_arrays, refuse_labels
 from latens.images.cache import cached_dataset
 from latens.images.contract import Dataset
 from latens.images.given import label_array
@@ -206,7 +206,7 @@ def _parts(path: Path) -> tuple[list[RawPart], tuple[str, ...] | None, list[str]
         others = [name for name in archive.namelist() if not name.endswith((".npy", "/"))]
     found, notes = _by_role(path, members)
     given = [part for part in ("train", "validation", "test", "all") if (part, "images") in found]
-    parts = ALLOWED.get(frozenset(given))
+    parts = PART_LAYOUTS.get(frozenset(given))
     if parts is None:
         raise ImagesError(
             f"{path}: has the arrays {listed(sorted(members)) or '(none)'}"
@@ -219,7 +219,10 @@ def _parts(path: Path) -> tuple[list[RawPart], tuple[str, ...] | None, list[str]
     raws, used = [], {("all", "names")}
     for name, sources in parts:
         used |= {(part, kind) for part in sources for kind in ("images", *(["labels"] if part in labels else []))}
-        raw, said = join_parts([_raw(name, found[part, "images"], labels.get(part)) for part in sources])
+        raw, said = join_parts(
+            [_raw(name, found[part, "images"], labels.get(part)) for part in sources],
+            found[sources[-1], "images"].short,
+        )
         raws.append(raw)
         notes += said
     class_names = _class_names(found.get(("all", "names")), raws)
@@ -232,19 +235,6 @@ def _parts(path: Path) -> tuple[list[RawPart], tuple[str, ...] | None, list[str]
         told = [f"{name} ({_described(member)})" for name, member in unused.items()] + others
         notes.append(f"not used: {listed(told)}")
     return raws, class_names, notes
-
-
-# Which parts there are -> which are made of them.
-ALLOWED = {
-    frozenset({"all"}): [("all", ["all"])],
-    frozenset({"train"}): [("all", ["train"])],
-    frozenset({"train", "test"}): [("train", ["train"]), ("test", ["test"])],
-    frozenset({"train", "validation"}): [("train", ["train"]), ("test", ["validation"])],
-    frozenset({"train", "validation", "test"}): [("train", ["train", "validation"]), ("test", ["test"])],
-    frozenset({"all", "test"}): [("train", ["all"]), ("test", ["test"])],
-    frozenset({"all", "validation"}): [("train", ["all"]), ("test", ["validation"])],
-    frozenset({"all", "validation", "test"}): [("train", ["all", "validation"]), ("test", ["test"])],
-}
 
 
 def _by_role(path: Path, members: dict[str, NpzMember]) -> tuple[dict[tuple[str, str], NpzMember], list[str]]:
