@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from latens.text import bytes_text, counted, listed, natural_key, quoted, shown
+from latens.text import bytes_text, counted, listed, natural_key, quoted, shown, shown_lines
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,8 @@ from latens.text import bytes_text, counted, listed, natural_key, quoted, shown
 def test_nothing_reaches_the_terminal_but_letters(name, expected):
     assert shown(name) == expected
     shown(name).encode()  # valid UTF-8
+    assert shown_lines(f"{name}\nend").endswith("\nend")
+    assert not set(shown_lines(name)) & set("\x1b\r\t\x00\u202e")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="cmd.exe quotes by other rules")

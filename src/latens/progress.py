@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from latens.text import shown_lines
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
@@ -78,7 +80,7 @@ class Terminal:
         """Print the line above the bars."""
         from rich.console import Console
 
-        Console(stderr=True, highlight=False).print(text, markup=False)
+        Console(stderr=True, highlight=False).print(shown_lines(text), markup=False)
 
     @contextmanager
     def stage(self, title: str, unit: str = "") -> Iterator[Tick]:

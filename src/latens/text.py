@@ -12,11 +12,22 @@ import sys
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["bytes_text", "counted", "listed", "natural_key", "number", "quoted", "seconds_in_words", "shown"]
+__all__ = [
+    "bytes_text",
+    "counted",
+    "listed",
+    "natural_key",
+    "number",
+    "quoted",
+    "seconds_in_words",
+    "shown",
+    "shown_lines",
+]
 
 # Marks that turn the direction of writing: they can make a name look like another.
 DIRECTIONS = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 UNSAFE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, lone surrogates, separators of lines and paragraphs
+NUMBERS = re.compile(r"([0-9]+)")
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -30,6 +41,11 @@ def shown(name: object) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(c) if unicodedata.category(c) in UNSAFE or ord(c) in DIRECTIONS else c for c in text)
+
+
+def shown_lines(text: str) -> str:
+    """A text of several lines as it may be printed: `shown` for each line."""
+    return "\n".join(map(shown, text.split("\n")))
 
 
 def _escaped(character: str) -> str:
@@ -112,5 +128,5 @@ def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     ['img1', 'IMG2', 'img10']
     """
     folded = unicodedata.normalize("NFC", name).casefold()
-    pieces = re.split(r"([0-9]+)", folded)
+    pieces = NUMBERS.split(folded)
     return [(int(piece), "") if piece.isdecimal() and piece.isascii() else (-1, piece) for piece in pieces], name

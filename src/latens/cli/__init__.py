@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from latens.cli.arguments import parser
 from latens.errors import LatensError
-from latens.text import shown
+from latens.text import shown, shown_lines
 
 __all__ = ["main", "parser"]
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         result, text = args.function(args)
-        print(json.dumps(result, indent=2, ensure_ascii=False) if args.json else text)
+        print(json.dumps(result, indent=2, ensure_ascii=False) if args.json else shown_lines(text))
     except LatensError as error:
         return _fail(args, str(error), type(error).__name__)
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from latens.files import atomic_write
 from latens.metrics import ScoreTable
 from latens.metrics.score import DIRECTIONS
+from latens.text import quoted
 from latens.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
         *[f"left out: {what}: {reason}" for what, reason in run.record.get("left_out", {}).items()],
         f"report: {report}" if report.exists() else "report: could not be written",
         "next:",
-        f"  latens explore {run.path}",
-        f"  latens sample {run.path} --sampler {verdict.best_sampler or 'mixture'} -o samples.npz",
+        f"  latens explore {quoted(run.path)}",
+        f"  latens sample {quoted(run.path)} --sampler {verdict.best_sampler or 'mixture'} -o samples.npz",
     ]
     return facts, "\n".join(text)
 

@@ -26,6 +26,7 @@ from latens.models.contract import Model
 from latens.neighbours import nearest_neighbours, usual_distance
 from latens.runs import Run
 from latens.samplers import SAMPLERS
+from latens.text import quoted
 
 __all__ = ["write_html"]
 
@@ -57,7 +58,7 @@ def write_html(run: Run, path: str | os.PathLike[str]) -> Path:
     """
     view = View(run)
     if not view.ready:
-        raise RunError(f"{run.path}: has no latents yet; `latens run --resume --out {run.path}` completes it")
+        raise RunError(f"{run.path}: has no latents yet; `latens run --resume --out {quoted(run.path)}` completes it")
     pack = Pack()
     facts = {**networks_of(_model_of(run), pack, _tried(view)), **_facts(view, pack)}
     atomic_write(path, page_of(facts | {"arrays": pack.layout}, bytes(pack.body)).encode())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from latens.errors import UsageError
+from latens.text import quoted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,7 +133,7 @@ def _no_labels(run: "Run") -> str:
 def _no_review(run: "Run") -> str:
     from latens.computed.review.findings import FILE
 
-    return "" if FILE in run.record["files"] else f"was not reviewed yet; `latens review {run.path}` does it"
+    return "" if FILE in run.record["files"] else f"was not reviewed yet; `latens review {quoted(run.path)}` does it"
 
 
 def _no_two_test_images(run: "Run") -> str:

@@ -17,7 +17,7 @@ from latens.figures.palette import NO_CLASS, NO_LABELS, class_colours
 from latens.figures.placing import place_boxes
 from latens.figures.probes import kind_of_probe, probe_arrays
 from latens.maps import GIVEN, MAPS, map_kind
-from latens.text import number
+from latens.text import number, quoted
 
 if TYPE_CHECKING:
     from latens.images import Dataset
@@ -372,7 +372,9 @@ def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool, pale
 
 def _shown_map(run: "Run", name: str) -> "Map":
     if name == GIVEN and f"maps/{GIVEN}.npz" not in run.record["files"]:
-        raise RunError(f"{run.path}: no coordinates were given; say `latens map {run.path} --coordinates FILE` first")
+        raise RunError(
+            f"{run.path}: no coordinates were given; say `latens map {quoted(run.path)} --coordinates FILE` first"
+        )
     return run.map(name)
 
 
@@ -396,7 +398,7 @@ def _refit(run: "Run", probe: dict[str, np.ndarray], name: str) -> tuple[np.ndar
         raise UsageError(f"the map fitted anew with the probe is a t-SNE, not {name}; leave out one of the two")
     if "refit_coordinates" not in probe:
         raise RunError(
-            f"{run.path}: the map was not fitted anew with the probe; say `latens map {run.path} --refit` first"
+            f"{run.path}: the map was not fitted anew with the probe; say `latens map {quoted(run.path)} --refit` first"
         )
     return probe["refit_points"], probe["refit_coordinates"]
 

@@ -3,7 +3,6 @@
 import importlib.util
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from latens.images.decode import picture_suffixes as suffixes_of_pillow
 from latens.images.opening import first_bytes
@@ -103,7 +102,7 @@ STARTS = (
 HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
 
-def is_picture(path: Path, name: str) -> bool:
+def is_picture(path: str, name: str) -> bool:
     """Whether a file counts as a picture: by its ending, or by its content where it has none.
 
     A file without ending that can't be read counts, so that it is named.

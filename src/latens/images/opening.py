@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-from pathlib import Path
 from typing import BinaryIO, cast
 
 __all__ = ["file_state", "first_bytes", "is_passing", "open_regular"]
@@ -66,5 +65,5 @@ def first_bytes(path: str | os.PathLike[str], count: int = 64) -> bytes:
     Raises:
         OSError: it can't be read.
     """
-    with open_regular(Path(path)) as file:
+    with open_regular(path) as file:
         return file.read(count)

@@ -242,7 +242,7 @@ def _add_file(tree: Tree, node: Node, entry: "os.DirEntry[str]") -> None:
     inside = node.inside(entry.name)
     if is_hidden(entry.name, folder=False):
         # .DS_Store, .gitignore and the like are nobody's pictures; a hidden picture is named.
-        if not _is_system_file(entry.name) and is_picture(Path(entry.path), entry.name.lstrip(".")):
+        if not _is_system_file(entry.name) and is_picture(entry.path, entry.name.lstrip(".")):
             tree.hidden.append(inside)
         node.holds_more = True
         return
@@ -250,7 +250,7 @@ def _add_file(tree: Tree, node: Node, entry: "os.DirEntry[str]") -> None:
         # On Windows a listing knows neither inode nor time of change.
         status = os.stat(entry.path) if sys.platform == "win32" else entry.stat()
     except OSError as error:
-        if ending_of(entry.name) and not is_picture(Path(entry.path), entry.name):
+        if ending_of(entry.name) and not is_picture(entry.path, entry.name):
             tree.files.append(inside)
         else:
             tree.unreadable.append((inside, _reason(error)))
@@ -259,7 +259,7 @@ def _add_file(tree: Tree, node: Node, entry: "os.DirEntry[str]") -> None:
     if not stat.S_ISREG(status.st_mode):
         tree.special.append(inside)
         node.holds_more = True
-    elif is_picture(Path(entry.path), entry.name):
+    elif is_picture(entry.path, entry.name):
         node.pictures.append(entry.name)
         node.states.append(file_state(inside, status))
     else:

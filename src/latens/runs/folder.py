@@ -37,7 +37,7 @@ from latens.progress import Progress, Silent
 from latens.runs.kept_images import IMAGES, load_kept_images
 from latens.runs.record import RunFolder
 from latens.samplers import SAMPLERS, Sampler, samplers_for
-from latens.text import shown
+from latens.text import quoted, shown
 from latens.training.loop import build_model, known_forms, use_forms
 from latens.training.recipes import MAX_SEED, Recipe, whole_number
 from latens.verdict import Verdict, judge
@@ -213,7 +213,7 @@ class Run:
             return WEIGHTS
         raise RunError(
             f"{self.path}: has no weights, since no epoch was completed;"
-            + (f" `latens run --resume --out {self.path}` starts again" if unfinished else " start a new run")
+            + (f" `latens run --resume --out {quoted(self.path)}` starts again" if unfinished else " start a new run")
         )
 
     def encode(self, images: Any) -> np.ndarray:

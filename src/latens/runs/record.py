@@ -35,6 +35,7 @@ from latens.files import (
     sha256_of,
     sync_folder,
 )
+from latens.text import quoted
 
 __all__ = ["FORMAT", "RECORD", "RunFolder", "is_run"]
 
@@ -296,7 +297,9 @@ class RunFolder:
     def _digest(self, record: Mapping[str, Any], name: str) -> str:
         files: dict[str, str] = record["files"]
         if name not in files:
-            raise RunError(f"{self.path}: has no {name} yet; `latens run --resume --out {self.path}` completes it")
+            raise RunError(
+                f"{self.path}: has no {name} yet; `latens run --resume --out {quoted(self.path)}` completes it"
+            )
         return files[name]
 
 
