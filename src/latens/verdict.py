@@ -1,7 +1,8 @@
-"""The verdict: can this run's latent space generate, and if not, whose fault is it and what would help?
+"""The verdict: can this run's latent space generate new pictures, what limits it, and what would help?
 
-The notebook ends with five claims about plain autoencoders. Each is answered here for one run, by scores that were measured on
-it; a claim whose scores are missing is not answered. Pure functions over the scores.
+The reference experiment that latens repeats ends with five claims about plain autoencoders. Each is answered here for one run,
+by scores that were measured on it. Where the scores do not decide, because there are too few pictures or none were scored, the
+answer is "not measured". Pure functions over the scores.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from latens.metrics.intervals import Z, of_ratio
 from latens.metrics.score import Score
 
 __all__ = ["Claim", "Known", "Suggestion", "Verdict", "judge"]
@@ -16,7 +18,7 @@ __all__ = ["Claim", "Known", "Suggestion", "Verdict", "judge"]
 Answer = Literal["holds", "partly", "does not hold", "not measured"]
 
 # The thresholds of the verdict; docs/verdict.md says how each was checked.
-KNN_SLACK = 0.01  # that latents may tell less of the class than raw pixels do
+KNN_SLACK = 0.01  # by which the accuracy of latents may lie below that of raw pixels
 DEAD_SHARE = 0.1  # of the units, beyond which the space is hard to read
 REALISM = 0.8  # of midpoints between classes
 GOOD_FLOORS, FAIR_FLOORS = 5.0, 20.0  # frechet in multiples of its floor
@@ -25,18 +27,22 @@ DECODER_SHARE = 0.5  # of the best frechet that the decoder alone costs
 SAMPLER_TIMES = 3.0  # what the probe's frechet is of the best
 COPIED_SHARE = 0.05  # of samples nearer to a train image than test images are; 0.01 where nothing is copied
 CROWDED = 0.5  # share of the latent numbers that the effective rank is, below which fewer would do
+ENOUGH_FOR_RANK = 10  # test pictures for each latent number; with fewer the effective rank is too low
+ENOUGH_FOR_BALLS = (
+    2_000  # test pictures; with fewer the neighbourhoods of real pictures are so wide that cross-fades lie in them
+)
 PROBE = "class-means"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One of the notebook's claims, answered.
+    """One of the claims of the reference experiment, answered.
 
     Args:
         name: a short name.
-        claim: what the notebook says.
+        claim: what the reference experiment says.
         answer: whether it holds for this run.
-        sentence: why, with the numbers and the threshold.
+        sentence: why, with the numbers and the threshold; for "not measured" what is missing.
     """
 
     name: str
@@ -55,12 +61,12 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the scores of a run come to.
+    """The answers that follow from the scores of a run.
 
     Args:
-        claims: the notebook's, answered, in its order.
+        claims: those of the reference experiment, answered, in its order.
         headline: whether this run can generate, in one sentence.
-        at_fault: the parts that hold generation back: "decoder", "sampler", both or none; None where it was not measured.
+        at_fault: the parts that limit generation: "decoder", "sampler", both or none; None where it was not measured.
         fault: the same in a sentence, with its numbers.
         best_sampler: the name of the one with the lowest frechet that does not copy; empty where none was scored.
         suggestions: what would help, most useful first.
@@ -92,7 +98,7 @@ class Verdict:
 
 
 class Known:
-    """The numbers of a run by group and name, as far as they were measured.
+    """The scores of a run by group, subject and name, as far as they were measured.
 
     Args:
         scores: of a run.
@@ -111,7 +117,7 @@ class Known:
         return None if found is None else found.value
 
     def baseline(self, group: str, name: str, subject: str = "") -> float | None:
-        """What it stands beside, or None."""
+        """The baseline of a score, or None."""
         found = self.score(group, name, subject)
         return None if found is None else found.baseline
 
@@ -121,7 +127,7 @@ class Known:
         return "frechet" if self.score("generation", "floor") else "kid"
 
     def samplers(self) -> dict[str, float]:
-        """The distance to the test images of each sampler that was scored, nearest first."""
+        """The distance to the test images of each sampler that was scored, the least first."""
         found = {
             subject: score.value
             for (group, subject, name), score in self.scores.items()
@@ -136,8 +142,9 @@ class Known:
         return next(iter((fair or found).items()), None)
 
     def copies(self, sampler: str) -> bool:
-        """Whether too many of a sampler's pictures lie as near to a train image as copies do."""
-        return (self.value("generation", "memorised", sampler) or 0.0) > COPIED_SHARE
+        """Whether more of a sampler's pictures lie as near to a train image as copies do than may do by chance."""
+        found = self.score("generation", "memorised", sampler)
+        return found is not None and (found.value if found.low is None else found.low) > COPIED_SHARE
 
     @property
     def latent_dim(self) -> int | None:
@@ -151,19 +158,45 @@ class Known:
         active, dim = self.value("representation", "active_units"), self.latent_dim
         return None if active is None or dim is None else dim - round(active)
 
+    @property
+    def realism(self) -> tuple[Score, str] | None:
+        """The realism of midpoints between classes, or of any two images without labels, and of which two images it is."""
+        for name, whose in (
+            ("path_realism_between", "two test images of different classes"),
+            ("path_realism", "two test images"),
+        ):
+            found = self.score("continuity", name)
+            if found is not None:
+                return found, whose
+        return None
+
+    @property
+    def saturated(self) -> str:
+        """Why the neighbourhoods of real images say nothing, empty where they do: cross-fades of two images lie in them too."""
+        found = self.realism
+        if found is None or found[0].baseline is None or found[0].baseline < REALISM:
+            return ""
+        score, images = found[0], found[0].protocol.images
+        faded = (
+            f"of plain cross-fades of the pixels, which are no real pictures, {score.baseline:.0%} count as real too"
+        )
+        if images is None or images >= ENOUGH_FOR_BALLS:
+            return f"{faded}, so these features cannot tell"
+        return f"{faded}: with {images:,} test images the measure is too coarse; about {ENOUGH_FOR_BALLS:,} would do"
+
 
 def judge(scores: Iterable[Score]) -> Verdict:
-    """Answer the notebook's claims for a run, say who is at fault, and what would help.
+    """Answer the claims of the reference experiment for a run, say what limits generation, and what would help.
 
     Args:
         scores: of a run.
 
-    The thresholds are those of the protocols.
+    An answer is given only where the 95 % interval of the score lies on one side of the threshold.
     """
     known = Known(scores)
     best = known.best()
     generates = _generates(known, best)
-    at_fault, fault = _fault(known, best)
+    at_fault, fault = _limits(known, best)
     return Verdict(
         claims=(_analysis(known), _continuity(known), generates, _hidden(known), _larger()),
         headline=_headline(generates, best),
@@ -174,9 +207,51 @@ def judge(scores: Iterable[Score]) -> Verdict:
     )
 
 
+def _side(score: Score, threshold: float) -> int:
+    """1 where a score is at least a threshold, -1 where it is below, 0 where its interval holds the threshold."""
+    low = score.value if score.low is None else score.low
+    high = score.value if score.high is None else score.high
+    if low < threshold < high:
+        return 0
+    return 1 if score.value >= threshold else -1
+
+
+def _compared(one: Score, other: Score, times: float = 1.0) -> int:
+    """1 where a score is more than so many times another beyond both intervals, -1 where it is less, 0 where that is open."""
+    difference = one.value - times * other.value
+    return 0 if abs(difference) < math.hypot(_reach(one), times * _reach(other)) else 1 if difference > 0 else -1
+
+
+def _reach(score: Score) -> float:
+    return 0.0 if score.low is None or score.high is None else (score.high - score.low) / 2
+
+
+def _open(score: Score, threshold: float) -> str:
+    """That the interval of a share holds the threshold, and how many pictures would do."""
+    share, images = score.value, score.protocol.images
+    spread = share * (1 - share) if 0 < share < 1 else threshold * (1 - threshold)
+    needed = math.ceil(Z**2 * spread / max(abs(share - threshold), 0.01) ** 2)
+    found = f"{share:.0%} ({score.low:.0%} to {score.high:.0%})"
+    more, pairs = "", score.protocol.settings.get("pairs", math.inf)
+    if images is not None and images < pairs:  # otherwise the pairs are too few, not the pictures
+        more = f"; about {_rounded(max(needed, 2 * images)):,} test images in place of {images:,} would do"
+    return f"{found} is too close to {threshold:.0%} to decide{more}"
+
+
+def _rounded(number: int) -> int:
+    """Up to two digits: no one needs to know that it is 1,537.
+
+    >>> _rounded(1537), _rounded(60)
+    (1600, 60)
+    """
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step
+
+
 def _analysis(known: Known) -> Claim:
     claim = "The latent space is hard to analyse."
-    knn, pixels = known.value("representation", "knn_accuracy"), known.baseline("representation", "knn_accuracy")
+    knn = known.score("representation", "knn_accuracy")
+    pixels = None if knn is None or knn.baseline_kind == "chance" else knn.baseline
     dead, dim = known.dead_units, known.latent_dim
     if dead is None or dim is None:
         return Claim("analysis", claim, "not measured", "The latents were not scored.")
@@ -188,34 +263,52 @@ def _analysis(known: Known) -> Claim:
             "analysis",
             claim,
             "not measured" if few_dead else "holds",
-            f"Without labels the units alone can speak: {units}",
+            f"Without labels only the units can be judged: {units}",
         )
     linear = known.value("representation", "linear_accuracy")
-    by_line = "" if linear is None else f", a straight cut that of {linear:.1%}"
-    fine = knn >= pixels - KNN_SLACK
+    by_line = "" if linear is None else f", a linear classifier that of {linear:.1%}"
+    line = pixels - KNN_SLACK
+    side = _side(_with_interval(knn), line)
     sentence = (
-        f"Neighbours in latent space tell the class of {knn:.1%} of test images (raw pixels {pixels:.1%}; {KNN_SLACK:.0%} less"
-        f" would pass){by_line}; {units}"
+        f"Neighbours in latent space give the class of {knn.value:.1%} of the test images (raw pixels {pixels:.1%};"
+        f" {KNN_SLACK:.0%} less would pass){by_line}; {units}"
     )
-    return Claim("analysis", claim, "does not hold" if fine and few_dead else "holds", sentence)
+    if few_dead and side == 0:
+        return Claim(
+            "analysis", claim, "not measured", f"{sentence} The accuracy of {_open(_with_interval(knn), line)}."
+        )
+    return Claim("analysis", claim, "does not hold" if side > 0 and few_dead else "holds", sentence)
+
+
+def _with_interval(score: Score) -> Score:
+    """A share with its 95 % interval, where it was stored without one and the number of images is known."""
+    images = score.protocol.images
+    if score.low is not None or not images:
+        return score
+    low, high = of_ratio(score.value, images)
+    return Score(**{**vars(score), "low": low, "high": high})
 
 
 def _continuity(known: Known) -> Claim:
     claim = "It is not continuous."
-    between, whose = known.value("continuity", "path_realism_between"), "two test images of different classes"
-    within = known.value("continuity", "path_realism_within")
-    if between is None:
-        between, whose = known.value("continuity", "path_realism"), "two test images"
-    if between is None:
+    found = known.realism
+    if found is None:
         return Claim("continuity", claim, "not measured", "Paths between latents were not scored.")
+    between, whose = found
+    within = known.value("continuity", "path_realism_within")
     jump = known.value("continuity", "path_smoothness_between") or known.value("continuity", "path_smoothness")
     sentence = (
-        f"Half-way between {whose}, {between:.0%} of the decoded pictures look like real ones"
+        f"Half-way between {whose}, {between.value:.0%} of the decoded pictures look like real ones"
         + (f" ({within:.0%} within a class)" if within is not None else "")
         + f"; {REALISM:.0%} are needed."
         + (f" The largest step along a path is {jump:.1f} times the mean one." if jump is not None else "")
     )
-    return Claim("continuity", claim, "does not hold" if between >= REALISM else "holds", sentence)
+    side = _side(between, REALISM)
+    if side >= 0 and known.saturated:
+        return Claim("continuity", claim, "not measured", f"{sentence} But {known.saturated}.")
+    if side == 0:
+        return Claim("continuity", claim, "not measured", f"{sentence} {_open(between, REALISM)}.")
+    return Claim("continuity", claim, "does not hold" if side > 0 else "holds", sentence)
 
 
 def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
@@ -224,13 +317,13 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
     if best is None:
         return Claim("generation", claim, "not measured", "No sampler was scored.")
     name, distance = best
-    if floor is None or floor <= 0:
-        return Claim(
-            "generation",
-            claim,
-            "not measured",
-            f"There are too few images for FD; KID of the best sampler ({name}) is {distance:.4g}, which has no threshold.",
-        )
+    if floor is None:
+        few = f"FD needs {ENOUGH_FOR_BALLS:,} images in each part"
+        text = f"There are too few images: {few}. KID of the best sampler ({name}) is {distance:.4g}, which has no threshold."
+        return Claim("generation", claim, "not measured", text)
+    if floor <= 0:
+        text = f"FD between real train and test images is {floor:.4g}, so FD of samples ({name}: {distance:.4g}) has no unit."
+        return Claim("generation", claim, "not measured", text)
     times = distance / floor
     answer: Answer = "does not hold" if times <= GOOD_FLOORS else "partly" if times <= FAIR_FLOORS else "holds"
     sentence = (
@@ -238,20 +331,39 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
         f" images; up to {GOOD_FLOORS:.0f} times is good, up to {FAIR_FLOORS:.0f} fair."
         + (f" Reconstructions of the test images get {rebuilt:.4g}." if rebuilt is not None else "")
     )
+    score = known.score("generation", "frechet", name)
+    for limit in (GOOD_FLOORS, FAIR_FLOORS):
+        if score is not None and _side(score, limit * floor) == 0:
+            images = score.protocol.images
+            more = "" if images is None else f"; about {_more(score, limit * floor, images):,} test images would do"
+            low, high = (score.low or 0.0) / floor, (score.high or 0.0) / floor
+            text = f"{sentence} {low:.1f} to {high:.1f} times is too close to {limit:.0f} to decide{more}."
+            return Claim("generation", claim, "not measured", text)
     return Claim("generation", claim, answer, sentence)
+
+
+def _more(score: Score, threshold: float, images: int) -> int:
+    """How many images would make the interval of a score half as wide as its distance to the threshold; at most 100 times."""
+    times = (_reach(score) / max(abs(score.value - threshold), 1e-9)) ** 2
+    return _rounded(math.ceil(images * min(max(times, 2.0), 100.0)))
 
 
 def _hidden(known: Known) -> Claim:
     claim = "Probe points lie in the cluster of their class on the map, and are unclear all the same."
-    unclear, holes = known.value("continuity", "hidden_unclear"), known.value("continuity", "hidden_holes")
+    unclear, holes = known.score("continuity", "hidden_unclear"), known.value("continuity", "hidden_holes")
     if unclear is None or holes is None:
         return Claim("map", claim, "not measured", "The probe's points were not compared with the map.")
     sentence = (
-        f"{unclear:.0%} of the probe's points have map neighbours of their own class while their pictures look like no real"
-        f" one; under {HIDDEN_SHARE:.0%} would pass. {holes:.0%} are shown so and lie farther from all data than 99 % of the"
-        " data do."
+        f"{unclear.value:.0%} of the probe's points have map neighbours of their own class while their pictures look like no"
+        f" real one; under {HIDDEN_SHARE:.0%} would pass. {holes:.0%} are shown so and lie farther from all data than 99 % of"
+        " the data do."
     )
-    return Claim("map", claim, "does not hold" if unclear < HIDDEN_SHARE else "holds", sentence)
+    side = _side(unclear, HIDDEN_SHARE)
+    if side <= 0 and known.saturated:
+        return Claim("map", claim, "not measured", f"{sentence} But {known.saturated}.")
+    if side == 0:
+        return Claim("map", claim, "not measured", f"{sentence} {_open(unclear, HIDDEN_SHARE)}.")
+    return Claim("map", claim, "does not hold" if side < 0 else "holds", sentence)
 
 
 def _larger() -> Claim:
@@ -259,7 +371,7 @@ def _larger() -> Claim:
         "size",
         "Larger and more complicated inputs make it worse.",
         "not measured",
-        "One run cannot tell; `latens compare DATA DATA` puts several sets of images side by side.",
+        "One run cannot answer this; `latens compare DATA DATA` puts several sets of images side by side.",
     )
 
 
@@ -273,49 +385,70 @@ def _headline(generates: Claim, best: tuple[str, float] | None) -> str:
     }[generates.answer]
 
 
-def _fault(known: Known, best: tuple[str, float] | None) -> tuple[tuple[str, ...] | None, str]:
-    rebuilt = known.value("generation", "reconstruction_fd")
-    probe = known.samplers().get(PROBE)
+def _limits(known: Known, best: tuple[str, float] | None) -> tuple[tuple[str, ...] | None, str]:
+    rebuilt = known.score("generation", "reconstruction_fd")
     if best is None or rebuilt is None or known.distance != "frechet":
-        return None, "Who is at fault was not measured."
+        return None, "What limits generation was not measured."
     name, distance = best
+    of_best, of_probe = known.score("generation", "frechet", name), known.score("generation", "frechet", PROBE)
+    assert of_best is not None, "the best sampler was scored"
     parts: list[str] = []
     sentences: list[str] = []
-    if rebuilt > DECODER_SHARE * distance:
+    unclear: list[str] = []
+    share = f"{rebuilt.value / distance:.0%} of the best FD"
+    costs = f"{share} by itself ({rebuilt.value:.4g} of {distance:.4g}; over {DECODER_SHARE:.0%} counts)"
+    side = _compared(rebuilt, of_best, DECODER_SHARE)
+    if side > 0:
         parts.append("decoder")
-        sentences.append(
-            f"the decoder, which costs {rebuilt / distance:.0%} of the best FD by itself ({rebuilt:.4g} of {distance:.4g}; over"
-            f" {DECODER_SHARE:.0%} counts)"
+        sentences.append(f"the decoder, which costs {costs}")
+    elif side == 0 and rebuilt.value > 0:
+        unclear.append(f"the decoder costs {costs}, too close to decide")
+    if of_probe is not None:
+        times = (
+            f"class means plus noise get FD {of_probe.value:.4g}, {of_probe.value / distance:.1f} times that of {name} on the"
+            f" same decoder (over {SAMPLER_TIMES:.0f} times counts)"
         )
-    if probe is not None and probe > SAMPLER_TIMES * distance:
-        parts.append("sampler")
-        sentences.append(
-            f"the sampler: the notebook's probe, class means plus noise, gets FD {probe:.4g}, {probe / distance:.1f} times"
-            f" that of {name} on the same decoder (over {SAMPLER_TIMES:.0f} times counts)"
+        side = _compared(of_probe, of_best, SAMPLER_TIMES)
+        if side > 0:
+            parts.append("sampler")
+            sentences.append(f"the sampler: {times}")
+        elif side == 0:
+            unclear.append(f"{times}, too close to decide")
+    if sentences:
+        text = f"What limits generation: {'; and '.join(sentences)}."
+    elif unclear:
+        text = "What limits generation is not clear."
+    else:
+        probed = (
+            ""
+            if of_probe is None
+            else f", and class means plus noise get {of_probe.value / distance:.1f} times the best"
         )
-    if not parts:
-        times = "" if probe is None else f", and the probe is {probe / distance:.1f} times the best"
-        return (), f"Neither by the rules: the decoder costs {rebuilt / distance:.0%} of the best FD{times}."
-    return tuple(parts), f"At fault: {'; and '.join(sentences)}."
+        text = f"Neither decoder nor sampler limits generation by the rules: the decoder costs {share}{probed}."
+    text += "".join(f" {one[0].upper()}{one[1:]}." for one in unclear)
+    return (None if unclear and not parts else tuple(parts)), text
 
 
 def _suggestions(known: Known, best: tuple[str, float] | None, at_fault: Sequence[str] | None) -> Iterable[Suggestion]:
     samplers = known.samplers()
-    probe = samplers.get(PROBE)
-    if best is not None and probe is not None and best[0] != PROBE:
-        yield Suggestion(
-            f"Sample with {best[0]}, not with class means: `latens sample --sampler {best[0]}`.",
-            f"{known.distance} {best[1]:.4g} in place of {probe:.4g} with the same decoder",
-        )
-    if best is not None and not {"flow", "jitter"} & samplers.keys():
-        yield Suggestion(
-            "Let a learned sampler try: `latens score --samplers all` fits and scores the rest.",
-            f"{len(samplers)} samplers were scored, the best at {known.distance} {best[1]:.4g}",
-        )
+    of_probe = known.score("generation", known.distance, PROBE)
+    if best is not None:
+        of_best = known.score("generation", known.distance, best[0])
+        if of_best is not None and of_probe is not None and best[0] != PROBE and _compared(of_probe, of_best) > 0:
+            yield Suggestion(
+                f"Sample with {best[0]}, not with class means: `latens sample --sampler {best[0]}`.",
+                f"{known.distance} {best[1]:.4g} in place of {of_probe.value:.4g} with the same decoder",
+            )
+        if not {"flow", "jitter"} & samplers.keys():
+            yield Suggestion(
+                "Try a learned sampler: `latens score --samplers all` fits and scores the rest.",
+                f"{len(samplers)} samplers were scored, the best at {known.distance} {best[1]:.4g}",
+            )
     rebuilt, floor = known.value("generation", "reconstruction_fd"), known.value("generation", "floor")
     if at_fault and "decoder" in at_fault and rebuilt is not None and floor is not None:
         yield Suggestion(
-            "Rebuild better first: train longer or with `--recipe best`; no sampler can beat what the decoder costs.",
+            "Improve the reconstruction first: train longer or with `--recipe best`; no sampler can make up for what the decoder"
+            " costs.",
             f"FD of reconstructions {rebuilt:.4g}, floor {floor:.4g}",
         )
     yield from _about_the_space(known)
@@ -330,21 +463,24 @@ def _suggestions(known: Known, best: tuple[str, float] | None, at_fault: Sequenc
 
 def _about_the_space(known: Known) -> Iterable[Suggestion]:
     dead, dim = known.dead_units, known.latent_dim
-    rank = known.value("representation", "effective_rank")
+    rank = known.score("representation", "effective_rank")
     if dead is not None and dim is not None and dead > DEAD_SHARE * dim:
         yield Suggestion(
-            "Give the units room: `--model autoencoder:activation=none` has no ReLU on the latent that can die.",
+            "Avoid dead units: `--model autoencoder:activation=none` has no ReLU on the latent.",
             f"{dead} of {dim} units hardly vary",
         )
-    if rank is not None and dim is not None and rank < CROWDED * dim:
+    if rank is not None and dim is not None and dim > 1 and rank.value < CROWDED * dim:
+        images = rank.protocol.images
+        if images is None or images >= ENOUGH_FOR_RANK * dim:
+            dims = " ".join(map(str, sorted({dim // 4 or 1, dim // 2 or 1, dim})))
+            yield Suggestion(
+                f"Fewer latent numbers might do: `latens compare --latent-dims {dims}` shows from where on more of them no longer"
+                " improve the reconstruction.",
+                f"the latents spread over {rank.value:.0f} directions of {dim}",
+            )
+    between = known.score("continuity", "path_realism_between")
+    if between is not None and _side(between, REALISM) < 0:
         yield Suggestion(
-            f"Fewer numbers might do: `latens compare --latent-dims {dim // 4 or 1} {dim // 2 or 1} {dim}` tells where"
-            " reconstruction stops paying.",
-            f"the latents spread over {rank:.0f} directions of {dim}",
-        )
-    between = known.value("continuity", "path_realism_between")
-    if between is not None and between < REALISM:
-        yield Suggestion(
-            "Do not walk straight lines: `latens figure path` follows real latents from neighbour to neighbour.",
-            f"{between:.0%} of half-way pictures between classes look real",
+            "Do not follow straight lines: `latens figure path` goes over real latents from neighbour to neighbour.",
+            f"{between.value:.0%} of half-way pictures between classes look real",
         )

@@ -218,7 +218,10 @@ class _Walk:
         assert real is not None, "latents are always there"
         what = "share of decoded midpoints in the balls of real images"
         baseline = None if faded is None else float(faded.mean())
-        return self._score("path_realism", kind, real.mean(), baseline, what, rows, of_share(real), k=self.references.k)
+        num = len(self.latents)  # pairs of few images share images
+        return self._score(
+            "path_realism", kind, real.mean(), baseline, what, rows, of_share(real, num), k=self.references.k
+        )
 
     def smoothness(self, kind: str, rows: NDArray[np.int64]) -> Score:
         """The mean over paths of the largest step in feature space, as a multiple of the path's mean step."""
@@ -230,7 +233,7 @@ class _Walk:
         assert ratios is not None, "latents are always there"
         what = "largest over mean step of points on a line"
         baseline = None if faded is None else float(faded.mean())
-        interval = of_mean(ratios, 1.0) if len(ratios) > 1 else (None, None)
+        interval = of_mean(ratios, 1.0, len(self.latents)) if len(ratios) > 1 else (None, None)
         return self._score("path_smoothness", kind, ratios.mean(), baseline, what, rows, interval, points=POINTS)
 
     def _score(

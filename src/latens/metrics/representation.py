@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.metrics.inputs import Inputs
+from latens.metrics.intervals import of_ratio
 from latens.metrics.score import Definition, Metric, Protocol, Score, Scores
 from latens.metrics.votes import knn_accuracy
 
@@ -252,15 +253,15 @@ def _of_neighbours(
     k = min(K, len(train))
     value = knn_accuracy(train, train_labels, test, test_labels, k)
     what = "class of test latents by the nearest train latents, Euclidean, majority, ties to the nearest"
-    settings = {"k": k, "train_images": len(train)}
+    settings, interval = {"k": k, "train_images": len(train)}, of_ratio(value, len(test))
     if pixels is None:
         about = Protocol(what, len(test), settings=settings)
         chance = _commonest(test_labels)
-        return [KNN.score(value, about, chance, baseline_name="the commonest class", baseline_kind="chance")]
+        return [KNN.score(value, about, chance, interval, baseline_name="the commonest class", baseline_kind="chance")]
     baseline, drawn = pixel_accuracy(pixels[0], train_labels, pixels[1], test_labels, seed)
     some_only = (drawn["pixel_test_images"], drawn["pixel_train_images"]) != (len(test), len(train))
     about = Protocol(what, len(test), seed=seed if some_only else None, settings={**settings, **drawn})
-    return [KNN.score(value, about, baseline, baseline_name="the same on raw pixels")]
+    return [KNN.score(value, about, baseline, interval, baseline_name="the same on raw pixels")]
 
 
 def _of_line(
@@ -272,7 +273,7 @@ def _of_line(
         settings["train_images_drawn_from"] = len(train)
     what = "class of test latents by logistic regression (C = 1) on standardised train latents"
     about = Protocol(what, len(test), seed=seed if len(train) > MOST_LINEAR else None, settings=settings)
-    return LINEAR.score(value, about, _commonest(test_labels))
+    return LINEAR.score(value, about, _commonest(test_labels), of_ratio(value, len(test)))
 
 
 def _of_clusters(test: NDArray[Any], labels: NDArray[Any], seed: int) -> list[Score]:
