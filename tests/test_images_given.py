@@ -312,6 +312,12 @@ def test_forms_of_accents_are_one_class():
     assert load_images(noise(20, 8, 8), labels=names).class_names == ("café",)
 
 
+def test_class_names_hold_no_control_characters():
+    names = load_images(noise(20, 8, 8), labels=["a\x1b[2J", "\ud800", "b\n"] * 6 + ["c", "c"]).class_names
+    assert all(character.isprintable() for name in names for character in name)
+    assert len(names) == 4
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

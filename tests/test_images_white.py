@@ -171,3 +171,6 @@ def test_lists_of_pillow_images_of_16_bits(white):
 def test_a_white_beyond_the_type_does_nothing():
     values = numbers(255, dtype=np.uint8)
     assert (by_row(load_images(values, white=4095)) == values).all()
+    values = numbers(127, dtype=np.int8)
+    assert (by_row(load_images(values)) == values).all()
+    assert (by_row(load_images(values, white=127)) == truth(values, 127)).all()

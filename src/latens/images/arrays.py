@@ -359,7 +359,7 @@ def _numbered(present: Sequence[np.ndarray]) -> tuple[list[np.ndarray | None], t
         numbers = np.argsort(order)[numbers]
         values = values[order]
     ends = np.cumsum([len(labels) for labels in present])[:-1]
-    return list(np.split(numbers.astype(np.int64), ends)), tuple(str(value) for value in values)
+    return list(np.split(numbers.astype(np.int64), ends)), tuple(shown(str(value)) for value in values)
 
 
 def _row_ids(prefix: str, count: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from latens.images.contract import Dataset
 from latens.images.finish import finish
 from latens.images.layout import number_labels
 from latens.images.plan import DEFLATE_RATIO, Options, Plan
-from latens.text import listed
+from latens.text import listed, shown
 
 __all__ = ["IDX", "IdxFile", "IdxSource", "find_idx_pairs", "plan_named", "raw_idx", "read_named"]
 
@@ -270,11 +270,11 @@ def _parts(folder: Path, pairs: dict[str, tuple[Path, Path | None]]) -> tuple[li
         )
     raws, notes = [], []
     for name, sources in parts:
-        raw, said = join_parts([raw_idx(name, *pairs[source]) for source in sources], pairs[sources[-1]][0].name)
+        raw, said = join_parts([raw_idx(name, *pairs[source]) for source in sources], shown(pairs[sources[-1]][0].name))
         raws.append(raw)
         notes += said
     if set(pairs) == {"train", "validation"}:
-        notes.append(f"the test part is {pairs['validation'][0].name}")
+        notes.append(f"the test part is {shown(pairs['validation'][0].name)}")
     used = {path.name.removesuffix(".gz") for pair in pairs.values() for path in pair if path is not None}
     names = sorted({name.removesuffix(".gz") for name in os.listdir(folder) if NAME.fullmatch(name)} - used)
     if names:

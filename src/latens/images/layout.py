@@ -110,10 +110,10 @@ def to_pixels(array: np.ndarray, where: str, first_row: int = 0, white: int | No
 
 
 def _to_uint8(array: np.ndarray, where: str, first_row: int, white: int | None) -> np.ndarray:
-    if (
-        array.dtype.kind in "ui"
-    ):  # a number beyond the type's range is white for a larger type that the same run has read
-        white = min(white or WHITE, int(np.iinfo(array.dtype).max))
+    if white is None:
+        white = WHITE
+    elif array.dtype.kind == "u":  # beyond the type's range it is the white of images of a larger type
+        white = min(white, int(np.iinfo(array.dtype).max))
     if (array.dtype == np.uint8 and white == WHITE) or array.size == 0:
         return array.astype(np.uint8, copy=False)
     if array.dtype == bool:
@@ -134,7 +134,6 @@ def _to_uint8(array: np.ndarray, where: str, first_row: int, white: int | None) 
                 "scale them (0..255: divide by 255; -1..1: (x + 1) / 2)"
             )
         return to_uint8(array.astype(np.float32))
-    assert white is not None, "the array has whole numbers"
     if low < 0 or high > white:
         raise ImagesError(
             f"{where}: integers from {low} to {high} near row {first_row}; allowed are 0 to {white}; say which number is "

@@ -122,7 +122,9 @@ def _checked_size(size: Any) -> Size | None:
 
 def _unreadable(source: Any) -> Exception:
     if not isinstance(source, str | os.PathLike):
-        return UsageError(f"a source of type {type(source).__name__}; allowed are a name, a path or an array")
+        return UsageError(
+            f"a source of type {type(source).__name__}; allowed are a name, a path, an array or a list of images"
+        )
     path = Path(source)
     try:
         mode = os.stat(path).st_mode

@@ -21,7 +21,7 @@ from latens.images.layout import check_dtype, number_labels
 from latens.images.names import role_of
 from latens.images.npy import is_file_like
 from latens.images.plan import DEFLATE_RATIO, Options, Plan
-from latens.text import listed
+from latens.text import listed, shown
 
 __all__ = ["NPZ", "NpzMember", "NpzSource"]
 
@@ -50,7 +50,7 @@ class NpzMember:
     @property
     def short(self) -> str:
         """The name without its ending."""
-        return self.name.removesuffix(".npy")
+        return shown(self.name.removesuffix(".npy"))
 
     @property
     def where(self) -> str:
@@ -248,7 +248,8 @@ def _by_role(path: Path, members: dict[str, NpzMember]) -> tuple[dict[tuple[str,
             role = ("all", "names")  # "classes" beside "labels"
         if role in found:
             raise ImagesError(
-                f"{path}: {found[role].short} and {name} could both be meant as the {role[1]} of {role[0]!r}; keep one of them"
+                f"{path}: {found[role].short} and {member.short} could both be meant as the {role[1]} of {role[0]!r}; "
+                "keep one of them"
             )
         found[role] = member
     notes = []
@@ -256,7 +257,7 @@ def _by_role(path: Path, members: dict[str, NpzMember]) -> tuple[dict[tuple[str,
         pictures = [name for name, member in members.items() if role_of(name) is None and _could_be_pictures(member)]
         if len(pictures) == 1:
             found["all", "images"] = members[pictures[0]]
-            notes.append(f"{pictures[0]} was taken as the images, since no other array has 3 or 4 axes")
+            notes.append(f"{shown(pictures[0])} was taken as the images, since no other array has 3 or 4 axes")
     return found, notes
 
 
@@ -284,7 +285,7 @@ def _class_names(member: NpzMember | None, raws: list[RawPart]) -> tuple[str, ..
         return None
     if any(labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= member.shape[0] for labels in numbers):
         return None
-    names = tuple(label_array(member.array(), member.where).tolist())
+    names = tuple(shown(name) for name in label_array(member.array(), member.where).tolist())
     return names if len(set(names)) == len(names) else None
 
 
