@@ -20,6 +20,7 @@ from latens.progress import Progress, progress_for
 from latens.report.from_run import write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
 from latens.runs.folder import TEST, WEIGHTS
+from latens.runs.record import check_free
 from latens.runs.recording import last_state
 from latens.training.loop import train
 from latens.training.recipes import RECIPES, Recipe
@@ -70,6 +71,8 @@ def run(
     if palette is not None and palette not in PALETTES:
         raise UnknownName("palette", palette, PALETTES)
     choose_device(device)  # what is not to be had is said before a folder is made
+    if out is not None:
+        check_free(out)
     with progress.stage("images", "pictures") as tick:
         given = isinstance(source, Dataset)
         images = source if given else load_images(source, size=size, white=white, strict=strict, progress=tick)
@@ -161,6 +164,8 @@ def import_run(
     """
     progress = progress or progress_for()
     choose_device(device)
+    if out is not None:
+        check_free(out)
     with progress.stage("images", "pictures") as tick:
         images = load_images(source, progress=tick)
     return _complete(import_weights(state, images, out, device), images, progress)

@@ -14,6 +14,7 @@ How these files are written and checked is told in `latens.runs.record`.
 
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class Run:
         self.folder = RunFolder(path)
         self.device = device
         self._kept: dict[str, tuple[str, Any]] = {}
+        self._reading = threading.RLock()
         self._own_model: Model | None = None
         self._own_images: Dataset | None = None
         self._usual_distance: tuple[dict[str, np.ndarray], float] | None = None
@@ -144,10 +146,11 @@ class Run:
 
     def _current(self, name: str, read: Callable[[], Any]) -> Any:
         """What was read from a file of the run, kept until the file changes."""
-        digest = self.folder.files.get(name, "")
-        if self._kept.get(name, ("", None))[0] != digest or not digest:
-            self._kept[name] = digest, read()
-        return self._kept[name][1]
+        with self._reading:  # threads of the explorer don't read one file twice
+            digest = self.folder.files.get(name, "")
+            if self._kept.get(name, ("", None))[0] != digest or not digest:
+                self._kept[name] = digest, read()
+            return self._kept[name][1]
 
     @property
     def model(self) -> Model:
@@ -243,7 +246,7 @@ class Run:
     def images(self) -> Dataset:
         """The run's own images: loaded from where they came from, or, where that is not possible, as the run keeps them.
 
-        Setting it tells the run where they are now; they must be the same.
+        Setting it gives the run the same images from elsewhere, as a `Dataset`.
 
         Raises:
             ImagesError: they can't be read.
@@ -258,7 +261,7 @@ class Run:
 
     @images.setter
     def images(self, images: Dataset) -> None:
-        self.check_images(images, images.source)
+        self.check_images(images, getattr(images, "source", "images"))
         self._own_images = images
 
     def _loaded_images(self, data: Mapping[str, Any]) -> Dataset:
@@ -275,7 +278,7 @@ class Run:
                 f" --data NEW, or open_run(..., data=NEW)"
             ) from None
 
-    def check_images(self, images: Dataset, source: str) -> None:
+    def check_images(self, images: Any, source: str) -> None:
         """See that a data set is the one that the run was trained on.
 
         Args:
@@ -284,7 +287,10 @@ class Run:
 
         Raises:
             RunError: its pixels, labels or class names are others.
+            UsageError: it is no `Dataset`.
         """
+        if not isinstance(images, Dataset):
+            raise UsageError(f"images is a {type(images).__name__}; a Dataset is needed: load_images(...) makes one")
         if images.fingerprint != self.record["data"]["fingerprint"]:
             raise RunError(
                 f"{source}: these are not the images that {self.path} was trained on (fingerprint differs);"
@@ -349,6 +355,7 @@ class Run:
         file = f"maps/{name}.json"
         if file not in self.record["files"]:
             made, seed = self.map(name), self.recipe.config.seed
+            scored = self.folder.files.get(f"maps/{name}.npz")
             part = self.mapped_part
             latents = self.of_part("latents", part)
             found = score_map(
@@ -359,7 +366,10 @@ class Run:
                 split="test" if part == TEST else "train and test",
                 seed=seed,
             )
-            self.save(file, found.as_json())
+            with self.folder.lock():
+                if self.folder.files.get(f"maps/{name}.npz") != scored:
+                    return found  # meanwhile another process has kept another map
+                self.save(file, found.as_json())
         return Scores.from_json(self.folder.load(file))
 
     def sampler(self, name: str, progress: Progress | None = None) -> Sampler:

@@ -37,7 +37,7 @@ from latens.files import (
 )
 from latens.text import quoted
 
-__all__ = ["FORMAT", "RECORD", "RunFolder", "is_run"]
+__all__ = ["FORMAT", "RECORD", "RunFolder", "check_free", "is_run"]
 
 FORMAT = 1
 RECORD = "run.json"
@@ -50,6 +50,19 @@ ENTRIES = ("status", "created", "data", "recipe", "files")  # what a record has 
 def is_run(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is a run's."""
     return (Path(path) / RECORD).exists()
+
+
+def check_free(path: str | os.PathLike[str]) -> None:
+    """See that a new run can be made in a folder.
+
+    Raises:
+        RunError: it is not empty, or no folder.
+    """
+    path = Path(path)
+    if is_run(path):
+        raise RunError(f"{path}: already exists and is a run; choose another --out, or continue it by --resume")
+    if path.exists() and not (path.is_dir() and not _contents(path)):
+        raise RunError(f"{path}: already exists and is not an empty folder; choose another --out")
 
 
 class RunFolder:
@@ -77,17 +90,14 @@ class RunFolder:
             record: what run.json holds at first.
 
         Raises:
-            RunError: the folder is not empty, maybe because another process has just made a run of it.
+            RunError: the folder is not free, maybe because another process has just made a run of it.
         """
         path = Path(path)
-        taken = RunError(f"{path}: already exists and is not empty; choose another --out, or continue it by --resume")
-        if path.exists() and (not path.is_dir() or _contents(path)):
-            raise taken
+        check_free(path)
         content = json_content({**record, "files": {}})
         path.mkdir(parents=True, exist_ok=True)
         with _locked_for_writing(path):  # of two processes the second finds the run.json of the first
-            if _contents(path):
-                raise taken
+            check_free(path)
             atomic_write(path / RECORD, content)
         return cls(path)
 
@@ -224,8 +234,7 @@ class RunFolder:
         A rename that fails is no harm: readers find the file under its other name, and the next writer tries again.
         """
         current = {self._staged(name, digest): self.path / name for name, digest in record["files"].items()}
-        folders = {self.path, *(path.parent for path in current.values())}
-        for folder in [one for one in folders if one.is_dir()]:
+        for folder in [self.path, *(path for path in self.path.iterdir() if path.is_dir())]:
             for path in folder.glob(".*.new"):
                 with suppress(OSError):
                     if path in current:
