@@ -310,7 +310,7 @@ def test_of_two_that_make_the_same_run_one_is_refused(tmp_path):
         process.join()
     assert sorted(process.exitcode for process in processes) == [0, 7]
     assert is_run(tmp_path / "run")
-    with pytest.raises(RunError, match="already exists and is not empty"):
+    with pytest.raises(RunError, match="already exists and is a run"):
         RunFolder.create(tmp_path / "run", RECORD)
 
 

@@ -12,7 +12,7 @@ from latens.images.contract import make_images
 from latens.images.load import NAMES
 from latens.runs.record import RunFolder
 
-__all__ = ["IMAGES", "MOST_BYTES", "images_to_keep", "load_kept_images"]
+__all__ = ["IMAGES", "MOST_BYTES", "can_be_loaded_again", "images_to_keep", "load_kept_images"]
 
 IMAGES = "images.npz"
 MOST_BYTES = 1 << 30  # of pixels that a run keeps
@@ -23,7 +23,7 @@ def images_to_keep(images: Dataset) -> dict[str, np.ndarray] | None:
 
     Above `MOST_BYTES` of pixels they are not kept, and a warning says so.
     """
-    if _can_be_loaded_again(images):
+    if can_be_loaded_again(images):
         return None
     size = images.train.pixels.nbytes + images.test.pixels.nbytes
     if size > MOST_BYTES:
@@ -41,7 +41,8 @@ def images_to_keep(images: Dataset) -> dict[str, np.ndarray] | None:
     return arrays
 
 
-def _can_be_loaded_again(images: Dataset) -> bool:
+def can_be_loaded_again(images: Dataset) -> bool:
+    """Whether `load_images` gives the same images again for `images.source`."""
     source = images.source
     if source in NAMES:
         return True

@@ -6,6 +6,7 @@ from typing import Any
 from latens.errors import RunError
 from latens.images import Dataset, load_images
 from latens.runs.folder import Run
+from latens.runs.kept_images import can_be_loaded_again
 from latens.text import shown
 
 __all__ = ["take_images_from"]
@@ -30,7 +31,7 @@ def take_images_from(run: Run, source: Any) -> None:
             f" {data['train']:,} + {data['test']:,} there; give the same images, unchanged"
         )
     run.images = images
-    if images.source != data["source"]:
+    if images.source != data["source"] and can_be_loaded_again(images):
         run.update(data={**data, "source": images.source})
 
 
