@@ -187,6 +187,7 @@ def test_the_report_tells_the_story_and_how_to_repeat_it(finished_run):
     [
         {},
         {"epochs": 7, "seed": 3},
+        {"latent_dim": 1},
         {"recipe": "notebook", "latent_dim": 32, "batch_size": 16},
         {"learning_rate": 0.0005, "precision": "bfloat16"},
         {"model": "autoencoder:activation=none"},
@@ -200,5 +201,5 @@ def test_the_command_of_a_run_asks_for_that_run(options, blobs, tmp_path):
     assert words[:3] == ["latens", "run", blobs.source]
     assert len(words) == 3 + 2 * len(options)  # what is as the recipe has it is not said
     args = cli.parser().parse_args(words[1:])
-    asked = RECIPES[args.recipe](blobs).with_options(**{name: getattr(args, name) for name in RECIPE_OPTIONS})
+    asked = RECIPES[args.recipe or "fast"](blobs).with_options(**{name: getattr(args, name) for name in RECIPE_OPTIONS})
     assert asked == recipe

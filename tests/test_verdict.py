@@ -107,6 +107,10 @@ def test_suggestions_follow_from_what_was_measured():
     assert "--recipe best" in texts(mixture=3.0, rebuilt=2.9)
     assert "activation=none" in texts(active=50)
     assert "--latent-dims 16 32 64" in texts(rank=20.0)
+    for dim, advised in ((1, ""), (2, "1 2"), (3, "1 3"), (4, "1 2 4"), (9, "2 4 9")):  # each dimension once
+        rows = [row("representation", name, 0.1, dim) for name in ("active_units", "effective_rank")]
+        told = " ".join(one.text for one in judge(rows).suggestions)
+        assert (f"--latent-dims {advised}`" in told) if advised else "--latent-dims" not in told
     assert "figure path" in texts(between=0.5)
     assert all(one.because for one in judge(scores(mixture=3.0, class_means=90.0, active=50, rank=20.0)).suggestions)
 

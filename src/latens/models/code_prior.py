@@ -29,9 +29,9 @@ class CodePrior(nn.Module):
     torch.Size([4])
     """
 
-    hears: Tensor  # (U, D * L), which codes each unit sees
-    listens: Tensor  # (U, U), which units each unit sees
-    speaks: Tensor  # (D * L, U), by which units each code's probability is made
+    input_mask: Tensor  # (U, D * L), which codes each unit sees
+    hidden_mask: Tensor  # (U, U), which units each unit sees
+    output_mask: Tensor  # (D * L, U), by which units each code's probability is made
 
     def __init__(self, num_places: int, levels: int) -> None:
         super().__init__()
@@ -39,19 +39,19 @@ class CodePrior(nn.Module):
         self.units = max(UNITS_A_PLACE, -(-FEWEST_UNITS // num_places))  # of each place, in each layer
         code_place = torch.arange(num_places).repeat_interleave(levels)
         unit_place = torch.arange(num_places).repeat_interleave(self.units)
-        self.register_buffer("hears", (unit_place[:, None] >= code_place).float(), persistent=False)
-        self.register_buffer("listens", (unit_place[:, None] >= unit_place).float(), persistent=False)
-        self.register_buffer("speaks", (code_place[:, None] > unit_place).float(), persistent=False)
+        self.register_buffer("input_mask", (unit_place[:, None] >= code_place).float(), persistent=False)
+        self.register_buffer("hidden_mask", (unit_place[:, None] >= unit_place).float(), persistent=False)
+        self.register_buffer("output_mask", (code_place[:, None] > unit_place).float(), persistent=False)
         width = len(unit_place)
         # Rows of numbers rather than matrices: Muon would spend its steps on what the masks hide, and learn slower than Adam.
-        self.first = nn.Parameter(torch.randn(self.hears.numel()) / num_places**0.5)
-        self.second = nn.Parameter(torch.randn(self.listens.numel()) / width**0.5)
-        self.last = nn.Parameter(torch.randn(self.speaks.numel()) * 0.3 / width**0.5)
+        self.first = nn.Parameter(torch.randn(self.input_mask.numel()) / num_places**0.5)
+        self.second = nn.Parameter(torch.randn(self.hidden_mask.numel()) / width**0.5)
+        self.last = nn.Parameter(torch.randn(self.output_mask.numel()) * 0.3 / width**0.5)
         self.first_bias, self.second_bias = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
         self.last_bias = nn.Parameter(torch.zeros(len(code_place)))
 
     def _weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        masks = (self.hears, self.listens, self.speaks)
+        masks = (self.input_mask, self.hidden_mask, self.output_mask)
         first, second, last = (
             w.view_as(m) * m for w, m in zip((self.first, self.second, self.last), masks, strict=True)
         )

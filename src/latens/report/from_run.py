@@ -82,14 +82,13 @@ def command_of(run: Run, images: Dataset) -> str:
     if recipe.name not in RECIPES:
         return shlex.join(["latens", "run", str(data["source"])])
     default = RECIPES[recipe.name](images)
-    changed = {**_differences(recipe, default), **_differences(recipe.config, default.config)}
-    if changed.keys() & {"model", "model_options"}:
-        default = default.with_options(model=recipe.model_choice)  # which settles what goes with the model
-        changed = {
-            "model": recipe.model_choice,
-            **_differences(recipe, default),
-            **_differences(recipe.config, default.config),
-        }
+    told: dict[str, Any] = {}
+    if recipe.model_choice != default.model_choice:
+        told["model"] = recipe.model_choice
+    if recipe.latent_dim != default.latent_dim:
+        told["latent_dim"] = recipe.latent_dim
+    settled = default.with_options(**told)  # with what goes with the model and the dimension
+    changed = {**told, **_differences(recipe, settled), **_differences(recipe.config, settled.config)}
     asked = {name: value for name, value in data["options"].items() if value}
     if not set(changed) <= set(RECIPE_OPTIONS):
         options = {**({} if recipe.name == "fast" else {"recipe": recipe.name}), **asked, **changed}

@@ -36,6 +36,8 @@ MAX_SEED = 2**32 - 1  # what scikit-learn and numpy's older generators take
 AUGMENTATIONS = ("none", "shift", "shift-flip")
 FAST_STEPS, BEST_STEPS = 2814, 15_946
 FEW = 16_384  # images, under which a network learns them by heart
+LATENT_BIAS = 0.6  # of a ReLU latent under Muon, at the start
+NARROW = 8  # latent dimensions, under which a small set's latent starts with that bias too
 ADOPTED = "adopted"  # the model of a run that somebody else's functions were made of; not in `MODELS`
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
 RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
@@ -228,6 +230,9 @@ class Recipe:
         chosen = replace(self, **parts, config=replace(self.config, **config))
         if "latent_bias" not in parts and not chosen._has_relu_latent:
             chosen = replace(chosen, latent_bias=0.0)  # which is there to keep a ReLU from dying
+        elif "latent_bias" not in parts and chosen.config.optimiser == "muon" and chosen.latent_dim < NARROW:
+            # So few units can all die in the first long steps of Muon (docs/decisions/0017-models.md).
+            chosen = replace(chosen, latent_bias=max(chosen.latent_bias, LATENT_BIAS))
         return chosen
 
     @property
@@ -290,7 +295,7 @@ def fast(images: "Dataset") -> Recipe:
         "convolutional",
         _latent_dim(images),
         config,
-        latent_bias=0.0 if few else 0.6,
+        latent_bias=0.0 if few else LATENT_BIAS,
         output_bias=_mean_pixel(images),
     )
 
