@@ -50,7 +50,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Print the line."""
-        print(text, file=self.stream, flush=True)
+        print(shown_lines(text), file=self.stream, flush=True)
 
     @contextmanager
     def stage(self, title: str, unit: str = "") -> Iterator[Tick]:

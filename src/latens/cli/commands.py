@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from latens.cli.outputs import output_file
-from latens.text import shown
+from latens.text import bytes_text, shown
 from latens.training.recipes import RECIPE_OPTIONS
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def export_command(args: argparse.Namespace) -> Answer:
 
     path = write_html(_chosen(args.run, data=args.new_data), args.html)
     size = path.stat().st_size
-    return {"file": str(path), "bytes": size}, f"{path}: {size / 1e6:.1f} MB, works offline in any browser"
+    return {"file": str(path), "bytes": size}, f"{path}: {bytes_text(size)}, works offline in any browser"
 
 
 def import_command(args: argparse.Namespace) -> Answer:

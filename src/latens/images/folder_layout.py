@@ -80,7 +80,7 @@ class _Reading:
     groups: list[_Group] = field(default_factory=list)
     beside: list[Node] = field(default_factory=list)  # folders beside the parts
     loose: list[str] = field(default_factory=list)  # pictures beside the parts
-    masks: list[Node] = field(default_factory=list)
+    masks: dict[int, Node] = field(default_factory=dict)  # by identity: a folder may be looked at twice
     notes: list[str] = field(default_factory=list)
     paired: bool = False  # whether a train folder lies beside a test folder anywhere
 
@@ -212,8 +212,8 @@ def _without_masks(reading: _Reading, node: Node) -> list[Node]:
     masks = [child for child in children if _is_mask(child.name, bool(images))]
     if not masks or (len(masks) == len(children) and not node.pictures):
         return children
-    reading.masks += [mask for mask in masks if mask not in reading.masks]
-    return [child for child in children if child not in masks]
+    reading.masks |= {id(mask): mask for mask in masks}
+    return [child for child in children if id(child) not in reading.masks]
 
 
 def _is_images(name: str) -> bool:
@@ -300,7 +300,8 @@ def _classes(reading: _Reading, parts: _Parts) -> tuple[tuple[str, ...], dict[st
     kept = [name for name in names if name not in same]
     if len(kept) < 2:
         return (), {}
-    numbers = {name: kept.index(same.get(name, name)) for name in names}
+    places = {name: number for number, name in enumerate(kept)}
+    numbers = {name: places[same.get(name, name)] for name in names}
     for _, groups in parts:
         reading.loose += [group.node.inside(name) for group in groups if not group.way for name in group.node.pictures]
     return tuple(kept), numbers
@@ -343,7 +344,7 @@ def _part(reading: _Reading, name: str, groups: list[_Group], numbers: dict[str,
 def _notes(reading: _Reading, tree: Tree) -> list[str]:
     notes = list(reading.notes)
     if reading.masks:
-        named = listed([f"{mask.relative} ({counted(mask.total, 'picture')})" for mask in reading.masks])
+        named = listed([f"{mask.relative} ({counted(mask.total, 'picture')})" for mask in reading.masks.values()])
         notes.append(f"left out, masks and not pictures: {named}")
     if reading.beside:
         named = listed([f"{node.relative} ({counted(node.total, 'picture')})" for node in reading.beside])

@@ -8,6 +8,7 @@ say nothing of their own ("set", "images", a year). Any other word must stand in
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["IMAGES", "MASKS", "TRAIN", "TRUTH", "PartName", "partners", "plain", "read_name"]
@@ -70,6 +71,7 @@ def plain(name: str) -> str:
     return "".join(re.findall(r"[^\W\d_]+", unicodedata.normalize("NFKC", name).casefold()))
 
 
+@lru_cache(maxsize=1 << 16)
 def read_name(name: str) -> PartName | None:
     """What part a name may mean, or None.
 

@@ -12,6 +12,7 @@ from latens.errors import RunError, UsageError
 from latens.images import Dataset
 from latens.runs.folder import WEIGHTS, Run
 from latens.runs.recording import start_run
+from latens.text import listed
 from latens.training.loop import build_model, evaluate
 from latens.training.recipes import notebook
 
@@ -69,9 +70,9 @@ def _latent_dim(weights: dict[str, torch.Tensor], path: str | os.PathLike[str]) 
     """The decoder's first weight takes the latent in."""
     first = weights.get("decoder.0.weight")
     if first is None or first.ndim != 4:
-        names = ", ".join(list(weights)[:3])
+        names = listed(weights, 3)
         raise UsageError(
-            f"{path}: no decoder.0.weight of a convolution; its names begin {names}; is it the notebook's network?"
+            f"{path}: no decoder.0.weight of a convolution; its names are {names}; is it the notebook's network?"
         )
     return int(first.shape[0])
 

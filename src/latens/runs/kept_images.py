@@ -11,6 +11,7 @@ from latens.images import Dataset
 from latens.images.contract import make_images
 from latens.images.load import NAMES
 from latens.runs.record import RunFolder
+from latens.text import bytes_text
 
 __all__ = ["IMAGES", "MOST_BYTES", "can_be_loaded_again", "images_to_keep", "load_kept_images"]
 
@@ -28,7 +29,7 @@ def images_to_keep(images: Dataset) -> dict[str, np.ndarray] | None:
     size = images.train.pixels.nbytes + images.test.pixels.nbytes
     if size > MOST_BYTES:
         warnings.warn(
-            f"these images were given as an array, and their {size / 1e9:.1f} GB are more than the {MOST_BYTES / 1e9:.1f} GB that"
+            f"these images were given as an array, and their {bytes_text(size)} are more than the {bytes_text(MOST_BYTES)} that"
             " a run keeps; to review, score or resume the run, give them again as images=",
             stacklevel=4,
         )

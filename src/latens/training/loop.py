@@ -25,6 +25,7 @@ from latens.models.checks import check_weights
 from latens.models.contract import Model, Watched, evaluating
 from latens.networks.forms import fastest_form
 from latens.networks.half import FORMS, Half, layers_of
+from latens.text import bytes_text
 from latens.training.augmentation import moved, moved_indices
 from latens.training.graphs import Plan, Replay, StaticStep
 from latens.training.optimisers import (
@@ -499,7 +500,7 @@ def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
     if pixels.nbytes < free // 2:
         return torch.from_numpy(np.array(pixels)).to(device)
     warnings.warn(
-        f"{pixels.nbytes / 1e9:.1f} GB of images do not fit into half of the {free / 1e9:.1f} GB that are free on {device}:"
+        f"{bytes_text(pixels.nbytes)} of images do not fit into half of the {bytes_text(free)} that are free on {device}:"
         " each batch is copied there, and training is slower",
         stacklevel=2,
     )
