@@ -124,13 +124,13 @@ def test_idx_damage(tmp_path, packed, spoil, error, words):
     assert "\n" not in str(caught.value)
 
 
-def test_idx_that_promises_the_world(tmp_path):
+def test_idx_whose_header_claims_too_much(tmp_path):
     content = bytes([0, 0, 8, 3]) + (2**31).to_bytes(4, "big") + (28).to_bytes(4, "big") * 2
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(content + bytes(1000)))
-    with pytest.raises(ImagesDamaged, match="promises"):
+    with pytest.raises(ImagesDamaged, match="header states"):
         load_images(tmp_path)
-    # and one that holds more than it promises is read no further than that
+    # a file that holds more than its header states is read no further than that
     path.write_bytes(gzip.compress(idx_bytes(noise(20, 8, 8)) + bytes(10_000_000)))
     with pytest.raises(ImagesDamaged, match="goes on"):
         list(IdxFile.open(path).read(8))
@@ -233,7 +233,7 @@ def test_npz_damage(tmp_path):
             load_images(path)
 
 
-def test_npz_that_promises_the_world(tmp_path):
+def test_npz_whose_header_claims_too_much(tmp_path):
     path = tmp_path / "a.npz"
     file = io.BytesIO()
     header = {"descr": "|u1", "fortran_order": False, "shape": (50_000_000, 9, 8)}

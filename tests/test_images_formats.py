@@ -275,7 +275,7 @@ def test_broken_tiff_is_an_error_of_ours(tmp_path, compression):
             seen(path)
 
 
-def test_tiff_that_promises_the_world(tmp_path):
+def test_tiff_whose_header_claims_too_much(tmp_path):
     path = write_tiff(tmp_path / "a.tif", numbers(8), 8, 1)
     with open(path, "rb") as file:
         content = file.read()

@@ -1,4 +1,4 @@
-"""Arrays given directly, and what every source that is made of arrays shares: raw parts become a plan."""
+"""Arrays and lists as sources, and the code that all sources made of arrays share: from raw parts to a plan."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -137,7 +137,7 @@ def _of_files(paths: Sequence[str | os.PathLike[str]], options: Options) -> Plan
 
 
 def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...], int | None]:
-    """One array of a list, what to say of it, and the number that was read as white."""
+    """One array of a list, notes on it, and the number that was read as white."""
     if not pictures:
         raise ImagesEmpty("the list has no pictures in it")
     kinds = {_kind(picture) for picture in pictures}
@@ -175,7 +175,7 @@ def _kind(picture: Any) -> str:
 def _stack_pictures(
     pictures: Sequence[Image.Image], options: Options
 ) -> tuple[np.ndarray, tuple[str, ...], int | None]:
-    """The same of Pillow images of any modes, by the rules for files: grey only if all are grey."""
+    """The same for Pillow images of any mode, by the rules for files: grey only if all are grey."""
     grey = sum(is_grey_mode(picture.mode) for picture in pictures)
     channels = CHANNELS[0] if grey == len(pictures) else CHANNELS[1]
     plain: list[Image.Image] = []
@@ -224,7 +224,7 @@ def join_parts(raws: Sequence[RawPart], called: str) -> tuple[RawPart, list[str]
         called: what the last of them is called in the source.
 
     Returns:
-        The joined part, and what to say of it.
+        The joined part, and notes on it.
     """
     if len(raws) == 1:
         return raws[0], []
@@ -367,7 +367,7 @@ def _row_ids(prefix: str, count: int) -> np.ndarray:
 
 
 def _white(raws: Sequence[RawPart], options: Options) -> tuple[int | None, tuple[str, ...]]:
-    """Which whole number is white in all parts, and what to say of it."""
+    """Which whole number is white in all parts, and notes on it."""
     whole = [raw for raw in raws if raw.dtype.kind in "ui"]
     if options.white is not None:
         if not whole:
@@ -402,7 +402,7 @@ def _blocks(raw: RawPart, shape: Shape, options: Options, white: int | None) -> 
 
 
 def refuse_labels(options: Options, where: str) -> None:
-    """Labels given apart belong to arrays only.
+    """Refuse labels that were given for a source which has its own.
 
     Raises:
         UsageError: they were given.

@@ -1,4 +1,4 @@
-"""One picture file becomes pixels, by written rules.
+"""Reading one picture file. The rules:
 
 - Grey stays one channel if all pictures of a data set are grey, otherwise all are RGB. Grey is what the file says
   (modes 1, L, LA, 16-bit, float), not what its colours happen to be; a palette is RGB.
@@ -178,7 +178,7 @@ def decode_picture(path: Path, size: Size, channels: int, white: int | None = No
 
 
 def largest_number(path: Path) -> int | None:
-    """The largest number in a picture of 8 or 16 bits; None where it can't tell how much of its range is used.
+    """The largest number in a picture of 8 or 16 bits; None where the range of its numbers is known from its kind.
 
     Raises:
         Exception: as `decode_picture`.
@@ -215,7 +215,7 @@ def _turned(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def _open(path: Path) -> IO[bytes]:
-    """A regular file; anything else could wait for ever when it is opened."""
+    """Open a regular file. Opening a pipe could block for ever."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("not a regular file")
     return open(path, "rb")
@@ -237,7 +237,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture that Pillow knows"
     if isinstance(error, Image.DecompressionBombError):
-        return "absurdly large"
+        return "too large"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     text = str(error).partition("\n")[0]
@@ -257,7 +257,7 @@ def _turn(picture: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where it can't be read."""
     try:
         return int(picture.getexif().get(ORIENTATION, 1))
-    except Exception:  # EXIF is written by anybody; a broken one must not cost the picture
+    except Exception:  # broken EXIF is common; the picture is still good
         return 1
 
 

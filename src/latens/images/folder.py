@@ -210,7 +210,7 @@ def _white(
 
 
 def _largest(files: Sequence[Path]) -> list[int]:
-    """The largest number in each picture that can be read; a very large one where its range is used by its kind."""
+    """The largest number in each picture that can be read; a very large one where its range is known from its kind."""
     result = []
     for file in files:
         with contextlib.suppress(Exception):  # as above; it is named when it is decoded

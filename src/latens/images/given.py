@@ -1,4 +1,4 @@
-"""What people hold in memory becomes NumPy arrays: arrays and tensors of any library, lists of images, labels of any kind."""
+"""From objects in memory to NumPy arrays: arrays and tensors of any library, and labels of any kind."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from latens.errors import LabelsError, UsageError
 
 __all__ = ["as_array", "label_array"]
 
-LARGEST_WHOLE = 2.0**53  # beyond it floats skip whole numbers
+LARGEST_WHOLE = 2.0**53  # not all whole numbers beyond it are floats
 
 
 def as_array(value: Any, where: str) -> np.ndarray:
@@ -33,7 +33,7 @@ def as_array(value: Any, where: str) -> np.ndarray:
         if hasattr(value, "detach") and hasattr(value, "cpu"):
             return _of_tensor(value)
         array = np.asarray(value)
-    except Exception as error:  # every library raises what it likes
+    except Exception as error:  # each library raises errors of its own
         raise UsageError(
             f"{where}: {type(value).__name__} can't be read as an array ({_first_line(error)}); give a NumPy array or a tensor"
         ) from None

@@ -36,11 +36,11 @@ PLACES = ("", "raw", "MNIST/raw")  # the latter two: what torchvision makes belo
 
 @dataclass(frozen=True)
 class IdxFile:
-    """An IDX file of unsigned bytes whose header has been read and believed.
+    """An IDX file of unsigned bytes. Its header has been read and checked.
 
     Args:
         path: the file.
-        shape: what its header promises.
+        shape: as its header states.
     """
 
     path: Path
@@ -48,10 +48,10 @@ class IdxFile:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "IdxFile":
-        """Read the header and hold it against the size of the file.
+        """Read the header and compare it with the size of the file.
 
         Raises:
-            ImagesDamaged: not an IDX file of bytes, or one that promises more than it holds.
+            ImagesDamaged: not an IDX file of bytes, or its header claims more than the file holds.
         """
         path = Path(path)
         with _reading(path), _open(path) as stream:
@@ -67,16 +67,16 @@ class IdxFile:
         return file
 
     def _check_size(self) -> None:
-        promised, held = math.prod(self.shape) + 4 + 4 * len(self.shape), self.path.stat().st_size
+        stated, held = math.prod(self.shape) + 4 + 4 * len(self.shape), self.path.stat().st_size
         packed = self.path.suffix.lower() == ".gz"
-        if promised > (held * DEFLATE_RATIO if packed else held):
+        if stated > (held * DEFLATE_RATIO if packed else held):
             raise ImagesDamaged(
-                f"{self.path}: its header promises {promised} bytes ({' x '.join(map(str, self.shape))}), more than its "
+                f"{self.path}: its header states {stated} bytes ({' x '.join(map(str, self.shape))}), more than its "
                 f"{held} bytes can hold; the file is cut off or damaged: get it again"
             )
 
     def read(self, length: int) -> Iterator[np.ndarray]:
-        """The array in consecutive pieces of at most `length` rows; never more bytes than the header promises.
+        """The array in consecutive pieces of at most `length` rows; never more bytes than the header states.
 
         Raises:
             ImagesDamaged: the file ends too early, goes on for too long, or its check sum is wrong.
@@ -90,7 +90,7 @@ class IdxFile:
                 yield np.frombuffer(content, dtype=np.uint8).reshape(rows, *self.shape[1:])
             if stream.read(1):
                 raise ImagesDamaged(
-                    f"{self.path}: goes on after the {' x '.join(map(str, self.shape))} bytes that its header promises; "
+                    f"{self.path}: goes on after the {' x '.join(map(str, self.shape))} bytes that its header states; "
                     "the file is damaged: get it again"
                 )
 
@@ -100,7 +100,7 @@ class IdxFile:
 
 
 class _reading:
-    """Whatever goes wrong with reading a file is damage to that file."""
+    """Turns every error of reading a file into `ImagesDamaged`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -262,7 +262,7 @@ def _place(source: Any) -> Path | None:
 
 
 def _parts(folder: Path, pairs: dict[str, tuple[Path, Path | None]]) -> tuple[list[RawPart], tuple[str, ...]]:
-    """The parts that are made of the files, and what to say of them."""
+    """The parts that are made of the files, and notes on them."""
     parts = PART_LAYOUTS.get(frozenset(pairs))
     if parts is None:
         raise ImagesError(

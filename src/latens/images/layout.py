@@ -1,7 +1,8 @@
-"""Arrays of pictures by written rules: which axis is which, and what a number means as a grey value.
+"""Rules for arrays of pictures: the order of the axes, and the grey value of a number.
 
 Axes: (N, H, W) is grey. Of four axes the channels are the last or the second, whichever has length 1 or 3:
-(N, H, W, C) or (N, C, H, W); where both have, or neither, the array is refused, since a guess would shear every picture.
+(N, H, W, C) or (N, C, H, W). Where both have, or neither, the array is refused, since a wrong guess would mix up the
+pixels of every picture.
 Everything else is refused.
 
 Values: uint8 as it is; bool as 0 and 255; uint16 scaled by what `latens.images.white` chooses; other integers must lie in
@@ -20,7 +21,7 @@ from latens.images.pixels import CHANNELS, WHITE, narrowed, to_uint8
 
 __all__ = ["check_dtype", "check_sides", "number_labels", "picture_shape", "to_pixels"]
 
-TOLERANCE = 1e-6  # what rounding in somebody's preprocessing may add to 1.0
+TOLERANCE = 1e-6  # rounding errors of preprocessing beyond [0, 1]
 
 
 def picture_shape(shape: Sequence[int], where: str) -> Shape:

@@ -1,4 +1,4 @@
-"""What the arrays of a file are, by the names that the field uses for them."""
+"""The roles of arrays in a file, by their names: images, labels or class names of a part."""
 
 import re
 
@@ -32,7 +32,7 @@ JOINED = re.compile(f"({KINDS})({SHORT})|({SHORT})({KINDS})")  # "xtrain", "test
 
 
 def role_of(name: str) -> tuple[str, str] | None:
-    """The part that an array belongs to, and what it is there; None where the name says nothing.
+    """The part that an array belongs to, and its role there; None for an unknown name.
 
     Returns:
         ("train" | "test" | "validation" | "all", "images" | "labels" | "names").

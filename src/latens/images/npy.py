@@ -1,4 +1,4 @@
-"""A `.npy` file of pictures, read as a map of the file: it may be larger than memory."""
+"""A `.npy` file of pictures, memory-mapped, so that it may be larger than memory."""
 
 import os
 from pathlib import Path
@@ -50,7 +50,7 @@ def is_file_like(source: Any, suffix: str) -> bool:
 
 
 def _map(path: Path) -> np.ndarray:
-    """The array, memory-mapped; its header is held against the size of the file by that."""
+    """The array, memory-mapped; mapping it checks the header against the size of the file."""
     try:
         with open(path, "rb") as file:
             version = np.lib.format.read_magic(file)
@@ -63,7 +63,7 @@ def _map(path: Path) -> np.ndarray:
                 f"{path}: holds Python objects, which are never unpickled; save a plain array: np.save(file, np.stack(images))"
             )
         if 0 in shape:
-            return np.empty(shape, dtype=dtype)  # what is empty can't be mapped
+            return np.empty(shape, dtype=dtype)  # an empty file can't be mapped
         mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         return mapped
     except (ValueError, EOFError, OSError, TypeError, OverflowError) as error:

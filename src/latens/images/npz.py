@@ -26,12 +26,12 @@ from latens.text import listed, shown
 __all__ = ["NPZ", "NpzMember", "NpzSource"]
 
 MAXIMUM_LABEL_BYTES = 1 << 30
-READ_BYTES = 1 << 20  # zipfile gives at most what is asked for, in pieces
+READ_BYTES = 1 << 20  # read at a time
 
 
 @dataclass(frozen=True)
 class NpzMember:
-    """One array of an .npz whose header has been read and held against the size that the archive states.
+    """One array of an .npz. Its header has been read and compared with the size that the archive states.
 
     Args:
         path: the archive.
@@ -62,20 +62,20 @@ class NpzMember:
         """Read the header.
 
         Raises:
-            ImagesDamaged: it promises another number of bytes than the member has.
+            ImagesDamaged: it states another number of bytes than the member has.
         """
         with archive.open(name) as stream:
             shape, fortran, dtype = _read_header(stream)
             start = stream.tell()
         member = cls(path, name, shape, dtype, fortran)
-        held, promised = archive.getinfo(name).file_size - start, math.prod(shape) * dtype.itemsize
+        held, stated = archive.getinfo(name).file_size - start, math.prod(shape) * dtype.itemsize
         if held > DEFLATE_RATIO * path.stat().st_size:
             raise ImagesDamaged(
                 f"{member.where}: claims {held} unpacked bytes, more than the file can hold; get it again"
             )
-        if not dtype.hasobject and held != promised:
+        if not dtype.hasobject and held != stated:
             raise ImagesDamaged(
-                f"{member.where}: its header promises {promised} bytes (shape {shape}, {dtype}), it has {held}; "
+                f"{member.where}: its header states {stated} bytes (shape {shape}, {dtype}), it has {held}; "
                 "save or get the file again"
             )
         return member
@@ -105,7 +105,7 @@ class NpzMember:
             raise ImagesError(f"{self.where}: holds Python objects, which are never unpickled; save integers or text")
         if math.prod(self.shape) * self.dtype.itemsize > MAXIMUM_LABEL_BYTES:
             raise ImagesError(
-                f"{self.where}: labels of shape {self.shape} are absurdly large; one for each picture is allowed"
+                f"{self.where}: labels of shape {self.shape} are too large; one for each picture is allowed"
             )
         with _reading(self.path), zipfile.ZipFile(self.path) as archive, archive.open(self.name) as stream:
             _read_header(stream)
@@ -144,7 +144,7 @@ NPZ = NpzSource()
 
 
 class _reading:
-    """Whatever goes wrong with reading an archive is damage to it."""
+    """Turns every error of reading an archive into `ImagesDamaged`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -177,7 +177,7 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes:
-    """So many bytes, in pieces: memory grows with what is there, not with what was promised."""
+    """Exactly `count` bytes, read in pieces, so that memory grows with the file and not with what its header claims."""
     content = bytearray()
     while len(content) < count:
         piece = stream.read(min(READ_BYTES, count - len(content)))
@@ -188,7 +188,7 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
 
 
 def _read_columns(stream: IO[bytes], member: NpzMember, length: int) -> Iterator[np.ndarray]:
-    """An array that is stored column by column has to come into memory whole."""
+    """The same of an array in Fortran order, which has to be read into memory as a whole."""
     flat = np.frombuffer(_exactly(stream, math.prod(member.shape) * member.dtype.itemsize), dtype=member.dtype)
     array = flat.reshape(member.shape, order="F")
     for start in range(0, len(array), length):
@@ -196,7 +196,7 @@ def _read_columns(stream: IO[bytes], member: NpzMember, length: int) -> Iterator
 
 
 def _parts(path: Path) -> tuple[list[RawPart], tuple[str, ...] | None, list[str]]:
-    """The parts of a file, the names of its classes if it has them, and what to say of the rest."""
+    """The parts of a file, the names of its classes if it has them, and notes on the rest."""
     with _reading(path), zipfile.ZipFile(path) as archive:
         members = {
             name.removesuffix(".npy"): NpzMember.open(archive, path, name)
@@ -238,7 +238,7 @@ def _parts(path: Path) -> tuple[list[RawPart], tuple[str, ...] | None, list[str]
 
 
 def _by_role(path: Path, members: dict[str, NpzMember]) -> tuple[dict[tuple[str, str], NpzMember], list[str]]:
-    """Each array by its part and what it is there: "images", "labels" or "names"."""
+    """Each array by its part and its role there ("images", "labels" or "names"), and notes."""
     found: dict[tuple[str, str], NpzMember] = {}
     for name, member in members.items():
         role = role_of(name)
@@ -290,7 +290,7 @@ def _class_names(member: NpzMember | None, raws: list[RawPart]) -> tuple[str, ..
 
 
 def _labels(found: dict[tuple[str, str], NpzMember]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The labels of each part that has images, and what to say if they are no classes: masks, several classes a picture.
+    """The labels of each part that has images, and a note where they are no classes (masks, several classes a picture).
 
     Raises:
         ImagesError: there are more or fewer of them than images.

@@ -1,4 +1,4 @@
-"""What a pixel is: its type, range and channels, and every conversion between stored bytes and floats.
+"""Type, range and channels of pixels, and every conversion between stored bytes and floats.
 
 Images are stored as uint8 (N, C, H, W); C is 1 (grey) or 3 (RGB), 0 is black and `WHITE` is white. Networks, scores and
 figures see float32 in [0, 1]. No other module divides by 255 or knows what a number of channels means; a test holds that.
@@ -86,7 +86,7 @@ def to_unit(pixels: "torch.Tensor", dtype: "torch.dtype | None" = None) -> "torc
     if pixels.dtype != torch.uint8:
         return pixels.to(dtype)
     if pixels.is_cuda and dtype == torch.get_default_dtype():
-        return pixels / WHITE  # one kernel instead of two, with the same bits
+        return pixels / WHITE  # one kernel, not two; either way torch multiplies by 1 / 255 there
     return pixels.to(dtype).div_(WHITE)
 
 

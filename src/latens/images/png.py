@@ -1,4 +1,4 @@
-"""PNG files whose samples Pillow would shorten (16 bits), or whose transparent colour it would compare at a wrong depth."""
+"""PNG files that Pillow reads with too few bits: 16-bit samples, and transparent colours of other depths than 8."""
 
 import struct
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def read_png(picture: Image.Image, file: IO[bytes], head: PngHead, white: int | 
 
 
 def largest_in_png(picture: Image.Image, file: IO[bytes], head: PngHead) -> int | None:
-    """The largest number of its colours; None where it can't tell how much of its range is used."""
+    """The largest number of its colours; None where the range of its numbers is known from its kind."""
     if head.bits == 8 and head.colour == 0:
         return int(np.asarray(picture).max())
     if head.bits == 16:
@@ -82,7 +82,7 @@ def largest_in_png(picture: Image.Image, file: IO[bytes], head: PngHead) -> int 
 
 
 def _samples(picture: Image.Image, file: IO[bytes], head: PngHead) -> np.ndarray:
-    """(H, W, S): uint16 of 16 bits, uint8 of fewer, of which 0 to 255 is made."""
+    """(H, W, S): uint16 for 16 bits; uint8 for fewer bits, scaled to 0 to 255."""
     if head.bits < 16:
         picture.load()
         array = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
@@ -104,7 +104,7 @@ def _samples(picture: Image.Image, file: IO[bytes], head: PngHead) -> np.ndarray
 
 
 def _read_as(picture: Image.Image, raw_mode: str) -> None:
-    """Load the pixels with another meaning of their bytes."""
+    """Load the pixels under another raw mode of Pillow."""
     assert hasattr(picture, "tile")
     picture.tile = [tile._replace(args=raw_mode) for tile in picture.tile]
     picture.load()

@@ -1,4 +1,4 @@
-"""Samples of any depth become one image of 8 bits, grey or RGB: scaled, inverted, mixed from inks, laid on white."""
+"""From samples of any depth to an 8-bit image, grey or RGB: scaling, min-is-white, CMYK and alpha."""
 
 from typing import Literal
 

@@ -94,7 +94,7 @@ def read_tiff(file: IO[bytes], white: int | None) -> tuple[Image.Image, int]:
 
 
 def largest_in_tiff(file: IO[bytes]) -> int | None:
-    """The largest number of the first page's colours; None where it can't tell how much of its range is used.
+    """The largest number of the first page's colours; None where the range of its numbers is known from its kind.
 
     Raises:
         Exception: as `read_tiff`.
@@ -228,7 +228,7 @@ def _alpha(page: "TiffPage", count: int, colours: int) -> Alpha:
         return "none"
     extra = [int(value) for value in page.extrasamples]
     if not extra and colours == 3 and count == 4:
-        return "straight"  # a missing tag, which Pillow and others take so
+        return "straight"  # the tag is missing; Pillow reads such files so too
     kinds: dict[int, Alpha] = {1: "premultiplied", 2: "straight"}
     return kinds.get(extra[0], "none") if extra else "none"
 

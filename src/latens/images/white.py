@@ -1,4 +1,4 @@
-"""Which whole number is white, where images are whole numbers that fill only a part of their type's range.
+"""The number that is white, where whole numbers use only a part of their type's range.
 
 Cameras write 10, 12 or 14 bits into files of 16 bits, and masks are often written as 0 and 1: with the type's largest number as
 white such images would be nearly black. The choice is made once for a whole data set, never image by image. It is said in
@@ -32,7 +32,7 @@ def checked_white(white: object) -> int | None:
 
 
 def choose_white(largest: Iterable[int], deep: bool) -> tuple[int | None, tuple[str, ...]]:
-    """The number that is white, and what to say of it.
+    """The number that is white, and notes on it.
 
     Args:
         largest: the largest number of one image or block after another; read no further than needed.
