@@ -88,6 +88,24 @@ ELSEWHERE = FigureEntry(norms, of_run, words, "an unknown chapter", options=NORM
 """
 
 
+METRIC = """
+import numpy as np
+from latens.metrics import Definition, Metric, Protocol, Scores
+
+BRIGHTNESS = Definition("brightness", "The mean pixel of the reconstructions.", "none", "of 1", "the images",
+                        "real images")
+
+
+def score(inputs):
+    pixels = inputs.test.pixels
+    protocol = Protocol("mean over pixels and images", images=len(pixels))
+    return Scores((BRIGHTNESS.score(inputs.reconstruct(pixels).mean(), protocol, float(np.mean(pixels)) / 255),))
+
+
+METRIC = Metric("Brightness: is it kept?", (BRIGHTNESS,), score)
+"""
+
+
 @pytest.fixture
 def install(monkeypatch, tmp_path):
     def call(package, modules, entries):
@@ -148,6 +166,23 @@ def test_a_broken_figure_of_a_package_stops_no_report(install, copied):
     run = latens.open_run(copied)
     with pytest.warns(UserWarning, match=r"figure 'bad' of the package latens-bad can't be loaded \(ZeroDivisionError"):
         assert "A map of latent space" in build_html(story_of(run, run.images))
+
+
+def test_a_metric_from_a_package_outside(install, copied):
+    install("latens-bright", {"bright_metric.py": METRIC}, {"latens.metrics": {"brightness": "bright_metric:METRIC"}})
+    from latens.experiment import score as score_again
+    from latens.progress import Silent
+
+    run = score_again(latens.open_run(copied), progress=Silent())
+    score = run.scores.find("brightness")
+    assert (score.group, score.baseline_kind) == ("brightness", "real images")
+    assert score.value == pytest.approx(run.reconstruct(run.images.test.pixels).mean(), rel=1e-5)
+    assert "brightness" in [row["name"] for row in run.scores.to_dicts()]
+    words = (run.path / "report.html").read_text()
+    assert "Brightness: is it kept?" in words
+    assert "The mean pixel of the reconstructions" in words
+    printed = latens.open_run(copied).scores
+    assert printed.find("brightness") == score
 
 
 def test_a_plugin_cannot_replace_an_entry(install):
