@@ -100,7 +100,6 @@ def replaced(name, change):
             ImagesError,
             "both must be the same",
         ),
-        (False, lambda folder: (folder / "t10k-labels-idx1-ubyte").unlink(), ImagesError, "has none"),
         (
             False,
             lambda folder: write_idx(folder / "x-train-images-idx3-ubyte", noise(9, 9, 8)),
@@ -258,7 +257,6 @@ def test_npz_that_is_no_pictures(tmp_path):
         ({"x_test": noise(20, 9, 8)}, "x_train"),
         ({"images": noise(20, 9, 8), "labels": np.zeros(19)}, "19 labels for 20"),
         ({"x_train": noise(20, 9, 8), "x_test": noise(9, 9, 9)}, "both must be the same"),
-        ({"x_train": noise(20, 9, 8), "x_test": noise(9, 9, 8), "y_test": np.zeros(9)}, "has none"),
         ({"images": objects}, "never unpickled"),
         ({"images": noise(20, 9, 8), "labels": objects}, "never unpickled"),
     ):
@@ -292,6 +290,23 @@ def test_npz_names_of_the_field(tmp_path, names):
     assert (dataset.test.pixels[:, 0] == test).all()
     assert (dataset.test.labels == labels[1]).all()
     assert dataset.notes == ()
+
+
+def test_labels_of_one_part_only_stop_nothing(tmp_path):
+    """Training needs no labels, and a test part without them is common."""
+    write_pairs(tmp_path / "idx", packed=False)
+    (tmp_path / "idx" / "t10k-labels-idx1-ubyte").unlink()
+    arrays = {"x_train": noise(20, 9, 8), "x_test": noise(9, 9, 8, seed=1)}
+    np.savez(tmp_path / "one.npz", **arrays, y_train=np.arange(20) % 2)
+    np.savez(tmp_path / "mixed.npz", **arrays, y_train=np.arange(20) % 2, y_test=np.array(["a"] * 9))
+    for name, words in (
+        ("idx", "has some and .*t10k.* has none"),
+        ("one.npz", "x_test has none"),
+        ("mixed.npz", "one are text"),
+    ):
+        dataset = load_images(tmp_path / name)
+        assert (dataset.class_names, dataset.train.labels) == ((), None)
+        assert any(re.search(f"labels were not used: .*{words}", note) for note in dataset.notes), name
 
 
 @pytest.mark.parametrize("labels", ["label", "target", "targets", "classes", "class", "y", "Y", "category"])

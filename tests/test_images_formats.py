@@ -156,6 +156,16 @@ def test_palette_tiff(tmp_path, bits, scale):
     assert (seen(path, 3) == colours.T[values]).all()
 
 
+def test_alpha_beside_a_palette_and_beside_floats(tmp_path):
+    values, opacity, colours = numbers(8), numbers(8, seed=1), numbers(8, 3, 256, seed=2)
+    extra = [(320, 3, (colours * 257).reshape(-1)), (338, 3, [2])]
+    path = write_tiff(tmp_path / "a.tif", np.dstack([values, opacity]), 8, 3, extra=extra)
+    assert (seen(path, 3) == laid_on_white(colours.T[values], opacity, 8)).all()
+    floats = np.dstack([values, opacity, 999 * values]) / 255
+    path = write_tiff(tmp_path / "b.tif", floats.astype("f8"), 64, 1, 3, extra=[(338, 3, [2, 0])])
+    assert (seen(path)[..., None] == laid_on_white(values[..., None], opacity, 8)).all()
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_cmyk_tiff(tmp_path, bits):
     values = numbers(bits, *SHAPE, 4)

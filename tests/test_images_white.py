@@ -117,7 +117,13 @@ def by_name(dataset):
     return np.concatenate([dataset.train.pixels, dataset.test.pixels])[order][:, 0]
 
 
-@pytest.mark.parametrize("writer", [write_png, write_tiff])
+def write_pgm(path, values, bits):
+    """A binary PGM, whose numbers of 16 bits are big-endian."""
+    head = f"P5 {values.shape[1]} {values.shape[0]} {(1 << bits) - 1}\n".encode()
+    path.with_suffix(".pgm").write_bytes(head + values.astype(">u2").tobytes())
+
+
+@pytest.mark.parametrize("writer", [write_png, write_tiff, write_pgm])
 @pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
 def test_folders_of_16_bits(tmp_path, writer, white):
     values = numbers(white)

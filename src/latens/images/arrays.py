@@ -292,7 +292,7 @@ def plan_arrays(
             f"{shapes[-1]}; both must be the same"
             + ("" if shapes[0][0] != shapes[-1][0] else ": give a size (--size 32)")
         )
-    labels, names = _number_classes(raws, class_names)
+    labels, names, on_labels = _number_classes(raws, class_names)
     white, said = _white(raws, options)
     prefixes = [f"{raw.name}/" if len(raws) > 1 else "" for raw in raws]
     parts = [
@@ -305,7 +305,7 @@ def plan_arrays(
         )
         for raw, prefix, numbers in zip(raws, prefixes, labels, strict=True)
     ]
-    notes = (*notes, *_size_notes(raws[0], shapes[0]), *said)
+    notes = (*notes, *on_labels, *_size_notes(raws[0], shapes[0]), *said)
     return Plan(name, source, shapes[0], names, tuple(parts), notes, white)
 
 
@@ -329,26 +329,27 @@ def _size_notes(raw: RawPart, shape: Shape) -> tuple[str, ...]:
 
 def _number_classes(
     raws: Sequence[RawPart], class_names: tuple[str, ...] | None
-) -> tuple[list[np.ndarray | None], tuple[str, ...]]:
-    """Labels as indices into the class names, the same for all parts."""
-    found = [raw.labels for raw in raws]
-    present = [labels for labels in found if labels is not None]
+) -> tuple[list[np.ndarray | None], tuple[str, ...], tuple[str, ...]]:
+    """Labels as indices into the class names, the same for all parts, and notes on them."""
+    present = [raw.labels for raw in raws if raw.labels is not None]
+    unused: list[np.ndarray | None] = [None] * len(raws)
     if not present:
-        return found, ()
-    if len(present) != len(found):
+        return unused, (), ()
+    if len(present) != len(raws):
         labelled = next(raw.where for raw in raws if raw.labels is not None)
         bare = next(raw.where for raw in raws if raw.labels is None)
-        raise ImagesError(f"{labelled} has labels and {bare} has none; give both parts labels, or neither")
+        return unused, (), (f"labels were not used: {shown(labelled)} has some and {shown(bare)} has none",)
     if len({labels.dtype.kind == "U" for labels in present}) > 1:
-        raise ImagesError(f"{raws[0].where} and {raws[-1].where}: one has labels of text, the other of numbers")
+        where = f"those of {shown(raws[0].where)} and of {shown(raws[-1].where)}"
+        return unused, (), (f"labels were not used: of {where} one are text and the other numbers",)
     if class_names is not None:
         for raw, labels in zip(raws, present, strict=True):
             if labels.min() < 0 or labels.max() >= len(class_names):
                 raise ImagesError(
                     f"{raw.where}: labels from {labels.min()} to {labels.max()} for {len(class_names)} classes"
                 )
-        return list(present), class_names
-    return _numbered(present)
+        return list(present), class_names, ()
+    return *_numbered(present), ()
 
 
 def _numbered(present: Sequence[np.ndarray]) -> tuple[list[np.ndarray | None], tuple[str, ...]]:

@@ -124,7 +124,7 @@ def look_at(path: Path) -> Look:
             with Image.open(file, formats=picture_formats()) as picture:
                 width, height = picture.size
                 grey, several = _is_grey(picture), _has_frames(picture)
-                deep = picture.mode.startswith("I;16") or (png is not None and png.bits == 16)
+                deep = _is_deep(picture) or (png is not None and png.bits == 16)
                 # Asking a PNG for EXIF decodes all of it where none stands before the pixels: only if some follows them.
                 knows = png is None or "exif" in picture.info or has_late_metadata(file)
                 turned = knows and _turn(picture) in SIDEWAYS
@@ -190,7 +190,7 @@ def largest_number(path: Path) -> int | None:
         with Image.open(file, formats=picture_formats()) as picture:
             if png := png_head(head):
                 return largest_in_png(picture, file, png)
-            whole = picture.mode == "L" or picture.mode.startswith("I;16")
+            whole = picture.mode == "L" or _is_deep(picture)
             return int(np.asarray(picture).max()) if whole else None
 
 
@@ -253,6 +253,11 @@ def _is_grey(picture: Image.Image) -> bool:
     return is_grey_mode(picture.mode)
 
 
+def _is_deep(picture: Image.Image) -> bool:
+    # Pillow brings every PGM of more than 8 bits to 0..65535 in mode I; in any other format that mode means 32 bits.
+    return picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM")
+
+
 def _turn(picture: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where it can't be read."""
     try:
@@ -286,8 +291,7 @@ def plain_picture(picture: Image.Image, channels: int, white: int | None = None)
 
 
 def _eight_bit(picture: Image.Image, white: int) -> Image.Image:
-    # Pillow brings every PGM of more than 8 bits to 0..65535 in mode I; in any other format that mode means 32 bits.
-    if picture.mode == "I" and picture.format != "PPM":
+    if picture.mode == "I" and not _is_deep(picture):
         raise ValueError("32-bit integers; save it with 8 or 16 bits")
     samples = np.asarray(picture)
     if picture.mode != "F":

@@ -27,6 +27,7 @@ def image_of_samples(samples: np.ndarray, white: int, kind: Kind, alpha: Alpha =
     Raises:
         ValueError: floats outside [0, 1], integers above white, or signed integers.
     """
+    samples = samples[..., : COLOURS[kind] + (alpha != "none")]
     colours = samples[..., : COLOURS[kind]]
     if samples.dtype.kind == "f":
         if not (np.isfinite(samples).all() and samples.min() >= 0 and samples.max() <= 1):

@@ -31,7 +31,7 @@ __all__ = ["TiffLook", "is_tiff", "largest_in_tiff", "look_at_tiff", "read_tiff"
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, little and big endian
 BY_LIBTIFF = {5, 8, 32773, 32946, 34925, 50000}  # LZW, deflate, PackBits, old deflate, LZMA, Zstandard
 BY_PILLOW = {2, 3, 4, 6, 7, 32771}  # fax and JPEG
-LARGEST_RATIO = 1100  # unpacked bytes for each byte of a file
+LARGEST_RATIO = {1: 1, 5: 4096, 8: 1100, 32773: 128, 32946: 1100}  # unpacked bytes for each byte; more is impossible
 REDUCED, MASK = 1, 4  # bits of NewSubfileType
 PREDICTOR_DIFFERENCES, PREDICTOR_FLOATS = 2, 3
 GREY = {0: "inverted", 1: "grey"}
@@ -183,8 +183,9 @@ def _check_size(page: "TiffPage") -> None:
     if height * width > 2 * (Image.MAX_IMAGE_PIXELS or height * width):
         raise Image.DecompressionBombError
     stored = sum(page.databytecounts)
-    needed = height * width * page.samplesperpixel * max(1, _most_bits(page) // 8)
-    if needed > LARGEST_RATIO * max(stored, 1):
+    needed = height * width * page.samplesperpixel * _most_bits(page) // 8
+    ratio = LARGEST_RATIO.get(int(page.compression))
+    if ratio is not None and needed > ratio * stored:
         raise ValueError("ends too early")
 
 
@@ -242,10 +243,15 @@ def _through_palette(page: "TiffPage", samples: np.ndarray, bits: int) -> Image.
         raise ValueError(f"a colour {indices.max()} that its palette of {colours.shape[1]} lacks")
     # Colours have 16 bits, written as 257 or as 256 times a byte; some programs forget both, which libtiff allows for, too.
     high = colours >> 8 if colours.max() > WHITE else colours
-    return Image.fromarray(np.ascontiguousarray(high.T[indices].astype(np.uint8)))
+    rgb = high.T[indices].astype(np.uint8)
+    alpha = _alpha(page, samples.shape[2], 1) if bits == 8 else "none"
+    return image_of_samples(np.dstack([rgb, samples[..., 1:].astype(np.uint8)]), WHITE, "rgb", alpha)
 
 
 def _by_pillow(file: IO[bytes], page: "TiffPage", number: int) -> Image.Image:
+    plain = page.imagelength * page.imagewidth * page.samplesperpixel
+    if page.photometric == 6 and page.compression == 1 and sum(page.databytecounts) < plain:
+        raise ValueError("YCbCr with fewer colours than pixels; save it as RGB")
     if _most_bits(page) > 8:
         raise ValueError(f"{_word(page.compression)} of {_most_bits(page)} bits; save it as plain TIFF or as PNG")
     file.seek(0)
