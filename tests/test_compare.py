@@ -147,7 +147,6 @@ def test_a_sampler_that_was_not_scored_is_scored(folder, data, monkeypatch):
     assert samplers[0] == {"mixture", "gaussian"}  # an autoencoder has no prior
     assert samplers[1] == samplers[0] | {"class-means"}
     assert (second / "metrics.json").read_text() == untouched
-    assert (second / "metrics.json").read_text() == untouched
     assert "48 samples by mixture" in words(page_of(folder))
     assert "by prior" not in words(page_of(folder))
 

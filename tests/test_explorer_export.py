@@ -123,7 +123,11 @@ def computed(tmp_path_factory):
         with torch.no_grad():
             z = 2 * torch.randn(2, model.latent_dim)
             expected.append((model.decode(z).flatten(1).numpy(), model.encode(x).numpy()))
-        halves = networks_of(model, own, z.numpy())
+        try:
+            halves = networks_of(model, own, z.numpy())
+        except RunError:  # a model of other layers, which the file refuses
+            asked.append(None)
+            continue
         for array, layout in own.layout.items():
             pack.layout[f"{i} {array}"] = {**layout, "offset": layout["offset"] + len(pack.body)}
         pack.body += own.body
@@ -133,13 +137,17 @@ def computed(tmp_path_factory):
         inputs = {"latents": pack.add(f"{i} z", z.numpy()), "pixels": pack.add(f"{i} x", x.numpy())}
         asked.append({**halves, **inputs, "num": 2, "shape": shape})
     (folder / "cases.bin").write_bytes(pack.body)
-    (folder / "cases.json").write_text(json.dumps({"cases": asked, "arrays": pack.layout}))
-    return list(zip(expected, in_node(folder, RUN_LAYERS), strict=True))
+    (folder / "cases.json").write_text(json.dumps({"cases": [one for one in asked if one], "arrays": pack.layout}))
+    answers = iter(in_node(folder, RUN_LAYERS))
+    return [(torchs, None if one is None else next(answers)) for torchs, one in zip(expected, asked, strict=True)]
 
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=lambda i: "-".join(map(str, CASES[i])))
 def test_networks_compute_what_torch_does(computed, case):
     (pictures, latents), answer = computed[case]
+    if answer is None:
+        assert CASES[case][0] not in ("autoencoder", "variational", "wasserstein", "regularised", "quantised")
+        pytest.skip("its layers are none that the page knows")
     assert np.abs(pictures[0] - pictures[1]).max() > 50 * CLOSE
     assert np.abs(latents[0] - latents[1]).max() > 50 * CLOSE
     np.testing.assert_allclose(answer["pictures"], pictures, atol=CLOSE)

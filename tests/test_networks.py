@@ -25,12 +25,20 @@ SHAPES = [(1, 28, 28), (3, 32, 32), (1, 8, 8), (3, 8, 256), (1, 17, 23), (3, 64,
 
 @pytest.mark.parametrize(("name", "shape"), list(itertools.product(NETWORKS, SHAPES)))
 def test_contract(name, shape):
-    encoder, decoder = NETWORKS[name](shape, 5, 3)
-    assert encoder(torch.rand(2, *shape)).shape == (2, 5)
-    assert decoder(torch.rand(2, 3)).shape == (2, *shape)
-    assert all(type(layer) in LAYER_KINDS for half in (encoder, decoder) for layer in half)
-    # The activation of the latent belongs to the model; and a recipe says where both last biases start.
-    assert all(isinstance(half[-1].bias, nn.Parameter) for half in (encoder, decoder))
+    network = NETWORKS[name](shape, 5, 3)
+    encoder, decoder = network
+    assert encoder(torch.rand(2, *shape)).flatten(1).shape == (2, 5)
+    assert decoder(torch.rand(2, *(network.latent_shape or (3,)))).shape == (2, *shape)
+    for half in (encoder, decoder):
+        if isinstance(half, Half):
+            assert all(type(layer) in LAYER_KINDS for layer in half)
+            # The activation of the latent belongs to the model; and a recipe says where both last biases start.
+            assert isinstance(half[-1].bias, nn.Parameter)
+
+
+def test_the_networks_of_latens_are_halves_with_kernels():
+    for name in ("convolutional", "residual", "dense"):
+        assert all(isinstance(half, Half) for half in NETWORKS[name]((1, 28, 28), 5, 3))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
