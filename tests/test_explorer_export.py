@@ -296,6 +296,40 @@ def test_probes_come_from_the_samplers(run, file, tmp_path):
     assert first["latents"] != second["latents"]
 
 
+def test_noise_of_a_probe_is_in_latent_units_or_spreads(run, file, tmp_path):
+    asked = {"sampler": "class-means", "noise": 2, "seed": 0, "map": "pca"}
+    plain, spread = ask(tmp_path, file, [["probe", {**asked, "unit": unit}] for unit in ("latent", "spread")])
+    fitted = run.sampler("class-means")
+    latents, labels = run.of_part("latents", 0), run.labels_of(0)
+    own = np.array([np.sqrt(latents[labels == label].var(0).mean()) for label in fitted.classes])[:, None]
+    moved = [np.reshape(one["latents"], fitted.means.shape) - fitted.means for one in (plain, spread)]
+    np.testing.assert_allclose(moved[1] / own, moved[0], rtol=0.05, atol=0.02)  # means are stored as 16 bit
+
+
+def test_only_the_newest_of_requests_sent_at_once_is_answered(tmp_path):
+    script = """
+    import {writeFileSync} from "node:fs";
+    import {newestWins} from "./newest.js";
+    const let_go = [];
+    const send = (asked) =>
+      new Promise((resolve, reject) => let_go.push({resolve: () => resolve(asked), reject}));
+    const ask = newestWins(send, {queue: false});
+    const answers = [0, 1, 2].map((asked) => ask(asked));
+    let_go[2].resolve();
+    let_go[0].resolve();
+    let_go[1].reject(new Error("late"));
+    const first = await Promise.all(answers);
+    const dropped = ask(3);
+    ask.drop();
+    let_go[3].resolve();
+    const failed = ask(4).catch((error) => error.message);
+    let_go[4].reject(new Error("wrong"));
+    const answer = {first, dropped: await dropped, failed: await failed, sent: let_go.length};
+    writeFileSync("answers.json", JSON.stringify(answer));
+    """
+    assert in_node(tmp_path, script) == {"first": [None, None, 2], "dropped": None, "failed": "wrong", "sent": 5}
+
+
 def test_newer_requests_overtake(tmp_path):
     script = """
     import {writeFileSync} from "node:fs";

@@ -45,7 +45,7 @@ def test_the_map_is_drawn_by_its_worker(page, view):
     def drawn():
         seen = screenshot(page)
         return (
-            np.mean([np.abs(seen[y, x] - colour).max() < 40 for (x, y), colour in zip(spots, colours, strict=True)])
+            np.mean([np.abs(seen[y, x] - colour).max() < 60 for (x, y), colour in zip(spots, colours, strict=True)])
             > 0.95
         )
 

@@ -174,7 +174,7 @@ def test_a_server_that_has_gone_is_told(browser, learned):
         settled(page)
         page.route("**/api/**", lambda route: route.abort())
         page.mouse.move(300, 300)
-        until(page, lambda: status(page) == "The explorer's server does not answer; has it been stopped?")
+        until(page, lambda: status(page) == "The server of the explorer does not answer; has it been stopped?")
         expect(page.locator("#status")).to_have_class("said")
         page.errors.clear()
 

@@ -387,6 +387,29 @@ def test_arrow_keys_walk_and_others_zoom(view):
     assert told(view, "select")[0]["rows"] == []
 
 
+def test_quick_steps_add_up(view):
+    show(view, *scattered(100))
+    start = view.evaluate("map.view.scale")
+    view.locator("#host").focus()
+    for _ in range(6):
+        view.keyboard.press("+")
+    wait_for(view, f"Math.abs(map.view.scale / {start} - {1.5**6}) < 1e-3")
+    for _ in range(6):
+        view.keyboard.press("-")
+    wait_for(view, f"Math.abs(map.view.scale / {start} - 1) < 1e-3")
+    wait_for(view, "Math.hypot(map.view.x - 32767.5, map.view.y - 32767.5) < 1")
+
+
+def test_quick_steps_from_point_to_point_are_all_taken(view):
+    x = np.arange(2000, 64000, 2000)
+    show(view, x, np.full(len(x), 32768))
+    view.evaluate("map.setCursor(0)")
+    view.locator("#host").focus()
+    for _ in range(5):
+        view.keyboard.press("ArrowRight")
+    wait_for(view, "map.cursor === 5")
+
+
 def test_walking_keeps_its_direction(view):
     # To the right: the second point is nearer, and lies more upwards than to the right.
     show(view, [30000, 31000, 52000], [30000, 40000, 30000])
@@ -439,6 +462,26 @@ def test_thumbnails_come_with_room_and_keep_their_places(view):
     both = blue(first)[:, 100:-40], blue(second)[:, 40:-100]
     assert np.mean(both[0] != both[1]) < 0.01
     assert np.abs(first[:, 100:-40] - second[:, 40:-100])[both[0] & both[1]].max() <= 2
+
+
+def test_all_of_a_thumbnail_is_its_image(view):
+    show(view, *scattered(600))
+    view.evaluate("sprites({ size: 16, across: 20, per_page: 400, pages: 2 })")
+    view.evaluate("map.setView({ ...map.view, scale: 7 * map.view.scale })")
+    picture(view)
+    quiet(view)
+    seen = picture(view)
+    rows, columns = np.nonzero(blue(seen))
+    places = np.random.default_rng(0).permutation(len(rows))[:25]
+    for x, y in zip(columns[places], rows[places], strict=True):
+        if x < 30 or y < 30 or x > WIDTH - 30 or y > HEIGHT - 30:
+            continue
+        view.evaluate("told.length = 0")
+        view.mouse.move(2, 2)
+        view.mouse.click(int(x), int(y))
+        pressed = told(view, "press")[-1]["row"]
+        # A picture's red is its row; at its edge the next cell of the sprites shines through.
+        assert abs(pressed % 200 - seen[y, x, 0]) <= 1, (x, y)
 
 
 def quiet(view, seconds=0.4):

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 import latens
 from latens.errors import RunDamaged, UsageError
-from latens.explorer import View, answer, create_app, decoding
+from latens.explorer import View, answer, create_app, decoding, following
 from latens.explorer.columns import NO_VALUE, read_columns
 from latens.explorer.guard import Guard
 from latens.explorer.routes import ROUTES
@@ -158,6 +158,56 @@ def test_the_probe_is_the_sampler_with_its_noise(view, client):
     for sampler in view.info()["samplers"]:
         if sampler != "flow":  # which takes a minute to fit
             assert client.get(f"/api/probe?map=pca&sampler={sampler}").status_code == 200
+
+
+def test_noise_in_units_of_the_spread_of_each_class(view, client):
+    fitted = view.run.sampler("class-means")
+    _, plain = columns(client.get("/api/probe?map=pca&noise=2&unit=latent", headers=RAW))
+    _, spread = columns(client.get("/api/probe?map=pca&noise=2&unit=spread", headers=RAW))
+    latents, labels = view.run.of_part("latents", 0), view.run.labels_of(0)
+    own = np.array([latents[labels == label].std(0) for label in fitted.classes])
+    own = np.sqrt((own**2).mean(1, keepdims=True))
+    drawn = (spread["latents"] - fitted.means) / own
+    np.testing.assert_allclose(drawn, plain["latents"] - fitted.means, rtol=1e-3, atol=1e-3)
+    assert "unit" in client.get("/api/probe?map=pca&unit=inch").json()["error"]
+
+
+def test_the_round_trip_is_told_in_usual_distances_too(view, client):
+    z = view.latents[:20]
+    answer = decoding.decode(view, z).arrays
+    away = np.linalg.norm(view.run.encode(np.clip(view.run.decode(z), 0, 1)).astype(float) - z, axis=1)
+    np.testing.assert_allclose(answer["moved"], away / view.run.usual_distance, rtol=1e-4)
+    np.testing.assert_allclose(answer["round_trip"], away / np.linalg.norm(z, axis=1), rtol=1e-4)
+
+
+def test_each_server_has_a_name_of_its_own(view):
+    names = set()
+    for _ in range(2):
+        app = create_app(view, token=TOKEN)
+        with TestClient(app, base_url=HOST, headers={"x-latens-token": TOKEN}) as client:
+            told = {client.get(path).headers["x-latens-server"] for path in ("/api/run", "/api/none", f"/{TOKEN}/")}
+            told.add(client.get("/api/run", headers={"x-latens-token": "x"}).headers["x-latens-server"])
+            assert len(told) == 1
+            names |= told
+    assert len(names) == 2
+
+
+def test_outliers_of_the_playback_keep_their_places(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.path, tmp_path / "run")
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(2000, 8)).astype(np.float32)
+    latents[:5] *= np.arange(10, 60, 10, dtype=np.float32)[:, None]
+    for epoch in following.epochs_of(latens.open_run(folder)):
+        np.savez(folder / "snapshots" / f"{epoch:05d}.npz", latents=latents)
+    arrays = following.snapshot(View(latens.open_run(folder)), 1).arrays
+    places = np.stack([arrays["x"], arrays["y"]], 1).astype(int)
+    assert places.min() > 0
+    assert places.max() < 65_535
+    far = np.linalg.norm(places - 32_767.5, axis=1)
+    centred = latents - latents.mean(0)
+    plane = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    wanted = np.linalg.norm(centred @ plane.T, axis=1)
+    np.testing.assert_allclose(far / far.max(), wanted / wanted.max(), atol=1e-3)
 
 
 def test_a_path_goes_from_image_to_image_or_between_means(view, client):

@@ -73,7 +73,7 @@ def test_the_map_is_drawn(opened, view):
     while True:
         picture = seen(opened)
         there = [picture[int(y), int(x)] for x, y in points.spots[rows]]
-        if np.mean(distance(np.array(there), wanted) < 40) > 0.9:
+        if np.mean(distance(np.array(there), wanted) < 60) > 0.9:
             break
         assert time.monotonic() < end, "the points are not where the map says"
 

@@ -16,7 +16,7 @@ const kindOf = (off) => (off > BAD ? "bad" : off > FAIR ? "fair" : "good");
 
 /** @param {number} ratio distance to the nearest real latent, in usual distances @returns {Judgement} */
 export function judgeDistance(ratio) {
-  if (Number.isNaN(ratio)) return {words: "distance not known", kind: "fair", off: FAIR};
+  if (Number.isNaN(ratio)) return {words: "distance not known", kind: "fair", off: (FAIR + BAD) / 2};
   const kind = kindOf(ratio);
   const near = ratio > AMONG ? "as near as the data are to one another" : "among the data";
   return {words: {good: near, fair: "at the edge of the data", bad: "far from all data"}[kind], kind, off: ratio};

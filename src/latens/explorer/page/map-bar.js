@@ -36,7 +36,7 @@ export function mapBar(store, key) {
     store.set({wanted: name});
     const title = `Fitting the map ${mapTitle(name)} (once)`;
     const tell = (/** @type {string} */ text) => store.facts.wanted === name && store.say(text);
-    tell("");
+    if (said) tell("");
     const slow = setTimeout(tell, SLOW, `${title}…`);
     const asFitted = whileFitting(store, `map ${name}`, (share, left) => tell(`${title}: ${progressWords(share, left)}`));
     const points = await store.newest("viewed", () => source.map(name), {busy: maps.element});
