@@ -65,7 +65,7 @@ def test_between_lumps_nothing_is_real():
     scores = score(lumps=True)
     assert of(scores, "path_realism_within") > 0.9
     assert of(scores, "path_realism_between") == 0
-    assert scores["path_realism_between"].high < 0.01
+    assert scores["path_realism_between"].high < 0.02  # of as many cases as there are images: 1,000 pairs share 200
     one_piece = score(lumps=False)
     assert of(one_piece, "path_realism_between") > 0.9
     assert scores.notes == ()
