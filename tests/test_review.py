@@ -14,6 +14,7 @@ from latens.computed import encode_run
 from latens.computed.review import (
     FEWEST,
     KINDS,
+    Finding,
     doubtful_labels,
     near_duplicates,
     picker,
@@ -22,7 +23,7 @@ from latens.computed.review import (
     strangeness,
 )
 from latens.computed.review.labels import AWAY, NEAREST
-from latens.computed.review.outliers import variances
+from latens.computed.review.outliers import picture_statistics, variances
 from latens.errors import RunDamaged, RunError, UsageError
 from latens.experiment import train_run
 from latens.images import load_images
@@ -184,6 +185,61 @@ def test_strangeness_sees_the_error_alone_and_a_direction_that_few_use():
     assert set(np.argsort(-score)[:2]) == {3, 4}
 
 
+def photographs(num, size, channels=3, seed=0):
+    """Pictures like photographs: contrast at all scales, most of it at coarse ones, and channels that are much alike."""
+    rng = np.random.default_rng(seed)
+    frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)) + 1 / size
+    power = rng.uniform(1.2, 1.8, num)[:, None, None, None]
+    waves = np.fft.fft2(rng.normal(size=(num, 1, size, size)) + 0.3 * rng.normal(size=(num, channels, size, size)))
+    fields = np.fft.ifft2(waves / frequencies**power).real
+    fields /= fields.std((1, 2, 3), keepdims=True)
+    shown = rng.uniform(100, 150, (num, 1, 1, 1)) + rng.uniform(15, 35, (num, 1, 1, 1)) * fields
+    return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("channels", "size"), [(3, 32), (1, 28), (3, 16), (3, 90)])
+def test_odd_pictures_are_found_by_their_pixels_whatever_the_model_made_of_them(channels, size):
+    """The model has put each of them near the mean, and rebuilds it as well as any other."""
+    rng = np.random.default_rng(1)
+    pixels = photographs(322, size, channels)
+    odd = {
+        "noise": rng.integers(0, 256, (channels, size, size)),
+        "banner": np.where(np.arange(size) % 7 == 0, 30, 255)[None, None, :].repeat(channels, 0).repeat(size, 1),
+        "blank": np.full((channels, size, size), 255),
+        "checks": 255 * (np.add.outer(np.arange(size), np.arange(size)) % 2)[None].repeat(channels, 0),
+    }
+    for picture in odd.values():
+        many = np.concatenate([pixels, picture[None].astype(np.uint8)])
+        z = rng.normal(size=(323, 8))
+        z[-1] = 0
+        usual = np.ones(323)
+        score = strangeness(z, usual, usual, usual, picture_statistics(many))
+        assert 322 in np.argsort(-score)[:5]
+
+
+def test_statistics_of_any_size_are_finite_and_of_the_picture_alone(monkeypatch):
+    for shape in ((5, 1, 1, 1), (5, 3, 1, 9), (5, 3, 2, 2), (5, 1, 7, 3)):
+        pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        pixels[0] = 0
+        found = picture_statistics(pixels)
+        assert found.shape == (5, 10)
+        assert np.isfinite(found).all()
+        monkeypatch.setattr("latens.computed.review.outliers.VALUES", 1)  # one picture at a time
+        np.testing.assert_allclose(picture_statistics(pixels), found, rtol=1e-12)
+        monkeypatch.undo()
+        assert np.isfinite(strangeness(np.ones((5, 2)), np.ones(5), np.ones(5), np.ones(5), found)).all()
+
+
+def test_a_view_that_finds_a_picture_usual_does_not_outweigh_another():
+    """Noise is encoded near the mean of all latents, and only its error or its pixels say what it is."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(500, 6))
+    z[9] = 0
+    distances, errors = np.linalg.norm(z, axis=1) + 1e-3, rng.uniform(0.9, 1.1, 500)
+    errors[9] = 1.6
+    assert int(strangeness(z, distances, errors, np.ones(500)).argmax()) == 9
+
+
 def test_latents_that_do_not_vary_are_not_strange():
     assert (strangeness(np.zeros((20, 4)), np.zeros(20), np.zeros(20), np.ones(20)) == 0).all()
 
@@ -198,6 +254,7 @@ def test_variances_are_numpys():
     "call",
     [
         lambda: strangeness(np.ones((5, 2)), np.ones(4), np.ones(5), np.ones(5)),
+        lambda: strangeness(np.ones((5, 2)), np.ones(5), np.ones(5), np.ones(5), np.ones((4, 3))),
         lambda: near_duplicates(np.zeros((5, 1, 8, 8), np.uint8), np.zeros((4, 3), int)),
         lambda: near_duplicates(np.zeros((5, 1, 8, 8), np.uint8), np.zeros((5, 4), int)),
         lambda: doubtful_labels(np.ones((5, 2)), np.ones(4, int)),
@@ -290,6 +347,13 @@ def test_few_pictures_are_not_compared_and_the_run_is_complete_all_the_same(tmp_
     np.savez(tmp_path / "few.npz", images=textures(FEWEST - 1)[:, 0])
     run = latens.run(tmp_path / "few.npz", out=tmp_path / "run", epochs=1, latent_dim=4, progress=Silent())
     assert run.record["status"] == "done"
-    assert "Nobody has looked yet" in (run.path / "report.html").read_text()
+    assert "The pictures were not reviewed yet" in (run.path / "report.html").read_text()
     with pytest.raises(UsageError, match="at least 10"):
         review_run(run)
+
+
+def test_pairs_across_the_parts_are_told_by_their_parts_not_by_their_names():
+    inside = Finding("near-duplicate", 0, "cat/test 1.png", "train", "", 0.1, "", 1, "cat/train 2.png", "train")
+    across = Finding("near-duplicate", 0, "a.png", "train", "", 0.1, "", 5, "b.png", "test")
+    single = Finding("far-from-all", 0, "train cat/test 1.png", "test", "", 3.0)
+    assert [one.across_parts for one in (inside, across, single)] == [False, True, False]

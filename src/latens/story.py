@@ -10,7 +10,7 @@ from latens.metrics import Score
 from latens.metrics.score_table import Note
 from latens.verdict import Verdict
 
-__all__ = ["DataFacts", "NetworkFacts", "ProbeFacts", "Story", "TrainingFacts"]
+__all__ = ["DataFacts", "FoundImage", "NetworkFacts", "ProbeFacts", "Story", "TrainingFacts"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,23 @@ class ProbeFacts:
 
 
 @dataclass(frozen=True)
+class FoundImage:
+    """An image, or a pair of images, that is worth a look.
+
+    Args:
+        image: what it is called, with its part.
+        label: of its class; empty without.
+        score: how striking it is, see `latens.computed.review`.
+        across_parts: whether it is a pair with one image in the train part and the other in the test part.
+    """
+
+    image: str
+    label: str
+    score: float
+    across_parts: bool = False
+
+
+@dataclass(frozen=True)
 class Story:
     """Everything that a report tells.
 
@@ -122,7 +139,7 @@ class Story:
         probe: or None.
         verdict: or None where the run was not judged.
         worst: id and squared error of the images that are rebuilt worst, worst first.
-        findings: kind of finding -> image or pair, its label, and a score, the most striking first; see `latens.computed.review`.
+        findings: kind of finding -> images or pairs, the most striking first; see `latens.computed.review`.
         reviewed: among how many images these were found; 0 where nobody looked.
         versions: program -> version.
         run_path: the run's folder.
@@ -142,7 +159,7 @@ class Story:
     probe: ProbeFacts | None = None
     verdict: Verdict | None = None
     worst: tuple[tuple[str, float], ...] = ()
-    findings: Mapping[str, tuple[tuple[str, str, float], ...]] = field(default_factory=dict)
+    findings: Mapping[str, tuple[FoundImage, ...]] = field(default_factory=dict)
     reviewed: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     run_path: str = ""

@@ -16,7 +16,7 @@ from latens.metrics import ScoreTable
 from latens.report.page import write_html
 from latens.runs import Run
 from latens.runs.folder import TEST
-from latens.story import DataFacts, NetworkFacts, ProbeFacts, Story, TrainingFacts
+from latens.story import DataFacts, FoundImage, NetworkFacts, ProbeFacts, Story, TrainingFacts
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from latens.verdict import judge
 
@@ -172,12 +172,12 @@ def _probe(run: Run) -> ProbeFacts | None:
     )
 
 
-def _findings(run: Run) -> dict[str, tuple[tuple[str, str, float], ...]]:
+def _findings(run: Run) -> dict[str, tuple[FoundImage, ...]]:
     if FILE not in run.record["files"]:
         return {}
     review = read_review(run)
     return {
-        kind: tuple((finding.image, finding.labelled, finding.score) for finding in review.of_kind(kind))
+        kind: tuple(FoundImage(one.image, one.labelled, one.score, one.across_parts) for one in review.of_kind(kind))
         for kind in KINDS
         if kind != "worst-rebuilt"  # which have a figure and a list of their own
     }

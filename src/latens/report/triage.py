@@ -16,16 +16,17 @@ TITLES = {
 def explained(story: Story) -> str:
     """What was looked for, and how much was found."""
     if not story.reviewed:
-        return paragraphs("Nobody has looked yet: `latens review` does.")
+        return paragraphs("The pictures were not reviewed yet: `latens review` does it.")
     far, pairs, labels = (len(story.findings.get(kind, ())) for kind in TITLES)
-    across = sum("train " in image and "test " in image for image, _, _ in story.findings.get("near-duplicate", ()))
+    across = sum(found.across_parts for found in story.findings.get("near-duplicate", ()))
     told = [
         f"All {number(story.reviewed)} pictures, train and test, were looked through for what is worth a look.",
-        f"Far from all others: by the distance to the 50th nearest latent, by the distance from the mean in units of each"
-        f" direction's spread, and by the error as a share of what there was to rebuild, added up; the first {number(far)} are"
-        " listed. Wrong pictures gather here, and so do rare ones.",
+        "Far from all others: by the distance to the 50th nearest latent, by the distance from the mean in units of each"
+        " direction's spread, by the error as a share of what there was to rebuild, and by plain statistics of the pixels"
+        f" (brightness, contrast, roughness, colours); the first {number(far)} are listed. Wrong pictures gather here, and so do"
+        " rare ones.",
         f"Near-duplicates: {number(pairs)} pairs are much nearer to each other, pixel by pixel, than neighbours usually are."
-        + (f" Of these {number(across)} lie across the two parts, so that the test part knows something of the train part."
+        + (f" Of these {number(across)} lie across the two parts, so that the test part is not wholly new to the model."
            if across else ""),
     ]  # fmt: skip
     if story.data.class_names:
@@ -40,7 +41,7 @@ def lists(story: Story) -> str:
     """The names of what was found, to unfold."""
     parts = []
     for kind, (title, score) in TITLES.items():
-        rows = [(esc(image), esc(label), number(value)) for image, label, value in story.findings.get(kind, ())]
+        rows = [(esc(one.image), esc(one.label), number(one.score)) for one in story.findings.get(kind, ())]
         if rows:
             listing = table(title, ("Image", "Label", score), rows, "names")
             parts.append(details(f"{title}: the names of the {len(rows)}", listing))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.labels import doubtful_labels
-from latens.computed.review.outliers import strangeness, variances
+from latens.computed.review.outliers import picture_statistics, strangeness, variances
 from latens.errors import RunDamaged, UsageError
 from latens.images import Dataset
 from latens.images.mapped import gather
@@ -61,6 +61,11 @@ class Finding:
     other_id: str = ""
     other_part: str = ""
     other_label: str = ""
+
+    @property
+    def across_parts(self) -> bool:
+        """Whether it is a pair of which one picture is in the train part and the other in the test part."""
+        return self.other_row >= 0 and self.part != self.other_part
 
     @property
     def image(self) -> str:
@@ -134,7 +139,7 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
         about = _Describer(run)
         findings = [about.finding("worst-rebuilt", row, errors) for row in _largest(errors, most)]
         tick(1, 4, "far from all others")
-        strange = strangeness(latents, neighbours[0][:, -1], errors, _spreads(images))
+        strange = strangeness(latents, neighbours[0][:, -1], errors, _spreads(images), _statistics(images))
         findings += [about.finding("far-from-all", row, strange) for row in _largest(strange, most)]
         tick(2, 4, "near-duplicates")
         findings += about.pairs(*near_duplicates(picker(images), neighbours[1][:, :CANDIDATES]), most)
@@ -174,6 +179,10 @@ def _spreads(images: Dataset) -> NDArray[np.float64]:
     """How much there is to rebuild in each picture: its mean squared difference from the mean train picture."""
     mean = in_unit(images.train.pixels.mean(0, dtype=np.float64))
     return np.concatenate([variances(part.pixels, mean) for part in (images.train, images.test)])
+
+
+def _statistics(images: Dataset) -> NDArray[np.float64]:
+    return np.concatenate([picture_statistics(part.pixels) for part in (images.train, images.test)])
 
 
 def picker(images: Dataset) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
