@@ -67,7 +67,7 @@ class FolderSource:
                     [],
                     options,
                     lambda: _plan(root, layout, options),
-                    state=_state(layout),
+                    state=_state(root, layout),
                     notes=layout.notes,
                     again=partial(_reason_now, root, layout, options.white),
                 )
@@ -86,7 +86,9 @@ class FolderSource:
         tree = walk(root)
         problems = tree.problems()
         if options.strict and problems:
-            raise ImagesDamaged(f"{root}: {'; '.join(problems)}; repair or remove them, or leave out strict")
+            raise ImagesDamaged(
+                f"{root}: can't be read as a whole: {'; '.join(problems)}; mend that, or leave out strict"
+            )
         return lay_out(tree)
 
 
@@ -114,8 +116,9 @@ def plan_files(files: Sequence[str], root: Path, options: Options, labels: np.nd
         return _plan(root, layout, options)
 
 
-def _state(layout: FolderLayout) -> Iterator[str]:
-    """All that decides what is decoded; what was left out is said anew each time."""
+def _state(root: Path, layout: FolderLayout) -> Iterator[str]:
+    """Everything that decides the content of an entry; notes on what was left out are made at each load."""
+    yield root.resolve().name
     yield from layout.class_names
     for part in layout.parts:
         yield part.name

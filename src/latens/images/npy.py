@@ -46,7 +46,7 @@ def is_file_like(source: Any, suffix: str) -> bool:
     if not isinstance(source, str | os.PathLike):
         return False
     path = Path(source)
-    return path.suffix.lower() == suffix and path.is_file()
+    return path.suffix.lower() == suffix and os.path.isfile(path)  # Path.is_file raises without permission
 
 
 def _map(path: Path) -> np.ndarray:

@@ -88,7 +88,8 @@ class Tree:
         root: the folder.
         files: what is no picture, from the root.
         hidden: hidden files and folders, and those made by systems.
-        unreadable: what the system refused, with its reason.
+        closed: folders that the system refused to list, with its reason.
+        unreadable: files that it refused to look at, with its reason.
         special: pipes, sockets and devices.
         circles: links that lead back to a folder above.
         own: folders that latens wrote.
@@ -98,6 +99,7 @@ class Tree:
     root: Node
     files: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
+    closed: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
     circles: list[str] = field(default_factory=list)
@@ -105,25 +107,25 @@ class Tree:
     too_deep: list[str] = field(default_factory=list)
 
     def problems(self) -> list[str]:
-        """Notes on what should have been read and was not, one a group: what `strict` refuses."""
+        """What should have been read and was not, one phrase a group: what `strict` refuses."""
         found = []
-        if self.unreadable:
-            named = listed([f"{name} ({reason})" for name, reason in self.unreadable], EXAMPLES)
-            found.append(
-                f"left out, the system refused to read {'it' if len(self.unreadable) == 1 else 'them'}: {named}"
-            )
+        for what, refused in (("folder", self.closed), ("file", self.unreadable)):
+            if refused:
+                named = listed([f"{name} ({reason})" for name, reason in refused], EXAMPLES)
+                found.append(f"{counted(len(refused), what)} that the system refused to read: {named}")
         if self.special:
-            found.append(f"left out, pipes, sockets and devices: {listed(self.special, EXAMPLES)}")
+            found.append(f"pipes, sockets and devices: {listed(self.special, EXAMPLES)}")
         if self.too_deep:
-            found.append(f"left out, more than {DEEPEST} folders deep: {listed(self.too_deep, 1)}")
+            found.append(f"what lies more than {DEEPEST} folders deep: {listed(self.too_deep, 1)}")
         pictures = [name for name in self.files if ending_of(name) in UNREADABLE_PICTURES]
         return [*found, *_by_ending("pictures in a format that Pillow does not read", pictures)]
 
     def notes(self) -> list[str]:
-        """Notes on all that was left out, one a group."""
-        found = self.problems()
+        """All that was left out, one note a group."""
         others = [name for name in self.files if ending_of(name) not in UNREADABLE_PICTURES]
-        found += _by_ending("not pictures by their names", others)
+        found = [
+            f"left out, {group}" for group in (*self.problems(), *_by_ending("not pictures by their names", others))
+        ]
         found += self._renamed(self.files)
         if self.own:
             found.append(f"left out, runs and comparisons of latens: {listed(self.own)}")
@@ -167,7 +169,7 @@ def _by_ending(reason: str, names: list[str]) -> list[str]:
     kinds = [f"{len(groups[ending]):,} {ending or 'without ending'} ({listed(groups[ending], 2)})" for ending in order]
     more = f" and files of {counted(len(kinds) - ENDINGS, 'other ending')}" if len(kinds) > ENDINGS else ""
     advice = advice_for(order)
-    return [f"left out, {reason}: {', '.join(kinds[:ENDINGS])}{more}" + (f"; {advice}" if advice else "")]
+    return [f"{reason}: {', '.join(kinds[:ENDINGS])}{more}" + (f"; {advice}" if advice else "")]
 
 
 def walk(root: Path) -> Tree:
@@ -233,7 +235,7 @@ def _add_folder(tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[
     try:
         _fill(tree, child, (*above, real), cache)
     except OSError as error:
-        tree.unreadable.append((inside, _reason(error)))
+        tree.closed.append((inside, _reason(error)))
         child.holds_more = True
     node.folders.append(child)
 
@@ -287,7 +289,7 @@ def refuse_run(folder: Path) -> None:
         ImagesError: the folder is a run or a comparison.
     """
     for marker, kind in MARKERS.items():
-        if (folder / marker).is_file():
+        if os.path.isfile(folder / marker):
             look = f"to look at it: latens {'explore' if kind == 'run' else 'compare --runs'} {quoted(folder)}"
             raise ImagesError(
                 f"{folder}: a {kind} of latens (it holds a {marker}), not pictures; give the folder of pictures"
