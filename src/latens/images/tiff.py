@@ -139,6 +139,9 @@ class _opened:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.tiff.close()
+        known = (ValueError, OSError, MemoryError, Image.DecompressionBombError)
+        if isinstance(error, Exception) and not isinstance(error, known):
+            raise ValueError(_reason(error)) from None  # a damaged header leads tifffile and this module astray
 
 
 def _quiet() -> None:
@@ -349,8 +352,11 @@ def _unpacked(content: bytes, compression: int, rows: int, row_bytes: int) -> by
     padded = content + b"\0" * (len(content) % 2)
     head = struct.pack("<2sHI", b"II", 42, 8 + len(padded))
     file = io.BytesIO(head + padded + struct.pack("<H", len(tags)) + directory + struct.pack("<I", 0))
-    with Image.open(file, formats=["TIFF"]) as picture:
-        return picture.tobytes()
+    try:
+        with Image.open(file, formats=["TIFF"]) as picture:
+            return picture.tobytes()
+    except (OSError, SyntaxError):
+        raise ValueError("damaged TIFF (its pixels can't be unpacked)") from None
 
 
 def _unpack(tiff: "TiffFile", page: "TiffPage", content: bytes, rows: int, width: int, each: int) -> np.ndarray:
