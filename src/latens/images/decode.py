@@ -15,8 +15,6 @@ TIFF is read by `latens.images.tiff`, deep PNG by `latens.images.png`, everythin
 devices are never opened.
 """
 
-import os
-import stat
 from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -26,6 +24,7 @@ from PIL import Image, UnidentifiedImageError
 
 from latens.images.contract import MINIMUM_SIDE
 from latens.images.fit import fit_picture
+from latens.images.opening import open_regular
 from latens.images.pixels import WHITE, from_picture, picture_mode
 from latens.images.plan import Size
 from latens.images.png import PngHead, has_late_metadata, largest_in_png, png_head, read_png
@@ -113,7 +112,7 @@ def look_at(path: Path) -> Look:
     Raises:
         Exception: whatever Pillow or tifffile raise where they can't; ValueError if the picture is too small or no file.
     """
-    with _open(path) as file:
+    with open_regular(path) as file:
         head = _head(file)
         if is_tiff(head):
             look = look_at_tiff(file)
@@ -150,7 +149,7 @@ def decode_picture(path: Path, size: Size, channels: int, white: int | None = No
     Raises:
         Exception: whatever Pillow or tifffile raise where they can't; ValueError for what the rules refuse.
     """
-    with _open(path) as file:
+    with open_regular(path) as file:
         head = _head(file)
         if is_tiff(head):
             picture, orientation = read_tiff(file, white)
@@ -183,7 +182,7 @@ def largest_number(path: Path) -> int | None:
     Raises:
         Exception: as `decode_picture`.
     """
-    with _open(path) as file:
+    with open_regular(path) as file:
         head = _head(file)
         if is_tiff(head):
             return largest_in_tiff(file)
@@ -212,13 +211,6 @@ def upright_picture(picture: Image.Image, channels: int, white: int | None = Non
 def _turned(picture: Image.Image, orientation: int) -> Image.Image:
     turn = TURNS.get(orientation)
     return picture if turn is None else picture.transpose(turn)
-
-
-def _open(path: Path) -> IO[bytes]:
-    """Open a regular file. Opening a pipe could block for ever."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError("not a regular file")
-    return open(path, "rb")
 
 
 def _head(file: IO[bytes]) -> bytes:

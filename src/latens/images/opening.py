@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 __all__ = ["file_state", "first_bytes", "is_passing", "open_regular"]
 
@@ -18,14 +18,18 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     Raises:
         OSError: it can't be opened, or is no regular file.
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, NO_FILE, str(path))
-        return cast(BinaryIO, os.fdopen(handle, "rb"))
-    except BaseException:
-        os.close(handle)
-        raise
+    if not stat.S_ISREG(os.stat(path).st_mode):  # asked before, since opening alone can make a device act
+        raise OSError(errno.EINVAL, NO_FILE, str(path))
+    # Asked again of what was opened, which another process may have put there meanwhile.
+    file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - closed by the caller
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, NO_FILE, str(path))
+    return file
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def is_passing(error: BaseException) -> bool:
