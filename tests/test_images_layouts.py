@@ -8,7 +8,9 @@ import pytest
 
 from latens.errors import ImagesError
 from latens.images import load_images
+from latens.images.folder import FOLDER
 from latens.images.folder_parts import partners, read_name
+from latens.images.plan import Options
 from pictures import noise, save
 
 
@@ -223,6 +225,13 @@ def test_a_test_part_alone_is_refused(tmp_path):
     made(tmp_path, {"x/test/a": 8, "x/val/a": 8})
     with pytest.raises(ImagesError, match=r"has x/test, x/val but no train folder"):
         load_images(tmp_path)
+    # a trained model encodes it all the same, and what is left out is said
+    (tmp_path / "x" / "labels.csv").write_text("a")
+    plan = FOLDER.plan(tmp_path, Options())
+    ((name, ids),) = ((part.name, part.ids.tolist()) for part in plan.parts)
+    assert name == "all"
+    assert {os.path.dirname(file) for file in ids} == {"x/test/a", "x/val/a"}
+    assert any("labels.csv" in note for note in plan.notes)
 
 
 def test_pictures_in_both_parts_are_named(tmp_path):

@@ -11,6 +11,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -58,29 +59,32 @@ class FolderSource:
         """
         root = Path(source).absolute()
         layout = self._layout(root, options)
-        try:
-            with warnings.catch_warnings():
-                # Pillow warns of odd metadata and of large pictures; what can't be used is named in the notes.
-                warnings.simplefilter("ignore")
-                return cached_dataset(
-                    root,
-                    [],
-                    options,
-                    lambda: _plan(root, layout, options),
-                    state=_state(root, layout),
-                    notes=layout.notes,
-                    again=partial(_reason_now, root, layout, options.white),
-                )
-        except (ImagesEmpty, ImagesDamaged) as error:
-            # Three pictures are too few; that a hundred others were left out is the reason.
-            raise type(error)("; ".join([str(error), *layout.notes])) from None
+        with _naming(layout), warnings.catch_warnings():
+            # Pillow warns of odd metadata and of large pictures; what can't be used is named in the notes.
+            warnings.simplefilter("ignore")
+            return cached_dataset(
+                root,
+                [],
+                options,
+                lambda: _plan(root, layout, options),
+                state=_state(root, layout),
+                notes=layout.notes,
+                again=partial(_reason_now, root, layout, options.white),
+            )
 
     def plan(self, source: Any, options: Options) -> Plan:
-        """One part or two, in the order of their names."""
-        root = Path(source).absolute()
-        return _plan(root, self._layout(root, options), options)
+        """One part or two, in the order of their names; a test part may stand alone.
 
-    def _layout(self, root: Path, options: Options) -> FolderLayout:
+        Raises:
+            ImagesError: as for `read`, but no number of pictures is too small.
+        """
+        root = Path(source).absolute()
+        layout = self._layout(root, options, for_training=False)
+        with _naming(layout):
+            plan = _plan(root, layout, options)
+        return replace(plan, notes=(*layout.notes, *plan.notes))
+
+    def _layout(self, root: Path, options: Options, for_training: bool = True) -> FolderLayout:
         refuse_run(root)
         refuse_labels(options, str(root))
         tree = walk(root)
@@ -89,10 +93,19 @@ class FolderSource:
             raise ImagesDamaged(
                 f"{root}: can't be read as a whole: {'; '.join(problems)}; mend that, or leave out strict"
             )
-        return lay_out(tree)
+        return lay_out(tree, for_training)
 
 
 FOLDER = FolderSource()
+
+
+@contextlib.contextmanager
+def _naming(layout: FolderLayout) -> Iterator[None]:
+    """Add what was left out to an error: three pictures are too few, since a hundred others can't be read."""
+    try:
+        yield
+    except (ImagesEmpty, ImagesDamaged) as error:
+        raise type(error)("; ".join([str(error), *layout.notes])) from None
 
 
 def plan_file(path: Path, options: Options) -> Plan:

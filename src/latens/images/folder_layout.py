@@ -85,8 +85,12 @@ class _Reading:
     paired: bool = False  # whether a train folder lies beside a test folder anywhere
 
 
-def lay_out(tree: Tree) -> FolderLayout:
+def lay_out(tree: Tree, for_training: bool = True) -> FolderLayout:
     """Understand a tree by the rules of this file.
+
+    Args:
+        tree: from `walk`.
+        for_training: whether a test part without a train part is refused; otherwise it is taken as all there is.
 
     Raises:
         ImagesEmpty: there are no pictures in it.
@@ -100,7 +104,7 @@ def lay_out(tree: Tree) -> FolderLayout:
     reading = _Reading(root)
     reading.paired = any(_pairs(node) for node in _all_nodes(root))
     _collect(reading, root, None, None, ())
-    parts = _parts(reading)
+    parts = _parts(reading, for_training)
     parts = [(name, _unwrapped(groups)) for name, groups in parts]
     parts = _without_wrappers(parts)
     class_names, numbers = _classes(reading, parts)
@@ -227,11 +231,11 @@ def _is_mask(name: str, beside_images: bool) -> bool:
     return own in TRUTH or (beside_images and own in MASKS)
 
 
-def _parts(reading: _Reading) -> list[tuple[str, list[_Group]]]:
+def _parts(reading: _Reading, for_training: bool) -> list[tuple[str, list[_Group]]]:
     groups = [group for group in reading.groups if group.node.pictures]
     kinds = [kind for kind in TEST_ORDER if any(group.part == kind for group in groups)]
     train = [group for group in groups if group.part == TRAIN]
-    if not kinds and not train:
+    if not train and not (kinds and for_training):
         return [("all", groups)]
     if not train:
         names = listed(dict.fromkeys(group.top.relative for group in groups if group.top is not None))
