@@ -289,7 +289,7 @@ def test_import_makes_a_run_of_the_notebooks_weights(tmp_path, as_json, refused)
         ("run", "run needs DATA"),
         ("run mnst", "did you mean 'mnist'"),
         ("run no/such/folder", "no/such/folder"),
-        ("run blobs.npz --epochs 0", "epochs is 0"),
+        ("run blobs.npz --epochs 0", "--epochs: '0' is not a whole number of at least 1"),
         ("run blobs.npz --epochs x", "--epochs"),
         ("run blobs.npz --size 4", "size 4"),
         ("run blobs.npz --size big", "--size"),
@@ -319,13 +319,13 @@ def test_bad_input_gets_one_line_and_exit_code_2(arguments, told, blobs_file, tm
 def test_latent_dim_0_is_refused(blobs_file, tmp_path, capsys):
     arguments = ["run", str(blobs_file), "--latent-dim", "0", "--epochs", "1", "--out", str(tmp_path / "out")]
     assert cli.main(arguments) == 2
-    assert "0; at least 1 is needed" in capsys.readouterr().err.splitlines()[-1]
+    assert "--latent-dim: '0' is not a whole number of at least 1" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ("sample RUN -n 0 -o s.npz", "0 samples"),
+        ("sample RUN -n 0 -o s.npz", "-n: '0' is not"),
         ("sample RUN --seed -1 -o s.npz", "--seed"),
         ("figure RUN samples --seed -1", "--seed"),
         ("map RUN --seed -1", "--seed"),
@@ -349,9 +349,19 @@ def test_an_interrupted_command_says_how_to_go_on(monkeypatch, blobs_file, capsy
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("latens.experiment.run", interrupted)
-    assert cli.main(["run", str(blobs_file)]) == 130
-    assert "--resume" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr("latens.experiment.load_images", interrupted)
+        assert cli.main(["run", str(blobs_file)]) == 130  # there is no run yet that could be named
+    assert capsys.readouterr().err.splitlines()[-1] == "latens: stopped"
+    monkeypatch.setattr("latens.experiment.encode_run", interrupted)
+    assert cli.main(["run", str(blobs_file), "--out", "a run", *TINY]) == 130
+    advice = capsys.readouterr().err.splitlines()[-1]
+    assert advice == "latens: stopped; to continue: latens run --resume --out 'a run'"
+    assert cli.main(["run", "--resume", "--out", "a run", "--device", "cpu"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == advice
+    monkeypatch.setattr("latens.experiment.score_run", interrupted)
+    assert cli.main(["score", "a run"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "latens: stopped"
 
 
 def test_latens_alone_shows_three_lines_to_start_with(latens_says):
@@ -386,8 +396,7 @@ def test_choices_are_the_tables_names():
     ],
 )
 def test_a_model_that_is_none_is_said(text, message, capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["run", "mnist", "--model", text])
+    assert cli.main(["run", "mnist", "--model", text]) == 2
     assert message in capsys.readouterr().err
 
 

@@ -570,8 +570,7 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     assert "compare needs data" in capsys.readouterr().err
     assert cli.main(["compare", "--runs", "nowhere"]) == 2
     assert "no run there" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        cli.main(["compare", "mnist", "--models", "vea"])
+    assert cli.main(["compare", "mnist", "--models", "vea"]) == 2
     assert "unknown model 'vea'" in capsys.readouterr().err
 
     def stop(*_, **__):
@@ -579,4 +578,6 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr("latens.comparison.compare", stop)
     assert cli.main(["compare", "mnist"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[-1] == "latens: stopped"
+    assert cli.main(["compare", "mnist", "--out", "folder"]) == 130
+    assert "the same command continues it" in capsys.readouterr().err

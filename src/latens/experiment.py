@@ -1,7 +1,8 @@
 """The whole story in one function: what `latens run` does, in the order of the notebook."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,31 @@ from latens.figures.network_stages import stages_of
 from latens.figures.of_run import draw_run
 from latens.images import Dataset, load_images
 from latens.left_out import LeftOut
+from latens.models.contract import Model
 from latens.progress import Progress, progress_for
 from latens.report.from_run import write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
 from latens.runs.folder import TEST, WEIGHTS
+from latens.runs.importing import read_weights
 from latens.runs.record import check_free
 from latens.runs.recording import last_state
-from latens.training.loop import train
-from latens.training.recipes import RECIPES, Recipe
+from latens.samplers import SAMPLERS, samplers_for
+from latens.text import shown
+from latens.training.loop import build_model, train
+from latens.training.recipes import RECIPES, Recipe, TrainConfig
 
-__all__ = ["adopt", "import_run", "resume", "review", "run", "score", "train_run"]
+__all__ = [
+    "adopt",
+    "check_settings",
+    "import_run",
+    "resume",
+    "review",
+    "run",
+    "score",
+    "train_run",
+]
+
+LEAST_FINDINGS = 100  # of a kind, that are kept
 
 
 def run(
@@ -70,19 +86,58 @@ def run(
     progress = progress or progress_for()
     if palette is not None and palette not in PALETTES:
         raise UnknownName("palette", palette, PALETTES)
-    choose_device(device)  # what is not to be had is said before a folder is made
+    choose_device(device)
     if out is not None:
         check_free(out)
+    check_settings(recipe, options, samplers)
     with progress.stage("images", "pictures") as tick:
         given = isinstance(source, Dataset)
         images = source if given else load_images(source, size=size, white=white, strict=strict, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
+    _check_samplers(build_model(chosen, images.shape), samplers)  # all that can be refused is, before there is a folder
     new = start_run(images, chosen, out, device)
     if palette is not None:
         new.update(palette=palette)  # of the looks alone: it is no part of the recipe
     if started is not None:
         started(new)
     return _complete(new, images, progress, samplers)
+
+
+def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[str] | None = None) -> None:
+    """Refuse what no images can make right, before any are loaded.
+
+    Args:
+        recipe: a name of `RECIPES`.
+        options: parts of the recipe to replace.
+        samplers: names of `SAMPLERS`, `("all",)` or None.
+
+    Raises:
+        UnknownName: there is no such recipe, model, network, sampler or option.
+        UsageError: a value is not allowed, or the model cannot have a sampler.
+    """
+    if isinstance(samplers, str):
+        raise UsageError(f"samplers is {samplers!r}; a list of names is needed")
+    _ = RECIPES[recipe], [SAMPLERS[name] for name in samplers or () if name != "all"]
+    trial = Recipe("trial", "autoencoder", "convolutional", 64, TrainConfig(epochs=1, batch_size=1)).with_options(
+        **options
+    )
+    errors = []
+    for shape, latent_dim in (((1, 32, 32), 64), ((3, 64, 64), 128)):
+        chosen = trial if options.get("latent_dim") is not None else replace(trial, latent_dim=latent_dim)
+        try:
+            _check_samplers(build_model(chosen, shape), samplers)
+        except UsageError as error:
+            errors.append(error)
+    if len(errors) == 2:  # neither the images nor the dimension, which may follow from them, are the reason
+        raise errors[0]
+
+
+def _check_samplers(model: Model, samplers: Sequence[str] | None) -> None:
+    for name in samplers or ():
+        reason = "" if name == "all" else SAMPLERS[name].unavailable(model)
+        if reason:
+            others = ", ".join(samplers_for(model))
+            raise UsageError(f"sampler {name!r} is not available ({reason}); take another: {others}")
 
 
 def resume(
@@ -148,6 +203,7 @@ def import_run(
     *,
     out: str | os.PathLike[str] | None = None,
     device: str = "auto",
+    started: Callable[[Run], object] | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Make a run of weights that were saved from the notebook, and complete it: maps, probe, scores, figures, report.
@@ -157,6 +213,7 @@ def import_run(
         source: the images that the weights were trained on.
         out: the run's folder.
         device: see `choose_device`.
+        started: see `run`.
         progress: shows how far it is.
 
     Raises:
@@ -166,9 +223,13 @@ def import_run(
     choose_device(device)
     if out is not None:
         check_free(out)
+    read_weights(state)  # a file that holds none is refused before the images are loaded
     with progress.stage("images", "pictures") as tick:
         images = load_images(source, progress=tick)
-    return _complete(import_weights(state, images, out, device), images, progress)
+    new = import_weights(state, images, out, device)
+    if started is not None:
+        started(new)
+    return _complete(new, images, progress)
 
 
 def score(run: Run, samplers: Sequence[str] | None = ("all",), *, progress: Progress | None = None) -> Run:
@@ -238,7 +299,7 @@ def adopt(
     return run if run.record["status"] == "done" else _complete(run, loaded, progress)
 
 
-def review(run: Run, *, most: int = 100, progress: Progress | None = None) -> Review:
+def review(run: Run, *, most: int = LEAST_FINDINGS, progress: Progress | None = None) -> Review:
     """Look through a run's own pictures for what is worth a look; into review.csv, and into the report of a complete run.
 
     Args:
@@ -299,10 +360,14 @@ def _introduce(run: Run, images: Dataset, progress: Progress) -> None:
     for note in images.notes:
         progress.say(f"note: {note}")
     device = choose_device(run.device)
-    progress.say(f"{run.path}: {describe_device(device)}; {_in_words(run.recipe)}")
+    progress.say(f"{shown(run.path)}: {describe_device(device)}; {_in_words(run)}")
 
 
-def _in_words(recipe: Recipe) -> str:
+def _in_words(run: Run) -> str:
+    recipe = run.recipe
+    if "imported" in run.record["result"]:
+        weights = f"imported weights ({shown(run.record['result']['imported'])})"
+        return f"{recipe.model} with a {recipe.network} network, latent dimension {recipe.latent_dim}, {weights}"
     if recipe.is_adopted:
         return f"{recipe.network}, a model from elsewhere, latent dimension {recipe.latent_dim}"
     config = recipe.config

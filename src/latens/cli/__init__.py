@@ -1,17 +1,16 @@
 """The command line: one function a command, each a few lines of the Python API. It holds no logic of its own.
 
-`commands` does what was asked, `arguments` says what can be asked.
+`commands` does what was asked, `arguments` says what can be asked, `output` prints.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
 
 from latens.cli.arguments import parser
-from latens.errors import LatensError
-from latens.text import shown, shown_lines
+from latens.cli.output import Output
+from latens.errors import LatensError, UsageError
 
 __all__ = ["main", "parser"]
 
@@ -21,28 +20,39 @@ latens trains an autoencoder on your images and shows what it learned. Three lin
   latens data FOLDER            what is in your own folder of images
   latens --help                 all commands"""
 
-GO_ON = {
-    "run": "`latens run --resume` goes on with the latest run",
-    "compare": "the same command goes on, with --out and the folder where it was left out",
-}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 2: something the user gave is wrong, said in one line; 130: interrupted."""
     _set_up_threads()
-    args = parser().parse_args(arguments)
-    if args.command is None:
-        print(START)
-        return 0
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    with Output(as_json=any(len(word) > 3 and "--json".startswith(word) for word in words)) as output:
+        try:
+            args = parser().parse_args(words)
+            if args.command is None:
+                output.answer({"commands": "latens --help"}, START)
+                return 0
+            args.advice = ""
+            return _carry_out(args, output)
+        except UsageError as error:  # of the words themselves
+            return output.fail(str(error), type(error).__name__)
+    return 2  # the output can't be written, which was said
+
+
+def _carry_out(args: argparse.Namespace, output: Output) -> int:
     try:
-        result, text = args.function(args)
-        print(json.dumps(result, indent=2, ensure_ascii=False) if args.json else shown_lines(text))
+        output.answer(*args.function(args))
     except LatensError as error:
-        return _fail(args, str(error), type(error).__name__)
+        return output.fail(str(error), type(error).__name__)
+    except MemoryError as error:
+        return output.fail(
+            "not enough memory; smaller images (--size) or batches (--batch-size) need less", type(error).__name__
+        )
     except OSError as error:
-        return _fail(args, f"{error.filename or 'file'}: {error.strerror or error}", type(error).__name__)
+        if output.is_broken_by(error):
+            raise
+        return output.fail(f"{error.filename or 'a file'}: {error.strerror or error}", type(error).__name__)
     except KeyboardInterrupt:
-        print(f"\nlatens: stopped; {GO_ON.get(args.command, GO_ON['run'])}", file=sys.stderr)
+        output.say(f"\nlatens: stopped{args.advice}")
         return 130
     return 0
 
@@ -56,10 +66,3 @@ def _set_up_threads() -> None:
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.75 * (os.cpu_count() or 1):
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: less time in the kernel
-
-
-def _fail(args: argparse.Namespace, message: str, kind: str) -> int:
-    if args.json:
-        print(json.dumps({"error": message, "kind": kind}, ensure_ascii=False))
-    print(f"latens: {shown(message)}", file=sys.stderr)
-    return 2

@@ -1,6 +1,7 @@
 """What can be asked on the command line. The names of the tables are read here, and no torch is loaded."""
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,7 +28,7 @@ from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
 from latens.samplers import SAMPLERS
-from latens.training.recipes import PRECISIONS, RECIPES, read_choice
+from latens.training.recipes import MAX_SEED, PRECISIONS, RECIPES, read_choice, whole_number
 
 if TYPE_CHECKING:
     from latens.figures.contract import Option
@@ -45,10 +46,30 @@ def size(text: str) -> int | tuple[int, int]:
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
-def seed(text: str) -> int:
-    """A seed: a whole number, not negative."""
-    if (number := int(text)) < 0:
-        raise ValueError(text)
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """The type of a whole number within bounds."""
+
+    def read(text: str) -> int:
+        try:
+            return whole_number("the number", int(text), least, most)
+        except ValueError:  # a UsageError is one too
+            allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {allowed}") from None
+
+    return read
+
+
+seed, count = whole(0, MAX_SEED), whole(1)
+
+
+def rate(text: str) -> float:
+    """A learning rate: a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 
@@ -85,7 +106,7 @@ class _Parser(argparse.ArgumentParser):
             later(self)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"latens: {message}; see `{self.prog} --help`\n")
+        raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -114,6 +135,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 DATA_HELP = "mnist, fashion-mnist, a folder of images, a folder of IDX files, a .npz or a .npy file"
+RATE_HELP = (
+    "of Adam; the rate of Muon, which moves the weights in the recipes fast and best, is scaled by the same factor"
+)
 STRICT_HELP = "stop at an unreadable image instead of leaving it out"
 RUN_HELP = "a run's folder, or its name below runs/; the latest where it is left out"
 
@@ -157,10 +181,10 @@ def _add_run(commands: Any) -> None:
         "--model", type=model, metavar="NAME[:option=value,…]", help=f"what is learned: {', '.join(MODELS)}"
     )
     command.add_argument("--network", choices=list(NETWORKS), help="encoder and decoder")
-    command.add_argument("--latent-dim", type=int, metavar="D", help="numbers in a latent")
-    command.add_argument("--epochs", type=int, metavar="N", help="passes over the train part")
-    command.add_argument("--batch-size", type=int, metavar="B", help="images a step")
-    command.add_argument("--learning-rate", type=float, metavar="R", help="Adam's")
+    command.add_argument("--latent-dim", type=count, metavar="D", help="numbers in a latent")
+    command.add_argument("--epochs", type=count, metavar="N", help="passes over the train part")
+    command.add_argument("--batch-size", type=count, metavar="B", help="images a step")
+    command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
     command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
     command.add_argument("--seed", type=seed, metavar="N", help="of weights, order and noise")
     _palette(command, DEFAULT_PALETTE)
@@ -206,9 +230,15 @@ def _add_sample(commands: Any) -> None:
     command = _command(commands, "sample", sample_command, "draw new images from a run")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--sampler", choices=list(SAMPLERS), default="class-means", help="(default: %(default)s)")
-    command.add_argument("-n", type=int, default=100, metavar="N", help="how many (default: %(default)s)")
+    command.add_argument("-n", type=count, default=100, metavar="N", help="how many (default: %(default)s)")
     command.add_argument("--seed", type=seed, metavar="N", help="the same seed, the same images")
-    command.add_argument("-o", "--output", metavar="NPZ", required=True, help="file for images, latents, labels")
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help=".npz: images, latents, labels; .png: a sheet of the images",
+    )
     _device(command)
 
 
@@ -277,7 +307,7 @@ def _add_compare(commands: Any) -> None:
     names = f"what is learned: {', '.join(MODELS)}"
     command.add_argument("--models", nargs="+", type=model, metavar="NAME[:option=value,…]", help=names)
     command.add_argument("--networks", nargs="+", choices=list(NETWORKS), help="encoder and decoder")
-    command.add_argument("--latent-dims", nargs="+", type=int, metavar="D", help="numbers in a latent")
+    command.add_argument("--latent-dims", nargs="+", type=count, metavar="D", help="numbers in a latent")
     command.add_argument("--seeds", nargs="+", type=seed, metavar="N", help="of weights, order and noise")
     command.add_argument(
         "--samplers",
@@ -291,9 +321,9 @@ def _add_compare(commands: Any) -> None:
     command.add_argument(
         "--recipe", choices=list(RECIPES), default="fast", help="the setting to start from (default: %(default)s)"
     )
-    command.add_argument("--epochs", type=int, metavar="N", help="passes over the train part")
-    command.add_argument("--batch-size", type=int, metavar="B", help="images a step")
-    command.add_argument("--learning-rate", type=float, metavar="R", help="Adam's")
+    command.add_argument("--epochs", type=count, metavar="N", help="passes over the train part")
+    command.add_argument("--batch-size", type=count, metavar="B", help="images a step")
+    command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
     command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
     _pictures(command)
     _device(command)
@@ -304,7 +334,12 @@ def _add_review(commands: Any) -> None:
         commands, "review", review_command, "find odd images, near-duplicates and doubtful labels in a run's own images"
     )
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
-    command.add_argument("-n", type=int, default=100, metavar="N", help="findings of a kind (default: %(default)s)")
+    command.add_argument(
+        "-n",
+        type=count,
+        metavar="N",
+        help="findings of a kind to print (default: 5, with --json all)",
+    )
     command.add_argument(
         "--csv", metavar="FILE", help="also write the table here (it is kept as review.csv in the run)"
     )
@@ -317,7 +352,9 @@ def _add_explore(commands: Any) -> None:
     command.add_argument("--beside", metavar="RUN", help="a second run, shown beside it")
     command.add_argument("--columns", metavar="CSV", help="columns of your own by id, to colour the points by")
     _palette(command, "the run's")
-    command.add_argument("--port", type=int, default=0, metavar="N", help="the first port to try (default: any)")
+    command.add_argument(
+        "--port", type=whole(0, 65535), default=0, metavar="N", help="the first port to try (default: any)"
+    )
     command.add_argument("--no-open", action="store_true", help="print the address alone, open no browser")
     command.add_argument("--get", metavar="ADDRESS", help="print what a route answers, such as /api/run, and end")
     _moved(command)

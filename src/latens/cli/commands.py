@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from latens.cli.outputs import output_file
-from latens.text import bytes_text, shown
+from latens.text import bytes_text, counted, quoted, shown
 from latens.training.recipes import RECIPE_OPTIONS
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
 
 Answer = tuple[Any, str]
 DEFAULT_RECIPE = "fast"
+SHEET_COLUMNS = 20  # of the samples in a PNG
 
 
 def run_command(args: argparse.Namespace) -> Answer:
@@ -83,6 +84,7 @@ class _Watch:
         self.serving: Any = None
 
     def start(self, run: "Run") -> None:
+        _advise(self.args, run)
         if self.args.watch:
             from latens.explorer import watch
 
@@ -93,6 +95,7 @@ class _Watch:
         if self.serving is None or self.args.json:
             return answer
         print(f"{answer[1]}\nthe page stays open: {self.serving.address}  Ctrl-C ends it", flush=True)
+        self.args.advice = ""  # the run is complete: Ctrl-C ends the page
         self.serving.wait()
         return answer[0], "the page has ended"
 
@@ -102,6 +105,7 @@ def data_command(args: argparse.Namespace) -> Answer:
     from latens.cli.printing import summary_text, write_sheet
     from latens.images import contact_sheet, load_images, summary
 
+    output_file(args.output, ".png")
     with _progress(args).stage("images", "pictures") as tick:
         images = load_images(args.data, size=args.size, white=args.white, strict=args.strict, progress=tick)
     facts = summary(images)
@@ -128,15 +132,26 @@ def encode_command(args: argparse.Namespace) -> Answer:
 
 def sample_command(args: argparse.Namespace) -> Answer:
     """New images into a file."""
+    import numpy as np
+
+    from latens.cli.printing import write_sheet
     from latens.files import write_npz
+    from latens.images import contact_sheet
+    from latens.images.contract import make_images
     from latens.runs.folder import samples_as_arrays
 
+    output_file(args.output, ".npz", ".png")
     run = _chosen(args.run, args.device)
     run.sampler(args.sampler, _progress(args))  # fitted before, as that may take a minute
     arrays = samples_as_arrays(run.sample(args.n, args.sampler, args.seed or 0))
+    if args.output.lower().endswith(".png"):
+        columns = min(args.n, SHEET_COLUMNS)
+        images = make_images(arrays["images"], np.arange(args.n).astype(str), None)
+        write_sheet(contact_sheet(images, -(-args.n // columns), columns), args.output)
+        return {"file": args.output, "images": args.n}, f"{shown(args.output)}: a sheet of {counted(args.n, 'image')}"
     write_npz(args.output, arrays)
     shapes = {name: list(array.shape) for name, array in arrays.items()}
-    return {"file": args.output, "arrays": shapes}, f"{args.output}: {_in_words(shapes)}"
+    return {"file": args.output, "arrays": shapes}, f"{shown(args.output)}: {_in_words(shapes)}"
 
 
 def figure_command(args: argparse.Namespace) -> Answer:
@@ -144,6 +159,7 @@ def figure_command(args: argparse.Namespace) -> Answer:
     from latens.figures import usable_figures
     from latens.figures.of_run import draw
 
+    output_file(args.output, ".png")
     names = {option.name for entry in usable_figures().values() for option in entry.options}
     given = {name: value for name, value in vars(args).items() if name in names}
     path = draw(_chosen(args.run, args.device, args.new_data), args.figure, args.output, **given)
@@ -182,6 +198,8 @@ def compare_command(args: argparse.Namespace) -> Answer:
     options = {
         name: getattr(args, name) for name in RECIPE_OPTIONS if name not in ("model", "network", "latent_dim", "seed")
     }
+    if args.out:
+        args.advice = "; the same command continues it"
     compared = compare(
         args.data or None,
         **varied,
@@ -202,15 +220,17 @@ def compare_command(args: argparse.Namespace) -> Answer:
 def review_command(args: argparse.Namespace) -> Answer:
     """What is worth a look among the run's own pictures."""
     from latens.cli.printing import review_text
-    from latens.experiment import review
+    from latens.experiment import LEAST_FINDINGS, review
     from latens.files import atomic_write
 
+    output_file(args.csv)
     run = _chosen(args.run, data=args.new_data)
-    found = review(run, most=args.n, progress=_progress(args))
+    found = review(run, most=max(args.n or 0, LEAST_FINDINGS), progress=_progress(args))
     if args.csv:
         atomic_write(args.csv, found.as_csv().encode())
     path = args.csv or str(run.path / "review.csv")
-    return {"file": path, **found.as_json()}, review_text(found, path)
+    printed = found if args.n is None else found.first(args.n)
+    return {"file": path, **printed.as_json()}, review_text(found, path, args.n)
 
 
 def explore_command(args: argparse.Namespace) -> Answer:
@@ -229,6 +249,7 @@ def export_command(args: argparse.Namespace) -> Answer:
     """A run as something to take away."""
     from latens.explorer import write_html
 
+    output_file(args.html, ".html", ".htm")
     path = write_html(_chosen(args.run, data=args.new_data), args.html)
     size = path.stat().st_size
     return {"file": str(path), "bytes": size}, f"{path}: {bytes_text(size)}, works offline in any browser"
@@ -239,19 +260,32 @@ def import_command(args: argparse.Namespace) -> Answer:
     from latens.cli.printing import run_answer
     from latens.experiment import import_run
 
-    return run_answer(import_run(args.state, args.data, out=args.out, device=args.device, progress=_progress(args)))
+    def started(run: "Run") -> None:
+        _advise(args, run)
+
+    made = import_run(
+        args.state, args.data, out=args.out, device=args.device, started=started, progress=_progress(args)
+    )
+    return run_answer(made)
 
 
 def runs_command(args: argparse.Namespace) -> Answer:
     """All runs, or one."""
     from latens.cli.printing import run_text, runs_text
-    from latens.runs import list_runs, open_run
+    from latens.runs import list_runs, list_unreadable, open_run
 
     if args.run is not None:
         run = open_run(args.run)
         return run.record, run_text(run)
-    runs = list_runs()
-    return [{"path": str(run.path), **run.record} for run in runs], runs_text(runs)
+    runs, others = list_runs(), list_unreadable()
+    records = [{"path": str(run.path), **run.record} for run in runs]
+    records += [{"path": str(path), "error": reason} for path, reason in others.items()]
+    return records, runs_text(runs, others)
+
+
+def _advise(args: argparse.Namespace, run: "Run") -> None:
+    """Name the command that continues this run, for the case that it is interrupted from now on."""
+    args.advice = f"; to continue: latens run --resume --out {quoted(run.path)}"
 
 
 def _chosen(run: str | None, device: str = "cpu", data: str | None = None) -> "Run":

@@ -4,8 +4,9 @@ import io
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from latens.files import atomic_write
@@ -140,13 +141,13 @@ def comparison_text(
 FIRST_FINDINGS = 5
 
 
-def review_text(review: "Review", path: str) -> str:
+def review_text(review: "Review", path: str, first: int | None = None) -> str:
     """The first findings of each kind, how many there are, and where all of them are."""
     rows = []
     for kind in review.kinds:
         found = review.of_kind(kind)
         rows.append([f"{kind} ({len(found)})", "", ""])
-        for finding in found[:FIRST_FINDINGS]:
+        for finding in found[: first or FIRST_FINDINGS]:
             rows.append([f"  {finding.image}", finding.labelled, _number(finding.score)])
     table = _table(["image", "label", "score"], rows, right=(2,))
     return f"{table}\n{review.num_images:,} images looked through; all findings: {path}"
@@ -179,8 +180,11 @@ def summary_text(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def runs_text(runs: "Sequence[Run]") -> str:
-    """All runs, one a row."""
+def runs_text(runs: "Sequence[Run]", others: Mapping[Path, str] = MappingProxyType({})) -> str:
+    """All runs, one a row, and below them the folders that hold a run that can't be opened, with the reason."""
+    left = [f"not opened: {reason}" for reason in others.values()]
+    if not runs and left:
+        return "\n".join(left)
     if not runs:
         return "no runs in ./runs; `latens run mnist` makes one"
     rows = []
@@ -188,7 +192,8 @@ def runs_text(runs: "Sequence[Run]") -> str:
         result, mse = run.record["result"], run.record["result"].get("test_mse")
         row = [str(run.path), run.record["data"]["name"], run.recipe.name, str(run.recipe.latent_dim)]
         rows.append([*row, str(result.get("epochs", "")), "" if mse is None else f"{mse:.5f}", run.record["status"]])
-    return _table(["run", "data", "recipe", "latent dim", "epochs", "test mse", "status"], rows, right=(3, 4, 5))
+    table = _table(["run", "data", "recipe", "latent dim", "epochs", "test mse", "status"], rows, right=(3, 4, 5))
+    return "\n".join([table, *left])
 
 
 def run_text(run: "Run") -> str:
@@ -215,8 +220,11 @@ def _model_rows(recipe: "Recipe") -> list[list[str]]:
     if recipe.is_adopted:
         return [["model", f"{recipe.network} (adopted), latent dimension {recipe.latent_dim}"]]
     config = recipe.config
+    model = f"{recipe.model_choice}, {recipe.network} network, latent dimension {recipe.latent_dim}"
+    if recipe.name == "imported":
+        return [["model", model], ["weights", "imported"]]
     return [
-        ["model", f"{recipe.model_choice}, {recipe.network} network, latent dimension {recipe.latent_dim}"],
+        ["model", model],
         ["recipe", f"{recipe.name}: {config.epochs} epochs, batch {config.batch_size}, seed {config.seed}"],
     ]
 

@@ -33,14 +33,18 @@ def live_loss(steps: Iterable[Step], last: int = 30) -> Iterator[Step]:
     Source: the notebook's training cell, whose axis said batches and meant epochs.
     """
     try:
-        from IPython.display import Image, clear_output, display
+        from IPython.display import Image, display
     except ImportError:
         raise MissingExtra("live_loss draws in notebooks and needs IPython; `pip install ipython`") from None
     history: list[dict[str, Any]] = []
+    shown: Any = None
     for step in steps:
         history.append({"epoch": step.epoch, "train_loss": step.train_loss, "test_mse": step.test_mse})
         figure = FIGURES["loss"](history, last=last)
-        clear_output(wait=True)  # type: ignore[no-untyped-call]
         # As PNG, since notebooks know how to show a Figure only once pyplot is loaded.
-        display(Image(data=png_bytes(figure), format="png"))  # type: ignore[no-untyped-call]
+        image = Image(data=png_bytes(figure), format="png")  # type: ignore[no-untyped-call]
+        if shown is None:
+            shown = display(image, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            shown.update(image)  # in its place: what else the cell has printed stays
         yield step

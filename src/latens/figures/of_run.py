@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from latens.errors import RunError
 from latens.figures import FIGURES, save_png
 from latens.figures.contract import FigureEntry
@@ -13,7 +15,7 @@ from latens.left_out import LeftOut
 from latens.progress import Progress, Silent
 from latens.runs import Run
 
-__all__ = ["draw", "draw_run"]
+__all__ = ["draw", "draw_run", "figure_of"]
 
 
 def draw(run: Run, name: str, out: str | os.PathLike[str] | None = None, **options: Any) -> Path:
@@ -31,12 +33,17 @@ def draw(run: Run, name: str, out: str | os.PathLike[str] | None = None, **optio
         RunError: the run lacks what the figure needs.
     """
     path = Path(out) if out is not None else run.path / "figures" / f"{name}.png"
+    save_png(figure_of(run, name, **options), path)
+    return path
+
+
+def figure_of(run: Run, name: str, **options: Any) -> Figure:
+    """One figure of a run, not yet saved; see `draw`."""
     entry = FIGURES[name]
     settled = entry.settle(name, options)
     if missing := entry.missing(run):
         raise RunError(f"{run.path}: {missing}")
-    save_png(entry.of_run(run, run.images, **settled), path)
-    return path
+    return entry.of_run(run, run.images, **settled)
 
 
 def draw_run(

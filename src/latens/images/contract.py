@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,10 @@ class Images:
 
     def __len__(self) -> int:
         return int(self.pixels.shape[0])
+
+    def __getitem__(self, index: Any) -> Any:
+        """By a whole number one image as an array, uint8 (C, H, W); by a slice or an array several as `Images`, see `take`."""
+        return self.take(index) if isinstance(index, slice) or np.ndim(index) else self.pixels[operator.index(index)]
 
     def __repr__(self) -> str:
         classes = f"{self.num_classes} classes" if self.labels is not None else "no labels"

@@ -79,6 +79,8 @@ def command_of(run: Run, images: Dataset) -> str:
     data, recipe = run.record["data"], run.recipe
     if recipe.is_adopted:
         return f"latens.adopt(encode, decode, {data['source']!r}, name={recipe.network!r}, seed={recipe.config.seed})"
+    if "imported" in run.record["result"]:
+        return shlex.join(["latens", "import", str(run.record["result"]["imported"]), str(data["source"])])
     if recipe.name not in RECIPES:
         return shlex.join(["latens", "run", str(data["source"])])
     default = RECIPES[recipe.name](images)
@@ -87,6 +89,8 @@ def command_of(run: Run, images: Dataset) -> str:
         told["model"] = recipe.model_choice
     if recipe.latent_dim != default.latent_dim:
         told["latent_dim"] = recipe.latent_dim
+    if recipe.config.learning_rate != default.config.learning_rate:
+        told["learning_rate"] = recipe.config.learning_rate  # which scales the matrix learning rate too
     settled = default.with_options(**told)  # with what goes with the model and the dimension
     changed = {**told, **_differences(recipe, settled), **_differences(recipe.config, settled.config)}
     asked = {name: value for name, value in data["options"].items() if value}
@@ -133,7 +137,7 @@ def _network(run: Run, stages: tuple[tuple[str, tuple[int, ...]], ...]) -> Netwo
 
 
 def _training(run: Run) -> TrainingFacts | None:
-    if run.recipe.is_adopted:
+    if run.recipe.is_adopted or "imported" in run.record["result"]:
         return None
     recipe, result = run.recipe, run.record["result"]
     config = recipe.config

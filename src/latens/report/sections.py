@@ -97,9 +97,12 @@ def _network(story: Story) -> str:
 def _training(story: Story) -> str:
     training = story.training
     if training is None:
-        return paragraphs(
-            "This model was not trained by latens. It came as two functions: from pictures to latents, and back."
+        came = (
+            "Its weights were imported."
+            if story.network.parameters
+            else "It was adopted as two functions, encode and decode."
         )
+        return paragraphs(f"This model was not trained by latens. {came}")
     text = (
         f"The weights were adjusted batch by batch to lower the mean squared error between a picture and its reconstruction,"
         f" {number(training.epochs)} times over all {number(story.data.train)} pictures of the train part."

@@ -3,7 +3,7 @@
 from latens.runs.adopting import adopt_functions
 from latens.runs.folder import TEST, TRAIN, Run, Samples
 from latens.runs.importing import import_weights
-from latens.runs.listing import latest_run, list_runs, open_run
+from latens.runs.listing import latest_run, list_runs, list_unreadable, open_run
 from latens.runs.record import RunFolder
 from latens.runs.recording import record, start_run
 
@@ -17,6 +17,7 @@ __all__ = [
     "import_weights",
     "latest_run",
     "list_runs",
+    "list_unreadable",
     "open_run",
     "record",
     "start_run",

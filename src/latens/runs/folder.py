@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -416,6 +417,22 @@ class Run:
             labels = source.labels_for(n)
         latents = source.sample(n, seed=seed, labels=labels)
         return Samples(self.decode(latents), latents, labels)
+
+    def figure(self, name: str, **options: Any) -> Any:
+        """A figure of the run as matplotlib's `Figure`, which notebooks show.
+
+        Args:
+            name: one of `latens.figures.FIGURES`.
+            **options: those of the figure, such as `map="pca"`; see `latens figure --help`.
+
+        Raises:
+            UnknownName: there is no such figure.
+            UsageError: it has no such option, or a value is not allowed.
+            RunError: the run lacks what the figure needs.
+        """
+        # Figures stand above runs and know them; only this call goes the other way.
+        of_run = import_module("latens.figures.of_run")
+        return of_run.figure_of(self, name, **options)
 
     @property
     def scores(self) -> ScoreTable:

@@ -16,7 +16,10 @@ from latens.text import listed
 from latens.training.loop import build_model, evaluate
 from latens.training.recipes import notebook
 
-__all__ = ["import_weights"]
+__all__ = ["import_weights", "read_weights"]
+
+ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # how the files of torch.save begin: today's, and those before torch 1.6
+WRAPPERS = ("module", "_orig_mod")
 
 
 def import_weights(
@@ -34,7 +37,7 @@ def import_weights(
         UsageError: the file is no state_dict, or not one of this network for images of this shape.
         RunError: the file is not there, or the folder is taken.
     """
-    weights = _read_state_dict(Path(path))
+    weights = read_weights(path)
     latent_dim = _latent_dim(weights, path)
     recipe = replace(notebook(images), name="imported", latent_dim=latent_dim)
     model = build_model(recipe, images.shape)
@@ -46,24 +49,43 @@ def import_weights(
     return run
 
 
-def _read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Read with `weights_only`: nothing in the file is run."""
+def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    """The tensors of a state_dict by name, without the prefixes that wrappers of torch add. Nothing in the file is run.
+
+    Raises:
+        UsageError: the file holds no weights, or more than weights.
+        RunError: it is not there, or can't be read.
+    """
+    path = Path(path)
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            start = file.read(len(ZIP))
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None
+    except OSError as error:
+        raise RunError(f"{path}: not readable ({error.strerror})") from None
+    if not start.startswith((ZIP, PICKLE)):
+        raise UsageError(f"{path}: not a weights file; a file that torch.save(model.state_dict(), ...) wrote is needed")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise UsageError(
-            f"{path}: a whole pickled model, not a state_dict; where the notebook's class is defined, say:\n"
-            f"  model = torch.load({path.name!r}, weights_only=False)\n"
-            f"  torch.save(model.state_dict(), 'state.pt')"
+            f"{path}: holds more than weights, maybe a whole model; in the program that made it, save the weights alone:"
+            " torch.save(model.state_dict(), 'state.pt')"
         ) from None
-    except Exception as error:  # whatever the reader trips over in bytes that are no file of torch
-        reason = f"{type(error).__name__} {error}".partition("\n")[0]
-        raise UsageError(f"{path}: not a file that torch.save wrote ({reason})") from None
+    except (
+        Exception
+    ):  # whatever the reader raises for bytes that are not a file of torch; its words advise an unsafe load
+        raise UsageError(f"{path}: not a weights file: torch.load can't read it; save or get the file again") from None
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise UsageError(f"{path}: holds {type(content).__name__}; a state_dict (names to tensors) is needed")
-    return content
+    plain = {_plain_name(str(name)): tensor for name, tensor in content.items()}
+    return plain if len(plain) == len(content) else content
+
+
+def _plain_name(name: str) -> str:
+    """A name without what torch.nn.DataParallel and torch.compile put into it."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def _latent_dim(weights: dict[str, torch.Tensor], path: str | os.PathLike[str]) -> int:

@@ -9,7 +9,7 @@ from latens.runs.folder import Run
 from latens.runs.moved import take_images_from
 from latens.runs.record import is_run
 
-__all__ = ["latest_run", "list_runs", "open_run"]
+__all__ = ["latest_run", "list_runs", "list_unreadable", "open_run"]
 
 
 def open_run(path: str | os.PathLike[str], device: str = "cpu", *, data: Any = None) -> Run:
@@ -45,6 +45,17 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> list[Run]:
         except RunError:
             continue
     return sorted(found, key=lambda run: (run.record["created"], run.name))
+
+
+def list_unreadable(folder: str | os.PathLike[str] = "runs") -> dict[Path, str]:
+    """The folders with a run that can't be opened, and why: it is damaged, or a later latens wrote it."""
+    found = {}
+    for path in sorted(Path(folder).glob("*/run.json")):
+        try:
+            Run(path.parent)
+        except RunError as error:
+            found[path.parent] = str(error)
+    return found
 
 
 def latest_run(folder: str | os.PathLike[str] = "runs", device: str = "cpu") -> Run:

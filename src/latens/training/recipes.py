@@ -122,8 +122,8 @@ class TrainConfig:
         epochs: passes over the train part.
         batch_size: images a step; the last step of an epoch takes what is left.
         optimiser: `"adam"`, or `"muon"`: Muon on the weights and Adam on the biases.
-        learning_rate: Adam's.
-        matrix_learning_rate: Muon's.
+        learning_rate: of Adam; with Muon it moves only the biases.
+        matrix_learning_rate: of Muon.
         beta2: Adam's second moment decay.
         weight_decay: Muon's, see `latens.training.optimisers.Muon`.
         warmup: share of all steps in which the learning rate rises.
@@ -211,6 +211,7 @@ class Recipe:
     def with_options(self, **options: Any) -> "Recipe":
         """The recipe with some parts replaced, its own or its config's; None leaves a part as it is.
 
+        A learning rate given without a matrix learning rate scales both by the same factor.
         A model may come with its options, `model="variational:beta=4"`; another model than the recipe's has none of its options.
 
         Raises:
@@ -224,9 +225,13 @@ class Recipe:
                 raise UnknownName("option", name, known)
         config = {name: value for name, value in given.items() if name not in own}
         parts = {name: value for name, value in given.items() if name in own}
-        if "model" in parts:
+        if isinstance(parts.get("model"), str):
             parts["model"], told = read_choice(parts["model"])
             parts["model_options"] = {**told, **parts.get("model_options", {})}
+        if "learning_rate" in config and "matrix_learning_rate" not in config:
+            # One option scales both: with Muon, Adam's rate alone moves only the biases.
+            factor = _real_number("learning_rate", config["learning_rate"]) / self.config.learning_rate
+            config["matrix_learning_rate"] = self.config.matrix_learning_rate * factor
         chosen = replace(self, **parts, config=replace(self.config, **config))
         if "latent_bias" not in parts and not chosen._has_relu_latent:
             chosen = replace(chosen, latent_bias=0.0)  # which is there to keep a ReLU from dying

@@ -100,6 +100,11 @@ class Review:
         """The findings of one of the `KINDS`."""
         return tuple(finding for finding in self.findings if finding.kind == kind)
 
+    def first(self, most: int) -> "Review":
+        """The same with at most so many findings of each kind."""
+        findings = tuple(finding for kind in self.kinds for finding in self.of_kind(kind)[:most])
+        return Review(findings, self.num_images)
+
     def as_json(self) -> dict[str, Any]:
         """Plain dicts and lists."""
         return {"num_images": self.num_images, "findings": [asdict(finding) for finding in self.findings]}
