@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import struct
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -373,6 +374,22 @@ def test_png_orientation_before_and_behind_the_pixels(tmp_path, orientation, bit
     values = numbers(bits)
     path = write_png(tmp_path / "a.png", values, bits, **{place: [(b"eXIf", exif(orientation))]})
     assert (seen(path) == UPRIGHT[orientation](scaled(values, bits))).all()
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("kind", ["profile", "xmp"])
+def test_png_orientation_in_text(tmp_path, kind, place):
+    """As ImageMagick wrote EXIF before PNG had a chunk for it, and as XMP has it."""
+    if kind == "profile":
+        content = b"Exif\0\0" + exif(6)
+        text = b"\nexif\n%8d\n%s\n" % (len(content), content.hex().encode())
+        item = (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
+    else:
+        xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+        item = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    values = numbers(8)
+    path = write_png(tmp_path / "a.png", values, 8, **{place: [item]})
+    assert (seen(path) == np.rot90(values, -1)).all()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif", ".avif", ".png"])

@@ -1,6 +1,7 @@
 """Whole numbers that fill only a part of their type's range: white is chosen once for a data set, said and kept."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from formats import write_png, write_tiff
 from latens.errors import ImagesError, UsageError
 from latens.images import load_images
+from latens.images.pictures import read_pictures
 from latens.images.white import choose_white
 
 COUNT = 20
@@ -180,3 +182,14 @@ def test_a_white_beyond_the_type_does_nothing():
     values = numbers(127, dtype=np.int8)
     assert (by_row(load_images(values)) == values).all()
     assert (by_row(load_images(values, white=127)) == truth(values, 127)).all()
+
+
+def test_later_images_are_read_by_the_white_of_a_run(tmp_path):
+    dark = numbers(300)
+    folder = write_folder(tmp_path / "a", dark, 16, write_png)
+    for source in (dark, folder, [folder / f"{number}.png" for number in range(COUNT)]):
+        pictures = read_pictures(source, (1, 9, 8), white=4095)
+        (part,) = pictures.parts
+        found = np.concatenate([block.pixels for block in pictures.blocks(part)])[:, 0]
+        order = np.argsort([int(Path(name).stem) for name in part.ids])
+        assert (found[order] == truth(dark, 4095)).all()

@@ -58,6 +58,7 @@ COMMON_FORMATS = (
 GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
 EIGHT = PngHead(8, 0)  # what other formats are like: 8 bits a number
 ORIENTATION = 0x0112  # the EXIF tag
+EXIF_KEYS = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # of Pillow's info, where it can stand
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange height and width
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -125,7 +126,8 @@ def look_at(path: Path) -> Look:
                 grey, several = _is_grey(picture), _has_frames(picture)
                 deep = _is_deep(picture) or (png is not None and png.bits == 16)
                 # Asking a PNG for EXIF decodes all of it where none stands before the pixels: only if some follows them.
-                knows = png is None or "exif" in picture.info or has_late_metadata(file)
+                early = not EXIF_KEYS.isdisjoint(picture.info)
+                knows = png is None or early or has_late_metadata(file)
                 turned = knows and _turn(picture) in SIDEWAYS
     if turned:
         height, width = width, height

@@ -130,7 +130,7 @@ class _opened:
         _quiet()
         file.seek(0)
         try:
-            self.tiff = TiffFile(file, _multifile=False)
+            self.tiff = TiffFile(file)
         except Exception as error:
             raise ValueError(_reason(error)) from None
 
