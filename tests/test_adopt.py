@@ -1,4 +1,4 @@
-"""Somebody else's model as a run: judged as any other, and what is wrong with its functions said."""
+"""Adopted models: scored as any other run, with clear errors for wrong functions."""
 
 import shutil
 
@@ -58,7 +58,7 @@ def test_adopted_pca_has_the_error_of_pca(adopted):
     assert (adopted.path / "report.html").exists()
 
 
-def test_a_run_of_latens_adopted_has_the_scores_that_it_had(finished_run, tmp_path):
+def test_the_functions_of_a_trained_run_get_the_same_scores_when_adopted(finished_run, tmp_path):
     """Its own functions, so all scores are the same; 240 images are less than a batch here, more than two there."""
     again = latens.adopt(
         finished_run.encode,
@@ -75,7 +75,7 @@ def test_a_run_of_latens_adopted_has_the_scores_that_it_had(finished_run, tmp_pa
         assert found[name] == pytest.approx(value, rel=1e-3, abs=0.03 if "accuracy" in name else 1e-3), name
 
 
-def test_opened_again_it_has_what_is_stored_and_says_how_to_get_the_rest(adopted, images):
+def test_an_opened_adopted_run_has_its_stored_results_and_explains_how_to_get_its_functions_back(adopted, images):
     run = open_run(adopted.path)
     assert (run.latents["latents"] == adopted.latents["latents"]).all()
     assert run.map("tsne").coordinates.shape == (240, 2)
@@ -86,7 +86,7 @@ def test_opened_again_it_has_what_is_stored_and_says_how_to_get_the_rest(adopted
             call()
 
 
-def test_adopted_again_it_is_whole_without_computing_again(adopted, functions, images):
+def test_adopting_again_completes_a_run_without_computing_again(adopted, functions, images):
     calls = []
     encode = lambda x: calls.append(len(x)) or functions[0](x)  # noqa: E731
     run = latens.adopt(encode, functions[1], images, out=adopted.path, progress=Silent())
@@ -96,14 +96,14 @@ def test_adopted_again_it_is_whole_without_computing_again(adopted, functions, i
     assert run.record["created"] == adopted.record["created"]
 
 
-def test_adopted_again_with_others_is_refused(adopted, functions, images, finished_run, blobs):
+def test_adopting_again_with_other_functions_or_images_is_refused(adopted, functions, images, finished_run, blobs):
     encode, decode = functions
     with pytest.raises(RunError, match="other images"):
         adopt_functions(encode, decode, blobs, adopted.path)
     with pytest.raises(RunError, match="other latents"):
         adopt_functions(lambda x: encode(x)[:, ::-1], decode, images, adopted.path)
     for other in (lambda z: decode(z)[:, ::-1], lambda z: decode(z) + 0.01, lambda z: np.zeros((len(z), 144))):
-        with pytest.raises(RunError, match="decode gives other images than the run holds"):
+        with pytest.raises(RunError, match="decode gives other images than those in the run"):
             adopt_functions(encode, other, images, adopted.path)
     with pytest.raises(RunError, match="6 numbers, these functions' 144"):
         adopt_functions(lambda x: x.reshape(len(x), -1), lambda z: z, images, adopted.path)
@@ -126,7 +126,7 @@ def test_resuming_and_commands_on_an_adopted_folder(adopted, capsys, tmp_path):
     assert "0 times over" not in report
 
 
-# ---- what functions may give
+# ---- what functions may return
 
 
 X = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 10), dtype=np.uint8)
@@ -147,7 +147,7 @@ def back(z):
 
 
 @pytest.mark.parametrize("kind", ["array", "tensor", "bfloat16", "float64"])
-def test_latents_that_are_maps_are_flattened_and_brought_back(colour, tmp_path, kind):
+def test_latents_that_are_maps_are_flattened_and_restored(colour, tmp_path, kind):
     as_kind = {
         "array": lambda a: a,
         "tensor": lambda a: torch.from_numpy(a).requires_grad_(),
@@ -167,7 +167,7 @@ def test_latents_that_are_maps_are_flattened_and_brought_back(colour, tmp_path, 
     assert run.record["adopted"]["latent_shape"] == [3, 4, 5]
 
 
-def test_a_function_gets_no_more_than_a_batch_and_can_not_harm_what_it_gets(colour, tmp_path):
+def test_a_function_gets_at_most_one_batch_and_only_a_copy(colour, tmp_path):
     sizes = []
 
     def encode(x):
@@ -196,26 +196,26 @@ def test_a_function_gets_no_more_than_a_batch_and_can_not_harm_what_it_gets(colo
         (maps, lambda z: np.full((len(z), 240), np.inf), "decode gave NaN or infinity"),
     ],
 )
-def test_what_is_wrong_with_a_function_is_said_before_a_folder_is_made(colour, tmp_path, encode, decode, message):
+def test_wrong_functions_are_refused_before_a_folder_is_created(colour, tmp_path, encode, decode, message):
     with pytest.raises(UsageError) as error:
         adopt_functions(encode, decode, colour, tmp_path / "run")
     assert message in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
-def test_flat_pictures_are_taken(colour, tmp_path):
+def test_flat_images_are_accepted(colour, tmp_path):
     run = adopt_functions(maps, lambda z: back(z).reshape(len(z), -1), colour, tmp_path / "run")
     assert run.reconstruct(colour.test).shape == colour.test.pixels.shape
 
 
-def test_latents_that_are_drawn_are_warned_about(colour, tmp_path):
+def test_random_latents_cause_a_warning(colour, tmp_path):
     rng = np.random.default_rng(0)
     with pytest.warns(UserWarning, match="other latents each time"):
         run = adopt_functions(lambda x: maps(x) + rng.normal(size=(len(x), 3, 4, 5)), back, colour, tmp_path / "run")
     assert "each time" in run.record["adopted"]["varies"]
 
 
-def test_a_network_in_training_mode_is_warned_about(colour, tmp_path):
+def test_a_network_in_training_mode_causes_a_warning(colour, tmp_path):
     with pytest.warns(UserWarning, match="in other company"):
         adopt_functions(lambda x: maps(x) - maps(x).mean(0), back, colour, tmp_path / "run")
 
@@ -229,7 +229,7 @@ def test_batches_and_folders_that_are_not_allowed(colour, tmp_path):
         adopt_functions(maps, back, colour, tmp_path / "full")
 
 
-def test_it_is_a_model_like_others(colour):
+def test_an_adopted_model_fulfils_the_contract_of_models(colour):
     model = AdoptedModel((3, 8, 10), (3, 4, 5), maps, back)
     x = torch.from_numpy(X[:5]).float().div_(255)
     assert model.loss(x).total.shape == (5,)

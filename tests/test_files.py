@@ -12,7 +12,7 @@ from latens import files
 from latens.errors import RunDamaged
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failed_write_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     files.atomic_write(path, b"old")
 
@@ -55,7 +55,7 @@ def test_json_round_trip(tmp_path):
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', "{", "NaN", '{"a": Infinity}', b"\xff"])
-def test_json_that_is_not_strict_is_refused(text, tmp_path):
+def test_invalid_json_is_refused(text, tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(RunDamaged, match=r"a\.json: not readable as JSON"):
@@ -64,7 +64,7 @@ def test_json_that_is_not_strict_is_refused(text, tmp_path):
         files.read_json(tmp_path / "none.json")
 
 
-def test_npz_round_trip_and_refusals(tmp_path):
+def test_npz_round_trip_and_invalid_files(tmp_path):
     arrays = {"x": np.arange(6.0).reshape(2, 3), "ids": np.array(["a", "bc"])}
     for compress in (False, True):
         files.write_npz(tmp_path / "a.npz", arrays, compress)
@@ -80,7 +80,7 @@ def test_npz_round_trip_and_refusals(tmp_path):
             files.read_npz(tmp_path / name)
 
 
-def test_safetensors_keep_plain_layouts(tmp_path):
+def test_safetensors_are_stored_in_contiguous_layout(tmp_path):
     path = tmp_path / "a.safetensors"
     weight = torch.rand(4, 3, 2, 2)
     tensors = {"w": weight.to(memory_format=torch.channels_last), "same": weight, "scalar": torch.tensor(3.0)}
@@ -90,7 +90,7 @@ def test_safetensors_keep_plain_layouts(tmp_path):
     assert got["w"].is_contiguous()
 
 
-def test_any_flipped_bit_of_safetensors_is_noticed(tmp_path):
+def test_a_flipped_bit_of_safetensors_is_detected(tmp_path):
     path = tmp_path / "a.safetensors"
     files.write_safetensors(path, {"w": torch.arange(4.0), "n": torch.tensor([1, 2])})
     content = path.read_bytes()
@@ -103,12 +103,12 @@ def test_any_flipped_bit_of_safetensors_is_noticed(tmp_path):
                 got = files.read_safetensors(path)
             except RunDamaged:
                 continue
-            # A few bits of the header mean nothing: padding, the order of keys' spelling.
+            # A few bits of the header have no effect, such as padding.
             assert torch.equal(got["w"], torch.arange(4.0))
             assert torch.equal(got["n"], torch.tensor([1, 2]))
 
 
-def test_safetensors_that_lie_are_refused(tmp_path):
+def test_safetensors_with_a_wrong_header_are_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     entry = '{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
     headers = {

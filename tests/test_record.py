@@ -1,4 +1,4 @@
-"""The folder of a run: a save is one event, writers take turns, readers see whole files."""
+"""The folder of a run: a save is one event, writers take turns, readers never see a partial file."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def content(folder):
-    """Which of the two contents each part of the run has."""
+    """The version (1 or 2) of each part of the run."""
     return {
         int(folder.load("a.npz")["x"][0]),
         int(folder.load("maps/b.safetensors")["w"][0]),
@@ -41,7 +41,7 @@ def leftovers(folder):
 
 
 class Interrupted:
-    """Does something at the n-th change that a save makes on the disk, before the change or after it."""
+    """Calls `action` before or after the n-th system call of a save."""
 
     NAMES = ("replace", "fsync", "open")
 
@@ -77,12 +77,12 @@ def fail():
 
 
 def new_content():
-    """The new content; one file as a function, which fails to write half of itself where it is told to."""
+    """The new content; one file as a function that writes it."""
     return {**NEW, "a.npz": files.npz_content(NEW["a.npz"])}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_an_error_at_any_step_of_a_save_leaves_all_old_or_all_new(folder, after):
+def test_an_error_at_any_step_of_a_save_leaves_old_or_new_content(folder, after):
     found = []
     for at in range(1, 100):
         folder.commit(OLD, result=1)
@@ -107,7 +107,7 @@ def test_an_error_at_any_step_of_a_save_leaves_all_old_or_all_new(folder, after)
     assert found[-1] == {2}
 
 
-def test_a_writer_that_fails_half_way_leaves_the_old_content(folder):
+def test_a_failed_writer_leaves_the_old_content(folder):
     def half(file):
         file.write(b"half")
         raise OSError(28, "No space left on device")
@@ -127,7 +127,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are f
 
 
 def in_child(action):
-    """Run a function in a process of its own that ends without any clean-up; returns its exit status."""
+    """Run a function in a forked process; returns its exit status."""
     child = os.fork()
     if child == 0:
         try:
@@ -141,7 +141,7 @@ def in_child(action):
 @needs_fork
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of threads and fork; the child only writes files
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_process_that_dies_at_any_step_of_a_save_leaves_all_old_or_all_new(folder, after):
+def test_a_process_that_dies_at_any_step_of_a_save_leaves_old_or_new_content(folder, after):
     found = []
     for at in range(1, 100):
         folder.commit(OLD, result=1)
@@ -157,7 +157,7 @@ def test_a_process_that_dies_at_any_step_of_a_save_leaves_all_old_or_all_new(fol
         assert state in ({1}, {2}), at
         assert (again.record.get("lasting") == at) == (state == {2})
         found.append(state)
-        # The next writer finishes what was begun, and removes what the dead process left.
+        # The next writer completes the save, and removes leftovers.
         again.update(result=again.record["result"])
         assert not leftovers(again)
         assert content(RunFolder(folder.path)) == state
@@ -170,7 +170,7 @@ def test_a_process_that_dies_at_any_step_of_a_save_leaves_all_old_or_all_new(fol
     assert {2} in found[:-1]
 
 
-def test_a_stale_record_is_noticed_before_it_is_written(folder):
+def test_a_stale_record_does_not_overwrite_a_newer_one(folder):
     other = RunFolder(folder.path)
     other.commit({"maps/tsne.npz": {"x": np.ones(2)}}, forget=["c.json"], status="done")
     assert folder.record["status"] == "done"
@@ -216,7 +216,7 @@ def test_writers_in_processes_and_threads_lose_nothing(folder):
             assert folder.record[f"entry-{worker}-{i}"] == i
 
 
-def test_readers_see_whole_files_while_another_process_writes(folder):
+def test_readers_see_complete_files_while_another_process_writes(folder):
     (process,) = _processes((_write_twins, folder.path, 60))
     reads = 0
     while process.is_alive() or not reads:
@@ -228,14 +228,14 @@ def test_readers_see_whole_files_while_another_process_writes(folder):
     assert content(folder) >= {59}
 
 
-def test_a_file_that_is_open_stays_what_it_was(folder):
+def test_an_open_file_does_not_change(folder):
     with folder.open("c.json") as file:
         folder.save("c.json", [2])
         assert files.read_json(file) == [1]
     assert folder.load("c.json") == [2]
 
 
-def test_what_can_not_be_read_is_said(folder):
+def test_missing_and_changed_files_are_errors(folder):
     with pytest.raises(RunError, match=r"has no d\.json yet"):
         folder.load("d.json")
     (folder.path / "c.json").write_text("[3]")
@@ -260,13 +260,13 @@ def test_what_can_not_be_read_is_said(folder):
         ({**RECORD, "files": {os.path.abspath("/x.json"): "0"}}, "outside of the run's folder"),
     ],
 )
-def test_records_that_are_wrong_are_refused(record, message, tmp_path):
+def test_wrong_records_are_refused(record, message, tmp_path):
     files.write_json(tmp_path / "run.json", record)
     with pytest.raises(RunError, match=message):
         RunFolder(tmp_path)
 
 
-def test_a_folder_that_is_gone_is_not_made_again(folder):
+def test_a_deleted_folder_is_not_created_again(folder):
     for path in sorted(folder.path.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     folder.path.rmdir()
@@ -275,7 +275,7 @@ def test_a_folder_that_is_gone_is_not_made_again(folder):
     assert not folder.path.exists()
 
 
-def test_what_dead_processes_left_is_swept_and_what_living_ones_write_is_not(folder):
+def test_temporary_files_of_dead_processes_are_deleted_and_others_are_not(folder):
     dead = folder.path / ".model.safetensors.0123.tmp"
     dead.write_bytes(b"half")
     staged = folder.path / "maps" / ".tsne.npz.0123456789abcdef.new"
@@ -304,7 +304,7 @@ def _create(path):
         os._exit(7)
 
 
-def test_of_two_that_make_the_same_run_one_is_refused(tmp_path):
+def test_of_two_processes_that_create_one_run_one_is_refused(tmp_path):
     processes = _processes(*[(_create, tmp_path / "run")] * 2)
     for process in processes:
         process.join()
@@ -314,13 +314,13 @@ def test_of_two_that_make_the_same_run_one_is_refused(tmp_path):
         RunFolder.create(tmp_path / "run", RECORD)
 
 
-def test_a_folder_with_only_locks_in_it_is_empty(tmp_path):
+def test_a_folder_that_contains_only_locks_is_free(tmp_path):
     for name in (".lock", ".working"):
         (tmp_path / name).touch()
     RunFolder.create(tmp_path, RECORD)
 
 
-def test_one_process_works_on_a_run_and_its_end_frees_it(folder):
+def test_one_process_works_on_a_run_at_a_time(folder):
     other = RunFolder(folder.path)
     with folder.working():
         with pytest.raises(RunError, match="another process is training or completing this run"), other.working():

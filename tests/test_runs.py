@@ -1,4 +1,4 @@
-"""Run folders: recorded, opened, resumed, damaged."""
+"""Runs: recorded, opened, resumed, damaged."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ def equal(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_recording_leaves_a_whole_run(blobs, tmp_path):
+def test_recording_completes_a_run(blobs, tmp_path):
     run = start_run(blobs, recipe_for(blobs), tmp_path / "run")
     steps = list(record(run, train(run.model, blobs, run.recipe.config), blobs))
     opened = open_run(run.path)
@@ -62,7 +62,7 @@ def test_at_most_thirty_snapshots(blobs, tmp_path):
     assert names[-1] == "00070"
 
 
-def test_breaking_off_leaves_a_run_that_opens_and_goes_on_bit_for_bit(blobs, tmp_path):
+def test_a_stopped_run_opens_and_resumes_bit_for_bit(blobs, tmp_path):
     whole = start_run(blobs, recipe_for(blobs), tmp_path / "whole")
     list(record(whole, train(whole.model, blobs, whole.recipe.config)))
     stopped = start_run(blobs, recipe_for(blobs), tmp_path / "stopped")
@@ -78,7 +78,7 @@ def test_breaking_off_leaves_a_run_that_opens_and_goes_on_bit_for_bit(blobs, tmp
 
 
 @pytest.mark.parametrize("at_step", [3, 10])
-def test_ctrl_c_in_the_middle_of_an_epoch(at_step, blobs, tmp_path):
+def test_a_run_interrupted_in_the_middle_of_an_epoch_resumes(at_step, blobs, tmp_path):
     run = start_run(blobs, recipe_for(blobs, epochs=4), tmp_path / "run")
 
     def interrupt(epoch, step, loss):
@@ -96,7 +96,7 @@ def test_ctrl_c_in_the_middle_of_an_epoch(at_step, blobs, tmp_path):
     assert equal(weights_of(resumed), weights_of(whole))
 
 
-def test_a_killed_run_opens_and_goes_on(blobs_file, tmp_path):
+def test_a_killed_run_opens_and_resumes(blobs_file, tmp_path):
     code = f"""
 import os, signal, latens
 from latens.progress import Silent
@@ -128,7 +128,7 @@ class Diverging(AutoencoderModel):
         return losses if self.calls < 6 else type(losses)(losses.total / 0, losses.parts)
 
 
-def test_a_diverged_run_keeps_the_last_good_weights_and_says_so(blobs, tmp_path):
+def test_a_diverged_run_keeps_the_last_good_weights(blobs, tmp_path):
     run = start_run(blobs, recipe_for(blobs), tmp_path / "run")
     torch.manual_seed(0)
     run.model = Diverging(blobs.shape, 8)
@@ -141,7 +141,7 @@ def test_a_diverged_run_keeps_the_last_good_weights_and_says_so(blobs, tmp_path)
         latens.resume(run.path)
 
 
-def test_any_changed_byte_of_a_sealed_file_is_noticed(finished_run, tmp_path):
+def test_a_changed_byte_of_a_sealed_file_is_detected(finished_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished_run.path, folder)
     reads = {
@@ -164,7 +164,7 @@ def test_any_changed_byte_of_a_sealed_file_is_noticed(finished_run, tmp_path):
         _ = open_run(folder).model
 
 
-def test_records_that_are_wrong_are_said(finished_run, tmp_path):
+def test_wrong_records_are_refused(finished_run, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     with pytest.raises(RunNotFound, match="no run there"):
@@ -191,7 +191,7 @@ def test_images_that_have_changed_are_refused(finished_run, tmp_path):
         _ = open_run(folder).images
 
 
-def test_folders_are_not_written_over_and_get_the_next_number(blobs, tmp_path, monkeypatch):
+def test_folders_are_not_overwritten_and_get_the_next_number(blobs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunNotFound, match="latens run mnist"):
         latest_run()
@@ -206,7 +206,7 @@ def test_folders_are_not_written_over_and_get_the_next_number(blobs, tmp_path, m
         open_run("blobs-3")
 
 
-def test_encode_takes_images_in_every_form(finished_run):
+def test_encode_accepts_images_in_every_form(finished_run):
     run = open_run(finished_run.path)
     images = run.images.test
     z = run.encode(images)
@@ -231,7 +231,7 @@ def test_encode_takes_images_in_every_form(finished_run):
         run.decode(np.full((2, 8), np.nan))
 
 
-def test_samples_are_a_function_of_the_seed_and_samplers_are_kept(finished_run, tmp_path):
+def test_samples_depend_on_the_seed_only_and_samplers_are_stored(finished_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished_run.path, folder)
     run = open_run(folder)
@@ -246,14 +246,14 @@ def test_samples_are_a_function_of_the_seed_and_samplers_are_kept(finished_run, 
         run.sample(0)
 
 
-def test_a_map_opened_again_places_new_latents_alike(finished_run):
+def test_a_reopened_map_places_new_latents_equally(finished_run):
     run, again = open_run(finished_run.path), open_run(finished_run.path)
     new = run.encode(run.images.train)[:20]
     np.testing.assert_array_equal(run.map("tsne").coordinates, again.map("tsne").coordinates)
     np.testing.assert_array_equal(run.map("tsne").place(new), again.map("tsne").place(new))
 
 
-def test_maps_show_all_images_where_the_test_part_is_small(finished_run, monkeypatch):
+def test_maps_show_all_images_if_the_test_part_is_small(finished_run, monkeypatch):
     run = open_run(finished_run.path)
     assert run.mapped_part is None
     assert len(run.map("tsne").coordinates) == len(run.labels_of(None)) == 240
@@ -263,7 +263,7 @@ def test_maps_show_all_images_where_the_test_part_is_small(finished_run, monkeyp
     assert len(run.labels_of(run.mapped_part)) == 24
 
 
-def test_threads_that_seal_at_once_lose_nothing(finished_run, tmp_path):
+def test_threads_that_save_at_the_same_time_lose_nothing(finished_run, tmp_path):
     run = open_run(shutil.copytree(finished_run.path, tmp_path / "run"))
     names = [f"maps/{i}.npz" for i in range(40)]
     with ThreadPoolExecutor(8) as pool:
@@ -271,7 +271,7 @@ def test_threads_that_seal_at_once_lose_nothing(finished_run, tmp_path):
     assert set(names) <= set(open_run(run.path).record["files"])
 
 
-# ---- what is refused, and what is kept
+# ---- refused input, and images stored in a run
 
 
 def small_run(images, out, **options):
@@ -285,7 +285,7 @@ def stopped_run(images, out, epochs=3):
     return run
 
 
-def test_other_images_do_not_continue_a_run(blobs, tmp_path):
+def test_resuming_with_other_images_is_refused(blobs, tmp_path):
     run = stopped_run(blobs, tmp_path / "run")
     pixels, labels = make_blobs(seed=9)
     other = load_images(pixels, labels=labels)
@@ -306,7 +306,7 @@ def test_other_images_do_not_continue_a_run(blobs, tmp_path):
         ({"recipe": "slow"}, "unknown recipe 'slow'"),
     ],
 )
-def test_a_run_is_continued_as_it_was_started(asked, message, blobs, tmp_path):
+def test_resuming_with_another_recipe_is_refused(asked, message, blobs, tmp_path):
     run = stopped_run(blobs, tmp_path / "run")
     with pytest.raises(UsageError, match=message):
         latens.resume(run.path, device="cpu", progress=Silent(), **asked)
@@ -314,7 +314,7 @@ def test_a_run_is_continued_as_it_was_started(asked, message, blobs, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["array", "list", "tensor", "npy with labels"])
-def test_a_run_of_an_array_is_whole_without_it(form, tmp_path):
+def test_a_run_of_an_array_stores_its_images(form, tmp_path):
     pixels, labels = make_blobs(60)
     np.save(tmp_path / "x.npy", pixels)
     source = {
@@ -335,14 +335,14 @@ def test_a_run_of_an_array_is_whole_without_it(form, tmp_path):
         experiment.score(open_run(resumed.path), ["gaussian"], progress=Silent())
 
 
-def test_images_that_can_be_loaded_again_are_not_kept(finished_run):
+def test_images_that_can_be_loaded_again_are_not_stored(finished_run):
     assert not (finished_run.path / "images.npz").exists()
 
 
-def test_too_many_images_of_an_array_are_not_kept_and_it_is_said(tmp_path, monkeypatch):
+def test_images_above_the_limit_are_not_stored_with_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr("latens.runs.kept_images.MOST_BYTES", 1000)
     images = load_images(make_blobs(60)[0])
-    with pytest.warns(UserWarning, match="more than the 0.0 GB that a run keeps"):
+    with pytest.warns(UserWarning, match="and a run stores at most 1,000 bytes"):
         start_run(images, recipe_for(images), tmp_path / "run")
     with pytest.raises(RunError, match="were given as an array and are not kept in the run"):
         _ = open_run(tmp_path / "run").images
@@ -351,7 +351,7 @@ def test_too_many_images_of_an_array_are_not_kept_and_it_is_said(tmp_path, monke
     assert resumed.record["status"] == "done"
 
 
-def test_without_weights_there_is_no_model(blobs, tmp_path):
+def test_missing_weights_are_an_error(blobs, tmp_path):
     new = start_run(blobs, recipe_for(blobs), tmp_path / "run")
     assert new.model is not None  # to be trained
     with pytest.raises(
@@ -363,8 +363,8 @@ def test_without_weights_there_is_no_model(blobs, tmp_path):
         _ = open_run(new.path).model
 
 
-def test_a_killed_continuation_shows_its_latest_weights(blobs, tmp_path):
-    """model.safetensors of the first stop is older than the checkpoint of the continuation."""
+def test_a_run_killed_after_resuming_has_its_latest_weights(blobs, tmp_path):
+    """model.safetensors of the first stop is older than the checkpoint after resuming."""
     run = stopped_run(blobs, tmp_path / "run")
     first = weights_of(run)
     again = open_run(run.path)
@@ -376,8 +376,8 @@ def test_a_killed_continuation_shows_its_latest_weights(blobs, tmp_path):
     assert equal(weights_of(run), again.model.state_dict())
 
 
-def spoilt_steps(run, images, epoch, how):
-    """The steps of a training in which something is no longer finite at the end of an epoch."""
+def steps_with_nan(run, images, epoch, how):
+    """Training steps in which a value is not finite at the end of one epoch."""
     for step in train(run.model, images, run.recipe.config):
         if step.epoch < epoch:
             yield step
@@ -391,10 +391,10 @@ def spoilt_steps(run, images, epoch, how):
 
 @pytest.mark.parametrize("how", ["test error", "weights"])
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_an_epoch_that_ends_in_nan_spoils_nothing(how, epoch, blobs, tmp_path):
+def test_an_epoch_that_ends_in_nan_is_not_recorded(how, epoch, blobs, tmp_path):
     run = start_run(blobs, recipe_for(blobs), tmp_path / "run")
     with pytest.raises(TrainingDiverged, match=f"not finite after epoch {epoch}"):
-        list(record(run, spoilt_steps(run, blobs, epoch, how)))
+        list(record(run, steps_with_nan(run, blobs, epoch, how)))
     opened = open_run(run.path)
     assert opened.record["status"] == "diverged"
     assert "not finite" in opened.record["error"]
@@ -406,7 +406,7 @@ def test_an_epoch_that_ends_in_nan_spoils_nothing(how, epoch, blobs, tmp_path):
         assert all(torch.isfinite(tensor).all() for tensor in opened.model.state_dict().values())
 
 
-def test_numbers_of_numpy_are_stored_as_plain_ones(blobs, tmp_path):
+def test_numpy_scalars_are_stored_as_plain_numbers(blobs, tmp_path):
     options = {
         "epochs": np.int64(1),
         "latent_dim": np.int32(4),
@@ -438,13 +438,13 @@ def test_numbers_of_numpy_are_stored_as_plain_ones(blobs, tmp_path):
         ({"model_options": {"x": object()}}, "stored as JSON|unknown option"),
     ],
 )
-def test_an_option_that_is_not_allowed_is_refused_before_there_is_a_folder(option, message, blobs, tmp_path):
+def test_wrong_options_are_refused_before_a_folder_is_created(option, message, blobs, tmp_path):
     with pytest.raises(UsageError, match=message):
         latens.run(blobs, out=tmp_path / "run", device="cpu", progress=Silent(), **option)
     assert not (tmp_path / "run").exists()
 
 
-def test_the_largest_seed_goes_through_the_whole_of_a_run(blobs, tmp_path):
+def test_the_largest_seed_works_in_a_complete_run(blobs, tmp_path):
     assert small_run(blobs, tmp_path / "run", seed=2**32 - 1).record["status"] == "done"
     run = open_run(tmp_path / "run")
     for call in (lambda: run.sample(2, seed=2**32), lambda: run.map("tsne", seed=-1)):
@@ -452,7 +452,7 @@ def test_the_largest_seed_goes_through_the_whole_of_a_run(blobs, tmp_path):
             call()
 
 
-def test_what_was_read_is_read_again_when_another_process_has_changed_it(finished_run, tmp_path):
+def test_cached_files_are_read_again_after_another_process_changed_them(finished_run, tmp_path):
     folder = shutil.copytree(finished_run.path, tmp_path / "run")
     run, other = open_run(folder), open_run(folder)
     latents, model = run.latents, run.model
@@ -464,13 +464,13 @@ def test_what_was_read_is_read_again_when_another_process_has_changed_it(finishe
     assert equal(run.model.state_dict(), {name: tensor * 2 for name, tensor in model.state_dict().items()})
 
 
-def test_two_processes_do_not_complete_one_run(blobs, tmp_path):
+def test_two_processes_can_not_complete_one_run(blobs, tmp_path):
     run = stopped_run(blobs, tmp_path / "run")
     with run.folder.working(), pytest.raises(RunError, match="another process is training or completing this run"):
         latens.resume(run.path, device="cpu", progress=Silent())
 
 
-def test_a_run_of_the_version_before_is_continued(blobs, tmp_path):
+def test_a_run_of_the_previous_version_can_be_resumed(blobs, tmp_path):
     """Its checkpoint had no hash in run.json, and history could be one epoch ahead."""
     run = stopped_run(blobs, tmp_path / "run")
     old = json.loads((run.path / "run.json").read_text())

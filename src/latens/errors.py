@@ -3,21 +3,21 @@
     LatensError
     ├── UsageError            an argument that is not allowed (also a ValueError)
     │   └── UnknownName       a name that is in no table
-    ├── ImagesError           something is wrong with the pictures
+    ├── ImagesError           the images can't be used
     │   ├── ImagesNotFound    no such file, folder or data set
-    │   ├── ImagesEmpty       there is nothing in it
-    │   ├── ImagesDamaged     there is something, but it can't be read as what it says it is
-    │   └── LabelsError       labels that are no classes
-    ├── RunError              something is wrong with a run folder
-    │   ├── RunNotFound       no run there
+    │   ├── ImagesEmpty       the source contains no images
+    │   ├── ImagesDamaged     a file can't be read in the format of its name
+    │   └── LabelsError       the labels are not classes
+    ├── RunError              a run can't be used as requested
+    │   ├── RunNotFound       the folder contains no run
     │   ├── RunDamaged        a file is missing, or its bytes are not those that were written
-    │   └── ProtocolsDiffer   scores that were measured in different ways are not compared
+    │   └── ProtocolsDiffer   scores of different protocols can't be compared
     ├── TrainingDiverged      the loss is no longer a finite number
     ├── DeviceUnavailable     the requested device is not available
     ├── MissingExtra          an optional package is not installed
     └── PluginError           an installed plug-in can't be loaded
 
-A message says in one line what is wrong, what was found, what is allowed and what to do.
+A message is one line: what is wrong, what was given, what is allowed, and what to do.
 """
 
 from collections.abc import Iterable
@@ -51,7 +51,7 @@ class UsageError(LatensError, ValueError):
 
 
 class UnknownName(UsageError, KeyError):
-    """A name that is in no table; the message lists the known ones."""
+    """A name that is in no table; the message lists the known names."""
 
     def __init__(self, kind: str, got: object, known: Iterable[str]) -> None:
         self.message = f"unknown {kind} {got!r}; known: {', '.join(sorted(known))}"
@@ -63,7 +63,7 @@ class UnknownName(UsageError, KeyError):
 
 
 class ImagesError(LatensError):
-    """Something is wrong with the pictures."""
+    """The images can't be used."""
 
 
 class ImagesNotFound(ImagesError):
@@ -71,23 +71,23 @@ class ImagesNotFound(ImagesError):
 
 
 class ImagesEmpty(ImagesError):
-    """There is nothing in it."""
+    """The source contains no images."""
 
 
 class ImagesDamaged(ImagesError):
-    """There is something, but it can't be read as what it says it is."""
+    """A file can't be read in the format of its name."""
 
 
 class LabelsError(ImagesError):
-    """Labels that are no classes: of another shape, of several kinds in one, or missing for some images."""
+    """The labels are not classes: wrong shape, mixed types, or missing for some images."""
 
 
 class RunError(LatensError):
-    """Something is wrong with a run folder."""
+    """A run can't be used as requested."""
 
 
 class RunNotFound(RunError):
-    """No run there."""
+    """The folder contains no run."""
 
 
 class RunDamaged(RunError):
@@ -95,7 +95,7 @@ class RunDamaged(RunError):
 
 
 class ProtocolsDiffer(RunError):
-    """Scores that were measured in different ways are not compared."""
+    """Scores of different protocols can't be compared."""
 
 
 class TrainingDiverged(LatensError):

@@ -1,7 +1,7 @@
-"""Files: the one atomic writer, a lock, hashes, and strict readers for JSON, npz and safetensors.
+"""Files: the atomic writer, a lock, hashes, and strict readers for JSON, npz and safetensors.
 
-Every file that latens writes goes through `atomic_write`: a reader finds the old file or the new one, never half of one,
-whatever kills the process (all-or-nothing renames: POSIX rename(2); Windows: os.replace).
+Every file that latens writes goes through `atomic_write`: a reader finds the old or the new file, never a partial one, even
+if the process is killed (POSIX rename(2); Windows: os.replace).
 """
 
 import errno
@@ -51,11 +51,11 @@ Content = bytes | Callable[[BinaryIO], object]  # bytes, or a function that writ
 
 MAX_SAFETENSORS_HEADER = 1 << 20  # bytes; ours are a few kB
 SECONDS_PER_DAY = 86_400.0
-NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # from file systems that have none
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # errors of file systems without locks
 
 
 def cache_folder() -> Path:
-    """Where latens keeps what can be made again: LATENS_CACHE, or the user's cache folder."""
+    """The folder for data that can be computed again: LATENS_CACHE, or the user's cache folder."""
     chosen = os.environ.get("LATENS_CACHE")
     return (
         Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("latens", appauthor=False))
@@ -85,29 +85,29 @@ def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
                 file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            if os.name != "nt":  # renamed while it is open, and so locked: nobody takes it for abandoned
+            if os.name != "nt":  # renamed while open and locked, so that `remove_abandoned` leaves it alone
                 os.replace(temporary, path)
-        if os.name == "nt":  # which renames no open file
+        if os.name == "nt":  # Windows can't rename an open file
             os.replace(temporary, path)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
-            error.filename = os.fspath(path)  # a full disk names no file, and nobody knows the temporary one
+            error.filename = os.fspath(path)  # a full disk names no file, and users don't know the temporary name
         raise
     sync_folder(path.parent)
 
 
 def _new_temporary(path: Path) -> tuple[BinaryIO, Path]:
-    """An empty file beside `path`, locked for as long as it is open."""
+    """An empty file beside `path`, locked while it is open."""
     while True:
         # Opened like any file, so that the umask decides who may read it (tempfile's 0600 would lock colleagues out of a run).
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         file = open(temporary, "xb")  # noqa: SIM115 - the caller closes it
         mine = True
-        with suppress(OSError):  # a file system without locks: there `remove_abandoned` goes by age
+        with suppress(OSError):  # a file system without locks: there `remove_abandoned` checks the age
             mine = _lock(file, wait=False)
-        # Before it was locked, `remove_abandoned` may have taken it for the file of a dead process.
+        # Before it was locked, `remove_abandoned` may have deleted it as the file of a dead process.
         if mine and temporary.exists():
             return file, temporary
         file.close()
@@ -116,7 +116,7 @@ def _new_temporary(path: Path) -> tuple[BinaryIO, Path]:
 def remove_abandoned(folder: str | os.PathLike[str]) -> None:
     """Delete temporary files that `atomic_write` left in a folder because its process was killed.
 
-    A living writer holds a lock on its file. Where that can't be told, a file counts as abandoned after a day.
+    A running writer holds a lock on its file. Where locks are not available, a file counts as abandoned after a day.
     """
     for path in Path(folder).glob(".*.tmp"):
         with suppress(OSError):
@@ -131,7 +131,7 @@ def remove_abandoned(folder: str | os.PathLike[str]) -> None:
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Make renames in a folder durable. Windows has no such call: it can't open a folder."""
+    """Make renames in a folder durable. Not possible on Windows, which can't open a folder."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -143,17 +143,17 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a file inside; the operating system releases it when the process ends, however it ends.
+    """Hold a lock on a file. The operating system releases it when the process ends, even if it is killed.
 
-    The file is created and stays, since deleting it would let two processes hold two locks of one name. Each call has a lock of
-    its own, so two threads of one process exclude each other too.
+    The file is created and never deleted: otherwise two processes could lock two files of the same name. Each call opens the file
+    again, so two threads of one process exclude each other as well.
 
     Args:
-        path: of the lock's file.
-        wait: until the lock is free; otherwise say at once that it is not.
+        path: the file to lock.
+        wait: wait until the lock is free.
 
     Yields:
-        Whether the lock is held; True as well on a file system without locks, which nothing can be said about.
+        Whether the lock is held; also True on a file system without locks.
     """
     with open(path, "ab") as file:
         try:
@@ -194,7 +194,7 @@ else:
     import fcntl
 
     def _lock(file: IO[bytes], wait: bool) -> bool:
-        """Lock an open file; False where another has it and `wait` is False."""
+        """Lock an open file. Returns False if another process holds the lock and `wait` is False."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -217,7 +217,7 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 
 
 def sha256_of(file: BinaryIO) -> str:
-    """The SHA-256 of an open file, from where it stands to its end, in hexadecimal."""
+    """The SHA-256 of an open file, from its current position to its end, in hexadecimal."""
     return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
 
 
@@ -227,11 +227,11 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def json_content(value: Any) -> bytes:
-    """A value as JSON, indented, in UTF-8; numpy's numbers and arrays as plain numbers and lists.
+    """A value as indented JSON in UTF-8. Numbers and arrays of numpy become plain numbers and lists.
 
     Raises:
         ValueError: NaN or infinity, which are not JSON.
-        TypeError: what JSON has no form for.
+        TypeError: an object that JSON can't represent.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     return (text + "\n").encode()
@@ -240,11 +240,11 @@ def json_content(value: Any) -> bytes:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} can't be represented in JSON")
 
 
 def read_json(source: str | os.PathLike[str] | IO[bytes]) -> Any:
-    """Read JSON strictly: UTF-8, no NaN, no key twice.
+    """Read JSON strictly: UTF-8, no NaN, no duplicate keys.
 
     Args:
         source: the file, by its path or open.
@@ -265,7 +265,7 @@ def read_json(source: str | os.PathLike[str] | IO[bytes]) -> Any:
 
 @contextmanager
 def _opened(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[IO[bytes]]:
-    """A file to read from; one that is already open stays open."""
+    """An open file. A file that was given open is not closed."""
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             yield file
@@ -295,7 +295,7 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], co
 
 
 def npz_content(arrays: Mapping[str, np.ndarray], compress: bool = False) -> Callable[[BinaryIO], object]:
-    """Plain arrays as an .npz. Object arrays are refused: they would be pickled."""
+    """Arrays as an .npz. Object arrays are refused: they would be pickled."""
     for name, array in arrays.items():
         assert array.dtype != object, f"{name} is an object array"
     save = np.savez_compressed if compress else np.savez
@@ -303,7 +303,7 @@ def npz_content(arrays: Mapping[str, np.ndarray], compress: bool = False) -> Cal
 
 
 def read_npz(source: str | os.PathLike[str] | IO[bytes], required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """Read all arrays of an .npz, never unpickling.
+    """Read all arrays of an .npz, without pickle.
 
     Args:
         source: the file, by its path or open.
@@ -314,13 +314,13 @@ def read_npz(source: str | os.PathLike[str] | IO[bytes], required: tuple[str, ..
     """
     path = _path_of(source)
     try:
-        # Opened here: numpy leaves its own handle open where the archive is broken.
+        # Opened here, because numpy does not close its own handle if the archive is broken.
         with _opened(source) as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
     except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        # numpy's own words may advise to unpickle it.
+        # Without numpy's message, which may advise to unpickle the file.
         raise RunDamaged(f"{path}: not readable as .npz of plain arrays ({type(error).__name__})") from None
     for name in required:
         if name not in arrays:
@@ -336,14 +336,14 @@ def write_safetensors(
 
 
 def safetensors_content(tensors: "Mapping[str, torch.Tensor]", metadata: Mapping[str, str] | None = None) -> bytes:
-    """Tensors as safetensors, each in its plain (contiguous) layout, from whatever device it lives on.
+    """Tensors on any device as safetensors, each in contiguous layout.
 
-    The file carries a digest of its own content, which the format lacks: `read_safetensors` notices a flipped bit.
+    The metadata contains a digest of the content, which the format lacks: `read_safetensors` detects a flipped bit.
     """
     import torch
     from safetensors.torch import save
 
-    # A channels_last tensor is written in the layout of its shape, and shared memory is written twice rather than refused.
+    # Copies: safetensors refuses other layouts (channels_last) and tensors that share memory.
     plain = {n: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for n, tensor in tensors.items()}
     content: bytes = save(plain, metadata={**(metadata or {}), "sha256": _digest(plain)})
     return content
@@ -364,7 +364,7 @@ def _digest(tensors: "Mapping[str, torch.Tensor]") -> str:
 def read_safetensors(source: str | os.PathLike[str] | IO[bytes]) -> "dict[str, torch.Tensor]":
     """Read all tensors of a safetensors file.
 
-    The header is checked first (size, no key twice: the library takes the last of two equal keys), then the digest.
+    The header is checked first (size, no duplicate keys: the library takes the last of two), then the digest.
 
     Args:
         source: the file, by its path or open.

@@ -1,4 +1,4 @@
-"""Runs: a run is a folder. Start one, record into it, open it, list what is there, import weights as one."""
+"""Runs: start, record, open and list them; import weights, or adopt functions, as a run."""
 
 from latens.runs.adopting import adopt_functions
 from latens.runs.folder import TEST, TRAIN, Run, Samples

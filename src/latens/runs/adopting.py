@@ -1,4 +1,4 @@
-"""Somebody else's model becomes a run: a folder for what is computed of it, and its functions beside it, in memory."""
+"""Adopt a model from elsewhere: its folder contains what is computed from it; its functions stay in memory."""
 
 import os
 import warnings
@@ -20,7 +20,7 @@ from latens.training.recipes import ADOPTED, Recipe, TrainConfig
 
 __all__ = ["adopt_functions"]
 
-COMPARED = 16  # images by which functions given back are compared with what is stored
+COMPARED = 16  # images on which functions are compared with stored results
 PROBE = "probe.npz"
 SAME_OR_OTHER = "give the same functions, or choose another out"
 
@@ -35,31 +35,31 @@ def adopt_functions(
     batch_size: int = 256,
     seed: int = 0,
 ) -> Run:
-    """Make a run of two functions, or give a run that was made of them its functions back.
+    """Make a run of two functions, or give an adopted run its functions back.
 
     Args:
         encode: see `latens.models.adopted.AdoptedModel`.
-        decode: see there.
-        images: what the model is judged on.
-        out: the run's folder; one that is there already must have been adopted, with the same images and functions.
-        name: what the model is called.
-        batch_size: images that a function is given at once, at most.
+        decode: see `latens.models.adopted.AdoptedModel`.
+        images: the images on which the model is evaluated.
+        out: the run's folder; if it exists, it must have been adopted with the same images and functions.
+        name: the name of the model.
+        batch_size: the largest batch for a function.
         seed: of maps, samplers and scores.
 
     Raises:
-        UsageError: what a function gives has not the shape that it should have, or is not finite.
-        RunError: the folder is taken, or its images or latents are others.
+        UsageError: a function returns a wrong shape, or values that are not finite.
+        RunError: the folder is not empty and no such run, or its images, latents or decoded images differ.
     """
     latent_shape = latent_shape_of(encode, images.test.pixels)
     model = AdoptedModel(images.shape, latent_shape, encode, decode, batch_size).eval()
-    model.decode(model.encode(_one(images)))  # what is wrong with decode is said before a folder is made
+    model.decode(model.encode(_one(images)))  # errors of decode are raised before a folder is created
     varies = what_varies(model, images.test.pixels)
     if varies:
         warnings.warn(f"{varies}; scores will not come out the same again", stacklevel=3)
     if out is not None and is_run(out):
         run = _given_back(Run(Path(out)), model, images)
     else:
-        # Nothing is trained: of a config only the seed and the batches say something.
+        # Nothing is trained, so only the seed and the batch size of the config matter.
         config = TrainConfig(epochs=1, batch_size=batch_size, seed=seed)
         run = start_run(images, Recipe(ADOPTED, ADOPTED, name, model.latent_dim, config), out)
         facts: dict[str, Any] = {"latent_shape": list(latent_shape), "varies": varies}
@@ -75,9 +75,9 @@ def _one(images: Dataset) -> Any:
 
 
 def _given_back(run: Run, model: AdoptedModel, images: Dataset) -> Run:
-    """A run that was adopted before, once it is sure that these are its images and its functions."""
+    """A run that was adopted before, after checking that images and functions are the same."""
     if not run.recipe.is_adopted:
-        raise RunError(f"{run.path}: holds a model that latens trained; choose another out")
+        raise RunError(f"{run.path}: contains a model that latens trained; choose another out")
     if images.fingerprint != run.record["data"]["fingerprint"]:
         raise RunError(
             f"{run.path}: was adopted with other images (fingerprint differs); give the same, or choose another out"
@@ -95,15 +95,15 @@ def _given_back(run: Run, model: AdoptedModel, images: Dataset) -> Run:
 
 
 def _compare(run: Run, model: AdoptedModel, images: Dataset, varies: bool) -> None:
-    """See that functions are those whose latents and decoded images the run holds.
+    """Check that these functions computed the latents and decoded images in the run.
 
-    Decoding is compared on the latents that are stored, by the error of each image and by the decoded class means. Encoding can't
-    be compared where it varies from call to call.
+    Decoding is compared on the stored latents: the error of each image and the decoded probe. Encoding is not compared if it
+    varies between calls.
     """
     stored, rows = run.latents, np.linspace(0, len(images.train) - 1, min(COMPARED, len(images.train))).astype(int)
     pixels = gather(images.train.pixels, rows)
     if not varies and not _close(encode_images(model, pixels), stored["latents"][rows], stored["latents"].std()):
-        raise RunError(f"{run.path}: encode gives other latents than the run holds; {SAME_OR_OTHER}")
+        raise RunError(f"{run.path}: encode gives other latents than those in the run; {SAME_OR_OTHER}")
     difference = decode_latents(model, stored["latents"][rows]) - to_floats(pixels)
     same = _close(
         np.square(difference).mean(axis=(1, 2, 3)), stored["squared_error"][rows], np.square(difference).mean()
@@ -112,7 +112,7 @@ def _compare(run: Run, model: AdoptedModel, images: Dataset, varies: bool) -> No
         probe = run.folder.load(PROBE, ("latents", "images"))
         same = _close(decode_latents(model, probe["latents"]), probe["images"][-1], probe["images"][-1].std())
     if not same:
-        raise RunError(f"{run.path}: decode gives other images than the run holds; {SAME_OR_OTHER}")
+        raise RunError(f"{run.path}: decode gives other images than those in the run; {SAME_OR_OTHER}")
 
 
 def _close(found: np.ndarray, stored: np.ndarray, scale: float | np.floating[Any]) -> bool:

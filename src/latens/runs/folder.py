@@ -1,15 +1,15 @@
-"""`Run`: what a run's folder means: its model, latents, maps, samplers and scores, read when they are asked for.
+"""`Run`: the view of a run's folder that knows models, latents, maps, samplers and scores. It reads them on demand.
 
-run.json                what was asked and what came of it; the hashes of the files below
-history.jsonl           one line an epoch
+run.json                settings, status and results; the hashes of the files below
+history.jsonl           one line per epoch
 model.safetensors       the weights
-checkpoint.safetensors  while it trains: all that is needed to continue
+checkpoint.safetensors  during training: everything that is needed to continue
 latents.npz             latents, labels, ids, part (0 train, 1 test) and squared error of every image
-images.npz              the images themselves, where they can't be loaded again (arrays in memory)
+images.npz              the images, if they can't be loaded again (arrays in memory)
 maps/NAME.npz           samplers/NAME.safetensors    snapshots/EPOCH.npz
 probe.npz               metrics.json                 figures/NAME.png        report.html
 
-How these files are written and checked is told in `latens.runs.record`.
+`latens.runs.record` describes how these files are written and checked.
 """
 
 import json
@@ -49,12 +49,12 @@ __all__ = ["TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]
 WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "latents.npz"
 LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
 TRAIN, TEST = 0, 1  # the two values of `part`
-ENOUGH_FOR_A_MAP = 1000  # test images; with fewer, maps show the train images too
+ENOUGH_FOR_A_MAP = 1000  # test images; with fewer, maps also show the train images
 
 
 @dataclass(frozen=True)
 class Samples:
-    """New pictures: float32 (N, C, H, W) about [0, 1], the latents (N, D) they were decoded from, labels (N,) or None."""
+    """New images: float32 (N, C, H, W), about [0, 1]; the latents (N, D) that they were decoded from; labels (N,) or None."""
 
     images: np.ndarray
     latents: np.ndarray
@@ -62,19 +62,19 @@ class Samples:
 
 
 def weights_in(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The model's weights out of what a Step's `state()` gave."""
+    """The model's weights in a training state, as `Step.state()` returns it."""
     return {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
 
 
 class Run:
-    """A run's folder, opened. `latens.open_run` makes one.
+    """An opened run. `latens.open_run` makes one.
 
     Args:
-        path: the folder; it holds a run.json.
-        device: where the model works, see `choose_device`.
+        path: the run's folder, which contains a run.json.
+        device: the device of the model, see `choose_device`.
 
     Raises:
-        RunDamaged: run.json is missing or unreadable.
+        RunDamaged: run.json is missing or not valid.
         RunError: it was written by a later latens.
     """
 
@@ -94,7 +94,7 @@ class Run:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The content of run.json as it is on disk now; `update` changes it."""
+        """The current content of run.json on disk; `update` changes it."""
         return self.folder.record
 
     def __repr__(self) -> str:
@@ -107,7 +107,7 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        """The setting with which it was trained."""
+        """The settings of the training."""
         return Recipe.from_json(self.record["recipe"])
 
     @property
@@ -118,7 +118,7 @@ class Run:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes; empty without labels."""
+        """The names of the classes; empty without labels."""
         return tuple(self.record["data"]["class_names"])
 
     def save(self, name: str, content: Any) -> None:
@@ -134,20 +134,20 @@ class Run:
         self.folder.update(**entries)
 
     def seal(self, *names: str) -> None:
-        """Note the hashes of files that were written by other means; see `RunFolder.seal`."""
+        """Record the hashes of files that were written by other means; see `RunFolder.seal`."""
         self.folder.seal(*names)
 
     def forget(self, *names: str) -> None:
-        """Take files out of the run and delete them; see `RunFolder.forget`."""
+        """Remove files from the run and delete them; see `RunFolder.forget`."""
         self.folder.forget(*names)
 
     def checked(self, name: str) -> Path:
-        """The path of a file of the run, its hash compared; see `RunFolder.checked`."""
+        """The path of a file of the run, after checking its hash; see `RunFolder.checked`."""
         return self.folder.checked(name)
 
     def _current(self, name: str, read: Callable[[], Any]) -> Any:
-        """What was read from a file of the run, kept until the file changes."""
-        with self._reading:  # threads of the explorer don't read one file twice
+        """The result of reading a file of the run, cached until the file changes."""
+        with self._reading:  # so that threads of the explorer don't read a file twice
             digest = self.folder.files.get(name, "")
             if self._kept.get(name, ("", None))[0] != digest or not digest:
                 self._kept[name] = digest, read()
@@ -155,10 +155,10 @@ class Run:
 
     @property
     def model(self) -> Model:
-        """The model with the run's weights, of the last epoch that is kept; read again when the file has changed.
+        """The model with the latest stored weights. It is read again when the file has changed.
 
         Raises:
-            RunError: there are no weights yet; or it was adopted, and its functions have not been given back.
+            RunError: there are no weights yet; or the run was adopted and its functions are not available.
             RunDamaged: the weights are missing or damaged, or do not fit the model of run.json.
         """
         if self._own_model is not None:
@@ -168,11 +168,11 @@ class Run:
 
     @model.setter
     def model(self, model: Model) -> None:
-        """Use a model that is in memory: one that is being trained, or one made of adopted functions."""
+        """Use a model in memory: one in training, or one made of adopted functions."""
         self._own_model = model
 
     def untrained_model(self) -> Model:
-        """A new model on the run's device, with weights as the seed of its recipe makes them."""
+        """A new model on the run's device, with initial weights from the recipe's seed."""
         return self._placed(build_model(self.recipe, self.image_shape))
 
     def _load_model(self) -> Model:
@@ -190,23 +190,23 @@ class Run:
         return model.to(device).eval()
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The weights of the last epoch that is kept, on the CPU.
+        """The latest stored weights, on the CPU.
 
         Raises:
-            RunError: there are none yet.
-            RunDamaged: they are missing, or their bytes are not those that were written.
+            RunError: there are no weights yet.
+            RunDamaged: the file is missing, or its bytes are not those that were written.
         """
         name = self._weights_file()
-        # A checkpoint of an earlier version has no hash in run.json, but one of its own.
+        # Earlier versions did not record the checkpoint's hash in run.json; the file contains its own.
         sealed = name in self.folder.files
         tensors = self.folder.load(name) if sealed else read_safetensors(self.path / name)
         return tensors if name == WEIGHTS else weights_in(tensors)
 
     def _weights_file(self) -> str:
-        """Where the latest weights are: while a run can be continued, its checkpoint is the newer file."""
+        """The file of the latest weights: the checkpoint while a run is unfinished, since it is the newer one."""
         if self.recipe.is_adopted:
             raise RunError(
-                f"{self.path}: was adopted as two functions, which no folder can hold;"
+                f"{self.path}: was adopted as two functions, which can't be stored in a folder;"
                 f" latens.adopt(encode, decode, images, out={str(self.path)!r}) gives them back"
             )
         record = self.record
@@ -221,20 +221,20 @@ class Run:
         )
 
     def encode(self, images: Any) -> np.ndarray:
-        """Images -> latents, float32 (N, D); see `latens.latents.encode_images`."""
+        """Encode images: the latents, float32 (N, D); see `latens.latents.encode_images`."""
         return encode_images(self.model, images)
 
     def decode(self, latents: Any) -> np.ndarray:
-        """Latents (N, D) -> pictures, float32 (N, C, H, W); see `latens.latents.decode_latents`."""
+        """Decode latents (N, D): the images, float32 (N, C, H, W); see `latens.latents.decode_latents`."""
         return decode_latents(self.model, latents)
 
     def reconstruct(self, images: Any) -> np.ndarray:
-        """Images through the latent and back, float32 (N, C, H, W)."""
+        """Encode and decode images: their reconstructions, float32 (N, C, H, W)."""
         return reconstruct_images(self.model, images)
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One dict an epoch: epoch, step, train_loss, train_mse, test_mse, learning_rate, elapsed."""
+        """One dict per epoch: epoch, step, train_loss, train_mse, test_mse, learning_rate, elapsed (seconds)."""
         path = self.path / "history.jsonl"
         if not path.exists():
             return []
@@ -245,13 +245,13 @@ class Run:
 
     @property
     def images(self) -> Dataset:
-        """The run's own images: loaded from where they came from, or, where that is not possible, as the run keeps them.
+        """The run's images: loaded from their source, or from the run if it stores them.
 
-        Setting it gives the run the same images from elsewhere, as a `Dataset`.
+        Assign a `Dataset` of the same images if the source has moved.
 
         Raises:
             ImagesError: they can't be read.
-            RunError: they are no longer there, or what is there now is not what the run was trained on.
+            RunError: they no longer exist, or have changed since the run was trained.
         """
         if self._own_images is None:
             data = self.record["data"]
@@ -280,42 +280,42 @@ class Run:
             ) from None
 
     def check_images(self, images: Any, source: str) -> None:
-        """See that a data set is the one that the run was trained on.
+        """Check that a data set is the one that the run was trained on.
 
         Args:
             images: the data set.
-            source: what it is called in the message.
+            source: its name in the message.
 
         Raises:
-            RunError: its pixels, labels or class names are others.
-            UsageError: it is no `Dataset`.
+            RunError: its pixels, labels or class names differ.
+            UsageError: it is not a `Dataset`.
         """
         if not isinstance(images, Dataset):
             raise UsageError(f"images is a {type(images).__name__}; a Dataset is needed: load_images(...) makes one")
         if images.fingerprint != self.record["data"]["fingerprint"]:
             raise RunError(
-                f"{source}: these are not the images that {self.path} was trained on (fingerprint differs);"
+                f"{source}: not the images that {self.path} was trained on (the fingerprint differs);"
                 " give the same images, or start a new run"
             )
 
     @property
     def latents(self) -> dict[str, np.ndarray]:
-        """The arrays of latents.npz: latents, part, ids, squared_error, and labels where there are any."""
+        """The arrays of latents.npz: latents, part, ids, squared_error, and labels if there are any."""
         found: dict[str, np.ndarray] = self._current(LATENTS, lambda: self.folder.load(LATENTS, LATENT_ARRAYS))
         return found
 
     @property
     def mapped_part(self) -> int | None:
-        """The part that maps and the probe show: test, or None for all images where the test part is too small to show much."""
+        """The part that maps and the probe show: test, or None (all images) if the test part is small."""
         return TEST if int((self.latents["part"] == TEST).sum()) >= ENOUGH_FOR_A_MAP else None
 
     def of_part(self, name: str, part: int | None) -> np.ndarray:
-        """One array of `latents`, the rows of one part only, or all of them for None."""
+        """One array of `latents`: the rows of one part, or all rows for None."""
         rows: np.ndarray = self.latents[name]
         return rows if part is None else rows[self.latents["part"] == part]
 
     def labels_of(self, part: int | None) -> np.ndarray | None:
-        """The labels of one part, or of all images for None, int64 (N,); None where there are no labels."""
+        """The labels of one part, or of all images for None, int64 (N,); None without labels."""
         return self.of_part("labels", part) if "labels" in self.latents else None
 
     @property
@@ -327,16 +327,16 @@ class Run:
         return self._usual_distance[1]
 
     def map(self, name: str = "tsne", seed: int | None = None, progress: Progress | None = None) -> Map:
-        """A map of the latents of `mapped_part`: the one in the folder, or fitted now and kept.
+        """A map of the latents of `mapped_part`: the stored one, or a new fit, which is stored.
 
         Args:
             name: one of `MAPS`.
-            seed: fit it anew with this seed; None takes what is there, or the run's own seed.
-            progress: shows how far a fit is.
+            seed: fit again with this seed; None takes the stored map, or the run's seed for a fit.
+            progress: shows the progress of a fit.
         """
         file = f"maps/{name}.npz"
         latents = self.of_part("latents", self.mapped_part)
-        # A map from somebody else's coordinates is there or not, it can't be fitted.
+        # A map of given coordinates can only be stored, not fitted.
         kind = map_kind(name) if file in self.record["files"] else MAPS[name]
         if seed is None and file in self.record["files"]:
             return kind.restore(self.folder.load(file), latents)
@@ -348,11 +348,11 @@ class Run:
 
     def keep_map(self, name: str, fitted: Map) -> None:
         """Store a map of the latents of `mapped_part` under a name."""
-        # The scores were those of the map before.
+        # Its scores were those of the previous map.
         self.folder.commit({f"maps/{name}.npz": fitted.state()}, forget=[f"maps/{name}.json"])
 
     def map_scores(self, name: str) -> Scores:
-        """How far to trust a map; computed once, kept beside it."""
+        """The scores of a map; computed once and stored beside it."""
         file = f"maps/{name}.json"
         if file not in self.record["files"]:
             made, seed = self.map(name), self.recipe.config.seed
@@ -369,21 +369,21 @@ class Run:
             )
             with self.folder.lock():
                 if self.folder.files.get(f"maps/{name}.npz") != scored:
-                    return found  # meanwhile another process has kept another map
+                    return found  # another process has stored another map in the meantime
                 self.save(file, found.as_json())
         return Scores.from_json(self.folder.load(file))
 
     def sampler(self, name: str, progress: Progress | None = None) -> Sampler:
-        """A sampler over the train latents: the one in the folder, or fitted now and kept.
+        """A sampler of the train latents: the stored one, or a new fit, which is stored.
 
         Args:
             name: one of `SAMPLERS`.
-            progress: shows how far a fit is.
+            progress: shows the progress of a fit.
 
         Raises:
             RunError: the model can't have it, such as `prior` where it has none.
         """
-        # A kept sampler of an adopted run needs no model.
+        # A stored sampler of an adopted run needs no model.
         kind, model = SAMPLERS[name], self._own_model if self.recipe.is_adopted else self.model
         why_not = kind.unavailable(model)
         if why_not:
@@ -401,12 +401,12 @@ class Run:
         return fitted
 
     def sample(self, n: int, sampler: str = "class-means", seed: int = 0, labels: np.ndarray | None = None) -> Samples:
-        """New pictures: latents drawn by a sampler, decoded.
+        """New images: latents from a sampler, decoded.
 
         Args:
-            n: how many.
+            n: number of images, at least 1.
             sampler: one of `SAMPLERS`.
-            seed: the same seed, the same pictures.
+            seed: equal seeds give equal images.
             labels: the class of each, int (n,); None lets the sampler choose.
         """
         n, seed = whole_number("the number of samples", n), whole_number("seed", seed, 0, MAX_SEED)
@@ -439,7 +439,7 @@ class Run:
         """The scores, a sequence of records with `to_pandas` and `to_dicts`, and notes on what was left out.
 
         Raises:
-            RunError: it was not scored yet.
+            RunError: the run was not scored yet.
         """
         plain = self.folder.load("metrics.json")
         try:
@@ -449,15 +449,15 @@ class Run:
 
     @property
     def verdict(self) -> Verdict:
-        """What the scores come to: see `latens.verdict`.
+        """The conclusions from the scores, see `latens.verdict`.
 
         Raises:
-            RunError: it was not scored yet.
+            RunError: the run was not scored yet.
         """
         return judge(self.scores)
 
 
 def samples_as_arrays(samples: Samples) -> dict[str, np.ndarray]:
-    """Samples as they are stored: `images` uint8 (N, C, H, W), `latents`, and `labels` where there are any."""
+    """Samples as arrays to store: `images` uint8 (N, C, H, W), `latents`, and `labels` if there are any."""
     arrays = {"images": to_uint8(samples.images), "latents": samples.latents}
     return arrays if samples.labels is None else {**arrays, "labels": samples.labels}

@@ -1,4 +1,4 @@
-"""Images that a run keeps itself, since they can't be loaded again: arrays and tensors that were only in memory."""
+"""Images that are stored in a run because they can't be loaded again: arrays and tensors in memory."""
 
 import warnings
 from pathlib import Path
@@ -16,21 +16,21 @@ from latens.text import bytes_text
 __all__ = ["IMAGES", "MOST_BYTES", "can_be_loaded_again", "images_to_keep", "load_kept_images"]
 
 IMAGES = "images.npz"
-MOST_BYTES = 1 << 30  # of pixels that a run keeps
+MOST_BYTES = 1 << 30  # of pixels that are stored in a run
 
 
 def images_to_keep(images: Dataset) -> dict[str, np.ndarray] | None:
-    """The arrays of `images.npz`, where the images can't be loaded again from their source; None where they can.
+    """The arrays of `images.npz`; None if the images can be loaded again from their source.
 
-    Above `MOST_BYTES` of pixels they are not kept, and a warning says so.
+    Images of more than `MOST_BYTES` are not stored, with a warning.
     """
     if can_be_loaded_again(images):
         return None
     size = images.train.pixels.nbytes + images.test.pixels.nbytes
     if size > MOST_BYTES:
         warnings.warn(
-            f"these images were given as an array, and their {bytes_text(size)} are more than the {bytes_text(MOST_BYTES)} that"
-            " a run keeps; to review, score or resume the run, give them again as images=",
+            f"these images were given as an array of {bytes_text(size)}, and a run stores at most {bytes_text(MOST_BYTES)};"
+            " to review, score or resume the run, give them again (images= of resume, data= of open_run)",
             stacklevel=4,
         )
         return None
@@ -47,14 +47,12 @@ def can_be_loaded_again(images: Dataset) -> bool:
     source = images.source
     if source in NAMES:
         return True
-    labels_given_apart = (
-        source.endswith(".npy") and images.train.labels is not None
-    )  # by labels=, which no path leads to
+    labels_given_apart = source.endswith(".npy") and images.train.labels is not None  # by labels=
     return source not in ("", "array") and Path(source).exists() and not labels_given_apart
 
 
 def load_kept_images(folder: RunFolder) -> Dataset:
-    """The data set that a run keeps.
+    """The data set that is stored in a run.
 
     Raises:
         RunDamaged: the file is missing, not valid, or was changed.
@@ -68,7 +66,7 @@ def load_kept_images(folder: RunFolder) -> Dataset:
             for part in ("train", "test")
         )
     except AssertionError:
-        raise RunDamaged(f"{folder.path / IMAGES}: does not hold images") from None
+        raise RunDamaged(f"{folder.path / IMAGES}: does not contain images") from None
     return Dataset(
         data["name"], data["source"], train, test, tuple(data["notes"]), dict(data["options"]), data["fingerprint"]
     )

@@ -1,4 +1,4 @@
-"""Opening runs, and finding them."""
+"""Open and list runs."""
 
 import os
 from pathlib import Path
@@ -13,16 +13,16 @@ __all__ = ["latest_run", "list_runs", "list_unreadable", "open_run"]
 
 
 def open_run(path: str | os.PathLike[str], device: str = "cpu", *, data: Any = None) -> Run:
-    """Open a run's folder.
+    """Open a run.
 
     Args:
-        path: the folder, or its name below `runs/`.
-        device: where its model works, see `latens.device.choose_device`.
+        path: its folder, or the folder's name below `runs/`.
+        device: the device of its model, see `latens.device.choose_device`.
         data: where its images are now, if they were moved: as for `load_images`. The new place is kept in run.json.
 
     Raises:
-        RunNotFound: there is no run there.
-        RunDamaged: there is, but its record can't be read.
+        RunNotFound: there is no run in this folder.
+        RunDamaged: its run.json can't be read.
         RunError: `data` are not the images that it was trained on.
     """
     for folder in (Path(path), Path("runs") / path):
@@ -37,7 +37,7 @@ def open_run(path: str | os.PathLike[str], device: str = "cpu", *, data: Any = N
 
 
 def list_runs(folder: str | os.PathLike[str] = "runs") -> list[Run]:
-    """The runs in a folder, the oldest first; what can't be opened is left out."""
+    """The runs in a folder, the oldest first; runs that can't be opened are left out."""
     found = []
     for path in Path(folder).glob("*/run.json"):
         try:
@@ -62,7 +62,7 @@ def latest_run(folder: str | os.PathLike[str] = "runs", device: str = "cpu") -> 
     """The run that was started last.
 
     Raises:
-        RunNotFound: there is none.
+        RunNotFound: there are no runs.
     """
     runs = list_runs(folder)
     if not runs:

@@ -1,4 +1,4 @@
-"""Images of a run that lie elsewhere now: held against its fingerprint, and remembered."""
+"""Images of a run that were moved: compared with its fingerprint, and their new place recorded."""
 
 import os
 from typing import Any
@@ -13,11 +13,11 @@ __all__ = ["take_images_from"]
 
 
 def take_images_from(run: Run, source: Any) -> None:
-    """Give a run its images from another place, and note the place in run.json.
+    """Load the images of a run from another place, and record the place in run.json.
 
     Args:
-        run: whose images were moved or renamed.
-        source: where they are now: as for `load_images`; or a `Dataset`.
+        run: a run whose images were moved or renamed.
+        source: where they are now, see `load_images`; or a `Dataset`.
 
     Raises:
         ImagesError: the images can't be read.

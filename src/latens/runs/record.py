@@ -1,13 +1,16 @@
-"""`RunFolder`: a run's folder with its files, their hashes, and the lock of its writers. It alone writes run.json.
+"""`RunFolder`: a run's folder with its files, their hashes and the writers' lock. Only this module writes run.json.
 
-A save is one event. The new content is written beside the old, under a name that carries its hash; then run.json is replaced,
-which names that hash: this is the moment at which the save counts; then the new file is renamed over the old. A process that
-dies before that moment leaves the old content; after it, readers follow run.json to the new content, under whichever of the two
-names it has, and the next writer finishes the rename. Several files, entries of run.json and files that are taken out can be
-one event, so that what belongs together changes together.
+A save is one event, in three steps:
 
-Writers take turns by a lock of the operating system, read run.json before they change it, and keep what others have written.
-Readers take no lock: they see the content of before or of after.
+1. The new content is staged: written beside the old file, under a name that contains its hash.
+2. run.json, which contains the hash of every file, is replaced atomically. This commits the save.
+3. The staged file is renamed to its proper name.
+
+A process that dies before step 2 leaves the old content. If it dies after step 2, readers find the committed hash under the
+staged name, and the next writer does step 3. One event can change several files and entries of run.json together.
+
+Writers take turns: they hold a lock of the operating system, read run.json again before they change it, and keep the changes of
+others. Readers take no lock: they see the content before a save or after it.
 """
 
 import os
@@ -41,22 +44,22 @@ __all__ = ["FORMAT", "RECORD", "RunFolder", "check_free", "is_run"]
 
 FORMAT = 1
 RECORD = "run.json"
-LOCK, WORK_LOCK = ".lock", ".working"  # of one save; of a process that trains and completes the run
-SHOWN = 16  # digits of a hash in the name of a staged file
-READS = 100  # times that a reader starts again because a writer was faster
-ENTRIES = ("status", "created", "data", "recipe", "files")  # what a record has at least
+LOCK, WORK_LOCK = ".lock", ".working"  # held during one save; held while a process trains and completes the run
+STAGED_DIGITS = 16  # of the hash, in the name of a staged file
+READS = 100  # attempts of a reader whose file is replaced while it reads
+ENTRIES = ("status", "created", "data", "recipe", "files")  # required in run.json
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder is a run's."""
+    """Whether a folder contains a run."""
     return (Path(path) / RECORD).exists()
 
 
 def check_free(path: str | os.PathLike[str]) -> None:
-    """See that a new run can be made in a folder.
+    """Check that a new run can be created in a folder.
 
     Raises:
-        RunError: it is not empty, or no folder.
+        RunError: the path is not a folder, or the folder is not empty.
     """
     path = Path(path)
     if is_run(path):
@@ -69,7 +72,7 @@ class RunFolder:
     """The folder of a run.
 
     Args:
-        path: it holds a run.json.
+        path: the folder, which contains a run.json.
 
     Raises:
         RunDamaged: run.json is missing or not valid.
@@ -83,27 +86,27 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], record: Mapping[str, Any]) -> "RunFolder":
-        """Make a new run's folder.
+        """Create the folder of a new run.
 
         Args:
-            path: the folder; not there yet, or empty.
-            record: what run.json holds at first.
+            path: the folder, which must be empty or not exist.
+            record: the first content of run.json.
 
         Raises:
-            RunError: the folder is not free, maybe because another process has just made a run of it.
+            RunError: the folder is not empty, for example because another process has just created a run there.
         """
         path = Path(path)
         check_free(path)
         content = json_content({**record, "files": {}})
         path.mkdir(parents=True, exist_ok=True)
-        with _locked_for_writing(path):  # of two processes the second finds the run.json of the first
+        with _locked_for_writing(path):  # of two processes, the second finds the run.json of the first
             check_free(path)
             atomic_write(path / RECORD, content)
         return cls(path)
 
     @property
     def record(self) -> dict[str, Any]:
-        """The content of run.json as it is on disk now; not to be changed in place, see `commit`."""
+        """The current content of run.json on disk. Do not change it in place; use `commit`."""
         if self._seen is not None:
             with suppress(OSError):
                 if _signature(os.stat(self.path / RECORD)) == self._seen[0]:
@@ -131,19 +134,19 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep all other writers out, of this process too, so that what is read inside still holds when it is written.
+        """Exclude all other writers, also those of this process: what is read inside stays valid until it is written.
 
-        Locks of one folder may be nested in one thread.
+        Calls can be nested in one thread.
         """
         with _locked_for_writing(self.path):
             yield
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Be the one process that trains and completes this run. Others may still read it, and save maps, samplers or scores.
+        """Be the only process that trains and completes this run. Others can still read it, and save maps, samplers or scores.
 
         Raises:
-            RunError: another process is.
+            RunError: another process is working on the run.
         """
         with locked(self.path / WORK_LOCK, wait=False) as alone:
             if not alone:
@@ -162,21 +165,20 @@ class RunFolder:
         self._commit({}, (), entries)
 
     def forget(self, *names: str) -> None:
-        """Take files out of the run and delete them; names that it does not have are passed over."""
+        """Remove files from the run and delete them. Unknown names are ignored."""
         self.commit(forget=names)
 
     def commit(self, files: Mapping[str, Any] | None = None, *, forget: Iterable[str] = (), **entries: Any) -> None:
-        """Change the run in one event: after an error or a sudden end all of it has happened, or nothing.
+        """Change the run in one event: after an error or a crash, either all changes have happened or none.
 
         Args:
-            files: the name of each file, relative to the folder, and its content: for `.npz` arrays by name, for `.safetensors`
-                tensors by name, for `.json` what JSON has a form for; for any other bytes, or a function that writes them to an
-                open binary file.
-            forget: names of files to take out of the run.
-            **entries: of run.json, to set; others stay as they are on disk.
+            files: file name (relative to the folder) -> content. `.npz` takes arrays by name, `.safetensors` tensors by name,
+                `.json` a JSON value. Any file takes bytes, or a function that writes them to an open binary file.
+            forget: names of files to remove from the run.
+            **entries: entries of run.json to set; the others keep their value on disk.
 
         Raises:
-            OSError: the disk is full, or the folder can't be written to.
+            OSError: the disk is full, or the folder is not writable.
             ValueError: NaN or infinity in an entry or a `.json` file.
         """
         self._commit(files or {}, tuple(forget), entries)
@@ -197,7 +199,7 @@ class RunFolder:
             try:
                 atomic_write(self.path / RECORD, encoded)
             except BaseException:
-                # It may have come after the replacement, when the new content already counts.
+                # The error may have come after the replacement, when the save is already committed.
                 with suppress(RunError):
                     self._settle(self._read_record())
                 raise
@@ -207,17 +209,25 @@ class RunFolder:
                     (self.path / name).unlink(missing_ok=True)
 
     def seal(self, *names: str) -> None:
-        """Note the hashes of files that were written into the folder by other means; a later change of a byte is noticed."""
+        """Record the hashes of files that were written into the folder by other means; later changes of a byte are detected."""
         with self.lock():
             self._commit({}, (), {"files": {name: sha256_file(self.path / name) for name in names}})
 
     def _stage(self, name: str, content: Content) -> str:
-        """Write a file's new content beside it, under a name that carries its hash; returns the hash."""
+        """Write new content beside the file, under a name that contains its hash. Returns the hash."""
+        try:
+            return self._write_staged(name, content)
+        except OSError as error:
+            if error.errno is not None:
+                error.filename = os.fspath(self.path / name)  # users know this name, not the staged one
+            raise
+
+    def _write_staged(self, name: str, content: Content) -> str:
         if isinstance(content, bytes):
             digest = sha256_bytes(content)
             atomic_write(self._staged(name, digest), content)
             return digest
-        fresh = self._staged(name, "fresh")  # its hash is known once it is written
+        fresh = self._staged(name, "fresh")  # the hash is known only after writing
         atomic_write(fresh, content)
         digest = sha256_file(fresh)
         os.replace(fresh, self._staged(name, digest))
@@ -226,12 +236,12 @@ class RunFolder:
 
     def _staged(self, name: str, digest: str) -> Path:
         path = self.path / name
-        return path.with_name(f".{path.name}.{digest[:SHOWN]}.new")
+        return path.with_name(f".{path.name}.{digest[:STAGED_DIGITS]}.new")
 
     def _settle(self, record: Mapping[str, Any]) -> None:
-        """Give saved files their names, and delete what dead processes left. Only with the lock held.
+        """Rename committed files to their proper names, and delete leftovers of dead processes. Requires the lock.
 
-        A rename that fails is no harm: readers find the file under its other name, and the next writer tries again.
+        A failed rename does no harm: readers find the file under its staged name, and the next writer tries again.
         """
         current = {self._staged(name, digest): self.path / name for name, digest in record["files"].items()}
         for folder in [self.path, *(path for path in self.path.iterdir() if path.is_dir())]:
@@ -244,17 +254,17 @@ class RunFolder:
             remove_abandoned(folder)
 
     def open(self, name: str) -> BinaryIO:
-        """A file of the run, open for reading, its hash compared; whoever reads it sees the content that was compared.
+        """Open a file of the run for reading, after checking its hash. Later saves do not change what the open file contains.
 
         Raises:
             RunError: the run has no such file yet.
-            RunDamaged: it is missing, or its bytes are not those that were written.
+            RunDamaged: the file is missing, or its bytes are not those that were written.
         """
         damage = ""
         for _ in range(READS):
             record = self.record
             digest = self._digest(record, name)
-            # In this order: a staged file that is gone has been renamed, unless run.json has changed by now.
+            # Staged name first: if it is missing, the rename is done, or run.json has changed since it was read.
             for path in (self._staged(name, digest), self.path / name):
                 try:
                     file = open(path, "rb")  # noqa: SIM115 - the caller closes it
@@ -274,10 +284,12 @@ class RunFolder:
             if self._read_record() == record:
                 raise RunDamaged(damage)
             damage = ""
-        raise RunDamaged(f"{self.path / name}: is written again and again; it could not be read in {READS} attempts")
+        raise RunDamaged(
+            f"{self.path / name}: was replaced during each of {READS} attempts to read it; try again later"
+        )
 
     def load(self, name: str, required: tuple[str, ...] = ()) -> Any:
-        """The content of a file, as `commit` takes it; of other files than .npz, .safetensors and .json the bytes.
+        """The content of a file, in the form that `commit` takes; bytes for files other than .npz, .safetensors and .json.
 
         Args:
             name: relative to the folder.
@@ -285,7 +297,7 @@ class RunFolder:
 
         Raises:
             RunError: the run has no such file yet.
-            RunDamaged: it is missing, not valid, or was changed.
+            RunDamaged: the file is missing, not valid, or was changed.
         """
         with self.open(name) as file:
             if name.endswith(".npz"):
@@ -294,11 +306,11 @@ class RunFolder:
             return file.read() if reader is None else reader(file)
 
     def checked(self, name: str) -> Path:
-        """The path of a file of the run, its hash compared; `open` and `load` are safe from later changes too.
+        """The path of a file of the run, after checking its hash. Unlike `open` and `load`, not safe from later saves.
 
         Raises:
             RunError: the run has no such file yet.
-            RunDamaged: it is missing, or its bytes are not those that were written.
+            RunDamaged: the file is missing, or its bytes are not those that were written.
         """
         with self.open(name) as file:
             return Path(file.name)
@@ -313,12 +325,12 @@ class RunFolder:
 
 
 def _contents(folder: Path) -> list[str]:
-    """What is in a folder, but for locks and temporary files."""
+    """The names in a folder, except locks and temporary files."""
     return [name for name in os.listdir(folder) if name not in (LOCK, WORK_LOCK) and not name.endswith(".tmp")]
 
 
 def _signature(stat: os.stat_result) -> tuple[int, ...]:
-    """Another one after each replacement of a file."""
+    """A value that differs after each replacement of a file."""
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
@@ -339,7 +351,7 @@ def _checked_record(record: Any, path: Path) -> dict[str, Any]:
 def _with(
     record: Mapping[str, Any], entries: Mapping[str, Any], staged: Mapping[str, str], forget: Iterable[str]
 ) -> dict[str, Any]:
-    """A record with entries and files of it changed."""
+    """A record with some entries and files changed."""
     gone = set(forget)
     files = {name: digest for name, digest in record["files"].items() if name not in gone}
     return {**record, **entries, "files": {**files, **entries.get("files", {}), **staged}}
@@ -364,14 +376,14 @@ def _encoded(name: str, content: Any) -> Content:
 
 
 def _hash_of(file: BinaryIO) -> str:
-    """The SHA-256 of an open file, which is left at its beginning."""
+    """The SHA-256 of an open file; afterwards its position is the beginning."""
     digest = sha256_of(file)
     file.seek(0)
     return digest
 
 
 class _WriterLock:
-    """The lock of one folder's writers in this process: between threads, and through a file between processes."""
+    """The lock of one folder's writers: between threads of this process, and through a file between processes."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / LOCK
@@ -381,7 +393,7 @@ class _WriterLock:
     @contextmanager
     def held(self) -> Iterator[None]:
         with self.threads:
-            if self.depth:  # this thread has it already
+            if self.depth:  # this thread already holds it
                 yield
                 return
             with locked(self.file):

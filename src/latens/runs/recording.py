@@ -1,4 +1,4 @@
-"""Starting a run, and recording Steps into it. The only writer of history and checkpoints."""
+"""Start a run, and record Steps in it. Only this module writes history and checkpoints."""
 
 import json
 import math
@@ -35,23 +35,27 @@ HISTORY = ("epoch", "step", "train_loss", "train_mse", "test_mse", "learning_rat
 
 
 def start_run(images: Dataset, recipe: Recipe, out: str | os.PathLike[str] | None = None, device: str = "cpu") -> Run:
-    """Make the folder of a new run.
+    """Create the folder of a new run.
 
     Args:
-        images: what it will be trained on.
-        recipe: how.
-        out: the folder; `runs/<data>-<n>` with the first free n by default.
-        device: where its model works.
+        images: the images to train on; stored in the run if they can't be loaded again, see `latens.runs.kept_images`.
+        recipe: the settings.
+        out: the folder; by default `runs/<data>-<n>` with the first free n.
+        device: the device of its model.
+
+    Returns:
+        The run, with an untrained model.
 
     Raises:
-        RunError: the folder is there already and not empty.
+        RunError: the folder exists and is not empty.
+        UsageError: an option of the model is not allowed, or can't be stored.
     """
-    # First, so that what is refused leaves no folder behind.
+    # Before the folder is created, so that a refused option leaves no folder behind.
     first, kept = _first_record(images, recipe, device), images_to_keep(images)
     try:
         json_content(first)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"the options of a run are stored as JSON, and one of these can't be: {error}") from None
+        raise UsageError(f"the options of a run are stored as JSON, which is not possible here: {error}") from None
     path = _claim(images.name) if out is None else Path(out)
     folder = RunFolder.create(path, first)
     if kept is not None:
@@ -64,7 +68,7 @@ def start_run(images: Dataset, recipe: Recipe, out: str | os.PathLike[str] | Non
 
 
 def _claim(name: str) -> Path:
-    """The first free folder runs/<name>-<n>; making it is what claims it, so that two processes get two."""
+    """The first free folder runs/<name>-<n>. It is created here, so two processes get two folders."""
     number = 1
     while True:
         path = Path("runs") / f"{name}-{number}"
@@ -117,17 +121,20 @@ def _facts_of_model(images: Dataset, recipe: Recipe, device: str) -> dict[str, A
 
 
 def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> Iterator[Step]:
-    """Pass Steps on, writing history and checkpoints on the way; whoever stops consuming leaves a whole run.
+    """Pass Steps on, and write history and checkpoints. If the consumer stops early, the run can still be opened and continued.
 
     Args:
-        run: from `start_run`, or one to go on with.
+        run: from `start_run`, or an opened run to continue.
         steps: from `train(run.model, ...)`.
-        images: with them, test latents are kept of at most 30 epochs, for playing the training back.
+        images: if given, the test latents of at most 30 epochs are stored, to play back the training.
 
-    A checkpoint is written after an epoch unless the last is younger than two seconds, and in any case when this ends, also by
-    an error or Ctrl-C. It holds the state at the end of an epoch.
+    A checkpoint is the state at the end of an epoch. It is written after an epoch unless the previous one is less than two
+    seconds old, and always at the end, also after an error or Ctrl-C.
+
+    Raises:
+        TrainingDiverged: the weights or the test error after an epoch are not finite; this epoch is not recorded.
     """
-    run.model = run.model  # the one that is trained: it does not change with the files
+    run.model = run.model  # keep the model that is trained, instead of reading the files that are written below
     recorder = _Recorder(run, images)
     try:
         for step in steps:
@@ -141,7 +148,7 @@ def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> It
 
 
 def last_state(run: Run) -> dict[str, torch.Tensor] | None:
-    """What the last checkpoint holds, or None; history beyond it is cut off, its epochs will come again."""
+    """The state in the last checkpoint, or None. Later epochs are removed from the history, since they will be repeated."""
     if CHECKPOINT in run.folder.files:
         state = run.folder.load(CHECKPOINT)
     elif (run.path / CHECKPOINT).exists():  # of an earlier version
@@ -155,7 +162,7 @@ def last_state(run: Run) -> dict[str, torch.Tensor] | None:
 
 
 class _Recorder:
-    """Writes what comes of a training into its run.
+    """Writes the results of a training into its run.
 
     Args:
         run: the run.
@@ -166,8 +173,8 @@ class _Recorder:
         self.run = run
         self.images = images
         self.history = run.history
-        self.pending: dict[str, torch.Tensor] | None = None  # the state after the last epoch, not written yet
-        self.error = ""  # why training diverged
+        self.pending: dict[str, torch.Tensor] | None = None  # the state after the last epoch, if it is not written yet
+        self.error = ""  # set if training diverged
         self.written = time.monotonic()
 
     def take(self, step: Step) -> None:
@@ -186,14 +193,14 @@ class _Recorder:
             self.run.write_arrays(f"snapshots/{step.epoch:05}.npz", {"latents": latents})
 
     def write(self) -> None:
-        """Write the checkpoint. History comes first: `last_state` cuts off what lies beyond the checkpoint."""
+        """Write history and checkpoint. History first: `last_state` removes epochs that are later than the checkpoint."""
         if self.pending is not None:
             _write_history(self.run, self.history)
             self.run.save(CHECKPOINT, self.pending)
             self.pending, self.written = None, time.monotonic()
 
     def close(self) -> None:
-        """Leave a run that opens, with weights, result and status, all in one event."""
+        """Save weights, result and status in one event, so that the run can be opened."""
         run = self.run
         state = last_state(run) if self.pending is None else self.pending
         if self.pending is not None:
@@ -216,10 +223,10 @@ class _Recorder:
         self.pending = None
 
     def _weights(self, state: dict[str, torch.Tensor] | None) -> dict[str, torch.Tensor] | None:
-        """The weights to leave: of the last epoch; where training diverged, the model's in memory if they are good."""
+        """The weights to save: of the last epoch; if training diverged, those in memory if they are finite."""
         if state is not None and not self.error:
             return weights_in(state)
-        # A loss that is not finite moves no weights: these are of the last good step, which may lie beyond the last epoch.
+        # No step is taken on a loss that is not finite, so these weights are of the last good step, or initial ones.
         in_memory = self.run.model.state_dict()
         if _is_finite({f"model.{name}": tensor for name, tensor in in_memory.items()}, self.run):
             return in_memory
@@ -227,7 +234,7 @@ class _Recorder:
 
 
 def _is_finite(state: dict[str, torch.Tensor], run: Run) -> bool:
-    """Whether the parameters in a training state are; buffers may hold what they like."""
+    """Whether the parameters in a training state are finite; buffers are not checked."""
     return all(bool(torch.isfinite(state[f"model.{name}"]).all()) for name, _ in run.model.named_parameters())
 
 
