@@ -342,7 +342,7 @@ def test_images_that_can_be_loaded_again_are_not_stored(finished_run):
 def test_images_above_the_limit_are_not_stored_with_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr("latens.runs.kept_images.MOST_BYTES", 1000)
     images = load_images(make_blobs(60)[0])
-    with pytest.warns(UserWarning, match="and a run stores at most 1,000 bytes"):
+    with pytest.warns(UserWarning, match=r"array of 8.6 kB, and a run stores at most 1.0 kB"):
         start_run(images, recipe_for(images), tmp_path / "run")
     with pytest.raises(RunError, match="were given as an array and are not kept in the run"):
         _ = open_run(tmp_path / "run").images
