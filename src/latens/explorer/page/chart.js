@@ -19,15 +19,18 @@ function svg(tag, attributes, text) {
 export function curve(series, epochs) {
   const [width, height, left, bottom] = [360, 190, 52, 26];
   const all = series.flatMap(({values}) => values.filter((v) => v !== null && v > 0)).map((v) => Math.log10(/** @type {number} */ (v)));
-  const [low, high] = [Math.min(...all), Math.max(...all)];
-  const span = Math.max(high - low, 0.1);
+  if (!all.length) all.push(0); // no loss is a positive number
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const span = Math.max(most - least, 0.02); // a flat curve lies in the middle
+  const [low, high] = [(least + most - span) / 2, (least + most + span) / 2];
+  const digits = span < 0.1 ? 3 : 2; // so that the values at the lines differ
   const x = (/** @type {number} */ i) => left + ((width - left - 12) * i) / Math.max(1, epochs.length - 1);
   const y = (/** @type {number} */ v) => 10 + ((height - bottom - 10) * (high - Math.log10(v))) / span;
   const last = series.map(({name, values}) => `${name} ${readable(values.at(-1))}`).join(", ");
   const chart = svg("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", class: "chart", "aria-label": `Loss over ${epochs.length} epochs: ${last}`});
   for (const value of [10 ** high, 10 ** ((high + low) / 2), 10 ** low]) {
     chart.append(svg("line", {x1: left, x2: width - 12, y1: y(value), y2: y(value), class: "grid-line"}));
-    chart.append(svg("text", {x: left - 6, y: y(value) + 4, "text-anchor": "end"}, readable(value, 2)));
+    chart.append(svg("text", {x: left - 6, y: y(value) + 4, "text-anchor": "end"}, readable(value, digits)));
   }
   series.forEach(({name, values}, index) => {
     const points = values.flatMap((v, i) => (v !== null && v > 0 ? [`${x(i).toFixed(1)},${y(v).toFixed(1)}`] : []));

@@ -21,8 +21,12 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
   context.setLineDash([]);
 }
 
+const FEW_LABELS = 12; // that are always written where there is room
+const COVERED = 0.08; // of the map, by more of them: points are what it shows
+
 /**
- * Write labels where no other one stands: the one nearest to the pointer first, then those of the largest weight.
+ * Write labels where no other one stands: the one nearest to the pointer first, then those of the largest weight. Of many only so
+ * many are written that the points stay visible.
  * @param {CanvasRenderingContext2D} context
  * @param {{text: string, at: Pair, weight: number, colour?: string}[]} labels at: on the screen
  * @param {{width: number, height: number}} size of the map @param {Pair|null} pointer on the screen @param {Paper} paper
@@ -41,11 +45,15 @@ export function drawLabels(context, labels, {width, height}, pointer, {paper, in
   }
   /** @type {{left: number, right: number, top: number, bottom: number}[]} */
   const taken = [];
-  for (const {text, at: [x, y], colour = "ink"} of order) {
+  let area = 0;
+  for (const {text, at, colour = "ink"} of order) {
+    if (taken.length >= FEW_LABELS && area > COVERED * width * height) break;
     const reach = context.measureText(text).width / 2 + 4;
+    const [x, y] = [Math.max(reach, Math.min(width - reach, at[0])), at[1]]; // none is cut off at an edge
     const box = {left: x - reach, right: x + reach, top: y - 0.6 * size, bottom: y + 0.6 * size};
     if (taken.some((one) => box.left < one.right && one.left < box.right && box.top < one.bottom && one.top < box.bottom)) continue;
     taken.push(box);
+    area += 2 * reach * size;
     context.strokeText(text, x, y);
     context.fillStyle = colour === "ink" ? ink : colour;
     context.fillText(text, x, y);
