@@ -12,6 +12,7 @@ from latens.files import read_npz
 from latens.images.pixels import to_uint8
 from latens.latents import reconstruct_images
 from latens.maps.pca import principal_plane
+from latens.metrics.meanings import meaning_of
 from latens.runs import Run
 
 __all__ = ["history", "live", "snapshot"]
@@ -33,7 +34,7 @@ def history(view: View) -> Answer:
             "result": run.record["result"],
             "facts": {name: run.record[name] for name in ("created", "device", "threads", "versions")},
             "data": {name: run.record["data"][name] for name in ("name", "train", "test", "shape", "notes")},
-            "scores": run.scores.to_dicts() if scored else None,
+            "scores": [{**one.as_dict(), "meaning": meaning_of(one)} for one in run.scores] if scored else None,
             "verdict": run.verdict.as_json() if scored else None,
             "snapshots": epochs_of(run),
             "ready": "latens.npz" in run.record["files"],

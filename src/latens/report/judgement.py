@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from latens.metrics import Score
+from latens.metrics.meanings import meaning_of
 from latens.report.elements import esc, paragraphs, table
-from latens.report.words import meaning_of
 from latens.story import Story
 from latens.text import number
 from latens.verdict import Claim, Suggestion

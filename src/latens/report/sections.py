@@ -7,10 +7,10 @@ from itertools import groupby
 from latens.figures import usable_figures
 from latens.images.pixels import colour_word
 from latens.metrics import Score
+from latens.metrics.meanings import meaning_of, title_of
 from latens.report.elements import details, esc, facts, figure, paragraphs, table
 from latens.report.judgement import verdict_chapter
 from latens.report.triage import explained, lists
-from latens.report.words import meaning_of, title_of
 from latens.story import ProbeFacts, Story
 from latens.text import number, seconds_in_words
 

@@ -120,7 +120,7 @@ export function runPanel(store) {
     const groups = [...new Set(titled.map((row) => row.heading))];
     fill(scores, el("h2", {}, "Scores"), ...groups.map((group) => el("details", {}, el("summary", {}, group),
       el("dl", {class: "table"}, ...titled.filter((row) => row.heading === group && row.value !== null).flatMap((row) => [
-        el("dt", {title: row.protocol}, row.name.replaceAll("_", " ")),
+        el("dt", {title: `${row.meaning}\n${row.protocol}`}, row.name.replaceAll("_", " ")),
         el("dd", {}, `${readable(row.value, 4)} ${row.unit}`, row.baseline !== null ? el("small", {}, ` ${row.baseline_name}: ${readable(row.baseline, 4)}`) : null),
       ])))));
   }
