@@ -14,6 +14,7 @@ NO_RANKING = (
     " another. Ratios to what the same images give by other means stand side by side: the error to that of PCA with as many"
     " numbers, and the FD to the floor, which real images get against real images in the same features."
 )
+OF_BEST = "FD of the best ÷ floor"  # the ratio by which generation is judged
 CLAIM = "Larger and more complicated inputs make it worse"
 
 Ratio = Callable[[Setting], float | None]
@@ -32,7 +33,7 @@ def _ratios(among: Sequence[str] | None) -> dict[str, Ratio]:
     return {
         "MSE ÷ PCA's": lambda setting: setting.mean("reconstruction.pca_ratio"),
         "FD rebuilt ÷ floor": lambda setting: _of_floor(setting, "generation.reconstruction_fd"),
-        "FD of the best ÷ floor": of_best,
+        OF_BEST: of_best,
     }
 
 
@@ -81,7 +82,7 @@ def larger_is_worse(settings: Sequence[Setting], among: Sequence[str] | None = N
     if not shared:
         return f"{CLAIM}: that takes one setting on two data sets or more."
     ratios = _ratios(among)
-    for title in ("FD of the best ÷ floor", "MSE ÷ PCA's"):
+    for title in (OF_BEST, "MSE ÷ PCA's"):
         steps = [step for found in shared.values() for step in _steps(found, ratios[title])]
         if steps:
             return _answer(title, steps, ratios[title])
@@ -119,7 +120,7 @@ def _answer(title: str, steps: Sequence[tuple[Setting, Setting]], ratio: Ratio) 
         f" {easier.name}, D = {easier.recipe.latent_dim}, from {number_text(ratio(easier), 3)} on {_told(easier)} to"
         f" {number_text(ratio(harder), 3)} on {_told(harder)}."
     )
-    return text if title.startswith("FD") else text + " Generation was not scored, so this is about rebuilding alone."
+    return text if title == OF_BEST else text + " Generation was not scored, so this is about reconstruction alone."
 
 
 def _factor(easier: Setting, harder: Setting, ratio: Ratio) -> float:

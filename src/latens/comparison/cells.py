@@ -20,12 +20,14 @@ class Column:
         of: the score's column for a setting, or None where it has none.
         better: `"lower"`, `"higher"` or `"zero"`; anything else where no value is better.
         screen: whether it is shown where there is little room.
+        distance: `"frechet"` or `"kid"` where it is one of the distances between sets of images, of which one is shown.
     """
 
     title: str
     of: Callable[[Setting], str | None]
     better: str = ""
     screen: bool = True
+    distance: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,27 +97,27 @@ def seeds_text(seeds: Sequence[int]) -> str:
 def main_columns(among: Sequence[str] | None = None) -> tuple[Column, ...]:
     """What the first table shows; the best sampler is chosen setting by setting, among those named."""
 
-    def plain(title: str, column: str, better: str = "", screen: bool = True) -> Column:
-        return Column(title, lambda setting: column, better, screen)
+    def plain(title: str, column: str, better: str = "", screen: bool = True, distance: str = "") -> Column:
+        return Column(title, lambda setting: column, better, screen, distance)
 
-    def of_best(title: str, name: str, better: str, screen: bool = True) -> Column:
+    def of_best(title: str, name: str, better: str, screen: bool = True, distance: str = "") -> Column:
         def of(setting: Setting) -> str | None:
             best = best_sampler(setting, among)
             return None if best is None else f"generation.{best[0]}.{name}"
 
-        return Column(title, of, better, screen)
+        return Column(title, of, better, screen, distance)
 
     return (
         plain("test MSE", "reconstruction.mse", "lower"),
         plain("of PCA's", "reconstruction.pca_ratio", "lower"),
         plain("kNN", "representation.knn_accuracy", "higher"),
         plain("effective rank", "representation.effective_rank"),
-        plain("FD rebuilt", "generation.reconstruction_fd", "lower", False),
-        of_best("FD of the best", "frechet", "lower"),
-        of_best("KID of the best", "kid", "lower"),
+        plain("FD rebuilt", "generation.reconstruction_fd", "lower", False, "frechet"),
+        of_best("FD of the best", "frechet", "lower", distance="frechet"),
+        of_best("KID of the best", "kid", "lower", distance="kid"),
         of_best("coverage", "coverage", "higher"),
-        plain("FD floor", "generation.floor", screen=False),
-        plain("KID floor", "generation.kid_floor", screen=False),
+        plain("FD floor", "generation.floor", screen=False, distance="frechet"),
+        plain("KID floor", "generation.kid_floor", screen=False, distance="kid"),
         of_best("memorised", "memorised", "", False),
         plain("PCA's MSE", "reconstruction.pca_mse", screen=False),
         plain("active units", "representation.active_units", screen=False),
@@ -139,8 +141,8 @@ def main_sheet(
     """
     columns = [column for column in main_columns(among) if column.screen or not screen]
     columns = [column for column in columns if any(_spread(setting, column) for setting in settings)]
-    if any(column.title.startswith("FD") for column in columns):  # beside it KID says the same again
-        columns = [column for column in columns if not column.title.startswith("KID")]
+    if any(column.distance == "frechet" for column in columns):  # KID says the same again
+        columns = [column for column in columns if column.distance != "kid"]
     title, headings, names = _named(data, settings, screen)
     if any(best_sampler(setting, among) for setting in settings):
         _append(headings, names, "best sampler", [(best_sampler(s, among) or (NONE, ""))[0] for s in settings])

@@ -28,6 +28,7 @@ KINDS = ("worst-rebuilt", "far-from-all", "near-duplicate", "doubtful-label")
 PARTS = ("train", "test")
 NEIGHBOURS = 50  # of each picture; for what is far, more than there may be strange pictures of one kind
 CANDIDATES = 10  # nearest in latent space, of which a duplicate is one
+KEPT = 100  # findings of a kind that a run keeps at least
 FEWEST = 10  # pictures, with less there is nothing usual to compare with
 
 
@@ -127,7 +128,7 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
     Args:
         run: with latents.
         images: what it was trained on; by default they are loaded again.
-        most: findings of a kind, at least 1.
+        most: findings of a kind that are returned, at least 1; the run keeps 100 at least.
         progress: shows how far it is.
 
     Raises:
@@ -138,6 +139,7 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
     latents, errors = run.latents["latents"], run.latents["squared_error"]
     if most < 1 or len(latents) < FEWEST:
         raise UsageError(f"{most} findings of {len(latents)} pictures: at least 1, of at least {FEWEST}, are needed")
+    asked, most = most, max(most, KEPT)
     with (progress or Silent()).stage("review", "steps") as tick:
         tick(0, 4, "neighbours")
         neighbours = nearest_neighbours(latents, k=min(NEIGHBOURS, len(latents) - 1), exact=False)
@@ -152,7 +154,7 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
         findings += _doubtful(run, about, neighbours, most)
     review = Review(tuple(findings), len(latents))
     run.save(FILE, review.as_csv().encode())
-    return review
+    return Review(tuple(one for kind in KINDS for one in review.of_kind(kind)[:asked]), len(latents))
 
 
 def read_review(run: Run) -> Review:
