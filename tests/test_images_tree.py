@@ -38,7 +38,7 @@ def test_runs_are_not_read_as_pictures(tmp_path, own_cache):
     write_json(comparison / "compare.json", {})
     dataset = load_images(tmp_path / "photos")
     assert dataset.fingerprint == first.fingerprint
-    note = next(note for note in dataset.notes if "runs and comparisons" in note)
+    note = next(note for note in dataset.notes if "written by latens" in note)
     for name in ("best", "comparisons/photos-1", "runs/photos-1", "runs/photos-2"):
         assert name in note
     assert "nothing in them" not in "\n".join(dataset.notes), "runs/ is not empty"
@@ -48,8 +48,20 @@ def test_runs_are_not_read_as_pictures(tmp_path, own_cache):
     ):
         with pytest.raises(ImagesError, match=words):
             load_images(tmp_path / "photos" / folder)
-    with pytest.raises(ImagesEmpty, match="runs and comparisons of latens: photos-1, photos-2"):
+    with pytest.raises(ImagesEmpty, match="written by latens: photos-1, photos-2"):
         load_images(tmp_path / "photos" / "runs")
+
+
+def test_the_figures_beside_a_report_are_no_pictures(tmp_path, finished_run):
+    """As the report of a run is copied to be shown to others: without the run."""
+    fill(tmp_path / "pets" / "cat", 10)
+    fill(tmp_path / "pets" / "figures", 10, seed=1)
+    shutil.copytree(finished_run.path / "figures", tmp_path / "shared" / "figures")
+    shutil.copy(finished_run.path / "report.html", tmp_path / "shared" / "report.html")
+    dataset = load_images(tmp_path)
+    assert dataset.class_names == ("cat", "figures"), "of pets: no report lies beside them"
+    assert any("written by latens: shared/figures" in note for note in dataset.notes)
+    assert len(ids(dataset)) == 20
 
 
 def test_a_new_run_costs_no_decoding(tmp_path, own_cache, monkeypatch):

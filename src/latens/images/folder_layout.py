@@ -295,7 +295,10 @@ def _classes(reading: _Reading, parts: _Parts) -> tuple[tuple[str, ...], dict[st
         )
         return (), {}
     if unsorted:
-        reading.notes.append(f"no labels: most pictures of the {unsorted[0]} part lie in no class folder")
+        reading.notes.append(
+            f"no labels: most pictures of the {unsorted[0]} part lie in no class folder; sort them into the class folders, or "
+            "give the train folder alone"
+        )
         return (), {}
     same = _same_but_case(spellings) if len(spellings) == 2 else {}
     if same:

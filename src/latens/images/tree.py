@@ -2,13 +2,15 @@
 
 - Files count by their ending; a file without ending counts if its first bytes are those of a picture.
 - Hidden files and folders and those that systems make (`@eaDir`, `$RECYCLE.BIN`, `__MACOSX`, `Thumbs.db`) don't count.
-- A folder with a `run.json` is a run of latens, one with a `compare.json` a comparison: neither is read.
+- A folder with a `run.json` is a run of latens, one with a `compare.json` a comparison: neither is read, nor are the
+  figures beside a report.
 - Links are followed, but not in circles. Pipes, sockets and devices are never opened.
 - A folder that can't be listed is left out.
 
 `Tree.notes` names everything that is left out, grouped by reason, except for small files of systems (`.DS_Store`).
 """
 
+import contextlib
 import os
 import stat
 import sys
@@ -35,6 +37,7 @@ __all__ = ["Node", "Tree", "is_run", "refuse_run", "walk"]
 
 DEEPEST = 100  # folders within folders; deeper is a mistake, and Python's own limit is not far
 MARKERS = {"run.json": "run", "compare.json": "comparison"}  # what latens writes into its own folders
+GENERATOR = b'<meta name="generator" content="latens">'
 EXAMPLES, ENDINGS = 3, 10
 
 
@@ -128,7 +131,7 @@ class Tree:
         ]
         found += self._renamed(self.files)
         if self.own:
-            found.append(f"left out, runs and comparisons of latens: {listed(self.own)}")
+            found.append(f"left out, written by latens: {listed(self.own)}")
         if self.circles:
             found.append(f"left out, links to a folder above them: {listed(self.circles, EXAMPLES)}")
         if self.hidden:
@@ -221,7 +224,7 @@ def _add_folder(tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[
     left = None
     if is_hidden(entry.name, folder=True):
         left = tree.hidden
-    elif is_run(entry.path):
+    elif is_run(entry.path) or (entry.name == "figures" and _holds_report(node.path)):
         left = tree.own
     elif real in above:
         left = tree.circles
@@ -280,6 +283,15 @@ def _reason(error: OSError) -> str:
 def is_run(folder: str | os.PathLike[str]) -> bool:
     """Whether latens wrote this folder: it holds the record of a run or of a comparison."""
     return any(os.path.isfile(os.path.join(folder, marker)) for marker in MARKERS)
+
+
+def _holds_report(folder: Path) -> bool:
+    """Whether a report of latens lies in it: a report can be copied with its figures and without the run."""
+    for name in ("report.html", "compare.html"):
+        with contextlib.suppress(OSError):
+            if GENERATOR in first_bytes(folder / name, 1024):
+                return True
+    return False
 
 
 def refuse_run(folder: Path) -> None:
