@@ -46,10 +46,12 @@ def seconds(variables: dict[str, str], num_busy: int) -> float:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=list(POLICIES), default=list(POLICIES))
+    args = parser.parse_args()
     print(f"{'beside busy programs':<22}" + "".join(f"{count:>8}" for count in range(3)))
-    for name, variables in POLICIES.items():
-        print(f"{name:<22}" + "".join(f"{seconds(variables, count):7.1f}s" for count in range(3)), flush=True)
+    for name in args.rows:
+        print(f"{name:<22}" + "".join(f"{seconds(POLICIES[name], count):7.1f}s" for count in range(3)), flush=True)
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def test_collapsed_units_are_noticed():
     with torch.no_grad():
         model.encoder[-1].weight.zero_()
         model.encoder[-1].bias.copy_(torch.tensor([1.0, 0, 0, 1, 0, 0, 0, 0]))
-    assert model.remarks(x) == ("2 of 4 latent units have collapsed and tell nothing; 2 would do",)
+    assert model.remarks(x) == ("2 of 4 latent units have collapsed and carry no information; 2 would be enough",)
     with torch.no_grad():
         model.encoder[-1].bias.zero_()
     (remark,) = model.remarks(x)
@@ -306,7 +306,7 @@ def test_code_use():
     assert use["prior"] == pytest.approx(model.prior.nll(codes).mean().item() / math.log(2))
     remarks = model.remarks(torch.zeros(4, *SHAPE))
     assert remarks[0].startswith("62% of the levels are used")
-    assert remarks[1] == "1 of 2 numbers of the latent are the same for every picture"
+    assert remarks[1] == "1 of 2 latent numbers are the same for every image"
 
 
 def test_a_spatial_latent_sees_and_paints_its_part_of_the_picture_alone():

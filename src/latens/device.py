@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-# Images, and pixels, that a network reads at once; its layers hold up to ten times as many numbers as there are pixels.
+# Most images, and most pixels, in a batch without training; layers hold up to ten times as many numbers as there are pixels.
 READING = {"cuda": (1 << 14, 1 << 24)}
 READING_ELSEWHERE = (1000, 1 << 20)
 BUSY = 0.5  # processors that others use, from which on threads should not spin
@@ -57,7 +57,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """The device in words, with the processor's or the card's name."""
+    """The device as text, with the processor's or the card's name."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "mps":
@@ -66,7 +66,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def processor_name() -> str:
-    """The processor's name as the system tells it; Linux hides it in a file."""
+    """The name of the processor; on Linux from /proc/cpuinfo."""
     listing = Path("/proc/cpuinfo")
     if listing.exists():
         for line in listing.read_text(errors="replace").splitlines():
@@ -76,7 +76,7 @@ def processor_name() -> str:
 
 
 def generator(*numbers: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A random generator that is a pure function of some non-negative numbers, such as (seed, epoch), always as many."""
+    """A random generator that depends only on some non-negative numbers, always equally many, such as (seed, epoch)."""
     import numpy as np
 
     (seed,) = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
@@ -98,7 +98,7 @@ def seeded_weights(seed: int) -> Iterator[None]:
 
 
 def images_at_once(image_shape: tuple[int, int, int], device: torch.device | str = "cpu") -> int:
-    """How many images (C, H, W) a network that only reads takes at once: enough to be busy, few enough for the memory.
+    """Number of images (C, H, W) in a batch without training: enough to use the device, few enough for the memory.
 
     >>> images_at_once((1, 28, 28)), images_at_once((1, 28, 28), "cuda")
     (1000, 16384)

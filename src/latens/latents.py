@@ -1,4 +1,4 @@
-"""Images to latents and back: in batches, deterministic, whatever the images come as."""
+"""Images to latents and back, in batches, deterministic, for images of any kind."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,11 +21,11 @@ from latens.training.precision import allowed_precision
 
 __all__ = ["as_pixels", "decode_latents", "encode_images", "reconstruct_images"]
 
-LANES = 3  # batches on their way through a GPU: one comes, one is computed, one goes
+LANES = 3  # batches in flight on a GPU: one copied there, one computed, one copied back
 
 
 def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
-    """What a person calls images, as the array that models take: (N, C, H, W), uint8 or float32 in [0, 1].
+    """Images of any kind as the array that models take: (N, C, H, W), uint8 or float32 in [0, 1].
 
     Args:
         images: `Images`, or an array or tensor (N, C, H, W), (N, H, W) where C is 1, or one (C, H, W); uint8 or floats in [0, 1].
@@ -107,7 +107,7 @@ def _in_batches(
     shape: tuple[int, ...],
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """What a function makes of an array, float32 (N, *shape); beside that, memory holds one batch at a time."""
+    """The values of a function of an array, float32 (N, *shape); apart from that, memory holds one batch at a time."""
     check_weights(model)
     device, dtype = model.device, model.dtype
 
@@ -118,7 +118,7 @@ def _in_batches(
 
     parts = blocks(array, images_at_once(model.image_shape, device))
     batches = _through_lanes(parts, compute, device) if device.type == "cuda" else _in_turn(parts, compute, device)
-    # Made whole at once: batches that are kept until the last is there lie scattered, and keep memory between them.
+    # Allocated at once: batches that are kept until the last is computed would fragment the memory.
     result = np.empty((len(array), *shape), np.float32)
     whole, done = torch.from_numpy(result), 0
     # One batch is soon done: only for more of them it pays to look how busy the machine is.
@@ -142,10 +142,10 @@ def _in_turn(
 def _through_lanes(
     parts: Iterable[np.ndarray], compute: Callable[[Tensor], Tensor], device: torch.device
 ) -> Iterator[Tensor]:
-    """What is computed of each part, in order, on the host; the copies of one part run beside the computing of others.
+    """The result of each part, in order, on the host; copies of one part run while others are computed.
 
-    Each lane is a stream of the GPU, and copies are of page-locked memory, which alone a GPU reads by itself. Elsewhere lanes
-    are only an order of work.
+    Each lane is a stream of the GPU. Copies use page-locked memory, which a GPU reads without the processor. On other devices
+    lanes are only an order of work.
     """
     lanes = [_lane(device) for _ in range(LANES)]
     under_way: deque[tuple[Tensor, torch.cuda.Event | None]] = deque()
@@ -161,20 +161,20 @@ def _lane(device: torch.device) -> torch.cuda.Stream | None:
     if device.type != "cuda":
         return None
     lane = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    lane.wait_stream(torch.cuda.current_stream(device))  # the weights may still be on their way
+    lane.wait_stream(torch.cuda.current_stream(device))  # the copy of the weights may not be complete
     return lane
 
 
 def _send(
     rows: np.ndarray, compute: Callable[[Tensor], Tensor], device: torch.device, lane: torch.cuda.Stream | None
 ) -> tuple[Tensor, torch.cuda.Event | None]:
-    """Start the way of some rows to the device and back; where they will lie, and what says that they do."""
+    """Start to copy some rows to the device, compute, and copy back; returns the target and the event of its completion."""
     locked = lane is not None
     with torch.cuda.stream(lane):
         dtype = torch.uint8 if rows.dtype == np.uint8 else torch.float32
         source = torch.empty(rows.shape, dtype=dtype, pin_memory=locked)
         if rows.flags.writeable and rows.flags.c_contiguous:
-            source.copy_(torch.from_numpy(rows))  # by all threads; but torch warns of arrays that are closed to writing
+            source.copy_(torch.from_numpy(rows))  # by all threads; torch warns of read-only arrays
         else:
             np.copyto(source.numpy(), rows)
         y = compute(source.to(device, non_blocking=True))

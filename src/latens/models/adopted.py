@@ -1,4 +1,4 @@
-"""Anybody's model: two functions of arrays, as a `Model` that can be scored, mapped and drawn, though not trained."""
+"""A model from elsewhere: two functions as a `Model` that can be scored, mapped and drawn, but not trained."""
 
 from collections.abc import Callable
 from math import prod
@@ -33,7 +33,7 @@ class AdoptedModel(Model):
         decode: float32 (B, *latent_shape) -> (B, C, H, W), or flat (B, C·H·W), about [0, 1].
         batch_size: images that a function is given at once, at most.
 
-    Choose it to judge a model that latens has not trained: `latens.adopt` makes a run of one.
+    Use it to evaluate a model that latens has not trained: `latens.adopt` makes a run of one.
 
     >>> model = AdoptedModel((1, 8, 8), (64,), lambda x: x.reshape(len(x), 64), lambda z: z)
     >>> model.decode(model.encode(torch.ones(2, 1, 8, 8))).shape
@@ -53,7 +53,7 @@ class AdoptedModel(Model):
         encoder = _Called("encode", encode, image_shape, latent_shape, batch_size)
         decoder = _Called("decode", decode, latent_shape, image_shape, batch_size)
         super().__init__(image_shape, Network(encoder, decoder, latent_shape))
-        # It has no weights here; an empty one tells all who ask on which device batches are handed over.
+        # It has no weights here; an empty one says on which device batches are handed over.
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
@@ -63,7 +63,7 @@ class AdoptedModel(Model):
 
 
 class _Called(nn.Module):
-    """A function of arrays as a layer: what goes in is brought into its shape, what comes out is checked."""
+    """A function of arrays as a layer: its input is reshaped, its output is checked."""
 
     def __init__(
         self, name: str, function: ArrayFunction, given: tuple[int, ...], wanted: tuple[int, ...], batch_size: int
@@ -92,7 +92,7 @@ class _Called(nn.Module):
         return result
 
     def _hint(self, shape: tuple[int, ...]) -> str:
-        """What is likely to be wrong with a shape."""
+        """The likely reason for a wrong shape."""
         channels_last = (*self.wanted[1:], self.wanted[0])
         return "; are the channels last? move them with transpose(0, 3, 1, 2)" if shape[1:] == channels_last else ""
 
@@ -170,10 +170,10 @@ def latent_shape_of(encode: ArrayFunction, pixels: np.ndarray) -> tuple[int, ...
 
 @torch.no_grad()
 def what_varies(model: Model, pixels: np.ndarray) -> str:
-    """What the encoding of an image depends on beside the image, in words; empty where on nothing.
+    """What the latent of an image depends on apart from the image, in words; empty if on nothing.
 
     Args:
-        model: to be asked twice about the same images.
+        model: encodes the same images twice.
         pixels: uint8 (N, C, H, W), at least 1.
     """
     some = torch.from_numpy(_some(pixels))

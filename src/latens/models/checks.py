@@ -1,4 +1,4 @@
-"""What every model asks of its arguments, and the network that comes of them."""
+"""Checks of the arguments of every model, and the network that they name."""
 
 import math
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ SIZES = (8, 256)
 def make_network(
     image_shape: tuple[int, int, int], latent_dim: int, network: str, encoded: int | None = None
 ) -> Network:
-    """The network of a model, its shape and dimension checked.
+    """The network of a model, with its shape and dimension checked.
 
     Args:
         image_shape: (C, H, W), C of 1 or 3, H and W from 8 to 256.
-        latent_dim: D, at least 1; what the decoder takes in.
+        latent_dim: D, at least 1; number of values that the decoder takes.
         network: a name of `NETWORKS`.
-        encoded: what the encoder puts out; D by default.
+        encoded: number of values that the encoder returns; D by default.
 
     Raises:
         UsageError: a shape or a dimension that is not allowed.
@@ -59,7 +59,7 @@ def make_network(
 
 
 def _check_shapes(made: Network, name: str, image_shape: tuple[int, int, int], encoded: int) -> None:
-    """See that halves of unknown modules take and give what they should, by trying them on two black pictures."""
+    """Check input and output shapes of halves of unknown modules, with two black images."""
     assert made.latent_shape is not None
     shapes = (("encoder", image_shape, (encoded,)), ("decoder", made.latent_shape, image_shape))
     for half, (part, given, wanted) in zip(made, shapes, strict=True):
@@ -90,7 +90,7 @@ def in_words(shape: Sequence[int]) -> str:
 
 
 def check_weights(model: nn.Module) -> None:
-    """See that a model's weights have values.
+    """Check that a model's weights have values.
 
     Raises:
         UsageError: some are meta tensors.
@@ -101,20 +101,20 @@ def check_weights(model: nn.Module) -> None:
 
 
 def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
-    """See that an option is one of a few.
+    """Check that an option has one of the allowed values.
 
     Raises:
-        UsageError: it isn't.
+        UsageError: it is not.
     """
     if value not in allowed:
         raise UsageError(f"{name} is {value!r}; known: {', '.join(map(str, allowed))}")
 
 
 def check_number(name: str, value: object, above: float | None = None) -> None:
-    """See that an option is a finite number, at least 0, or above a bound where one is given.
+    """Check that an option is a finite number, at least 0, or above a bound if one is given.
 
     Raises:
-        UsageError: it isn't.
+        UsageError: it is not.
 
     >>> check_number("beta", -1)
     Traceback (most recent call last):

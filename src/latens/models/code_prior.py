@@ -1,4 +1,4 @@
-"""A distribution over rows of codes, told one after the other: what `QuantisedModel` samples from."""
+"""An autoregressive distribution over rows of codes, from which `QuantisedModel` samples."""
 
 import torch
 import torch.nn.functional as F
@@ -10,14 +10,14 @@ UNITS_A_PLACE, FEWEST_UNITS = 4, 64
 
 
 class CodePrior(nn.Module):
-    """How probable a row of D codes is, as the product over places of the probability of a code given those before it.
+    """The probability of a row of D codes, as the product of the probabilities of each code given those before it.
 
     Args:
         num_places: D.
         levels: L, the number of values that a code can have: 0 to L - 1.
 
-    Two hidden layers, each unit of which belongs to a place: it sees the codes and the units of that place and of those before
-    it, and is seen by the codes of the places after it. So one pass gives the probabilities of all places; to sample takes D
+    Two hidden layers. Each hidden unit belongs to a place: it is connected to the codes and units of that place and of the places
+    before it, and to the outputs of the places after it. So one pass gives the probabilities of all places; sampling takes D
     short steps.
 
     Source: Germain et al., "MADE: masked autoencoder for distribution estimation", 2015, section 4, with the degrees of the
@@ -29,9 +29,9 @@ class CodePrior(nn.Module):
     torch.Size([4])
     """
 
-    input_mask: Tensor  # (U, D * L), which codes each unit sees
-    hidden_mask: Tensor  # (U, U), which units each unit sees
-    output_mask: Tensor  # (D * L, U), by which units each code's probability is made
+    input_mask: Tensor  # (U, D * L), the codes that each unit is connected to
+    hidden_mask: Tensor  # (U, U), the units that each unit is connected to
+    output_mask: Tensor  # (D * L, U), the units that each code's probability depends on
 
     def __init__(self, num_places: int, levels: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class CodePrior(nn.Module):
         self.register_buffer("hidden_mask", (unit_place[:, None] >= unit_place).float(), persistent=False)
         self.register_buffer("output_mask", (code_place[:, None] > unit_place).float(), persistent=False)
         width = len(unit_place)
-        # Rows of numbers rather than matrices: Muon would spend its steps on what the masks hide, and learn slower than Adam.
+        # Stored as vectors, so that Adam trains them: Muon's steps would go into the masked entries, and it learns slower here.
         self.first = nn.Parameter(torch.randn(self.input_mask.numel()) / num_places**0.5)
         self.second = nn.Parameter(torch.randn(self.hidden_mask.numel()) / width**0.5)
         self.last = nn.Parameter(torch.randn(self.output_mask.numel()) * 0.3 / width**0.5)
@@ -58,11 +58,11 @@ class CodePrior(nn.Module):
         return first, second, last
 
     def logits(self, codes: Tensor) -> Tensor:
-        """What the probabilities of each place's codes are the softmax of: int64 (B, D) -> (B, D, L)."""
+        """The logits of the codes of each place: int64 (B, D) -> (B, D, L)."""
         first, second, last = self._weights()
         levels = torch.arange(self.levels, device=codes.device)
-        told = (codes[..., None] == levels).flatten(1).to(first.dtype)  # (B, D * L)
-        hidden = F.linear(told, first, self.first_bias)
+        one_hot = (codes[..., None] == levels).flatten(1).to(first.dtype)  # (B, D * L)
+        hidden = F.linear(one_hot, first, self.first_bias)
         hidden = hidden + F.linear(F.silu(hidden), second, self.second_bias)
         return F.linear(F.silu(hidden), last, self.last_bias).view(-1, self.num_places, self.levels)
 
@@ -78,7 +78,7 @@ class CodePrior(nn.Module):
         codes = torch.zeros(n, self.num_places, dtype=torch.long, device=first.device)
         hidden = self.first_bias.repeat(n, 1)
         for place in range(self.num_places if n else 0):
-            known = place * self.units  # units that nothing changes any more
+            known = place * self.units  # units that are final
             row = slice(place * self.levels, (place + 1) * self.levels)
             seen = hidden[:, :known]
             deep = seen + F.linear(F.silu(seen), second[:known, :known], self.second_bias[:known])

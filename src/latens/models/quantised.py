@@ -1,4 +1,4 @@
-"""The quantised autoencoder: each number of the latent has a few levels, and a prior over them is learned beside it."""
+"""The quantised autoencoder: each latent number has a few levels, and a prior over them is learned in the same training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,27 +20,27 @@ LEVELS = (2, 256)
 
 
 class QuantisedModel(Model):
-    """FSQ: every number of the latent is rounded to one of a few levels in [-1, 1], and the rows of codes get a prior.
+    """FSQ: every latent number is rounded to one of a few levels in [-1, 1]; a prior over the codes is learned.
 
     Args:
         image_shape: (C, H, W), C of 1 or 3, H and W from 8 to 256.
         latent_dim: D, at least 1.
         network: a name of `NETWORKS`.
         levels: L of each number, 2 to 256: an image takes D log2 L bits.
-        spatial: lay the latent out on the network's narrowest map, D / (h * w) numbers for each of its cells, which see
-            their part of the picture alone; otherwise each number sees all of it. For 28 x 28 and the convolutional network
+        spatial: place the latent on the network's narrowest map, with D / (h * w) numbers for each cell, which depend on
+            their part of the image only; otherwise each number depends on all of it. For 28 x 28 and the convolutional network
             D is 49, 98, …
 
     Raises:
         UsageError: a shape, a dimension or an option that is not allowed.
         UnknownName: no such network.
 
-    The latent is round((tanh(e) + 1) / 2 * (L - 1)) of what the encoder puts out, laid out over [-1, 1]; gradients pass the
-    rounding as if it were not there. The loss is the mean squared error; no codebook has to be learned, and none can die. In
-    the same pass `CodePrior` learns the codes' distribution; its loss, nats an image, moves the prior's weights alone, so
-    that the sum of the two needs no weight.
+    The latent is round((tanh(e) + 1) / 2 * (L - 1)) of the encoder's output e, scaled to [-1, 1]; gradients pass the rounding
+    unchanged. The loss is the mean squared error; there is no codebook that could collapse. In the same pass `CodePrior`
+    learns the distribution of the codes; its loss, nats per image, changes the prior's weights only, so that the sum of
+    the two needs no weight.
 
-    Choose it to know what a picture costs in bits, and to sample from a distribution that was learned rather than imposed.
+    Use it to measure how many bits an image takes, and to sample from a learned distribution.
     Source: Mentzer et al., "Finite scalar quantization: VQ-VAE made simple", 2024, section 3.1, with levels placed alike for
     even and odd
     numbers; the prior in a stage of its own: van den Oord, Vinyals and Kavukcuoglu, "Neural discrete representation
@@ -68,7 +68,7 @@ class QuantisedModel(Model):
         self.prior = CodePrior(latent_dim, levels)
 
     def codes(self, x: Tensor) -> Tensor:
-        """Which level each number of the latent takes, of a grid cell after cell: (B, C, H, W) -> int64 (B, D), 0 to L - 1."""
+        """The level of each latent number, on a grid cell by cell: (B, C, H, W) -> int64 (B, D), 0 to L - 1."""
         return self._quantise(x)[1]
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -83,7 +83,7 @@ class QuantisedModel(Model):
         return Losses(error + nll, {"squared_error": error, "prior": nll})
 
     def _quantise(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The latent, with the gradient of what was rounded, and its codes."""
+        """The latent, with the gradient of the values before rounding, and its codes."""
         return self._rule.quantise(self.encoder(x).flatten(1).to(x.dtype))
 
     @property
@@ -94,7 +94,7 @@ class QuantisedModel(Model):
 
     @torch.no_grad()
     def code_use(self, x: Tensor) -> Mapping[str, float]:
-        """How much of what the codes could say they do say.
+        """How much of the capacity of the codes is used.
 
         Args:
             x: (B, C, H, W), the more the better: a level that is seen in one picture of a thousand needs thousands.
@@ -118,12 +118,12 @@ class QuantisedModel(Model):
         }
 
     def remarks(self, x: Tensor) -> Sequence[str]:
-        """Says how many bits an image takes, and which numbers of the latent tell nothing."""
+        """States how many bits an image takes, and how many latent numbers are constant."""
         use = self.code_use(x)
         said = [
             f"{use['levels_used']:.0%} of the levels are used; an image takes {use['prior']:.0f} bits by the prior,"
             f" {use['entropy']:.0f} number by number, of {use['capacity']:.0f}"
         ]
         if use["still"]:
-            said.append(f"{use['still']:.0f} of {self.latent_dim} numbers of the latent are the same for every picture")
+            said.append(f"{use['still']:.0f} of {self.latent_dim} latent numbers are the same for every image")
         return said

@@ -1,4 +1,4 @@
-"""The regularised autoencoder: a variational one whose noise is replaced by what it does, a small latent and a smooth decoder."""
+"""The regularised autoencoder: explicit penalties on latent and decoder in place of the noise of a variational one."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ PENALTIES = {"weight_decay": 1e-6, "gradient": 1e-3, "none": 0.0}
 
 
 class RegularisedModel(Model):
-    """RAE: deterministic, its latent kept small and its decoder smooth.
+    """RAE: deterministic, with penalties that keep the latent small and the decoder smooth.
 
     Args:
         image_shape: (C, H, W), C of 1 or 3, H and W from 8 to 256.
@@ -30,11 +30,11 @@ class RegularisedModel(Model):
         UsageError: a shape, a dimension or an option that is not allowed.
         UnknownName: no such network.
 
-    The loss is the mean squared error + latent_weight * ½‖z‖² + decoder_weight * penalty. Without the second a small latent
-    would cost nothing: the decoder would scale it up again.
+    The loss is the mean squared error + latent_weight * ½‖z‖² + decoder_weight * penalty. Without the decoder's penalty the
+    decoder could scale a small latent up again.
 
-    Choose it where samples are to come from a distribution fitted to the latents afterwards (a mixture): it rebuilds about
-    as well as a plain autoencoder, and its latents lie closer. It has no prior of its own.
+    Use it where samples come from a distribution that is fitted to the latents afterwards, such as a mixture: it reconstructs
+    about as well as a plain autoencoder, and its latents lie closer together. It has no prior.
     Source: Ghosh et al., "From variational to deterministic autoencoders", 2020, equations 8 to 10.
 
     >>> model = RegularisedModel((1, 28, 28), 8, latent_weight=0.1)

@@ -1,4 +1,4 @@
-"""The variational autoencoder: an encoder that puts out a distribution, and a decoder whose variance is found, not chosen."""
+"""The variational autoencoder: the encoder gives a distribution; the decoder's variance is estimated by default."""
 
 import math
 from collections.abc import Sequence
@@ -164,16 +164,16 @@ class VariationalModel(Model):
         return (prior - posterior).sum(1) - self._reconstruction(x, z)[0]
 
     def remarks(self, x: Tensor) -> Sequence[str]:
-        """Says how many units have collapsed onto the prior: they tell less than 0.01 nats of these pictures."""
+        """States how many units have collapsed onto the prior: their divergence is below 0.01 nats on these images."""
         collapsed = int((normal_kl(*self.encode_distribution(x)).mean(0) < COLLAPSED).sum())
         left = self.latent_dim - collapsed
         if not left:
             return (
-                "all latent units have collapsed: every picture gets the same latent; try a smaller beta, or free_bits",
+                "all latent units have collapsed: every image gets the same latent; use a smaller beta, or free_bits",
             )
-        return (f"{collapsed} of {self.latent_dim} latent units have collapsed and tell nothing; {left} would do",) * (
-            collapsed > 0
-        )
+        return (
+            f"{collapsed} of {self.latent_dim} latent units have collapsed and carry no information; {left} would be enough",
+        ) * (collapsed > 0)
 
 
 def _draw(mu: Tensor, logvar: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""The Wasserstein autoencoder: the squared error, and all latents together held to the prior's distribution."""
+"""The Wasserstein autoencoder: the squared error, and a penalty that matches the distribution of latents to the prior."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ __all__ = ["WassersteinModel"]
 
 
 class WassersteinModel(Model):
-    """WAE-MMD: a deterministic encoder whose latents, taken together, are to look like draws from N(0, I).
+    """WAE-MMD: a deterministic encoder; the distribution of all latents is matched to N(0, I).
 
     Args:
         image_shape: (C, H, W), C of 1 or 3, H and W from 8 to 256.
@@ -27,8 +27,8 @@ class WassersteinModel(Model):
     The loss is the mean squared error + weight * MMD²(latents of the batch, as many draws from the prior), unbiased, so that
     it may be a little below 0 where the two agree.
 
-    Choose it for sharper pictures than a variational model's with a prior to sample from all the same. No picture's latent is
-    blurred: only the cloud of all of them is shaped, and where pictures have fewer dimensions than the latent it can't fill it.
+    Use it for sharper images than a variational model's with a prior to sample from. Single latents get no noise: only their
+    distribution is matched, and where the data have fewer dimensions than the latent they can't fill it.
     Source: Tolstikhin et al., "Wasserstein auto-encoders", 2018, equation 4 and algorithm 2.
 
     >>> WassersteinModel((1, 28, 28), 8).sample_prior(3).shape

@@ -27,7 +27,7 @@ class HalfLayer(ctypes.Structure):
 
 
 class Convolution(ctypes.Structure):
-    """`Convolution` of convolution.c: a grid, three kernels, and what convolving them takes."""
+    """`Convolution` of convolution.c: a grid, three kernels, and working memory."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("side", "pitch", "size")),
@@ -36,7 +36,7 @@ class Convolution(ctypes.Structure):
 
 
 class Embedding(ctypes.Structure):
-    """`Embedding` of embedding.h: the points of a map, what they are tied to, and the grid that carries their repulsion."""
+    """`Embedding` of embedding.h: the points of a map, their affinities, and the grid of their repulsion."""
 
     _fields_ = [
         ("num", ctypes.c_int64),
@@ -51,7 +51,7 @@ class Embedding(ctypes.Structure):
 
 
 class Scan(ctypes.Structure):
-    """`Scan` of neighbours.h: queries, points in packs of 32, and room for what is found."""
+    """`Scan` of neighbours.h: queries, points in packs of 32, and memory for the results."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("num_points", "width", "num_queries", "candidates", "room", "own")),
@@ -60,7 +60,7 @@ class Scan(ctypes.Structure):
 
 
 class MuonMatrix(ctypes.Structure):
-    """`Matrix` of muon.c: a weight (rows, columns), rows <= columns, with its gradient, its momentum and memory to work in."""
+    """`Matrix` of muon.c: a weight (rows, columns), rows <= columns, with its gradient, its momentum and working memory."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("rows", "columns", "row_step", "column_step")),
@@ -71,7 +71,7 @@ class MuonMatrix(ctypes.Structure):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The kernels, their threads being those of torch; None where they were not built."""
+    """The kernels, which use the threads of torch; None where they were not built."""
     here = Path(__file__).parent
     built = [here / f"_kernels{suffix}" for suffix in importlib.machinery.EXTENSION_SUFFIXES]
     file = next((path for path in built if path.exists()), None)
@@ -105,14 +105,14 @@ def _declare(kernels: ctypes.CDLL) -> None:
 
 
 def _threads_of_torch() -> list[ctypes.c_void_p | None]:
-    """What starts and counts threads in the OpenMP runtime that torch is linked to; nothing where GNU's programs can't use it."""
+    """The functions that start and count threads in torch's OpenMP runtime; None each where it has not GNU's interface."""
     import torch
 
     names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
     libraries = [Path(torch.__file__).parent / "lib" / name for name in ("libtorch_cpu.so", "libtorch_cpu.dylib")]
     for path in libraries:
         if path.exists():
-            runtime = ctypes.CDLL(str(path))  # a symbol is looked up in a library and then in those that it needs
+            runtime = ctypes.CDLL(str(path))  # a symbol is searched in a library and then in its dependencies
             if all(hasattr(runtime, name) for name in names):
                 return [ctypes.cast(getattr(runtime, name), ctypes.c_void_p) for name in names]
     return [None] * len(names)

@@ -1,7 +1,7 @@
-"""The notebook's network, for images of any shape.
+"""The convolutional network of the reference experiment, for images of any shape.
 
-Strided 3 × 3 convolutions halve the image until it is at most 8 wide, one convolution over the whole remaining map makes the
-vector; the decoder is the mirror image. For 1 × 28 × 28 and 64 features these are exactly the notebook's layers.
+Strided 3 × 3 convolutions halve the image until it is at most 8 wide; one convolution over the whole remaining map makes the
+vector. The decoder mirrors this. For 1 × 28 × 28 and 64 features the layers are exactly those of the reference experiment.
 """
 
 from itertools import pairwise
@@ -23,8 +23,8 @@ def convolutional(image_shape: tuple[int, int, int], encoded: int, latent_dim: i
 
     Args:
         image_shape: (C, H, W), H and W from 8 to 256.
-        encoded: the number of features that the encoder puts out; no activation follows them.
-        latent_dim: the number of features that the decoder takes in.
+        encoded: number of features that the encoder returns; no activation follows them.
+        latent_dim: number of features that the decoder takes.
 
     Source: Sangyun Won, "Autoencoder Implementation", 2024, section 1.
 
@@ -44,7 +44,7 @@ def convolutional(image_shape: tuple[int, int, int], encoded: int, latent_dim: i
 
     decoder: list[nn.Module] = [VectorToMap(latent_dim, widths[-1], sizes[-1])]
     for (wide, narrow), (large, small) in reversed(stages):
-        # A halving loses whether the size was even: output_padding is what brings it back.
+        # Halving loses whether the size was even; output_padding restores it.
         lost = (large[0] - 2 * small[0] + 1, large[1] - 2 * small[1] + 1)
         decoder += [nn.ReLU(), nn.ConvTranspose2d(narrow, wide, 3, stride=2, padding=1, output_padding=lost)]
     return Network(Half(*encoder), Half(*decoder))

@@ -1,4 +1,4 @@
-"""Dense layers alone: the network that knows nothing of neighbouring pixels."""
+"""Dense layers only: a network that does not use which pixels are neighbours."""
 
 from math import prod
 
@@ -10,8 +10,11 @@ from latens.networks.layers import MapToVector, VectorToMap
 
 __all__ = ["dense"]
 
-WIDTHS = (256, 256)  # Muon's step grows with the cube: (1024, 512) made it sixty times as long as all the rest
-MOST_WEIGHTS = 1 << 24  # between an image and the first layer, whose width a large image lowers
+WIDTHS = (
+    256,
+    256,
+)  # the time of Muon's step grows with the cube: at (1024, 512) it took sixty times as long as all the rest
+MOST_WEIGHTS = 1 << 24  # between an image and the first layer; a large image makes that layer narrower
 
 
 def dense(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -> Network:
@@ -19,10 +22,10 @@ def dense(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -> N
 
     Args:
         image_shape: (C, H, W), H and W from 8 to 256.
-        encoded: the number of features that the encoder puts out; no activation follows them.
-        latent_dim: the number of features that the decoder takes in.
+        encoded: number of features that the encoder returns; no activation follows them.
+        latent_dim: number of features that the decoder takes.
 
-    Choose it to see what convolutions are worth, and for pictures whose pixels have no neighbours.
+    Use it to measure what convolutions contribute, and for images whose neighbouring pixels are not related.
 
     Source: Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks", 2006.
 

@@ -1,4 +1,4 @@
-"""Which form of a network is the fastest here: measured once, and remembered."""
+"""The choice of the fastest form of a network on this machine, measured once and stored."""
 
 import copy
 import hashlib
@@ -29,9 +29,8 @@ def fastest_form(half: Half, shape: tuple[int, ...], batch_size: int, learning: 
         learning: forward and backward; else forward alone.
 
     Returns:
-        One of the half's `forms()`; measured only where there are several. The answer is kept in the cache folder, one for each
-        processor, number of threads, release of torch, half and batch size, so that a run that is made again is made the same
-        way.
+        One of the half's `forms()`, measured only where there are several. The result is stored in the cache folder by processor,
+        number of threads, version of torch, half and batch size, so that a repeated run uses the same form.
     """
     if len(half.forms()) == 1:
         return half.forms()[0]
@@ -62,7 +61,7 @@ def _key(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) ->
 def _remembered(file: Path) -> str:
     try:
         answer = read_json(file)
-    except RunDamaged:  # not there, or not readable: measure again
+    except RunDamaged:  # missing or not readable: measure again
         return ""
     form = answer.get("form") if isinstance(answer, dict) else None
     return form if isinstance(form, str) else ""
@@ -73,11 +72,11 @@ def _remember(file: Path, answer: dict[str, Any]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, answer)
     except OSError:
-        pass  # a cache that can't be written costs a tenth of a second at each start, and nothing else
+        pass  # a cache that can't be written costs a tenth of a second at each start only
 
 
 def _seconds(half: Half, shape: tuple[int, ...], batch_size: int, learning: bool) -> dict[str, float]:
-    """The least time that each form took, measured in turn, so that a slow moment of the machine hits both."""
+    """The least time of each form. They are measured in turn, so that a slow moment affects both."""
     halves = {form: copy.deepcopy(half).use(form) for form in half.forms()}
     x = torch.linspace(0, 1, batch_size * prod(shape)).view(batch_size, *shape)
     x = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x

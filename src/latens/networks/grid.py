@@ -1,4 +1,4 @@
-"""A network whose latent is laid out as the picture is: a few numbers for each cell of its narrowest map."""
+"""A network whose latent is a grid over the image: a few numbers for each cell of its narrowest map."""
 
 from typing import cast
 
@@ -14,7 +14,7 @@ __all__ = ["GridToMap", "MapToGrid", "on_grid"]
 
 
 class MapToGrid(nn.Module):
-    """A 1 × 1 convolution, its map laid out cell after cell: (B, C, H, W) -> (B, H * W * numbers).
+    """A 1 × 1 convolution whose output is flattened cell by cell: (B, C, H, W) -> (B, H * W * numbers).
 
     Args:
         channels: C.
@@ -27,12 +27,12 @@ class MapToGrid(nn.Module):
         self.weight, self.bias = drawn.weight, cast(nn.Parameter, drawn.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each cell's numbers depend on the channels there alone."""
+        """The numbers of a cell depend on its own channels only."""
         return F.conv2d(x, self.weight, self.bias).permute(0, 2, 3, 1).flatten(1)
 
 
 class GridToMap(nn.Module):
-    """The way back, by another 1 × 1 convolution: (B, H * W * numbers) -> (B, C, H, W).
+    """The inverse direction, by another 1 × 1 convolution: (B, H * W * numbers) -> (B, C, H, W).
 
     Args:
         numbers: of each cell.
@@ -46,13 +46,13 @@ class GridToMap(nn.Module):
         self.weight, self.bias, self.size = drawn.weight, cast(nn.Parameter, drawn.bias), size
 
     def forward(self, z: Tensor) -> Tensor:
-        """Each cell's channels depend on the numbers there alone."""
+        """The channels of a cell depend on its own numbers only."""
         grid = z.reshape(len(z), *self.size, -1).permute(0, 3, 1, 2)  # channels_last already
         return F.conv2d(grid, self.weight, self.bias)
 
 
 def on_grid(network: Network, latent_dim: int) -> Network:
-    """A network whose narrow ends work cell by cell, in place of dense layers over the whole map.
+    """A network whose narrow ends work cell by cell instead of by dense layers over the whole map.
 
     Args:
         network: whose encoder ends in a `MapToVector` and whose decoder begins with a `VectorToMap`.

@@ -1,12 +1,11 @@
-"""A half of a network: a flat sequence of layers that knows two exact ways to compute itself.
+"""A half of a network: a flat sequence of layers with two exact implementations.
 
-| form | what it is |
+| form | implementation |
 |---|---|
 | `torch` | torch's own layers: any device, any type, twice differentiable |
 | `native` | kernels in C, see `latens.networks.native_form`: float32 on a CPU, where they were built |
 
-Both give the same numbers but for the order of their sums, from weights in the same place. Which one runs is the concern of
-`latens.networks.forms`.
+Both compute the same numbers up to the order of sums, from the same weights. `latens.networks.forms` chooses one.
 """
 
 from typing import Any, Self
@@ -32,7 +31,7 @@ class Half(nn.Sequential):
         self._native = _NativeForms()
 
     def forms(self) -> tuple[str, ...]:
-        """Those of the `FORMS` that this half can compute in here."""
+        """Those of the `FORMS` that are available for this half on this machine."""
         return FORMS if has_native_form(self) else FORMS[:1]
 
     def use(self, form: str, reading: str | None = None) -> Self:
@@ -56,7 +55,7 @@ class Half(nn.Sequential):
         return self
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, F), or the other way round
-        """Compute in the form that was chosen, or in torch's where that one can't."""
+        """Compute in the chosen form, or in torch's where that one can't."""
         form = self.form if torch.is_grad_enabled() else self.reading
         weights = [weight for layer in self for weight in layer._parameters.values() if weight is not None]
         if form == "torch" or not _plain(x, weights):
@@ -92,7 +91,7 @@ def _read_in_place(weight: Tensor) -> bool:
 
 
 class _NativeForms:
-    """The native forms of one half, by input shape; a copy of the half gets none, and makes its own."""
+    """The native forms of one half, by input shape; a copy of the half starts with none."""
 
     def __init__(self) -> None:
         self.by_shape: dict[tuple[int, ...], NativeForm] = {}
@@ -110,7 +109,7 @@ class _NativeForms:
 
 
 class _Lease:
-    """Maps in use; they go back to the memory that they came from with the graph that needs them."""
+    """Memory of maps in use; it is given back when the graph that needs it is deleted."""
 
     def __init__(self, form: NativeForm, maps: Tensor) -> None:
         self.form, self.maps = form, maps
@@ -126,7 +125,7 @@ class _InNative(torch.autograd.Function):
         ctx.laid_out = x.ndim
         learning = any(ctx.needs_input_grad)
         y, maps = form.forward(_in_order(x), parameters, learning)
-        ctx.lease = _Lease(form, maps)  # which, unless it is needed later, ends with this call
+        ctx.lease = _Lease(form, maps)  # ends with this call unless a backward pass needs it
         if not learning:
             del ctx.lease
         ctx.save_for_backward(*parameters)

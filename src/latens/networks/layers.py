@@ -1,19 +1,19 @@
-"""The layer kinds that every network is a flat sequence of.
+"""The layer kinds of the networks of latens.
 
-| kind | what it is |
+| kind | description |
 |---|---|
 | `torch.nn.Conv2d` | convolution |
 | `torch.nn.ConvTranspose2d` | transposed convolution |
 | `MapToVector` | the convolution whose kernel covers the whole map: (B, C, H, W) -> (B, F) |
 | `VectorToMap` | the transposed convolution of a vector: (B, F) -> (B, C, H, W) |
 | `torch.nn.Linear` | from vector to vector |
-| `torch.nn.ReLU` | the positive part |
-| `torch.nn.SiLU` | x · sigmoid(x), the smooth one |
+| `torch.nn.ReLU` | max(x, 0) |
+| `torch.nn.SiLU` | x · sigmoid(x) |
 | `ResidualBlock` | x + convolution(SiLU(convolution(SiLU(normalised x)))), 3 × 3 and then 1 × 1 |
-| `SubPixel` | a 3 × 3 convolution to four times the channels, laid out as twice the height and width, cut to a size |
+| `SubPixel` | a 3 × 3 convolution to four times the channels, rearranged to twice the height and width, cropped to a size |
 
-`MapToVector` and `VectorToMap` are computed as the dense layers that they are; their weights have the shape, the initialisation
-and the state_dict names of the convolutions, so that weights come and go between the two.
+`MapToVector` and `VectorToMap` are computed as dense layers. Their weights have the shape, the initialisation and the state_dict
+names of the equivalent convolutions, so that weights can be exchanged.
 """
 
 import torch
@@ -59,7 +59,7 @@ class VectorToMap(nn.ConvTranspose2d):
         super().__init__(features, channels, size)
 
     def forward(self, z: Tensor, output_size: list[int] | None = None) -> Tensor:  # (B, F) -> (B, C, H, W)
-        """Multiply the vector with the weight, and lay the product out as a map."""
+        """Multiply the vector with the weight, and reshape the product to a map."""
         assert output_size is None
         assert self.bias is not None
         height, width = self.kernel_size
@@ -69,12 +69,12 @@ class VectorToMap(nn.ConvTranspose2d):
 
 
 class ResidualBlock(nn.Module):
-    """What two convolutions, 3 × 3 and 1 × 1, add to a map: x + second(SiLU(first(SiLU(norm(x))))).
+    """A residual block of two convolutions, 3 × 3 and 1 × 1: x + second(SiLU(first(SiLU(norm(x))))).
 
     Args:
         channels: C of the map, before, between and after.
 
-    The norm takes mean and variance over all numbers of one picture's map: a picture is seen alone, and the same at each call.
+    The norm takes mean and variance over all values of one image's map, so that an image does not depend on its batch.
 
     Source: He et al., "Identity mappings in deep residual networks", 2016, figure 4e; Wu and He, "Group normalization", 2018,
     with one group.
@@ -87,20 +87,20 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, H, W)
-        """Add to the map what the two convolutions make of it."""
+        """Add the output of the two convolutions to the map."""
         y: Tensor = self.second(F.silu(self.first(F.silu(self.norm(x)))))
         return x + y
 
 
 class SubPixel(nn.Conv2d):
-    """A 3 × 3 convolution to 4 · C channels, of which each four become 2 × 2 pixels; what is beyond the size is cut off.
+    """A 3 × 3 convolution to 4 · C channels, of which each four become 2 × 2 pixels; the result is cropped to the size.
 
     Args:
-        in_channels: of the map that comes in.
-        channels: C of the map that goes out.
-        size: (H, W) of the map that goes out; of the one that comes in, each half of that, rounded up.
+        in_channels: of the input.
+        channels: C of the output.
+        size: (H, W) of the output; the input has half of each, rounded up.
 
-    The four kernels of a channel start alike, so that a new layer repeats each pixel and draws no checkerboard.
+    The four kernels of a channel start with equal weights, so that a new layer repeats each pixel without a checkerboard pattern.
 
     Source: Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
     network", 2016, equation 4; Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017, for the start.
@@ -115,7 +115,7 @@ class SubPixel(nn.Conv2d):
                 parameter.copy_(parameter[::4].repeat_interleave(4, 0))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, in, (H + 1) // 2, (W + 1) // 2) -> (B, C, H, W)
-        """Convolve, lay out, cut."""
+        """Convolve, rearrange, crop."""
         height, width = self.size
         return F.pixel_shuffle(super().forward(x), 2)[:, :, :height, :width]
 

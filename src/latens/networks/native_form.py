@@ -1,7 +1,7 @@
 """The second exact form of a network's half: kernels in C (`latens.native`) instead of torch's layers.
 
-A layer of any kind is a kernel between a large map and a small one: a convolution goes down from the large map, a transposed
-one up from the small one, and a dense layer is the one or the other whose small map is a single place.
+A layer of any kind is a kernel between a large map and a small one: a convolution maps the large one to the small one, a
+transposed convolution the small one to the large one, and a dense layer is one of the two whose small map is a single place.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ MOST_LAYERS = 64  # that half.c has room for
 
 
 def has_native_form(layers: nn.Sequential) -> bool:
-    """Whether a half can be computed so: the kernels are there, and every layer is of a kind that they know."""
+    """Whether a half can be computed by the kernels: they were built, and they support every layer."""
     kinds = [type(layer) for layer in layers]
     known = all(type(layer) in NATIVE_KINDS and _is_plain(layer) for layer in layers)
     relus = [index for index, kind in enumerate(kinds) if kind is nn.ReLU]
@@ -50,10 +50,10 @@ class _Sizes(NamedTuple):
 
 
 class NativeForm:
-    """A half for one input shape: its layers as the kernels want them, and the memory that passes over it use.
+    """A half for one input shape: its layers in the format of the kernels, and the memory that they use.
 
     Args:
-        layers: the half, with weights in channels_last order; they are read where they lie.
+        layers: the half, with weights in channels_last order; they are read in place.
         shape: of the input without the batch: (C, H, W), or (F,).
     """
 
@@ -78,12 +78,12 @@ class NativeForm:
         self.memory = _Memory()
 
     def forward(self, x: Tensor, weights: Sequence[Tensor], keep: bool) -> tuple[Tensor, Tensor]:
-        """The output of a batch, and the memory that holds its maps: for `backward` where they are kept.
+        """The output of a batch, and the memory of its maps, which `backward` needs.
 
         Args:
             x: (B, C, H, W) in channels_last order, or (B, F); float32, B at least 1.
             weights: weight and bias of each layer.
-            keep: the maps of all images, not only of those that are worked on.
+            keep: the maps of all images, for `backward`; otherwise only those in work.
         """
         threads = torch.get_num_threads()
         maps = self.memory.take(self.sizes.maps * (-(-len(x) // self.sizes.chunk) if keep else threads))
@@ -97,7 +97,7 @@ class NativeForm:
     def backward(
         self, dy: Tensor, weights: Sequence[Tensor], maps: Tensor, dx: Tensor | None
     ) -> list[Tensor]:  # as many as weights
-        """The gradients of all weights and biases; that of the input goes into `dx`, where there is one to write."""
+        """The gradients of all weights and biases; that of the input is written to `dx`, if given."""
         gradients = [torch.empty_like(weight) for weight in weights]
         scratch = self.memory.take(self.sizes.gradients * min(self.sizes.group, -(-len(dy) // self.sizes.chunk)))
         program = self._with(weights, gradients)
@@ -115,7 +115,7 @@ class NativeForm:
         return gradients
 
     def _with(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Any:
-        """The program of one call, so that calls of several threads do not meet."""
+        """A copy of the program for one call, so that several threads can call at the same time."""
         program = type(self.program).from_buffer_copy(self.program)
         for entry, weight, bias in zip(program, weights[::2], weights[1::2], strict=True):
             entry.weight, entry.bias = weight.data_ptr(), bias.data_ptr()
@@ -125,7 +125,7 @@ class NativeForm:
 
 
 def _describe(entry: HalfLayer, layer: nn.Conv2d | nn.ConvTranspose2d, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Write a layer down, given the map that comes in; the shape (C, H, W) of the one that goes out."""
+    """Describe a layer, given the shape of its input; returns the shape (C, H, W) of its output."""
     assert isinstance(layer.padding, tuple)
     geometry = zip(shape[1:], layer.kernel_size, layer.stride, layer.padding, strict=True)
     up = isinstance(layer, nn.ConvTranspose2d)
@@ -146,9 +146,9 @@ def _describe(entry: HalfLayer, layer: nn.Conv2d | nn.ConvTranspose2d, shape: tu
 
 
 class _Memory:
-    """Pieces of memory that are not in use, by size: fresh memory costs as much as the arithmetic of a small batch.
+    """Pieces of memory that are not in use, by size: allocating them anew takes as long as computing a small batch.
 
-    Threads may share it: pieces come and go by single operations on lists, so that none is ever in two hands.
+    Safe for several threads: pieces are taken and given back by single list operations, so that none is used twice at a time.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class _Memory:
         try:
             return self.free[numbers].pop()
         except (KeyError, IndexError):  # none made yet, or all in use
-            with torch.inference_mode(False):  # what is made inside could never be written to outside
+            with torch.inference_mode(False):  # a tensor made inside could not be written to outside
                 return torch.empty(numbers)
 
     def give_back(self, piece: Tensor) -> None:

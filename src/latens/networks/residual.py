@@ -1,6 +1,6 @@
-"""Residual blocks between strided convolutions, and a decoder that grows by sub-pixel convolutions: today's practice.
+"""Residual blocks between strided convolutions, and a decoder of sub-pixel convolutions.
 
-The norms see one picture at a time. Without them the same steps leave nearly twice the error (docs/log.md).
+The norms see one image at a time. Without them the same number of steps leaves nearly twice the error (docs/log.md).
 """
 
 from itertools import pairwise
@@ -23,10 +23,10 @@ def residual(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -
 
     Args:
         image_shape: (C, H, W), H and W from 8 to 256.
-        encoded: the number of features that the encoder puts out; no activation follows them.
-        latent_dim: the number of features that the decoder takes in.
+        encoded: number of features that the encoder returns; no activation follows them.
+        latent_dim: number of features that the decoder takes.
 
-    Choose it where the error counts more than the time: the recipe `best`.
+    Use it where the error matters more than the time; the recipe `best` does.
 
     >>> network = residual((1, 28, 28), 64, 64)
     >>> [type(layer).__name__ for layer in network.decoder]

@@ -1,6 +1,6 @@
 """Training: a model and images in, a generator of `Step`s out; the recipes by name.
 
-`loop` holds `train`, `recipes` the whole settings by name, `optimisers` Muon and Adam, `graphs` whole steps on a GPU.
+`loop` holds `train`, `recipes` the settings by name, `optimisers` Muon and Adam, `graphs` whole steps on a GPU.
 """
 
 from importlib import import_module

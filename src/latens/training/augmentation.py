@@ -1,4 +1,4 @@
-"""Batches moved about: what a network can't learn by heart it has to understand."""
+"""Augmentation: batches shifted and mirrored, against overfitting."""
 
 import numpy as np
 import torch.nn.functional as F
@@ -8,13 +8,13 @@ __all__ = ["moved", "moved_indices"]
 
 
 def moved(x: Tensor, kind: str, moves: np.random.Generator) -> Tensor:
-    """A batch as one draw moves all of it, edges repeated.
+    """A batch, shifted and mirrored as a whole by one draw; edges are repeated.
 
     Args:
         x: (B, C, H, W).
-        kind: `"shift-flip"`: by up to a tenth of the height and width, and mirrored half the time, for images so few that a
-            network learns them by heart; `"shift"`: half the batches by one pixel at most, for many.
-        moves: where the draw comes from.
+        kind: `"shift-flip"`: by up to a tenth of the height and width, and mirrored half the time, for sets so small that a
+            network overfits; `"shift"`: half the batches by one pixel at most, for large sets.
+        moves: the random generator.
     """
     height, width = x.shape[2:]
     far_down, far_right = _farthest(kind, height), _farthest(kind, width)
@@ -26,7 +26,7 @@ def moved(x: Tensor, kind: str, moves: np.random.Generator) -> Tensor:
 
 
 def moved_indices(kind: str, height: int, width: int, moves: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What `moved` draws, as the row (H,) and the column (W,) of an image that goes to each place.
+    """What `moved` draws, as the source row (H,) and the source column (W,) of each pixel.
 
     >>> import torch
     >>> x = torch.rand(2, 1, 8, 8)

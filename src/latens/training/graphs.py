@@ -1,11 +1,10 @@
 """Whole training steps on the device: a CUDA graph that is captured once and replayed.
 
-A step of 512 small pictures is about a hundred kernels, and a GPU works them off faster than a host can launch them one by one.
-So a step here takes nothing from the host. What it reads and writes lies in buffers that never move: tables with one row a
-batch, and a counter on the device that says which row is next. The same code runs anywhere, call by call; a graph is that very
-code, recorded.
+A step of 512 small images is about a hundred kernels, which a GPU computes faster than a host can launch them one by one. So a
+step here reads nothing from the host. Its inputs and outputs are in buffers with fixed addresses: tables with one row a batch,
+and a counter on the device for the next row. The same code runs on any device, call by call; a graph is a recording of it.
 
-This file knows no model and no data set: a loss is a function, pictures are a tensor on the device.
+This file depends on no model and no data set: a loss is a function, images are a tensor on the device.
 """
 
 import warnings
@@ -24,19 +23,19 @@ from latens.training.precision import lowered
 
 __all__ = ["Plan", "Replay", "StaticStep"]
 
-# Steps of each size before it is captured: libraries choose kernels and take memory, optimisers make moments.
+# Steps of each size before it is captured: libraries choose kernels and allocate memory, optimisers create their state.
 WARM_UP = 3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An epoch as its steps see it, S of them.
+    """The inputs of the S steps of an epoch.
 
     Args:
-        order: int64 (N,), which picture comes when.
+        order: int64 (N,), the order of the images.
         rates: float32 (S, K), the learning rate of each of K optimisers.
         seed: of the noise that a model draws.
-        moves: int64 (S, H) and (S, W), which row and which column of a picture goes where; None where pictures stay as they are.
+        moves: int64 (S, H) and (S, W), the source row and column of each pixel; None without augmentation.
     """
 
     order: Tensor
@@ -46,22 +45,22 @@ class Plan:
 
 
 class StaticStep:
-    """One training step whose inputs and outputs never move in memory.
+    """One training step whose inputs and outputs have fixed addresses in memory.
 
     Args:
-        loss: (B, C, H, W), generator -> Losses: a model's. It reads its arguments and tensors on the device, no more: a number
-            that the host changes from step to step would stay in a graph as it was when that was captured.
+        loss: (B, C, H, W), generator -> Losses: a model's. It reads only its arguments and tensors on the device: a graph
+            would keep a number of the host as it was when the graph was captured.
         pixels: uint8 (N, C, H, W), where the weights are.
         optimisers: each of one group of parameters, and with the `found_inf` of torch's fused ones. They belong to this step
-            from now on: their learning rates become tensors that it fills.
-        batch_size: B; the last batch of an epoch has what is left.
-        moving: pictures are moved as plans say.
+            afterwards: their learning rates become tensors that it fills.
+        batch_size: B; the last batch of an epoch has the remaining images.
+        moving: images are augmented as plans say.
         precision: of the loss, see `latens.training.precision`.
         dtype: of the weights.
 
-    A loss that is not finite stops the clock: from there on nothing changes any more, neither weights nor moments nor the
-    counter, which so tells the step. `FiniteGuard` copies and chooses each tensor instead, which works with every optimiser but
-    takes about 150 kernels, more than the step itself.
+    After a loss that is not finite nothing changes any more: neither weights nor optimiser state nor the counter, which so gives
+    the number of the step. `FiniteGuard` copies and selects each tensor instead, which works with every optimiser but takes
+    about 150 kernels, more than the step itself.
     """
 
     def __init__(
@@ -85,17 +84,17 @@ class StaticStep:
         self.rows, self.columns = (
             torch.zeros(num_batches, size, dtype=torch.long, device=device) for size in pixels.shape[2:]
         )
-        # The row of the tables that is read next: how many steps the epoch has taken.
+        # The row of the tables that is read next, which is the number of steps taken in the epoch.
         self.next = torch.zeros(1, dtype=torch.long, device=device)
         self.rate = torch.zeros(1, len(optimisers), device=device)
         self.good = torch.ones((), dtype=torch.bool, device=device)
-        self.skip = torch.zeros((), device=device)  # the opposite, as optimisers read it
+        self.skip = torch.zeros((), device=device)  # the negation, in the form that optimisers read
         self.last_loss = torch.zeros((), device=device)
         self.names: tuple[str, ...] = ()
         self.sums = torch.zeros(0, device=device)
         for index, optimiser in enumerate(optimisers):
             optimiser.param_groups[0]["lr"] = self.rate[0, index]
-            optimiser.found_inf = self.skip  # type: ignore[attr-defined]  # as torch.amp.GradScaler hands it over
+            optimiser.found_inf = self.skip  # type: ignore[attr-defined]  # as torch.amp.GradScaler sets it
 
     def begin(self, plan: Plan) -> None:
         """Write an epoch into the buffers."""
@@ -110,7 +109,7 @@ class StaticStep:
         self.sums.zero_()
 
     def take(self, size: int) -> None:
-        """Take the next step of the epoch, on this many pictures; the host waits for nothing."""
+        """Take the next step of the epoch, on this many images, without a wait of the host."""
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         x = self._pictures(size)
@@ -135,28 +134,28 @@ class StaticStep:
 
     def _judge(self, loss: Tensor) -> None:
         self.last_loss.copy_(loss)
-        self.good &= loss - loss == 0  # of NaN and of infinity the difference is NaN; `isfinite` is twice the kernels
+        self.good &= loss - loss == 0  # the difference is NaN for NaN and infinity; `isfinite` takes twice the kernels
         torch.logical_not(self.good, out=self.skip)
 
     def _add_up(self, losses: Losses) -> None:
-        if not self.names:  # in the first step of all, which is never captured
+        if not self.names:  # in the very first step, which is never captured
             self.names = ("total", *losses.parts)
             self.sums = self.sums.new_zeros(len(self.names))
         self.sums += torch.stack([losses.total, *losses.parts.values()]).detach().sum(1)
 
     def means(self) -> dict[str, float]:
-        """The mean over the epoch's pictures of the total and of each part of the loss."""
+        """The mean over the epoch's images of the total loss and of each part."""
         return {name: value / len(self.pixels) for name, value in zip(self.names, self.sums.tolist(), strict=True)}
 
 
 class Replay:
-    """Runs epochs of a step: the first steps of each size call by call, the others, on CUDA, from a graph.
+    """Runs epochs of a step: the first steps of each size call by call, the others from a graph on CUDA.
 
     Args:
-        step: what is run.
+        step: the step.
 
-    Two sizes make two graphs, of the whole batches and of the last. Where a step can't be captured, a warning says why, and it
-    goes on call by call with the same results.
+    Two sizes make two graphs, of the full batches and of the last one. Where a step can't be captured, a warning says why, and
+    training continues call by call with the same results.
     """
 
     def __init__(self, step: StaticStep) -> None:
@@ -164,7 +163,7 @@ class Replay:
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.taken: Counter[int] = Counter()
         self.may_capture = self.device.type == "cuda"
-        # Everything runs on the stream that is captured: gradients and libraries remember where they were first used.
+        # Everything runs on the stream that is captured: autograd and libraries keep the stream of their first use.
         self.stream = torch.cuda.Stream(self.device) if self.may_capture else None  # type: ignore[no-untyped-call]
         self.pool = torch.cuda.graph_pool_handle() if self.may_capture else None
 
@@ -176,8 +175,8 @@ class Replay:
         Args:
             plan: see `Plan`.
             epoch: its number, for errors and for `on_batch`.
-            first_step: how many steps were taken before it.
-            on_batch: called with (epoch, step, loss) now and then.
+            first_step: number of steps before it.
+            on_batch: called with (epoch, step, loss) every `LOOK_EVERY` steps.
 
         Returns:
             See `StaticStep.means`.
@@ -218,7 +217,7 @@ class Replay:
                 self.step.take(size)
         except RuntimeError as error:
             self.may_capture = False
-            # Leaving a capture that failed is an error too, and tells less than the first one.
+            # Leaving a failed capture raises a second error, which says less than the first.
             reason = str(error.__context__ or error).strip().partition("\n")[0]
             warnings.warn(f"a training step is launched kernel by kernel: no CUDA graph of it: {reason}", stacklevel=2)
         else:
@@ -240,9 +239,9 @@ class Replay:
 
 @contextmanager
 def _capturable(optimisers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
-    """Tell torch that these may be captured, and only while they are: it warns of such optimisers that run uncaptured.
+    """Mark these as capturable for the time of a capture only: torch warns of such optimisers that run uncaptured.
 
-    With `fused` the steps are counted on the device either way, and nothing else depends on it.
+    With `fused` the steps are counted on the device either way; nothing else depends on the mark.
     """
     for optimiser in optimisers:
         optimiser.param_groups[0]["capturable"] = True

@@ -1,6 +1,6 @@
 """Training: a generator of Steps.
 
-`train()` knows no disk, no progress bar and no plot: whoever consumes its Steps does. To stop early is to stop consuming.
+`train()` writes no files and shows no progress: the consumer of its Steps does. To stop early, stop consuming.
 """
 
 import inspect
@@ -52,15 +52,15 @@ __all__ = [
     "use_forms",
 ]
 
-WATCHED = 1000  # test images by which a model is watched
+WATCHED = 1000  # test images for the remarks after an epoch
 
 
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
-    """The model that a recipe names, with weights as its seed makes them.
+    """The model that a recipe names, with initial weights that depend on its seed.
 
     Raises:
         UnknownName: no such model or network, or the model has no such option.
-        UsageError: what the model does not allow.
+        UsageError: an option has a value that the model does not allow.
     """
     kind = MODELS[recipe.model]
     _check_options(recipe, kind)
@@ -98,12 +98,12 @@ def fastest_forms(
     Args:
         recipe: names model, network and batch size.
         image_shape: (C, H, W).
-        num_images: how many there are, so that no larger batch is tried; None knows no limit.
+        num_images: size of the train part, so that no larger batch is tried; None for no limit.
     """
     model = build_model(recipe, image_shape)
     sizes = [recipe.config.batch_size, images_at_once(image_shape)]
     learning, reading = (max(1, size if num_images is None else min(size, num_images)) for size in sizes)
-    can_choose = recipe.config.precision != "bfloat16"  # which torch's form alone computes
+    can_choose = recipe.config.precision != "bfloat16"  # which only torch's form computes
     forms = {}
     for name, half, shape in (
         ("encoder", model.encoder, model.image_shape),
@@ -139,11 +139,11 @@ def known_forms(recorded: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands after an epoch.
+    """The state of training after an epoch.
 
-    `train_loss` is what the model minimises, the mean over the epoch's images while the weights moved, and `parts` are its terms;
-    `test_mse` is the mean squared error of the whole test part after it. `elapsed` and `images_per_second` count training
-    alone, without the evaluation. `remarks` are what a model that is `Watched` has to say.
+    `train_loss` is the mean of the model's loss over the epoch's images, during the epoch, and `parts` are its terms; `test_mse`
+    is the mean squared error of the whole test part after it. `elapsed` and `images_per_second` count training only, without the
+    evaluation. `remarks` are the messages of a model that is `Watched`, and one where all latents are equal.
     """
 
     epoch: int
@@ -159,7 +159,7 @@ class Step:
 
     @property
     def train_mse(self) -> float | None:
-        """The mean squared error over the epoch's images while the weights moved, noise and all: one unit for all models."""
+        """The mean squared error over the epoch's images during the epoch, with the model's noise; comparable between models."""
         return self.parts.get("squared_error")
 
 
@@ -170,14 +170,14 @@ def train(
     state: dict[str, Tensor] | None = None,
     on_batch: Callable[[int, int, float], None] | None = None,
 ) -> Iterator[Step]:
-    """Train a model, on the device where it is; one Step an epoch.
+    """Train a model on the device where it is; one Step an epoch.
 
     Args:
         model: see `latens.models`; changed in place.
-        images: both parts; the train part is seen in an order that is a pure function of (seed, epoch).
-        config: how.
-        state: what an earlier Step's `state()` gave, to go on from there to the same weights.
-        on_batch: called with (epoch, step, loss) after each optimiser step on a CPU, and now and then on a GPU.
+        images: both parts; the order of the train part depends on (seed, epoch) only.
+        config: the settings.
+        state: from an earlier Step's `state()`, to continue from there to the same weights.
+        on_batch: called with (epoch, step, loss) after each optimiser step on a CPU, and every 50 steps on a GPU.
 
     Raises:
         TrainingDiverged: a loss is not finite. The step is not taken: the weights are the last good ones.
@@ -196,7 +196,7 @@ def train(
         if state is not None:
             trainer.restore(state)
     for epoch in range(trainer.epoch + 1, config.epochs + 1):
-        # What is set for the process is set for an epoch alone: between two of them the user's own code runs.
+        # Settings of the process are changed within an epoch only: between two epochs the user's own code runs.
         with yielding_threads():
             with _learning(), flushed_denormals(), allowed_precision(config.precision):
                 began = time.perf_counter()
@@ -229,7 +229,7 @@ def _learning() -> Iterator[None]:
 
 
 def check_trainable(model: Model, image_shape: tuple[int, int, int]) -> None:
-    """See that a model can be trained on images of this shape.
+    """Check that a model can be trained on images of this shape.
 
     Raises:
         UsageError: it takes other images, its weights have no values or can't be changed, or none is to be learned.
@@ -265,7 +265,7 @@ def _remarks(model: Model, test: np.ndarray | Tensor) -> tuple[str, ...]:
 
 
 def dead_latent(model: Model, x: Tensor) -> str:
-    """What to tell the user where all latents of some images (B, C, H, W) are equal; empty where they are not.
+    """A message if all latents of some images (B, C, H, W) are equal; empty if they are not.
 
     A ReLU whose units are all negative at the start gets no gradient, and stays at 0.
     """
@@ -284,7 +284,7 @@ def _last(layers: nn.Sequential) -> nn.Module | None:
 
 
 def _check_bfloat16(model: Model, images: Dataset) -> None:
-    """See that bfloat16 works for this model, on its first images."""
+    """Check that bfloat16 works for this model, on the first images."""
     device, first = model.device, np.arange(min(16, len(images.train)))
     x = _as_float(images.train.pixels, first, device, model.dtype)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -292,7 +292,7 @@ def _check_bfloat16(model: Model, images: Dataset) -> None:
 
 
 class _Trainer:
-    """The moving parts of one training: the position, the optimisers, the data."""
+    """The state of one training: position, optimisers and data."""
 
     def __init__(self, model: Model, images: Dataset, config: TrainConfig) -> None:
         self.model = model
@@ -301,7 +301,7 @@ class _Trainer:
         self.epoch = self.step = 0
         self.elapsed = 0.0
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
-        self.parameters = list(model.parameters())  # a model looks for them all over at each call
+        self.parameters = list(model.parameters())  # each call searches the whole model
         self.optimisers = make_optimisers(
             model,
             config.optimiser,
@@ -318,7 +318,7 @@ class _Trainer:
         return learning_rate_factor(step, self.total_steps, warmup, self.config.decay)
 
     def _whole_steps(self) -> Replay:
-        """Steps that need nothing of the host, for images that lie beside the weights."""
+        """Steps without the host, for images that are on the device of the weights."""
         assert isinstance(self.pixels, Tensor)
         step = StaticStep(
             self.model.loss,
@@ -332,7 +332,7 @@ class _Trainer:
         return Replay(step)
 
     def _plan(self, epoch: int) -> Plan:
-        """What `run_epoch` does in an epoch step by step, as tables."""
+        """The inputs of an epoch's steps, as tables."""
         order = list(batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch))
         factors = [self.factor(self.step + number) for number in range(len(order))]
         return Plan(
@@ -397,7 +397,7 @@ class _Trainer:
             self._update(loss, guard, epoch)
             for name, value in parts.items():
                 sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach().sum()
-            del losses, parts  # the graph, so that its buffers serve the next step
+            del losses, parts  # the graph, so that the next step reuses its buffers
             if on_batch is not None and (device.type == "cpu" or self.step % LOOK_EVERY == 0):
                 on_batch(epoch, self.step, loss.item())
         guard.look(epoch)
@@ -416,7 +416,7 @@ class _Trainer:
         guard.take_step()
 
     def state(self) -> dict[str, Tensor]:
-        """All that going on needs, as named tensors on the CPU; a copy."""
+        """All that resuming needs, as named tensors on the CPU; a copy."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for number, optimiser in enumerate(self.optimisers):
             for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
@@ -427,7 +427,7 @@ class _Trainer:
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go back to where `state()` was taken; nothing is changed where the state does not fit.
+        """Restore what `state()` returned; nothing is changed if the state does not fit.
 
         Raises:
             UsageError: it is of another model or another optimiser, incomplete, or not finite.
@@ -468,7 +468,7 @@ def _position(state: Mapping[str, Tensor]) -> tuple[int, int, float]:
 
 
 def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """The order in which images are seen: index arrays, a pure function of (seed, epoch).
+    """The order of the images as index arrays, a pure function of (seed, epoch).
 
     >>> [batch.tolist() for batch in batches(5, 2, seed=0, epoch=1)] == [b.tolist() for b in batches(5, 2, 0, 1)]
     True
@@ -493,7 +493,7 @@ def evaluate(model: Model, pixels: np.ndarray | Tensor) -> float:
 
 
 def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
-    """The pixels where batches are taken from: on CUDA as uint8 beside the weights, if half of its free memory holds them."""
+    """The pixels from which batches are taken: on CUDA as uint8 on the device, if they fit into half of its free memory."""
     if device.type != "cuda":
         return pixels
     free = torch.cuda.mem_get_info(device)[0]
@@ -519,7 +519,7 @@ def _as_float(
 
 
 def _laid_out_like(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """A moment where its parameter is and in its memory layout: sums over another layout may round otherwise."""
+    """A moment on its parameter's device and in its memory layout: sums over another layout may round differently."""
     if tensor.shape == parameter.shape:
         return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
     return tensor.to(parameter.device, copy=True)  # a count of steps

@@ -1,4 +1,4 @@
-"""Optimisers: which parameters go to which, and how the learning rate moves."""
+"""Optimisers, their parameters, and the schedule of the learning rate."""
 
 import ctypes
 import math
@@ -24,16 +24,16 @@ __all__ = [
     "split_parameters",
 ]
 
-LOOK_EVERY = 50  # steps between two looks of the host at a GPU's losses
+LOOK_EVERY = 50  # steps between two checks of a GPU's losses by the host
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 PADDED = 128  # rows up to which it is cheaper to pad small matrices than to multiply them apart
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The weights of a model, to be seen as matrices, and all the rest (biases).
+    """The weights of a model, which are treated as matrices, and all other parameters (biases).
 
-    The first and the last weight, which touch pixels, are among them, unlike in Jordan et al. (2024): they are small, 16 × 9 in
-    the notebook's network, but Adam holds them back (docs/log.md).
+    The first and the last weight, next to the pixels, are among the matrices, unlike in Jordan et al. (2024): they are small,
+    16 × 9 in the network of the reference experiment, but with Adam they learn more slowly (docs/log.md).
     """
     parameters = list(model.parameters())
     return [p for p in parameters if p.ndim >= 2], [p for p in parameters if p.ndim < 2]
@@ -43,15 +43,15 @@ def as_matrix(weight: Tensor, like: Tensor | None = None) -> Tensor:
     """A weight as the matrix (first axis, all others).
 
     Args:
-        weight: or something of its shape.
-        like: whose order in memory the columns get, so that it is a view of that one; by default `weight`.
+        weight: or a tensor of its shape.
+        like: gives the order of the columns, so that the result is a view for this tensor; by default `weight`.
     """
     like = weight if like is None else like
     return weight.flatten(1) if like.ndim != 4 or like.is_contiguous() else weight.permute(0, 2, 3, 1).flatten(1)
 
 
 def orthogonalise(matrices: list[Tensor], steps: int = 5) -> list[Tensor]:
-    """What to multiply each matrix with, from the left, to bring all of its singular values near 1.
+    """The factors that bring all singular values of each matrix near 1, multiplied from the left.
 
     Args:
         matrices: each (R, C), R <= C; of any sizes.
@@ -61,7 +61,7 @@ def orthogonalise(matrices: list[Tensor], steps: int = 5) -> list[Tensor]:
         As many square matrices (R, R).
 
     Each iteration multiplies x from the left with a polynomial in its Gram matrix. These small matrices commute, so the iteration
-    runs on them alone, all of them at once, padded with zeros to one size; a long matrix is touched twice, not ten times.
+    runs on them only, all at once, padded with zeros to one size; a long matrix is read twice, not ten times.
 
     Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
     """
@@ -90,23 +90,23 @@ def orthogonalise(matrices: list[Tensor], steps: int = 5) -> list[Tensor]:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose direction is orthogonalised, for weights that act as matrices.
+    """Momentum with an orthogonalised direction, for weights that act as matrices.
 
     Args:
-        params: weights of two or more axes; each is taken as the matrix of its first axis and all others.
+        params: weights of two or more axes; each is treated as the matrix of its first axis and all others.
         lr: length of a step in the spectral norm; times sqrt(rows / columns) for tall matrices. A number, or, in the group of
-            parameters, a tensor () where the weights are, which each step reads on the device.
+            parameters, a tensor () on the device of the weights, which each step reads there.
         momentum: of the Nesterov kind.
-        weight_decay: the share of a weight, times the length of a step, that is taken off it before each step; decoupled from the
+        weight_decay: share of a weight, times the length of a step, that is subtracted before each step; decoupled from the
             gradient (Loshchilov and Hutter 2019, "Decoupled weight decay regularization").
 
     `torch.optim.Muon` does the same in bfloat16, for two axes only and one weight at a time; a CPU without bfloat16 units
     emulates them about twenty times slower (docs/decisions/0003-muon.md). Ours works in float32, on all weights at once.
 
-    `found_inf` is that of torch's fused optimisers: a tensor (), and while it holds 1 a step changes nothing.
+    `found_inf` is as in torch's fused optimisers: a tensor (); while it is 1, a step changes nothing.
     """
 
-    native = True  # by the kernels in C where they can; tests turn it off
+    native = True  # use the kernels in C where possible; tests turn it off
     found_inf: Tensor | None = None
 
     def __init__(
@@ -135,7 +135,7 @@ class Muon(torch.optim.Optimizer):
                 continue
             gradients = [weight.grad for weight in weights]
             if self.found_inf is not None:
-                # A step of no length, from a moment to itself: nothing that is not finite takes part in it.
+                # A step of length 0 from finite values only: the gradient is replaced by the moment.
                 finite = self.found_inf == 0
                 gradients = [torch.where(finite, g, m) for g, m in zip(gradients, moments, strict=True)]
                 rate = rate * finite
@@ -144,7 +144,7 @@ class Muon(torch.optim.Optimizer):
             wide = [_wide(as_matrix(d, like=w)) for d, w in zip(directions, weights, strict=True)]
             factors = orthogonalise(wide)
             _shrink(weights, rate, group["weight_decay"])
-            if isinstance(rate, Tensor):  # addmm takes its alpha from the host, so the factors bear the rate
+            if isinstance(rate, Tensor):  # addmm takes its alpha from the host, so the factors are scaled
                 factors, rate = list(torch._foreach_mul(factors, rate)), 1.0
             for weight, x, factor in zip(weights, wide, factors, strict=True):
                 matrix = as_matrix(weight)
@@ -154,7 +154,7 @@ class Muon(torch.optim.Optimizer):
     def _step_natively(self, weights: list[nn.Parameter], moments: list[Tensor], lr: float, momentum: float) -> None:
         kernels = library()
         assert kernels is not None
-        matrices, kept = (MuonMatrix * len(weights))(), []  # what the pointers point into is kept
+        matrices, kept = (MuonMatrix * len(weights))(), []  # keeps the tensors behind the pointers alive
         for entry, weight, moment in zip(matrices, weights, moments, strict=True):
             assert weight.grad is not None
             gradient = _laid_out_like(weight.grad, weight)
@@ -169,7 +169,7 @@ class Muon(torch.optim.Optimizer):
             entry.direction = self._scratch[id(weight)].data_ptr()
         coefficients = (ctypes.c_float * 15)(*NEWTON_SCHULZ * 5)
         kernels.latens_muon_step(matrices, len(weights), lr, momentum, coefficients, 5, torch.get_num_threads())
-        torch.autograd.graph.increment_version(weights)  # so that autograd knows that they have changed
+        torch.autograd.graph.increment_version(weights)  # so that autograd notices the change
 
     def _moment(self, weight: nn.Parameter) -> Tensor:
         state = self.state[weight]
@@ -188,7 +188,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _native_can(weights: list[nn.Parameter]) -> bool:
-    """Whether the kernels compute a step: of matrices in one piece; large ones are better left to torch's products."""
+    """Whether the kernels compute a step: for contiguous matrices; for large ones torch's products are faster."""
     return library() is not None and all(
         w.device.type == "cpu"
         and w.dtype == torch.float32
@@ -220,7 +220,7 @@ def _wide(matrix: Tensor) -> Tensor:
 
 
 def learning_rate_factor(step: int, total: int, warmup: int, decay: bool) -> float:
-    """What the learning rate is multiplied with at a step, counted from 0: a linear rise, then a linear fall to zero.
+    """The factor of the learning rate at a step, counted from 0: a linear rise, then a linear fall to zero.
 
     >>> [learning_rate_factor(step, 8, 2, True) for step in (0, 1, 4, 7)]
     [0.5, 0.875, 0.5, 0.125]
@@ -250,7 +250,7 @@ def make_optimisers(
 def check_state(
     optimisers: Sequence[torch.optim.Optimizer], states: Mapping[tuple[int, int], Mapping[str, Tensor]]
 ) -> None:
-    """See that stored optimiser states belong to these optimisers; the compiled steps of torch and of latens don't check.
+    """Check that stored optimiser states fit these optimisers; the compiled steps of torch and of latens do not check them.
 
     Args:
         optimisers: each with one group of parameters.
@@ -294,15 +294,15 @@ def _state_text(state: Mapping[str, Any]) -> str:
 
 
 class FiniteGuard:
-    """Keeps a loss that is not finite from touching the weights.
+    """Keeps a loss that is not finite from changing the weights.
 
-    On a CPU the host looks at each loss before the step is taken. On a GPU that would wait for the device at every step: there
-    the step is computed, undone on the device where the loss was not finite, and the host looks every `LOOK_EVERY` steps.
+    On a CPU the host checks each loss before the step is taken. On a GPU that would wait for the device at every step: there
+    the step is computed, undone on the device if the loss was not finite, and the host checks every `LOOK_EVERY` steps.
 
     Args:
         optimisers: whose steps are guarded.
-        device: where the parameters live.
-        masked: undo on the device; by default on anything but a CPU.
+        device: of the parameters.
+        masked: undo on the device; by default on all devices but a CPU.
     """
 
     def __init__(
@@ -314,7 +314,7 @@ class FiniteGuard:
         self.first_bad = torch.zeros((), dtype=torch.long, device=device)
 
     def check(self, loss: Tensor, epoch: int, step: int) -> None:
-        """Look at a loss before its step.
+        """Check a loss before its step.
 
         Raises:
             TrainingDiverged: it is not finite, or, where steps are masked, one of the last `LOOK_EVERY` was not.
@@ -330,18 +330,18 @@ class FiniteGuard:
             self.look(epoch)
 
     def take_step(self) -> None:
-        """Step all optimisers, or leave everything as it is once a loss was not finite."""
+        """Step all optimisers, or change nothing after a loss that was not finite."""
         before = {key: tensor.clone() for key, tensor in self._tensors()} if self.masked else {}
         for optimiser in self.optimisers:
             optimiser.step()
         if self.masked:
             for key, tensor in self._tensors():
-                # A moment that this very step created was zero before it.
+                # A moment that this step created was zero before it.
                 old = before.get(key, torch.zeros((), dtype=tensor.dtype, device=tensor.device))
                 tensor.copy_(torch.where(self.good, tensor, old))
 
     def look(self, epoch: int) -> None:
-        """Make the host look at what the masked steps found; called at the end of an epoch too.
+        """Check on the host what the masked steps found; called at the end of an epoch too.
 
         Raises:
             TrainingDiverged: a loss was not finite.

@@ -1,4 +1,4 @@
-"""The precision of training: what each allows, and a check that bfloat16 works here before it is trusted."""
+"""The precision of training, and a check that bfloat16 works on this machine."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,19 +12,19 @@ from latens.errors import DeviceUnavailable
 
 __all__ = ["allowed_precision", "bfloat16_error", "check_bfloat16", "lowered"]
 
-MOST_ERROR = 0.25  # of a gradient; sound arithmetic leaves 0.02 to 0.1
+MOST_ERROR = 0.25  # relative, of a gradient; correct arithmetic gives 0.02 to 0.1
 
 
 @dataclass
 class _Allowed:
-    """Who is inside `allowed_precision`, over all threads: torch's settings are the process's."""
+    """The precisions in use in `allowed_precision`, over all threads: torch's settings belong to the process."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     names: list[str] = field(default_factory=list)
-    before: tuple[str, bool] = ("highest", True)  # matrix products and convolutions as they were before the first came
+    before: tuple[str, bool] = ("highest", True)  # of matrix products and convolutions, before the first entry
 
     def change(self, change: Callable[[], None]) -> None:
-        """Let somebody in or out, and set what all that are then inside allow."""
+        """Add or remove a precision, and set what all that are then in use allow."""
         with self.lock:
             if not self.names:
                 self.before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
@@ -44,9 +44,9 @@ _ALLOWED = _Allowed()
 def allowed_precision(name: str) -> Iterator[None]:
     """Allow TF32 on CUDA inside, in matrix products and in convolutions, if that is the precision.
 
-    The two others leave matrix products as they are set, which without a word from the user is float32, and treat convolutions
-    alike: for those torch allows TF32 by itself. Where several threads are inside, TF32 is allowed while all of them allow it;
-    when the last has left, the settings are what they were before the first came.
+    The other two leave matrix products as the user has set them, by default float32, and set convolutions alike: for those torch
+    allows TF32 by default. With several threads inside, TF32 is allowed while all of them allow it. When the last has left, the
+    settings are what they were before the first.
     """
     _ALLOWED.change(lambda: _ALLOWED.names.append(name))
     try:
@@ -56,13 +56,13 @@ def allowed_precision(name: str) -> Iterator[None]:
 
 
 def lowered(name: str, device: torch.device) -> torch.autocast:
-    """Where a loss is computed in bfloat16, if that is the precision; weights and their updates stay float32."""
-    # No weight is used twice, and one that was cast for a CUDA graph would stay as it was when that was captured.
+    """The context that computes a loss in bfloat16, if that is the precision; weights and their updates stay float32."""
+    # No cache: no weight is used twice, and a CUDA graph would keep the cast weight of the time of its capture.
     return torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16", cache_enabled=False)
 
 
 def bfloat16_error(loss: Callable[[], Tensor], parameters: Sequence[Tensor], device: torch.device) -> float:
-    """How far bfloat16 is from float32: the largest relative error of a loss and of its gradients, in the norm.
+    """The difference of bfloat16 from float32: the largest relative error of a loss and of its gradients, in the norm.
 
     Args:
         loss: the same at each call.
@@ -83,7 +83,7 @@ def bfloat16_error(loss: Callable[[], Tensor], parameters: Sequence[Tensor], dev
 
 
 def check_bfloat16(loss: Callable[[], Tensor], parameters: Sequence[Tensor], device: torch.device) -> None:
-    """Look whether bfloat16 gives what it should on this machine: some convolutions of some releases do not.
+    """Check that bfloat16 is correct on this machine: some convolutions of some releases are not.
 
     Args:
         loss: the same at each call; see `bfloat16_error`.

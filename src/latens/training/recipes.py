@@ -1,4 +1,4 @@
-"""Recipes: whole settings by name. They load no torch: the command line reads their names."""
+"""Recipes: complete settings by name. They load no torch, since the command line reads their names."""
 
 import math
 import operator
@@ -35,10 +35,10 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 MAX_SEED = 2**32 - 1  # what scikit-learn and numpy's older generators take
 AUGMENTATIONS = ("none", "shift", "shift-flip")
 FAST_STEPS, BEST_STEPS = 2814, 15_946
-FEW = 16_384  # images, under which a network learns them by heart
+FEW = 16_384  # images; with fewer a network overfits
 LATENT_BIAS = 0.6  # of a ReLU latent under Muon, at the start
 NARROW = 8  # latent dimensions, under which a small set's latent starts with that bias too
-ADOPTED = "adopted"  # the model of a run that somebody else's functions were made of; not in `MODELS`
+ADOPTED = "adopted"  # the model of an adopted run; not in `MODELS`
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
 RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
 
@@ -116,21 +116,21 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train; every number that the result depends on beside the model and the images.
+    """How to train: all numbers that the result depends on apart from the model and the images.
 
     Args:
         epochs: passes over the train part.
-        batch_size: images a step; the last step of an epoch takes what is left.
+        batch_size: images a step; the last step of an epoch takes the remaining ones.
         optimiser: `"adam"`, or `"muon"`: Muon on the weights and Adam on the biases.
         learning_rate: of Adam; with Muon it moves only the biases.
         matrix_learning_rate: of Muon.
         beta2: Adam's second moment decay.
         weight_decay: Muon's, see `latens.training.optimisers.Muon`.
         warmup: share of all steps in which the learning rate rises.
-        decay: whether it falls linearly to zero, or stays.
+        decay: whether it falls linearly to zero, or stays constant.
         seed: of the weights, the order of the images and the noise.
         precision: of the arithmetic: one of `PRECISIONS`.
-        augmentation: `"none"`; or how batches are moved, see `latens.training.augmentation.moved`: `"shift"`, `"shift-flip"`.
+        augmentation: `"none"`, or how batches are augmented, see `latens.training.augmentation.moved`: `"shift"`, `"shift-flip"`.
     """
 
     epochs: int
@@ -175,7 +175,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole setting by name: what is trained, and how.
+    """A complete setting by name: what is trained, and how.
 
     Args:
         name: of the recipe.
@@ -184,9 +184,8 @@ class Recipe:
         latent_dim: D.
         config: how it is trained.
         model_options: what the model's constructor takes beside the shape, the dimension and the network: `{"beta": 4}`.
-        latent_bias: added to the first bias of the latent; above 0 it keeps units of a ReLU latent from dying in the first steps.
-        output_bias: where the last bias starts, best at the mean pixel; by default where torch draws it, within 1/3 of 0 for grey
-            pictures, from where it has to come back in the first steps.
+        latent_bias: added to the encoder's last bias; above 0 it keeps units of a ReLU latent from dying in the first steps.
+        output_bias: initial value of the decoder's last bias, best the mean pixel; None leaves it as torch draws it.
     """
 
     name: str
@@ -212,7 +211,7 @@ class Recipe:
         """The recipe with some parts replaced, its own or its config's; None leaves a part as it is.
 
         A learning rate given without a matrix learning rate scales both by the same factor.
-        A model may come with its options, `model="variational:beta=4"`; another model than the recipe's has none of its options.
+        A model may have options, `model="variational:beta=4"`; a model other than the recipe's gets none of the recipe's options.
 
         Raises:
             UnknownName: there is no such part.
@@ -246,7 +245,7 @@ class Recipe:
 
     @property
     def is_adopted(self) -> bool:
-        """Whether it stands for somebody else's model: nothing was trained, and `network` is what it is called."""
+        """Whether it stands for an adopted model: latens trained nothing, and `network` is the model's name."""
         return self.model == ADOPTED
 
     @property
@@ -265,7 +264,7 @@ class Recipe:
 
 
 def notebook(images: "Dataset") -> Recipe:
-    """The notebook's setting: Adam at 2e-4, batch 512, 300 epochs.
+    """The setting of the reference experiment: Adam at 2e-4, batch 512, 300 epochs.
 
     `latens run mnist --recipe notebook`: test MSE 0.0027 after 300 epochs, about half an hour on two CPU cores.
     """
@@ -277,8 +276,8 @@ def fast(images: "Dataset") -> Recipe:
 
     `latens run mnist`: test MSE 0.0022 after 3 epochs, ten seconds on two CPU cores.
 
-    It is a budget of steps, so that a few pictures train as well as many: 2,814 steps, or one epoch where that is more.
-    Under 16,384 images a network learns them by heart: such sets get shifted and mirrored batches, and shorter steps
+    It is a budget of steps, so that small sets train as well as large ones: 2,814 steps, or one epoch if that is more.
+    With fewer than 16,384 images a network overfits: such sets get shifted and mirrored batches, and shorter steps
     (200 grey photographs: test MSE 0.0236 without, 0.0075 with; PCA 0.0103).
     """
     num_images, few = _how_many(images)
@@ -311,11 +310,11 @@ def best(images: "Dataset") -> Recipe:
     `latens run mnist --recipe best`: test MSE 0.00067 after 17 epochs, 12 minutes on two CPU cores with bfloat16 units.
     Without such units `--precision float32` is faster.
 
-    Half of the batches are shifted by a pixel, and weights decay a little: without these the network learns by heart what is left
-    to learn after ten epochs (docs/log.md).
+    Half of the batches are shifted by a pixel, and weights decay a little: without these the network overfits after ten epochs
+    (docs/log.md).
 
-    It is a budget of steps like `fast`'s, with the same care for few images. Pictures above 32 × 32 get fewer steps in proportion
-    to their pixels, though not fewer than `fast` takes: at 256 × 256 those take hours on a CPU.
+    It is a budget of steps like `fast`'s, with the same settings for small sets. Images above 32 × 32 get fewer steps in
+    proportion to their pixels, but not fewer than `fast` takes: at 256 × 256 those take hours on a CPU.
     """
     num_images, few = _how_many(images)
     batch_size = 64 if num_images >= 2048 else 32
@@ -346,7 +345,7 @@ def best(images: "Dataset") -> Recipe:
 
 
 def _how_many(images: "Dataset") -> tuple[int, bool]:
-    """The number of train images, and whether they are so few that a network learns them by heart."""
+    """The number of train images, and whether they are so few that a network overfits."""
     return len(images.train), len(images.train) < FEW
 
 
