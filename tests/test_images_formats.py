@@ -165,6 +165,10 @@ def test_alpha_beside_a_palette_and_beside_floats(tmp_path):
     floats = np.dstack([values, opacity, 999 * values]) / 255
     path = write_tiff(tmp_path / "b.tif", floats.astype("f8"), 64, 1, 3, extra=[(338, 3, [2, 0])])
     assert (seen(path)[..., None] == laid_on_white(values[..., None], opacity, 8)).all()
+    half = floats[..., :2].astype("f2")
+    path = write_tiff(tmp_path / "c.tif", half, 16, 1, 3, extra=[(338, 3, [2])])
+    exact = half.astype(float)
+    assert (seen(path) == np.rint(255 * (exact[..., 0] * exact[..., 1] + 1 - exact[..., 1]))).all()
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -44,6 +44,6 @@ def image_of_samples(samples: np.ndarray, white: int, kind: Kind, alpha: Alpha =
     if kind == "cmyk":
         values = (1 - values[..., :3]) * (1 - values[..., 3:])
     if alpha != "none":
-        opacity = samples[..., COLOURS[kind]][..., None] / (1 if samples.dtype.kind == "f" else white)
+        opacity = samples[..., COLOURS[kind] :].astype(np.float64) / (1 if samples.dtype.kind == "f" else white)
         values = (values if alpha == "premultiplied" else values * opacity) + (1 - opacity)
     return from_samples(to_uint8(values))
