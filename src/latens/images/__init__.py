@@ -1,4 +1,4 @@
-"""Pictures in: `load_images` gives the train and the test part of a data set, whatever it is kept as."""
+"""Images: `load_images` returns the train and the test part of a data set, from any source."""
 
 from latens.images.contract import Dataset, Images
 from latens.images.describe import contact_sheet, pick_evenly, summary

@@ -251,7 +251,7 @@ def _part(root: Path, part: FolderPart, looks: Sequence["Look | _Failure"], shap
             try:
                 pixels[len(used)] = decode_picture(root / part.files[row], shape[1:], shape[0], white)
                 used.append(row)
-            except Exception as error:  # Pillow's plugins raise anything on broken files; none may end the run
+            except Exception as error:  # Pillow's plugins raise any error on broken files; none may end the run
                 refused.append(Refused(str(ids[row]), shown(reason_of(error)), row, part.name, is_passing(error)))
         return Block(pixels[: len(used)], np.array(used, dtype=np.int64), tuple(refused))
 

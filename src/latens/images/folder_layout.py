@@ -1,4 +1,4 @@
-"""What a folder of pictures means: which files are for training, which for testing, and what their classes are.
+"""The layout of a folder of pictures: which files are the train part, which the test part, and what their classes are.
 
 - **Parts**. Where a train folder lies beside a test folder, at any level, these are the parts: `data/train` and `data/test`,
   or `cat/train` and `cat/test` for each class (`folder_parts` says which names count). Of test, holdout, evaluation, validation
@@ -11,7 +11,7 @@
   that differ only in how accents are stored, or in capital letters between the two parts, are one class.
 - **Masks**. `ground_truth` is left out, and so are `masks`, `labels` and the like beside `images`.
 
-Everything that is left out is said.
+Everything that is left out is named in a note.
 """
 
 import unicodedata
@@ -48,7 +48,7 @@ class FolderPart:
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """What a folder was understood as."""
+    """The parts and classes of a folder."""
 
     parts: tuple[FolderPart, ...]
     class_names: tuple[str, ...]
@@ -74,7 +74,7 @@ class _Group:
 
 @dataclass
 class _Reading:
-    """A folder while it is being understood."""
+    """What is known of a folder while its layout is being read."""
 
     root: Node
     groups: list[_Group] = field(default_factory=list)
@@ -86,11 +86,11 @@ class _Reading:
 
 
 def lay_out(tree: Tree, for_training: bool = True) -> FolderLayout:
-    """Understand a tree by the rules of this file.
+    """Find the parts and classes of a tree by the rules of this file.
 
     Args:
         tree: from `walk`.
-        for_training: whether a test part without a train part is refused; otherwise it is taken as all there is.
+        for_training: whether a test part without a train part is refused; otherwise it is the only part.
 
     Raises:
         ImagesEmpty: there are no pictures in it.
@@ -122,7 +122,7 @@ def _all_nodes(node: Node) -> Iterator[Node]:
 
 
 def _pairs(node: Node) -> dict[str, PartName]:
-    """The folders in it that are parts beyond doubt: train beside test."""
+    """The folders in it that are certainly parts: train beside test."""
     return partners([child.name for child in node.full()])
 
 
@@ -162,7 +162,7 @@ def _collect(reading: _Reading, node: Node, part: str | None, top: Node | None, 
 
 
 def _own(name: PartName) -> str:
-    """What a name says beside the part: trainA and trainB differ in that."""
+    """The rest of a part's name, by which trainA and trainB differ."""
     return " ".join([*name.own, name.letter]).strip()
 
 

@@ -1,7 +1,7 @@
 """Which names of folders mean the train or the test part of a data set: `training_set`, `seg_test`, `trainA`, `val2017`.
 
-A name is taken apart at separators, digits and capital letters. It means a part if one of its words does and the others
-say nothing of their own ("set", "images", a year). Any other word must stand in the name of the partner as well:
+A name is split at separators, digits and capital letters. It means a part if one of its words does and the others are
+neutral ("set", "images", a year). Any other word must stand in the name of the partner as well:
 `chest_xray_train` means a part beside `chest_xray_test`, and nothing beside `bus`.
 """
 
@@ -51,7 +51,7 @@ class PartName(NamedTuple):
 
     Args:
         kind: a key of `WORDS`.
-        own: its words that say something of their own, such as ("chest", "xray").
+        own: its words that are not neutral, such as ("chest", "xray").
         letter: of trainA and trainB, "A" and "B"; otherwise "".
         ambiguous: whether the word can as well be the name of a class.
     """

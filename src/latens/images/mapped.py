@@ -1,4 +1,4 @@
-"""Pictures in a file that is mapped into memory: what was read of them need not stay there."""
+"""Arrays that are mapped from a file: read in blocks, so that little of the file stays in memory."""
 
 import mmap
 from collections.abc import Iterator

@@ -13,8 +13,8 @@ import numpy as np
 from latens.errors import ImagesDamaged
 from latens.images.assemble import refused_line
 from latens.images.contract import Dataset, Shape
-from latens.images.decode import picture_suffixes
 from latens.images.folder import plan_file
+from latens.images.kinds import is_picture
 from latens.images.load import reader_of
 from latens.images.mapped import blocks
 from latens.images.pixels import colour_word, with_channels
@@ -104,7 +104,7 @@ def _plan(source: Any, options: Options) -> Plan:
     if isinstance(source, str | os.PathLike):
         source = os.path.expanduser(source)
         path = Path(source)
-        if path.is_file() and path.suffix.lower() in picture_suffixes():
+        if os.path.isfile(path) and is_picture(str(path), path.name):
             return plan_file(path, options)
     reader = reader_of(source)
     # A plug-in need not know of plans: its data set then comes with a split.

@@ -1,4 +1,4 @@
-"""MNIST, which lies in this package (60,000 + 10,000 handwritten digits of 28 x 28 pixels), so that no network is needed."""
+"""MNIST, shipped with this package: 60,000 + 10,000 handwritten digits of 28 x 28 pixels. No network is needed."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ CLASS_NAMES = tuple("0123456789")
 
 
 class MnistSource:
-    """The MNIST database of Yann LeCun and Corinna Cortes; its licence lies beside the files."""
+    """The MNIST database of Yann LeCun and Corinna Cortes; its licence is beside the files."""
 
     def accepts(self, source: Any) -> bool:
         """Whether it is the name "mnist"; a folder of that name is "./mnist"."""
