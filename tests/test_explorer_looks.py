@@ -110,6 +110,24 @@ def test_axe_finds_no_fault_on_any_tab(browser, address, axe, scheme, width):
         assert found == {name: [] for name in TABS}
 
 
+def test_the_gauge_of_a_poor_model_is_never_green(browser, finished_run, tmp_path):
+    copy = shutil.copytree(finished_run.path, tmp_path / "run")
+    with served(copy) as address, opened(browser, address) as page:
+        settled(page)
+        view, place = View(open_run(copy)), Place(page)
+        _, points = view.map_points("tsne")
+        spots = place.on_screen(points["x"], points["y"])[::40].round()
+        gauge = page.locator("#panel .honest")
+        for spot in [*spots, place.middle.round()]:
+            with page.expect_response(lambda response: "/api/decode" in response.url):
+                page.mouse.move(*spot)
+            page.wait_for_timeout(50)
+            assert gauge.get_attribute("data-kind") in ("fair", "bad")
+        open_tab(page, "Path")
+        expect(page.locator(".strip .step")).to_have_count(13)
+        assert page.locator(".step[data-kind=good]").count() == 0
+
+
 def test_the_dark_theme_is_dark_all_over(browser, address):
     with opened(browser, address, color_scheme="dark") as page:
         settled(page)

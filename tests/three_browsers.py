@@ -200,7 +200,7 @@ def _firefox(folder):
 
 @contextmanager
 def _webkit(folder):
-    binary = next(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"), None)
+    binary = next(Path("/usr/lib").glob("*/webkit*gtk-*/MiniBrowser"), None)
     if binary is None or shutil.which("WebKitWebDriver") is None:
         missing("there is no WebKitWebDriver with its MiniBrowser (Debian: webkit2gtk-driver)")
     if shutil.which("Xvfb") is None:

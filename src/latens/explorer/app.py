@@ -59,7 +59,9 @@ def create_app(
 
 
 class Desk:
-    """One thread that answers in turn, so that the model is never used twice at a time; it does not outlive the process.
+    """One thread that answers one request after the other, so that the model is never used twice at a time.
+
+    It ends with the process.
 
     Args:
         single: whether torch may use one thread only there; small answers are quicker so, and leave the rest to slow ones.
@@ -74,7 +76,7 @@ class Desk:
         threading.Thread(target=self._serve, daemon=True, name="latens-desk").start()
 
     async def ask(self, work: Callable[[], Any], kind: str = "") -> Any:
-        """What `work` gives, once it is its turn.
+        """The result of `work`, once it is its turn.
 
         Raises:
             Overtaken: a newer request of the same kind came before its turn did.
@@ -101,14 +103,14 @@ class Desk:
             result, error = None, None
             try:
                 result = work()
-            except Exception as caught:  # whoever asked gets it
+            except Exception as caught:  # it is raised where the answer is awaited
                 error = caught
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, future, result, error)
 
 
 class Overtaken(Exception):
-    """A newer request has made this one void."""
+    """A newer request has replaced this one."""
 
 
 def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
@@ -180,12 +182,16 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     return JSONResponse(
-        {"error": f"the explorer failed ({type(error).__name__}); its terminal says where", "kind": "Failed"}, 500
+        {
+            "error": f"the explorer failed ({type(error).__name__}); see its terminal for the traceback",
+            "kind": "Failed",
+        },
+        500,
     )
 
 
 class _Guarded:
-    """Lets in what the guard lets in, and puts the policy on every answer."""
+    """Refuses what the guard refuses, and adds the headers to every answer."""
 
     def __init__(self, app: ASGIApp, guard: Guard, headers: dict[str, str]) -> None:
         self.app, self.guard = app, guard

@@ -1,4 +1,4 @@
-"""What points can be coloured by: a column of classes or numbers, one value a point; the user's own come from a CSV by id."""
+"""Columns to colour the points by: classes or numbers, one value a point; the user's own come from a CSV by id."""
 
 import csv
 import os
@@ -67,18 +67,18 @@ def read_columns(path: str | os.PathLike[str], ids: Sequence[str]) -> tuple[Colu
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: is no text in UTF-8; save it as a CSV in that encoding") from None
+        raise UsageError(f"{path}: is not UTF-8 text; save it as CSV in UTF-8") from None
     except csv.Error as error:
         raise UsageError(f"{path}: not readable as CSV ({error})") from None
     if not rows or "id" not in rows[0]:
-        raise UsageError(f"{path}: has no column id; its first line must name the columns, one of them id")
+        raise UsageError(f"{path}: has no column id; the first line must name the columns, and one of them must be id")
     if bad := next((number for number, row in enumerate(rows, 2) if None in row or None in row.values()), 0):
-        raise UsageError(f"{path}: line {bad} has not as many values as the first line has names")
+        raise UsageError(f"{path}: line {bad} has another number of values than the first line has names")
     found = {row["id"]: row for row in rows}
     if len(found) < len(rows):
-        raise UsageError(f"{path}: names an id twice; each id may have one line")
+        raise UsageError(f"{path}: has an id twice; each id may have one line")
     if not any(one in found for one in ids):
-        raise UsageError(f"{path}: names none of the map's images; their ids look like {ids[0]!r}")
+        raise UsageError(f"{path}: has none of the map's images; their ids look like {ids[0]!r}")
     names = [name for name in rows[0] if name != "id"]
     return tuple(_column(path, name, [found[one][name] if one in found else "" for one in ids]) for name in names)
 

@@ -1,4 +1,4 @@
-"""What people call: open the page on a run, show it in a notebook, watch a run while it trains, or ask one question of it."""
+"""The public functions: open the page on a run, show it in a notebook, watch a run while it trains, or ask one route."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ def explore(
     height: int = 720,
     palette: str | None = None,
 ) -> Any:
-    """Open the explorer on a run: in a notebook as a frame below the cell, elsewhere in the browser, until Ctrl-C.
+    """Open the explorer on a run: in a notebook as a frame below the cell, elsewhere in the browser, until Ctrl-C stops it.
 
     Args:
         run: a `Run`, or where its folder is.
@@ -87,7 +87,7 @@ def answer(
     *,
     columns: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
-    """What a route answers, without a server.
+    """The answer of a route, without a server.
 
     Args:
         run: see `explore`.
@@ -100,7 +100,7 @@ def answer(
         Plain dicts and lists; a file as its `media_type` and `base64`.
 
     Raises:
-        UsageError: there is no such route, or what it was told is wrong.
+        UsageError: unknown route, or a wrong parameter.
     """
     first, second = _views(run, beside, columns)
     parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""A run's training as the page shows it: the curve, scores and verdict; while it trains, and played back."""
+"""The training of a run as the page shows it: curve, scores and verdict, during training and as a playback."""
 
 from typing import Any
 

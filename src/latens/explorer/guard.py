@@ -1,4 +1,4 @@
-"""Who may ask: the page that this server gave out, and programs that hold its token. Checked before any route is looked at.
+"""Access to the server: its own page, and programs that hold its token. Checked before any route.
 
 A server on the loopback address is open to every page in the user's browser, and by a name that is made to point there (DNS
 rebinding) even to be read by it. So a request must name this server as its host, come from this server's own page or from no
@@ -28,7 +28,7 @@ class Guard:
     port: int | None = None
 
     def refuse(self, method: str, path: str, headers: Mapping[str, str]) -> str:
-        """Why a request is not let in; empty where it is."""
+        """Why a request is refused; empty where it is allowed."""
         host = headers.get("host", "")
         name, _, port = host.rpartition(":")
         if name not in NAMES or (self.port is not None and port != str(self.port)):

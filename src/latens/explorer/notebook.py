@@ -1,4 +1,4 @@
-"""The explorer inside a notebook: a frame of the local server, or where the kernel is elsewhere the whole page as one file."""
+"""The explorer in a notebook: a frame of the local server or, where the kernel is on another machine, the page as one file."""
 
 import html
 import json

@@ -36,15 +36,15 @@ MOST_PIXELS = 10_500_000  # of all pictures together, before they are compressed
 ACROSS = 1536  # pixels of a sprite page
 BANK = 600  # latents of a sampler that are drawn for the file
 SMALL = 5e-4  # usual distances that latents of 16 bit may be off by
-TRIED = 64  # latents on which that is looked at
+TRIED = 64  # latents on which that is checked
 
 
 def write_html(run: Run, path: str | os.PathLike[str]) -> Path:
     """Write the explorer on a run as one HTML file for a browser: it asks no network, and needs no latens.
 
     Of more than 10,000 points every so many is taken, evenly spaced. Pictures are at most 32 pixels a side, and smaller where
-    all of them would be too much to share. A run whose images have gone is exported without pictures, and warned about. The maps
-    are those in the run's folder; of samplers those that are there or cost nothing.
+    all of them would be too much to share. A run whose images are not available is exported without pictures, with a warning.
+    The maps are those in the run's folder; the samplers are those in it and those that are fitted at once.
 
     Args:
         run: complete, of a model of latens.
@@ -54,7 +54,7 @@ def write_html(run: Run, path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        RunError: it has no latents yet, or its model or one of its layers is none that the page can compute.
+        RunError: it has no latents yet, or the page cannot compute its model or one of its layers.
     """
     view = View(run)
     if not view.ready:

@@ -1,4 +1,4 @@
-"""What can be asked of the explorer: one table of routes, from which the server, `--get` and the OpenAPI description are made."""
+"""The routes of the explorer in one table, from which the server, `--get` and the OpenAPI description are made."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "
 
 @dataclass(frozen=True)
 class Param:
-    """One thing that a route is told: its JSON type, what it means, and what it is when it is left out."""
+    """A parameter of a route: its JSON type, its meaning, and its default."""
 
     type: str
     text: str
@@ -44,9 +44,9 @@ class Route:
         answer: gives the answer, called with the view and the params.
         params: by name.
         method: GET, or POST where a request is too long for an address, or changes something.
-        newest: whether a newer request of the same tab makes an older one void.
-        desk: at which it waits, told this: `quick`; `slow` where something may have to be fitted first; `lengthy` where that
-            may be minutes. What waits at one does not hold up the others.
+        newest: whether a newer request of the same tab replaces an older one.
+        desk: the thread that answers, by the parameters: `quick`; `slow` where something may have to be fitted first; `lengthy`
+            where that may take minutes. Requests of one thread do not hold up the others.
         changes: whether it changes something in the run's folder.
         media_type: of a route that gives a file.
     """
@@ -155,7 +155,7 @@ NUMBERS = {"type": "array", "items": {"type": "number"}}
 
 ROUTES = (
     Route("/api/openapi.json", "this description", _openapi),
-    Route("/api/run", "what the run is, and what can be asked of it", _run),
+    Route("/api/run", "the run, and which maps, columns and samplers it has", _run),
     Route("/api/work", "what is being fitted at the moment, and how far it is", _work),
     Route(
         "/api/map",

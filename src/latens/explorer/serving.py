@@ -29,7 +29,7 @@ class Serving:
         ancestors: origins whose pages may frame it.
 
     Raises:
-        UsageError: none of the ports can be had.
+        UsageError: none of the ports is free.
     """
 
     def __init__(self, view: View, beside: View | None = None, *, port: int = 0, ancestors: Sequence[str] = ()) -> None:
@@ -43,7 +43,7 @@ class Serving:
 
     @property
     def address(self) -> str:
-        """With the token in it: who has it may look."""
+        """With the token in it, which lets a browser in."""
         return f"http://{HOST}:{self.port}/{self.app.state.token}/"
 
     def run(self) -> None:
@@ -57,13 +57,13 @@ class Serving:
         return self
 
     def wait(self) -> None:
-        """Until a server that was started ends, or Ctrl-C ends it."""
+        """Wait until the started server ends, or Ctrl-C stops it."""
         with suppress(KeyboardInterrupt):
             self._thread.join()
         self.stop()
 
     def stop(self) -> None:
-        """Let a server that was started end."""
+        """Stop the started server."""
         self._server.should_exit = True
 
 
@@ -72,7 +72,7 @@ def serve(
 ) -> None:
     """Serve until Ctrl-C; the address is printed, and opened in the browser."""
     serving = Serving(view, beside, port=port)
-    say(f"{view.run.name}: {serving.address}\nCtrl-C ends it")
+    say(f"{view.run.name}: {serving.address}\nCtrl-C stops it")
     if open_page:
         threading.Thread(target=webbrowser.open, args=(serving.address,), daemon=True).start()
     serving.run()

@@ -1,4 +1,4 @@
-"""A run as the explorer sees it: the points of its maps, what they can be coloured by, their pictures."""
+"""The data of a run for the explorer: the points of its maps, the columns to colour them by, their pictures."""
 
 import io
 from functools import cached_property, partial
@@ -34,7 +34,7 @@ FIRST_MAPS = ("tsne", "pca")  # in the order in which they are offered
 
 
 class View:
-    """What the page shows of one run; what costs something is computed when it is asked for, and kept.
+    """What the page shows of one run; results are computed when they are first needed, and kept.
 
     Points are the images of the run's `mapped_part`, in order. A run that still trains has none yet.
 
@@ -161,7 +161,7 @@ class View:
 
     @cached_property
     def sampler_names(self) -> list[str]:
-        """Those that this model can have; the seed's probe first."""
+        """Those that this model can have; class means first."""
         return list(samplers_for(self.run.model)) if self.decodes else []
 
     def map(self, name: str) -> Map:
@@ -278,7 +278,7 @@ class View:
         """Images by their rows of latents.npz, which need not be points: uint8 (M, C, H, W).
 
         Raises:
-            ImagesError, RunError: the images have gone.
+            ImagesError, RunError: the images are not available.
         """
         images, train = self.run.images, int((self.run.latents["part"] == TRAIN).sum())
         found = np.empty((len(rows), *self.run.image_shape), np.uint8)

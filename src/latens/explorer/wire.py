@@ -1,4 +1,4 @@
-"""What every answer of the explorer is: a few facts and plain arrays; as JSON for a program, as raw columns for the page.
+"""The answers of the explorer: facts and plain arrays, as JSON for programs and as raw columns for the page.
 
 The raw form: `LTN1`, the length of a JSON header (uint32, little-endian), the header, padding to 8 bytes, then the arrays one
 after the other, each begun at a multiple of 8 bytes from there. The header holds the facts, and of each array its dtype, shape

@@ -1,4 +1,4 @@
-"""What the explorer is busy with that takes long, and how far it is: for whoever waits."""
+"""The long-running work of the explorer and its progress, for a page that waits for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ __all__ = ["Work"]
 
 
 class Work:
-    """A `latens.progress.Progress` that can be asked: the stages under way, over all threads."""
+    """A `latens.progress.Progress` that can be read: the stages under way, over all threads."""
 
     def __init__(self) -> None:
         self._stages: dict[str, tuple[int, int]] = {}

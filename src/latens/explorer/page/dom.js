@@ -1,4 +1,4 @@
-// Making elements, without any HTML from text: what comes from data can only ever be text.
+// Makes elements. Text never becomes HTML, so that data can only be shown as text.
 
 /**
  * @param {string} tag

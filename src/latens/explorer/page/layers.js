@@ -1,4 +1,4 @@
-// The layer kinds of the networks, computed here: what `latens.networks` does with torch, for one picture or latent at a time.
+// The layers of the networks in JavaScript: what `latens.networks` computes with torch, for one picture or latent at a time.
 //
 // A map (C, H, W) is a Float32Array, channel after channel and row after row; weights lie as torch keeps them. Every layer with
 // weights comes down to `rowDots`, products of rows with rows: of the weights, and of what each place of a map sees.
@@ -55,7 +55,7 @@ const KINDS = {
 export const LAYER_KINDS = Object.keys(KINDS);
 
 /**
- * What comes out of a half of a network.
+ * The output of one half of a network.
  * @param {Layer[]} layers @param {Float32Array} input of one picture or latent @param {number[]} shape of it: (C, H, W), or (F)
  * @returns {Float32Array}
  */
@@ -115,7 +115,7 @@ function fewRows(a, b, out, from, to, p, num_b, width) {
   }
 }
 
-/** Memory for what is thrown away at once. @type {Map<string, Float64Array>} */
+/** Memory for intermediate results. @type {Map<string, Float64Array>} */
 const rooms = new Map();
 
 /** @param {string} name @param {number} count */

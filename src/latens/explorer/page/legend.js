@@ -1,4 +1,4 @@
-// What the points are coloured by, and a legend: classes that filter when they are pressed, or a scale.
+// The colours of the points, and a legend: classes that filter when they are pressed, or a scale.
 
 import {el, fill} from "./dom.js";
 import {readable} from "./numbers.js";
@@ -41,7 +41,7 @@ export function coloured(column, values, given) {
     return {codes: Uint16Array.from(values, (v) => (v === NO_VALUE ? palette.length - 1 : v)), palette, low: 0, high: 0};
   }
   const finite = Float32Array.from(values).filter(Number.isFinite).sort();
-  // The outermost hundredth shares the ends of the scale: one odd image must not wash out all others.
+  // The lowest and the highest hundredth share the ends of the scale, so that single outliers do not hide all differences.
   const [low, high] = [finite[Math.floor(0.01 * finite.length)] ?? 0, finite[Math.ceil(0.99 * (finite.length - 1))] ?? 1];
   const span = high - low || 1;
   const code = (/** @type {number} */ v) => (Number.isFinite(v) ? Math.min(LEVELS - 1, Math.max(0, Math.floor(((v - low) / span) * LEVELS))) : LEVELS);

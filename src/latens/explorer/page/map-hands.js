@@ -1,4 +1,4 @@
-// What hands do on the map: the pointer, the wheel, two fingers and the keys move it, press on points and draw around them.
+// Input of the map: pointer, wheel, two fingers and keys move it, press on points and draw around them.
 
 /** @typedef {import("./map.js").Pair} Pair */
 /** @typedef {import("./map.js").Spot} Spot */
@@ -37,7 +37,7 @@ export class Hands {
     for (const name in heard) map.host.addEventListener(name, heard[name], {signal, passive: false});
   }
 
-  /** The corners of what a hand is drawing, in units; none where it draws nothing. @returns {Pair[]} */
+  /** The corners of the outline that is being drawn, in units; none while nothing is drawn. @returns {Pair[]} */
   get outline() {
     if (!this.#gesture?.moved) return [];
     const {what, trail} = this.#gesture;
@@ -116,7 +116,7 @@ export class Hands {
   async #up(event, meant) {
     const [gesture, outline] = [this.#gesture, this.outline];
     if (!this.#pointers.delete(event.pointerId) || !gesture) return;
-    // A finger of a pinch may stay down: it goes on as a pan, and is no press.
+    // After a pinch one finger may stay down: that continues as a pan, and is not a press.
     this.#gesture = this.#pointers.size ? {...gesture, what: "pan", moved: true} : null;
     this.map.drawOver();
     if (meant && !gesture.moved) this.map.tell("press", await this.#pick(event));
@@ -194,7 +194,7 @@ export class Hands {
     map.tell("walk", {row, x: map.placeOf(row)[0], y: map.placeOf(row)[1]});
   }
 
-  /** What is being drawn is given up; or else the selection. */
+  /** Cancel the outline that is being drawn; else clear the selection. */
   #escape() {
     if (!this.#gesture) this.map.tell("select", {rows: new Uint32Array(0)});
     this.#gesture = null;

@@ -1,4 +1,4 @@
-// What lies over the points: marks, and the outline that a hand draws.
+// What is drawn over the points: marks, labels, and the outline of a selection.
 
 /** @typedef {import("./types.js").Mark} Mark */
 /** @typedef {import("./map.js").Pair} Pair */
@@ -11,7 +11,7 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
   for (const dashed of mark.kind === "line" ? [false, true] : [false]) {
     context.setLineDash(dashed ? [1, 6] : []);
     tracePath(context, mark, places, dashed, rem / 16);
-    // On a halo of paper, or it would be lost among points of its colour.
+    // With an edge in the colour of the paper, so that it is seen among points of its own colour.
     for (const [width, style] of /** @type {[number, string][]} */ ([[4.5, paper], [2, colour]])) {
       Object.assign(context, {lineWidth: width, strokeStyle: style});
       context.stroke();

@@ -1,4 +1,4 @@
-// The map's own thread: it keeps the points, draws them, and answers where they are. One picture a frame, of the newest view.
+// The worker of the map: it keeps the points, draws them, and finds them by their places. It draws the newest view, once a frame.
 //
 // It also runs from a Blob, behind splat.js and without the imports: so each of them is one line and renames nothing.
 
@@ -28,7 +28,7 @@ const shown = {
   muted: "#59616b",
 };
 
-/** The points: what was given, and what is made of it. */
+/** The points as they were given, and what is computed from them. */
 const points = {
   x: new Uint16Array(0),
   y: new Uint16Array(0),
@@ -47,7 +47,7 @@ const flight = {x: points.x, y: points.y, began: 0, lasts: 0};
 
 const sprites = {
   info: /** @type {ThumbnailInfo|null} */ (null),
-  pages: /** @type {Map<number, ImageBitmap|null>} */ (new Map()), // null: it could not be had
+  pages: /** @type {Map<number, ImageBitmap|null>} */ (new Map()), // null: it could not be loaded
   asked: /** @type {Set<number>} */ (new Set()), // and not here yet
   wanted: /** @type {Map<number, number>} */ (new Map()), // pages, and how many pictures of this view wait for each
   used: /** @type {Set<number>} */ (new Set()), // pages in this view
@@ -83,7 +83,7 @@ function frame() {
   const {drawn, share} = flying ? drawFlight(began) : drawPoints();
   present(drawn, began, false);
   const ms = performance.now() - began;
-  // Half the points a frame late are worth more than all of them two frames late; they are few only while something moves.
+  // While something moves, half of the points in time are better than all of them late.
   if (drawn && (ms > LONG_FRAME || share < 1)) work.budget *= Math.min(1.1, Math.max(0.7, LONG_FRAME / ms));
   work.budget = Math.min(40e6, Math.max(1e6, work.budget));
   if (flying) redraw();
@@ -98,7 +98,7 @@ function stand(share) {
   if (share < 1) refine();
 }
 
-/** Bring the layers up to date with what was given since. */
+/** Update the layers after a change of the points or their looks. */
 function settle() {
   if (!points.stale) return;
   points.stale = false;
@@ -242,7 +242,7 @@ function spread(info, side, width, height) {
   const cell = 2 ** (Math.ceil(2 * Math.log2(side)) / 2);
   const best = new Map();
   const key = (/** @type {number} */ x, /** @type {number} */ y) => (y + 2) * 1e6 + x;
-  const margin = 5 * cell * shown.view.scale; // what is out of view has its say in what is near the edge
+  const margin = 5 * cell * shown.view.scale; // pictures out of view decide which ones near the edge are shown
   const many = info.pages > PAGES_A_VIEW;
   points.layers.forEach((layer, k) => {
     const dim = k + 1 < points.layers.length;
@@ -268,7 +268,7 @@ function spread(info, side, width, height) {
 /** How many pages there is room for. @param {ThumbnailInfo} info */
 const mostPages = ({per_page, size}) => Math.max(PAGES_A_VIEW, Math.floor(PAGES_BYTES / (4 * per_page * size * size)));
 
-/** Ask for the pages that most pictures wait for, unless the map moves; none of them may drive out what this view shows. */
+/** Ask for the pages that most pictures wait for, unless the map moves. Pages of this view are never dropped for them. */
 function askPages() {
   const {info, pages, asked, wanted, used} = sprites;
   if (!info || work.moved) return;

@@ -1,4 +1,4 @@
-// The map on the page: it keeps the view, which the worker draws the points of; marks are drawn here, over them.
+// The map on the page. It keeps the view; the worker draws the points, and the marks over them are drawn here.
 
 import {Hands} from "./map-hands.js";
 import {drawLabels, drawMark, drawOutline} from "./map-marks.js";
@@ -14,13 +14,13 @@ const FLIGHT = 600; // ms from one map to another
 const GLIDE = 250; // ms of a change of the view by keys and double clicks
 const ownWorker = () => new Worker(new URL("./map-worker.js", import.meta.url), {type: "module"});
 
-/** A map of points that can be moved, picked from and drawn on. What happens is told by events; `tell` lists them. */
+/** A map of points that can be moved, zoomed, picked from and drawn on. It reports by events, which `tell` lists. */
 export class MapView extends EventTarget {
   cursor = -1; // the point the keyboard stands on
   /** Whether there is something to drag at a place, in units. @type {(place: {x: number, y: number}) => boolean} */ grabs = () => false;
   /** @type {View} */ #view = {x: MIDDLE, y: MIDDLE, scale: 0.01};
   /** @type {View} */ #goal = this.#view; // where a glide leads to; what is asked for meanwhile goes on from there
-  /** @type {View} */ #drawn = this.#view; // of the latest picture: marks follow it, or would run ahead of the points
+  /** @type {View} */ #drawn = this.#view; // of the latest picture: marks follow it, else they would be ahead of the points
   /** @type {Mark[]} */ #marks = [];
   /** @type {Map<number, (answer: any) => void>} */ #answers = new Map();
   /** @type {(page: number) => Promise<ImageBitmap>} */ #pageOf = () => Promise.reject(new Error("no thumbnails"));
@@ -157,7 +157,7 @@ export class MapView extends EventTarget {
     step();
   }
 
-  /** Let a gliding view stand where it is. */
+  /** Stop a view that is gliding to another. */
   stop() {
     cancelAnimationFrame(this.#glide);
     this.#goal = this.#view;
@@ -240,7 +240,7 @@ export class MapView extends EventTarget {
     this.drawOver();
   }
 
-  // ---- the worker, and who listens
+  // ---- the worker, and the events
 
   /** @param {Record<string, any>} message */
   #post = (message) => this.worker.postMessage(message);
@@ -268,7 +268,7 @@ export class MapView extends EventTarget {
   }
 
   /**
-   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, leave, press {row, x, y}, select {rows}, walk {row}, frame {ms, points, whole},
+   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, leave, press {row, x, y}, select {rows}, walk {row, x, y}, frame {ms, points, whole},
    * error {message}. Places are in units; rows are -1 where there is no point.
    * @param {string} name @param {any} [detail]
    */
@@ -291,7 +291,7 @@ export class MapView extends EventTarget {
     if (hovered >= 0) marks.push({kind: "dots", x: [x[hovered]], y: [y[hovered]], ring: true, radius: 7, colour: ink});
     if (this.cursor >= 0) marks.push({kind: "dots", x: [x[this.cursor]], y: [y[this.cursor]], ring: true, radius: 10});
     const blank = marks.length + outline.length === 0;
-    if (blank && this.#blank) return; // clearing what is clear would have the browser put it together anew
+    if (blank && this.#blank) return; // clearing an empty canvas would make the browser compose it again
     this.#blank = blank;
     const {width, height, ratio} = this.#size;
     const place = (/** @type {number} */ x, /** @type {number} */ y) => this.toScreen(x, y, this.#drawn);

@@ -1,4 +1,4 @@
-// What lies near: the nearest rows, and by them the way from a map to latents and back, as maps/surface.py has it.
+// Nearest neighbours, and with them the way from a map to latents and back, as in maps/surface.py.
 
 import {rowDots} from "./layers.js";
 

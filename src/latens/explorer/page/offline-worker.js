@@ -1,4 +1,4 @@
-// Answers for the page that is one file, out of its way: networks are run here, so that the map never waits for them.
+// The worker of a page that is one file: networks run here, so that the map never waits for them.
 
 import {offlineSource} from "./offline.js";
 

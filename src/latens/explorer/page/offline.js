@@ -1,7 +1,7 @@
-// The source of a page that is one file: everything the server would answer, from what the file itself holds.
+// The source of a page that is one file: it computes all answers of the server from the data in the file.
 //
-// Latents lie here as 16 bit between the lowest and the highest of each number; what Python says of the same run differs by less
-// than 1e-3. There are 10,000 points at most, so that everything nearest is found by looking at all of them.
+// Latents are stored as 16 bit between the lowest and the highest value of each number; results differ from those of Python by less
+// than 1e-3. There are at most 10,000 points, so neighbours are found by comparing all of them.
 
 import {runLayers} from "./layers.js";
 import {PLACING, between, cloudOf, inverse, nearest, place} from "./near.js";

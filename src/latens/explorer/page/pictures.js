@@ -1,4 +1,4 @@
-// Raw 8-bit pictures (C, H, W) put on canvases, as they come from the decoder: no PNG between.
+// Raw 8-bit pictures (C, H, W), as the decoder gives them, on canvases.
 
 import {el} from "./dom.js";
 

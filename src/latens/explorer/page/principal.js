@@ -1,4 +1,4 @@
-// Principal directions, by Jacobi's turns.
+// Principal directions, by Jacobi's eigenvalue method.
 
 const DIRECTIONS = 8; // at most
 

@@ -1,9 +1,9 @@
-// Points as pixels, without a graphics card: pure functions over typed arrays, nothing of the browser.
+// Draws points as pixels without a graphics card: pure functions over typed arrays that use nothing of the browser.
 //
 // Points are blended one over the other into opaque pixels: of an opacity a, n of them cover 1 - (1 - a)^n of it. The opacity
 // comes from the density of the points drawn, so that dense places stay readable and sparse ones visible without a second pass.
 
-/** Tiles a side. Points are kept tile after tile: what is out of view costs nothing, and what is drawn lies together. */
+/** Tiles on a side. Points are stored tile by tile, so that tiles out of view cost nothing and drawn points lie together in memory. */
 export const TILES = 64;
 const TILE_BITS = 10; // 2^16 / TILES units a tile
 const STEPS = 8; // places of a point within a pixel, each way
@@ -11,7 +11,7 @@ const MARGIN = 24; // pixels about the picture, so that a disc across its edge n
 
 /** @typedef {{x: Uint16Array, y: Uint16Array, style: Uint16Array}} Points  style: index into the brush's colours */
 /**
- * Points tile after tile. Within a tile their order is shuffled: the first part of a tile is a fair sample of it.
+ * Points tile after tile. Within a tile their order is shuffled, so that the first part of a tile is a fair sample of it.
  * @typedef {Points & {rows: Uint32Array, starts: Uint32Array}} Layer  as many as rows; starts: of each tile, and the end
  */
 /** @typedef {{x: number, y: number, scale: number}} View  the centre, in units (y up), and pixels a unit */
@@ -120,7 +120,7 @@ export function radiusFor(spacing, ratio) {
 }
 
 /**
- * The opacity at which the usual place is covered well, and denser ones still differ from it.
+ * The opacity at which a place of usual density is covered well, while denser places still look denser.
  * @param {number} radius pixels @param {number} spacing between the points that are drawn
  */
 export function opacityFor(radius, spacing) {

@@ -1,4 +1,4 @@
-// The ways from one latent to another, as paths/ has them: straight, along an arc, from neighbour to neighbour.
+// Paths from one latent to another, as in latens.interpolation: straight, along an arc, from neighbour to neighbour.
 
 import {between, nearest} from "./near.js";
 
