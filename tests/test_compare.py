@@ -22,6 +22,7 @@ from latens.comparison.sheets import csv_text, markdown_table
 from latens.errors import ProtocolsDiffer, RunError, TrainingDiverged, UnknownName, UsageError
 from latens.figures.comparisons import Point, generation_against_reconstruction, rate_distortion
 from latens.figures.maps import small_map
+from latens.files import locked
 from latens.images import load_images
 from latens.metrics import Protocol, Score
 from latens.progress import Silent
@@ -581,3 +582,10 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[-1] == "latens: stopped"
     assert cli.main(["compare", "mnist", "--out", "folder"]) == 130
     assert "the same command continues it" in capsys.readouterr().err
+
+
+def test_two_processes_can_not_work_on_one_comparison(blobs, tmp_path):
+    folder = tmp_path / "c"
+    folder.mkdir()
+    with locked(folder / ".working"), pytest.raises(RunError, match="another process is working on this comparison"):
+        latens.compare(blobs, out=folder, epochs=1, device="cpu", progress=Silent())

@@ -19,6 +19,7 @@ from latens.errors import RunDamaged, RunError, RunNotFound, TrainingDiverged, U
 from latens.images import load_images
 from latens.models.autoencoder import AutoencoderModel
 from latens.progress import Silent
+from latens.report.from_run import command_of
 from latens.runs import latest_run, list_runs, open_run, record, start_run
 from latens.runs.recording import last_state
 from latens.training.loop import train
@@ -100,6 +101,7 @@ def test_a_killed_run_opens_and_resumes(blobs_file, tmp_path):
     code = f"""
 import os, signal, latens
 from latens.progress import Silent
+from latens.report.from_run import command_of
 from latens.training.recipes import RECIPES
 from latens.runs import recording
 recording.SECONDS_BETWEEN_CHECKPOINTS = 0
@@ -310,7 +312,7 @@ def test_resuming_with_another_recipe_is_refused(asked, message, blobs, tmp_path
     run = stopped_run(blobs, tmp_path / "run")
     with pytest.raises(UsageError, match=message):
         latens.resume(run.path, device="cpu", progress=Silent(), **asked)
-    assert latens.resume(run.path, device="cpu", progress=Silent(), recipe="fast", epochs=3).record["status"] == "done"
+    assert open_run(run.path).record["status"] == "stopped"
 
 
 @pytest.mark.parametrize("form", ["array", "list", "tensor", "npy with labels"])
@@ -331,6 +333,7 @@ def test_a_run_of_an_array_stores_its_images(form, tmp_path):
     assert again.images.class_names == images.class_names
     if form == "array":
         resumed = latens.resume(again.path, device="cpu", progress=Silent())
+        assert command_of(resumed, resumed.images).startswith("latens.run(images, latent_dim=8")
         experiment.review(open_run(resumed.path), progress=Silent())
         experiment.score(open_run(resumed.path), ["gaussian"], progress=Silent())
 
@@ -347,7 +350,7 @@ def test_images_above_the_limit_are_not_stored_with_a_warning(tmp_path, monkeypa
     with pytest.raises(RunError, match="were given as an array and are not kept in the run"):
         _ = open_run(tmp_path / "run").images
     assert open_run(tmp_path / "run").folder.files == {}
-    resumed = latens.resume(tmp_path / "run", images=images, device="cpu", progress=Silent())
+    resumed = latens.resume(tmp_path / "run", images=images, device="cpu", progress=Silent(), recipe="fast", epochs=3)
     assert resumed.record["status"] == "done"
 
 

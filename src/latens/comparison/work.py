@@ -15,12 +15,15 @@ from latens.comparison.rows import Row, row_of
 from latens.comparison.train_cells import check_there, make_runs
 from latens.device import choose_device
 from latens.errors import RunError, UnknownName, UsageError
+from latens.files import locked
 from latens.images import Dataset, load_images
 from latens.progress import Progress, progress_for
 from latens.runs import Run, open_run
 from latens.samplers import SAMPLERS
 
 __all__ = ["compare"]
+
+LOCK = ".working"  # held while runs of the comparison are trained
 
 
 def compare(
@@ -141,12 +144,17 @@ def _of_runs(
 def _train(planned: Sequence[Planned], empty: Comparison, device: str, progress: Progress) -> Comparison:
     """All runs, one after another; the tables are written after each, so that what is done stays whatever comes."""
     folder = empty.path / "runs"
-    check_there(planned, folder)
     compared = empty
-    for row in make_runs(planned, folder, empty.samplers, device, progress):
-        compared = replace(compared, rows=(*compared.rows, row))
-        _check(compared.rows)
-        compared.write_tables()
+    with locked(empty.path / LOCK, wait=False) as alone:
+        if not alone:
+            raise RunError(
+                f"{empty.path}: another process is working on this comparison; wait until it ends, or choose another --out"
+            )
+        check_there(planned, folder)
+        for row in make_runs(planned, folder, empty.samplers, device, progress):
+            compared = replace(compared, rows=(*compared.rows, row))
+            _check(compared.rows)
+            compared.write_tables()
     if all(row.error for row in compared.rows):
         raise RunError(f"{compared.path}: no run came to an end; the first: {compared.rows[0].error}")
     return compared
@@ -161,7 +169,9 @@ def _folder(out: str | os.PathLike[str] | None, names: Sequence[str]) -> Path:
     """The comparison's folder: the one that is given, new or of a comparison, or the first free one."""
     if out is not None:
         path = Path(out)
-        ours = path.is_dir() and ((path / "compare.json").exists() or not any(p.name != "runs" for p in path.iterdir()))
+        ours = path.is_dir() and (
+            (path / "compare.json").exists() or not {p.name for p in path.iterdir()} - {"runs", LOCK}
+        )
         if path.exists() and not ours:
             raise RunError(f"{path}: is there already and is no comparison; choose another --out")
         path.mkdir(parents=True, exist_ok=True)

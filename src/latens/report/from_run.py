@@ -16,6 +16,7 @@ from latens.metrics import ScoreTable
 from latens.report.page import write_html
 from latens.runs import Run
 from latens.runs.folder import TEST
+from latens.runs.kept_images import can_be_loaded_again
 from latens.story import DataFacts, FoundImage, NetworkFacts, ProbeFacts, Story, TrainingFacts
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from latens.verdict import judge
@@ -77,8 +78,10 @@ def command_of(run: Run, images: Dataset) -> str:
     A command line, or the Python call where an option is one that only Python takes.
     """
     data, recipe = run.record["data"], run.recipe
+    # No path leads to images that were given as an array.
+    source = repr(data["source"]) if can_be_loaded_again(images) else "images"
     if recipe.is_adopted:
-        return f"latens.adopt(encode, decode, {data['source']!r}, name={recipe.network!r}, seed={recipe.config.seed})"
+        return f"latens.adopt(encode, decode, {source}, name={recipe.network!r}, seed={recipe.config.seed})"
     if "imported" in run.record["result"]:
         return shlex.join(["latens", "import", str(run.record["result"]["imported"]), str(data["source"])])
     if recipe.name not in RECIPES:
@@ -94,9 +97,9 @@ def command_of(run: Run, images: Dataset) -> str:
     settled = default.with_options(**told)  # with what goes with the model and the dimension
     changed = {**told, **_differences(recipe, settled), **_differences(recipe.config, settled.config)}
     asked = {name: value for name, value in data["options"].items() if value}
-    if not set(changed) <= set(RECIPE_OPTIONS):
+    if source == "images" or not set(changed) <= set(RECIPE_OPTIONS):
         options = {**({} if recipe.name == "fast" else {"recipe": recipe.name}), **asked, **changed}
-        arguments = [repr(data["source"]), *(f"{name}={value!r}" for name, value in options.items())]
+        arguments = [source, *(f"{name}={value!r}" for name, value in options.items())]
         return f"latens.run({', '.join(arguments)})"
     words = ["latens", "run", str(data["source"])]
     words += [] if recipe.name == "fast" else ["--recipe", recipe.name]
