@@ -272,3 +272,17 @@ def test_numbers_are_written_for_reading():
         "2 h 1 min",
     ]
     assert esc('<a href="x">&\x00\ud800') == "&lt;a href=&quot;x&quot;&gt;&amp;\ufffd\ufffd"
+
+
+def test_the_training_chapter_says_which_loss_was_lowered(story):
+    def told(**last):
+        history = ({"epoch": 1, "train_loss": 0.5, "test_mse": 0.1, "learning_rate": 0.1, "elapsed": 1.0, **last},)
+        model = replace(story.network, model="variational")
+        return section(
+            parse(build_html(replace(story, network=model, training=replace(story.training, history=history)))),
+            "training",
+        )
+
+    assert "to lower the mean squared error between a picture and its reconstruction" in told(train_mse=0.5)
+    assert "to lower the loss of the model variational, of which" in told(train_mse=0.1)
+    assert "mean squared error" in told()

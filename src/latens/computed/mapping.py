@@ -18,7 +18,7 @@ from latens.training.recipes import MAX_SEED, whole_number
 
 __all__ = ["NOISES", "map_run", "probe_run"]
 
-NOISES = (0.0, 0.5, 1.0)  # the probe's; the last is the notebook's
+NOISES = (0.0, 0.5, 1.0)  # the probe's; the last is that of the reference experiment
 
 
 def map_run(
@@ -29,7 +29,7 @@ def map_run(
     coordinates: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Map:
-    """Make a map of the latents of `run.mapped_part`, or take somebody else's, and keep it in the run.
+    """Make a map of the latents of `run.mapped_part`, or take given coordinates, and keep it in the run.
 
     Args:
         run: with latents.
@@ -62,7 +62,7 @@ def _read_coordinates(path: Path) -> np.ndarray:
 
 
 def probe_run(run: Run, *, refit: bool = False, seed: int | None = None, progress: Progress | None = None) -> None:
-    """The notebook's probe: mean latent of each class of the test part plus noise, decoded, and its place on the map.
+    """The probe: the mean latent of each class of the test part plus noise, decoded, and its place on the map.
 
     Where the test part is too small for a map, means are of all images, as the map is.
 
@@ -72,7 +72,8 @@ def probe_run(run: Run, *, refit: bool = False, seed: int | None = None, progres
 
     Args:
         run: with latents.
-        refit: fit the map anew with the probe's points, as the notebook does, into `refit_points` and `refit_coordinates`.
+        refit: fit the map anew with the probe's points, as the reference experiment does; into `refit_points` and
+            `refit_coordinates`.
         seed: of the noise; None takes the run's.
         progress: shows how far a fit is.
     """

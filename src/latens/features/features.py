@@ -1,4 +1,4 @@
-"""`Features`: pictures into the numbers that generation scores compare."""
+"""`Features`: the numbers by which generation scores compare images."""
 
 import hashlib
 from typing import Any
@@ -18,14 +18,14 @@ __all__ = ["Features"]
 
 
 class Features:
-    """A fixed function from pictures to features.
+    """A fixed function from images to features.
 
     Args:
         name: what it is, in words.
         network: with its weights, on the device where it is to work.
         image_shape: (C, H, W) of the pictures.
 
-    The digest, SHA-256 of the weights, and the name are part of the protocol of every score that looks through it.
+    The digest, SHA-256 of the weights, and the name are part of the protocol of every score that uses it.
     """
 
     dim = DIM

@@ -1,4 +1,4 @@
-"""How feature networks come to be: trained on labels, or drawn at random."""
+"""Making feature networks: trained on labels, or with random weights."""
 
 import math
 from collections.abc import Callable
@@ -17,9 +17,9 @@ __all__ = ["images_to_see", "random_network", "train_network"]
 
 BATCH = 128
 LEARNING_RATE = 0.004
-SMOOTHING = 0.05  # of labels: features of classes that are told apart go on to differ within them
+SMOOTHING = 0.05  # of labels: so that features differ within a class too, once the classes are separated
 SHIFT = 2  # pixels by which pictures are moved while training
-LOOKED_AT = 10_000  # pictures by which features are scaled
+LOOKED_AT = 10_000  # images by which features are scaled
 TOTAL_VARIANCE = 100.0
 FEWEST, LOOKS, PIXELS = 20_000, 8, 60_000 * 32 * 32  # pictures seen; times that each is; pixels seen in all
 
@@ -87,7 +87,7 @@ def train_network(
 def random_network(pixels: NDArray[np.uint8], seed: int = 0) -> FeatureNetwork:
     """Draw the weights of a network at random: a fixed function, but for the scale of its features.
 
-    Random embeddings separate distributions well where nothing was trained: Naeem et al. 2020.
+    Random embeddings separate distributions well without any training: Naeem et al. 2020.
 
     Args:
         pixels: uint8 (N, C, H, W), by which the features are scaled as in `train_network`.

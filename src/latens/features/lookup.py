@@ -1,4 +1,4 @@
-"""Which features belong to which pictures."""
+"""The choice of the features for a data set."""
 
 import hashlib
 from pathlib import Path
@@ -21,7 +21,7 @@ __all__ = ["SHIPPED", "features_for", "load_network", "save_network"]
 
 FOLDER = Path(__file__).parent
 VERSION = 1  # of the network and of how it is trained: networks of another version in the cache are left alone
-# SHA-256 of the train pixels, so that MNIST is known again wherever it was loaded from.
+# SHA-256 of the train pixels, so that MNIST is recognised wherever it was loaded from.
 SHIPPED = {
     "mnist": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
     "fashion-mnist": "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
@@ -29,7 +29,7 @@ SHIPPED = {
 
 
 def features_for(images: Dataset, progress: Progress | None = None, *, device: str = "cpu") -> Features:
-    """The features through which samples of a model of these pictures are scored.
+    """The features by which samples of a model of these images are scored.
 
     MNIST and Fashion-MNIST have a classifier that ships with latens (see benchmarks/features.py). For other data with two
     classes or more a classifier is trained on the train part, once, and kept in the cache folder. Without labels it is a

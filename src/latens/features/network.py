@@ -1,4 +1,4 @@
-"""The network whose last layer but one generation scores look through, for pictures of any size."""
+"""The feature network: its last layer but one gives the features of generation scores, for images of any size."""
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ class FeatureNetwork(nn.Module):
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (B, K) of features (B, 64)."""
-        assert self.classifier is not None, "a network without classes classifies nothing"
+        assert self.classifier is not None, "a network without classes has no classifier"
         logits: Tensor = self.classifier(F.silu(features / self.scale))
         return logits
 

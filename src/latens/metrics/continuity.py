@@ -125,7 +125,7 @@ def score_continuity(
     Args:
         latents: of the test images, (N, D), finite, N at least 2.
         labels: int (N,), or None: then pairs are drawn without regard to classes.
-        references: what `prepare_references` made of the features of real images: whose balls say what is real.
+        references: of real images, see `prepare_references`; a picture is real if it lies in one of their balls.
         decode: latents (B, D) -> images (B, C, H, W).
         encode: images, float32 in [0, 1] -> latents (B, D).
         features: images -> features (B, F), those of the references.
@@ -194,7 +194,7 @@ def score_sampled_latents(
 
 
 class _Walk:
-    """Paths between pairs of latents, looked at through features."""
+    """Paths between pairs of latents, and the features of what is decoded on them."""
 
     def __init__(
         self,
@@ -215,7 +215,7 @@ class _Walk:
             None if found is None else inside_balls(self.references.test, self.references.radii, found[:, 0])
             for found in (self._decoded(rows, middle), self._faded(rows, middle))
         )
-        assert real is not None, "latents are always there"
+        assert real is not None, "decoded points are always computed"
         what = "share of decoded midpoints in the balls of real images"
         baseline = None if faded is None else float(faded.mean())
         num = len(self.latents)  # pairs of few images share images
@@ -230,7 +230,7 @@ class _Walk:
             None if found is None else step_ratios(found)
             for found in (self._decoded(rows, along), self._faded(rows, along))
         )
-        assert ratios is not None, "latents are always there"
+        assert ratios is not None, "decoded points are always computed"
         what = "largest over mean step of points on a line"
         baseline = None if faded is None else float(faded.mean())
         interval = of_mean(ratios, 1.0, len(self.latents)) if len(ratios) > 1 else (None, None)

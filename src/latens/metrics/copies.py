@@ -1,4 +1,4 @@
-"""Are samples copies of train images? Two answers from distances to the nearest train image."""
+"""Whether samples are copies of train images, by two measures of the distance to the nearest train image."""
 
 import math
 from typing import Any

@@ -56,7 +56,7 @@ def record_of_format_1(row: Mapping[str, Any]) -> dict[str, Any]:
         "baseline": baseline,
         "baseline_kind": kind,
         "baseline_name": beside,
-        "low": row.get("low"),
+        "low": _end(row.get("low")),
         "high": row.get("high"),
     }
 
@@ -72,3 +72,8 @@ def _protocol(text: str) -> dict[str, Any]:
         found["what"] = COMPONENTS.sub("PCA", found["what"])
         found["settings"] = {"components": int(components[1])}
     return found
+
+
+def _end(low: float | None) -> float | None:
+    """The lower end of an interval; ends of shares that are 0 were stored with their rounding (8.7e-19)."""
+    return 0.0 if low is not None and 0 < low < 1e-15 else low

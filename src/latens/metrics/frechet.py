@@ -58,7 +58,7 @@ def frechet_distance(x: Moments, y: Moments) -> float:
 def frechet_deviation(x: NDArray[Any], y: NDArray[Any], seed: int = 0, resamples: int = RESAMPLES) -> float:
     """The standard deviation of the distance, by the bootstrap: both sets of features are drawn again with repetition.
 
-    The mean over the draws is of no use: it lies above the distance by as much again as that lies above the true one. Where
+    The mean over the draws is no better estimate: its bias is twice that of the distance. Where
     the true distance is near 0 the deviation comes out too large, by up to √3, never too small.
 
     Args:

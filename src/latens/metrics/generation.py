@@ -92,7 +92,7 @@ def score_generation(
 
     Args:
         samples: features of decoded samples, (M, F), finite; 10,000 of them at most are taken.
-        references: what `prepare_references` made of the same features of real images.
+        references: of real images, by the same features; see `prepare_references`.
         sampler: the name of the sampler, for the details.
         asked: int (M,), the class that each sample was asked to be of; None where none was.
         predicted: int (M,), the class that the features' classifier gives each; None where it has no classes.
@@ -101,7 +101,7 @@ def score_generation(
 
     Returns:
         `frechet` (from 2,000 images on), `kid`, `precision`, `recall`, `density`, `coverage`, `memorised`, `three_sample`,
-        `class_agreement`, each that can be said, with its 95 % interval.
+        `class_agreement`, as far as they can be measured, with 95 % intervals.
 
     Raises:
         UsageError: shapes that don't fit, numbers that are not finite, or under four samples.
@@ -114,7 +114,7 @@ def score_generation(
     if len(samples) != references.num_real:
         notes.append(
             f"baselines are of {references.num_real:,} train images, the scores of {len(samples):,} samples:"
-            " other numbers give other floors"
+            " with other numbers the baselines differ"
         )
     scores = [
         *_distances(samples, references, seed, notes),
@@ -141,7 +141,7 @@ def _distances(samples: NDArray[Any], references: References, seed: int, notes: 
     if min(len(samples), len(references.test)) < FEWEST_OF_FRECHET:
         del kinds["frechet"]
         notes.append(
-            f"frechet is left out: under {FEWEST_OF_FRECHET:,} images it is mostly bias; kid and its interval stand for it"
+            f"frechet is left out: under {FEWEST_OF_FRECHET:,} images it is mostly bias; see kid and its interval"
         )
     for kind, (what, floor) in kinds.items():
         found = distance(kind, samples, references.test, references.moments, references.kernel, seed)

@@ -39,7 +39,7 @@ def hidden_points(
     coordinates: NDArray[Any],
     limit: float,
 ) -> NDArray[np.bool_]:
-    """Say of each probe point whether the map hides that its latent lies in a hole.
+    """Whether the map hides, for each probe point, that its latent lies in a hole.
 
     Args:
         probe_latents: (P, D), finite.
@@ -72,7 +72,7 @@ def hidden_points(
 def shown_among_own(
     probe_labels: NDArray[Any], probe_coordinates: NDArray[Any], labels: NDArray[Any], coordinates: NDArray[Any]
 ) -> NDArray[np.bool_]:
-    """Say of each probe point, (P,), whether most of its 5 nearest on the map are of its class."""
+    """Whether most of the 5 nearest on the map are of the point's class, for each probe point, bool (P,)."""
     near = nearest_neighbours(coordinates, probe_coordinates, min(K, len(coordinates)))[1]
     return np.asarray(vote(labels[near]) == probe_labels)
 

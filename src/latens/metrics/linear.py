@@ -13,7 +13,7 @@ from latens.images.pixels import WHITE
 
 __all__ = ["LinearBaseline", "linear_baseline"]
 
-MOST = 4096  # the larger of the two problems that are solved whole; beyond it a subset of images stands for all
+MOST = 4096  # the larger of the two problems that are solved whole; beyond it a subset of the images is taken
 EXACT_ROWS = 256  # rows of uint8 products whose sum float32 holds exactly: 256 · 255² < 2²⁴
 ROWS = 1024
 COLUMNS = 2048
@@ -22,7 +22,7 @@ RANK = 1e-10  # variances below this share of the largest are rounding
 
 @dataclass(frozen=True)
 class LinearBaseline:
-    """What PCA makes of the test images.
+    """The error of PCA on the test images.
 
     Args:
         mse: mean squared error, pixels in [0, 1].
@@ -36,14 +36,14 @@ class LinearBaseline:
 
     @property
     def name(self) -> str:
-        """What a table calls it."""
+        """Its name in tables."""
         return f"PCA with {self.num_components} components"
 
 
 def linear_baseline(
     train: NDArray[np.uint8], test: NDArray[np.uint8], num_components: int, seed: int = 0
 ) -> LinearBaseline:
-    """Fit PCA to the pixels of the train images and rebuild the test images from as many components.
+    """Fit PCA to the pixels of the train images and reconstruct the test images from so many components.
 
     Args:
         train: uint8 (N, C, H, W), in memory or memory-mapped; read in blocks.

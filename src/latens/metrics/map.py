@@ -1,4 +1,4 @@
-"""How far can a map be trusted?"""
+"""How well a map shows the neighbourhoods of latent space."""
 
 from dataclasses import replace
 from typing import Any
@@ -41,13 +41,13 @@ DEFINITIONS = (
 
 
 def trustworthiness(latents: NDArray[Any], coordinates: NDArray[Any], k: int = K, seed: int = 0) -> float:
-    """Say how near in latent space a map's neighbours are: 1 where none is an intruder (Venna and Kaski 2001).
+    """Trustworthiness (Venna and Kaski 2001): how near in latent space the neighbours on a map are; at most 1.
 
     Args:
         latents: (N, D), finite.
         coordinates: (N, 2), finite.
         k: how many neighbours on the map; under N / 2.
-        seed: of the sample of 20,000 points that stands for more.
+        seed: of the sample of 20,000 points that is taken of more.
 
     Returns:
         1 less the mean excess of the latent ranks of the map's neighbours over k, scaled to [0, 1].

@@ -24,7 +24,7 @@ SAME = 1e-12  # of a squared length: squared distances below it are rounding, th
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhoods:
-    """What each image says; a score is the mean.
+    """One value an image; a score is the mean.
 
     Args:
         precise: bool (M,), whether the sample lies in the ball of a real image.
@@ -122,7 +122,7 @@ def neighbourhoods(
 
 
 def inside_balls(real: NDArray[Any], real_radii: NDArray[np.float64], points: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say of each of some features (M, F) whether it lies in a ball around one of (N, F), of radii (N,): bool (M,)."""
+    """Whether each feature (M, F) lies in a ball around one of the real ones (N, F) with radii (N,): bool (M,)."""
     limits = _limits(real, real_radii)
     result = np.empty(len(points), np.bool_)
     for here, squares in _squared_distances(real, points):

@@ -67,10 +67,10 @@ class References:
         centres: of the cells of the three-sample test.
         test_distances: of the test images to the nearest train image, float32 (N,).
         test_cells: int64 (N,).
-        num_real: how many train images stood in for samples.
+        num_real: how many train images were scored in place of samples.
         num_shared: how many test images are train images too; they were taken out of both parts.
         copies: whether copies can be looked for: not where most images are in both parts.
-        real: what those got: `kid_floor`, `precision`, `recall`, `density`, `coverage`, and `floor` where there are enough.
+        real: their scores: `kid_floor`, `precision`, `recall`, `density`, `coverage`, and `floor` where there are enough.
         scores: what `score_references` returns.
     """
 
@@ -182,7 +182,7 @@ _FLOORS = {"frechet": "floor", "kid": "kid_floor"}
 def score_references(references: References) -> Scores:
     """Score the decoder and the data, before any sampler: `floor` and `reconstruction_fd`.
 
-    Under 2,000 images `kid_floor` and `reconstruction_kid` stand in their place.
+    Under 2,000 images they are `kid_floor` and `reconstruction_kid`.
     """
     return references.scores
 
@@ -299,6 +299,6 @@ def _scores(
         notes.append("the distance of reconstructions is left out: there are no reconstructions")
     if not of_frechet:
         notes.append(
-            f"under {FEWEST_OF_FRECHET:,} images the Fréchet distance is mostly bias: the kernel distance stands in its place"
+            f"under {FEWEST_OF_FRECHET:,} images the Fréchet distance is mostly bias: the kernel distance is given instead"
         )
     return Scores(tuple(scores), tuple(notes))

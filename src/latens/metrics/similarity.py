@@ -1,4 +1,4 @@
-"""Structural similarity of pictures."""
+"""Structural similarity of images."""
 
 from typing import Any
 

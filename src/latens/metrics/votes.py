@@ -1,4 +1,4 @@
-"""What neighbours say about a class."""
+"""Classification by the nearest neighbours."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ __all__ = ["knn_accuracy", "vote"]
 
 
 def vote(labels: NDArray[Any]) -> NDArray[Any]:
-    """The class that most neighbours have; between equals, the one whose first neighbour is nearest.
+    """The class that most neighbours have; of equally frequent ones, that of the nearest neighbour.
 
     Args:
         labels: (M, k) of the neighbours, nearest first, k at least 1.
@@ -28,7 +28,7 @@ def vote(labels: NDArray[Any]) -> NDArray[Any]:
 def knn_accuracy(
     train: NDArray[Any], train_labels: NDArray[Any], test: NDArray[Any], test_labels: NDArray[Any], k: int = 5
 ) -> float:
-    """Share of test points whose class their k nearest train points tell, by `vote`.
+    """Share of test points that the k nearest train points classify correctly, by `vote`.
 
     Args:
         train: (N, D), finite.

@@ -104,8 +104,8 @@ def _training(story: Story) -> str:
         )
         return paragraphs(f"This model was not trained by latens. {came}")
     text = (
-        f"The weights were adjusted batch by batch to lower the mean squared error between a picture and its reconstruction,"
-        f" {number(training.epochs)} times over all {number(story.data.train)} pictures of the train part."
+        f"The weights were adjusted batch by batch to lower {_lowered(story)}. Training went over all"
+        f" {number(story.data.train)} pictures of the train part {number(training.epochs)} times."
     )
     first = [
         ("Recipe", training.recipe),
@@ -127,6 +127,17 @@ def _training(story: Story) -> str:
         + _figures(story, "training")
         + _history(story)
     )
+
+
+def _lowered(story: Story) -> str:
+    """What training made small: the error alone where the loss was that."""
+    history = story.training.history if story.training is not None else ()
+    last = history[-1] if history else {}
+    loss, error = last.get("train_loss"), last.get("train_mse")
+    plain = "the mean squared error between a picture and its reconstruction"
+    if loss is None or error is None or math.isclose(loss, error, rel_tol=1e-4):  # the first runs knew no other loss
+        return plain
+    return f"the loss of the model {story.network.model}, of which the error of the reconstruction is one part"
 
 
 def _history(story: Story) -> str:

@@ -1,4 +1,4 @@
-"""Triage of a run's own pictures: the worst rebuilt, the far from all others, near-duplicates, doubtful labels."""
+"""Review of a run's own images: the worst reconstructions, outliers, near-duplicates and doubtful labels."""
 
 from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.findings import FEWEST, KINDS, Finding, Review, picker, read_review, review_run

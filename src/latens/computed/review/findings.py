@@ -1,4 +1,4 @@
-"""What is worth a look among a run's own pictures: found, kept in the run as review.csv, and read again."""
+"""The review of a run's own images: findings are computed, kept in the run as review.csv, and read again."""
 
 import csv
 import io
@@ -26,10 +26,10 @@ __all__ = ["FEWEST", "FILE", "KINDS", "Finding", "Review", "picker", "read_revie
 FILE = "review.csv"
 KINDS = ("worst-rebuilt", "far-from-all", "near-duplicate", "doubtful-label")
 PARTS = ("train", "test")
-NEIGHBOURS = 50  # of each picture; for what is far, more than there may be strange pictures of one kind
+NEIGHBOURS = 50  # of each picture; for outliers: more than there may be odd images of one kind
 CANDIDATES = 10  # nearest in latent space, of which a duplicate is one
 KEPT = 100  # findings of a kind that a run keeps at least
-FEWEST = 10  # pictures, with less there is nothing usual to compare with
+FEWEST = 10  # images; with fewer there is nothing to compare with
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Finding:
 
     @property
     def image(self) -> str:
-        """What the picture is called, or the two are."""
+        """The name of the image, or of the two, each with its part."""
         return f"{self.part} {self.id}" + (f" and {self.other_part} {self.other_id}" if self.other_row >= 0 else "")
 
     @property
@@ -120,10 +120,10 @@ class Review:
 
 
 def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, progress: Progress | None = None) -> Review:
-    """Look through all pictures of a run, train and test, for what is worth a look, and keep it in the run.
+    """Find the images of a run, train and test, that a person should look at, and keep them in the run.
 
-    The model is not asked: what it made of the pictures lies in the run. Doubtful labels are all that the neighbours contradict,
-    near-duplicates all that there are, of each at most `most`; of the worst rebuilt and of the far there are always `most`.
+    The model is not needed: latents and errors are read from the run. There are at most `most` doubtful labels
+    and near-duplicates, and always `most` of the worst reconstructions and of the outliers.
 
     Args:
         run: with latents.
@@ -154,7 +154,7 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
         findings += _doubtful(run, about, neighbours, most)
     review = Review(tuple(findings), len(latents))
     run.save(FILE, review.as_csv().encode())
-    return Review(tuple(one for kind in KINDS for one in review.of_kind(kind)[:asked]), len(latents))
+    return review.first(asked)
 
 
 def read_review(run: Run) -> Review:
@@ -183,7 +183,7 @@ def _largest(values: NDArray[Any], most: int) -> NDArray[np.int64]:
 
 
 def _spreads(images: Dataset) -> NDArray[np.float64]:
-    """How much there is to rebuild in each picture: its mean squared difference from the mean train picture."""
+    """How much there is to reconstruct in each image: its mean squared difference from the mean train image."""
     mean = in_unit(images.train.pixels.mean(0, dtype=np.float64))
     return np.concatenate([variances(part.pixels, mean) for part in (images.train, images.test)])
 
@@ -216,7 +216,7 @@ def _doubtful(run: Run, about: "_Describer", neighbours: Any, most: int) -> Iter
 
 
 class _Describer:
-    """Says of rows of latents.npz what they are called."""
+    """The names of rows of latents.npz."""
 
     def __init__(self, run: Run) -> None:
         self.ids, self.names = run.latents["ids"], run.class_names

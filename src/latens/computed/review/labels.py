@@ -20,7 +20,7 @@ def doubtful_labels(
     labels: NDArray[Any],
     neighbours: tuple[NDArray[Any], NDArray[Any]] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Say of each label how much nearer, in latent space, the picture is to another class than to its own.
+    """How much nearer, in latent space, each image is to another class than to that of its label.
 
     The distance to a class is the mean distance to its three nearest other members. Doubt is the logarithm of the distance to
     the own class over that to the nearest other one, less a quarter of the logarithm by which the latter is more than is usual in

@@ -30,12 +30,12 @@ def strangeness(
 
     Each of four views gives the number of robust standard deviations of its logarithm above the median. The score is the root of
     the sum of their squares, where a view that finds a picture more usual than the median counts 0. A single view is enough: a
-    model that was trained with the strange pictures among the others has learned to rebuild some of them, and has put some amidst
-    others. Noise, for example, is encoded near the mean of all latents.
+    model that was trained with the strange pictures among the others reconstructs some of them well, and has put some among
+    the others. Noise, for example, is encoded near the mean of all latents.
 
     - The distance to the k-th nearest latent. With k = 50 a few dozen strange pictures that are alike do not hide one another.
     - The distance from the mean in units of the spread of each principal direction, which sees directions that few pictures use.
-    - The squared error, as a share of what there was to rebuild.
+    - The squared error, as a share of what there was to reconstruct.
     - The distance from the median in the space of plain statistics of the pixels, which owe nothing to the model.
 
     Args:
