@@ -319,7 +319,7 @@ def test_review_on_the_command_line(run, capsys, tmp_path):
     assert sum(one["kind"] == "worst-rebuilt" for one in answer["findings"]) == 3
     assert (tmp_path / "mine.csv").read_text() == (run.path / "review.csv").read_text()
     assert main(["review", str(run.path)]) == 0
-    assert "240 images looked through" in capsys.readouterr().out
+    assert "240 images checked" in capsys.readouterr().out
     report = (run.path / "report.html").read_text()
     assert "All 240 pictures, train and test, were looked through" in report
     assert 'id="figure-review"' in report

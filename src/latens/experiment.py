@@ -1,4 +1,4 @@
-"""The whole story in one function: what `latens run` does, in the order of the notebook."""
+"""The whole experiment in one function: what `latens run` does, in the order of the reference experiment."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -69,17 +69,17 @@ def run(
         white: see `load_images`.
         strict: see `load_images`.
         device: see `choose_device`.
-        samplers: whose samples are scored, names of `SAMPLERS`; None are those of the verdict, `("all",)` all.
+        samplers: names of `SAMPLERS` whose samples are scored; None means those of the verdict, `("all",)` all.
         started: called with the run once its folder is there; `latens.explorer.watch` shows it while it trains.
         palette: colours of the classes in figures and explorer, a name of `latens.figures.PALETTES`.
-        progress: shows how far it is; a bar in a terminal by default.
+        progress: shows the progress; a bar in a terminal by default.
         **options: parts of the recipe to replace: model, network, latent_dim, epochs, batch_size, learning_rate, seed, …
 
     Returns:
         The run, complete.
 
     Raises:
-        ImagesError: the pictures can't be used.
+        ImagesError: the images can't be used.
         UsageError: an option is not allowed.
         TrainingDiverged: the loss is no longer finite; the run keeps the last good state.
     """
@@ -97,14 +97,14 @@ def run(
     _check_samplers(build_model(chosen, images.shape), samplers)  # all that can be refused is, before there is a folder
     new = start_run(images, chosen, out, device)
     if palette is not None:
-        new.update(palette=palette)  # of the looks alone: it is no part of the recipe
+        new.update(palette=palette)  # only for drawing: it is no part of the recipe
     if started is not None:
         started(new)
     return _complete(new, images, progress, samplers)
 
 
 def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[str] | None = None) -> None:
-    """Refuse what no images can make right, before any are loaded.
+    """Refuse settings that are wrong for any images, before images are loaded.
 
     Args:
         recipe: a name of `RECIPES`.
@@ -128,7 +128,7 @@ def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[s
             _check_samplers(build_model(chosen, shape), samplers)
         except UsageError as error:
             errors.append(error)
-    if len(errors) == 2:  # neither the images nor the dimension, which may follow from them, are the reason
+    if len(errors) == 2:  # so the error depends neither on the images nor on the latent dimension chosen for them
         raise errors[0]
 
 
@@ -162,7 +162,7 @@ def resume(
         device: see `choose_device`.
         samplers: see `run`.
         recipe: see `run`; a run is continued as it was started, and another recipe than its own is refused.
-        progress: shows how far it is.
+        progress: shows the progress.
         **options: parts of the recipe, see `run`; others than the run's own are refused.
 
     Raises:
@@ -175,6 +175,8 @@ def resume(
     if stopped.record["status"] == "diverged":
         raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
     _check_recipe(stopped, recipe, options)
+    if samplers is not None and not stopped.recipe.is_adopted:
+        _check_samplers(build_model(stopped.recipe, stopped.image_shape), samplers)
     if images is not None:
         stopped.images = images
     return _complete(stopped, stopped.images, progress, samplers)
@@ -206,18 +208,18 @@ def import_run(
     started: Callable[[Run], object] | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Make a run of weights that were saved from the notebook, and complete it: maps, probe, scores, figures, report.
+    """Make a run from weights of the reference experiment's network, and complete it: maps, probe, scores, figures, report.
 
     Args:
-        state: what `torch.save(model.state_dict(), path)` wrote.
+        state: a file of `torch.save(model.state_dict(), path)`.
         source: the images that the weights were trained on.
         out: the run's folder.
         device: see `choose_device`.
         started: see `run`.
-        progress: shows how far it is.
+        progress: shows the progress.
 
     Raises:
-        UsageError: the file is no state_dict of the notebook's network.
+        UsageError: the file holds no weights of that network.
     """
     progress = progress or progress_for()
     choose_device(device)
@@ -233,13 +235,13 @@ def import_run(
 
 
 def score(run: Run, samplers: Sequence[str] | None = ("all",), *, progress: Progress | None = None) -> Run:
-    """Score a complete run again, or by more samplers, and write its report anew.
+    """Score a complete run again, or with more samplers, and write its report again.
 
     Args:
         run: complete.
-        samplers: names of `SAMPLERS`; `("all",)` are those that its model can have, None those of the verdict. Each is fitted
-            where it was not yet.
-        progress: shows how far it is.
+        samplers: names of `SAMPLERS`; `("all",)` means all that its model can have, None those of the verdict. Each is
+            fitted if it was not yet.
+        progress: shows the progress.
 
     Raises:
         UnknownName: there is no such sampler.
@@ -265,26 +267,25 @@ def adopt(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Run:
-    """Make a run of somebody else's model, and complete it: maps, probe, scores, figures, report.
+    """Make a run of any model given as two functions, and complete it: maps, probe, scores, figures, report.
 
-    The folder holds all that is computed; the functions themselves it can't hold. Opened again it has its latents, maps and
-    scores, and adopting the same functions with the same images and `out` gives the run back whole, without computing again.
+    The folder holds all computed results, but not the functions. A run that is opened again has its latents, maps and scores;
+    adopting the same functions with the same images and `out` gives the complete run, without computing again.
 
     Args:
-        encode: images -> latents, float32 (B, C, H, W) in [0, 1] -> (B, D) or maps (B, c, h, w), array or tensor; the same
-            at each call.
+        encode: images -> latents, float32 (B, C, H, W) in [0, 1] -> (B, D) or maps (B, c, h, w), array or tensor; deterministic.
         decode: latents as `encode` gives them -> images, (B, C, H, W) or flat (B, C·H·W), about [0, 1].
-        images: what the model is judged on: see `load_images`; or a `Dataset`.
+        images: what the model is scored on: see `load_images`; or a `Dataset`.
         out: the run's folder; `runs/<data>-<n>` by default.
-        name: what the model is called.
+        name: of the model.
         size: see `load_images`.
-        batch_size: images that a function is given at once, at most.
+        batch_size: the most images per call of a function.
         seed: of maps, samplers and scores.
-        progress: shows how far it is.
+        progress: shows the progress.
 
     Raises:
-        UsageError: what a function gives has not the shape that it should have, or is not finite.
-        RunError: the folder is taken, or its images or latents are others.
+        UsageError: the result of a function has a wrong shape, or is not finite.
+        RunError: the folder is not empty, or holds a run of other images or functions.
 
     >>> from sklearn.decomposition import PCA
     >>> pixels = np.random.default_rng(0).random((90, 64))
@@ -300,12 +301,12 @@ def adopt(
 
 
 def review(run: Run, *, most: int = LEAST_FINDINGS, progress: Progress | None = None) -> Review:
-    """Look through a run's own pictures for what is worth a look; into review.csv, and into the report of a complete run.
+    """Find images to check among a run's own, into review.csv and into the report of a complete run.
 
     Args:
         run: complete.
-        most: findings of a kind.
-        progress: shows how far it is.
+        most: the most findings of each kind.
+        progress: shows the progress.
     """
     progress = progress or progress_for()
     found = review_run(run, run.images, most=most, progress=progress)
@@ -351,7 +352,7 @@ def _report(run: Run, images: Dataset, left: LeftOut) -> None:
         stages = tuple(stages_of(run))
     run.update(left_out=left.added_to(run.record.get("left_out", {})))
     with left.attempt("report"):
-        (run.path / "report.html").unlink(missing_ok=True)  # an old one would tell of what is no longer so
+        (run.path / "report.html").unlink(missing_ok=True)  # an old report must not stay if this one fails
         write_report(run, images, stages, left)
     run.update(left_out=left.added_to(run.record["left_out"]))
 
@@ -369,7 +370,7 @@ def _in_words(run: Run) -> str:
         weights = f"imported weights ({shown(run.record['result']['imported'])})"
         return f"{recipe.model} with a {recipe.network} network, latent dimension {recipe.latent_dim}, {weights}"
     if recipe.is_adopted:
-        return f"{recipe.network}, a model from elsewhere, latent dimension {recipe.latent_dim}"
+        return f"{recipe.network}, an adopted model, latent dimension {recipe.latent_dim}"
     config = recipe.config
     return (
         f"{recipe.model} with a {recipe.network} network, latent dimension {recipe.latent_dim},"
@@ -378,7 +379,7 @@ def _in_words(run: Run) -> str:
 
 
 def train_run(run: Run, images: Dataset, progress: Progress) -> None:
-    """Train a run's model, recording; from the last checkpoint where there is one, not at all where it is trained."""
+    """Train a run's model and record it; from the last checkpoint if there is one. A trained model is left as it is."""
     if run.record["status"] not in ("training", "stopped"):
         return
     config = run.recipe.config

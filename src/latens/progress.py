@@ -1,6 +1,6 @@
-"""Showing that work goes on: a bar in a terminal, a line now and then elsewhere, nothing for programs.
+"""Progress of long work: a bar in a terminal, a line every few seconds elsewhere, nothing for programs.
 
-A `Progress` is handed down to what takes long; the work calls it with numbers and knows nothing of how they are shown.
+Functions that take long get a `Progress` and call it with numbers; how these are shown is decided here.
 """
 
 import sys
@@ -21,29 +21,29 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress(Protocol):
-    """What long work is given to tell how far it is."""
+    """What a function that takes long reports its progress to."""
 
     def say(self, text: str) -> None:
-        """Show one line that stays."""
+        """Print a line that stays."""
 
     def stage(self, title: str, unit: str = "") -> AbstractContextManager[Tick]:
-        """A context whose value is called with (done, total, text) as the stage goes on."""
+        """A context manager; its value is called with (done, total, text) while the stage runs."""
 
 
 class Silent:
-    """Shows nothing: for programs and tests."""
+    """Shows nothing, for programs and tests."""
 
     def say(self, text: str) -> None:
-        """Show nothing."""
+        """Print nothing."""
 
     @contextmanager
     def stage(self, title: str, unit: str = "") -> Iterator[Tick]:
-        """A context whose value may be called with (done, total, text)."""
+        """A context manager; its value may be called with (done, total, text)."""
         yield lambda done, total, text="": None
 
 
 class Lines:
-    """For a stream that is no terminal: a line when a stage begins, now and then while it lasts, and when it ends."""
+    """For a stream that is not a terminal: a line every few seconds while a stage runs, and one when it ends."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -57,7 +57,7 @@ class Lines:
         """Print (done, total, text) at most every few seconds."""
         began = shown = time.monotonic()
         last = ""
-        first: tuple[int, float] | None = None  # work that is gone on with begins in its middle
+        first: tuple[int, float] | None = None  # resumed work does not start at 0
 
         def tick(done: int, total: int, text: str = "") -> None:
             nonlocal shown, last, first
@@ -74,7 +74,7 @@ class Lines:
 
 
 class Terminal:
-    """Bars with rate and time left, by rich."""
+    """Bars with time left, drawn by rich."""
 
     def say(self, text: str) -> None:
         """Print the line above the bars."""
@@ -84,7 +84,7 @@ class Terminal:
 
     @contextmanager
     def stage(self, title: str, unit: str = "") -> Iterator[Tick]:
-        """A bar; it stays when it is full."""
+        """A bar; it stays when the stage is done."""
         with _bars() as bars:
             task = bars.add_task(title, total=None, text="")
 
@@ -119,6 +119,6 @@ def _bars() -> "RichProgress":
 
 
 def progress_for(stream: TextIO | None = None) -> Progress:
-    """What suits a stream (stderr by default): bars in a terminal, lines elsewhere."""
+    """The progress for a stream (stderr by default): bars in a terminal, lines elsewhere."""
     stream = stream or sys.stderr
     return Terminal() if stream.isatty() else Lines(stream)

@@ -1,4 +1,4 @@
-"""What can be asked on the command line. The names of the tables are read here, and no torch is loaded."""
+"""The parser of the command line. It reads the names of the tables and loads no torch."""
 
 import argparse
 import math
@@ -87,7 +87,7 @@ def model(text: str) -> str:
 class _Parser(argparse.ArgumentParser):
     """Reports an error in one line, as all errors are reported; argparse would put the whole usage before it.
 
-    `later` adds arguments that are dear to find out, once the parser is used: those of figures load matplotlib.
+    `later` adds arguments that are slow to find, once the parser is used: those of figures load matplotlib.
     """
 
     later: "Callable[[_Parser], None] | None" = None
@@ -136,10 +136,10 @@ def parser() -> argparse.ArgumentParser:
 
 DATA_HELP = "mnist, fashion-mnist, a folder of images, a folder of IDX files, a .npz or a .npy file"
 RATE_HELP = (
-    "of Adam; the rate of Muon, which moves the weights in the recipes fast and best, is scaled by the same factor"
+    "learning rate of Adam; with Muon (recipes fast and best), the learning rate of Muon is scaled by the same factor"
 )
 STRICT_HELP = "stop at an unreadable image instead of leaving it out"
-RUN_HELP = "a run's folder, or its name below runs/; the latest where it is left out"
+RUN_HELP = "the folder of a run, or its name in runs/ (default: the latest run)"
 
 
 def _command(commands: Any, name: str, function: Callable[[argparse.Namespace], Answer], text: str) -> "_Parser":
@@ -159,7 +159,7 @@ def _pictures(command: argparse.ArgumentParser) -> None:
         "--white",
         type=int,
         metavar="N",
-        help="the whole number that is white: 4095 for 12 bits in a file of 16, 1 for masks",
+        help="the pixel value of white: 4095 for 12 bits in a 16-bit file, 1 for masks",
     )
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
 
@@ -171,32 +171,28 @@ def _moved(command: argparse.ArgumentParser, when: str = "") -> None:
 
 
 def _add_run(commands: Any) -> None:
-    command = _command(commands, "run", run_command, "train on images, map, probe, score, and write a report")
+    command = _command(commands, "run", run_command, "train on images, then map, probe, score, and write a report")
     command.add_argument("data", nargs="?", metavar="DATA", help=DATA_HELP)
     command.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/<data>-<n>)")
+    command.add_argument("--recipe", choices=list(RECIPES), help=f"settings to start from (default: {DEFAULT_RECIPE})")
     command.add_argument(
-        "--recipe", choices=list(RECIPES), help=f"the setting to start from (default: {DEFAULT_RECIPE})"
-    )
-    command.add_argument(
-        "--model", type=model, metavar="NAME[:option=value,…]", help=f"what is learned: {', '.join(MODELS)}"
+        "--model", type=model, metavar="NAME[:option=value,…]", help=f"the kind of autoencoder: {', '.join(MODELS)}"
     )
     command.add_argument("--network", choices=list(NETWORKS), help="encoder and decoder")
-    command.add_argument("--latent-dim", type=count, metavar="D", help="numbers in a latent")
-    command.add_argument("--epochs", type=count, metavar="N", help="passes over the train part")
-    command.add_argument("--batch-size", type=count, metavar="B", help="images a step")
+    command.add_argument("--latent-dim", type=count, metavar="D", help="latent dimension: numbers per image")
+    command.add_argument("--epochs", type=count, metavar="N", help="passes over the training images")
+    command.add_argument("--batch-size", type=count, metavar="B", help="images per training step")
     command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
-    command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
-    command.add_argument("--seed", type=seed, metavar="N", help="of weights, order and noise")
+    command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
+    command.add_argument("--seed", type=seed, metavar="N", help="seed of weights, order and noise")
     _palette(command, DEFAULT_PALETTE)
     _pictures(command)
     _device(command)
     command.add_argument(
-        "--watch", action="store_true", help="show a page with the run while it trains; Ctrl-C ends it"
+        "--watch", action="store_true", help="show a page with the run while it trains; Ctrl-C stops it"
     )
-    command.add_argument(
-        "--no-open", action="store_true", help="with --watch: print the address alone, open no browser"
-    )
-    command.add_argument("--resume", action="store_true", help="go on with the run in --out, or with the latest")
+    command.add_argument("--no-open", action="store_true", help="with --watch: print the address only, open no browser")
+    command.add_argument("--resume", action="store_true", help="continue the run in --out, or the latest run")
     _moved(command, "with --resume: ")
 
 
@@ -220,7 +216,10 @@ def _add_encode(commands: Any) -> None:
         "-o", "--output", metavar="NPZ", required=True, help="file for latents, ids, labels, class names"
     )
     command.add_argument(
-        "--part", choices=("train", "test", "all"), default="all", help="which part (default: %(default)s)"
+        "--part",
+        choices=("train", "test", "all"),
+        default="all",
+        help="which part of the images (default: %(default)s)",
     )
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _device(command)
@@ -230,8 +229,8 @@ def _add_sample(commands: Any) -> None:
     command = _command(commands, "sample", sample_command, "draw new images from a run")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--sampler", choices=list(SAMPLERS), default="class-means", help="(default: %(default)s)")
-    command.add_argument("-n", type=count, default=100, metavar="N", help="how many (default: %(default)s)")
-    command.add_argument("--seed", type=seed, metavar="N", help="the same seed, the same images")
+    command.add_argument("-n", type=count, default=100, metavar="N", help="number of images (default: %(default)s)")
+    command.add_argument("--seed", type=seed, metavar="N", help="seed; the same seed gives the same images")
     command.add_argument(
         "-o",
         "--output",
@@ -276,23 +275,23 @@ def _add_map(commands: Any) -> None:
     command = _command(commands, "map", map_command, "make another map of a run's latents")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--map", choices=list(MAPS), default="tsne", help="(default: %(default)s)")
-    command.add_argument("--seed", type=seed, metavar="N", help="of the map")
+    command.add_argument("--seed", type=seed, metavar="N", help="seed of the map")
     command.add_argument(
-        "--coordinates", metavar="FILE", help="take these (N, 2) instead: .npy, or .npz with coordinates"
+        "--coordinates", metavar="FILE", help="use these coordinates (N, 2): .npy, or .npz with an array coordinates"
     )
-    command.add_argument("--refit", action="store_true", help="also fit a map anew with the probe's points")
+    command.add_argument("--refit", action="store_true", help="also fit a new map together with the probe's points")
     _palette(command, "the run's")
 
 
 def _add_score(commands: Any) -> None:
-    command = _command(commands, "score", score_command, "compute the scores of a run again, or more of them")
+    command = _command(commands, "score", score_command, "compute the scores of a run again, or of more samplers")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument(
         "--samplers",
         nargs="+",
         choices=["all", *SAMPLERS],
         metavar="NAME",
-        help=f"whose samples are scored: all, or some of {', '.join(SAMPLERS)}"
+        help=f"samplers to score: all, or some of {', '.join(SAMPLERS)}"
         " (default: those that are quick to fit and keep no training data)",
     )
     _moved(command)
@@ -300,31 +299,33 @@ def _add_score(commands: Any) -> None:
 
 
 def _add_compare(commands: Any) -> None:
-    text = "train several models on the same images, or take runs that are there, and put their scores side by side"
+    text = "train several models on the same images, or take existing runs, and compare their scores"
     command = _command(commands, "compare", compare_command, text)
-    command.add_argument("data", nargs="*", metavar="DATA", help=DATA_HELP + "; several are compared each by itself")
+    command.add_argument("data", nargs="*", metavar="DATA", help=DATA_HELP + "; each of several is compared by itself")
     command.add_argument("--runs", nargs="+", metavar="RUN", help="compare these runs instead of training on DATA")
-    names = f"what is learned: {', '.join(MODELS)}"
+    names = f"kinds of autoencoders: {', '.join(MODELS)}"
     command.add_argument("--models", nargs="+", type=model, metavar="NAME[:option=value,…]", help=names)
     command.add_argument("--networks", nargs="+", choices=list(NETWORKS), help="encoder and decoder")
-    command.add_argument("--latent-dims", nargs="+", type=count, metavar="D", help="numbers in a latent")
-    command.add_argument("--seeds", nargs="+", type=seed, metavar="N", help="of weights, order and noise")
+    command.add_argument(
+        "--latent-dims", nargs="+", type=count, metavar="D", help="latent dimension: numbers per image"
+    )
+    command.add_argument("--seeds", nargs="+", type=seed, metavar="N", help="seed of weights, order and noise")
     command.add_argument(
         "--samplers",
         nargs="+",
         choices=list(SAMPLERS),
-        help="whose samples are scored and shown, and among which the best is chosen (default: those of the verdict)",
+        help="samplers to score and show; the best is chosen among them (default: those of the verdict)",
     )
     command.add_argument(
-        "--out", metavar="DIR", help="a folder, new or to go on with (default: comparisons/<data>-<n>)"
+        "--out", metavar="DIR", help="a new folder, or one to continue (default: comparisons/<data>-<n>)"
     )
     command.add_argument(
-        "--recipe", choices=list(RECIPES), default="fast", help="the setting to start from (default: %(default)s)"
+        "--recipe", choices=list(RECIPES), default="fast", help="settings to start from (default: %(default)s)"
     )
-    command.add_argument("--epochs", type=count, metavar="N", help="passes over the train part")
-    command.add_argument("--batch-size", type=count, metavar="B", help="images a step")
+    command.add_argument("--epochs", type=count, metavar="N", help="passes over the training images")
+    command.add_argument("--batch-size", type=count, metavar="B", help="images per training step")
     command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
-    command.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic while training")
+    command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
     _pictures(command)
     _device(command)
 
@@ -347,29 +348,33 @@ def _add_review(commands: Any) -> None:
 
 
 def _add_explore(commands: Any) -> None:
-    command = _command(commands, "explore", explore_command, "open a page on which any point of the map is decoded")
+    command = _command(commands, "explore", explore_command, "open a page that decodes any point of the map")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--beside", metavar="RUN", help="a second run, shown beside it")
-    command.add_argument("--columns", metavar="CSV", help="columns of your own by id, to colour the points by")
+    command.add_argument("--columns", metavar="CSV", help="your own columns by id, as colours of the points")
     _palette(command, "the run's")
     command.add_argument(
         "--port", type=whole(0, 65535), default=0, metavar="N", help="the first port to try (default: any)"
     )
-    command.add_argument("--no-open", action="store_true", help="print the address alone, open no browser")
-    command.add_argument("--get", metavar="ADDRESS", help="print what a route answers, such as /api/run, and end")
+    command.add_argument("--no-open", action="store_true", help="print the address only, open no browser")
+    command.add_argument("--get", metavar="ADDRESS", help="print the answer of a route, such as /api/run, and stop")
     _moved(command)
 
 
 def _add_export(commands: Any) -> None:
-    command = _command(commands, "export", export_command, "make one file of a run that explores and decodes offline")
+    command = _command(
+        commands, "export", export_command, "write a run as one HTML file that explores and decodes offline"
+    )
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--html", metavar="FILE", required=True, help="the file to write")
     _moved(command)
 
 
 def _add_import(commands: Any) -> None:
-    command = _command(commands, "import", import_command, "make a run of weights that were saved from the notebook")
-    command.add_argument("state", metavar="STATE.pt", help="what torch.save(model.state_dict(), ...) wrote")
+    command = _command(
+        commands, "import", import_command, "make a run from weights of the reference experiment's network"
+    )
+    command.add_argument("state", metavar="STATE.pt", help="a file of torch.save(model.state_dict(), ...)")
     command.add_argument("data", nargs="?", default="mnist", metavar="DATA", help=DATA_HELP + " (default: mnist)")
     command.add_argument("--out", metavar="DIR", help="the run's folder")
     _device(command)
@@ -377,4 +382,4 @@ def _add_import(commands: Any) -> None:
 
 def _add_runs(commands: Any) -> None:
     command = _command(commands, "runs", runs_command, "list all runs, or show one")
-    command.add_argument("run", nargs="?", metavar="RUN", help="a run's folder, or its name below runs/")
+    command.add_argument("run", nargs="?", metavar="RUN", help="the folder of a run, or its name in runs/")

@@ -1,4 +1,4 @@
-"""One function a command: what was asked, as JSON and as text for people."""
+"""One function for each command; it returns the answer as JSON and as text."""
 
 import argparse
 import json
@@ -34,18 +34,18 @@ SHEET_COLUMNS = 20  # of the samples in a PNG
 
 
 def run_command(args: argparse.Namespace) -> Answer:
-    """Train, map, probe, score and draw; or go on with a stopped run."""
+    """Train, map, probe, score and draw; or continue a stopped run."""
     from latens import experiment
     from latens.cli.printing import run_answer
     from latens.errors import UsageError
 
     watch = _Watch(args)
     if args.resume:
-        given = [name for name in ("size", "white", *RECIPE_OPTIONS) if getattr(args, name) is not None]
+        given = [name for name in ("size", "white", "palette", *RECIPE_OPTIONS) if getattr(args, name) is not None]
         given += ["recipe"] * (args.recipe is not None) + ["strict"] * args.strict
         if given:
             ignored = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise UsageError(f"--resume goes on with a run as it was started; leave out {ignored}")
+            raise UsageError(f"--resume continues a run as it was started; leave out {ignored}")
         if args.data is not None and args.new_data is not None:
             raise UsageError("DATA and --data both say where the images are; give one of them")
         stopped = _chosen(args.out, data=args.data if args.new_data is None else args.new_data)
@@ -53,7 +53,7 @@ def run_command(args: argparse.Namespace) -> Answer:
         return watch.end(run_answer(experiment.resume(stopped.path, device=args.device, progress=_progress(args))))
     if args.data is None:
         raise UsageError(
-            "run needs DATA (mnist, fashion-mnist, a folder, a file), or --resume to go on with a stopped run"
+            "run needs DATA (mnist, fashion-mnist, a folder, a file), or --resume to continue a stopped run"
         )
     if args.new_data is not None:
         raise UsageError(
@@ -77,7 +77,7 @@ def run_command(args: argparse.Namespace) -> Answer:
 
 
 class _Watch:
-    """The page of a run while it trains, where that was asked for."""
+    """The page of a run while it trains, if --watch was given."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
@@ -91,17 +91,17 @@ class _Watch:
             self.serving = watch(run, open_page=not self.args.no_open)
 
     def end(self, answer: Answer) -> Answer:
-        """The answer; for people it is shown now, and the page stays as long as they want it."""
+        """The answer. Without --json it is printed now, and the page stays open until Ctrl-C."""
         if self.serving is None or self.args.json:
             return answer
-        print(f"{answer[1]}\nthe page stays open: {self.serving.address}  Ctrl-C ends it", flush=True)
+        print(f"{answer[1]}\nthe page stays open: {self.serving.address}  Ctrl-C stops it", flush=True)
         self.args.advice = ""  # the run is complete: Ctrl-C ends the page
         self.serving.wait()
         return answer[0], "the page has ended"
 
 
 def data_command(args: argparse.Namespace) -> Answer:
-    """What is in a set of images."""
+    """Facts about a set of images."""
     from latens.cli.printing import summary_text, write_sheet
     from latens.images import contact_sheet, load_images, summary
 
@@ -115,7 +115,7 @@ def data_command(args: argparse.Namespace) -> Answer:
 
 
 def encode_command(args: argparse.Namespace) -> Answer:
-    """Images into a file of latents."""
+    """Encode images into a file of latents."""
     from latens.computed import encode_source
     from latens.files import write_npz
 
@@ -131,7 +131,7 @@ def encode_command(args: argparse.Namespace) -> Answer:
 
 
 def sample_command(args: argparse.Namespace) -> Answer:
-    """New images into a file."""
+    """Write new images to a file."""
     import numpy as np
 
     from latens.cli.printing import write_sheet
@@ -155,7 +155,7 @@ def sample_command(args: argparse.Namespace) -> Answer:
 
 
 def figure_command(args: argparse.Namespace) -> Answer:
-    """One figure, drawn with other options."""
+    """Draw one figure with other options."""
     from latens.figures import usable_figures
     from latens.figures.of_run import draw
 
@@ -167,7 +167,7 @@ def figure_command(args: argparse.Namespace) -> Answer:
 
 
 def map_command(args: argparse.Namespace) -> Answer:
-    """Another map."""
+    """Make another map."""
     from latens.computed import map_run, probe_run
     from latens.figures.of_run import draw
 
@@ -182,7 +182,7 @@ def map_command(args: argparse.Namespace) -> Answer:
 
 
 def score_command(args: argparse.Namespace) -> Answer:
-    """The scores again, or more of them."""
+    """Compute the scores again, or of more samplers."""
     from latens.cli.printing import run_answer
     from latens.experiment import score
 
@@ -190,7 +190,7 @@ def score_command(args: argparse.Namespace) -> Answer:
 
 
 def compare_command(args: argparse.Namespace) -> Answer:
-    """A grid of settings, or existing runs, side by side."""
+    """Compare a grid of settings, or existing runs."""
     from latens.cli.printing import comparison_text
     from latens.comparison import compare
 
@@ -218,7 +218,7 @@ def compare_command(args: argparse.Namespace) -> Answer:
 
 
 def review_command(args: argparse.Namespace) -> Answer:
-    """What is worth a look among the run's own pictures."""
+    """Find images to check among the run's own."""
     from latens.cli.printing import review_text
     from latens.experiment import LEAST_FINDINGS, review
     from latens.files import atomic_write
@@ -234,7 +234,7 @@ def review_command(args: argparse.Namespace) -> Answer:
 
 
 def explore_command(args: argparse.Namespace) -> Answer:
-    """The web page on a run, until Ctrl-C; or one answer of its routes."""
+    """Serve the page of a run until Ctrl-C; or print one answer of its routes."""
     from latens.explorer import answer, explore
 
     run, beside = _chosen(args.run, data=args.new_data), None if args.beside is None else _chosen(args.beside)
@@ -246,7 +246,7 @@ def explore_command(args: argparse.Namespace) -> Answer:
 
 
 def export_command(args: argparse.Namespace) -> Answer:
-    """A run as something to take away."""
+    """Write a run as one HTML file."""
     from latens.explorer import write_html
 
     output_file(args.html, ".html", ".htm")
@@ -256,7 +256,7 @@ def export_command(args: argparse.Namespace) -> Answer:
 
 
 def import_command(args: argparse.Namespace) -> Answer:
-    """A run of the notebook's own weights."""
+    """Make a run from weights of the reference experiment's network."""
     from latens.cli.printing import run_answer
     from latens.experiment import import_run
 
@@ -270,7 +270,7 @@ def import_command(args: argparse.Namespace) -> Answer:
 
 
 def runs_command(args: argparse.Namespace) -> Answer:
-    """All runs, or one."""
+    """List all runs, or show one."""
     from latens.cli.printing import run_text, runs_text
     from latens.runs import list_runs, list_unreadable, open_run
 

@@ -1,4 +1,4 @@
-"""What commands print: the same facts as their JSON, as text for people. rich draws the tables, loaded only then."""
+"""The text that commands print: the facts of their JSON. rich draws the tables and is loaded only then."""
 
 import io
 import shutil
@@ -40,7 +40,7 @@ MOST_CLASSES = 40
 
 
 def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
-    """What `run` ends with: JSON, and the scores, the report's path and the next two commands to try."""
+    """The answer of `run`: JSON; as text the scores, the report's path and two commands to try next."""
     report = run.path / "report.html"
     scores = run.scores if "metrics.json" in run.record["files"] else ScoreTable()
     verdict = judge(scores)
@@ -59,7 +59,7 @@ def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """The verdict: each claim answered, who is at fault, what would help."""
+    """The verdict: an answer to each claim, what limits generation, what would help."""
     lines = ["", f"Verdict: {verdict.headline}", ""]
     for claim in verdict.claims:
         lines += _wrapped(f"{claim.claim} {claim.answer[0].upper()}{claim.answer[1:]}: {claim.sentence}", "  ", "    ")
@@ -80,7 +80,7 @@ def _width() -> int:
 
 
 def scores_text(scores: ScoreTable) -> str:
-    """The scores as a table, each beside its baseline, and what was left out."""
+    """The scores as a table with their baselines, and what was left out."""
     rows = []
     group = None
     for score in scores:
@@ -103,7 +103,7 @@ def scores_text(scores: ScoreTable) -> str:
 
 
 def _sampler_table(scores: "Iterable[Score]") -> list[str]:
-    """The scores of samples, a sampler a column, those of real images beside them."""
+    """The scores of samples: a column for each sampler, and one for real images."""
     samplers: dict[str, dict[str, Score]] = {}
     for score in scores:
         if score.group == "generation" and score.subject:
@@ -125,7 +125,7 @@ def comparison_text(
     tables: Iterable[tuple[str, Sequence[str], Iterable[Sequence[str]], Sequence[int]]],
     sentences: Iterable[str],
 ) -> str:
-    """What `compare` ends with: a table a data set, what follows from it, and where all of it is.
+    """The answer of `compare`: a table for each data set, the advice, and the files.
 
     Args:
         path: the comparison's folder.
@@ -150,11 +150,11 @@ def review_text(review: "Review", path: str, first: int | None = None) -> str:
         for finding in found[: first or FIRST_FINDINGS]:
             rows.append([f"  {finding.image}", finding.labelled, _number(finding.score)])
     table = _table(["image", "label", "score"], rows, right=(2,))
-    return f"{table}\n{review.num_images:,} images looked through; all findings: {path}"
+    return f"{table}\n{review.num_images:,} images checked; all findings: {path}"
 
 
 def summary_text(facts: dict[str, Any]) -> str:
-    """What `data` tells of a set of images."""
+    """The answer of `data`: facts about a set of images."""
     shape = " x ".join(map(str, facts["shape"]))
     rows = [
         ["name", facts["name"]],
@@ -181,7 +181,7 @@ def summary_text(facts: dict[str, Any]) -> str:
 
 
 def runs_text(runs: "Sequence[Run]", others: Mapping[Path, str] = MappingProxyType({})) -> str:
-    """All runs, one a row, and below them the folders that hold a run that can't be opened, with the reason."""
+    """All runs, one per row; below them the runs that can't be opened, with the reason."""
     left = [f"not opened: {reason}" for reason in others.values()]
     if not runs and left:
         return "\n".join(left)
@@ -197,7 +197,7 @@ def runs_text(runs: "Sequence[Run]", others: Mapping[Path, str] = MappingProxyTy
 
 
 def run_text(run: "Run") -> str:
-    """One run: what was asked, what came of it, what is in its folder."""
+    """One run: its settings, its results and its files."""
     record, recipe = run.record, run.recipe
     data = record["data"]
     rows = [

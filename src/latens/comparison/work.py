@@ -15,6 +15,7 @@ from latens.comparison.rows import Row, row_of
 from latens.comparison.train_cells import check_there, make_runs
 from latens.device import choose_device
 from latens.errors import RunError, UnknownName, UsageError
+from latens.experiment import check_settings
 from latens.files import locked
 from latens.images import Dataset, load_images
 from latens.progress import Progress, progress_for
@@ -81,7 +82,9 @@ def compare(
     if runs is not None:
         _check_only_runs(data, grid, options)
         return _finish(_of_runs(runs, chosen, out), {}, progress)
-    choose_device(device)  # what is not to be had is said before a folder is made
+    choose_device(device)
+    for choice in grid.choices():  # before images are loaded
+        check_settings(recipe, {**options, **choice})
     planned = plan_runs(_load(data, size, white, strict, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
     empty = Comparison(_folder(out, list(images)), (), chosen)

@@ -1,4 +1,4 @@
-"""Latents: of a run's own images, kept in its folder, and of any others."""
+"""Latents of a run's own images, kept in its folder, and of any other images."""
 
 import os
 import warnings
@@ -24,7 +24,7 @@ from latens.text import counted, listed, quoted, shown
 
 __all__ = ["Encoded", "encode_run", "encode_source"]
 
-BLOCK_VALUES = 1 << 21  # of pixels, in memory as float32 a few times over
+BLOCK_VALUES = 1 << 21  # of pixels; in memory several times as float32
 
 
 def encode_run(run: Run, images: Dataset, progress: Progress | None = None) -> None:
@@ -77,7 +77,7 @@ def encode_source(
         run: whose model encodes.
         source: as for `load_images`, or one image file.
         part: `"train"`, `"test"` or `"all"`. A source that is not split has parts only where it is the run's own data.
-        progress: shows how far it is.
+        progress: shows the progress.
         strict: refuse files that can't be read, instead of leaving them out with a note.
 
     Raises:
@@ -139,7 +139,7 @@ def _same_source(run: Run, source: Any) -> bool:
 
 
 def _larger(blocks_of_files: Iterator[Block]) -> Iterator[Block]:
-    """Blocks put together, since those of a folder hold a few files and a model takes many images at once."""
+    """Joined blocks: those of a folder hold a few files, and a model is faster on many images at once."""
     waiting: list[Block] = []
     for block in blocks_of_files:
         waiting.append(block)

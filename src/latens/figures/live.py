@@ -1,4 +1,4 @@
-"""A loss curve that redraws itself in a notebook while the model trains."""
+"""A loss curve in a Jupyter notebook that is redrawn while the model trains."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["in_notebook", "live_loss"]
 
 
 def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
+    """Whether this process is the kernel of a Jupyter notebook."""
     try:
         from IPython import get_ipython
     except ImportError:
@@ -21,7 +21,7 @@ def in_notebook() -> bool:
 
 
 def live_loss(steps: Iterable[Step], last: int = 30) -> Iterator[Step]:
-    """Pass Steps on, and redraw the loss of the last epochs after each.
+    """Yield Steps as they come, and redraw the loss of the last epochs after each.
 
     Args:
         steps: from `train` or `record`.
@@ -30,7 +30,7 @@ def live_loss(steps: Iterable[Step], last: int = 30) -> Iterator[Step]:
     Raises:
         MissingExtra: IPython is not installed.
 
-    Source: the notebook's training cell, whose axis said batches and meant epochs.
+    Source: the training cell of the reference experiment; its axis was labelled batches and showed epochs.
     """
     try:
         from IPython.display import Image, display
