@@ -433,7 +433,7 @@ def test_numpy_scalars_are_stored_as_plain_numbers(blobs, tmp_path):
         ({"epochs": "3"}, "epochs is '3'; a whole number is needed"),
         ({"epochs": True}, "epochs is True; a whole number is needed"),
         ({"batch_size": np.float64(2)}, "batch_size is .*; a whole number is needed"),
-        ({"latent_dim": [4]}, r"latent_dim is \[4\]; a whole number is needed"),
+        ({"latent_dim": [4]}, r"latent dimension is \[4\]; a whole number is needed"),
         ({"learning_rate": "fast"}, "learning_rate is 'fast'; a number is needed"),
         ({"seed": -1}, "seed is -1; at least 0 is needed"),
         ({"seed": 2**32}, "seed is 4294967296; at most 4294967295 is allowed"),

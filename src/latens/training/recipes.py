@@ -203,7 +203,7 @@ class Recipe:
                 given = type(getattr(self, name)).__name__
                 raise UsageError(f"{name} is an object of type {given}; the name of one of {kinds} is needed")
         plain = {name: _plain(value) for name, value in self.model_options.items()}
-        latent_dim = whole_number("latent_dim", self.latent_dim, 1)
+        latent_dim = whole_number("latent dimension", self.latent_dim, 1)
         for name, value in (("latent_dim", latent_dim), ("model_options", plain)):
             object.__setattr__(self, name, value)
 
