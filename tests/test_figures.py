@@ -13,7 +13,7 @@ from PIL import Image
 
 from latens.errors import UnknownName, UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, png_bytes, save_png
-from latens.figures.canvas import printable, renderer_of, shorten, wrap
+from latens.figures.canvas import fit, printable, renderer_of, shorten, width_of, wrap
 from latens.figures.findings import Section
 from latens.figures.interpolations import PathRow
 from latens.figures.network_stages import network_stages
@@ -64,8 +64,8 @@ ARGUMENTS = {
     "worst": (PIXELS, REBUILT, np.arange(320.0), IDS, np.arange(320) % 10, NAMES),
     "review": (
         [
-            Section("Far from all others", PIXELS[:8], [(f"train {name}", "9.1") for name in IDS[:8]]),
-            Section("Near-duplicates", PIXELS[:3], [("a, b", "0.1")] * 3, PIXELS[:3]),
+            Section("Far from all others", PIXELS[:8], [[f"train {name}"] for name in IDS[:8]], ["9.1"] * 8),
+            Section("Near-duplicates", PIXELS[:3], [["a", "b"]] * 3, ["0.1"] * 3, PIXELS[:3]),
         ],
     ),
     "class-errors": (np.linspace(0.001, 0.01, 10), NAMES, 0.005),
@@ -252,8 +252,9 @@ def test_map_writes_each_class_on_its_cluster_and_prints_its_scores():
         distances = {name: np.linalg.norm(np.array(text.get_position()) - centre) for name, centre in centres.items()}
         assert distances[text.get_text()] < 2.5
     assert len(axes.texts) == 10
-    legend = figure.legends[0].get_window_extent()
-    assert legend.x0 >= axes.get_window_extent().x1  # outside the axes
+    legend = figure.axes[1]
+    assert [text.get_text() for text in legend.texts] == NAMES
+    assert legend.get_window_extent().y1 <= axes.get_window_extent().y0  # below the map
 
 
 @pytest.mark.parametrize("palette", PALETTES)
@@ -266,7 +267,7 @@ def test_map_colours_points_by_class(palette):
 
 def test_map_without_labels_has_one_colour_and_no_legend():
     figure = FIGURES["map"](POINTS)
-    assert not figure.legends
+    assert len(figure.axes) == 1  # no legend
     assert not figure.axes[0].texts
     assert len(np.unique(figure.axes[0].collections[0].get_facecolors(), axis=0)) == 1
 
@@ -401,6 +402,42 @@ def test_twenty_colours_are_farther_apart_than_any_cut_of_one_rainbow():
     rainbow = [to_hex(hsv_to_rgb(k / 20, 0.9, 0.9)) for k in range(20)]
     for vision in SEEN_WITH:
         assert least_distance(class_colours(20), vision) > least_distance(rainbow, vision)
+
+
+READ_ON_A_TELEPHONE = ("loss", "loss-all", "map", "probe-map", "review", "worst", "class-errors", "samples")
+
+
+@pytest.mark.parametrize("name", READ_ON_A_TELEPHONE)
+def test_text_is_read_on_a_telephone(name):
+    """Shown 360 pixels wide, the letters of a figure are at least 9 pixels high."""
+    figure = FIGURES[name](*ARGUMENTS[name])
+    shown_at = 360 / (figure.get_size_inches()[0] * 120)
+    drawn = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text() and text.get_visible()]
+    assert min(text.get_fontsize() * 120 / 72 * shown_at for text in drawn) > 8.9
+
+
+def test_captions_of_a_review_stay_apart_and_show_both_names_of_a_pair():
+    long = [f"holiday/2019/IMG_{k:05d}_a_name_that_is_far_too_long_for_one_line.png" for k in range(9)]
+    pairs = [[one, other] for one, other in zip(long, long[::-1], strict=True)]
+    sections = [
+        Section("Far from all others", PIXELS[:9], [[name] for name in long], ["9.1"] * 9),
+        Section("Near-duplicates", PIXELS[:9], pairs, ["distance 0.1"] * 9, PIXELS[9:18]),
+    ]
+    figure = FIGURES["review"](sections)
+    renderer = renderer_of(figure)
+    assert not overlapping([text.get_window_extent(renderer) for text in figure.texts])
+    found = [text.get_text().replace("\n", "") for text in figure.texts]
+    for one, other in pairs:  # by the beginnings of both
+        assert any(one[:15] in text and other[:15] in text for text in found)
+    assert_inside(figure)
+
+
+def test_text_is_broken_to_a_width():
+    for text in ("one two three four five six", "a" * 80, "강아지" * 20, "folder/" * 9 + "name.png", "$x$ " * 9):
+        lines = fit(text, 150, 11, 3).split("\n")
+        assert len(lines) <= 3
+        assert all(width_of(line, 11) <= 150 for line in lines)
+    assert fit("short", 150, 11) == "short"
 
 
 def test_odd_names_draw_without_warning():

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
-from latens.figures.canvas import INK, MUTED, font, new_figure, pixel_axes, printable, shorten, soften
+from latens.figures.canvas import INK, MUTED, TEXT, TITLE, WIDTH, fit, font, new_figure, pixel_axes, soften, width_of
 from latens.figures.contract import LABELS, FigureEntry, Words
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CLASS_ERRORS", "class_errors"]
 
 MOST = 60
+ROW = 32  # pixels
 
 
 def class_errors(mse: Sequence[float] | np.ndarray, class_names: Sequence[str], overall: float | None = None) -> Figure:
@@ -37,16 +38,15 @@ def class_errors(mse: Sequence[float] | np.ndarray, class_names: Sequence[str], 
     order = np.argsort(-np.where(np.isfinite(values), values, -np.inf), kind="stable")[: np.isfinite(values).sum()]
     left_out = len(order) - MOST
     order = order[:MOST]
-    names = [printable(shorten(class_names[i], 24)) for i in order]
-    left = 50 + round(8.6 * max(map(len, names)))
-    figure = new_figure(900, 130 + 26 * len(order))
-    axes = pixel_axes(figure, left, 56, 900 - left - 90, 26 * len(order))
+    names = [fit(class_names[i], 220, TEXT) for i in order]
+    left = 40 + round(max(width_of(name, TEXT) for name in names))
+    figure = new_figure(WIDTH, 150 + ROW * len(order))
+    axes = pixel_axes(figure, left, 60, WIDTH - left - 104, ROW * len(order))
     soften(axes)
     axes.barh(range(len(order)), values[order], height=0.68, color="#3498DB")
-    axes.set_yticks(range(len(order)), names, fontproperties=font(9), color=INK, parse_math=False)
+    axes.set_yticks(range(len(order)), names, fontproperties=font(TEXT), color=INK, parse_math=False)
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=8)
     for row, value in enumerate(values[order]):
         axes.annotate(
             f"{value:.5f}",
@@ -54,17 +54,17 @@ def class_errors(mse: Sequence[float] | np.ndarray, class_names: Sequence[str], 
             (5, 0),
             textcoords="offset points",
             va="center",
-            fontproperties=font(8),
+            fontproperties=font(TEXT),
             color=INK,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             zorder=4,
         )
     title = "Mean squared error by class" + (f" (the {MOST} largest of {MOST + left_out})" if left_out > 0 else "")
-    axes.set_title(title, fontproperties=font(12), color=INK, pad=14, loc="left")
-    axes.locator_params(axis="x", nbins=6)
+    axes.set_title(title, fontproperties=font(TITLE), color=INK, pad=14, loc="left")
+    axes.locator_params(axis="x", nbins=3)
     if overall is not None:
         axes.axvline(overall, color="#D35400", linewidth=1.3, linestyle="--", zorder=3)
-        axes.set_xlabel(f"dashed: all images, {overall:.5f}", fontproperties=font(9), color=MUTED, labelpad=6)
+        axes.set_xlabel(f"dashed: all images, {overall:.5f}", fontproperties=font(TEXT), color=MUTED, labelpad=6)
     return figure
 
 

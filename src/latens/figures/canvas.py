@@ -18,6 +18,10 @@ __all__ = [
     "DPI",
     "INK",
     "MUTED",
+    "TEXT",
+    "TITLE",
+    "WIDTH",
+    "fit",
     "font",
     "letter",
     "new_figure",
@@ -28,10 +32,14 @@ __all__ = [
     "save_png",
     "shorten",
     "soften",
+    "width_of",
     "wrap",
 ]
 
 DPI = 120
+# Of a figure with text in it. A telephone shows it at half its size, where the smallest text, TEXT, is nine pixels high.
+WIDTH = 720
+TEXT, TITLE = 11, 13  # points
 INK = "#1f2328"
 MUTED = "#5f6772"
 
@@ -101,7 +109,7 @@ def soften(axes: Axes) -> None:
     """Quiet axes: thin grey frame on two sides, small grey numbers."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#aab1ba")
-    axes.tick_params(which="both", labelsize=9, color="#aab1ba", labelcolor=MUTED)
+    axes.tick_params(which="both", labelsize=TEXT, color="#aab1ba", labelcolor=MUTED)
 
 
 @lru_cache
@@ -143,6 +151,60 @@ def wrap(text: str, width: int, lines: int = 2) -> str:
     """The text in at most some lines of at most `width` characters."""
     parts = textwrap.wrap(" ".join(text.split()), max(width, 2), max_lines=lines, placeholder="…")
     return "\n".join(parts)
+
+
+def fit(text: str, width: float, size: float = TEXT, lines: int = 1) -> str:
+    """The text in at most some lines that are at most so many pixels wide; what is too long loses its middle.
+
+    Args:
+        text: a name, or a sentence; a line is broken where it is full, near there at a space or behind a path's / if it can be.
+        width: in pixels.
+        size: of the letters, in points.
+        lines: at most.
+    """
+    text = printable(" ".join(text.split()))
+    length = len(text)
+    while length > 1:
+        parts = _broken(text if length == len(text) else shorten(text, length), width, size)
+        if len(parts) <= lines:
+            return "\n".join(parts)
+        length = min(length - 1, int(length * max(0.5, lines / len(parts) + 0.05)))
+    return text[:1]
+
+
+def _broken(text: str, width: float, size: float) -> list[str]:
+    parts = []
+    while text:
+        wide, most = 0.0, 0
+        while most < len(text) and (wide := wide + _advance(text[most]) * size) <= width:
+            most += 1
+        most = max(most, 1)
+        if most < len(text):
+            place = max(text.rfind(" ", 0, most + 1), text.rfind("/", 0, most) + 1)
+            most = place if place > 0.6 * most else most
+        parts.append(text[:most].strip())
+        text = text[most:].strip()
+    return parts
+
+
+def width_of(text: str, size: float) -> float:
+    """How many pixels wide a line of text is, without kerning, which is about a pixel."""
+    return sum(_advance(character) for character in text) * size
+
+
+@lru_cache(maxsize=4096)
+def _advance(character: str) -> float:
+    """Pixels that a character takes for each point of size."""
+    measure: Any = renderer_of(_ruler())  # matplotlib leaves the method untyped; False: "$" starts no formula
+    with_it, without = (
+        measure.get_text_width_height_descent(text, font(30), False)[0] for text in (f"|{character}|", "||")
+    )
+    return float(with_it - without) / 30
+
+
+@lru_cache(maxsize=1)
+def _ruler() -> Figure:
+    return new_figure(DPI, DPI)
 
 
 def png_bytes(figure: Figure) -> bytes:

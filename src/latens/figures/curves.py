@@ -1,4 +1,4 @@
-"""How training went: the seed's curve of the last epochs, and the whole of it with the test error."""
+"""How training went: the loss of the last epochs, and the errors in training and test over all epochs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from latens.errors import UsageError
-from latens.figures.canvas import INK, MUTED, font, new_figure, soften
+from latens.figures.canvas import INK, MUTED, TEXT, TITLE, WIDTH, font, new_figure, soften
 from latens.figures.contract import HISTORY, FigureEntry, Words
 from latens.text import number
 
@@ -26,7 +26,7 @@ History = Sequence[Mapping[str, Any]]
 
 
 def loss(history: History, last: int = 30) -> Figure:
-    """The training loss of the last epochs, as the notebook shows it while it trains: a red dashed line with red dots.
+    """The training loss of the last epochs, as the reference experiment shows it: a red dashed line with red dots.
 
     Args:
         history: one mapping an epoch, with `epoch` and `train_loss`.
@@ -67,7 +67,7 @@ def loss_all(history: History) -> Figure:
     everything = [*losses, *(y for _, y in tested)]
     if min(everything) > 0 and max(everything) >= 10 * min(everything):
         _logarithmic(axes)
-    axes.legend(frameon=False, prop=font(9.5), loc="upper right")
+    axes.legend(frameon=False, prop=font(TEXT), loc="upper right")
     return figure
 
 
@@ -84,16 +84,16 @@ def _series(history: History, name: str) -> tuple[list[float], list[float]]:
 
 
 def _sheet(title: str, vertical: str) -> tuple[Figure, Axes]:
-    figure = new_figure(960, 600)  # the notebook's 8 x 5 inches
-    axes = figure.add_axes((0.125, 0.12, 0.84, 0.78))
+    figure = new_figure(WIDTH, 0.625 * WIDTH)  # the 8 by 5 of the reference experiment
+    axes = figure.add_axes((0.165, 0.165, 0.8, 0.725))
     soften(axes)
     axes.grid(axis="y", color="#e6e9ed", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_title(title, fontproperties=font(13), color=INK, pad=12)
-    axes.set_xlabel("Epoch", fontproperties=font(10.5), color=MUTED, labelpad=8)
-    axes.set_ylabel(vertical, fontproperties=font(10.5), color=MUTED)
+    axes.set_title(title, fontproperties=font(TITLE), color=INK, pad=12)
+    axes.set_xlabel("Epoch", fontproperties=font(TEXT), color=MUTED, labelpad=8)
+    axes.set_ylabel(vertical, fontproperties=font(TEXT), color=MUTED)
     # A fixed place: a label beside the widest number would leave the sheet when the numbers are long.
-    axes.yaxis.set_label_coords(0.04, 0.51, transform=figure.transFigure)
+    axes.yaxis.set_label_coords(0.035, 0.53, transform=figure.transFigure)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     return figure, axes
 

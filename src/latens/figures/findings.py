@@ -1,4 +1,4 @@
-"""A sheet of pictures that are worth a look, in sections, each picture with two lines below it."""
+"""A sheet of pictures that a person should look at, in sections, each picture with its name and a remark below it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
-from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, shorten
+from latens.figures.canvas import INK, MUTED, TEXT, TITLE, WIDTH, fit, letter, new_figure, pixel_axes
 from latens.figures.contract import REVIEW as REVIEWED
 from latens.figures.contract import FigureEntry, Words
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["REVIEW", "Section", "review"]
 
-MARGIN, TITLE, BELOW, BETWEEN = 22, 30, 52, 14  # pixels
-TILE, CELL = 64, 150
-PER_ROW = 6
+MARGIN, GAP, BETWEEN = 22, 16, 18  # pixels
+TILE = 92
+PER_ROW = 3
+LINE = 24  # pixels from line to line
+NAME_LINES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,46 +35,56 @@ class Section:
     Args:
         title: a line above them.
         images: uint8, or float in [0, 1], (N, C, H, W), N at least 1.
-        captions: two short lines for each.
+        names: of each picture, or where there are partners of both; each gets up to two lines.
+        remarks: a short line for each.
         partners: a second picture beside each, of the same shape, or None.
     """
 
     title: str
     images: np.ndarray
-    captions: Sequence[tuple[str, str]]
+    names: Sequence[Sequence[str]]
+    remarks: Sequence[str]
     partners: np.ndarray | None = None
 
 
 def review(sections: Sequence[Section]) -> Figure:
-    """The pictures of each section, six a row, read row by row.
+    """The pictures of each section, three per row, each with its name and a remark below it.
 
     Args:
         sections: at least one; their pictures have one shape.
 
     Raises:
-        UsageError: no section, pictures of several shapes, or not one pair of lines a picture.
+        UsageError: no section, pictures of several shapes, or not names and a remark for each picture.
     """
     _check(sections)
+    cell = (WIDTH - 2 * MARGIN - (PER_ROW - 1) * GAP) // PER_ROW
     pictures, places, texts, top = [], [], [], MARGIN
     for section in sections:
-        texts.append((MARGIN, top, section.title, 10.5, INK))
-        top += TITLE
+        title = fit(section.title, WIDTH - 2 * MARGIN, TITLE, 2)
+        texts.append((MARGIN, top, title, TITLE, INK))
+        top += 12 + 28 * (title.count("\n") + 1)
         tiles = [zoom(to_rgb(images), TILE) for images in (section.images, section.partners) if images is not None]
         tall, wide = tiles[0].shape[1:3]
-        across = max(CELL, len(tiles) * (wide + 3) + 20)
-        for index, lines in enumerate(section.captions):
-            x, y = MARGIN + index % PER_ROW * across, top + index // PER_ROW * (tall + BELOW)
-            places += [(x + place * (wide + 3), y) for place in range(len(tiles))]
-            pictures += [tile[index] for tile in tiles]
-            texts += [(x, y + tall + 6, lines[0], 7.5, INK), (x, y + tall + 22, lines[1], 7.5, MUTED)]
-        top += -(-len(section.captions) // PER_ROW) * (tall + BELOW) + BETWEEN
-    width = max(max(x for x, _ in places) + max(CELL, wide) + MARGIN, 520)
-    figure = new_figure(width, top)
-    axes = pixel_axes(figure, 0, 0, width, top)
-    axes.imshow(compose(np.stack(pictures), places, (width, top)), interpolation="nearest", aspect="auto")
+        step = min(wide, (cell - 4) // len(tiles))  # very wide pictures overlap rather than leave their cell
+        lines = [[fit(name, cell, TEXT, NAME_LINES) for name in names] for names in section.names]
+        for row in range(0, len(lines), PER_ROW):
+            below = max(sum(name.count("\n") + 1 for name in names) for names in lines[row : row + PER_ROW]) + 1
+            for index in range(row, min(row + PER_ROW, len(lines))):
+                x, y = MARGIN + (index - row) * (cell + GAP), top
+                places += [(x + place * (step + 4), y) for place in range(len(tiles))]
+                pictures += [tile[index] for tile in tiles]
+                names = "\n".join(lines[index])
+                texts.append((x, y + tall + 6, names, TEXT, INK))
+                remark = fit(section.remarks[index], cell, TEXT)
+                texts.append((x, y + tall + 6 + LINE * (names.count("\n") + 1), remark, TEXT, MUTED))
+            top += tall + 6 + LINE * below + GAP
+        top += BETWEEN
+    figure = new_figure(WIDTH, top)
+    axes = pixel_axes(figure, 0, 0, WIDTH, top)
+    axes.imshow(compose(np.stack(pictures), places, (WIDTH, top)), interpolation="nearest", aspect="auto")
     axes.set_axis_off()
     for x, y, text, size, colour in texts:
-        letter(figure, x, y, text if size > 8 else shorten(text, 24), size, color=colour)
+        letter(figure, x, y, text, size, color=colour)
     return figure
 
 
@@ -81,20 +93,23 @@ def _check(sections: Sequence[Section]) -> None:
         check_images(section.images, section.title)
     shapes = {np.shape(images)[1:] for one in sections for images in (one.images, one.partners) if images is not None}
     counts = [
-        len(one.images) == len(one.captions) == len(one.images if one.partners is None else one.partners)
+        len(one.images)
+        == len(one.names)
+        == len(one.remarks)
+        == len(one.images if one.partners is None else one.partners)
         for one in sections
     ]
     if len(shapes) != 1 or not all(counts):
         raise UsageError(
-            f"{len(sections)} sections with pictures of {len(shapes)} shapes: at least one section, pictures of one shape and"
-            " a pair of lines for each are needed"
+            f"{len(sections)} sections with pictures of {len(shapes)} shapes: at least one section, pictures of one shape, and"
+            " names and a remark for each are needed"
         )
 
 
 SECTIONS = {
-    "far-from-all": "Far from all others: strangeness",
-    "near-duplicate": "Near-duplicates: both pictures, and their distance as a share of what is usual",
-    "doubtful-label": "Doubtful labels: the label, and the class that the neighbours have",
+    "far-from-all": "Far from all others, with the oddity score",
+    "near-duplicate": "Near-duplicates, with their distance as a share of the usual one",
+    "doubtful-label": "Doubtful labels: the label → the neighbours' class (doubt)",
 }
 SHOWN = 18  # findings of each kind
 
@@ -109,17 +124,27 @@ def _of_run(run: "Run", images: "Dataset") -> Figure:
         if shown:
             pairs = [finding.other_row for finding in shown] if kind == "near-duplicate" else None
             pictures = pick(np.array([finding.row for finding in shown]))
-            captions = [_caption(finding) for finding in shown]
-            sections.append(Section(title, pictures, captions, None if pairs is None else pick(np.array(pairs))))
+            names, remarks = [_names(finding) for finding in shown], [_remark(finding) for finding in shown]
+            sections.append(Section(title, pictures, names, remarks, None if pairs is None else pick(np.array(pairs))))
     return review(sections)
 
 
-def _caption(finding: "Finding") -> tuple[str, str]:
+def _names(finding: "Finding") -> list[str]:
+    names = [_name(finding.part, finding.id)]
+    return [*names, _name(finding.other_part, finding.other_id)] if finding.kind == "near-duplicate" else names
+
+
+def _name(part: str, id: str) -> str:
+    """The part and the name, but once where the name begins with the part, as of a folder with both."""
+    return id if id.startswith(f"{part}/") else f"{part} {id}"
+
+
+def _remark(finding: "Finding") -> str:
     if finding.kind == "near-duplicate":
-        return f"{finding.id}, {finding.other_id}", f"{finding.part}, {finding.other_part}: {finding.score:.3f}"
+        return f"distance {finding.score:.3f}"
     if finding.kind == "doubtful-label":
-        return f"{finding.part} {finding.id}", f"{finding.label} → {finding.suggested} ({finding.score:.2f})"
-    return f"{finding.part} {finding.id}", f"{finding.score:.1f} {finding.label}".strip()
+        return f"{finding.label} → {finding.suggested} ({finding.score:.2f})"
+    return f"{finding.score:.1f} {finding.label}".strip()
 
 
 def _words(story: "Story", variant: str) -> Words:

@@ -31,10 +31,7 @@ LEAST = 64  # of a row's height: room for its name and two lines more
 NUMBER_WIDTH = 38  # pixels that a ratio takes
 MOST = 100  # steps, directions or operands that can still be looked at
 SMALL = 40  # of the real images that a path passes
-RATIO = (
-    "Under each picture: how far its latent lies from the nearest latent of the data, as a multiple of the median distance"
-    " between a data latent and its nearest neighbour."
-)
+RATIO = "×: distance from the data; 1 is usual."  # the report says it in full
 
 
 def _no_images() -> np.ndarray:
@@ -204,7 +201,7 @@ def arithmetic(
     lefts = MARGIN + cell * np.arange(count) + (cell - 26 - wide) // 2
     lefts[-1] += 24
     width = max(cell * count + 12 + 2 * MARGIN, 560)
-    lines = wrap(f"{RATIO.replace('each picture', 'the result')} {note}", int((width - 2 * MARGIN) / 6.9), 6)
+    lines = wrap(f"{RATIO} {note}", int((width - 2 * MARGIN) / 6.9), 6)
     below = _caption(nearest_name, int(cell / 7.6))
     last = MARGIN + tall + 54 + 15 * below.count("\n")
     figure = new_figure(width, last + 14 + 16 * (lines.count("\n") + 1) + 12)

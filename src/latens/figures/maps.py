@@ -1,4 +1,4 @@
-"""The latent space on paper: the map, and the map with the probe's points on it."""
+"""The latents in two dimensions: the map, and the map with the probe's points on it."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,12 +6,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from latens.errors import RunError, UsageError
 from latens.figures import DEFAULT_PALETTE, PALETTES
-from latens.figures.canvas import INK, MUTED, font, letter, new_figure, pixel_axes, printable, renderer_of, shorten
+from latens.figures.canvas import (
+    INK,
+    MUTED,
+    TEXT,
+    TITLE,
+    WIDTH,
+    fit,
+    font,
+    letter,
+    new_figure,
+    pixel_axes,
+    printable,
+    renderer_of,
+    shorten,
+    width_of,
+)
 from latens.figures.contract import FigureEntry, Option, Words
 from latens.figures.palette import NO_CLASS, NO_LABELS, class_colours
 from latens.figures.placing import place_boxes
@@ -28,9 +42,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MAP", "PROBE_MAP", "latent_map", "probe_map", "small_map"]
 
-WIDTH, HEIGHT = 1120, 860
-TOP, BOTTOM, SIDE = 52, 52, 24
-MOST_IN_LEGEND = 84
+HEIGHT = 660  # of the map itself, in pixels
+SIDE = 22
+LEGEND_ROW = 28
+MOST_IN_LEGEND = 60
 MOST_NAMES = 60
 MOST_ON_SMALL = 24
 SCORE_NAMES = {
@@ -44,11 +59,11 @@ def latent_map(
     coordinates: np.ndarray,
     labels: np.ndarray | None = None,
     class_names: Sequence[str] = (),
-    title: str = "2D decomposition of Latent Vectors",
+    title: str = "Latents in two dimensions",
     scores: Mapping[str, float] | None = None,
     palette: str = DEFAULT_PALETTE,
 ) -> Figure:
-    """Each image as a dot where the map puts its latent, coloured by class, the class's name written on its cluster.
+    """Each image as a dot where the map puts its latent, coloured by class, with the class names on the clusters.
 
     Args:
         coordinates: float (N, 2).
@@ -104,7 +119,7 @@ def probe_map(
     probe_names: Sequence[str],
     distance_ratios: Sequence[float] | np.ndarray | None = None,
     annotations: Sequence[str] | None = None,
-    title: str = "2D decomposition of Latent Vectors, with the probe in black",
+    title: str = "Latents in two dimensions, with the probe in black",
     scores: Mapping[str, float] | None = None,
     palette: str = DEFAULT_PALETTE,
 ) -> Figure:
@@ -160,17 +175,23 @@ def _draw_points(
     palette: str,
     more: np.ndarray | None = None,
 ) -> tuple[Figure, Axes]:
-    """Title, dots, legend and scores. The axes are given the room that the legend leaves."""
+    """Title, dots, scores and legend, one below the other."""
     points = _checked(coordinates, labels)
-    figure, room = new_figure(WIDTH, HEIGHT), 0.0
-    if labels is not None and len(class_names):
-        room = _legend(figure, class_names, _palette(class_names, palette))
-    axes = pixel_axes(figure, SIDE, TOP, WIDTH - 2 * SIDE - room, HEIGHT - TOP - BOTTOM)
-    _scatter(axes, points, labels, class_names, float(np.clip(26000 / len(points), 1.6, 36)), alpha, palette)
-    _frame(axes, points if more is None else np.concatenate([points, more]))
-    letter(figure, SIDE, 18, title, 12.5)
+    room = WIDTH - 2 * SIDE
+    title = fit(title, room, TITLE, 3)
     parts = [f"{SCORE_NAMES.get(name, name)} {value:.3f}" for name, value in scores.items()]
-    letter(figure, SIDE, HEIGHT - BOTTOM + 16, " · ".join([*parts, f"{len(points):,} images"]), 9.5, color=MUTED)
+    told = fit(" · ".join([*parts, f"{len(points):,} images"]), room, TEXT, 3)
+    legend, columns = _legend_of(class_names if labels is not None else (), room)
+    top, bottom = 28 + 26 * (title.count("\n") + 1), 24 + 24 * (told.count("\n") + 1)
+    rows = -(-len(legend) // columns)
+    figure = new_figure(WIDTH, top + HEIGHT + bottom + (LEGEND_ROW * rows + 14 if rows else 0))
+    axes = pixel_axes(figure, SIDE, top, room, HEIGHT)
+    _scatter(axes, points, labels, class_names, float(np.clip(22000 / len(points), 1.6, 36)), alpha, palette)
+    _frame(axes, points if more is None else np.concatenate([points, more]))
+    letter(figure, SIDE, 18, title, TITLE)
+    letter(figure, SIDE, top + HEIGHT + 12, told, TEXT, color=MUTED)
+    if legend:
+        _legend(figure, legend, _palette(class_names, palette), columns, top + HEIGHT + bottom)
     return figure, axes
 
 
@@ -224,33 +245,28 @@ def _frame(axes: Axes, points: np.ndarray) -> None:
         spine.set_color("#d4d9df")
 
 
-def _legend(figure: Figure, class_names: Sequence[str], palette: np.ndarray) -> float:
-    """Draw the legend at the right edge and return how many pixels it takes."""
+def _legend_of(class_names: Sequence[str], room: float) -> tuple[list[str], int]:
+    """The names as the legend shows them, and in how many columns they fit."""
     shown = list(class_names[:MOST_IN_LEGEND])
-    columns = 1 if len(shown) <= 42 else 2
-    size = 9.5 if len(shown) <= 24 else 7
-    handles = [Line2D([], [], linestyle="", marker="o", markersize=size * 0.75, color=colour) for colour in palette]
-    texts = [printable(shorten(name, 22 if columns == 1 else 17)) for name in shown]
+    texts = [fit(name, room / 3 - 40, TEXT) for name in shown]
     if len(class_names) > len(shown):
-        texts[-1] = f"and {len(class_names) - len(shown) + 1} more"
-    legend = figure.legend(
-        handles[: len(texts)],
-        texts,
-        loc="upper right",
-        bbox_to_anchor=(1 - 12 / WIDTH, 1 - (TOP - 6) / HEIGHT),
-        borderaxespad=0,
-        frameon=False,
-        ncols=columns,
-        prop=font(size),
-        labelcolor=INK,
-        handletextpad=0.3,
-        handlelength=1.4,
-        columnspacing=1.0,
-        labelspacing=0.45,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    return float(legend.get_window_extent(renderer_of(figure)).width)
+        texts[-1] = f"and {len(class_names) - len(shown) + 1:,} more"
+    widest = max((width_of(text, TEXT) for text in texts), default=0.0)
+    return texts, max(1, min(len(texts), int(room // (widest + 40))))
+
+
+def _legend(figure: Figure, texts: Sequence[str], colours: np.ndarray, columns: int, top: float) -> None:
+    """Dots and names in columns below the map, read row by row."""
+    axes = pixel_axes(figure, SIDE, top, WIDTH - 2 * SIDE, LEGEND_ROW * -(-len(texts) // columns))
+    axes.set_axis_off()
+    box = axes.get_window_extent()
+    axes.set_xlim(0, box.width)
+    axes.set_ylim(box.height, 0)
+    across = (WIDTH - 2 * SIDE) / columns
+    for i, text in enumerate(texts):
+        x, y = i % columns * across, (i // columns + 0.5) * LEGEND_ROW
+        axes.scatter([x + 8], [y], s=60, c=[colours[i]], linewidths=0)
+        axes.text(x + 22, y, text, fontproperties=font(TEXT), color=INK, va="center_baseline", parse_math=False)
 
 
 def _names_on_clusters(
@@ -259,7 +275,7 @@ def _names_on_clusters(
     counts = np.bincount(labels[(labels >= 0) & (labels < len(class_names))], minlength=len(class_names))
     present = [int(k) for k in np.argsort(-counts, kind="stable")[:MOST_NAMES] if counts[k]]
     homes = np.array([_densest(points[labels == k]) for k in present])
-    size = 15 if len(present) <= 12 else 10 if len(present) <= 30 else 8
+    size = 15 if len(present) <= 12 else 12 if len(present) <= 30 else 9
     halo = [withStroke(linewidth=3.2, foreground="white")]
     texts = [
         axes.text(
@@ -300,7 +316,7 @@ def _densest(points: np.ndarray) -> np.ndarray:
 
 def _annotate(figure: Figure, axes: Axes, probes: np.ndarray, texts: Sequence[str]) -> None:
     """Write each text beside its dot, with a thin line to it, so that no two cover each other."""
-    size = 9 if len(texts) <= 20 else 7
+    size = TEXT if len(texts) <= 20 else 8
     style = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "#c3c9d0", "linewidth": 0.6}
     notes = [
         axes.text(
@@ -328,7 +344,7 @@ def _annotate(figure: Figure, axes: Axes, probes: np.ndarray, texts: Sequence[st
         axes.plot([dot[0], centre[0]], [dot[1], centre[1]], color="black", linewidth=0.7, zorder=4)
 
 
-CLUSTER_TITLE = "2D decomposition of Latent Vectors, coloured by k-means cluster as there are no labels"
+CLUSTER_TITLE = "Latents in two dimensions, coloured by k-means cluster as there are no labels"
 
 
 def _map_of_run(run: "Run", images: "Dataset", map: str, palette: str | None) -> Figure:
@@ -387,7 +403,7 @@ def _colours(run: "Run") -> tuple[np.ndarray | None, tuple[str, ...], str]:
     """What colours the map: the labels, or the k-means clusters where there are none."""
     labels = run.labels_of(run.mapped_part)
     if labels is not None:
-        return labels, run.class_names, "2D decomposition of Latent Vectors"
+        return labels, run.class_names, "Latents in two dimensions"
     probe = probe_arrays(run)
     return probe["clusters"], tuple(probe["names"].tolist()), CLUSTER_TITLE
 

@@ -1,4 +1,4 @@
-"""Sheets of pictures: originals beside their reconstructions, the worst of them, and plain grids."""
+"""Grids of images: originals beside their reconstructions, those with the largest errors, and plain grids."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from latens.errors import UsageError
-from latens.figures.canvas import INK, MUTED, letter, new_figure, pixel_axes, shorten
+from latens.figures.canvas import INK, MUTED, TEXT, TITLE, WIDTH, fit, letter, new_figure, pixel_axes, shorten, width_of
 from latens.figures.contract import FigureEntry, Option, Words
 from latens.figures.options import AUTOSCALE, PER_ROW, SEED
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
@@ -26,7 +26,8 @@ MARGIN = 22  # pixels around everything
 WITHIN_PAIR = 3
 BETWEEN_PAIRS = 12
 BETWEEN_ROWS = 8
-_SCALES = {"grey": "Brightness from 0 (black) to 1 (white).", "colour": "Colours as they are, each from 0 to 1."}
+APART = 18  # between the cells of the worst
+_SCALES = {"grey": "Brightness from 0 (black) to 1 (white).", "colour": "Each colour from 0 to 1."}
 
 
 def reconstructions(
@@ -73,11 +74,8 @@ def reconstructions(
     shifted = [(x + wide + WITHIN_PAIR, y) for x, y in places]
     size = (per_row * across - BETWEEN_PAIRS + 2, -(-count // per_row) * down - BETWEEN_ROWS + 2)
     sheet = compose(np.concatenate([left, right]), places + shifted, size)
-    note = (
-        f"Images {start} to {start + count - 1}, row by row. In each pair: left the original, right its reconstruction."
-    )
     scale = "Contrast stretched picture by picture." if autoscale else _SCALES[colour_word(originals.shape[1])]
-    return _sheet_with_note(sheet, f"{note} {scale}" if size[0] > 800 else f"{note}\n{scale}")
+    return _sheet_with_note(sheet, f"Images {start} to {start + count - 1}: original, reconstruction. {scale}")
 
 
 def worst(
@@ -88,10 +86,10 @@ def worst(
     labels: np.ndarray | None = None,
     class_names: Sequence[str] = (),
     count: int = 20,
-    per_row: int = 5,
+    per_row: int = 3,
     total: int | None = None,
 ) -> Figure:
-    """The images that are rebuilt worst, worst first, each beside its reconstruction, with its id and error below.
+    """The images with the largest errors, largest first, each beside its reconstruction, with its id and error below.
 
     Args:
         originals: uint8 or float in [0, 1], (N, C, H, W).
@@ -101,7 +99,7 @@ def worst(
         labels: int (N,), or None.
         class_names: name of each label.
         count: how many.
-        per_row: pairs a row.
+        per_row: pairs per row.
         total: among how many they are the worst, where only a part is given; N by default.
 
     Raises:
@@ -116,24 +114,30 @@ def worst(
     pictures = [zoom(to_rgb(images[order]), 92) for images in (originals, reconstructions)]
     tall, wide = pictures[0].shape[1:3]
     per_row = min(per_row, len(order))
-    cell = max(2 * wide + WITHIN_PAIR, 190)
+    cell = max(2 * wide + WITHIN_PAIR, (WIDTH - 2 * MARGIN - (per_row - 1) * APART) // per_row)
     inset = (cell - 2 * wide - WITHIN_PAIR) // 2
-    across, down, top = cell + 24, tall + 52, 48
+    names = []
+    for index in order:
+        label = -1 if labels is None else int(labels[index])
+        named = f" · {shorten(class_names[label], 12)}" if 0 <= label < len(class_names) else ""
+        names.append(fit(str(ids[index]) + named, cell, TEXT, 2))
+    deep = max(name.count("\n") for name in names)
+    across, down, top = cell + APART, tall + 30 + 24 * (deep + 2), 56
     places = [(1 + inset + i % per_row * across, 1 + i // per_row * down) for i in range(len(order))]
     shifted = [(x + wide + WITHIN_PAIR, y) for x, y in places]
-    size = (per_row * across - 24 + 2, -(-len(order) // per_row) * down + 2)
+    size = (per_row * across - APART + 2, -(-len(order) // per_row) * down + 2)
     sheet = compose(np.concatenate(pictures), places + shifted, size)
     total = len(originals) if total is None else total
     among = f" of {total:,}" if total > len(order) else ""
     figure = new_figure(max(size[0], 420) + 2 * MARGIN, size[1] + top + MARGIN)
     _show(figure, sheet, MARGIN, top)
-    letter(figure, MARGIN, 16, f"The {len(order)} worst{among}: original and reconstruction", 10.5)
+    title = f"The {len(order)} worst{among}: original and reconstruction"
+    letter(figure, MARGIN, 16, fit(title, max(size[0], 420), TITLE), TITLE)
     for i, index in enumerate(order):
         x, y = MARGIN + i % per_row * across + cell / 2, top + i // per_row * down + tall + 7
-        label = -1 if labels is None else int(labels[index])
-        named = f" · {shorten(class_names[label], 12)}" if 0 <= label < len(class_names) else ""
-        letter(figure, x, y, shorten(str(ids[index]), 26 - len(named)) + named, 7.5, ha="center")
-        letter(figure, x, y + 16, f"error {errors[index]:.4f}", 7.5, ha="center", color=MUTED)
+        letter(figure, x, y, names[i], TEXT, ha="center")
+        y += 24 * (names[i].count("\n") + 1)
+        letter(figure, x, y, f"error {errors[index]:.4f}", TEXT, ha="center", color=MUTED)
     return figure
 
 
@@ -156,15 +160,17 @@ def samples(images: np.ndarray, columns: int = 10, title: str = "", labels: Sequ
             f"{len(images)} images in {columns} columns with {count} labels: one label an image, one column or more"
         )
     columns = min(columns, len(images))
-    pictures = zoom(to_rgb(images), max(56, _tile_size(columns)) if columns > 4 else 112)
+    pictures = zoom(to_rgb(images), max(24, min(112, (WIDTH - 2 * MARGIN) // columns - 6)))
     tall, wide = pictures.shape[1:3]
     across, down = wide + 6, tall + (6 if labels is None else 24)
     places = [(1 + i % columns * across, 1 + i // columns * down) for i in range(len(pictures))]
     size = (columns * across - 4, -(-len(pictures) // columns) * down - 4)
-    top = 44 if title else MARGIN
-    figure = new_figure(max(size[0], 8.5 * len(title)) + 2 * MARGIN, size[1] + top + MARGIN)
+    room = max(size[0], min(width_of(title, TITLE), WIDTH - 2 * MARGIN))
+    title = fit(title, room, TITLE, 2)
+    top = 26 + 26 * (title.count("\n") + 1) if title else MARGIN
+    figure = new_figure(room + 2 * MARGIN, size[1] + top + MARGIN)
     _show(figure, compose(pictures, places, size), MARGIN, top)
-    letter(figure, MARGIN, 15, title, 10.5)
+    letter(figure, MARGIN, 15, title, TITLE)
     for (x, y), text in zip(places, labels or (), strict=False):
         short = shorten(text, max(3, round(wide / 6.6)))
         letter(figure, MARGIN + x + wide / 2, top + y + tall + 4, short, 7, ha="center", color=MUTED)
@@ -190,11 +196,11 @@ def _show(figure: Figure, sheet: np.ndarray, left: float, top: float) -> None:
 
 def _sheet_with_note(sheet: np.ndarray, note: str) -> Figure:
     height, width = sheet.shape[:2]
-    needed = max(len(line) for line in note.split("\n")) * 9 + 2 * MARGIN
-    total = max(width + 2 * MARGIN, min(needed, 900))
-    figure = new_figure(total, height + MARGIN + 44 + 18 * note.count("\n"))
+    total = max(width, WIDTH - 2 * MARGIN) + 2 * MARGIN
+    note = fit(note, total - 2 * MARGIN, TEXT, 3)
+    figure = new_figure(total, height + MARGIN + 44 + 24 * note.count("\n"))
     _show(figure, sheet, (total - width) // 2, MARGIN)
-    letter(figure, total / 2, MARGIN + height + 13, note, 9 if total > 800 else 8, ha="center", color=INK)
+    letter(figure, total / 2, MARGIN + height + 13, note, TEXT, ha="center", color=INK)
     return figure
 
 

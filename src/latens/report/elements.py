@@ -14,6 +14,7 @@ __all__ = ["details", "esc", "facts", "figure", "paragraphs", "table"]
 # What HTML allows in no text: control characters, surrogates (undecodable file names hold them), non-characters.
 _LAST_TWO = "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
 _FORBIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_LAST_TWO}]")
+SCROLLS = 760  # pixels, the width from which a figure is moved sideways on a telephone
 _WHOLE_LINE = ' class="whole-line"'
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -85,7 +86,8 @@ def figure(path: Path, name: str, alt: str, caption: str) -> str:
     image = (
         f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{esc(alt)}" loading="eager">'
     )
-    if width > max(1000, 1.7 * height):
-        image = f'<div class="wide" tabindex="0" role="group" aria-label="{esc(name)}">{image}</div>'
+    if width > SCROLLS:
+        least = f"--least: {round(0.72 * width)}px"  # below it the text could not be read
+        image = f'<div class="wide" style="{least}" tabindex="0" role="group" aria-label="{esc(name)}">{image}</div>'
     place = re.sub("[^a-z0-9-]", "-", name.lower())
     return f'<figure id="figure-{place}">\n{image}\n<figcaption>{esc(caption)}</figcaption>\n</figure>\n'

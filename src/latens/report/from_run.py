@@ -144,15 +144,15 @@ def _training(run: Run) -> TrainingFacts | None:
         return None
     recipe, result = run.recipe, run.record["result"]
     config = recipe.config
-    settings = {"optimiser": config.optimiser, "learning rate": f"{config.learning_rate:g} (Adam)"}
+    settings = {"Optimiser": config.optimiser, "Learning rate": f"{config.learning_rate:g} (Adam)"}
     if config.optimiser == "muon":
-        settings["learning rate"] += f", {config.matrix_learning_rate:g} (Muon)"
+        settings["Learning rate"] += f", {config.matrix_learning_rate:g} (Muon)"
     if config.decay:
-        settings["schedule"] = f"rises over {config.warmup:.0%} of the steps, then falls linearly to zero"
+        settings["Schedule"] = f"rises over {config.warmup:.0%} of the steps, then falls linearly to zero"
     if config.augmentation != "none":
-        settings["augmentation"] = config.augmentation
+        settings["Augmentation"] = config.augmentation
     if config.precision != "float32":
-        settings["precision"] = config.precision
+        settings["Precision"] = config.precision
     return TrainingFacts(
         recipe=recipe.name,
         epochs=result.get("epochs", 0),

@@ -224,9 +224,10 @@ def _between(story: Story) -> str:
     if not shown:
         return ""
     text = (
-        "A probe looks at single places. Going from place to place shows what lies between pictures, and where it ends. The"
-        " number under a picture says how far its latent is from the nearest of the data; 1 is what is usual among the data"
-        " themselves. Where it is small the decoder has seen the like; where it is large it has to guess."
+        "The probe looks at single points. Going from point to point shows what lies between images. The number under a picture"
+        " (×) is the distance from its latent to the nearest latent of the data, as a multiple of the median distance between a"
+        " latent of the data and its nearest neighbour. Where it is small, the decoder has seen similar latents in training;"
+        " where it is large, it has to guess."
     )
     return "<h3>Between the data, and beyond</h3>\n" + paragraphs(text) + shown
 
