@@ -271,7 +271,7 @@ def test_numbers_are_written_for_reading():
         "1 h 0 min",
         "2 h 1 min",
     ]
-    assert esc('<a href="x">&\x00\ud800') == "&lt;a href=&quot;x&quot;&gt;&amp;\ufffd\ufffd"
+    assert esc('<a href="x">&\x00\ud800') == "&lt;a href=&#34;x&#34;&gt;&amp;\ufffd\ufffd"
 
 
 def test_the_training_chapter_says_which_loss_was_lowered(story):
@@ -283,6 +283,6 @@ def test_the_training_chapter_says_which_loss_was_lowered(story):
             "training",
         )
 
-    assert "to lower the mean squared error between a picture and its reconstruction" in told(train_mse=0.5)
+    assert "to lower the mean squared error between an image and its reconstruction" in told(train_mse=0.5)
     assert "to lower the loss of the model variational, of which" in told(train_mse=0.1)
     assert "mean squared error" in told()

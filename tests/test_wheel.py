@@ -44,13 +44,21 @@ def test_wheel_holds_every_module_and_the_data(wheel):
     modules = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     data = [f"images/mnist/{name}" for name in (*MNIST, "LICENSE.md", "SHA256SUMS")]
+    pages = {
+        path.relative_to(ROOT / "src").as_posix()
+        for folder in ("pages", "report/templates")
+        for path in (ROOT / "src/latens" / folder).iterdir()
+        if path.suffix in (".html", ".css")
+    }
+    assert pages <= set(names)
     page = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src/latens/explorer/page").iterdir()}
     assert page <= set(names)
-    assert {f"latens/{name}" for name in (*data, *WEIGHTS, "report/report.css", "py.typed")} <= set(names)
+    assert {f"latens/{name}" for name in (*data, *WEIGHTS, "py.typed")} <= set(names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"latens"}  # neither tests nor docs
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert "License-Expression: MIT" in metadata
     assert "Requires-Dist: torch" in metadata
+    assert "Requires-Dist: jinja2" in metadata
 
 
 SCRIPT = """

@@ -20,6 +20,7 @@ from latens.explorer.guard import Guard, policy
 from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.view import View
 from latens.explorer.wire import Answer, as_bytes, as_json
+from latens.pages import tokens
 
 __all__ = ["PAGE", "create_app"]
 
@@ -170,7 +171,8 @@ async def _page(request: Request) -> Response:
     file = PAGE / name
     if file.parent != PAGE or file.suffix not in MEDIA_TYPES or not file.is_file():
         return await _not_found(request, Exception())
-    return Response(file.read_bytes(), media_type=MEDIA_TYPES[file.suffix])
+    shared = tokens().encode() if file.name == "page.css" else b""  # the colours that the report has too
+    return Response(shared + file.read_bytes(), media_type=MEDIA_TYPES[file.suffix])
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -8,13 +8,15 @@ import zlib
 from importlib.resources import files
 from typing import Any
 
+from latens.pages import tokens
+
 __all__ = ["bundle", "page_of"]
 
 
 def page_of(facts: dict[str, Any], body: bytes) -> str:
     """The whole file: the page of the explorer with its style, one script and the data inside."""
     folder = files("latens.explorer").joinpath("page")
-    style, script = folder.joinpath("page.css").read_text("utf-8"), bundle("app.js")
+    style, script = tokens() + folder.joinpath("page.css").read_text("utf-8"), bundle("app.js")
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:;"
         " worker-src blob:; connect-src 'none'; base-uri 'none'; form-action 'none'"

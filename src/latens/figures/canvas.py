@@ -168,7 +168,7 @@ def fit(text: str, width: float, size: float = TEXT, lines: int = 1) -> str:
         parts = _broken(text if length == len(text) else shorten(text, length), width, size)
         if len(parts) <= lines:
             return "\n".join(parts)
-        length = min(length - 1, int(length * max(0.5, lines / len(parts) + 0.05)))
+        length = min(length - 1, int(0.97 * length))
     return text[:1]
 
 

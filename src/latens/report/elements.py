@@ -1,46 +1,42 @@
-"""The pieces of HTML that a report is made of. Everything that comes from outside goes through `esc`."""
+"""The pieces of HTML that pages written in Python are made of; the templates have the same as macros of elements.html."""
 
 import base64
-import html
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
 
 from latens.errors import RunDamaged
+from latens.pages import HERE, clean, templates
 
-__all__ = ["details", "esc", "facts", "figure", "paragraphs", "table"]
+__all__ = ["details", "esc", "figure", "paragraphs", "table"]
 
-# What HTML allows in no text: control characters, surrogates (undecodable file names hold them), non-characters.
-_LAST_TWO = "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
-_FORBIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_LAST_TWO}]")
 SCROLLS = 760  # pixels, the width from which a figure is moved sideways on a telephone
-_WHOLE_LINE = ' class="whole-line"'
+READABLE = 0.72  # of its width, below which the text of a wide figure could not be read
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def _macro(name: str) -> Callable[..., Markup]:
+    module: Any = templates(HERE).get_template("elements.html").module
+    macro: Callable[..., Markup] = getattr(module, name)
+    return macro
 
 
 def esc(text: object) -> str:
     """Text that is safe in HTML and in a double-quoted attribute.
 
     >>> esc('<b>&"')
-    '&lt;b&gt;&amp;&quot;'
+    '&lt;b&gt;&amp;&#34;'
     """
-    return html.escape(_FORBIDDEN.sub("\ufffd", str(text)), quote=True)
+    return str(escape(clean(str(text))))
 
 
 def paragraphs(*texts: str) -> str:
     """Each text as a paragraph; empty ones are left out. The texts are escaped here."""
-    return "".join(f"<p>{esc(text)}</p>\n" for text in texts if text)
-
-
-def facts(rows: Iterable[tuple[str, object]]) -> str:
-    """Names and values, as a description list. Rows without a value are left out."""
-    items = "".join(
-        f"<div{_WHOLE_LINE * (len(str(v)) > 34)}><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>\n"
-        for k, v in rows
-        if v not in (None, "")
-    )
-    return f'<dl class="facts">\n{items}</dl>\n'
+    return "".join(_macro("paragraph")(text) for text in texts)
 
 
 def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]], css: str = "") -> str:
@@ -52,23 +48,15 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]], 
         rows: cells as HTML; the first of each row is the row's heading.
         css: a class for it.
     """
-    head = "".join(f'<th scope="col">{esc(text)}</th>' for text in headings)
-    body = "".join(
-        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>\n'
-        for first, *rest in rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{esc(caption)}"><table class="{css or "plain"}">\n'
-        f"<caption>{esc(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
-    )
+    return str(_macro("table")(caption, headings, [[Markup(cell) for cell in row] for row in rows], css or "plain"))
 
 
 def details(summary: str, content: str) -> str:
     """Something to unfold. The content is HTML."""
-    return f"<details><summary>{esc(summary)}</summary>\n{content}</details>\n"
+    return str(_macro("unfold")(summary, caller=lambda: Markup(content)))
 
 
-def figure(path: Path, name: str, alt: str, caption: str) -> str:
+def figure(path: Path, name: str, alt: str, caption: str) -> Markup:
     """A PNG, embedded, with its size so that the page does not jump, its alternative text and its caption.
 
     Raises:
@@ -81,13 +69,6 @@ def figure(path: Path, name: str, alt: str, caption: str) -> str:
     if not content.startswith(_PNG) or len(content) < 24:
         raise RunDamaged(f"{path}: not a PNG")
     width, height = struct.unpack(">II", content[16:24])
-    data = base64.b64encode(content).decode("ascii")
-    # Not lazily: the picture is in the file already, and printing would find it missing.
-    image = (
-        f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{esc(alt)}" loading="eager">'
-    )
-    if width > SCROLLS:
-        least = f"--least: {round(0.72 * width)}px"  # below it the text could not be read
-        image = f'<div class="wide" style="{least}" tabindex="0" role="group" aria-label="{esc(name)}">{image}</div>'
-    place = re.sub("[^a-z0-9-]", "-", name.lower())
-    return f'<figure id="figure-{place}">\n{image}\n<figcaption>{esc(caption)}</figcaption>\n</figure>\n'
+    data, place = base64.b64encode(content).decode("ascii"), re.sub("[^a-z0-9-]", "-", name.lower())
+    least = round(READABLE * width) if width > SCROLLS else 0
+    return _macro("figure")(data, width, height, place, name, alt, caption, least)

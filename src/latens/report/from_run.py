@@ -193,11 +193,11 @@ def _findings(run: Run) -> dict[str, tuple[FoundImage, ...]]:
 def _notes(run: Run) -> Iterator[str]:
     result, asked = run.record["result"], run.recipe.config.epochs
     if run.recipe.is_adopted:
-        yield f"The model was not trained here: {run.recipe.network} was adopted as two functions."
+        yield f"The model was not trained by latens: {run.recipe.network} was adopted as two functions."
         if run.record["adopted"]["varies"]:
             yield f"Scores will not come out the same again: {run.record['adopted']['varies']}."
     elif "imported" in result:
-        yield f"The weights were not trained here: they were imported from {result['imported']}."
+        yield f"The weights were not trained by latens: they were imported from {result['imported']}."
     elif result.get("epochs", 0) < asked:
         yield f"Training was stopped after epoch {result.get('epochs', 0)} of {asked}."
     left_out = run.record.get("left_out", {})
@@ -212,13 +212,13 @@ def _notes(run: Run) -> Iterator[str]:
 
 
 def _why_not_better(mse: float, pca_mse: float, train_mse: float | None, num_train: int) -> str:
-    """Why the network rebuilds worse than PCA with as many numbers: it learned the train part by heart, or too little."""
-    text = f"PCA with as many numbers rebuilds the test part better (error {pca_mse:.5f}; this model's {mse:.5f})."
+    """Why the network's error is larger than that of PCA with as many numbers: it overfits, or it was trained too little."""
+    text = f"PCA with as many numbers has a smaller error on the test part ({pca_mse:.5f}; this model {mse:.5f})."
     if train_mse is None:
         return text
     if train_mse < 0.8 * mse:
         return (
-            f"{text} The network rebuilds what it was trained on much better (error {train_mse:.5f}): it has learned its"
-            f" {num_train:,} images by heart. More images would help, or fewer epochs."
+            f"{text} The network overfits: on its {num_train:,} training images the error is much smaller ({train_mse:.5f})."
+            " More images would help, or fewer epochs."
         )
-    return f"{text} It does not rebuild what it was trained on better either (error {train_mse:.5f}): more epochs would help."
+    return f"{text} On its training images it is no better either (error {train_mse:.5f}): more epochs would help."
