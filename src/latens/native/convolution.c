@@ -1,8 +1,8 @@
-/* The convolution of a square grid with three kernels, by Fourier transforms: what a t-SNE map's repulsion consists of.
+/* The convolution of a square grid with three kernels, by Fourier transforms: which give the repulsion of a t-SNE map.
  *
- * The grid (side, side) is doubled by zeros, so that nothing wraps around. Transforms go down the columns, several columns in the
+ * The grid (side, side) is padded with zeros to twice the side, so that the convolution is not circular. Transforms go down the columns, several columns in the
  * lanes of a vector, two of them as the real and the imaginary part of one; then along the rows, turned so that rows are lanes.
- * There the products with the kernels happen, and the same way leads back. Nothing is transformed that is not needed: half of
+ * There the products with the kernels are taken, and the inverse transforms follow. Only the needed parts are transformed: half of
  * the spectrum of real numbers, and of the doubled grid the part that is not padding.
  */
 

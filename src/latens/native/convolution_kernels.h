@@ -38,7 +38,7 @@ INLINE void NAME(butterfly)(complex *a, int radix)
     }
 }
 
-/* One pass of Stockham's: `length` numbers, `stride` sequences of them interleaved, are parted into `radix` times as many. */
+/* One pass of Stockham's: `length` numbers, `stride` sequences of them interleaved, are split into `radix` times as many. */
 INLINE void NAME(pass)(const float *turns, long length, long stride, int radix, const vec *restrict re, const vec *restrict im,
                        vec *restrict to_re, vec *restrict to_im)
 {
@@ -61,7 +61,7 @@ INLINE void NAME(pass)(const float *turns, long length, long stride, int radix, 
 }
 
 /* Transform `size` numbers, in the first and second of four parts of the memory, which the passes use in turn; returned is where
- * the result is: the first of two parts. With real and imaginary parts exchanged on both sides it is the way back. */
+ * the result is: the first of two parts. With real and imaginary parts exchanged on both sides it is the inverse transform. */
 static vec *NAME(transform)(const float *turns, long size, vec *memory, int back)
 {
     vec *from = memory, *to = memory + 2 * size;
@@ -79,7 +79,7 @@ static vec *NAME(transform)(const float *turns, long size, vec *memory, int back
     return from;
 }
 
-/* Columns `column` to + 2 LANES of the grid, the second half of them as imaginary parts; parted again by their symmetry. */
+/* Columns `column` to + 2 LANES of the grid, the second half of them as imaginary parts; separated again by their symmetry. */
 static void NAME(down)(const Convolution *c, long column, float *scratch)
 {
     vec *z = (vec *)scratch;

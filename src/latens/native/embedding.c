@@ -1,11 +1,11 @@
-/* The descent of t-SNE on a CPU: what pulls the points of a map together, what pushes them apart, and how they move.
+/* The descent of t-SNE on a CPU: attraction and repulsion of the points of a map, and their movement.
  *
- * Repulsion is a sum over all pairs. Its kernel is parted in two: a smooth part, which a coarse grid carries (see
- * latens.maps.repulsion), and what is left of it between points nearer than a few spacings, summed pair by pair. Beyond
+ * Repulsion is a sum over all pairs. Its kernel is split in two: a smooth part, which a coarse grid computes (see
+ * latens.maps.repulsion), and the remainder between points nearer than a few spacings, summed pair by pair. Beyond
  * u = 1 + distance^2 = `near` the smooth part is the kernel, 1 / u or 1 / u^2; within, it is the parabola in u that meets the
  * kernel there with its first two derivatives (Skeel, Tezcan and Hardy 2002 part Coulomb's kernel like this).
  *
- * Points and cells are shared out among the threads in fixed parts, and the order of every sum is fixed, so that results are the
+ * Points and cells are divided among the threads in fixed parts, and the order of every sum is fixed, so that results are the
  * same bits for any number of threads.
  */
 
@@ -112,7 +112,7 @@ double latens_embedding_pairs(Embedding *e, long threads)
 
 /* ---- repulsion by a grid */
 
-/* The cell in which a place lies: whatever it is, the answer is a cell. */
+/* The cell of a position; also of one that is not finite or outside. */
 static long cell_of(const Embedding *e, long i, int axis)
 {
     float place = (e->y[2 * i + axis] - e->corner[axis]) * (1 / e->spacing);
@@ -137,7 +137,7 @@ static void sort(Embedding *e)
         e->order[at] = (int32_t)i;
         e->sorted[2 * at] = e->y[2 * i], e->sorted[2 * at + 1] = e->y[2 * i + 1];
     }
-    memmove(e->cells + 1, e->cells, cells * sizeof(int32_t)); /* each has come to where the next begins */
+    memmove(e->cells + 1, e->cells, cells * sizeof(int32_t)); /* each now points to where the next begins */
     e->cells[0] = 0;
 }
 
@@ -157,7 +157,7 @@ void latens_embedding_spread(Embedding *e, long threads)
     share(spread_task, e, (e->side + BAND - 1) / BAND, threads);
 }
 
-/* What the points of a tile, `first` to `last` of those sorted, feel of all that are near: they are held a thousand at a time. */
+/* The forces on the points of a tile, `first` to `last` of those sorted, by all near points, of which HELD are held at a time. */
 static void push_near(const Embedding *e, long row, long column, long first, long last, float *forces, double *sum)
 {
     float others[2 * HELD];
@@ -216,7 +216,7 @@ static void move_task(void *work, long task, long slot)
         float *velocity = e->velocity + 2 * i, *gains = e->gains + 2 * i, length = 0;
         for (long axis = 0; axis < 2; axis++) {
             float gradient = m->exaggeration * e->attraction[2 * i + axis] - m->repulsion * e->repulsion[2 * i + axis];
-            /* Gains as Jacobs 1988: smaller where a coordinate swings, larger where it goes on. */
+            /* Gains as Jacobs 1988: smaller where a coordinate oscillates, larger where it keeps its direction. */
             float gain = gradient * velocity[axis] > 0 ? gains[axis] * 0.8f : gains[axis] + 0.2f;
             gains[axis] = gain = gain < 0.01f ? 0.01f : gain;
             velocity[axis] = m->momentum * velocity[axis] - m->rate * gain * gradient;

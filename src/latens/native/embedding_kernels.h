@@ -12,12 +12,12 @@ INLINE vec NAME(logarithm)(vec x)
     return __builtin_convertvector(exponent, vec) * 0.693147181f + 2 * s + 2 * s * square * series;
 }
 
-/* LANES neighbours of a point: where they lie from it, and how much they belong to it. */
+/* LANES neighbours of a point: their offsets and affinities. */
 typedef struct {
     vec across, down, affinity;
 } NAME(Edges);
 
-/* Those beyond `last`, which are the next point's, count for nothing. */
+/* Those beyond `last` belong to the next point and get no weight. */
 INLINE NAME(Edges) NAME(edges)(const Embedding *e, const float *here, long first, long last)
 {
     float x[LANES], y[LANES];
@@ -58,12 +58,12 @@ static double NAME(entropy)(const Embedding *e, long first, long last)
     return total;
 }
 
-/* Add to the forces (num, 2) on points what `count` others, (2, HELD) with room for whole vectors, lend them: the kernel less
+/* Add to the forces (num, 2) on points what `count` others, (2, HELD) with room for whole vectors, exert on them: the kernel less
  * its smooth part, up to u = `near`. */
 static void NAME(push)(float *others, long count, const float *points, long num, float near, float *forces, double *total)
 {
     float scale = 1 / near; /* 0 where the smooth part is nothing */
-    for (long j = count; j % LANES; j++) others[j] = others[HELD + j] = 1e18f; /* out of the way */
+    for (long j = count; j % LANES; j++) others[j] = others[HELD + j] = 1e18f; /* too far to count */
     for (long i = 0; i < num; i++) {
         vec across = {0}, down = {0}, sum = {0};
         for (long j = 0; j < count; j += LANES) {
@@ -110,7 +110,7 @@ static void NAME(spread)(const Embedding *e, long row, long top, long bottom)
     }
 }
 
-/* Add to the forces on the sorted points `first` to `last`, of one row of cells, what the fields are where they lie. */
+/* Add to the forces on the sorted points `first` to `last`, of one row of cells, the fields at their positions. */
 static void NAME(read)(const Embedding *e, long row, long first, long last, const float *forces)
 {
     quad down, across;

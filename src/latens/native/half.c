@@ -2,10 +2,10 @@
  *
  * Images are taken in chunks. Within a chunk a map is (H, W, C, images): a vector register holds the same place of several
  * images, so that a kernel of any shape and any number of channels keeps the arithmetic units busy. A convolution is a product
- * of registers with weights that are read where they lie, (small_c, kernel_h, kernel_w, large_c); nothing is gathered, padded
- * or packed. A layer is seen as a kernel between a large map and a small one: a convolution goes down, a transposed one up.
+ * of registers with weights that are read in place, (small_c, kernel_h, kernel_w, large_c); nothing is gathered, padded
+ * or packed. A layer is a kernel between a large map and a small one: a convolution maps large to small, a transposed one small to large.
  *
- * Chunks, and weights in the second half of the backward pass, are shared out among the threads as they come; the order of
+ * Chunks, and weights in the second half of the backward pass, are divided among the threads dynamically; the order of
  * every sum is fixed, so that results are the same bits for any number of threads.
  */
 
@@ -25,7 +25,7 @@ typedef struct {
     float *weight_gradient, *bias_gradient;
 } Layer;
 
-typedef struct { /* what the gradient of a layer's weight is made of */
+typedef struct { /* the inputs of the gradient of a layer's weight */
     const float *large, *small;
     long large_pitch, small_pitch, chunks;
     int add; /* to what is there */
@@ -53,13 +53,13 @@ static long places(const Layer *a, int large) { return large ? a->large_h * a->l
 
 static long numbers(const Layer *a, int large) { return places(a, large) * (large ? a->large_c : a->small_c); }
 
-/* Map i of a half is what layer i takes in; map `count` is what the last one puts out. */
+/* Map i of a half is the input of layer i; map `count` is the output of the last one. */
 static long map_numbers(const Layer *layers, long count, long i)
 {
     return i < count ? numbers(layers + i, !layers[i].up) : numbers(layers + i - 1, layers[i - 1].up != 0);
 }
 
-/* The small map is a vector, and the kernel sees all of the large one. */
+/* The small map is a vector, and the kernel covers all of the large one. */
 static int is_vector(const Layer *a)
 {
     return places(a, 0) == 1 && a->kernel_h == a->large_h && a->kernel_w == a->large_w && !a->padding_h && !a->padding_w;
@@ -75,7 +75,7 @@ typedef struct {
     long gradient_size;
 } Half;
 
-/* How the memory of a chunk is laid out; with the transposed large maps behind the gradients. */
+/* The layout of the memory of a chunk; with the transposed large maps behind the gradients. */
 static int lay_out(Half *half)
 {
     long row = kernels()->row, at = 0;
@@ -138,7 +138,7 @@ static void backward_chunk(void *work, long number, long slot)
         k->out_of_chunk(gradients, half->dx + chunk * k->row * size, images_of(half, chunk), size, size);
 }
 
-/* The gradients of a layer fall into tasks: one a place of the kernel and block of channels, or one a block of columns where
+/* The gradients of a layer are divided into tasks: one a place of the kernel and block of channels, or one a block of columns where
  * the small map is a vector; and one for the bias. */
 static long tasks_of(const Layer *a)
 {
@@ -174,7 +174,7 @@ static void weigh_task(void *work, long task, long slot)
     k->weigh(a, &in, point / a->kernel_w, point % a->kernel_w, task / points * k->block_s);
 }
 
-/* ---- what Python calls */
+/* ---- called from Python */
 
 /* Numbers of memory: for the maps of one chunk, and for its gradients; images in a chunk. -1: too many layers. */
 int latens_half_sizes(const Layer *layers, long count, long *sizes)

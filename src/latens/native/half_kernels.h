@@ -1,6 +1,6 @@
 /* The kernels of half.c, once for each instruction set. */
 
-/* `images` rows of `size` numbers each become `size` rows of ROW numbers each; images that are not there are zeros. */
+/* `images` rows of `size` numbers each become `size` rows of ROW numbers each; missing images are zeros. */
 static void NAME(into_chunk)(const float *from, float *to, long images, long size)
 {
     for (long lane = 0; lane < ROW; lane += LANES)
@@ -19,7 +19,7 @@ static void NAME(into_chunk)(const float *from, float *to, long images, long siz
         }
 }
 
-/* The way back: rows of ROW numbers become images of `size` numbers, `pitch` numbers apart. */
+/* The inverse: rows of ROW numbers become images of `size` numbers, `pitch` numbers apart. */
 static void NAME(out_of_chunk)(const float *from, float *to, long images, long size, long pitch)
 {
     for (long lane = 0; lane < ROW && lane < images; lane += LANES)
@@ -39,7 +39,7 @@ static void NAME(out_of_chunk)(const float *from, float *to, long images, long s
 
 /* ---- products */
 
-/* Rectify, or let through only where a gate is open, and write. What is no number passes, as in torch: it must be seen. */
+/* Apply ReLU, or pass values only where a gate is open, and write. NaN passes, as in torch, so that it is noticed. */
 INLINE void NAME(put)(int rows, vec acc[][2], float *y, int relu, const float *gate)
 {
     for (int m = 0; m < rows; m++)
@@ -69,7 +69,7 @@ INLINE void NAME(down_at)(int rows, const Layer *a, const float *large, float *y
     NAME(put)(rows, acc, y + s * ROW, relu, gate ? gate + s * ROW : 0);
 }
 
-/* What a convolution does, and what takes the gradient back through a transposed one. */
+/* A convolution, which is also the backward pass of a transposed one. */
 static void NAME(down)(const Layer *a, const float *large, float *small, const float *bias, int relu, const float *gate)
 {
     for (long p = 0; p < a->small_h; p++)

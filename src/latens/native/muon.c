@@ -1,7 +1,7 @@
-/* A step of Muon (latens.training.optimisers) for weights that are matrices, seen from their shorter side: momentum, orthogonalisation and update in one call.
+/* A step of Muon (latens.training.optimisers) for weights that are matrices, rows <= columns: momentum, orthogonalisation and update in one call.
  *
  * Singular values are brought near 1 by a polynomial in the Gram matrix of the direction, which is small; the direction itself is
- * touched twice. Every sum has a fixed order: the same bits for any number of threads.
+ * read twice. Every sum has a fixed order: the same bits for any number of threads.
  */
 
 #include <stdint.h>
@@ -11,7 +11,7 @@
 #include "threads.h"
 
 typedef struct {
-    int64_t rows, columns; /* rows <= columns: a tall weight is given turned round */
+    int64_t rows, columns; /* rows <= columns: a tall weight is transposed */
     int64_t row_step, column_step; /* from one number to the next */
     float scale; /* of the step's length */
     float *weight;
@@ -40,7 +40,7 @@ typedef struct {
 
 static long padded(long size) { return (size + kernels()->row - 1) / kernels()->row * kernels()->row; }
 
-/* The squares behind the direction: the Gram matrix, the product that becomes the factor, and two to work with. */
+/* The square matrices stored after the direction: the Gram matrix, the product that becomes the factor, and two to work with. */
 static float *square_of(const Matrix *a, long index)
 {
     long side = padded(a->rows);
@@ -107,7 +107,7 @@ static void apply_task(void *work, long task, long slot)
     kernels()->apply(a, square_of(a, 1), task * kernels()->row, ((Step *)work)->length, padded(a->rows), padded(a->columns));
 }
 
-/* ---- what Python calls */
+/* ---- called from Python */
 
 /* Numbers of memory for the direction of a matrix and its squares. */
 long latens_muon_numbers(long rows, long columns) { return padded(rows) * (padded(columns) + 4 * padded(rows)); }

@@ -1,6 +1,6 @@
-/* The smallest of the products of each query with all points: what a search for nearest neighbours ranks.
+/* The smallest of the products of each query with all points: the candidates of a search for nearest neighbours.
  *
- * A product is compared where it was computed, in registers, with the largest of those that the query holds; few pass. A
+ * A product is compared in registers with the largest of those that the query holds; few are smaller. A
  * score and its point make up one key, a whole number of the order of both, so that ties go to the smaller index.
  */
 

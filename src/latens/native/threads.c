@@ -24,8 +24,8 @@ typedef struct {
     long tasks, taken; /* beyond the first of each thread */
 } Shared;
 
-/* A thread begins with the task of its own number, so that it finds in its cache what it left there in the last call; then
- * threads take what is left, as they come. */
+/* A thread begins with the task of its own number, whose data may be in its cache from the last call; then
+ * threads take the remaining tasks dynamically. */
 static void work_off(Shared *shared, long slot, long threads)
 {
 #if defined(__x86_64__)
