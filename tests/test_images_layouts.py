@@ -1,6 +1,7 @@
 """What a folder means: parts by the words in the names of folders, at any level; classes; masks; nothing mixed in silence."""
 
 import os
+import random
 import unicodedata
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from latens.errors import ImagesError
 from latens.images import load_images
 from latens.images.folder import FOLDER
+from latens.images.folder_layout import lay_out
 from latens.images.folder_parts import partners, read_name
 from latens.images.plan import Options
+from latens.images.tree import Node, Tree
 from pictures import noise, save
 
 
@@ -127,6 +130,7 @@ def test_classes_that_only_sound_like_parts(tmp_path, names):
         # a test folder beside class folders or pictures: these are trained on
         ({"cat": 9, "dog": 9, "test/cat": 3, "test/dog": 3}, ("cat", "dog"), ["cat", "dog"], ["test/cat", "test/dog"]),
         ({".": 20, "test": 5}, (), [""], ["test"]),
+        ({".": 20, "archive/test": 5}, (), [""], ["archive/test"]),
         # of several test parts the first kind
         ({"train": 9, "dev": 3, "val": 3, "test": 3}, (), ["train"], ["test"]),
         ({"train": 9, "dev": 3, "val": 3}, (), ["train"], ["val"]),
@@ -192,6 +196,11 @@ def test_masks_are_no_pictures(tmp_path):
         assert any("masks" in note for note in dataset.notes)
 
 
+def test_masks_are_read_where_there_is_nothing_else(tmp_path):
+    dataset, _, _ = read(tmp_path, {"ground_truth/broken": 6, "ground_truth/scratch": 6})
+    assert dataset.class_names == ("broken", "scratch")
+
+
 def test_a_part_without_class_folders_costs_the_labels_and_not_the_run(tmp_path):
     """Tiny ImageNet: train/CLASS/images, and val/images for all classes."""
     dataset, _, of_test = read(
@@ -232,6 +241,63 @@ def test_a_test_part_alone_is_refused(tmp_path):
     assert name == "all"
     assert {os.path.dirname(file) for file in ids} == {"x/test/a", "x/val/a"}
     assert any("labels.csv" in note for note in plan.notes)
+
+
+def test_every_picture_is_used_or_left_out(tmp_path):
+    """Random folders of names that mean parts, classes and masks: no picture is lost, none is used twice."""
+    names = (
+        *("train", "test", "val", "Test Set", "seg_train", "seg_test", "trainA", "trainB", "testA", "images", "masks"),
+        *(
+            "ground_truth",
+            "cat",
+            "dog",
+            "Cat",
+            "a",
+            "valid",
+            "dev",
+            "labels",
+            "cats_train",
+            "cats_test",
+            "café",
+            "cafe\u0301",
+        ),
+    )
+
+    def grow(rng, node, depth):
+        if rng.random() < 0.5:
+            node.pictures = [f"{k}.png" for k in range(rng.randint(1, 4))]
+            node.states = ["-"] * len(node.pictures)
+        for name in rng.sample(names, rng.choice([0, 1, 1, 2, 2, 3, 4])) if depth else []:
+            node.folders.append(grow(rng, Node(node.path / name, node.inside(name)), depth - 1))
+        node.total = len(node.pictures) + sum(folder.total for folder in node.folders)
+        return node
+
+    def below(node):
+        return [node.inside(name) for name in node.pictures] + [
+            file for folder in node.folders for file in below(folder)
+        ]
+
+    refused = 0
+    for seed in range(1500):
+        root = grow(random.Random(seed), Node(tmp_path, ""), depth=4)
+        if not root.total:
+            continue
+        try:
+            layout = lay_out(Tree(root))
+        except ImagesError:  # a test part alone
+            refused += 1
+            continue
+        used = [file for part in layout.parts for file in part.files]
+        assert len(set(used)) == len(used)
+        assert set(used) <= set(below(root))
+        assert len(used) == root.total or any(note.startswith("left out") for note in layout.notes), seed
+        for part in layout.parts:
+            assert part.files, seed
+            assert len(part.states) == len(part.files)
+            assert part.labels is None or len(part.labels) == len(part.files)
+            truth = ["ground_truth" in file for file in part.files]
+            assert not any(truth) or all("ground_truth" in file for file in below(root)), seed
+    assert refused < 200
 
 
 def test_pictures_in_both_parts_are_named(tmp_path):

@@ -16,7 +16,7 @@ Everything that is left out is named in a note.
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from latens.errors import ImagesEmpty, ImagesError
@@ -82,6 +82,7 @@ class _Reading:
     loose: list[str] = field(default_factory=list)  # pictures beside the parts
     masks: dict[int, Node] = field(default_factory=dict)  # by identity: a folder may be looked at twice
     notes: list[str] = field(default_factory=list)
+    only_truth: bool = False  # whether all pictures lie in folders of masks, which then are what was meant
     paired: bool = False  # whether a train folder lies beside a test folder anywhere
 
 
@@ -93,7 +94,7 @@ def lay_out(tree: Tree, for_training: bool = True) -> FolderLayout:
         for_training: whether a test part without a train part is refused; otherwise it is the only part.
 
     Raises:
-        ImagesEmpty: there are no pictures in it.
+        ImagesEmpty: there are no pictures in it, or only masks.
         ImagesError: a test part without a train part.
     """
     root = tree.root
@@ -102,6 +103,7 @@ def lay_out(tree: Tree, for_training: bool = True) -> FolderLayout:
             f"{root.path}: no pictures in this folder{tree.contents()}; give a folder of .png, .jpg or other picture files"
         )
     reading = _Reading(root)
+    reading.only_truth = not _has_more_than_truth(root)
     reading.paired = any(_pairs(node) for node in _all_nodes(root))
     _collect(reading, root, None, None, ())
     parts = _parts(reading, for_training)
@@ -194,7 +196,7 @@ def _alone(reading: _Reading, node: Node, children: list[Node]) -> dict[str, Par
         sorted_inside = bool(first.full())
         fits = others + len(more) == 0 or (others + len(more) == 1 and sorted_inside)
         return trains if fits and first.total >= len(node.pictures) else {}
-    if others or node.pictures:
+    if others or node.pictures or len(read) == 1:
         return {name: one for name, one in read.items() if not one.ambiguous}
     return read
 
@@ -214,10 +216,15 @@ def _without_masks(reading: _Reading, node: Node) -> list[Node]:
     children = node.full()
     images = {child.name for child in children if _is_images(child.name)}
     masks = [child for child in children if _is_mask(child.name, bool(images))]
-    if not masks or (len(masks) == len(children) and not node.pictures):
+    if not masks or reading.only_truth:
         return children
     reading.masks |= {id(mask): mask for mask in masks}
     return [child for child in children if id(child) not in reading.masks]
+
+
+def _has_more_than_truth(node: Node) -> bool:
+    inner = (child for child in node.full() if not _is_mask(child.name, beside_images=False))
+    return bool(node.pictures) or any(map(_has_more_than_truth, inner))
 
 
 def _is_images(name: str) -> bool:
@@ -233,8 +240,16 @@ def _is_mask(name: str, beside_images: bool) -> bool:
 
 def _parts(reading: _Reading, for_training: bool) -> list[tuple[str, list[_Group]]]:
     groups = [group for group in reading.groups if group.node.pictures]
+    if not groups:
+        raise ImagesEmpty(
+            f"{reading.root.path}: only masks ({listed(mask.relative for mask in reading.masks.values())}) and no other "
+            "pictures; to train on them, give one of these folders"
+        )
     kinds = [kind for kind in TEST_ORDER if any(group.part == kind for group in groups)]
     train = [group for group in groups if group.part == TRAIN]
+    if kinds and not train:  # pictures above a lone test folder
+        groups = [replace(group, part=TRAIN, top=reading.root) if group.part is None else group for group in groups]
+        train = [group for group in groups if group.part == TRAIN]
     if not train and not (kinds and for_training):
         return [("all", groups)]
     if not train:
