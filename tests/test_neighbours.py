@@ -247,3 +247,10 @@ def test_the_usual_distance_of_many_is_that_of_ten_thousand():
     assert usual_distance(latents) == pytest.approx(np.median(nearest), rel=0.02)
     few = latents[:10_000]
     assert usual_distance(few) == np.median(nearest_neighbours(few, k=1)[0])
+
+
+@pytest.mark.parametrize("copies", [2, 10])
+def test_where_most_latents_are_duplicates_the_usual_distance_is_between_different_ones(copies):
+    line = np.arange(20.0)[:, None] * 3
+    assert usual_distance(np.repeat(line, copies, 0)) == 3
+    assert usual_distance(np.ones((8, 2))) == 0  # there are no different ones

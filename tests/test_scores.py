@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import latens
-from latens.errors import MissingExtra, RunDamaged
+from latens.errors import MissingExtra, RunDamaged, RunError
 from latens.metrics import METRICS, Protocol, Score, Scores, ScoreTable
 from latens.metrics.score_table import Note
 
@@ -114,6 +114,11 @@ def test_metrics_json_of_format_1_is_read():
     assert {note.subject for note in scores.notes} == {"", "class-means", "gaussian", "mixture"}
     rows = {(row["group"], row["name"]): row["value"] for row in scores["scores"]}
     assert rows == {(row["group"], row["name"]): row["value"] for row in FORMAT_1["scores"]}
+
+
+def test_a_later_format_is_refused():
+    with pytest.raises(RunError, match="format 3, this version of latens reads up to 2"):
+        ScoreTable.from_json({"format": 3, "scores": []})
 
 
 def test_a_run_with_scores_of_format_1_is_judged_and_reported(finished_run, tmp_path):

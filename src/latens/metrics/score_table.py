@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, overload
 
-from latens.errors import MissingExtra
+from latens.errors import MissingExtra, RunError
 from latens.metrics.format1 import group_and_subject
 from latens.metrics.score import Score, Scores
 
@@ -106,7 +106,16 @@ class ScoreTable(Sequence[Score]):
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """What `as_json` made plain, or a metrics.json of format 1."""
+        """What `as_json` made plain, or a metrics.json of format 1.
+
+        Raises:
+            RunError: a later version of latens wrote it.
+        """
+        if plain.get("format", 1) > FORMAT:
+            raise RunError(
+                f"the scores have format {plain['format']}, this version of latens reads up to {FORMAT}: update latens, or run"
+                " `latens score` again"
+            )
         scores = tuple(Score.from_json(score) for score in plain["scores"])
         found, details = plain.get("notes", ()), plain.get("details", {})
         if "format" in plain:

@@ -15,6 +15,7 @@ MOST_ASKED = 10_000  # latents whose nearest is looked for
 def usual_distance(latents: NDArray[Any]) -> float:
     """The median distance of a latent to its nearest neighbour among the others, (N, D) -> one number; NaN for a single one.
 
+    Where that is 0, because most latents are duplicates, it is the median between different ones; 0 only where all are the same.
     Of more than 10,000, the median is that of 10,000 evenly spaced ones; their neighbours are looked for among all.
     """
     if len(latents) < 2:
@@ -40,7 +41,7 @@ def distance_ratios(latents: NDArray[Any], points: NDArray[Any], usual: float | 
 
     Returns:
         Distance of each point to the nearest data latent over the usual distance, (M,): 0 on a data latent, 1 as far as data
-        lie from each other. NaN where there is a single data latent; infinity where most data are duplicates.
+        lie from each other. NaN where there is a single data latent; infinity where all data are the same.
     """
     usual = usual_distance(latents) if usual is None else usual
     return in_usual_distances(nearest_neighbours(latents, points, 1)[0][:, 0], usual)
