@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.algebra import principal_axes
 from latens.errors import UsageError
 from latens.interpolation.contract import checked_data, one_latent
 
@@ -116,20 +117,14 @@ def principal_directions(
         raise UsageError(f"{count} directions were asked for; at least 1 is needed")
     mean = data.mean(axis=0)
     centred = data - mean
-    if centred.shape[1] <= len(centred):
-        squares, columns = np.linalg.eigh(centred.T @ centred)
-        squares, directions = squares[::-1].clip(0), columns[:, ::-1].T
-    else:
-        _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
-        squares = lengths**2
+    squares, directions = principal_axes(centred)
     # Rounding leaves a little variance where there is none.
     real = squares > squares[0] * max(data.shape) * np.finfo(np.float64).eps
     if len(data) < 2 or not squares[0] > 0:
         raise UsageError(f"{len(data)} latents without any variance have no directions; two different ones are needed")
     directions = directions[real][:count]
-    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
     deviations = np.sqrt(squares[real][:count] / (len(data) - 1))
-    return mean, directions * np.sign(largest), deviations, squares[real][:count] / squares.sum()
+    return mean, directions, deviations, squares[real][:count] / squares.sum()
 
 
 def traverse(

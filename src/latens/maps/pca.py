@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.algebra import principal_axes
 from latens.maps.contract import Map
 from latens.maps.surface import checked_latents, checked_points, checked_state
 from latens.neighbours import neighbours_kept
@@ -17,20 +18,11 @@ def principal_plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float64], 
     """The plane in which the latents (N, D) vary most: their mean, two directions (D, 2), and its share of the variance."""
     mean = latents.mean(0, dtype=np.float64)
     centred = latents - mean
-    if centred.shape[1] <= centred.shape[0]:
-        variances, directions = np.linalg.eigh(centred.T @ centred)
-        directions, variances = directions[:, ::-1], variances[::-1]
-    else:
-        _, scales, rows = np.linalg.svd(centred, full_matrices=False)
-        directions, variances = rows.T, scales**2
+    squares, axes = principal_axes(centred)
     components = np.zeros((centred.shape[1], 2))
-    found = min(2, directions.shape[1])
-    components[:, :found] = directions[:, :found]
-    # The sign of an eigenvector is arbitrary; its largest component is made positive.
-    largest = np.abs(components).argmax(0)
-    components *= np.where(np.take_along_axis(components, largest[None], 0) < 0, -1, 1)
-    total = max(float(variances.sum()), np.finfo(np.float64).tiny)
-    return mean, components, max(0.0, float(variances[:2].sum())) / total
+    components[:, : len(axes)] = axes[:2].T
+    total = max(float(squares.sum()), np.finfo(np.float64).tiny)
+    return mean, components, max(0.0, float(squares[:2].sum())) / total
 
 
 class PCAMap(Map):

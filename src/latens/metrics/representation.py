@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.algebra import principal_axes
 from latens.errors import UsageError
 from latens.metrics.inputs import Inputs
 from latens.metrics.intervals import of_ratio
@@ -92,7 +93,7 @@ def effective_rank(latents: NDArray[Any]) -> float:
     Roy and Vetterli 2007.
     """
     centred = latents - latents.mean(0, dtype=np.float64)
-    spectrum = np.sqrt(np.linalg.eigvalsh(centred.T @ centred).clip(0))
+    spectrum = np.sqrt(principal_axes(centred)[0])
     # Rounding is no direction: that of the squares (1e-8 of the largest), and that of a mean far from zero.
     spectrum = spectrum[spectrum > max(1e-7 * float(spectrum.max()), 1e-12 * float(np.linalg.norm(latents)))]
     if not len(spectrum):

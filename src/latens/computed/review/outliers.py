@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.algebra import principal_axes
 from latens.errors import UsageError
 from latens.images.mapped import blocks
 from latens.images.pixels import to_floats
@@ -181,9 +182,9 @@ def _from_median(statistics: NDArray[Any]) -> NDArray[np.float64]:
 def _mahalanobis(latents: NDArray[Any]) -> NDArray[np.float64]:
     """The distance of each from the mean, every direction in use measured in its own spread."""
     centred = latents.astype(np.float64) - latents.mean(0, dtype=np.float64)
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
-    used = values > SMALLEST**2 * values[-1]
-    whitened = centred @ vectors[:, used] / np.sqrt(values[used])
+    squares, axes = principal_axes(centred)
+    used = squares > SMALLEST**2 * squares[0]
+    whitened = centred @ axes[used].T / np.sqrt(squares[used] / len(centred))
     distances: NDArray[np.float64] = np.sqrt(np.square(whitened).sum(1))
     return distances
 
