@@ -124,6 +124,14 @@ def until(page, condition, seconds=8):
     return found
 
 
+def processed(page):
+    """Let the page work off what has come: some turns of its event loop and some frames, however long they take."""
+    page.evaluate(
+        "async () => { for (let k = 0; k < 6; k++) {"
+        " await new Promise((done) => setTimeout(done)); await new Promise(requestAnimationFrame); } }"
+    )
+
+
 def open_tab(page, name):
     page.get_by_role("tab", name=name, exact=True).click()
 

@@ -18,6 +18,7 @@ from browser import (
     open_tab,
     opened,
     pixels,
+    processed,
     screenshot,
     served,
     slide,
@@ -121,7 +122,7 @@ def test_the_gauge_of_a_poor_model_is_never_green(browser, finished_run, tmp_pat
         for spot in [*spots, place.middle.round()]:
             with page.expect_response(lambda response: "/api/decode" in response.url):
                 page.mouse.move(*spot)
-            page.wait_for_timeout(50)
+            processed(page)
             assert gauge.get_attribute("data-kind") in ("fair", "bad")
         open_tab(page, "Path")
         expect(page.locator(".strip .step")).to_have_count(13)

@@ -16,6 +16,7 @@ from browser import (
     learned_run,
     open_tab,
     opened,
+    processed,
     served,
     slide,
     status,
@@ -96,9 +97,9 @@ def test_a_map_that_comes_late_does_not_replace_a_newer_choice(page, view):
     held.wait()
     maps.select_option("tsne")
     held.let_go()
-    page.wait_for_timeout(700)  # longer than points fly
+    processed(page)
     expect(maps).to_have_value("tsne")
-    assert shows_map(page, view, "tsne")
+    until(page, lambda: shows_map(page, view, "tsne"))
     maps.select_option("pca")  # it is here by now
     until(page, lambda: shows_map(page, view, "pca"))
 
@@ -113,7 +114,7 @@ def test_a_colour_that_comes_late_does_not_replace_a_newer_choice(page):
     expect(page.locator(".legend .ramp")).to_be_visible()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
     held.let_go()
-    page.wait_for_timeout(200)
+    processed(page)
     expect(colour).to_have_value("error")
     expect(page.locator(".legend .ramp")).to_be_visible()
 
@@ -165,7 +166,7 @@ def test_a_snapshot_that_comes_late_does_not_replace_a_map(page, view):
     page.get_by_label("Map", exact=True).select_option("pca")
     until(page, lambda: shows_map(page, view, "pca"))
     held.let_go()
-    page.wait_for_timeout(200)
+    processed(page)
     assert not page.evaluate("document.body.classList.contains('playing')")
     assert shows_map(page, view, "pca")
 
@@ -181,7 +182,7 @@ def test_an_image_that_comes_late_does_not_replace_a_newer_one(page, view):
     page.mouse.click(*points.spots[second])
     expect(page.locator("#panel .facts")).to_contain_text(f"{view.ids[second]} ")
     held.let_go()
-    page.wait_for_timeout(200)
+    processed(page)
     expect(page.locator("#panel .facts")).to_contain_text(f"{view.ids[second]} ")
 
 
