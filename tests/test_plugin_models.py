@@ -255,3 +255,41 @@ class Plain(Model):
     def loss(self, x, generator=None):
         error = squared_error(x, self(x))
         return Losses(error, {"squared_error": error})
+
+
+def test_a_dimension_that_fits_the_images_alone_is_not_refused_before_they_are_known(images, tmp_path):
+    options = {"model": "quantised:spatial=true", "latent_dim": 9, "epochs": 1}  # 3 x 3 cells of 12 x 12 pixels
+    run = latens.run(images, out=tmp_path / "run", samplers=("gaussian",), progress=Silent(), **options)
+    assert run.latents["latents"].shape == (240, 9)
+    with pytest.raises(UsageError, match="a multiple of 9 is needed"):
+        latens.run(images, out=tmp_path / "other", progress=Silent(), **(options | {"latent_dim": 10}))
+    assert not (tmp_path / "other").exists()
+
+
+class BySetting(Model):
+    """Attributes set one by one, and its own encode and decode."""
+
+    def __init__(self, image_shape, latent_dim, network="dense"):
+        super().__init__()
+        self.image_shape, self.latent_dim = image_shape, latent_dim
+        self.encoder, self.decoder = NETWORKS[network](image_shape, latent_dim, latent_dim)
+
+    def encode(self, x):
+        return self.encoder(x).sin()
+
+    def decode(self, z):
+        return self.decoder(z)
+
+    def loss(self, x, generator=None):
+        error = squared_error(x, self(x))
+        return Losses(error, {"squared_error": error})
+
+
+def test_a_model_may_set_its_parts_itself(images, monkeypatch, tmp_path):
+    monkeypatch.setitem(MODELS._own, "by-setting", f"{__name__}:BySetting")
+    given = {"model": "by-setting", "network": "dense", "latent_dim": 4, "epochs": 1}
+    run = latens.run(images, out=tmp_path / "run", progress=Silent(), **given)
+    assert run.record["latent_shape"] == [4]
+    assert np.abs(run.latents["latents"]).max() <= 1
+    with pytest.raises(RunError, match="BySetting has its own encode or decode"):
+        write_html(run, tmp_path / "run.html")

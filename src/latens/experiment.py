@@ -1,6 +1,7 @@
 """The whole experiment in one function: what `latens run` does, in the order of the reference experiment."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,9 @@ from latens.figures.network_stages import stages_of
 from latens.figures.of_run import draw_run
 from latens.images import Dataset, load_images
 from latens.left_out import LeftOut
+from latens.models import MODELS
 from latens.models.contract import Model
+from latens.networks import NETWORKS
 from latens.progress import Progress, progress_for
 from latens.report.from_run import write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
@@ -121,15 +124,20 @@ def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[s
     trial = Recipe("trial", "autoencoder", "convolutional", 64, TrainConfig(epochs=1, batch_size=1)).with_options(
         **options
     )
-    errors = []
-    for shape, latent_dim in (((1, 32, 32), 64), ((3, 64, 64), 128)):
-        chosen = trial if options.get("latent_dim") is not None else replace(trial, latent_dim=latent_dim)
-        try:
-            _check_samplers(build_model(chosen, shape), samplers)
-        except UsageError as error:
-            errors.append(error)
-    if len(errors) == 2:  # so the error depends neither on the images nor on the latent dimension chosen for them
-        raise errors[0]
+    if trial.model in MODELS.plugins or trial.network in NETWORKS.plugins:
+        return  # they may be for images of one shape; they are made for the real one before a folder is
+    errors, tried = [], [replace(trial, latent_dim=64), replace(trial, latent_dim=128)]
+    # A latent dimension may be right for the images alone: for a latent on their map it must be a multiple of its cells.
+    tried += [trial, trial] if options.get("latent_dim") is not None else []
+    for chosen, shape in zip(tried, [(1, 32, 32), (3, 64, 64)] * 2, strict=False):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what there is to say of the real model is said when it is made
+            try:
+                _check_samplers(build_model(chosen, shape), samplers)
+            except UsageError as error:
+                errors.append(error)
+    if len(errors) == len(tried):  # so the error depends neither on the images nor on the latent dimension
+        raise errors[-1]
 
 
 def _check_samplers(model: Model, samplers: Sequence[str] | None) -> None:

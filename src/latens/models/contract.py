@@ -28,7 +28,8 @@ class Model(nn.Module, ABC):
 
     Pixels are in [0, 1]. Outside the model latents are flat, (N, D), whatever `latent_shape` is. What follows the two halves is
     declared here once, and read by everything that walks through a model: its drawing and the explorer's page in one file.
-    A model with a prior is also a `HasPrior`, one that checks itself during training a `Watched`.
+    A model with a prior is also a `HasPrior`, one that checks itself during training a `Watched`. A subclass may also call
+    `super().__init__()` and set `image_shape`, `latent_shape`, `encoder` and `decoder` itself.
 
     Raises:
         UsageError: the network does not state the shape of its latent.
@@ -45,25 +46,34 @@ class Model(nn.Module, ABC):
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
-        network: Network,
+        image_shape: tuple[int, int, int] | None = None,
+        network: Network | None = None,
         *,
         after_encoder: Sequence[nn.Module] = (),
         after_decoder: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
-        if network.latent_shape is None:
-            raise UsageError(
-                "the network does not state its latent_shape; give Network(encoder, decoder, latent_shape)"
-            )
-        self.image_shape, self.latent_shape = image_shape, tuple(network.latent_shape)
-        self.encoder, self.decoder = network.encoder, network.decoder
+        if image_shape is not None:
+            self.image_shape = image_shape
+        if network is not None:
+            if network.latent_shape is None:
+                raise UsageError(
+                    "the network does not state its latent_shape; give Network(encoder, decoder, latent_shape)"
+                )
+            self.latent_shape = tuple(network.latent_shape)
+            self.encoder, self.decoder = network.encoder, network.decoder
         self.after_encoder, self.after_decoder = nn.Sequential(*after_encoder), nn.Sequential(*after_decoder)
 
     @property
     def latent_dim(self) -> int:
         """D, the number of values of a latent."""
         return math.prod(self.latent_shape)
+
+    @latent_dim.setter
+    def latent_dim(self, value: int) -> None:
+        """A latent is a vector of so many values, unless `latent_shape` says otherwise."""
+        if math.prod(getattr(self, "latent_shape", ())) != value:
+            self.latent_shape = (value,)
 
     @property
     def decodes_logits(self) -> bool:
