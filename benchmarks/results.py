@@ -127,8 +127,9 @@ def claims(by_data: dict[str, list[dict[str, Any]]]) -> list[str]:
         worse = all(a < b for a, b in itertools.pairwise(ordered))
         told = ", ".join(f"{data} {value:.1f}" for data, value in times.items())
         said.append(
-            f"Larger and more complicated inputs make it worse (the notebook): **{'confirmed' if worse else 'not confirmed'}** by"
-            f" the plain autoencoder's best sampler, FD in multiples of the floor: {told}."
+            "Larger and more complicated inputs make it worse (reference experiment):"
+            f" **{'confirmed' if worse else 'not confirmed'}** by the plain autoencoder's best sampler,"
+            f" FD in multiples of the floor: {told}."
         )
     return said
 
@@ -186,7 +187,8 @@ PAGE = """# Results
 
 Made by `python benchmarks/results.py`; one seed. {machine}.
 
-Each model is trained by the recipe `fast` with the notebook's network at latent dimension 64, but for rows that say otherwise.
+Each model is trained by the recipe `fast` with the reference experiment's network at latent dimension 64, but for
+rows that say otherwise.
 Each sampler is fitted to the latents of the train images; 10,000 of its samples (as many as there are test images, where those
 are fewer) are compared with the test images through the features of a classifier. FD: Fréchet distance; copied: the share of
 samples nearer to a train image than 99 % of test images are, 1 % where nothing is copied. `latens score RUN --samplers all` gives

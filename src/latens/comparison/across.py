@@ -32,13 +32,13 @@ def _ratios(among: Sequence[str] | None) -> dict[str, Ratio]:
 
     return {
         "MSE ÷ PCA's": lambda setting: setting.mean("reconstruction.pca_ratio"),
-        "FD rebuilt ÷ floor": lambda setting: _of_floor(setting, "generation.reconstruction_fd"),
+        "FD of reconstructions ÷ floor": lambda setting: _of_floor(setting, "generation.reconstruction_fd"),
         OF_BEST: of_best,
     }
 
 
 def ratio_sheet(settings: Sequence[Setting], among: Sequence[str] | None = None) -> Sheet:
-    """A table of ratios: a ratio of a setting a row, the data sets side by side.
+    """A table of ratios: one row for each ratio of a setting, the data sets side by side.
 
     Args:
         settings: of two data sets or more.
@@ -133,4 +133,4 @@ def _factor(easier: Setting, harder: Setting, ratio: Ratio) -> float:
 def _told(setting: Setting) -> str:
     raw = _raw_accuracy(setting)
     known = "" if raw is None else f", raw pixels tell the class of {raw:.0%}"
-    return f"{setting.data} ({_size(setting):,} numbers a picture{known})"
+    return f"{setting.data} ({_size(setting):,} numbers per image{known})"

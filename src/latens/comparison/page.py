@@ -66,10 +66,10 @@ def write_page(compared: Comparison, images: Mapping[str, Dataset], progress: Pr
 def _chapters(compared: Comparison, drawn: Sequence[Drawn]) -> list[Chapter]:
     return [
         ("scores", "The scores side by side", _scores(compared)),
-        ("dimensions", "How many latent numbers pay?", _dimensions(compared, drawn)),
-        ("generation", "Does it generate as well as it rebuilds?", _generation(drawn)),
+        ("dimensions", "Error over the latent dimension", _dimensions(compared, drawn)),
+        ("generation", "Generation against reconstruction", _generation(drawn)),
         ("samples", "Samples side by side", _samples(drawn)),
-        ("reconstructions", "The same pictures rebuilt", _reconstructions(drawn)),
+        ("reconstructions", "Reconstructions side by side", _reconstructions(drawn)),
         ("maps", "Maps side by side", _maps(drawn)),
         ("data", "Over data sets", _data(compared)),
         ("protocols", "How it was measured", _protocols(compared)),
@@ -80,7 +80,7 @@ def _lead(compared: Comparison) -> str:
     done = sum(not row.error for row in compared.rows)
     many = max(len(setting.done) for setting in compared.settings)
     spread = "mean ± standard deviation over seeds" if many > 1 else "one seed each, so without a spread"
-    return f"{done} runs of {len(compared.settings)} settings on the same work, measured in the same way: {spread}."
+    return f"{done} runs of {len(compared.settings)} settings on the same images, measured in the same way: {spread}."
 
 
 def _top(compared: Comparison) -> str:
@@ -166,7 +166,7 @@ def _dimensions(compared: Comparison, drawn: Sequence[Drawn]) -> str:
 
 def _generation(drawn: Sequence[Drawn]) -> str:
     caption = (
-        "Each dot is a setting: how well it rebuilds from left to right, how far the samples of its best sampler are from real"
+        "Each dot is a setting: the reconstruction error from left to right, the distance of its best sampler's samples from real"
         " pictures from bottom to top, both logarithmic; lower left is best. The dashed line is what real pictures get."
     )
     pictures = [
@@ -196,7 +196,8 @@ def _samples(drawn: Sequence[Drawn]) -> str:
 
 def _reconstructions(drawn: Sequence[Drawn]) -> str:
     return "".join(
-        _heading(drawn, one.data) + _side_by_side(one.reconstructions, f"{i + 1}-rebuilt", "test pictures rebuilt")
+        _heading(drawn, one.data)
+        + _side_by_side(one.reconstructions, f"{i + 1}-rebuilt", "reconstructions of test images")
         for i, one in enumerate(drawn)
         if one.reconstructions
     )

@@ -25,7 +25,7 @@ def class_errors(mse: Sequence[float] | np.ndarray, class_names: Sequence[str], 
     """Mean squared error of each class as horizontal bars, largest on top.
 
     Args:
-        mse: one value a class, (K,); NaN for a class without images, which is left out.
+        mse: one value for each class, (K,); NaN for a class without images, which is left out.
         class_names: K of them.
         overall: the error over all images, drawn as a line; or None.
 
@@ -34,7 +34,9 @@ def class_errors(mse: Sequence[float] | np.ndarray, class_names: Sequence[str], 
     """
     values = np.asarray(mse, dtype=np.float64)
     if values.shape != (len(class_names),) or not np.isfinite(values).any():
-        raise UsageError(f"{values.size} errors and {len(class_names)} class names: one finite error a class is needed")
+        raise UsageError(
+            f"{values.size} errors and {len(class_names)} class names: one finite error for each class is needed"
+        )
     order = np.argsort(-np.where(np.isfinite(values), values, -np.inf), kind="stable")[: np.isfinite(values).sum()]
     left_out = len(order) - MOST
     order = order[:MOST]

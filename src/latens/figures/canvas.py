@@ -61,7 +61,7 @@ FALLBACKS = (
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A white figure that belongs to nobody but its owner.
+    """A white figure without global state.
 
     Args:
         width: in pixels of the saved picture.

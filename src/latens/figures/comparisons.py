@@ -43,7 +43,7 @@ class Point:
 def rate_distortion(
     curves: Mapping[str, Sequence[Point]], baseline: Sequence[Point] = (), baseline_name: str = "PCA", title: str = ""
 ) -> Figure:
-    """The error over the latent dimension, both axes logarithmic: one curve a setting, with its spread over seeds.
+    """The error over the latent dimension, both axes logarithmic: one curve for each setting, with its spread over seeds.
 
     Args:
         curves: name -> points (latent dimension, test MSE).
@@ -80,7 +80,7 @@ def generation_against_reconstruction(
     title: str = "",
     measure: str = "FD of the best sampler",
 ) -> Figure:
-    """How well each setting generates against how well it rebuilds; lower left is best.
+    """Generation against reconstruction of each setting; lower left is best.
 
     Args:
         groups: name -> points (test MSE, FD), each with the name that is written beside it.

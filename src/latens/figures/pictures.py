@@ -146,7 +146,7 @@ def samples(images: np.ndarray, columns: int = 10, title: str = "", labels: Sequ
 
     Args:
         images: uint8, or float in [0, 1], (N, C, H, W).
-        columns: pictures a row.
+        columns: pictures per row.
         title: a line above the grid.
         labels: a few characters below each picture, or None.
 

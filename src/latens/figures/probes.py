@@ -32,17 +32,17 @@ def probe(
     autoscale: bool = False,
     clusters: bool = False,
 ) -> Figure:
-    """The notebook's row: one decoded picture a class, titled by class.
+    """One decoded picture for each class, in a row, titled by class.
 
     Args:
-        images: decoded mean latents, one a class, float in [0, 1], (K, C, H, W).
+        images: decoded mean latents, one for each class, float in [0, 1], (K, C, H, W).
         class_names: K of them.
         noise_std: standard deviation of the normal noise that was added to each latent.
-        autoscale: stretch the contrast of each picture by itself, as the notebook's imshow does.
+        autoscale: stretch the contrast of each picture by itself, as matplotlib's imshow does.
         clusters: the classes are k-means clusters, because there are no labels; the figure says so.
 
     Raises:
-        UsageError: not one name a picture.
+        UsageError: not one name for each picture.
     """
     return _draw({noise_std: images}, class_names, autoscale, clusters)
 
@@ -59,7 +59,7 @@ def probe_noises(
         clusters: the classes are k-means clusters; the figure says so.
 
     Raises:
-        UsageError: no row, or not one name a picture.
+        UsageError: no row, or not one name for each picture.
     """
     if not images:
         raise UsageError("a probe needs at least one strength of noise; got none")
@@ -69,7 +69,9 @@ def probe_noises(
 def _draw(rows: Mapping[float, np.ndarray], names: Sequence[str], autoscale: bool, clusters: bool) -> Figure:
     for noise, images in rows.items():
         if len(check_images(images, f"probe at noise {noise:g}")) != len(names):
-            raise UsageError(f"{len(images)} probe pictures and {len(names)} names: one name a picture is needed")
+            raise UsageError(
+                f"{len(images)} probe pictures and {len(names)} names: one name for each picture is needed"
+            )
     if clusters:
         names = [name if name.startswith("cluster") else f"cluster {name}" for name in names]
     columns = _columns(names)
@@ -102,7 +104,7 @@ def _draw(rows: Mapping[float, np.ndarray], names: Sequence[str], autoscale: boo
 
 
 def _row(figure: Figure, pictures: np.ndarray, columns: int, across: tuple[int, int], down: tuple[int, int]) -> None:
-    """One strength of noise: a picture a class, over as many blocks as the classes need."""
+    """One strength of noise: a picture for each class, over as many blocks as the classes need."""
     (left, cell), (top, block) = across, down
     tall, wide = pictures.shape[1:3]
     for b in range(-(-len(pictures) // columns)):

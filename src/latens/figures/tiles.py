@@ -84,7 +84,7 @@ def grid_png(images: np.ndarray, columns: int, target: int = 48) -> bytes:
 
     Args:
         images: uint8, or float in [0, 1], (N, C, H, W).
-        columns: pictures a row.
+        columns: pictures per row.
         target: the wanted length of a picture's longer side in pixels.
     """
     pictures = zoom(to_rgb(check_images(images, "images")), target)

@@ -1,4 +1,4 @@
-"""report.html: one self-contained file that tells a run's story in the order of the notebook."""
+"""report.html: one self-contained file that shows a run in the order of the reference experiment."""
 
 from typing import TYPE_CHECKING
 

@@ -134,7 +134,7 @@ def _data(images: Dataset) -> DataFacts:
 
 
 def _network(run: Run, stages: tuple[tuple[str, tuple[int, ...]], ...]) -> NetworkFacts:
-    # What an adopted model's weights are nobody knows here.
+    # The weights of an adopted model are not known here.
     parameters = None if run.recipe.is_adopted else sum(p.numel() for p in run.model.parameters())
     return NetworkFacts(run.recipe.model, run.recipe.network, run.recipe.latent_dim, parameters, tuple(stages))
 
