@@ -165,7 +165,7 @@ def test_the_policy_is_strict_and_nothing_breaks_it(browser, address):
         page.errors.clear()
         assert page.evaluate("() => fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')") == "refused"
         until(page, lambda: any("policy: connect-src" in one for one in page.errors))
-        page.wait_for_timeout(100)  # what Chromium says of it has come too
+        processed(page)  # what Chromium says of it has come too
         page.errors.clear()
 
 
@@ -326,7 +326,7 @@ def test_a_list_opens_an_image_that_is_not_on_the_map(browser, copy, monkeypatch
         assert shown[at] not in {str(one) for one in view.ids}
         cards.nth(at).click()
         expect(page.locator("#panel .facts")).to_contain_text(shown[at])
-        page.wait_for_timeout(300)  # what else was asked for has come
+        page.wait_for_load_state("networkidle")  # what else was asked for has come
         expect(page.locator("#panel .facts")).to_contain_text(shown[at])
 
 

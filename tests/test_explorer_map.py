@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import PAGE, chromium
+from browser import PAGE, chromium, processed, until
 
 WIDTH, HEIGHT = 500, 400
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self' blob:; img-src 'self'"
@@ -260,13 +260,27 @@ def test_a_double_click_zooms_in_about_the_pointer(view):
     assert screen(view, *before) == pytest.approx([330, 120], abs=1e-6)
 
 
+def at_rest(view):
+    """Wait until the map has stopped moving: its view is the same over ten frames."""
+    view.evaluate(
+        """async () => {
+          for (let same = 0, last = ""; same < 10; ) {
+            await new Promise(requestAnimationFrame);
+            const now = JSON.stringify(map.view);
+            same = now === last ? same + 1 : 0;
+            last = now;
+          }
+        }"""
+    )
+
+
 def test_zooming_to_points_shows_them_all(view):
     x, y = scattered(2000)
     show(view, x, y)
     rows = np.flatnonzero((x > 40000) & (x < 50000) & (y > 10000) & (y < 14000))
     home = view.evaluate("map.view.scale")
     view.evaluate("rows => map.zoomTo(rows)", rows.tolist())
-    view.wait_for_timeout(350)
+    at_rest(view)
     places = np.array([screen(view, x[row], y[row]) for row in rows])
     assert len(rows) > 10
     assert (places > [0, 0]).all()
@@ -274,7 +288,7 @@ def test_zooming_to_points_shows_them_all(view):
     assert np.ptp(places, axis=0)[0] > 0.7 * WIDTH
     assert view.evaluate("map.view.scale") > 3 * home
     view.evaluate("map.zoomTo([7])")
-    view.wait_for_timeout(350)
+    at_rest(view)
     assert screen(view, x[7], y[7]) == pytest.approx([WIDTH / 2, HEIGHT / 2], abs=1e-6)
 
 
@@ -316,7 +330,7 @@ def test_hovering_finds_the_nearest_point_and_tells_it_once(view):
     view.mouse.move(left, top)
     assert told(view, "hover")[0]["row"] == 17
     view.mouse.move(left + 0.3, top)
-    view.wait_for_timeout(150)
+    processed(view)
     assert len(told(view, "hover")) == 1
     moved = told(view, "move")[0]
     assert (moved["x"], moved["y"]) == pytest.approx((x[17], y[17]), abs=1)
@@ -452,8 +466,8 @@ def test_thumbnails_come_with_room_and_keep_their_places(view):
     view.evaluate("sprites({ size: 16, across: 20, per_page: 400, pages: 8 })")
     assert not blue(picture(view)).any()
     view.evaluate("map.setView({ ...map.view, scale: 6 * map.view.scale })")
-    picture(view)
-    view.wait_for_timeout(300)  # for the pages
+    until(view, lambda: blue(picture(view)).mean() > 0.1)
+    quiet(view)  # all pages are here
     first = picture(view)
     assert 0.1 < blue(first).mean() < 0.9
     # Moved by whole pixels, the same pictures stand at the same places.
@@ -549,9 +563,8 @@ def test_points_fly_to_the_right_places(view):
     show(view, x, y)
     picture(view)
     view.evaluate("([x, y]) => points(x, y, { animate: true })", [to_x.tolist(), to_y.tolist()])
-    view.wait_for_timeout(700)
     # Where discs overlap, which one lies on top may differ.
-    assert np.mean(np.abs(picture(view) - there) > 8) < 0.002
+    until(view, lambda: np.mean(np.abs(picture(view) - there) > 8) < 0.002)
 
 
 def test_a_point_is_seen_on_its_way(view):

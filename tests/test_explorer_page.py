@@ -16,6 +16,7 @@ from browser import (
     drag,
     expect,
     open_tab,
+    processed,
     shows,
     status,
     until,
@@ -66,7 +67,7 @@ def test_a_press_holds_the_place_and_another_lets_it_go(page, view):
     asked = []
     page.on("request", lambda request: asked.append(request.url) if "/api/decode" in request.url else None)
     page.mouse.move(*other)
-    page.wait_for_timeout(150)
+    processed(page)
     assert asked == []
     page.mouse.click(*other)
     expect(page.get_by_text("Held here.")).to_have_count(0)

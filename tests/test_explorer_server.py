@@ -443,12 +443,14 @@ def test_newer_requests_overtake_older_ones(view):
     from latens.explorer.app import Desk, Overtaken
 
     async def ask():
-        desk, started = Desk(), threading.Event()
-        first = asyncio.ensure_future(desk.ask(started.wait, "x"))
-        await asyncio.sleep(0.05)
+        desk, runs, started = Desk(), threading.Event(), threading.Event()
+        first = asyncio.ensure_future(desk.ask(lambda: runs.set() or started.wait(), "x"))
+        while not runs.is_set():
+            await asyncio.sleep(0)
         second, third = (asyncio.ensure_future(desk.ask(lambda n=n: n, "x")) for n in (2, 3))
         other = asyncio.ensure_future(desk.ask(lambda: "other", "y"))
-        await asyncio.sleep(0.05)
+        for _ in range(20):  # turns of the loop, in which the others queue up
+            await asyncio.sleep(0)
         started.set()
         return await asyncio.gather(first, second, third, other, return_exceptions=True)
 
