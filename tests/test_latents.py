@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latens.images.mapped import blocks
+from latens.arrays import blocks
 from latens.latents import LANES, _in_turn, _through_lanes, decode_latents, encode_images
 from latens.models.autoencoder import AutoencoderModel
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latens.arrays import blocks
 from latens.device import images_at_once, yielding_threads
 from latens.errors import UsageError
 from latens.images import Dataset, Images
 from latens.images.given import as_array
-from latens.images.mapped import blocks
 from latens.images.pixels import is_grey, to_unit
 from latens.models.checks import check_weights, in_words
 from latens.models.contract import Model, evaluating

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from latens.arrays import blocks
 from latens.errors import UsageError
 from latens.images import Dataset
-from latens.images.mapped import blocks
 from latens.images.pictures import numbered_by, read_pictures
 from latens.images.pixels import to_floats
 from latens.images.plan import Block

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.arrays import gather
 from latens.errors import LatensError, UsageError
 from latens.explorer.columns import Column
 from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures import DEFAULT_PALETTE
 from latens.figures.palette import NO_LABELS, class_colours
-from latens.images.mapped import gather
 from latens.images.pixels import picture_mode, to_picture, to_uint8
 from latens.interpolation import PATHS
 from latens.interpolation.graph import Graph

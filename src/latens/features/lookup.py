@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latens.arrays import blocks
 from latens.device import choose_device
 from latens.errors import RunDamaged
 from latens.features.features import Features
@@ -14,7 +15,6 @@ from latens.features.fitting import images_to_see, random_network, train_network
 from latens.features.network import FeatureNetwork
 from latens.files import cache_folder, read_safetensors, write_safetensors
 from latens.images import Dataset, Images
-from latens.images.mapped import blocks
 from latens.progress import Progress, Silent
 
 __all__ = ["SHIPPED", "features_for", "load_network", "save_network"]

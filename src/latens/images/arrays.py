@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from latens.arrays import blocks
 from latens.errors import ImagesEmpty, ImagesError, ImagesNotFound, UsageError
 from latens.images.assemble import assemble
 from latens.images.contract import Dataset, Shape
@@ -18,7 +19,6 @@ from latens.images.finish import finish
 from latens.images.fit import fit_picture, fit_pixels
 from latens.images.given import as_array
 from latens.images.layout import check_dtype, check_sides, number_labels, picture_shape, to_pixels
-from latens.images.mapped import blocks
 from latens.images.pixels import CHANNELS, from_picture, is_grey
 from latens.images.plan import Block, Options, Part, Plan, block_length
 from latens.images.white import DEEP_WHITE, choose_white

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from latens.arrays import let_go
 from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
 from latens.images.contract import Images, Progress, Shape, fingerprint_of
-from latens.images.mapped import let_go
 from latens.images.plan import Part, Plan, Refused, block_length
 from latens.images.split import content_hashes, split_by_content
 from latens.text import counted, listed

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from latens.images.mapped import blocks
+from latens.arrays import blocks
 
 __all__ = ["MAXIMUM_SIDE", "MINIMUM_SIDE", "Dataset", "Images", "Progress", "Shape", "fingerprint_of", "make_images"]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from latens.arrays import blocks
 from latens.errors import UsageError
 from latens.images.contract import Dataset, Images
-from latens.images.mapped import blocks
 from latens.images.pixels import WHITE, in_unit
 from latens.images.plan import block_length
 from latens.images.split import content_hashes

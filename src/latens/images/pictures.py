@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from latens.arrays import blocks
 from latens.errors import ImagesDamaged
 from latens.images.assemble import refused_line
 from latens.images.contract import Dataset, Shape
 from latens.images.folder import plan_file
 from latens.images.kinds import is_picture
 from latens.images.load import reader_of
-from latens.images.mapped import blocks
 from latens.images.pixels import colour_word, with_channels
 from latens.images.plan import Block, Options, Part, Plan, Refused, block_length
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latens.arrays import blocks, drawn_rows
 from latens.errors import UsageError
-from latens.images.mapped import blocks
 from latens.images.pixels import WHITE
 
 __all__ = ["LinearBaseline", "linear_baseline"]
@@ -63,9 +63,7 @@ def linear_baseline(
             " images of one shape, at least one in each part, and at least one component are needed"
         )
     dim = int(np.prod(train.shape[1:]))
-    rows = np.arange(len(train))
-    if min(len(train), dim) > MOST:
-        rows = np.sort(np.random.default_rng(seed).choice(len(train), MOST, replace=False))
+    rows = drawn_rows(len(train), MOST if dim > MOST else len(train), seed)
     with torch.inference_mode():
         if len(rows) <= dim and len(rows) <= MOST:
             mean, components = _by_images(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latens.arrays import drawn_rows
 from latens.errors import UsageError
 from latens.metrics.inputs import Inputs
 from latens.metrics.score import BaselineKind, Definition, Metric, Protocol, Scores
@@ -61,7 +62,7 @@ def trustworthiness(latents: NDArray[Any], coordinates: NDArray[Any], k: int = K
             f"{num} latents, {len(coordinates)} points on the map and k = {k}; one latent a point and k under N / 2 are needed"
         )
     on_map = torch.from_numpy(nearest_neighbours(coordinates, k=k)[1])
-    rows = np.arange(num) if num <= MOST else np.sort(np.random.default_rng(seed).choice(num, MOST, replace=False))
+    rows = drawn_rows(num, MOST, seed)
     centred = torch.from_numpy(np.asarray(latents, np.float64) - np.mean(latents, 0, dtype=np.float64))
     norms = centred.square().sum(1)
     # Equal distances must stay equal through the rounding of the product.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.arrays import let_go
 from latens.errors import UsageError
-from latens.images.mapped import let_go
 from latens.images.pixels import to_floats
 from latens.metrics.inputs import Inputs
 from latens.metrics.linear import LinearBaseline, linear_baseline

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.arrays import drawn_rows
 from latens.errors import UsageError
 from latens.metrics.copies import cell_centres, cells_of, distances_to
 from latens.metrics.frechet import Moments, frechet_deviation, frechet_distance, moments
@@ -213,10 +214,7 @@ def check_features(**sets: NDArray[Any]) -> None:
 
 def some(num: int, seed: int) -> NDArray[np.int64]:
     """Rows of at most 10,000 of so many images, ascending."""
-    if num <= MOST:
-        return np.arange(num)
-    drawn: NDArray[np.int64] = np.sort(np.random.default_rng(seed).choice(num, MOST, replace=False))
-    return drawn
+    return drawn_rows(num, MOST, seed)
 
 
 def _kinds(x: NDArray[Any], y: NDArray[Any]) -> tuple[str, ...]:

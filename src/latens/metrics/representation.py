@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.algebra import principal_axes
+from latens.arrays import drawn_rows
 from latens.errors import UsageError
 from latens.metrics.inputs import Inputs
 from latens.metrics.intervals import of_ratio
@@ -117,9 +118,8 @@ def linear_accuracy(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    if len(train) > MOST_LINEAR:
-        rows = np.sort(np.random.default_rng(seed).choice(len(train), MOST_LINEAR, replace=False))
-        train, train_labels = train[rows], train_labels[rows]
+    rows = drawn_rows(len(train), MOST_LINEAR, seed)
+    train, train_labels = train[rows], train_labels[rows]
     mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
     deviation[deviation == 0] = 1
     with warnings.catch_warnings():
@@ -172,8 +172,7 @@ def pixel_accuracy(
     num_train = min(num_train, max(1, int(PRODUCTS / (num_test * dim))))
     random = np.random.default_rng(seed)
     of_train, of_test = (
-        np.arange(whole) if part == whole else np.sort(random.choice(whole, part, replace=False))
-        for part, whole in ((num_train, len(train)), (num_test, len(test)))
+        drawn_rows(whole, part, random) for part, whole in ((num_train, len(train)), (num_test, len(test)))
     )
     accuracy = knn_accuracy(
         np.array(train[of_train]).reshape(num_train, dim),

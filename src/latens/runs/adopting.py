@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from latens.arrays import gather
 from latens.errors import RunError
 from latens.images import Dataset
-from latens.images.mapped import gather
 from latens.images.pixels import to_floats, to_unit
 from latens.latents import decode_latents, encode_images
 from latens.models.adopted import SAME, AdoptedModel, ArrayFunction, latent_shape_of, what_varies

@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.arrays import drawn_rows
 from latens.errors import UsageError
 from latens.samplers.contract import Cost, Tick
-from latens.samplers.learned import Learned, subset
+from latens.samplers.learned import Learned
 
 __all__ = ["ClassMeansSampler"]
 
@@ -83,7 +84,7 @@ class ClassMeansSampler(Learned):
 def _clusters(latents: NDArray[np.float64]) -> NDArray[np.int64]:
     from sklearn.cluster import KMeans
 
-    seen = latents[subset(latents, MOST)]
+    seen = latents[drawn_rows(len(latents), MOST)]
     num = min(NUM_CLUSTERS, len(np.unique(seen, axis=0)))
     labels: NDArray[np.int64] = KMeans(num, n_init=3, random_state=0).fit(seen).predict(latents).astype(np.int64)
     return labels

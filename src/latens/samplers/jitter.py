@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.arrays import drawn_rows
 from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
 from latens.samplers.contract import Tick
-from latens.samplers.learned import Learned, chances_and_noise, subset
+from latens.samplers.learned import Learned, chances_and_noise
 
 __all__ = ["JitterSampler"]
 
@@ -50,7 +51,7 @@ class JitterSampler(Learned):
     def _learn(
         self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
     ) -> dict[str, NDArray[Any]]:
-        rows = subset(latents, MOST)
+        rows = drawn_rows(len(latents), MOST)
         if labels is not None:
             # At least one of each class.
             rows = np.union1d(rows, np.unique(labels, return_index=True)[1])

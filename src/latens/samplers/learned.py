@@ -11,7 +11,7 @@ from latens.errors import UsageError
 from latens.samplers.contract import Sampler, Tick
 from latens.samplers.rectified import fill_zeros, rectified_units
 
-__all__ = ["Learned", "chances_and_noise", "covariance", "factor", "subset"]
+__all__ = ["Learned", "chances_and_noise", "covariance", "factor"]
 
 
 class Learned(Sampler):
@@ -132,14 +132,6 @@ def chances_and_noise(
     """
     for_chances, for_noise = random.spawn(2)
     return for_chances.random(n), for_noise.standard_normal((n, width))
-
-
-def subset(latents: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Rows for work that does not need all of them: all, or `most` drawn with seed 0, in order."""
-    if len(latents) <= most:
-        return np.arange(len(latents))
-    rows: NDArray[np.int64] = np.sort(np.random.default_rng(0).choice(len(latents), most, replace=False))
-    return rows
 
 
 def covariance(latents: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latens.arrays import drawn_rows
 from latens.samplers.contract import Tick
 from latens.samplers.em import Mixture, fit_mixture, improve
-from latens.samplers.learned import Learned, chances_and_noise, subset
+from latens.samplers.learned import Learned, chances_and_noise
 
 __all__ = ["MixtureSampler"]
 
@@ -43,7 +44,7 @@ class MixtureSampler(Learned):
         centre, deviations = latents.mean(0), latents.std(0)
         live = deviations > 1e-7 * max(float(deviations.max()), np.finfo(np.float64).tiny)
         scale = float(np.sqrt((deviations[live] ** 2).mean())) if live.any() else 1.0
-        rows = subset(latents, MOST)
+        rows = drawn_rows(len(latents), MOST)
         if labels is not None:  # so that rare classes are not missed
             few = [np.flatnonzero(labels == label)[:AT_LEAST] for label in np.unique(labels)]
             rows = np.union1d(rows, np.concatenate(few))

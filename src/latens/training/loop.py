@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latens.arrays import gather
 from latens.device import flushed_denormals, generator, images_at_once, seeded_weights, yielding_threads
 from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import Dataset
-from latens.images.mapped import gather
 from latens.images.pixels import to_unit
 from latens.models import MODELS
 from latens.models.checks import check_weights

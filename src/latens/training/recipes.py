@@ -357,7 +357,7 @@ def _mean_pixel(images: "Dataset") -> float:
     """Of about a thousand train images, in [0, 1]."""
     import numpy as np
 
-    from latens.images.mapped import gather
+    from latens.arrays import gather
     from latens.images.pixels import in_unit
 
     some = gather(images.train.pixels, np.arange(0, len(images.train), max(1, len(images.train) // 1000)))

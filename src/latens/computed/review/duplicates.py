@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.arrays import gather
 from latens.errors import UsageError
-from latens.images.mapped import gather
 
 __all__ = ["near_duplicates"]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.arrays import gather
 from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.labels import doubtful_labels
 from latens.computed.review.outliers import picture_statistics, strangeness, variances
 from latens.errors import RunDamaged, UsageError
 from latens.images import Dataset
-from latens.images.mapped import gather
 from latens.images.pixels import in_unit
 from latens.neighbours import nearest_neighbours
 from latens.progress import Progress, Silent

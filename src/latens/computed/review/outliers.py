@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.algebra import principal_axes
+from latens.arrays import blocks
 from latens.errors import UsageError
-from latens.images.mapped import blocks
 from latens.images.pixels import to_floats
 
 __all__ = ["picture_statistics", "strangeness", "variances"]

@@ -1,11 +1,11 @@
-"""Arrays that are mapped from a file: read in blocks, so that little of the file stays in memory."""
+"""Rows of arrays: drawn at random, gathered, or block by block, also of a file that is mapped into memory."""
 
 import mmap
 from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["blocks", "gather", "let_go"]
+__all__ = ["blocks", "drawn_rows", "gather", "let_go"]
 
 TOGETHER = 64  # rows from all over a file: a system may bring in 2 MB around each
 
@@ -63,3 +63,23 @@ def gather(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
         result[part] = array[rows[part]]
         let_go(array)
     return result
+
+
+def drawn_rows(num: int, most: int, seed: int | np.random.Generator = 0) -> np.ndarray:
+    """Rows for work that does not need all of them: all, or `most` drawn without repetition.
+
+    Args:
+        num: of rows there are.
+        most: how many are drawn at most.
+        seed: of the draw, or the generator to draw with; nothing is drawn where all rows are taken.
+
+    Returns:
+        int64 (min(num, most),), ascending.
+
+    >>> drawn_rows(3, 5).tolist(), len(drawn_rows(100, 5))
+    ([0, 1, 2], 5)
+    """
+    if num <= most:
+        return np.arange(num)
+    rows: np.ndarray = np.sort(np.random.default_rng(seed).choice(num, most, replace=False))
+    return rows

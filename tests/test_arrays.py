@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 
+from latens.arrays import blocks, gather, let_go
 from latens.images import load_images
 from latens.images.contract import make_images
-from latens.images.mapped import blocks, gather, let_go
 from latens.images.split import split_by_content
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 READ = (
-    "import sys, re; import numpy as np; from latens.images import mapped\n"
+    "import sys, re; import numpy as np; from latens import arrays\n"
     "def held(): return int(re.search(r'RssFile:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024\n"
     "array = np.load(sys.argv[1], mmap_mode='r')[:, 1:]; before = held(); most = 0\n"
     "for block in {how}: block.sum(); most = max(most, held() - before)\n"
@@ -38,14 +38,14 @@ def megabytes_held(how, file):
 
 @LINUX
 def test_blocks_of_a_mapped_file_leave_memory(file):
-    assert megabytes_held("mapped.blocks(array, 1024)", file) < 10
+    assert megabytes_held("arrays.blocks(array, 1024)", file) < 10
     assert megabytes_held("np.split(array, 50)", file) > 40, "what this test would not notice otherwise"
 
 
 @LINUX
 def test_rows_from_all_over_a_mapped_file_leave_memory(file):
     rows = "np.arange(0, len(array), 3)"
-    assert megabytes_held(f"[mapped.gather(array, {rows})]", file) < 10
+    assert megabytes_held(f"[arrays.gather(array, {rows})]", file) < 10
     assert megabytes_held(f"[array[{rows}]]", file) > 40, "what this test would not notice otherwise"
 
 
