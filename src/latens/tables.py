@@ -5,7 +5,7 @@ and from installed plug-ins, by their entry points (docs/plugins.md).
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from latens.errors import PluginError, UnknownName
 
-__all__ = ["GROUPS", "Table"]
+__all__ = ["GROUPS", "Table", "lazy_names"]
 
 T = TypeVar("T")
 GROUPS = "latens."  # what the names of the entry point groups begin with
@@ -96,3 +96,19 @@ def _all_plugins() -> Mapping[str, list[EntryPoint]]:
 
 def _package(entry: EntryPoint) -> str:
     return f"the package {entry.dist.name}" if entry.dist is not None else f"{entry.value!r}"
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
+    """A `__getattr__` for a package whose public names are imported when they are first used.
+
+    Args:
+        package: its name, such as `"latens.training"`.
+        homes: public name -> the module of the package that holds it.
+    """
+
+    def get(name: str) -> object:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    return get

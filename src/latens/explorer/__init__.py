@@ -4,8 +4,9 @@
 file of it that works offline.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from latens.tables import lazy_names
 
 if TYPE_CHECKING:
     from latens.explorer.app import create_app as create_app
@@ -27,8 +28,5 @@ _HOMES = {
 __all__ = ["View", "answer", "create_app", "explore", "watch", "write_html"]
 
 
-def __getattr__(name: str) -> object:
-    # A program that only trains needs no web server.
-    if name in _HOMES:
-        return getattr(import_module(f"latens.explorer.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# A program that only trains needs no web server.
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from latens.errors import PluginError
-from latens.tables import Table
+from latens.tables import Table, lazy_names
 
 if TYPE_CHECKING:
     from latens.figures.canvas import png_bytes, save_png
@@ -84,10 +84,5 @@ def usable_figures() -> "dict[str, FigureEntry]":
     return found
 
 
-def __getattr__(name: str) -> object:
-    # The command line reads the names of the figures; that must not cost the import of matplotlib.
-    if name in {"png_bytes", "save_png"}:
-        from latens.figures import canvas
-
-        return getattr(canvas, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The command line reads the names of the figures; that must not import matplotlib.
+__getattr__ = lazy_names(__name__, {"png_bytes": "canvas", "save_png": "canvas"})

@@ -6,10 +6,9 @@ distance from the data.
 """
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from latens.tables import Table
+from latens.tables import Table, lazy_names
 
 if TYPE_CHECKING:
     from latens.interpolation.between_two import interpolate as interpolate
@@ -53,8 +52,5 @@ PATHS: "Table[Callable[..., LatentPath]]" = Table(
 """Name -> function of (start, end, steps, latents of the data) that returns a `LatentPath`."""
 
 
-def __getattr__(name: str) -> object:
-    # The command line reads the names of the ways; that must not import torch and scipy.
-    if name in _HOMES:
-        return getattr(import_module(f"latens.interpolation.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The command line reads the names of the paths; that must not import torch and scipy.
+__getattr__ = lazy_names(__name__, _HOMES)

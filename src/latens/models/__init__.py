@@ -1,9 +1,8 @@
 """Models: a pair of networks, a rule for the latent and a loss. `models.contract.Model` is the contract."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from latens.tables import Table
+from latens.tables import Table, lazy_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +38,14 @@ MODELS: "Table[Callable[..., Model]]" = Table(
 """Name -> function (image_shape, latent_dim, network, ...) -> Model."""
 
 
-def __getattr__(name: str) -> Any:
-    # The command line reads the names of the models; that must not import torch.
-    if name in __all__:
-        module = "contract" if name == "Model" else name.removesuffix("Model").lower()
-        return getattr(import_module(f"latens.models.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_HOMES = {
+    "AutoencoderModel": "autoencoder",
+    "Model": "contract",
+    "QuantisedModel": "quantised",
+    "RegularisedModel": "regularised",
+    "VariationalModel": "variational",
+    "WassersteinModel": "wasserstein",
+}
+
+# The command line reads the names of the models; that must not import torch.
+__getattr__ = lazy_names(__name__, _HOMES)

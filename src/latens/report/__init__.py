@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from latens.report.page import build_html, write_html
 from latens.story import DataFacts, NetworkFacts, ProbeFacts, Story, TrainingFacts
+from latens.tables import lazy_names
 
 if TYPE_CHECKING:
     from latens.report.from_run import story_of, write_report
@@ -21,10 +22,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    # A report of anybody's numbers needs no run, and so no torch.
-    if name in {"story_of", "write_report"}:
-        from latens.report import from_run
-
-        return getattr(from_run, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# A report of any numbers needs no run, and so no torch.
+__getattr__ = lazy_names(__name__, {"story_of": "from_run", "write_report": "from_run"})

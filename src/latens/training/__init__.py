@@ -3,8 +3,9 @@
 `loop` holds `train`, `recipes` the settings by name, `optimisers` Muon and Adam, `graphs` whole steps on a GPU.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from latens.tables import lazy_names
 
 if TYPE_CHECKING:
     from latens.training.loop import Step as Step
@@ -26,8 +27,5 @@ _HOMES = {
 __all__ = ["RECIPES", "Recipe", "Step", "TrainConfig", "build_model", "train"]
 
 
-def __getattr__(name: str) -> object:
-    # The command line reads the names of the recipes; that must not cost the import of torch.
-    if name in _HOMES:
-        return getattr(import_module(f"latens.training.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The command line reads the names of the recipes; that must not import torch.
+__getattr__ = lazy_names(__name__, _HOMES)
