@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
 
-test: .venv/installed-dev ## all tests
-	$(BIN)/python -m pytest
+test: .venv/installed-dev ## all tests, a file at a time on each of up to four processes
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: .venv/installed-dev ## the page in Chromium, Firefox and WebKit; a browser that is missing is skipped
 	$(BIN)/python -m pytest -m browsers

@@ -1,13 +1,16 @@
 """How far apart the colours of the palettes are: the least distance in OKLab and the least contrast, printed as a table.
 
-python benchmarks/palette.py
+    python benchmarks/palette.py
 """
+
+import argparse
 
 from latens.figures import PALETTES
 from latens.figures.palette import DARK_PAPER, SEEN_WITH, class_colours, contrast, least_distance
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print("| palette | colours | " + " | ".join(SEEN_WITH) + " | contrast to white | to the dark page |")
     print("|---|---:|" + "---:|" * (len(SEEN_WITH) + 2))
     for name in PALETTES:
