@@ -1,6 +1,6 @@
 """How far apart the colours of the palettes are: the least distance in OKLab and the least contrast, printed as a table.
 
-    python benchmarks/palette.py
+python benchmarks/palette.py
 """
 
 import argparse
