@@ -482,6 +482,7 @@ def test_the_page_is_valid_and_shows_each_setting_beside_the_others(made):
     assert all(image.get("alt") for image in tree.iter(f"{XHTML}img"))
     told = words(tree)
     assert "at least 3 latent dimensions are needed" in told
+    assert "<" not in told  # no markup was escaped
     for row in made.rows:
         assert row.path in told
         for found in row.scores:

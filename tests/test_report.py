@@ -13,6 +13,7 @@ from latens.errors import RunDamaged
 from latens.figures import FIGURES, save_png
 from latens.metrics import Protocol, Score
 from latens.metrics.score_table import Note
+from latens.pages import HERE, templates
 from latens.report import (
     DataFacts,
     NetworkFacts,
@@ -22,7 +23,6 @@ from latens.report import (
     build_html,
     write_html,
 )
-from latens.report.elements import esc
 from latens.report.sections import CHAPTERS
 from latens.text import number, seconds_in_words
 
@@ -271,7 +271,8 @@ def test_numbers_are_written_for_reading():
         "1 h 0 min",
         "2 h 1 min",
     ]
-    assert esc('<a href="x">&\x00\ud800') == "&lt;a href=&#34;x&#34;&gt;&amp;\ufffd\ufffd"
+    page = templates(HERE).from_string("{{ text }}")
+    assert page.render(text='<a href="x">&\x00\ud800') == "&lt;a href=&#34;x&#34;&gt;&amp;\ufffd\ufffd"
 
 
 def test_the_training_chapter_says_which_loss_was_lowered(story):

@@ -46,7 +46,7 @@ def test_wheel_holds_every_module_and_the_data(wheel):
     data = [f"images/mnist/{name}" for name in (*MNIST, "LICENSE.md", "SHA256SUMS")]
     pages = {
         path.relative_to(ROOT / "src").as_posix()
-        for folder in ("pages", "report/templates")
+        for folder in ("pages", "report/templates", "comparison/templates")
         for path in (ROOT / "src/latens" / folder).iterdir()
         if path.suffix in (".html", ".css")
     }
