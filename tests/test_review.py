@@ -321,7 +321,7 @@ def test_review_on_the_command_line(run, capsys, tmp_path):
     assert main(["review", str(run.path)]) == 0
     assert "240 images checked" in capsys.readouterr().out
     report = (run.path / "report.html").read_text()
-    assert "All 240 pictures, train and test, were looked through" in report
+    assert "All 240 images, train and test, were searched" in report
     assert 'id="figure-review"' in report
 
 
@@ -351,7 +351,7 @@ def test_few_pictures_are_not_compared_and_the_run_is_complete_all_the_same(tmp_
     np.savez(tmp_path / "few.npz", images=textures(FEWEST - 1)[:, 0])
     run = latens.run(tmp_path / "few.npz", out=tmp_path / "run", epochs=1, latent_dim=4, progress=Silent())
     assert run.record["status"] == "done"
-    assert "The pictures were not reviewed yet" in (run.path / "report.html").read_text()
+    assert "Not reviewed yet" in (run.path / "report.html").read_text()
     with pytest.raises(UsageError, match="at least 10"):
         review_run(run)
 
