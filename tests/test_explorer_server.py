@@ -22,6 +22,8 @@ from latens.explorer.guard import Guard
 from latens.explorer.routes import ROUTES
 from latens.explorer.serving import Serving
 from latens.explorer.tags import Tags
+from latens.figures import DEFAULT_PALETTE
+from latens.figures.palette import class_colours
 from latens.interpolation import interpolate
 from latens.neighbours import distance_ratios
 from latens.samplers.class_means import ClassMeansSampler
@@ -406,6 +408,17 @@ def test_own_columns_by_id(tmp_path):
     assert (score.kind, kind.kind) == ("number", "class")
     assert list(kind.names) == ["<i>", "y"]
     assert kind.values.tolist() == [1, 0, NO_VALUE]
+    assert kind.info("notebook")["colours"] == list(class_colours(2, "notebook"))
+    assert score.info("notebook")["colours"] == []
+
+
+def test_many_classes_of_an_own_column_have_colours_of_their_own(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("id,kind\n" + "".join(f"{k},kind {k}\n" for k in range(40)))
+    (kind,) = read_columns(path, [str(k) for k in range(40)])
+    colours = kind.info(DEFAULT_PALETTE)["colours"]
+    assert len(set(colours)) == 40
+    assert colours[:10] == list(class_colours(10))
 
 
 @pytest.mark.parametrize(

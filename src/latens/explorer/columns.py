@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
+from latens.figures.palette import class_colours
 
 __all__ = ["NO_VALUE", "Column", "read_columns"]
 
@@ -39,9 +40,16 @@ class Column:
     unit: str = ""
     load: Callable[[], NDArray[Any] | None] = lambda: None
 
-    def info(self) -> dict[str, Any]:
-        """`ColumnInfo` of the page's types.js."""
-        return {"name": self.name, "title": self.title, "kind": self.kind, "names": list(self.names), "unit": self.unit}
+    def info(self, palette: str) -> dict[str, Any]:
+        """`ColumnInfo` of the page's types.js, its classes in the colours of a palette."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "kind": self.kind,
+            "names": list(self.names),
+            "colours": list(class_colours(len(self.names), palette)),
+            "unit": self.unit,
+        }
 
     @cached_property
     def values(self) -> NDArray[Any]:

@@ -139,7 +139,7 @@ class View:
             "maps": self.map_names if self.ready else [],
             "samplers": self.sampler_names if self.ready else [],
             "ways": list(PATHS),
-            "columns": [column.info() for column in self.all_columns] if self.ready else [],
+            "columns": [column.info(self.palette) for column in self.all_columns] if self.ready else [],
             "thumbnails": self.sprites if self.ready and not self.missing else None,
             "decodes": self.decodes,
             "note": "",

@@ -24,7 +24,7 @@ export async function besideMap(store, room) {
   const points = await source.map(info.maps.includes(store.facts.map) ? store.facts.map : info.maps[0]);
   view.setPoints(points);
   const column = info.columns[0];
-  const colours = coloured(column, await source.column(column.name), info.colours);
+  const colours = coloured(column, await source.column(column.name));
   view.setColours(colours.codes, colours.palette);
   const names = classNames(points, column, colours.codes, null);
   view.setMarks(names);

@@ -20,24 +20,13 @@ function ramp(stops) {
   });
 }
 
-/** Many classes of one column get hues apart. @param {number} count @param {string[]} given */
-function classColours(count, given) {
-  if (count <= given.length) return given.slice(0, count);
-  const hue = (/** @type {number} */ i) => {
-    const [a, l] = [(i * 137.508 * Math.PI) / 180, [0.5, 0.62, 0.4][i % 3]];
-    const channel = (/** @type {number} */ shift) => Math.round(255 * Math.min(1, Math.max(0, l + 0.3 * Math.cos(a + shift))));
-    return `#${[0, 2.1, 4.2].map((s) => channel(s).toString(16).padStart(2, "0")).join("")}`;
-  };
-  return Array.from({length: count}, (_, i) => hue(i));
-}
-
 /**
- * @param {import("./types.js").ColumnInfo} column @param {Uint16Array|Float32Array} values @param {string[]} given colours of the run's classes
+ * @param {import("./types.js").ColumnInfo} column @param {Uint16Array|Float32Array} values
  * @returns {{codes: Uint16Array, palette: string[], low: number, high: number}}
  */
-export function coloured(column, values, given) {
+export function coloured(column, values) {
   if (column.kind === "class") {
-    const palette = [...classColours(column.names.length, given), NOTHING];
+    const palette = [...column.colours, NOTHING];
     return {codes: Uint16Array.from(values, (v) => (v === NO_VALUE ? palette.length - 1 : v)), palette, low: 0, high: 0};
   }
   const finite = Float32Array.from(values).filter(Number.isFinite).sort();

@@ -67,7 +67,7 @@ export function mapBar(store, key) {
     if (!values) return void (colours.select.value === name && (colours.select.value = store.facts.coloured));
     if (name.startsWith("trust:") && name !== `trust:${store.facts.map}`) return colour(`trust:${store.facts.map}`);
     if (name === "label") store.labels = /** @type {Uint16Array} */ (values);
-    shown = {column, looks: coloured(column, values, info.colours)};
+    shown = {column, looks: coloured(column, values)};
     store.set({coloured: name, filtered: null});
     fillColours();
     paint();

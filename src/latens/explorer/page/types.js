@@ -31,6 +31,7 @@
  * @property {string} title   in words
  * @property {"class"|"number"} kind
  * @property {string[]} names of the classes; empty for numbers
+ * @property {string[]} colours of the classes, "#rrggbb" each
  * @property {string} unit
  */
 
