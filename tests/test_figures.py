@@ -29,6 +29,7 @@ from latens.figures.palette import (
 from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
 from latens.models.autoencoder import AutoencoderModel
+from latens.report.elements import least_width
 
 rng = np.random.default_rng(0)
 NAMES = [f"class {k}" for k in range(10)]
@@ -404,16 +405,26 @@ def test_twenty_colours_are_farther_apart_than_any_cut_of_one_rainbow():
         assert least_distance(class_colours(20), vision) > least_distance(rainbow, vision)
 
 
-READ_ON_A_TELEPHONE = ("loss", "loss-all", "map", "probe-map", "review", "worst", "class-errors", "samples")
+FEW = {"arithmetic few": "arithmetic", "network few": "network", "traversals few": "traversals"}
+NARROW = {
+    "arithmetic few": (PIXELS[:1], ["7"], 1, PIXELS[0], 1.0, PIXELS[1], "7"),
+    "network few": (
+        [("input", (1, 8, 8)), ("dense", (64,)), ("latent", (2,)), ("dense", (64,)), ("output", (1, 8, 8))],
+    ),
+    "traversals few": (np.zeros((2, 5, 1, 8, 8)), np.ones((2, 5)), [0.5, 0.2], [-2, -1, 0, 1, 2]),
+}
 
 
-@pytest.mark.parametrize("name", READ_ON_A_TELEPHONE)
+@pytest.mark.parametrize("name", [*FIGURES, *FEW])
 def test_text_is_read_on_a_telephone(name):
-    """Shown 360 pixels wide, the letters of a figure are at least 9 pixels high."""
-    figure = FIGURES[name](*ARGUMENTS[name])
-    shown_at = 360 / (figure.get_size_inches()[0] * 120)
+    """On a page 360 pixels wide, where a figure may scroll sideways, its letters are at least 9 pixels high."""
+    entry = FIGURES[FEW.get(name, name)]
+    figure = entry(*(NARROW[name] if name in FEW else ARGUMENTS[name]))
+    width = figure.get_size_inches()[0] * 120
+    shown_at = (least_width(round(width), entry.small_letters) or min(360, width)) / width
     drawn = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text() and text.get_visible()]
     assert min(text.get_fontsize() * 120 / 72 * shown_at for text in drawn) > 8.9
+    assert entry.small_letters or min(text.get_fontsize() for text in drawn) >= 11
 
 
 def test_captions_of_a_review_stay_apart_and_show_both_names_of_a_pair():

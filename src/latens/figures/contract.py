@@ -80,6 +80,7 @@ class FigureEntry:
         needs: what a run must have.
         options: what can be asked.
         variants: run -> for each file that is drawn unasked the part of its name behind the figure's, and its options.
+        small_letters: some letters have less than 11 points, 7.5 at least: a page scrolls it sideways on a telephone.
     """
 
     draw: "Callable[..., Figure]"
@@ -89,6 +90,7 @@ class FigureEntry:
     needs: tuple[Need, ...] = ()
     options: tuple[Option, ...] = ()
     variants: "Callable[[Run], Mapping[str, Mapping[str, Any]]]" = lambda run: {"": {}}
+    small_letters: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> "Figure":
         """Draw arrays."""

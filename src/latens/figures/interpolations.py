@@ -415,6 +415,7 @@ PATH = FigureEntry(
         Option("way", None, "one way (default: all)", str, tuple(PATHS)),
         Option("steps", 11, "points on the path", metavar="N"),
     ),
+    small_letters=True,
 )
 TRAVERSALS = FigureEntry(
     traversals,
@@ -427,6 +428,7 @@ TRAVERSALS = FigureEntry(
         Option("steps", 7, "points per direction", metavar="N"),
         Option("directions", 6, "how many directions", metavar="N"),
     ),
+    small_letters=True,
 )
 ARITHMETIC = FigureEntry(
     arithmetic,
@@ -438,4 +440,5 @@ ARITHMETIC = FigureEntry(
         for sign, what in (("plus", "added"), ("minus", "subtracted"))
     ),
     variants=_with_labels,
+    small_letters=True,
 )

@@ -142,4 +142,4 @@ def _words(story: "Story", variant: str) -> Words:
     )
 
 
-NETWORK = FigureEntry(network, _of_run, _words, "network")
+NETWORK = FigureEntry(network, _of_run, _words, "network", small_letters=True)

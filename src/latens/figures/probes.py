@@ -173,5 +173,7 @@ def _words_of_probe_noises(story: "Story", variant: str) -> Words:
     )
 
 
-PROBE = FigureEntry(probe, _probe_of_run, _words_of_probe, "probe", options=(AUTOSCALE,))
-PROBE_NOISE = FigureEntry(probe_noises, _probe_noises_of_run, _words_of_probe_noises, "probe", options=(AUTOSCALE,))
+PROBE = FigureEntry(probe, _probe_of_run, _words_of_probe, "probe", options=(AUTOSCALE,), small_letters=True)
+PROBE_NOISE = FigureEntry(
+    probe_noises, _probe_noises_of_run, _words_of_probe_noises, "probe", options=(AUTOSCALE,), small_letters=True
+)

@@ -11,14 +11,26 @@ from markupsafe import Markup
 from latens.errors import RunDamaged
 from latens.pages import HERE, templates
 
-__all__ = ["figure"]
+__all__ = ["figure", "least_width"]
 
+TELEPHONE = 360  # pixels, the width of a small one
 SCROLLS = 760  # pixels, the width from which a figure is moved sideways on a telephone
-READABLE = 0.72  # of its width, below which the text of a wide figure could not be read
+READABLE = 0.72  # of its width, at which letters of 7.5 points are 9 pixels high
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def figure(path: Path, name: str, alt: str, caption: str) -> Markup:
+def least_width(width: int, small_letters: bool) -> int:
+    """How wide a figure is shown at least, in pixels; 0 where it may become as narrow as a telephone.
+
+    Args:
+        width: of the figure.
+        small_letters: see `FigureEntry`.
+    """
+    least = round(READABLE * width)
+    return least if width > SCROLLS or (small_letters and least > TELEPHONE) else 0
+
+
+def figure(path: Path, name: str, alt: str, caption: str, small_letters: bool = False) -> Markup:
     """A PNG, embedded, with its size so that the page does not jump, its alternative text and its caption.
 
     Raises:
@@ -32,7 +44,7 @@ def figure(path: Path, name: str, alt: str, caption: str) -> Markup:
         raise RunDamaged(f"{path}: not a PNG")
     width, height = struct.unpack(">II", content[16:24])
     data, place = base64.b64encode(content).decode("ascii"), re.sub("[^a-z0-9-]", "-", name.lower())
-    least = round(READABLE * width) if width > SCROLLS else 0
+    least = least_width(width, small_letters)
     module: Any = templates(HERE).get_template("elements.html").module
     embedded: Markup = module.figure(data, width, height, place, name, alt, caption, least)
     return embedded

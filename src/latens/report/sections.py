@@ -274,7 +274,12 @@ def _figures(story: Story, place: str) -> Markup:
     for name, entry in entries.items():
         if (entry.chapter if entry.chapter in PLACES else "") == place:
             for file in sorted((file for file in story.figures if _name_of(file, entries) == name), reverse=True):
-                shown += figure(story.figures[file], file, *entry.words(story, file.removeprefix(name).strip("-")))
+                shown += figure(
+                    story.figures[file],
+                    file,
+                    *entry.words(story, file.removeprefix(name).strip("-")),
+                    entry.small_letters,
+                )
     return shown
 
 
