@@ -9,6 +9,7 @@ from dataclasses import replace
 import html5lib
 import numpy as np
 import pytest
+from PIL import Image
 
 import latens
 from conftest import make_blobs
@@ -20,6 +21,7 @@ from latens.comparison.protocols import check_protocols
 from latens.comparison.rows import Row, Spread, best_sampler, settings_of
 from latens.comparison.sheets import csv_text, markdown_table
 from latens.errors import ProtocolsDiffer, RunError, TrainingDiverged, UnknownName, UsageError
+from latens.figures import PALETTES
 from latens.figures.comparisons import Point, generation_against_reconstruction, rate_distortion
 from latens.figures.maps import small_map
 from latens.files import locked
@@ -512,6 +514,28 @@ def test_existing_runs_with_generation_scores_of_two_data_sets(folder):
     data = next(node for node in tree.iter(f"{XHTML}section") if node.get("id") == "data")
     assert "are not ranked against each other" in words(data)
     assert "takes one setting on two data sets" in words(data)  # their dimensions differ
+
+
+def test_maps_have_the_palette_that_is_asked_for_or_else_the_run_s(folder):
+    def drawn(out, **asked):
+        made = latens.compare(runs=[run], out=folder.parent / out, progress=Silent(), **asked)
+        with Image.open(made.path / "figures" / "1" / "01-map.png") as picture:
+            return np.asarray(picture.convert("RGB"), int)
+
+    def dots(pixels, palette):
+        """Pixels of the first class: its colour, through which 15 % of the white paper shows."""
+        colour = 0.85 * np.array(list(bytes.fromhex(PALETTES[palette][0][1:]))) + 0.15 * 255
+        return (np.abs(pixels - colour).max(-1) <= 2).sum()
+
+    run = folders(folder)[0]
+    distinct, notebook = drawn("a"), drawn("b", palette="notebook")
+    assert dots(distinct, "distinct") > 0 == dots(notebook, "distinct")
+    assert dots(notebook, "notebook") > 0 == dots(distinct, "notebook")
+    open_run(run).update(palette="notebook")
+    np.testing.assert_array_equal(drawn("c"), notebook)
+    np.testing.assert_array_equal(drawn("d", palette="distinct"), distinct)
+    with pytest.raises(UnknownName, match="unknown palette 'pastel'"):
+        latens.compare(runs=[run], palette="pastel")
 
 
 def test_figures_refuse_what_a_logarithm_cannot_show():

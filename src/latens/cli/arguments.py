@@ -326,6 +326,7 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--batch-size", type=count, metavar="B", help="images per training step")
     command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
     command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
+    _palette(command, "each run's")
     _pictures(command)
     _device(command)
 

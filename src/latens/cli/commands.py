@@ -211,6 +211,7 @@ def compare_command(args: argparse.Namespace) -> Answer:
         white=args.white,
         strict=args.strict,
         device=args.device,
+        palette=args.palette,
         progress=_progress(args),
     )
     tables = [(sheet.title, sheet.headings, sheet.rows, sheet.right) for sheet in compared.sheets(screen=True)]

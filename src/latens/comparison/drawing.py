@@ -9,7 +9,7 @@ from latens.comparison.rows import Setting, best_sampler, short_names
 from latens.errors import LatensError
 from latens.figures import png_bytes, save_png
 from latens.figures.comparisons import Point, generation_against_reconstruction, rate_distortion
-from latens.figures.maps import small_map
+from latens.figures.maps import chosen_palette, small_map
 from latens.figures.tiles import grid_png
 from latens.files import atomic_write
 from latens.images import Dataset, pick_evenly
@@ -58,13 +58,16 @@ class Drawn:
     left_out: int = 0
 
 
-def draw_comparison(compared: Comparison, images: Mapping[str, Dataset], progress: Progress) -> tuple[Drawn, ...]:
+def draw_comparison(
+    compared: Comparison, images: Mapping[str, Dataset], progress: Progress, palette: str | None = None
+) -> tuple[Drawn, ...]:
     """Draw all figures into `figures/` of the comparison's folder, data set by data set.
 
     Args:
         compared: with at least one complete run.
         images: data sets that are at hand, by name; others are loaded.
         progress: shows how far it is.
+        palette: colours of the classes in maps, a name of `latens.figures.PALETTES`; None takes each run's.
     """
     drawn = []
     with progress.stage("figures") as tick:
@@ -76,7 +79,7 @@ def draw_comparison(compared: Comparison, images: Mapping[str, Dataset], progres
 
             done = [setting for setting in settings if setting.done]
             if done:
-                drawn.append(_draw(data, done, images.get(data), compared.samplers, folder, told))
+                drawn.append(_draw(data, done, images.get(data), compared.samplers, palette, folder, told))
     return tuple(drawn)
 
 
@@ -85,6 +88,7 @@ def _draw(
     settings: Sequence[Setting],
     images: Dataset | None,
     among: Sequence[str] | None,
+    palette: str | None,
     folder: Path,
     told: Callable[[int, int], None],
 ) -> Drawn:
@@ -99,7 +103,7 @@ def _draw(
         num_samples = ROWS * _columns(run)
         images = images or _images_of(run)
         for kind in kinds if images is not None else kinds[:-1]:
-            shelves[kind].append(_tile(name, stem, kind, run, images))
+            shelves[kind].append(_tile(name, stem, kind, run, images, palette))
     if images is not None:
         shelves["rebuilt"].insert(0, _tile(ORIGINALS, folder / "00", "original", run, images))
     curves = _dimensions(data, settings, folder), _generation(data, settings, among, folder)
@@ -108,20 +112,21 @@ def _draw(
     return Drawn(data, *curves, samples, num_samples, rebuilt, maps, len(settings) - len(shown))
 
 
-def _tile(name: str, stem: Path, kind: str, run: Run, images: Dataset | None) -> Tile:
+def _tile(name: str, stem: Path, kind: str, run: Run, images: Dataset | None, palette: str | None = None) -> Tile:
     """One picture of a run; what a run can't have (a prior where there is none) is said in its place."""
     path = stem.with_name(f"{stem.name}-{kind}.png")
     try:
-        atomic_write(path, _picture(kind, run, images))
+        atomic_write(path, _picture(kind, run, images, palette))
     except LatensError as error:
         return Tile(name, missing=str(error))
     return Tile(name, path)
 
 
-def _picture(kind: str, run: Run, images: Dataset | None) -> bytes:
+def _picture(kind: str, run: Run, images: Dataset | None, palette: str | None) -> bytes:
     columns = _columns(run)
     if kind == "map":
-        figure = small_map(run.map("tsne").coordinates, run.labels_of(run.mapped_part), run.class_names)
+        labels, colours = run.labels_of(run.mapped_part), chosen_palette(run, palette)
+        figure = small_map(run.map("tsne").coordinates, labels, run.class_names, palette=colours)
         return png_bytes(figure)
     if kind in ("original", "rebuilt"):
         assert images is not None

@@ -40,15 +40,18 @@ WORDY = ("best sampler", "failed", "setting")
 Table = tuple[list[str], list[list[Markup]]]
 
 
-def write_page(compared: Comparison, images: Mapping[str, Dataset], progress: Progress) -> None:
+def write_page(
+    compared: Comparison, images: Mapping[str, Dataset], progress: Progress, palette: str | None = None
+) -> None:
     """Draw the figures and write compare.html into the comparison's folder.
 
     Args:
         compared: with at least one complete run.
         images: data sets that are at hand, by name.
         progress: shows how far it is.
+        palette: see `draw_comparison`.
     """
-    macro = _macros(compared, draw_comparison(compared, images, progress))
+    macro = _macros(compared, draw_comparison(compared, images, progress, palette))
     chapters = [(name, heading, macro(name)) for name, heading in CHAPTERS]
     created = datetime.now(UTC).strftime("%Y-%m-%d")
     title = f"{' and '.join(compared.by_data)}: {len(compared.settings)} settings compared"

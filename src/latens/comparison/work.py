@@ -16,6 +16,7 @@ from latens.comparison.train_cells import check_there, make_runs
 from latens.device import choose_device
 from latens.errors import RunError, UnknownName, UsageError
 from latens.experiment import check_settings
+from latens.figures import PALETTES
 from latens.files import locked
 from latens.images import Dataset, load_images
 from latens.progress import Progress, progress_for
@@ -42,6 +43,7 @@ def compare(
     white: int | None = None,
     strict: bool = False,
     device: str = "auto",
+    palette: str | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Comparison:
@@ -65,6 +67,7 @@ def compare(
         white: see `load_images`.
         strict: stop at an unreadable image.
         device: see `choose_device`.
+        palette: colours of the classes in the maps of the page, a name of `latens.figures.PALETTES`; each run's by default.
         progress: shows how far it is.
         **options: parts of the recipe to replace in all runs: epochs, batch_size, learning_rate, …
 
@@ -77,22 +80,24 @@ def compare(
         UsageError: a value that is not allowed; data and runs together, or neither.
     """
     chosen = _chosen(samplers)
+    if palette is not None and palette not in PALETTES:
+        raise UnknownName("palette", palette, PALETTES)
     grid = Grid(models, networks, latent_dims, seeds)
     progress = progress or progress_for()
     if runs is not None:
         _check_only_runs(data, grid, options)
-        return _finish(_of_runs(runs, chosen, out), {}, progress)
+        return _finish(_of_runs(runs, chosen, out), {}, progress, palette)
     choose_device(device)
     for choice in grid.choices():  # before images are loaded
         check_settings(recipe, {**options, **choice})
     planned = plan_runs(_load(data, size, white, strict, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
     empty = Comparison(_folder(out, list(images)), (), chosen)
-    return _finish(_train(planned, empty, device, progress), images, progress)
+    return _finish(_train(planned, empty, device, progress), images, progress, palette)
 
 
-def _finish(compared: Comparison, images: Mapping[str, Dataset], progress: Progress) -> Comparison:
-    write_page(compared, images, progress)
+def _finish(compared: Comparison, images: Mapping[str, Dataset], progress: Progress, palette: str | None) -> Comparison:
+    write_page(compared, images, progress, palette)
     return compared
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from latens.runs import Run
     from latens.story import Story
 
-__all__ = ["MAP", "PROBE_MAP", "latent_map", "probe_map", "small_map"]
+__all__ = ["MAP", "PROBE_MAP", "chosen_palette", "latent_map", "probe_map", "small_map"]
 
 HEIGHT = 660  # of the map itself, in pixels
 SIDE = 22
@@ -352,11 +352,11 @@ def _map_of_run(run: "Run", images: "Dataset", map: str, palette: str | None) ->
     labels, names, title = _colours(run)
     scores = _values(run.map_scores(map))
     return latent_map(
-        shown.coordinates, labels, names, f"{title} ({map_kind(map).title})", scores, _chosen(run, palette)
+        shown.coordinates, labels, names, f"{title} ({map_kind(map).title})", scores, chosen_palette(run, palette)
     )
 
 
-def _chosen(run: "Run", palette: str | None) -> str:
+def chosen_palette(run: "Run", palette: str | None) -> str:
     """The palette that is asked for, or else the one that the run was started with."""
     return palette or run.record.get("palette", DEFAULT_PALETTE)
 
@@ -382,7 +382,7 @@ def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool, pale
         found,
         probe["ratios"],
         scores=_values(scores),
-        palette=_chosen(run, palette),
+        palette=chosen_palette(run, palette),
     )
 
 
