@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["principal_axes"]
+__all__ = ["covariance", "factor", "principal_axes"]
 
 Floats = NDArray[np.float64]
 
@@ -28,3 +28,18 @@ def principal_axes(centred: NDArray[Any]) -> tuple[Floats, Floats]:
         squares = lengths**2
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
     return squares, axes * np.where(largest < 0, -1.0, 1.0)
+
+
+def covariance(latents: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The covariance (D, D) of latents (N, D); zero where there is one."""
+    centred = latents - latents.mean(0)
+    matrix: NDArray[np.float64] = centred.T @ centred / len(latents)
+    return matrix
+
+
+def factor(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A square root A of a covariance, A Aᵀ = matrix; units that never vary get no noise (a Cholesky factor would not exist)."""
+    variances, directions = np.linalg.eigh(matrix)
+    root: NDArray[np.float64] = directions * np.sqrt(np.maximum(variances, 0))
+    root[np.diag(matrix) == 0] = 0  # otherwise rounding would add noise
+    return root

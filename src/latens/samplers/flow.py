@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latens.algebra import covariance, factor
 from latens.device import seeded_weights
 from latens.errors import UsageError
 from latens.samplers.contract import Cost, Tick
-from latens.samplers.learned import Learned, chances_and_noise, covariance, factor
+from latens.samplers.learned import Learned, chances_and_noise
 from latens.samplers.velocity import Velocity, carry, train_velocity
 
 __all__ = ["FlowSampler"]

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.algebra import covariance, factor
 from latens.samplers.contract import Cost, Tick
-from latens.samplers.learned import Learned, covariance, factor
+from latens.samplers.learned import Learned
 
 __all__ = ["GaussianSampler"]
 

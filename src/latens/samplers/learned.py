@@ -11,7 +11,7 @@ from latens.errors import UsageError
 from latens.samplers.contract import Sampler, Tick
 from latens.samplers.rectified import fill_zeros, rectified_units
 
-__all__ = ["Learned", "chances_and_noise", "covariance", "factor"]
+__all__ = ["Learned", "chances_and_noise"]
 
 
 class Learned(Sampler):
@@ -132,18 +132,3 @@ def chances_and_noise(
     """
     for_chances, for_noise = random.spawn(2)
     return for_chances.random(n), for_noise.standard_normal((n, width))
-
-
-def covariance(latents: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The covariance (D, D) of latents (N, D); zero where there is one."""
-    centred = latents - latents.mean(0)
-    matrix: NDArray[np.float64] = centred.T @ centred / len(latents)
-    return matrix
-
-
-def factor(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A square root A of a covariance, A Aᵀ = matrix; units that never vary get no noise (a Cholesky factor would not exist)."""
-    variances, directions = np.linalg.eigh(matrix)
-    root: NDArray[np.float64] = directions * np.sqrt(np.maximum(variances, 0))
-    root[np.diag(matrix) == 0] = 0  # otherwise rounding would add noise
-    return root
