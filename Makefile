@@ -1,4 +1,4 @@
-# Two commands for people: `make demo`, `make test`. Three for the gate: `make check`, `make test`, `make test-all`.
+# For users: `make demo`. Before each commit: `make check`, `make test`, `make test-all`.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
 
-test: .venv/installed-dev ## all tests, a file at a time on each of up to four processes
+test: .venv/installed-dev ## all tests; up to four processes, each runs whole files
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-all: .venv/installed-dev ## the page in Chromium, Firefox and WebKit; a browser that is missing is skipped
+test-all: .venv/installed-dev ## test the page in Chromium, Firefox and WebKit; missing browsers are skipped
 	$(BIN)/python -m pytest -m browsers
 
 check: .venv/installed-dev ## style, types, layers: seconds
@@ -24,10 +24,10 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix src tests benchmarks docs
 	$(BIN)/ruff format src tests benchmarks docs
 
-docs: .venv/installed-dev ## write docs/cli.md anew from the parser
+docs: .venv/installed-dev ## write docs/cli.md again from the parser
 	$(BIN)/python docs/generate.py
 
-bench: .venv/installed-dev ## the short form of every benchmark; the first time it makes environments for the peers
+bench: .venv/installed-dev ## short forms of the benchmarks; the first time, environments for the other libraries are made
 	$(BIN)/python benchmarks/start.py --short --json build/bench/start.json
 	$(BIN)/python benchmarks/encoding.py --short --json build/bench/encoding.json
 	$(BIN)/python benchmarks/training.py --short --json build/bench/training.json
@@ -35,7 +35,7 @@ bench: .venv/installed-dev ## the short form of every benchmark; the first time 
 	$(BIN)/python benchmarks/maps.py --short --json build/bench/maps.json
 	$(BIN)/python benchmarks/growth.py --short --json build/bench/growth.json
 
-recipes: .venv/installed-dev ## the table of `fast` over five seeds
+recipes: .venv/installed-dev ## the table of the recipe `fast` with five seeds
 	$(BIN)/python benchmarks/recipes.py
 
 KERNELS := $(wildcard src/latens/native/*.[ch])

@@ -1,4 +1,4 @@
-"""What the benchmarks share: candidates measured in turn, the machine in words, tables, JSON, environments for peers."""
+"""Shared code of the benchmarks: measuring candidates in turn, describing the machine, tables, JSON, environments for peers."""
 
 import argparse
 import json

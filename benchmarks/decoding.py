@@ -1,9 +1,9 @@
-"""From pointer to picture: how long after the pointer moves over the map the decoder's picture of that place is on the page.
+"""Latency of the explorer: from a move of the pointer over the map to the decoded image of that place on the page.
 
     python benchmarks/decoding.py RUN|FILE.html [--moves 200] [--json FILE]
 
 Serves the explorer on the run, opens it in headless Chromium without 3-D, moves the pointer from place to place and measures, in
-the page, from the pointer's event to the painted picture: the frame in which the move is handled, the request, inverse, decoder,
+the page, from the pointer's event to the painted image: the frame in which the move is handled, the request, inverse, decoder,
 round trip through the encoder, the answer and the painting.
 """
 

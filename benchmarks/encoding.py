@@ -1,11 +1,11 @@
-"""Encoding MNIST's 10,000 test images: ours and the notebook's way in turn.
+"""Encoding speed on MNIST's 10,000 test images: latens and the reference experiment, measured in turn.
 
     python benchmarks/encoding.py [--short] [--rounds N] [--threads T] [--json FILE]
 
-Prints images a second of `encode_images` in each of our forms; of the notebook, which puts one picture at a time through its
-whole network; and of the notebook's network in batches of 1,000 in plain torch, the encoder alone. All start from 8-bit
-images and end with an array of latents. The share of the ceiling is that of the images a second that the machine's matrix
-product rate allows, measured in the same rounds.
+Prints images per second of `encode_images` in each form of latens; of the notebook that latens follows (the reference
+experiment), which passes one image at a time through its whole network; and of that network in batches of 1,000 in plain
+torch, the encoder alone. All start from 8-bit images and end with an array of latents. The ceiling is the number of images
+per second that the machine's matrix product rate allows, measured in the same rounds.
 """
 
 import sys

@@ -1,11 +1,11 @@
-"""How smoothly the explorer's map moves in a browser without a graphics card: frames per second while it pans and zooms.
+"""Frames per second of the explorer's map while it pans and zooms, in a browser without a graphics card.
 
     python benchmarks/explorer.py [--short] [--points N …] [--seconds S] [--json FILE]
 
-Chromium draws without 3-D of any kind (--disable-3d-apis), headless, at 1280 x 800. A frame counts once the worker has drawn it;
-Chromium makes 60 a second at most, and on a busy machine shows fewer than are drawn. While the map moves, only a part
-of many points is drawn, and none out of view: see "drawn".
-It needs Chromium and Playwright (`pip install playwright`; a browser of its own is not downloaded).
+Chromium runs headless, without 3-D (--disable-3d-apis), at 1280 x 800. A frame counts when the worker has drawn it.
+Chromium makes at most 60 frames per second, and on a busy machine it shows fewer than are drawn. While the map moves, only a
+part of the points is drawn if there are many, and none out of view: see "drawn".
+It needs Chromium and Playwright (`pip install playwright`; no other browser is downloaded).
 """
 
 import argparse

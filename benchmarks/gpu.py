@@ -1,14 +1,14 @@
-"""What a CUDA device makes of it: training with and without graphs, encoding, a map, whole trainings.
+"""Speed on a CUDA device: training with and without CUDA graphs, encoding, a map, whole trainings.
 
     python benchmarks/gpu.py [--short] [--rounds N] [--precision tf32] [--json FILE]
 
-Training prints images a second of `notebook` and of `fast` in three ways: each batch copied from the host, the pictures on the
-device and each kernel launched by the host, and whole steps replayed from a graph. A figure is the median of some epochs; those
-in which kernels are chosen and graphs captured are left out, and so is the evaluation. Encoding is of MNIST's 70,000 pictures,
-from 8-bit arrays in the host's memory to arrays of latents there. Then come the seconds of a t-SNE of the 70,000 latents, and
-those of whole trainings, everything from the first epoch to the last evaluation counted, with the test MSE at their end.
+Training prints images per second of the recipes `notebook` and `fast` in three ways: each batch copied from the host; the
+images on the device and each kernel launched by the host; and whole steps replayed from a graph. A figure is the median of
+several epochs, without the epochs in which kernels are chosen and graphs captured, and without evaluation. Encoding is of
+MNIST's 70,000 images, from 8-bit arrays in the host's memory to arrays of latents there. Then come the seconds of a t-SNE of
+the 70,000 latents, and of whole trainings, from the first epoch to the last evaluation, with the test MSE at the end.
 
-Without a CUDA device it says so, and ends with 2: nothing was measured.
+Without a CUDA device it prints a message and exits with code 2; nothing is measured.
 """
 
 import statistics

@@ -1,12 +1,12 @@
-"""How time and peak memory grow with the number of images, their side, the latent dimension and the threads.
+"""Time and peak memory by number of images, image side, latent dimension and number of threads.
 
     python benchmarks/growth.py [--short] [--most-trained N] [--figure PNG] [--json FILE] [--folder DIR]
 
-The images are MNIST's, shifted and turned, in .npy files that latens maps into memory; each figure is measured in a process of
-its own. `load` decodes, splits and caches a file, `encode` makes all latents, `train` is one pass of the recipe `fast`. Memory is
-the peak of what the process held, and how far that is above an idle one: torch loaded, one tiny step taken. Pages of mapped
-files count while they are held; `own` is what the process had above idle without them, looked at every 20 ms. A million images
-take 3 GB of --folder for a while.
+The images are MNIST's, shifted and rotated, in .npy files that latens maps into memory. Each figure is measured in its own
+process. `load` decodes, splits and caches a file, `encode` computes all latents, `train` is one epoch of the recipe `fast`.
+Memory is the peak of the process, and the difference to an idle process (torch loaded, one tiny step taken). Pages of mapped
+files count while they are in memory; `own` is the memory above idle without them, sampled every 20 ms. A million images need
+3 GB in --folder during the run.
 """
 
 import argparse

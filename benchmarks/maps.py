@@ -1,12 +1,12 @@
-"""t-SNE: latens against scikit-learn, openTSNE and umap-learn on the same latents: seconds, and how good the maps are.
+"""t-SNE of latens, scikit-learn and openTSNE, and UMAP, on the same latents: seconds and quality of the maps.
 
     python benchmarks/maps.py [--short] [--points 10000] [--rounds 3] [--peers scikit-learn,openTSNE] [--json FILE]
 
 The latents are those of MNIST by a model that the `fast` recipe trained for one epoch. Each t-SNE starts from the same
-principal components with perplexity 30 and its own defaults otherwise; each gets the threads that there are. The divergence of
-every map is computed here, of the same affinities over the 90 nearest neighbours, with all pairs in the normalisation;
-trustworthiness and recall are those of the protocols, over up to 2,000 points. Of umap-learn, which minimises something else,
-only the time counts.
+principal components with perplexity 30 and its own defaults otherwise; each uses all threads of the machine. The
+divergence of every map is computed here, from the same affinities over the 90 nearest neighbours, with all pairs in the
+normalisation. Trustworthiness and recall follow the protocols of latens, over up to 2,000 points. Only the time of umap-learn
+counts, since it minimises another function.
 """
 
 import time

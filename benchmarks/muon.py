@@ -1,4 +1,4 @@
-"""Five Newton-Schulz iterations on the large weight of the notebook's network: torch's in bfloat16, ours in float32.
+"""Time of Muon's five Newton-Schulz iterations on the network's largest weight: torch in bfloat16, latens in float32.
 
 python benchmarks/muon.py
 """

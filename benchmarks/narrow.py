@@ -1,4 +1,4 @@
-"""How many seeds end with every latent at 0, by latent dimension and by the bias at the start: `fast` on 200 digits.
+"""Number of seeds that end with all latents 0, by latent dimension and initial bias: recipe `fast` on 200 digits.
 
 python benchmarks/narrow.py --seeds 12
 """

@@ -1,4 +1,4 @@
-"""How far apart the colours of the palettes are: the least distance in OKLab and the least contrast, printed as a table.
+"""The least OKLab distance and the least contrast of the colours of each palette, printed as a table.
 
 python benchmarks/palette.py
 """

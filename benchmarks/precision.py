@@ -1,4 +1,4 @@
-"""What the precision of training does to the result and to the time: each of `PRECISIONS` on the same short training.
+"""Effect of the precision of training on test error and time: each of `PRECISIONS` in the same short training.
 
     python benchmarks/precision.py [--images 8000] [--epochs 4]
 

@@ -1,9 +1,9 @@
-"""The table of a recipe over seeds: test MSE, kNN accuracy of the latents, seconds.
+"""A recipe with several seeds, as a table: test MSE, kNN accuracy of the latents, seconds.
 
     python benchmarks/recipes.py [--recipe fast] [--data mnist] [--seeds 5] [--json FILE]
 
-Each seed trains in this process, one after the other; the share of its seconds is training alone, without loading,
-evaluation or scoring. Prints the machine's float32 matrix product rate beside it.
+The seeds are trained one after the other in this process. The seconds are those of training alone, without loading,
+evaluation or scoring. The machine's float32 matrix product rate is printed too.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The table of results: models × samplers on MNIST, Fashion-MNIST and colour photographs, and the published claims it bears on.
+"""The table of results: models × samplers on MNIST, Fashion-MNIST and colour photographs, and the published claims it tests.
 
     python benchmarks/results.py [--fashion FOLDER] [--photographs FOLDER] [--recipes notebook best] [--write docs/results.md]
 
-Trains what is not there yet below --out, scores every sampler that each model can have, and prints the table. Without a folder
-a set of images is left out, or downloaded where latens knows where from. With two cores and three sets of images it takes about
-an hour; it goes on where it was stopped.
+Trains the models that are missing in --out, scores every sampler that each model supports, and prints the table. Fashion-MNIST
+and the photographs are used only if their folder is given. With two cores and three data sets it takes about an hour. An
+interrupted run continues where it was stopped.
 """
 
 import argparse
@@ -26,7 +26,7 @@ RECIPES = {"notebook": "autoencoder, 300 epochs (recipe `notebook`)", "best": "a
 
 
 def rows_of(run: Run, model: str) -> list[dict[str, Any]]:
-    """One row a sampler, the nearest first."""
+    """One row for each sampler, the smallest FD first."""
     known = Known(run.scores)
     floor = known.value("generation", "floor")
     rows = []
@@ -78,7 +78,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     first = rows[0]
     beside = (
-        f"Beside it: floor {first['floor']:.3f} (real train against test images), density {first['real_density']:.2f} and"
+        f"For comparison: floor {first['floor']:.3f} (real train against test images), density {first['real_density']:.2f} and"
         f" coverage {first['real_coverage']:.2f} of real images, PCA's MSE {first['pca_mse']:.5f}."
     )
     return "\n".join([*lines, "", beside, ""])
@@ -92,15 +92,16 @@ def find(rows: Iterable[dict[str, Any]], model: str, samplers: Sequence[str] = (
 
 
 def claims(by_data: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The published claims that the table bears on, each confirmed or not, by its numbers."""
+    """The published claims that the table tests, each confirmed or not, with the numbers."""
     said = []
     for data, rows in by_data.items():
         gaussian, mixture = (find(rows, "autoencoder", (name,)) for name in ("gaussian", "mixture"))
         if gaussian and mixture:
             times = gaussian["fd"] / mixture["fd"]
             said.append(
-                f"{data}: a mixture rescues a plain autoencoder (Ghosh et al. 2020: FD 58.7 with one Gaussian, 10.7 with ten, on"
-                f" MNIST): **{'confirmed' if times > 2 else 'not confirmed'}**; FD {gaussian['fd']:.3g} with one Gaussian a"
+                f"{data}: a mixture of Gaussians makes a plain autoencoder generate well (Ghosh et al."
+                f" 2020: FD 58.7 with one Gaussian, 10.7 with ten, on MNIST):"
+                f" **{'confirmed' if times > 2 else 'not confirmed'}**; FD {gaussian['fd']:.3g} with one Gaussian a"
                 f" class, {mixture['fd']:.3g} with a mixture a class, {times:.1f} times less."
             )
         prior = {m: find(rows, m, ("prior",)) for m in ("variational", "wasserstein")}
@@ -151,14 +152,18 @@ def by_recipe(recipe: str, out: Path, samplers: Sequence[str]) -> list[dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fashion", metavar="FOLDER", help="of Fashion-MNIST's IDX files")
+    parser.add_argument("--fashion", metavar="FOLDER", help="folder with Fashion-MNIST's IDX files")
     parser.add_argument(
-        "--photographs", metavar="FOLDER", help="of labelled colour photographs, train/ and test/ in it"
+        "--photographs", metavar="FOLDER", help="folder with labelled colour photographs in train/ and test/"
     )
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), help="all by default")
     parser.add_argument(
-        "--recipes", nargs="*", default=[], choices=list(RECIPES), help="on MNIST too: a quarter of an hour more each"
+        "--recipes",
+        nargs="*",
+        default=[],
+        choices=list(RECIPES),
+        help="train these on MNIST too: a quarter of an hour each",
     )
     parser.add_argument("--out", type=Path, default=Path("build/results"))
     parser.add_argument("--write", type=Path, metavar="MD", help="write the page there")
@@ -187,12 +192,13 @@ PAGE = """# Results
 
 Made by `python benchmarks/results.py`; one seed. {machine}.
 
-Each model is trained by the recipe `fast` with the reference experiment's network at latent dimension 64, but for
-rows that say otherwise.
+Each model is trained by the recipe `fast` with the reference experiment's network at latent dimension 64, unless
+the row says otherwise.
 Each sampler is fitted to the latents of the train images; 10,000 of its samples (as many as there are test images, where those
 are fewer) are compared with the test images through the features of a classifier. FD: Fréchet distance; copied: the share of
 samples nearer to a train image than 99 % of test images are, 1 % where nothing is copied. `latens score RUN --samplers all` gives
-these numbers, with intervals and protocols, for any run. Seconds are the clock's, and tell of what else the machine had to do.
+these numbers, with intervals and protocols, for any run. Seconds are wall-clock time and depend on the
+machine's other work.
 
 {tables}
 ## Published claims

@@ -1,9 +1,9 @@
-"""How long latens takes to start, and for the whole experiment: whole processes, the interpreter's own start beside them.
+"""Start-up time of latens, and time of the whole experiment, as whole processes, compared with the bare interpreter.
 
     python benchmarks/start.py [--short] [--rounds N] [--json FILE]
 
-`import latens` is counted beyond the bare interpreter, the commands as a person waits for them. `latens runs` looks into a folder
-without runs: what it takes is torch's import. Last comes `latens run mnist`, from the images to the report.
+The time of `import latens` is without the bare interpreter's; the times of commands are whole. `latens runs` reads a folder
+without runs, so its time is that of importing torch. The last line is `latens run mnist`, from the images to the report.
 """
 
 import argparse

@@ -1,15 +1,16 @@
-"""Training: ours and theirs in turn, on the same network and images; and with --quality, the time until it is good.
+"""Training speed of latens and other libraries on the same network and images; with --quality, the time to a test MSE.
 
     python benchmarks/training.py [--short] [--rounds N] [--images N] [--threads T] [--json FILE]
     python benchmarks/training.py --quality [--recipe fast] [--epochs E] [--seeds N] [--short] [--json FILE]
 
-The first prints images a second: the notebook's setting (Adam at 2e-4, batches of 512) in each of our forms, by the notebook
-itself with no and with two loader processes, by pythae's trainer, Lightning's and Keras, each in an environment of its own; and
-our recipe `fast` (batches of 64, Muon). Everyone trains on 2,048 images first, off the clock. The share of the ceiling
-is that of the images a second that the machine's matrix product rate allows, measured in the same rounds.
+The first command prints images per second. Measured are the settings of the notebook that latens follows (the reference
+experiment: Adam at 2e-4, batches of 512) in each form of latens; the notebook itself with no and with two loader processes; the
+trainers of pythae, Lightning and Keras, each in its own environment; and the recipe `fast` of latens (batches of 64, Muon). Each
+first trains on 2,048 images, which are not timed. The ceiling is the number of images per second that the machine's matrix
+product rate allows, measured in the same rounds.
 
-The second trains a recipe over seeds: seconds of training and test MSE at its end, against 300 epochs of the notebook, of
-which three at each number of processes are measured in between; the rest is extrapolated.
+The second command trains a recipe with several seeds. It prints the seconds of training and the final test MSE, and compares
+them with 300 epochs of the notebook. Three epochs of it are measured for each number of processes; the rest is extrapolated.
 """
 
 import statistics
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
     from latens.training.recipes import Recipe
 
 # The encoder takes 708,736 (see encoding.py), the decoder as many: transposed, the same products. Training does both three
-# times, but for the first layer's gradient of the pictures (56,448), which nobody needs.
+# times, but for the first layer's gradient of the pictures (56,448), which is not needed.
 FLOP_AN_IMAGE = 3 * (708_736 + 708_736) - 56_448
-GOAL = 0.00270  # the notebook's test MSE after its 300 epochs
+GOAL = 0.00270  # the reference experiment's test MSE after its 300 epochs
 EPOCHS = 300
 WARM_UP = 2048
 SHORT = 20_480
 WORKERS = (0, 2)
-ROUNDS = 3  # of the notebook's epochs beside the seeds
+ROUNDS = 3  # epochs of the reference experiment, measured between the seeds
 PEERS = Path(__file__).parent / "peers"
 REQUIREMENTS = {
     "pythae": ["pythae==0.1.2", "torch"],
@@ -64,7 +65,7 @@ def notebook_name(workers: int) -> str:
 
 
 def notebook_candidates(file: Path, epochs: int, figure: str) -> dict[str, Callable[[], float]]:
-    """The notebook at each number of loader processes, in this environment."""
+    """The reference experiment with each number of loader processes, in this environment."""
 
     def candidate(workers: int) -> Callable[[], float]:
         command = [sys.executable, PEERS / "notebook.py", file, "--epochs", epochs, "--workers", workers]
@@ -110,7 +111,7 @@ def train_ours(images: "Dataset", recipe: "Recipe", forms: dict[str, list[str]])
 
 
 def our_candidates(images: "Dataset", part: "Dataset") -> dict[str, Callable[[], float]]:
-    """The notebook's setting in each form, and `fast`, for one epoch of a part of the images."""
+    """The reference experiment's settings in each form, and `fast`, for one epoch of a part of the images."""
     from latens import RECIPES
     from latens.networks.half import FORMS
     from latens.training.loop import fastest_forms
@@ -151,7 +152,7 @@ def throughput(images: "Dataset", rounds: int, num_images: int, file: Path) -> d
 
 
 def best_notebook(measured: Measured, lower_is_better: bool = False) -> str:
-    """The notebook at its best number of loader processes."""
+    """The name of the reference experiment with its fastest number of loader processes."""
     medians = {
         name: statistics.median(measured[name])
         for name in map(notebook_name, WORKERS)
@@ -167,7 +168,7 @@ def quality(images: "Dataset", recipe: "Recipe", num_seeds: int, num_images: int
 
     from latens.training.loop import fastest_forms
 
-    pixels = images.train.pixels[:num_images]  # of the notebook; ours trains on all
+    pixels = images.train.pixels[:num_images]  # for the reference experiment; latens trains on all
     np.save(file, pixels)
     whole = len(images.train) / len(pixels)
     forms = fastest_forms(recipe, images.shape)
@@ -192,7 +193,7 @@ def quality(images: "Dataset", recipe: "Recipe", num_seeds: int, num_images: int
 
 
 def quality_text(recipe: "Recipe", rows: list[dict[str, Any]], epochs: Measured, whole: float) -> str:
-    """The table of seeds, and the comparison with the notebook."""
+    """The table of seeds, and the comparison with the reference experiment."""
     config, seconds = recipe.config, [row["seconds"] for row in rows]
     reached = [row for row in rows if row["test_mse"] <= GOAL]
     lines = [f"Time to quality: {recipe.name}, {config.epochs} epochs of batches of {config.batch_size}\n"]
@@ -219,9 +220,13 @@ def quality_text(recipe: "Recipe", rows: list[dict[str, Any]], epochs: Measured,
 
 def main() -> None:
     parser = benchmark_parser(__doc__)
-    parser.add_argument("--images", type=int, help="in an epoch; with --quality in one of the notebook's")
+    parser.add_argument(
+        "--images", type=int, help="images per epoch; with --quality, per epoch of the reference experiment"
+    )
     parser.add_argument("--quality", action="store_true", help="the time until a recipe is good, instead")
-    parser.add_argument("--recipe", default="fast", choices=("fast", "notebook"), help="of --quality")
+    parser.add_argument(
+        "--recipe", default="fast", choices=("fast", "notebook"), help="the recipe that --quality trains"
+    )
     parser.add_argument("--epochs", type=int, help="of --quality, in place of the recipe's own")
     parser.add_argument("--seeds", type=int, help="of --quality: 0 to this, less one")
     args = parser.parse_args()

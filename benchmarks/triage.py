@@ -1,10 +1,10 @@
-"""Triage on planted cases: wrong labels, near-duplicates, and Fashion pictures among 10,000 digits.
+"""How many planted faults the review finds: wrong labels, near-duplicates, and Fashion-MNIST images among 10,000 digits.
 
 python benchmarks/triage.py --fashion FOLDER    (with the four IDX files of Fashion-MNIST; without it that case is left out)
 
-Of each seed 10,000 digits are drawn. A model is trained on them with 50 near-duplicates (noise of standard deviation 6 of
-255, and up to 8 brighter or darker) and 100 labels changed to another class; another one on the same digits and 50 Fashion
-pictures. Then all are looked for.
+For each seed 10,000 digits are drawn. One model is trained on them with 50 near-duplicates (noise of standard deviation 6 of
+255, brightness changed by up to 8) and 100 labels changed to another class. Another model is trained on the same digits and 50
+Fashion-MNIST images. Then the review searches for all of them.
 """
 
 import tempfile

@@ -1,10 +1,10 @@
-"""What it costs that OpenMP's threads spin while they wait: seconds of the same short training beside busy programs.
+"""The cost of OpenMP threads that spin while they wait: seconds of a short training while other programs are busy.
 
     python benchmarks/waiting.py
 
-8,000 digits, two epochs of batches of 128, in a process of its own for each cell, with none, one and two processes
-beside it that do nothing but loop. GOMP_SPINCOUNT is read by GNU's OpenMP only; without it and OMP_WAIT_POLICY latens
-lets threads sleep sooner where the machine is busy (latens.device.yielding_threads).
+Each cell trains on 8,000 digits for two epochs in batches of 128, in its own process, while no, one or two other processes run
+an endless loop. Only GNU's OpenMP reads GOMP_SPINCOUNT. If neither it nor OMP_WAIT_POLICY is set, latens lets threads sleep
+sooner when the machine is busy (latens.device.yielding_threads).
 """
 
 import argparse
@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 POLICIES = {
-    "spinning": {"GOMP_SPINCOUNT": "300000"},  # OpenMP's own default; said, so that latens leaves it alone
+    "spinning": {"GOMP_SPINCOUNT": "300000"},  # OpenMP's own default; set here so that latens does not change it
     "as latens does": {},
     "GOMP_SPINCOUNT=1000": {"GOMP_SPINCOUNT": "1000"},
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},

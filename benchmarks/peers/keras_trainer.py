@@ -1,4 +1,4 @@
-"""Keras on torch with the notebook's network in its own layers: `compile` and `fit` on an array in memory.
+"""Keras on torch with the reference experiment's network in its own layers: `compile` and `fit` on an array in memory.
 
     python keras_trainer.py IMAGES.npy [--epochs 1] [--test TEST.npy] [--layout channels_first]
 

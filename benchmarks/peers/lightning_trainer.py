@@ -1,4 +1,4 @@
-"""Lightning's Trainer with the notebook's network, on tensors in memory: a DataLoader over a TensorDataset, as its guides do.
+"""Lightning's Trainer with the reference experiment's network: a DataLoader over a TensorDataset, as its guides do.
 
     python lightning_trainer.py IMAGES.npy [--epochs 1] [--workers 0] [--test TEST.npy]
 

@@ -1,11 +1,11 @@
-"""The notebook: plain torch, one picture at a time through a DataLoader, batch 512, Adam at 2e-4, loss.item() at each step.
+"""The reference experiment: plain torch, a DataLoader that reads single images, batch 512, Adam at 2e-4, loss.item() per step.
 
     python notebook.py IMAGES.npy [--epochs 1] [--workers 0] [--test TEST.npy]
-    python notebook.py IMAGES.npy --encode 1       encodes instead, as the notebook does: one picture at a time
+    python notebook.py IMAGES.npy --encode 1       encodes instead, one image at a time, as the experiment does
     python notebook.py IMAGES.npy --encode 1000    the same network in batches, straight from the array
 
-Trains with a data set that does for a picture what torchvision's MNIST with ToTensor does. One picture at a time, the
-notebook runs the whole network and keeps the latent: so the decoder's work is in that figure. In batches the encoder runs alone.
+Trains with a data set that reads an image as torchvision's MNIST with ToTensor does. To encode one image at a time, the
+notebook runs the whole network and keeps the latent, so that figure includes the decoder. In batches the encoder runs alone.
 Needs torch, numpy and pillow. Prints one line of JSON.
 """
 

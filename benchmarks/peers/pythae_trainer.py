@@ -1,4 +1,4 @@
-"""pythae's BaseTrainer with the notebook's network: its AE model, its data set, its settings but for batch and learning rate.
+"""pythae's BaseTrainer with the reference experiment's network: its AE model, data set and settings except batch and rate.
 
     python pythae_trainer.py IMAGES.npy [--epochs 1] [--workers 0] [--test TEST.npy]
 

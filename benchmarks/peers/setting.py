@@ -1,6 +1,6 @@
-"""What the peers share: arguments, pictures, the notebook's network in torch's own layers, and the line they print.
+"""Shared code of the peers: arguments, images, the reference experiment's network in torch's own layers, the printed line.
 
-Nothing here or in the peers comes from latens: they run in environments without it.
+The peers import nothing from latens: they run in environments without it.
 """
 
 import argparse
