@@ -251,3 +251,17 @@ def test_what_limits_generation_is_left_open_where_it_is_close():
     verdict = judge(rows)
     assert verdict.at_fault is None
     assert "too close to decide" in verdict.fault
+
+
+@pytest.mark.parametrize(("images", "caught"), [(9, False), (99, False), (100, True), (2000, True)])
+def test_a_sampler_is_called_a_copier_only_with_enough_test_images(images, caught):
+    rows = [
+        row("generation", "memorised", 1.0, subject="mixture", interval=(0.7, 1.0), images=images),
+        row("generation", "kid", 0.1, subject="mixture"),
+        row("generation", "kid", 0.2, subject="flow"),
+    ]
+    verdict = judge(rows)
+    assert any("copies" in one.text for one in verdict.suggestions) == caught
+    assert verdict.best_sampler == ("flow" if caught else "mixture")
+    said = next(one.sentence for one in verdict.claims if one.name == "generation")
+    assert (f"not measured: {images} test images; about 100 would do" in said) != caught

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from latens.metrics.intervals import Z, of_ratio
 from latens.metrics.score import Score
+from latens.text import counted
 
 __all__ = ["Claim", "Known", "Suggestion", "Verdict", "judge"]
 
@@ -26,6 +27,9 @@ HIDDEN_SHARE = 0.1  # of probe points that the map shows among their class and w
 DECODER_SHARE = 0.5  # of the best frechet that the decoder alone costs
 SAMPLER_TIMES = 3.0  # what the probe's frechet is of the best
 COPIED_SHARE = 0.05  # of samples nearer to a train image than test images are; 0.01 where nothing is copied
+ENOUGH_FOR_COPIES = (
+    100  # test images; with fewer the 1st percentile of their distances is the least one, which is chance
+)
 CROWDED = 0.5  # share of the latent numbers that the effective rank is, below which fewer would do
 ENOUGH_FOR_RANK = 10  # test pictures for each latent number; with fewer the effective rank is too low
 ENOUGH_FOR_BALLS = (
@@ -142,9 +146,24 @@ class Known:
         return next(iter((fair or found).items()), None)
 
     def copies(self, sampler: str) -> bool:
-        """Whether more of a sampler's pictures lie as near to a train image as copies do than may do by chance."""
+        """Whether more of a sampler's pictures lie as near to a train image as copies do than may do by chance.
+
+        False where there are too few test images to tell.
+        """
         found = self.score("generation", "memorised", sampler)
-        return found is not None and (found.value if found.low is None else found.low) > COPIED_SHARE
+        if found is None or _too_few_for_copies(found):
+            return False
+        return (found.value if found.low is None else found.low) > COPIED_SHARE
+
+    @property
+    def copies_unknown(self) -> str:
+        """That too few test images leave open whether samplers copy, empty where it was measured or nothing hints at copies."""
+        for (group, subject, name), score in self.scores.items():
+            hinted = (group, name) == ("generation", "memorised") and subject and score.value > COPIED_SHARE
+            if hinted and _too_few_for_copies(score):
+                count = counted(score.protocol.images or 0, "test image")
+                return f" Whether samplers copy train images was not measured: {count}; about {ENOUGH_FOR_COPIES} would do."
+        return ""
 
     @property
     def latent_dim(self) -> int | None:
@@ -205,6 +224,10 @@ def judge(scores: Iterable[Score]) -> Verdict:
         best_sampler=best[0] if best else "",
         suggestions=tuple(_suggestions(known, best, at_fault)),
     )
+
+
+def _too_few_for_copies(score: Score) -> bool:
+    return score.protocol.images is not None and score.protocol.images < ENOUGH_FOR_COPIES
 
 
 def _side(score: Score, threshold: float) -> int:
@@ -320,6 +343,7 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
     if floor is None:
         few = f"FD needs {ENOUGH_FOR_BALLS:,} images in each part"
         text = f"There are too few images: {few}. KID of the best sampler ({name}) is {distance:.4g}, which has no threshold."
+        text += known.copies_unknown
         return Claim("generation", claim, "not measured", text)
     if floor <= 0:
         text = f"FD between real train and test images is {floor:.4g}, so FD of samples ({name}: {distance:.4g}) has no unit."

@@ -5,6 +5,7 @@ neither undoes what the other did.
 """
 
 import csv
+import errno
 import io
 import json
 import os
@@ -35,12 +36,15 @@ class Tags:
         """Each tag and the ids that have it, in the order in which they got it; tags that no image has are left out.
 
         Raises:
-            RunDamaged: the file is not what was written.
+            RunDamaged: a whole line of the file is no change of tags.
         """
         tags: dict[str, dict[str, None]] = {}
         if not self.path.exists():
             return {}
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
+        text = self.path.read_bytes()
+        # A last line without its end was torn by a full disk or a crash: that change was never confirmed, so it does not count.
+        whole = text[: text.rfind(b"\n") + 1]
+        for number, line in enumerate(whole.split(b"\n")[:-1], 1):
             try:
                 change = json.loads(line)
                 ids = tags.setdefault(change["tag"], {})
@@ -70,9 +74,9 @@ class Tags:
             raise UsageError(f"{len(ids)} images were to be tagged; from 1 to {MOST_IDS:,} are allowed")
         change = {"tag": tag, "on": on, "at": datetime.now(UTC).isoformat(timespec="seconds"), "ids": list(ids)}
         line = json.dumps(change, ensure_ascii=False).encode() + b"\n"
-        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(file, line)
+            _append(file, line)
         finally:
             os.close(file)
 
@@ -83,3 +87,20 @@ class Tags:
         writer.writerow(("id", "tag"))
         writer.writerows((one, tag) for tag, ids in self.read().items() for one in ids)
         return file.getvalue()
+
+
+def _append(file: int, line: bytes) -> None:
+    """Append a line whole or not at all."""
+    before = os.fstat(file).st_size
+    if before:
+        os.lseek(file, 0, os.SEEK_SET)
+        with os.fdopen(os.dup(file), "rb") as reader:
+            whole = reader.read().rfind(b"\n") + 1
+        if whole < before and os.fstat(file).st_size == before:  # a torn last line would run into this one
+            os.ftruncate(file, whole)
+            before = whole
+    written = os.write(file, line)
+    if written != len(line):  # the disk is full
+        if os.fstat(file).st_size == before + written:  # else another process has appended since
+            os.ftruncate(file, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), FILE)
