@@ -487,3 +487,11 @@ def test_a_run_of_the_previous_version_can_be_resumed(blobs, tmp_path):
     list(record(whole, train(whole.model, blobs, whole.recipe.config)))
     assert equal(weights_of(resumed), weights_of(whole))
     assert not (run.path / "checkpoint.safetensors").exists()
+
+
+def test_nan_in_a_json_file_is_refused_in_one_line_and_the_run_stays(blobs, tmp_path):
+    run = start_run(blobs, recipe_for(blobs), tmp_path / "run")
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(UsageError, match="NaN and infinity cannot be saved"):
+        run.save("metrics.json", {"scores": [{"value": float("nan")}]})
+    assert (tmp_path / "run" / "run.json").read_bytes() == before

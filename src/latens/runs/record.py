@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from latens.errors import RunDamaged, RunError
+from latens.errors import RunDamaged, RunError, UsageError
 from latens.files import (
     Content,
     atomic_write,
@@ -179,7 +179,8 @@ class RunFolder:
 
         Raises:
             OSError: the disk is full, or the folder is not writable.
-            ValueError: NaN or infinity in an entry or a `.json` file.
+            UsageError: NaN or infinity in a `.json` file.
+            ValueError: NaN or infinity in an entry.
         """
         self._commit(files or {}, tuple(forget), entries)
 
@@ -371,7 +372,12 @@ def _encoded(name: str, content: Any) -> Content:
     if suffix == ".safetensors":
         return safetensors_content(content)
     if suffix == ".json":
-        return json_content(content)
+        try:
+            return json_content(content)
+        except ValueError as error:
+            raise UsageError(
+                f"{name}: NaN and infinity cannot be saved as JSON ({error}); leave them out or write null"
+            ) from None
     raise TypeError(f"{name}: bytes or a function that writes them are needed, not {type(content).__name__}")
 
 
