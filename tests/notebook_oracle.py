@@ -1,4 +1,4 @@
-"""An oracle of the notebook's network and training step, written down without a look at src."""
+"""The reference experiment's network and training step, written independently of src."""
 
 import torch
 from torch import nn

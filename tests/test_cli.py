@@ -279,7 +279,9 @@ def test_import_makes_a_run_of_the_notebooks_weights(tmp_path, as_json, refused)
     assert answer["result"]["test_mse"] == pytest.approx(float((expected - x).square().mean()), rel=1e-4)
     assert "no history" in refused("figure", out, "loss")
     torch.save({"a": torch.zeros(3)}, tmp_path / "wrong.pt")
-    assert "the notebook's network" in refused("import", tmp_path / "wrong.pt", source, "--out", tmp_path / "no")
+    assert "the reference experiment's network" in refused(
+        "import", tmp_path / "wrong.pt", source, "--out", tmp_path / "no"
+    )
     assert "no such file" in refused("import", tmp_path / "gone.pt", source)
 
 

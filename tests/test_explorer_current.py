@@ -21,7 +21,7 @@ from latens.explorer import View, decoding
 from latens.images.pixels import to_uint8
 from latens.runs import Run, folder, open_run
 
-DECODED = "The decoded picture of the place under the pointer"
+DECODED = "The decoded image of the place under the pointer"
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_latent_that_was_taken_is_shown_under_no_image(browser, copy):
         until(page, lambda: shows(page.get_by_label(DECODED), picture))
         page.get_by_role("button", name="Take this latent").click()
         expect(page.locator("#panel .facts")).to_contain_text("it belongs to no image")
-        until(page, lambda: shows(page.get_by_label("The decoded picture of the latent"), picture))
+        until(page, lambda: shows(page.get_by_label("The decoded image of the latent"), picture))
         expect(page.locator("#panel .three canvas")).to_have_count(0)
         expect(page.locator("#panel .facts")).not_to_contain_text(str(view.ids[row]))
         page.locator(".map").focus()

@@ -33,7 +33,7 @@ def test_a_place_decodes_to_what_the_server_would_answer(page, view):
     for spot in (points.spots[points.lonely()[0]].round(), np.round(points.place.middle + np.array([40, -60]))):
         page.mouse.move(*spot)
         picture, ratio, _ = points.decoded(view, spot)
-        until(page, lambda wanted=picture: shows(page.get_by_label("The decoded picture of the place"), wanted))
+        until(page, lambda wanted=picture: shows(page.get_by_label("The decoded image of the place"), wanted))
         expect(page.locator("#panel .honest")).to_contain_text(f"{ratio:.2f} × the usual distance")
 
 
@@ -66,7 +66,7 @@ def test_a_path_from_the_file(page, view):
         page.get_by_label("Kind of path", exact=True).select_option(label=words)
         arrays = decoding.path(view, [ends[0]], [ends[1]], way, 13, "tsne").arrays
         slide(page.get_by_label("Along the path", exact=True), 6)
-        until(page, lambda a=arrays: shows(page.get_by_label("The picture at the handle"), a["pixels"][6, 0]))
+        until(page, lambda a=arrays: shows(page.get_by_label("The decoded image at the handle"), a["pixels"][6, 0]))
 
 
 def test_a_probe_without_noise_is_the_class_means(page, view):

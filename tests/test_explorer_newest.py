@@ -26,7 +26,7 @@ from latens.explorer import View
 from latens.explorer.serving import Serving
 from latens.runs import open_run
 
-DECODED = "The decoded picture of the place under the pointer"
+DECODED = "The decoded image of the place under the pointer"
 
 
 @pytest.fixture(scope="module")

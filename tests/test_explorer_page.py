@@ -24,7 +24,7 @@ from browser import (
 from latens.computed.review import read_review
 from latens.explorer import decoding
 
-DECODED = "The decoded picture of the place under the pointer"
+DECODED = "The decoded image of the place under the pointer"
 VIRIDIS = {"low": (0x44, 0x01, 0x54), "high": (0xFD, 0xE7, 0x25)}
 
 

@@ -23,7 +23,7 @@ from browser import (
 from latens.explorer import decoding
 from latens.images.pixels import to_uint8
 
-DECODED = "The decoded picture of the place under the pointer"
+DECODED = "The decoded image of the place under the pointer"
 ACCENT = (0x1A, 0x5F, 0x96)
 
 
@@ -42,7 +42,7 @@ def test_a_path_is_there_at_once_and_followed_by_the_handle(page, view):
     points = Points(page, view)
     for step in (0, 6, 12):
         slide(page.get_by_label("Along the path", exact=True), step)
-        until(page, lambda k=step: shows(page.get_by_label("The picture at the handle"), arrays["pixels"][k, 0]))
+        until(page, lambda k=step: shows(page.get_by_label("The decoded image at the handle"), arrays["pixels"][k, 0]))
         expect(page.locator("#panel .honest")).to_contain_text(f"{arrays['ratio'][step]:.2f} ×")
         assert shows(strip.nth(step).locator("canvas"), arrays["pixels"][step, 0])
         expect(strip.nth(step)).to_have_attribute("aria-current", "true")
@@ -107,7 +107,7 @@ def test_a_latent_is_pulled_at_number_by_number_and_along_directions(page, view)
     page.mouse.click(*points.spots[row])
     bars, canvas = (
         page.get_by_label(re.compile(r"^latent \d+$")),
-        page.get_by_label("The decoded picture of the latent"),
+        page.get_by_label("The decoded image of the latent"),
     )
     expect(bars).to_have_count(8)
     z = view.latents[row].copy()
@@ -143,7 +143,7 @@ def test_a_decoded_place_is_taken_along_as_a_latent(page, view):
     until(page, lambda: shows(page.get_by_label(DECODED), picture))
     page.get_by_role("button", name="Take this latent").click()
     expect(page.get_by_role("tab", name="Image")).to_have_attribute("aria-selected", "true")
-    until(page, lambda: shows(page.get_by_label("The decoded picture of the latent"), picture))
+    until(page, lambda: shows(page.get_by_label("The decoded image of the latent"), picture))
 
 
 def test_arrow_keys_walk_from_image_to_image(page, view):
@@ -191,7 +191,10 @@ def test_the_handle_is_dragged_and_stands_between_pictures(page, view):
     expect(page.locator(".strip .step")).to_have_count(13)
     ends = [point_of(view, words) for words in page.locator(".chosen").all_text_contents()]
     arrays = decoding.path(view, [ends[0]], [ends[1]], "linear", 13, "tsne").arrays
-    handle, large = page.get_by_label("Along the path", exact=True), page.get_by_label("The picture at the handle")
+    handle, large = (
+        page.get_by_label("Along the path", exact=True),
+        page.get_by_label("The decoded image at the handle"),
+    )
     slide(handle, 5.5)
     between = decoding.decode(view, arrays["latents"][5:7].mean(0, keepdims=True)).arrays
     until(page, lambda: shows(large, between["pixels"][0, 0]))

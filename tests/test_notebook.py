@@ -1,4 +1,4 @@
-"""The notebook's experiment is reproduced exactly: network, training step, weights."""
+"""The reference experiment is reproduced exactly: network, training step, weights."""
 
 import pytest
 import torch
@@ -95,7 +95,7 @@ def test_import_refuses_what_is_no_state_dict(mnist, tmp_path):
     for name, message in [
         ("text.pt", "not a weights file"),
         ("list.pt", "holds list; a state_dict"),
-        ("part.pt", "not the notebook's network"),
+        ("part.pt", "not the reference experiment's network"),
         ("other.pt", r"no decoder\.0\.weight"),
     ]:
         with pytest.raises(UsageError, match=message):

@@ -12,7 +12,7 @@ from latens.runs import open_run
 from three_browsers import BROWSERS, RECORDER, record_in, seen
 
 pytestmark = pytest.mark.browsers
-DECODED = "The decoded picture of the place under the pointer"
+DECODED = "The decoded image of the place under the pointer"
 CANVAS = f"document.querySelector('[aria-label=\"{DECODED}\"]')"
 SHOWN = f"[...{CANVAS}.getContext('2d').getImageData(0, 0, {CANVAS}.width, {CANVAS}.height).data]"
 HOST = "(({left, top, width, height}) => [left, top, width, height])(document.querySelector('.map').getBoundingClientRect())"

@@ -37,7 +37,7 @@ def blocks(array: np.ndarray, length: int) -> Iterator[np.ndarray]:
         length: rows, at least 1.
 
     Returns:
-        Views, none for an empty array; each is to be used before the next is asked for.
+        Views, none for an empty array; use each before you ask for the next.
     """
     for start in range(0, len(array), length):
         yield array[start : start + length]

@@ -93,7 +93,7 @@ def run(
     if out is not None:
         check_free(out)
     check_settings(recipe, options, samplers)
-    with progress.stage("images", "pictures") as tick:
+    with progress.stage("images", "images") as tick:
         given = isinstance(source, Dataset)
         images = source if given else load_images(source, size=size, white=white, strict=strict, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
@@ -131,7 +131,7 @@ def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[s
     tried += [trial, trial] if options.get("latent_dim") is not None else []
     for chosen, shape in zip(tried, [(1, 32, 32), (3, 64, 64)] * 2, strict=False):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what there is to say of the real model is said when it is made
+            warnings.simplefilter("ignore")  # warnings about the real model are given when it is made
             try:
                 _check_samplers(build_model(chosen, shape), samplers)
             except UsageError as error:
@@ -234,7 +234,7 @@ def import_run(
     if out is not None:
         check_free(out)
     read_weights(state)  # a file that holds none is refused before the images are loaded
-    with progress.stage("images", "pictures") as tick:
+    with progress.stage("images", "images") as tick:
         images = load_images(source, progress=tick)
     new = import_weights(state, images, out, device)
     if started is not None:
@@ -302,7 +302,7 @@ def adopt(
     >>> latens.adopt(encode, decode, pixels.reshape(90, 1, 8, 8), name="PCA").scores  # doctest: +SKIP
     """
     progress = progress or progress_for()
-    with progress.stage("images", "pictures") as tick:
+    with progress.stage("images", "images") as tick:
         loaded = images if isinstance(images, Dataset) else load_images(images, size=size, progress=tick)
     run = adopt_functions(encode, decode, loaded, out, name, batch_size=batch_size, seed=seed)
     return run if run.record["status"] == "done" else _complete(run, loaded, progress)
@@ -393,7 +393,7 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
     config = run.recipe.config
     steps_an_epoch = -(-len(images.train) // config.batch_size)
     state = last_state(run)
-    # Without a checkpoint, weights are of a first epoch that did not end: it starts again, from the seed's weights.
+    # Without a checkpoint, weights are of a first epoch that did not end: it starts again with the initial weights of the seed.
     run.folder.commit(forget=() if state else [WEIGHTS], status="training")
     run.model = run.untrained_model()
     with progress.stage("training", "steps") as tick:

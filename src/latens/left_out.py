@@ -1,7 +1,7 @@
 """The one place where a failed figure, map, score or chapter is caught, said and recorded, so that the run goes on.
 
 A run has done its work once the model is trained and the images are encoded. What follows is optional: each part is tried by
-itself, and one that fails is left out with its reason, whatever the error was.
+itself, and one that fails is left out with its reason, for any kind of error.
 """
 
 import errno

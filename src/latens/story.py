@@ -1,4 +1,4 @@
-"""What a report tells, as plain data: it knows no run folder, so that anybody's numbers can be told."""
+"""The content of a report as plain data, independent of run folders, so that any numbers can be shown."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class DataFacts:
         test: how many in the test part.
         class_names: empty without labels.
         class_counts: class -> (in train, in test).
-        notes: what a reader should be told ("resized to 64 x 64").
+        notes: notes for the reader ("resized to 64 x 64").
         fingerprint: SHA-256 in hexadecimal.
     """
 
@@ -108,7 +108,7 @@ class ProbeFacts:
 
 @dataclass(frozen=True)
 class FoundImage:
-    """An image, or a pair of images, that is worth a look.
+    """An image, or a pair of images, to check.
 
     Args:
         image: what it is called, with its part.
@@ -140,12 +140,12 @@ class Story:
         verdict: or None where the run was not judged.
         worst: id and squared error of the images that are rebuilt worst, worst first.
         findings: kind of finding -> images or pairs, the most striking first; see `latens.computed.review`.
-        reviewed: among how many images these were found; 0 where nobody looked.
+        reviewed: among how many images these were found; 0 if there was no review.
         versions: program -> version.
         run_path: the run's folder.
         mapped: the images that maps and the probe show: "test", or "train and test".
         created: when, as text.
-        notes: what a reader should be told first ("training was stopped after epoch 3 of 5").
+        notes: notes for the reader, shown first ("training was stopped after epoch 3 of 5").
     """
 
     title: str

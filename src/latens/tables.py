@@ -1,4 +1,4 @@
-"""Tables of names: `MODELS`, `MAPS`, `SAMPLERS`, … A name is known without importing what it stands for.
+"""Tables of names: `MODELS`, `MAPS`, `SAMPLERS`, … A name is known before its module is imported.
 
 The command line's choices and its help read the names; that must not cost the import of torch. Entries come from latens itself
 and from installed plug-ins, by their entry points (docs/plugins.md).
@@ -69,7 +69,7 @@ class Table(Mapping[str, T], Generic[T]):
     def _loaded(self, entry: EntryPoint) -> T:
         try:
             value: T = entry.load()
-        except Exception as error:  # whatever somebody else's package raises while it is imported
+        except Exception as error:  # any error of another package while it is imported
             raise PluginError(
                 f"the {self.kind} {entry.name!r} of {_package(entry)} can't be loaded"
                 f" ({type(error).__name__}: {error}); update or uninstall that package"

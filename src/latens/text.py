@@ -1,6 +1,6 @@
 """Names, lists, numbers and sizes in text that people read: safe for a terminal, one line each.
 
-File names are written by anybody: one can hold a line break, a code that clears the screen, or bytes that are no UTF-8.
+File names come from unknown sources: one can hold a line break, a code that clears the screen, or bytes that are no UTF-8.
 Every message, note and suggested command shows names through this file.
 """
 
@@ -122,7 +122,7 @@ def seconds_in_words(seconds: float) -> str:
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
-    """A key for sorting by which img2 comes before img10, whatever the case and the form of accents.
+    """A key for sorting by which img2 comes before img10, ignoring case and the Unicode form of accents.
 
     >>> sorted(["img10", "IMG2", "img1"], key=natural_key)
     ['img1', 'IMG2', 'img10']

@@ -106,7 +106,7 @@ def data_command(args: argparse.Namespace) -> Answer:
     from latens.images import contact_sheet, load_images, summary
 
     output_file(args.output, ".png")
-    with _progress(args).stage("images", "pictures") as tick:
+    with _progress(args).stage("images", "images") as tick:
         images = load_images(args.data, size=args.size, white=args.white, strict=args.strict, progress=tick)
     facts = summary(images)
     if args.output:

@@ -150,7 +150,7 @@ def _scores_of(view: View, sampler: str, ratios: NDArray[np.float32]) -> list[di
     scores = view.run.scores if scored else ()
     known = {one.name: one for one in scores if one.group == "generation" and one.subject == sampler}
     floor = next((one.value for one in scores if one.name == "floor"), None)
-    # As it was scored, whatever the slider says.
+    # With the noise of the score, independent of the slider.
     at = ", at noise 1 in latent units" if sampler == "class-means" else ""
     for name, hint in (
         (

@@ -48,7 +48,7 @@ class Frame:
     height: int = 720
 
     def _repr_html_(self) -> str:
-        # Sandboxed without same-origin: a page that is no server's own could read the notebook it stands in.
+        # Sandboxed without same-origin: a page that no server sent could otherwise read the notebook around it.
         shows = (
             f'src="{html.escape(self.address)}"'
             if self.address
@@ -62,10 +62,10 @@ class Frame:
 
 
 def show(view: View, beside: View | None = None, *, port: int = 0, height: int = 720) -> Frame:
-    """What shows the explorer below a notebook's cell.
+    """The frame that shows the explorer below a notebook's cell.
 
     The token stands in the frame's address, and the page sends it in a header: no cookies, which browsers keep from frames. Only
-    the notebook's own origin may frame it. Views of the same have one server, however often their cell is run.
+    the notebook's own origin may frame it. Equal views share one server, even if the cell is run several times.
     """
     if is_remote():
         return Frame(page=_whole_page(view, beside), height=height)
@@ -79,8 +79,8 @@ def show(view: View, beside: View | None = None, *, port: int = 0, height: int =
 def is_remote() -> bool:
     """Whether the whole page is shown instead of a frame of this machine's server.
 
-    It is where the kernel runs on another machine than the browser, as far as its surroundings tell, and where nothing tells who
-    would frame the server. `LATENS_NOTEBOOK=frame` or `LATENS_NOTEBOOK=file` says which of the two to show, whatever they tell.
+    True if the environment shows that the kernel runs on another machine than the browser, or if the origin of the notebook is
+    not known. `LATENS_NOTEBOOK=frame` or `LATENS_NOTEBOOK=file` overrides this guess.
     """
     told = os.environ.get("LATENS_NOTEBOOK", "")
     if told in ("frame", "file"):
@@ -90,12 +90,12 @@ def is_remote() -> bool:
     if "VSCODE_PID" in os.environ:  # starts kernels without a server
         return False
     servers = _servers()
-    # One that listens to more than this machine is there for browsers elsewhere, such as those outside its container.
+    # A server that listens on other addresses than loopback serves other machines, such as browsers outside its container.
     return not servers or any(server.get("sock") or _hostname(server) not in (*LOOPBACK, "::1") for server in servers)
 
 
 def origins() -> list[str]:
-    """Who may frame the server: the notebook server that this kernel belongs to, as browsers see it, and editors."""
+    """The origins that may frame the server: the notebook server of this kernel, as browsers see it, and editors."""
     found: dict[str, None] = {}
     for server in _servers():
         scheme = "https" if server.get("secure") else "http"
@@ -109,7 +109,7 @@ def origins() -> list[str]:
 
 
 def _servers() -> list[Mapping[str, Any]]:
-    """What the notebook server says of itself that started this kernel; where it can't be told apart, all that have run here."""
+    """The details of the notebook server that started this kernel; if that is not known, those of all servers found here."""
     found = []
     for file in sorted(_runtime_folder().glob("*server-*.json")):  # jpserver, and nbserver of the classic notebook
         try:
@@ -139,7 +139,7 @@ def _runtime_folder() -> Path:
 
 
 def _identity(view: View) -> tuple[Any, ...]:
-    """The same for views that show the same: a run that was trained anew or got a map is another."""
+    """A key that is equal for views that show the same. A run that was trained again or got a map has another key."""
     columns = tuple((column.name, column.values.tobytes()) for column in view.columns)
     return str(view.run.path.resolve()), view.run.device, json.dumps(view.run.record, sort_keys=True), columns
 

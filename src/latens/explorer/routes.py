@@ -173,7 +173,7 @@ ROUTES = (
     ),
     Route(
         "/api/thumbnails",
-        "a sprite page of small pictures, point after point",
+        "a sprite page of small images, in the order of the points",
         _thumbnails,
         {"page": Param("integer", "which, from 0")},
         desk=_slow,
@@ -196,14 +196,14 @@ ROUTES = (
     ),
     Route(
         "/api/decode",
-        "the picture at a place of a map, also where no point lies",
+        "the decoded image at a place of a map, also where no point lies",
         lambda view, map, x, y: decoding.decode_at(view, map, x, y),
         {"map": MAP, "x": Param("number", "in the map's units"), "y": Param("number", "in the map's units")},
         newest=True,
     ),
     Route(
         "/api/decode",
-        "the pictures of latents, and their places on a map",
+        "the decoded images of latents, and their places on a map",
         lambda view, latents, map: decoding.decode(view, latents, map),
         {
             "latents": Param("array", "rows of latent numbers", items=NUMBERS),
@@ -214,7 +214,7 @@ ROUTES = (
     ),
     Route(
         "/api/probe",
-        "latents drawn by a sampler: a picture a class, and a cloud on a map",
+        "latents drawn by a sampler: one image per class, and a cloud of points on a map",
         lambda view, **given: decoding.probe(view, **given),
         {
             "sampler": Param("string", "whose", "class-means", tuple(SAMPLERS)),
@@ -247,7 +247,7 @@ ROUTES = (
         lambda view, point, count: decoding.directions(view, point, count),
         {"point": Param("integer", "about which; all by default", None), "count": Param("integer", "how many", 8)},
     ),
-    Route("/api/list", "images worth a look", _list, {"kind": Param("string", "of what kind", choices=KINDS)}),
+    Route("/api/list", "images to check", _list, {"kind": Param("string", "the kind of images", choices=KINDS)}),
     Route("/api/tags", "all tags, the ids that have them, which of the map's points do, and the rows of all", _tags),
     Route(
         "/api/tags",

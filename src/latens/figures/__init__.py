@@ -1,4 +1,4 @@
-"""The figures. `FIGURES[name](arrays)` draws anybody's arrays and returns a matplotlib `Figure`; `draw` draws one of a run.
+"""The figures. `FIGURES[name](arrays)` draws any arrays and returns a matplotlib `Figure`; `draw` draws one of a run.
 
 A new figure is one file with a `FigureEntry` (see `latens.figures.contract`) and one line of the table.
 matplotlib's objects are used directly, without pyplot: no global state, no display, nothing left open.
@@ -67,7 +67,7 @@ PALETTES: dict[str, tuple[str, ...]] = {
         "#b7950b",
     ),
 }
-"""Name -> ten colours, each beginning of which is told apart as well as it can be; "notebook" is the reference experiment's."""
+"""Name -> ten colours, ordered so that the first few differ as much as possible; "notebook" is the reference experiment's."""
 
 
 DEFAULT_PALETTE = "distinct"

@@ -1,4 +1,4 @@
-"""What all figures share: the sheet of white paper, its lettering, and the PNG that it becomes."""
+"""Shared code of all figures: the white sheet, its text, and the PNG file."""
 
 import io
 import os

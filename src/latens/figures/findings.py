@@ -1,4 +1,4 @@
-"""A sheet of pictures that a person should look at, in sections, each picture with its name and a remark below it."""
+"""A sheet of images to check, in sections; below each image its name and a remark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -411,10 +411,12 @@ def _colours(run: "Run") -> tuple[np.ndarray | None, tuple[str, ...], str]:
 def _refit(run: "Run", probe: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
     """The data's points and the probe's, on the t-SNE that was fitted with both."""
     if name != "tsne":
-        raise UsageError(f"the map fitted anew with the probe is a t-SNE, not {name}; leave out one of the two")
+        raise UsageError(
+            f"the map that is fitted again with the probe is a t-SNE, not {name}; leave out one of the two"
+        )
     if "refit_coordinates" not in probe:
         raise RunError(
-            f"{run.path}: the map was not fitted anew with the probe; say `latens map {quoted(run.path)} --refit` first"
+            f"{run.path}: the map was not fitted again with the probe; run `latens map {quoted(run.path)} --refit` first"
         )
     return probe["refit_points"], probe["refit_coordinates"]
 
@@ -458,7 +460,7 @@ PROBE_MAP = FigureEntry(
     "probe-map",
     options=(
         WHICH_MAP,
-        Option("refit", False, "on the map that was fitted anew with the probe's points", bool),
+        Option("refit", False, "on the map that was fitted again with the probe's points", bool),
         PALETTE,
     ),
 )

@@ -1,4 +1,4 @@
-"""A drawing of the network: one box a stage, as high as the picture is large there and as wide as it is deep."""
+"""A drawing of the network: one box per stage; its height shows the size of the feature map, its width the channels."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Where text goes on a crowded picture: near what it names, on top of nothing else that must be read."""
+"""Placing text in a crowded figure: near what it names, without covering other text."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The probe: what the decoder makes of each class's mean latent, plain and with noise added."""
+"""The probe: the decoded mean latent of each class, without and with noise."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Many small pictures on one sheet: composed into one array, because two hundred axes take matplotlib ten seconds."""
+"""Many small images on one sheet, composed into one array: two hundred axes would take matplotlib ten seconds."""
 
 import io
 from collections.abc import Sequence

@@ -280,7 +280,7 @@ def plan_arrays(
         raws: one part, or train and test.
         options: size is what matters here.
         class_names: of the labels 0, 1, …; by default the values that occur in the labels.
-        notes: what a user should be told of the source.
+        notes: notes for the user about the source.
 
     Raises:
         ImagesError: the arrays are not pictures, or the two parts don't fit together.

@@ -252,7 +252,7 @@ def _publish(unfinished: Path, folder: Path) -> None:
 def _remove(folder: Path) -> None:
     """Delete an entry: rename it first, so that no reader finds half of it."""
     discarded = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
-    with contextlib.suppress(OSError):  # somebody else was faster, or Windows holds it open
+    with contextlib.suppress(OSError):  # another process was faster, or Windows keeps the file open
         os.rename(folder, discarded)
         shutil.rmtree(discarded, ignore_errors=True)
 

@@ -102,7 +102,7 @@ def picture_formats() -> tuple[str, ...]:
 
 @cache
 def picture_suffixes() -> frozenset[str]:
-    """The endings of file names, in lower case, by which pictures are told from other files."""
+    """The endings of file names, in lower case, that mark a file as an image."""
     formats = set(picture_formats())
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
@@ -111,7 +111,7 @@ def look_at(path: Path) -> Look:
     """Read the header of a picture.
 
     Raises:
-        Exception: whatever Pillow or tifffile raise where they can't; ValueError if the picture is too small or no file.
+        Exception: any error of Pillow or tifffile; ValueError if the image is too small or not a file.
     """
     with open_regular(path) as file:
         head = _head(file)
@@ -149,7 +149,7 @@ def decode_picture(path: Path, size: Size, channels: int, white: int | None = No
         uint8 (C, H, W).
 
     Raises:
-        Exception: whatever Pillow or tifffile raise where they can't; ValueError for what the rules refuse.
+        Exception: any error of Pillow or tifffile; ValueError for what the rules refuse.
     """
     with open_regular(path) as file:
         head = _head(file)
@@ -204,7 +204,7 @@ def upright_picture(picture: Image.Image, channels: int, white: int | None = Non
         white: the number that is white in pictures of 16 bits; 65535 by default.
 
     Raises:
-        Exception: whatever Pillow raises where it can't; ValueError for what the rules refuse.
+        Exception: any error of Pillow; ValueError for what the rules refuse.
     """
     picture.load()
     return _turned(plain_picture(picture, channels, white), _turn(picture))

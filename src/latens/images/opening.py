@@ -1,4 +1,4 @@
-"""Opening files from unknown hands: never waiting for a pipe, and separating temporary failures from permanent ones."""
+"""Opening files from unknown sources: never waiting for a pipe, and separating temporary failures from permanent ones."""
 
 import errno
 import os

@@ -31,7 +31,7 @@ class Pictures:
         plan: its parts, ids, labels and class names.
         shape: (C, H, W) in which `blocks` gives them.
         strict: whether a file that can't be used is an error.
-        notes: what a user should be told; complete once all blocks were read.
+        notes: notes for the user; complete once all blocks were read.
         refused: files that could not be used, as far as they were met.
     """
 

@@ -53,7 +53,7 @@ class Options:
         size: (H, W) of the pictures that come out, or None for their own.
         strict: whether a file that can't be read is an error instead of a note.
         labels: int or str (N,), only for arrays.
-        white: the whole number that is white, or None to choose it by what there is.
+        white: the whole number that is white, or None to choose it by the values found.
         progress: called with (pictures done, pictures in all).
         asked: the same as the user wrote it, for `Dataset.options`.
     """

@@ -82,7 +82,7 @@ def read_tiff(file: IO[bytes], white: int | None) -> tuple[Image.Image, int]:
         An image of mode L or RGB, or of a mode of Pillow's that becomes one.
 
     Raises:
-        ValueError: for what the rules refuse; whatever Pillow or tifffile raises for damaged files.
+        ValueError: for what the rules refuse; any error of Pillow or tifffile for damaged files.
     """
     with _opened(file) as tiff:
         page, number = _first_page(tiff)
@@ -145,7 +145,7 @@ class _opened:
 
 
 def _quiet() -> None:
-    """Keep Python from printing tifffile's warnings where nobody has set up logging."""
+    """Keep Python from printing tifffile's warnings if logging is not set up."""
     log = logging.getLogger("tifffile")
     if not log.handlers:
         log.addHandler(logging.NullHandler())

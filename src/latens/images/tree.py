@@ -246,7 +246,7 @@ def _add_folder(tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[
 def _add_file(tree: Tree, node: Node, entry: "os.DirEntry[str]") -> None:
     inside = node.inside(entry.name)
     if is_hidden(entry.name, folder=False):
-        # .DS_Store, .gitignore and the like are nobody's pictures; a hidden picture is named.
+        # .DS_Store, .gitignore and the like are not images of the user; a hidden image file is named.
         if not _is_system_file(entry.name) and is_picture(entry.path, entry.name.lstrip(".")):
             tree.hidden.append(inside)
         node.holds_more = True

@@ -1,4 +1,4 @@
-"""The contract of a map: all that the rest of latens knows of one."""
+"""The contract of a map: everything that the rest of latens uses of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping

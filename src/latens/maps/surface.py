@@ -135,7 +135,7 @@ def checked_latents(latents: NDArray[Any], dim: int | None = None) -> NDArray[np
     """Latents as float32 (N, D).
 
     Raises:
-        UsageError: another shape, none (where a map is to be fitted: `dim` None), or not finite.
+        UsageError: another shape, no latents (when a map is fitted: `dim` None), or not finite.
     """
     latents = np.ascontiguousarray(latents, np.float32)
     wanted = "(N, D)" if dim is None else f"(M, {dim})"

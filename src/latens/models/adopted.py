@@ -1,4 +1,4 @@
-"""A model from elsewhere: two functions as a `Model` that can be scored, mapped and drawn, but not trained."""
+"""A user-supplied model: two functions as a `Model` that can be scored, mapped and drawn, but not trained."""
 
 from collections.abc import Callable
 from math import prod
@@ -24,7 +24,7 @@ SAME = 1e-3  # of the spread of the latents, that two encodings of one image may
 
 
 class AdoptedModel(Model):
-    """A model of two functions that somebody else made; they get batches as arrays, or as tensors if they are torch's.
+    """A model of two user-supplied functions; they get batches as arrays, or as tensors if they are functions of torch.
 
     Args:
         image_shape: (C, H, W).
@@ -98,7 +98,7 @@ class _Called(nn.Module):
 
 
 class _OfArrays:
-    """Somebody's function, called with arrays, or with tensors where that is what it takes: one of torch.
+    """A user-supplied function, called with arrays, or with tensors if it is a function of torch.
 
     Args:
         name: of the function, for errors.

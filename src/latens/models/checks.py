@@ -69,7 +69,7 @@ def _check_shapes(made: Network, name: str, image_shape: tuple[int, int, int], e
             tensor = next(half.parameters(), torch.empty(0))
             try:
                 y = half(torch.zeros(2, *given, device=tensor.device, dtype=tensor.dtype))
-            except Exception as error:  # whatever somebody else's module raises
+            except Exception as error:  # any error of a user-supplied module
                 reason = " ".join(str(error).split())
                 raise UsageError(f"network {name!r}: the {part} can't take {in_words(given)}: {reason}") from error
         found = tuple(y.shape[1:]) if isinstance(y, Tensor) else None

@@ -26,7 +26,7 @@ class Model(nn.Module, ABC):
             choice of the mean (`latens.models.rules`).
         after_decoder: modules without weights that turn the decoder's output into pixels, such as a sigmoid.
 
-    Pixels are in [0, 1]. Outside the model latents are flat, (N, D), whatever `latent_shape` is. What follows the two halves is
+    Pixels are in [0, 1]. Outside the model latents are flat, (N, D), for any `latent_shape`. What follows the two halves is
     declared here once, and read by everything that walks through a model: its drawing and the explorer's page in one file.
     A model with a prior is also a `HasPrior`, one that checks itself during training a `Watched`. A subclass may also call
     `super().__init__()` and set `image_shape`, `latent_shape`, `encoder` and `decoder` itself.

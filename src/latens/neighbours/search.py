@@ -4,7 +4,7 @@ A matrix product in float32 finds somewhat more candidates than asked for; their
 differences in float64. A bound on the rounding error of the product tells for each row whether a neighbour could have been
 missed; such rows (close points beside an outlier by orders of magnitude) are searched by a product in float64, and what is
 still doubtful by differences alone. Points that are repeated are searched once, see `_search_repeated`. So the result is that
-of a search in float64, ties going to the smaller index, whatever the block size, and memory stays bounded.
+of a search in float64, ties going to the smaller index, for any block size, and memory stays bounded.
 """
 
 import ctypes

@@ -146,7 +146,7 @@ def _describe(entry: HalfLayer, layer: nn.Conv2d | nn.ConvTranspose2d, shape: tu
 
 
 class _Memory:
-    """Pieces of memory that are not in use, by size: allocating them anew takes as long as computing a small batch.
+    """Pieces of memory that are not in use, by size: allocating them again takes as long as computing a small batch.
 
     Safe for several threads: pieces are taken and given back by single list operations, so that none is used twice at a time.
     """

@@ -1,4 +1,4 @@
-"""What all pages share: templates with automatic escaping, the page around the chapters, and the style.
+"""Shared code of all pages: templates with automatic escaping, the page around the chapters, and the style.
 
 `page.html` is the frame, `elements.html` holds the macros, `tokens.css` the colours and fonts (the explorer's page has it too),
 `page.css` the style of the report and of the comparison.
@@ -31,7 +31,7 @@ def clean(value: object) -> object:
 
 @cache
 def templates(folder: Path) -> Environment:
-    """The templates of a folder and the shared ones. Whatever they show is escaped, but for what is marked as HTML."""
+    """The templates of a folder and the shared ones. All values are escaped, except those that are marked as HTML."""
     environment = Environment(
         loader=FileSystemLoader([folder, HERE]),
         autoescape=True,

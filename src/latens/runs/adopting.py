@@ -1,4 +1,4 @@
-"""Adopt a model from elsewhere: its folder contains what is computed from it; its functions stay in memory."""
+"""Adopt a user-supplied model: its folder contains what is computed from it; its functions stay in memory."""
 
 import os
 import warnings

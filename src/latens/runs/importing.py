@@ -1,4 +1,4 @@
-"""Weights that a person saved from the notebook become a run."""
+"""Make a run of weights that were saved from the notebook that latens follows (the reference experiment)."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ WRAPPERS = ("module", "_orig_mod")
 def import_weights(
     path: str | os.PathLike[str], images: Dataset, out: str | os.PathLike[str] | None = None, device: str = "cpu"
 ) -> Run:
-    """Make a run of a state_dict of the notebook's network.
+    """Make a run of a state_dict of the reference experiment's network.
 
     Args:
         path: what `torch.save(model.state_dict(), path)` wrote.
@@ -75,7 +75,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
         ) from None
     except (
         Exception
-    ):  # whatever the reader raises for bytes that are not a file of torch; its words advise an unsafe load
+    ):  # any error of the reader for bytes that are not a file of torch; its own message advises an unsafe load
         raise UsageError(f"{path}: not a weights file: torch.load can't read it; save or get the file again") from None
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise UsageError(f"{path}: holds {type(content).__name__}; a state_dict (names to tensors) is needed")
@@ -94,7 +94,7 @@ def _latent_dim(weights: dict[str, torch.Tensor], path: str | os.PathLike[str]) 
     if first is None or first.ndim != 4:
         names = listed(weights, 3)
         raise UsageError(
-            f"{path}: no decoder.0.weight of a convolution; its names are {names}; is it the notebook's network?"
+            f"{path}: no decoder.0.weight of a convolution; its names are {names}; is it the reference experiment's network?"
         )
     return int(first.shape[0])
 
@@ -104,4 +104,4 @@ def _load(model: torch.nn.Module, weights: dict[str, torch.Tensor], path: str | 
         model.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"{path}: not the notebook's network for these images: {reason}") from None
+        raise UsageError(f"{path}: not the reference experiment's network for these images: {reason}") from None

@@ -1,4 +1,4 @@
-"""Samplers: new latents, for a decoder to turn into images. They take plain arrays, so they work on anybody's latents."""
+"""Samplers: new latents, for a decoder to turn into images. They take plain arrays, so they work on any latents."""
 
 from latens.samplers.contract import Sampler
 from latens.tables import Table
@@ -21,6 +21,6 @@ SAMPLERS: Table[type[Sampler]] = Table(
 
 
 def samplers_for(model: object, every: bool = True) -> tuple[str, ...]:
-    """Names of the samplers that a model can have: every one, or those by which a run is scored unless told otherwise."""
+    """Names of the samplers that a model supports: all of them, or those that are scored by default."""
     kinds = {name: SAMPLERS[name] for name in SAMPLERS}
     return tuple(n for n, kind in kinds.items() if not kind.unavailable(model) and (every or kind.by_default()))

@@ -1,4 +1,4 @@
-"""The contract of a sampler: all that the rest of latens knows of one."""
+"""The contract of a sampler: everything that the rest of latens uses of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class Sampler(ABC):
 
     @classmethod
     def by_default(cls) -> bool:
-        """Whether a run is scored with it unless told otherwise: not long to fit, and no copy of the data."""
+        """Whether a run is scored with it by default: quick to fit, and no copy of the data."""
         return cls.cost != "long" and not cls.keeps_data
 
     @classmethod
@@ -92,7 +92,7 @@ class Sampler(ABC):
         Args:
             n: how many, 0 or more.
             seed: the same seed and labels give the same latents, and the first of them when more are asked for.
-            labels: int (n,), the class that each is to be of; None leaves that to the sampler.
+            labels: int (n,), the class of each sample; None leaves the choice to the sampler.
 
         Returns:
             float32 (n, D).

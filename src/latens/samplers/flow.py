@@ -1,4 +1,4 @@
-"""Flow matching: a small network carries normal noise to the latents."""
+"""Flow matching: a small network transforms normal noise into latents."""
 
 from typing import Any, ClassVar
 

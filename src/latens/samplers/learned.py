@@ -34,7 +34,7 @@ class Learned(Sampler):
 
     @abstractmethod
     def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
-        """Draw n latents; `index` (n,) says of which of the `classes` each is to be."""
+        """Draw n latents; `index` (n,) gives the index in `classes` of each."""
 
     def fit(self, latents: NDArray[Any], labels: NDArray[Any] | None = None, progress: Tick | None = None) -> Self:
         """See `Sampler.fit`."""

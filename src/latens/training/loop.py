@@ -223,7 +223,7 @@ def train(
 
 @contextmanager
 def _learning() -> Iterator[None]:
-    """Gradients inside, whatever the mode in which the user asks for the next step."""
+    """Enable gradients inside, in any mode in which the user asks for the next step."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
@@ -232,7 +232,7 @@ def check_trainable(model: Model, image_shape: tuple[int, int, int]) -> None:
     """Check that a model can be trained on images of this shape.
 
     Raises:
-        UsageError: it takes other images, its weights have no values or can't be changed, or none is to be learned.
+        UsageError: it takes other images, its weights have no values or can't be changed, or no weight is trainable.
     """
     if not isinstance(model, Model):
         raise UsageError(f"model is {type(model).__name__}; a latens.models.Model is needed, such as MODELS[name](...)")

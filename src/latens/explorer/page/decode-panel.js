@@ -11,7 +11,7 @@ const SPACINGS = 2; // a place is empty from so many spacings on between it and 
 /** @param {import("./store.js").Store} store */
 export function decodePanel(store) {
   const {info, source, view} = store;
-  const made = frame(info.shape, "The decoded picture of the place under the pointer");
+  const made = frame(info.shape, "The decoded image of the place under the pointer");
   const nearest = frame(info.shape, "The nearest real image");
   const honest = gauge();
   const place = el("p", {class: "quiet"}, "Move over the map: the place under the pointer is decoded.");

@@ -34,7 +34,7 @@ export function judge(ratio, roundTrip, moved) {
   const kind = kindOf(off);
   if (kind === "good" || off <= distance.off) return {...distance, off: Math.max(off, distance.off)};
   const near = distance.kind === "good" ? "near the data, but " : `${distance.words}, and `;
-  return {words: near + (kind === "bad" ? "the picture does not hold this latent" : "the picture holds this latent only roughly"), kind, off};
+  return {words: near + (kind === "bad" ? "the image does not hold this latent" : "the image holds this latent only roughly"), kind, off};
 }
 
 export function gauge() {

@@ -14,7 +14,7 @@ export function imagePanel(store) {
   const {info, source} = store;
   const facts = el("p", {class: "facts"});
   const pictures = el("div", {class: "pair three"});
-  const changed = frame(info.shape, "The decoded picture of the latent below");
+  const changed = frame(info.shape, "The decoded image of the latent below");
   const changedCard = captioned(changed, "decoded from the latent below");
   const honest = gauge();
   const bars = el("div", {class: "bars", role: "group", "aria-label": "The latent, one slider for each number"});

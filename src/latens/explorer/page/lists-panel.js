@@ -1,4 +1,4 @@
-// Images worth a look, and the tags that a person gives them.
+// Images to check, and the tags that the user gives them.
 
 import {button, choice, el, fill} from "./dom.js";
 import {captioned, frame, paint} from "./pictures.js";
@@ -6,7 +6,7 @@ import {download, images} from "./selection.js";
 
 const KINDS = /** @type {Record<string, [string, string]>} */ ({
   "worst-rebuilt": ["Largest errors", "The images with the largest reconstruction errors."],
-  "far-from-all": ["Far from all others", "Odd images: alone in latent space, badly reconstructed, unlike their neighbours."],
+  "far-from-all": ["Far from all others", "Odd images: far from all others in latent space, badly reconstructed, unlike their neighbours."],
   "near-duplicate": ["Near-duplicates", "Pairs that are nearer to each other than images usually are."],
   "doubtful-label": ["Doubtful labels", "Images whose neighbours are of another class."],
 });

@@ -30,7 +30,7 @@ export function mapBar(store, key) {
 
   /**
    * Show a map: the newest choice of a map, or of an epoch of the playback, wins.
-   * @param {string} name @param {boolean} [said] whether it is told that there is something to tell of this map
+   * @param {string} name @param {boolean} [said] whether the note about this map was shown
    */
   async function showMap(name, said = true) {
     store.set({wanted: name});

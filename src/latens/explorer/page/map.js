@@ -9,7 +9,7 @@ import {drawLabels, drawMark, drawOutline} from "./map-marks.js";
 /** @typedef {[number, number]} Pair */
 
 const MIDDLE = 32767.5;
-const MOST_SCALE = 4; // CSS pixels a unit: places are rounded to units, nearer there is nothing to see
+const MOST_SCALE = 4; // CSS pixels a unit: places are rounded to units, a larger scale shows no more
 const FLIGHT = 600; // ms from one map to another
 const GLIDE = 250; // ms of a change of the view by keys and double clicks
 const ownWorker = () => new Worker(new URL("./map-worker.js", import.meta.url), {type: "module"});
@@ -123,7 +123,7 @@ export class MapView extends EventTarget {
     const read = (/** @type {string} */ name, /** @type {string} */ fallback) => {
       this.context.fillStyle = fallback;
       this.context.fillStyle = style.getPropertyValue(name).trim() || fallback;
-      return String(this.context.fillStyle); // "#rrggbb", whatever CSS called it
+      return String(this.context.fillStyle); // "#rrggbb" for any CSS colour
     };
     this.#paper = {paper: read("--paper", "#ffffff"), ink: read("--ink", "#1f2328"), accent: read("--accent", "#1a5f96"), rem: parseFloat(getComputedStyle(document.documentElement).fontSize)};
     this.#post({type: "paper", paper: this.#paper.paper, muted: read("--muted", "#59616b")});
@@ -232,7 +232,7 @@ export class MapView extends EventTarget {
   #resize() {
     const {clientWidth: width, clientHeight: height} = this.host;
     if (!width || !height) return;
-    const ratio = Math.min(2, devicePixelRatio || 1); // finer than that nobody sees, and it costs its square
+    const ratio = Math.min(2, devicePixelRatio || 1); // a finer one is not visible, and the cost grows with its square
     this.#size = {width, height, ratio};
     Object.assign(this.canvases[1], {width: Math.round(width * ratio), height: Math.round(height * ratio)});
     this.#post({type: "size", width, height, ratio});

@@ -7,7 +7,7 @@ import {captioned, frame, paint, picture} from "./pictures.js";
 import {markOf} from "./store.js";
 
 const STEPS = 13; // pictures of the strip
-const FINE = 0.25; // steps of the handle; between those of the strip it is decoded anew
+const FINE = 0.25; // steps of the handle; between two images of the strip a new one is decoded
 const NEAR = 12; // pixels from a point of the path
 const SAME = 0.5; // pixels; places less far apart count as one
 const WORDS = /** @type {Record<string, string>} */ ({linear: "straight line", spherical: "arc", graph: "from neighbour to neighbour"});
@@ -25,10 +25,10 @@ export function pathPanel(store) {
   let path = null;
   let pathMap = ""; // on which its places are
 
-  const large = frame(info.shape, "The picture at the handle");
+  const large = frame(info.shape, "The decoded image at the handle");
   const largeCard = captioned(large, "at the handle");
   const honest = gauge();
-  const strip = el("div", {class: "strip", role: "group", "aria-label": "Pictures along the path"});
+  const strip = el("div", {class: "strip", role: "group", "aria-label": "Images along the path"});
   const note = el("p", {class: "quiet"});
   const slots = {from: slot("from", "From"), to: slot("to", "To")};
   const handle = slider("Along the path", {min: 0, max: STEPS - 1, step: FINE, value: 0}, show, (value) => percent(value / (STEPS - 1)));

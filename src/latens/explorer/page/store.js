@@ -124,13 +124,13 @@ export class Store extends EventTarget {
    * Do work of a kind, of which only the newest counts: null where newer work of that kind has begun, or where it failed.
    * @template T
    * @param {string} kind @param {() => Promise<T>} work
-   * @param {{busy?: HTMLElement|null, failed?: (words: string) => void}} [how] busy: is marked while this takes long; failed: is told
+   * @param {{busy?: HTMLElement|null, failed?: (words: string) => void}} [how] busy: is marked while this takes long; failed: is called with the reason
    *   why, beside the message that all see
    * @returns {Promise<T|null>}
    */
   async newest(kind, work, {busy = null, failed = () => {}} = {}) {
     const before = this.#kinds.get(kind);
-    before?.done(); // nobody waits for the older one any more
+    before?.done(); // the older work is no longer awaited
     const ask = before?.ask ?? newestWins((/** @type {() => Promise<any>} */ one) => one(), {queue: false});
     const done = busy ? markOf(busy).start() : () => {};
     this.#kinds.set(kind, {ask, done});

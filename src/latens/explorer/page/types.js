@@ -16,12 +16,12 @@
  * @property {string[]} class_names empty without labels
  * @property {string[]} colours     "#rrggbb", one a class; of one where there are none
  * @property {string[]} maps        names, the best to start with first
- * @property {string[]} samplers    names; empty where there is nothing to draw from
+ * @property {string[]} samplers    names; empty if the run has none
  * @property {string[]} ways        of paths
  * @property {ColumnInfo[]} columns what points can be coloured by
  * @property {ThumbnailInfo|null} thumbnails
  * @property {boolean} decodes      whether the model is available
- * @property {string} note          what there is to say of what is shown, or ""
+ * @property {string} note          a note about what is shown, or ""
  * @property {string} beside        the run that is shown beside it, or ""
  */
 
@@ -67,7 +67,7 @@
  * @property {Int32Array} nearest     the point whose latent is nearest
  * @property {Float32Array} places    n pairs (x, y) on the map asked for, in its units; empty where none was asked for
  * @property {Uint16Array} labels     the class of each, where it has one; else empty
- * @property {string} note            what there is to say, or ""
+ * @property {string} note            a note, or ""
  */
 
 /**
