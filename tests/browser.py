@@ -1,4 +1,4 @@
-"""What the tests in a real browser share: Chromium without 3D, pages on which nothing may go wrong, places of the map."""
+"""Shared code of the tests in a real browser: Chromium without 3D, pages that must log no error, positions on the map."""
 
 import io
 import json

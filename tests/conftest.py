@@ -1,4 +1,4 @@
-"""What all tests share: one small run, made once, and folders that keep tests off the user's own."""
+"""Shared by all tests: one small run, made once, and folders that keep tests away from the user's own."""
 
 import os
 import shutil

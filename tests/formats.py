@@ -1,4 +1,4 @@
-"""Writers of PNG and TIFF from the formats' own rules: what a reader should see must not come from its own library."""
+"""Writers of PNG and TIFF by the formats' specifications, independent of the libraries that latens reads with."""
 
 import struct
 import zlib
@@ -25,7 +25,7 @@ def chunk(name, content):
 
 
 def exif(orientation):
-    """EXIF that holds an orientation and nothing else."""
+    """EXIF that holds only an orientation."""
     return b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x112, 3, 1, orientation, 0, 0)
 
 
@@ -138,7 +138,7 @@ def write_tiff(
         form: the tag SampleFormat: 1 unsigned, 2 signed, 3 float.
         order: "<" or ">".
         planar: 1 contiguous, 2 a plane for each sample.
-        compression: a key of `PACKERS`, or bytes already packed by somebody else as (number, content).
+        compression: a key of `PACKERS`, or bytes already packed elsewhere as (number, content).
         predictor: 1 none, 2 differences, 3 floats.
         fill_order: 2: the bits of each byte turned round.
         rows_per_strip: all by default.

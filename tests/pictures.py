@@ -1,4 +1,4 @@
-"""Small pictures for tests, made here so that nothing has to be fetched."""
+"""Small images for tests, generated here so that no download is needed."""
 
 import gzip
 import struct

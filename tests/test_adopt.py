@@ -1,4 +1,4 @@
-"""Adopted models: scored as any other run, with clear errors for wrong functions."""
+"""Adopted models: scored like any other run, with clear errors for wrong functions."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic, by hand; and that each script starts."""
+"""The benchmarks' arithmetic against values computed by hand; each script starts."""
 
 import argparse
 import importlib
@@ -135,7 +135,7 @@ def test_an_environment_is_made_once(common, monkeypatch, tmp_path):
     with pytest.raises(common.Unavailable, match="no network"):
         common.peer_environment("peer", ["torch", "this==1"])
     failing.clear()
-    for _ in range(2):  # half an environment is made anew, a whole one is kept
+    for _ in range(2):  # an incomplete environment is made again, a complete one is kept
         python = common.peer_environment("peer", ["torch", "this==1"])
     assert ["venv" in command for command in commands] == [True, False, True, False]
     assert commands[-1][0] == python

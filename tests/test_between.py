@@ -1,4 +1,4 @@
-"""Paths, traversals and sums of a run: which images are meant, what is decoded, the figures by the command line."""
+"""Paths, traversals and latent arithmetic of a run: image ids, decoded images, figures by the command line."""
 
 import shutil
 
@@ -25,7 +25,7 @@ from latens.runs.folder import TEST
 
 @pytest.fixture
 def run(finished_run, tmp_path):
-    """A copy of the finished run: 216 train and 24 test images of three classes, opened anew."""
+    """A copy of the finished run: 216 train and 24 test images of three classes, opened again."""
     shutil.copytree(finished_run.path, tmp_path / "copy")
     return open_run(tmp_path / "copy")
 

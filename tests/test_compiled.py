@@ -99,7 +99,7 @@ def test_near_pairs_carry_what_the_grid_does_not(monkeypatch):
     assert max(errors) < 0.01
 
 
-def test_a_grid_that_was_outgrown_is_made_anew():
+def test_a_grid_that_is_too_small_is_made_again():
     many, sides = descent(islands(1600, 1)), []
     for reach in (1, 40, 3, 5000):
         y = islands(1600, reach)

@@ -1,4 +1,4 @@
-"""The documents are true: the guide runs, the command line's page is what the parser says, README's files exist."""
+"""The documents are correct: the guide runs, docs/cli.md is the parser's, the files named in README exist."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""Encoding other images with a run: any number and kind, in their own order, with labels that mean what the run's mean."""
+"""Encoding other images with a run: any number and kind, in their own order, with labels numbered as the run's classes."""
 
 import shutil
 
@@ -60,7 +60,7 @@ def test_labels_are_numbered_by_the_classes_of_the_run(pets, tmp_path):
     )
 
 
-def test_classes_are_found_by_name_whatever_the_form_of_their_accents():
+def test_classes_are_found_by_name_for_any_unicode_form_of_their_accents():
     numbers, names = numbered_by(["chat", "e\u0301cu"], ["\u00e9cu", "chat"])
     assert (numbers.tolist(), len(names)) == ([1, 0], 2)
 

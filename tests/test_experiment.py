@@ -1,4 +1,4 @@
-"""The whole story: runs of unlabelled pictures, of a Dataset, gone on with, imported, and the report they end with."""
+"""The whole experiment: runs of unlabelled images and of a Dataset, resumed and imported runs, and their report."""
 
 import io
 import shlex
@@ -66,7 +66,7 @@ def test_without_labels_clusters_stand_in_and_it_is_said(unlabelled, monkeypatch
     assert names == [f"cluster {k}" for k in range(len(names))]
     assert images.shape == (3, len(names), 1, 12, 12)
     assert len(clusters) == len(run.of_part("latents", run.mapped_part))
-    # Each latent is shown as of the cluster whose mean is the nearest.
+    # Each latent belongs to the cluster with the nearest mean.
     latents = run.of_part("latents", run.mapped_part)
     means = run_means(run)
     distances = np.linalg.norm(latents[:, None] - means[None], axis=2)
@@ -132,7 +132,7 @@ def test_nothing_is_left_of_a_run_that_could_not_start(blobs_file, tmp_path, mon
     assert not (tmp_path / "runs").exists()
 
 
-def test_going_on_with_a_run_that_is_done_changes_nothing(finished_run, tmp_path):
+def test_resuming_a_finished_run_changes_nothing(finished_run, tmp_path):
     shutil.copytree(finished_run.path, tmp_path / "copy")
     before = open_run(tmp_path / "copy")
     weights, latents, scores = before.checked("model.safetensors").read_bytes(), before.latents, before.scores

@@ -1,4 +1,4 @@
-"""One image is the current one: every panel, key and list of the page is about the same, whether it is on the map or not."""
+"""There is one current image: every panel, key and list of the page uses it, whether it is on the map or not."""
 
 import shutil
 

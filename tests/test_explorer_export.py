@@ -1,4 +1,4 @@
-"""The explorer as one file: its JavaScript computes what Python does, and the file asks nobody for anything."""
+"""The explorer as one file: its JavaScript computes what Python does, and the file makes no requests."""
 
 import base64
 import hashlib
@@ -370,7 +370,7 @@ class Elements(html.parser.HTMLParser):
             self.found[-1][2] += data
 
 
-def test_the_file_asks_nobody(file):
+def test_the_file_makes_no_requests(file):
     elements = Elements(file).found
     addresses = {
         value for _, given, _ in elements for name, value in given.items() if name in ("src", "href", "action")

@@ -1,4 +1,4 @@
-"""The explorer as one file, opened from the disk: it decodes what the server would, and asks nobody."""
+"""The explorer as one file, opened from the disk: it decodes as the server does, and makes no requests."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The explorer's page as people meet it: readable for all, on small screens, and when something is odd, missing or hostile."""
+"""The explorer's page for users: readable for all, on small screens, and with odd, missing or hostile data."""
 
 import csv
 import json
@@ -150,7 +150,7 @@ def test_a_narrow_page_scrolls_only_down(browser, address, width):
         assert page.locator(".map").bounding_box()["height"] > 200
 
 
-def test_the_policy_is_strict_and_nothing_breaks_it(browser, address):
+def test_the_policy_is_strict_and_the_page_obeys_it(browser, address):
     with opened(browser, address) as page:
         settled(page)
         policy = page.request.get(address).headers["content-security-policy"]

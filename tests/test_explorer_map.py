@@ -1,4 +1,4 @@
-"""The explorer's map in a real browser that has no graphics card: what is drawn, picked, selected and walked to."""
+"""The explorer's map in a real browser that has no graphics card: drawing, hovering, selecting and moving by keys."""
 
 import http.server
 import io
@@ -233,7 +233,7 @@ def test_a_point_is_where_its_numbers_say_and_moves_with_the_hand(view):
 
 
 @pytest.mark.parametrize("radius", [0.5, 0.9, 1.3, 3.2])
-def test_a_disc_has_the_same_ink_wherever_it_lies_within_a_pixel(view, radius):
+def test_a_disc_has_the_same_ink_at_any_place_within_a_pixel(view, radius):
     brush = view.evaluate(
         "async (radius) => { const { makeBrush } = await import('/splat.js'), brush = makeBrush(radius, 0.9, new Int32Array(1));"
         "return { size: brush.size, weights: [...brush.weights] }; }",
@@ -598,7 +598,7 @@ def test_points_that_fly_take_new_colours_and_masks_at_once(view):
     assert 255 - faded.min() < 0.5 * (255 - image.min())
 
 
-def test_nothing_flies_for_who_wants_less_motion(view):
+def test_points_do_not_move_with_reduced_motion(view):
     view.emulate_media(reduced_motion="reduce")
     show(view, [20000], [20000])
     picture(view)

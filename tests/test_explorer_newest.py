@@ -1,4 +1,4 @@
-"""The newest choice wins on the explorer's page, whatever comes late, fails or is gone; and a long wait is seen."""
+"""The newest choice wins on the explorer's page, even if answers are late or fail; a long wait is marked."""
 
 import re
 import shutil

@@ -27,7 +27,7 @@ def at(port, scheme="http"):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Leaves files as notebook servers do, in a folder that is empty at first; nothing else tells of a notebook."""
+    """Leaves files as notebook servers do, in a folder that is empty at first; no other sign of a notebook exists."""
     for name in (*REMOTE, "LATENS_NOTEBOOK", "VSCODE_PID", "JPY_PARENT_PID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
@@ -161,7 +161,7 @@ def test_what_shows_something_else_gets_a_server_of_its_own(server, running, fin
     shutil.copytree(finished_run.path, folder)
     addresses = [show(View(finished_run)).address, show(View(open_run(folder))).address]
     record = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(record | {"seconds": -1}))  # as if it was trained anew
+    (folder / "run.json").write_text(json.dumps(record | {"seconds": -1}))  # as if it was trained again
     addresses.append(show(View(open_run(folder))).address)
     ids = [str(one) for one in View(finished_run).ids]
     for values in (np.zeros(len(ids)), np.ones(len(ids))):

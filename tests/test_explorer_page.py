@@ -1,4 +1,4 @@
-"""The explorer's page in a real browser, on the real server: what hands do to it, and what it then shows and says."""
+"""The explorer's page in a real browser, on the real server: input by pointer and keys, and what the page then shows."""
 
 import json
 import re
@@ -117,7 +117,7 @@ def test_a_hidden_class_stays_so_over_maps_and_columns(page, view):
     until(page, hidden)
 
 
-def test_another_map_decodes_anew(page, view):
+def test_another_map_decodes_again(page, view):
     gauge = page.locator("#panel .honest")
     page.mouse.move(*Points(page, view).spots[0].round())
     page.get_by_label("Map", exact=True).select_option("pca")

@@ -1,4 +1,4 @@
-"""The panels of the explorer's page in a real browser: what each shows of the run, and that it says what is true."""
+"""The panels of the explorer's page in a real browser: what each shows of the run, compared with the run's arrays."""
 
 import re
 

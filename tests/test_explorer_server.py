@@ -1,4 +1,4 @@
-"""The explorer's server: what it answers, to whom, and what it says to those who ask wrongly."""
+"""The explorer's server: its answers, access checks and messages for wrong requests."""
 
 import json
 import os

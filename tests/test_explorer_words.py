@@ -1,4 +1,4 @@
-"""What the page's modules say, asked in Node: numbers, the gauge, and which labels are written."""
+"""Texts of the page's modules, run in Node: numbers, the gauge, and which labels are written."""
 
 import json
 import shutil

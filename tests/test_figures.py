@@ -1,4 +1,4 @@
-"""The figures: what is drawn where, the named errors, and one contract over the whole table."""
+"""The figures: positions, named errors, and one contract for the whole table."""
 
 import io
 import subprocess
@@ -152,7 +152,7 @@ def test_loss_all_is_logarithmic_only_over_a_decade_and_does_without_test_error(
     assert (len(wide.lines), len(narrow.lines)) == (2, 1)
 
 
-def test_loss_all_draws_squared_errors_whatever_is_minimised():
+def test_loss_all_draws_squared_errors_for_any_loss():
     rows = [{**row, "train_loss": -700 - row["epoch"], "train_mse": 0.2 / row["epoch"]} for row in history(20)]
     axes = FIGURES["loss-all"](rows).axes[0]
     assert np.allclose(axes.lines[0].get_ydata(), 0.2 / np.arange(1, 21))

@@ -1,4 +1,4 @@
-"""Whole steps over buffers that never move: against training by batches, and how they are captured and replayed.
+"""Whole steps over buffers with fixed addresses: against training by batches, and how they are captured and replayed.
 
 What needs a CUDA device is at the end. Elsewhere the same code runs call by call, and a stand-in for the graph keeps the books.
 """
@@ -216,7 +216,7 @@ def line_plan(step):
     return Plan(torch.arange(len(step.pixels)), torch.full(tuple(step.rates.shape), 0.1), seed=0)
 
 
-def test_the_host_hears_now_and_then(blobs, resident):
+def test_the_host_is_updated_now_and_then(blobs, resident):
     heard = []
     list(train(small_model(blobs), blobs, config(batch_size=2), on_batch=lambda *args: heard.append(args)))
     assert [(epoch, step) for epoch, step, _ in heard] == [(1, LOOK_EVERY), (2, 2 * LOOK_EVERY)]

@@ -1,4 +1,4 @@
-"""TIFF and PNG of every kind, written by our own writers and held against truth from the formats' rules."""
+"""TIFF and PNG of every kind, written by independent writers and compared with the formats' specifications."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What people hold in memory: images of every type and mode, labels of every kind. Truth is worked out without latens."""
+"""Images in memory of every type and mode, labels of every kind. Expected values are computed without latens."""
 
 import colorsys
 import unicodedata

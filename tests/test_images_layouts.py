@@ -1,4 +1,4 @@
-"""What a folder means: parts by the words in the names of folders, at any level; classes; masks; nothing mixed in silence."""
+"""Layouts of folders: parts by folder names at any level, classes, masks; nothing is mixed without a note."""
 
 import os
 import random
@@ -211,7 +211,7 @@ def test_a_part_without_class_folders_costs_the_labels_and_not_the_run(tmp_path)
     assert any(note.startswith("no labels: ") for note in dataset.notes)
 
 
-def test_one_class_whatever_form_its_accents_are_stored_in(tmp_path):
+def test_one_class_for_any_unicode_form_of_its_accents(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
     made(tmp_path, {f"train/{composed}": 8, "train/tea": 8, "test/tea": 3, f"test/{decomposed}": 3})
     dataset = load_images(tmp_path)
@@ -219,7 +219,7 @@ def test_one_class_whatever_form_its_accents_are_stored_in(tmp_path):
     assert np.bincount(dataset.test.labels).tolist() == [3, 3]
 
 
-def test_one_class_whatever_its_capitals(tmp_path):
+def test_one_class_ignoring_capitals(tmp_path):
     dataset, _, _ = read(tmp_path / "a", {"train/Cat": 8, "train/Dog": 8, "test/cat": 3, "test/DOG": 3})
     assert dataset.class_names == ("Cat", "Dog")
     assert np.bincount(dataset.test.labels).tolist() == [3, 3]

@@ -1,4 +1,4 @@
-"""Pixels have one home: their range and channels are written down in `images/pixels.py` and nowhere else."""
+"""The range and channels of pixels are defined in `images/pixels.py` only."""
 
 import ast
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""What lies in a folder of pictures and is not read is said: runs, system folders, pipes, what can't be read, other files."""
+"""Everything in a folder that is not read is named: runs, system folders, pipes, unreadable and other files."""
 
 import errno
 import importlib.util

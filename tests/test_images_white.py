@@ -1,4 +1,4 @@
-"""Whole numbers that fill only a part of their type's range: white is chosen once for a data set, said and kept."""
+"""Whole numbers that fill only a part of their type's range: white is chosen once for a data set, noted and kept."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The shape of the house: imports go one way, public names are declared, nothing heavy loads by itself."""
+"""Structure of the package: imports go one way, public names are declared, heavy modules load only when needed."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""No figure, map, score or chapter stops a run: what fails is left out, said, recorded and shown in the report."""
+"""No figure, map, score or chapter stops a run: what fails is left out, noted, recorded and shown in the report."""
 
 import errno
 import json
@@ -109,7 +109,7 @@ def stages(monkeypatch):
 
 
 @pytest.mark.usefixtures("stages")
-def test_whatever_fails_is_left_out_by_name(blobs_file, tmp_path):
+def test_everything_that_fails_is_left_out_by_name(blobs_file, tmp_path):
     heard = Heard()
     run = latens.run(blobs_file, out=tmp_path / "run", epochs=1, latent_dim=4, device="cpu", progress=heard)
     assert run.record["status"] == "done"

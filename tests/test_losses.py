@@ -1,4 +1,4 @@
-"""Loss terms and what models say of themselves, against closed forms, naive loops and whole enumerations."""
+"""Loss terms and the remarks of models, against closed forms, naive loops and whole enumerations."""
 
 import itertools
 import math

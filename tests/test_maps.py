@@ -1,4 +1,4 @@
-"""Contract of all maps, and what each must do beside it."""
+"""Contract of all maps, and tests of each map."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def clusters(num, dim=12, seed=0):
 
 
 def swirl(latents):
-    """Coordinates of somebody else: any function of the latents."""
+    """User-supplied coordinates: any function of the latents."""
     return np.tanh(latents[:, :2] / 4) * 30 + latents[:, 4:6]
 
 

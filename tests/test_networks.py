@@ -53,7 +53,7 @@ def test_each_picture_is_seen_alone_and_every_weight_learns(name):
         assert all(parameter.grad.any() for parameter in half.parameters())
 
 
-def test_the_weights_of_a_dense_network_are_bounded_whatever_the_size_of_the_images():
+def test_the_weights_of_a_dense_network_are_bounded_for_any_image_size():
     assert sum(p.numel() for half in NETWORKS["dense"]((3, 256, 256), 64, 64) for p in half.parameters()) < 1 << 26
 
 
@@ -213,7 +213,7 @@ def assert_same_in_both_forms(half, x, tolerance=1e-6):
 @native
 @pytest.mark.parametrize(("kernel", "stride", "padding"), GEOMETRIES)
 @pytest.mark.parametrize("size", [(9, 12), (7, 7)])
-def test_native_kernels_are_the_convolutions_whatever_the_geometry(kernel, stride, padding, size):
+def test_native_kernels_are_the_convolutions_for_any_geometry(kernel, stride, padding, size):
     torch.manual_seed(0)
     x = torch.randn(5, 3, *size)
     assert_same_in_both_forms(Half(nn.Conv2d(3, 4, kernel, stride, padding)), x)

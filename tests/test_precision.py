@@ -1,4 +1,4 @@
-"""bfloat16: what it costs in a layer that is sound, and that a layer that is not is noticed."""
+"""bfloat16: its error in a correct layer, and detection of a wrong one."""
 
 import pytest
 import torch
@@ -75,7 +75,7 @@ def test_threads_that_overlap_leave_the_settings_as_they_were():
     first.__enter__()
     assert allowed() == (True, True)
     second.__enter__()
-    assert allowed() == (False, False)  # nobody is given less than they asked for
+    assert allowed() == (False, False)  # never less precision than asked for
     first.__exit__(None, None, None)  # the first to come is the first to leave, as no nesting would have it
     assert allowed() == (False, False)
     second.__exit__(None, None, None)

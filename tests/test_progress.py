@@ -1,4 +1,4 @@
-"""How work that goes on is shown: nothing, lines, bars; and the loss curve in a notebook."""
+"""Display of progress: none, lines, bars; and the loss curve in a notebook."""
 
 import io
 import sys
@@ -164,7 +164,7 @@ def test_live_loss_redraws_after_each_epoch_and_passes_steps_on(blobs, shown_in_
     shown_in_notebook.append(["a note that was shown before"])
     steps = list(live_loss(train(model, blobs, recipe.config), last=2))
     assert [step.epoch for step in steps] == [1, 2, 3]
-    note, pictures = shown_in_notebook  # one display, drawn anew; the note stays
+    note, pictures = shown_in_notebook  # one display, drawn again; the note stays
     assert note == ["a note that was shown before"]
     assert len(pictures) == 3
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""What can be refused is refused before any work; what is printed reaches any reader; names and choices from Python."""
+"""Wrong arguments are refused before any work; output in any encoding; names and choices from Python."""
 
 import io
 import json
@@ -40,7 +40,7 @@ def run(finished_run, tmp_path):
 
 @pytest.fixture
 def no_images(monkeypatch):
-    """Whatever loads images fails the test: the refusal came too late."""
+    """Any loading of images fails the test: the refusal came too late."""
 
     def late(*given, **more):
         pytest.fail("images were loaded before the refusal")

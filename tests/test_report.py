@@ -1,4 +1,4 @@
-"""The report: valid HTML, everything told, nothing fetched, and no text from outside taken for markup."""
+"""The report: valid HTML, complete, no requests, and text from outside is escaped."""
 
 import base64
 import re
@@ -86,7 +86,7 @@ def story(figures):
 
 
 def parse(text):
-    """The page as a tree; the parser raises at whatever the HTML standard calls a parse error."""
+    """The page as a tree; the parser raises at every parse error of the HTML standard."""
     return html5lib.HTMLParser(strict=True).parse(text)
 
 

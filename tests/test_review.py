@@ -1,4 +1,4 @@
-"""Triage: what was planted is found, by pure functions and in a run."""
+"""Review: planted faults are found, by pure functions and in a run."""
 
 import csv
 import json
@@ -198,7 +198,7 @@ def photographs(num, size, channels=3, seed=0):
 
 
 @pytest.mark.parametrize(("channels", "size"), [(3, 32), (1, 28), (3, 16), (3, 90)])
-def test_odd_pictures_are_found_by_their_pixels_whatever_the_model_made_of_them(channels, size):
+def test_odd_pictures_are_found_by_their_pixels_for_any_model(channels, size):
     """The model has put each of them near the mean, and rebuilds it as well as any other."""
     rng = np.random.default_rng(1)
     pixels = photographs(322, size, channels)

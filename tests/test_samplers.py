@@ -1,4 +1,4 @@
-"""Contract of all samplers, and what each must do beside it."""
+"""Contract of all samplers, and tests of each sampler."""
 
 from functools import partial
 

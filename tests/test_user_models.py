@@ -1,4 +1,4 @@
-"""Models, weights and tensors as users bring them: other types, without values, made in other modes; and losses that go wrong."""
+"""Models, weights and tensors supplied by users: other types, without values, made in other modes; and losses that go wrong."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The wheel, as people install it: built from the sources alone, it holds what the package needs."""
+"""The wheel as installed by users: built from the sources alone, it contains what the package needs."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Chromium, Firefox and WebKit with the same few methods, for tests of what must work in all three.
+"""Chromium, Firefox and WebKit with the same few methods, for tests that must pass in all three.
 
 Chromium is driven by Playwright, Firefox by WebDriver BiDi over its own WebSocket (geckodriver is not in Debian stable), WebKit
 by WebDriver over HTTP. Playwright's own Firefox and WebKit are patched builds, so they would not show what users meet.

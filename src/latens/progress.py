@@ -21,7 +21,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress(Protocol):
-    """What a function that takes long reports its progress to."""
+    """Base class that receives the progress of long work."""
 
     def say(self, text: str) -> None:
         """Print a line that stays."""

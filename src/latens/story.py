@@ -47,7 +47,7 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What was trained: names, sizes (the number of weights or None), and each stage's name and shape in order."""
+    """The trained network: names, sizes (the number of weights or None), and the name and shape of each stage in order."""
 
     model: str
     network: str
@@ -58,7 +58,7 @@ class NetworkFacts:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """How it was trained.
+    """The facts of training.
 
     Args:
         recipe: its name.

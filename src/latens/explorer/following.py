@@ -99,7 +99,7 @@ def _plane(run: Run, epoch: int) -> NDArray[np.float64]:
 
 
 def _labels(run: Run, count: int) -> NDArray[np.uint16] | None:
-    """Of the test part; while the run trains its latents.npz is not there yet, and the images say it."""
+    """Labels of the test part; while the run trains there is no latents.npz yet, and they come from the images."""
     try:
         labels = run.images.test.labels
     except (LatensError, OSError):

@@ -17,7 +17,7 @@ TOKEN_HEADER = "x-latens-token"
 
 @dataclass(frozen=True)
 class Guard:
-    """What a request must show.
+    """The checks that every request must pass.
 
     Args:
         token: the secret of this server.

@@ -34,7 +34,7 @@ FIRST_MAPS = ("tsne", "pca")  # in the order in which they are offered
 
 
 class View:
-    """What the page shows of one run; results are computed when they are first needed, and kept.
+    """The data of one run for the page; results are computed when they are first needed, and kept.
 
     Points are the images of the run's `mapped_part`, in order. A run that still trains has none yet.
 
@@ -65,12 +65,12 @@ class View:
 
     @cached_property
     def part(self) -> int | None:
-        """Which images the points are, see `Run.mapped_part`."""
+        """The part that the points show, see `Run.mapped_part`."""
         return self.run.mapped_part
 
     @cached_property
     def latents(self) -> NDArray[np.float32]:
-        """Of the points, (N, D)."""
+        """Latents of the points, (N, D)."""
         latents: NDArray[np.float32] = np.ascontiguousarray(self.run.of_part("latents", self.part), np.float32)
         return latents
 
@@ -96,7 +96,7 @@ class View:
 
     @cached_property
     def row_of_id(self) -> dict[str, int]:
-        """Which row of latents.npz, the train part before the test part, an id stands for."""
+        """Row of an id in latents.npz, where the train part comes before the test part."""
         return {str(one): row for row, one in enumerate(self.run.latents["ids"])}
 
     @property
@@ -121,7 +121,7 @@ class View:
             return False
 
     def info(self) -> dict[str, Any]:
-        """What a run is, as `RunInfo` of the page's types.js."""
+        """The facts of a run, as `RunInfo` of the page's types.js."""
         run = self.run
         return {
             "name": run.name,
@@ -187,7 +187,7 @@ class View:
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
-        """What points can be coloured by, in the order in which it is offered."""
+        """Columns to colour the points by, in the order in which they are offered."""
         names = self.run.class_names
         own = [
             *([Column("label", "class", "class", names, load=lambda: self.labels)] if self.labels is not None else []),
@@ -245,7 +245,7 @@ class View:
 
     @cached_property
     def sprites(self) -> dict[str, int]:
-        """How thumbnails lie on their pages: `ThumbnailInfo` of the page's types.js."""
+        """The layout of thumbnails on their pages: `ThumbnailInfo` of the page's types.js."""
         size = min(CELL, max(self.run.image_shape[1:]))
         across = PAGE // size
         return {"size": size, "across": across, "per_page": across**2, "pages": -(-len(self.latents) // across**2)}

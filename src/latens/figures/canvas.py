@@ -73,7 +73,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def renderer_of(figure: Figure) -> RendererAgg:
-    """What measures text on a figure made by `new_figure`."""
+    """The renderer that measures text on a figure made by `new_figure`."""
     assert isinstance(figure.canvas, FigureCanvasAgg)
     canvas: Any = figure.canvas  # matplotlib leaves this method untyped
     renderer: RendererAgg = canvas.get_renderer()

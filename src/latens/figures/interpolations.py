@@ -117,7 +117,7 @@ def traversals(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """What is decoded along the directions in which the latents vary most, one direction in each row.
+    """Images decoded along the directions in which the latents vary most, one direction per row.
 
     Args:
         pictures: float in [0, 1], (directions, steps, C, H, W).

@@ -395,12 +395,12 @@ def _shown_map(run: "Run", name: str) -> "Map":
 
 
 def _values(scores: "Scores") -> dict[str, float]:
-    """What is printed on every map: how far to trust it."""
+    """The scores that are printed on every map."""
     return {score.name: score.value for score in scores.scores}
 
 
 def _colours(run: "Run") -> tuple[np.ndarray | None, tuple[str, ...], str]:
-    """What colours the map: the labels, or the k-means clusters where there are none."""
+    """The values that colour the map: labels or, without labels, k-means clusters."""
     labels = run.labels_of(run.mapped_part)
     if labels is not None:
         return labels, run.class_names, "Latents in two dimensions"

@@ -105,7 +105,7 @@ def least_distance(colours: Sequence[str], vision: str = "full colour vision") -
 
 
 def seen(colours: Sequence[str], vision: str = "full colour vision") -> Floats:
-    """Where colours lie in OKLab, as seen with one kind of colour vision: (N, 3)."""
+    """Coordinates of colours in OKLab, as seen with one kind of colour vision: (N, 3)."""
     return _oklab(_linear(_srgb(colours)), vision)
 
 

@@ -133,14 +133,14 @@ def _note(noises: Sequence[float], clusters: bool) -> str:
 
 
 def probe_arrays(run: "Run") -> dict[str, np.ndarray]:
-    """What is in a run's probe.npz."""
+    """The arrays of a run's probe.npz."""
     from latens.files import read_npz
 
     return read_npz(run.checked("probe.npz"), ("images", "noises", "names", "coordinates", "ratios"))
 
 
 def kind_of_probe(story: "Story") -> str:
-    """What a point of the probe stands for: a class, or a cluster where there are no labels."""
+    """What a point of the probe stands for: a class or, without labels, a cluster."""
     return "cluster" if story.probe is not None and story.probe.clusters else "class"
 
 

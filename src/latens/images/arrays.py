@@ -368,7 +368,7 @@ def _row_ids(prefix: str, count: int) -> np.ndarray:
 
 
 def _white(raws: Sequence[RawPart], options: Options) -> tuple[int | None, tuple[str, ...]]:
-    """Which whole number is white in all parts, and notes on it."""
+    """The whole number that is white in all parts, and notes on it."""
     whole = [raw for raw in raws if raw.dtype.kind in "ui"]
     if options.white is not None:
         if not whole:

@@ -72,7 +72,7 @@ TURNS = {
 
 
 class Look(NamedTuple):
-    """What the header of a picture says.
+    """The facts in the header of an image file.
 
     Args:
         size: (H, W), the right way up.

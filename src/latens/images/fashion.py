@@ -114,7 +114,7 @@ def _fetch(name: str, sha256: str, folder: Path) -> None:
 
 
 def _unpacked_sha256(packed: bytes) -> str:
-    """Of at most so many unpacked bytes; nothing that isn't gzip has one."""
+    """Hash of at most so many unpacked bytes; None if the file is not gzip."""
     unpack = zlib.decompressobj(wbits=31)  # gzip
     try:
         return hashlib.sha256(unpack.decompress(packed, MAXIMUM_BYTES)).hexdigest()

@@ -270,7 +270,7 @@ class _Failure(NamedTuple):
 
 
 def _look_chunk(files: Sequence[Path]) -> list[Look | _Failure]:
-    """What the header of each file says, or why it can't be used."""
+    """The facts in the header of each file, or the reason why it can't be used."""
     result: list[Look | _Failure] = []
     for file in files:
         try:

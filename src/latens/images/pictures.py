@@ -25,7 +25,7 @@ __all__ = ["Pictures", "numbered_by", "read_pictures"]
 
 @dataclass(eq=False)
 class Pictures:
-    """What `read_pictures` gives.
+    """The result of `read_pictures`.
 
     Args:
         plan: its parts, ids, labels and class names.

@@ -311,7 +311,7 @@ def _needs_imagecodecs(page: "TiffPage") -> str:
 
 
 def _places(page: "TiffPage", planes: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """Where each segment lies: plane, top, left, height, width (tiles may reach beyond the picture)."""
+    """Position of each segment: plane, top, left, height, width (tiles may reach beyond the picture)."""
     height, width = page.imagelength, page.imagewidth
     if page.is_tiled:
         tall, wide = page.tilelength, page.tilewidth
@@ -343,7 +343,7 @@ def _segment(tiff: "TiffFile", page: "TiffPage", number: int, rows: int, row_byt
 
 
 def _unpacked(content: bytes, compression: int, rows: int, row_bytes: int) -> bytes:
-    """What libtiff makes of a compressed segment: it gets a file of one strip of 8-bit grey that holds the segment."""
+    """Unpack a compressed segment by libtiff, which gets a file of one strip of 8-bit grey that holds the segment."""
     tags = [
         (256, row_bytes), (257, rows), (258, 8), (259, int(compression)), (262, 1),
         (273, 8), (277, 1), (278, rows), (279, len(content)),

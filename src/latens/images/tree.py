@@ -65,7 +65,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        """Of the folder itself."""
+        """Name of the folder itself."""
         return self.path.name
 
     def inside(self, name: str) -> str:
@@ -110,7 +110,7 @@ class Tree:
     too_deep: list[str] = field(default_factory=list)
 
     def problems(self) -> list[str]:
-        """What should have been read and was not, one phrase a group: what `strict` refuses."""
+        """Files that should have been read and were not, one phrase per group; `strict` refuses them."""
         found = []
         for what, refused in (("folder", self.closed), ("file", self.unreadable)):
             if refused:
@@ -141,7 +141,7 @@ class Tree:
         return found
 
     def contents(self) -> str:
-        """What there is instead of pictures, for a message."""
+        """The other files in a folder without images, for a message."""
         said = self.notes()
         return f" ({'; '.join(said)})" if said else ""
 

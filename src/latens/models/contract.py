@@ -114,7 +114,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
-        """What is minimised, one value a sample: (B, C, H, W) -> (B,).
+        """The loss, one value per sample: (B, C, H, W) -> (B,).
 
         All noise is drawn from the generator, which lives where x does; None is torch's own. Nothing else is read from the host,
         so that a step can be replayed (`latens.training.graphs`). The parts hold `squared_error`, the mean over pixels.
@@ -151,4 +151,4 @@ class Watched(Protocol):
     """A model that is checked after each epoch of training, for what the loss does not show."""
 
     def remarks(self, x: Tensor) -> Sequence[str]:
-        """What the user should know, a sentence each, judged by some test images (B, C, H, W): collapsed units, …"""
+        """Notes for the user, one sentence each, from some test images (B, C, H, W): collapsed units, …"""

@@ -403,7 +403,7 @@ class _Search:
 
 
 class _Scan:
-    """What `_Search` does with a product and a ranking, by kernels in C that keep the product in registers."""
+    """The same search as `_Search`, by kernels in C that keep the product in registers."""
 
     def __init__(self, prepared: _Prepared, candidates: int) -> None:
         self.packed = prepared.packed

@@ -1,4 +1,4 @@
-"""Distances as multiples of what is usual between data."""
+"""Distances as multiples of the usual distance between data."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def usual_distance(latents: NDArray[Any]) -> float:
 
 
 def distance_ratios(latents: NDArray[Any], points: NDArray[Any], usual: float | None = None) -> NDArray[np.float64]:
-    """How far each point lies from the data, as a multiple of what is usual between data.
+    """Distance of each point from the data, as a multiple of the usual distance between data.
 
     Args:
         latents: of the data, (N, D), finite.

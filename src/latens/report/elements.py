@@ -20,7 +20,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def least_width(width: int, small_letters: bool) -> int:
-    """How wide a figure is shown at least, in pixels; 0 where it may become as narrow as a telephone.
+    """The least width of a figure on the page, in pixels; 0 if it may shrink to the width of a telephone.
 
     Args:
         width: of the figure.

@@ -73,7 +73,7 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
 
 
 def command_of(run: Run, images: Dataset) -> str:
-    """What makes this run again: every part of the recipe that differs from it is an option.
+    """The command that repeats this run; every setting that differs from the recipe is an option.
 
     A command line, or the Python call where an option is one that only Python takes.
     """

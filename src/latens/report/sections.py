@@ -144,7 +144,7 @@ def _history_of(training: TrainingFacts) -> tuple[str, tuple[str, ...], list[tup
 
 
 def _lowered(story: Story) -> str:
-    """What training minimised: the error alone where the loss was that."""
+    """The loss that training minimised; only the error if the loss has no other term."""
     history = story.training.history if story.training is not None else ()
     last = history[-1] if history else {}
     loss, error = last.get("train_loss"), last.get("train_mse")
@@ -219,7 +219,7 @@ def _groups_of(story: Story) -> list[_Group]:
 
 
 def _notes_of(story: Story, group: str) -> list[str]:
-    """What was left out of a group: each note once, with the subjects that it is about."""
+    """Notes on scores left out of a group, each once, with the subjects that it is about."""
     subjects: dict[str, list[str]] = {}
     for note in story.score_notes:
         if note.group == group:

@@ -26,7 +26,7 @@ def moved(x: Tensor, kind: str, moves: np.random.Generator) -> Tensor:
 
 
 def moved_indices(kind: str, height: int, width: int, moves: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What `moved` draws, as the source row (H,) and the source column (W,) of each pixel.
+    """The draws of `moved`, as the source row (H,) and the source column (W,) of each pixel.
 
     >>> import torch
     >>> x = torch.rand(2, 1, 8, 8)

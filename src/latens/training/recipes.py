@@ -116,7 +116,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train: all numbers that the result depends on apart from the model and the images.
+    """Training settings: all numbers that determine the result, apart from the model and the images.
 
     Args:
         epochs: passes over the train part.
@@ -354,7 +354,7 @@ def _latent_dim(images: "Dataset") -> int:
 
 
 def _mean_pixel(images: "Dataset") -> float:
-    """Of about a thousand train images, in [0, 1]."""
+    """Mean pixel of about a thousand train images, in [0, 1]."""
     import numpy as np
 
     from latens.arrays import gather
