@@ -20,7 +20,7 @@ from latens.figures.of_run import draw
 from latens.interpolation import PATHS
 from latens.neighbours import distance_ratios
 from latens.runs import open_run
-from latens.runs.folder import TEST
+from latens.runs.run import TEST
 
 
 @pytest.fixture

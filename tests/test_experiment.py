@@ -20,7 +20,7 @@ from latens.images import load_images
 from latens.progress import Lines, Silent
 from latens.report.from_run import command_of, story_of
 from latens.runs import open_run, start_run
-from latens.runs.folder import TEST
+from latens.runs.run import TEST
 from latens.samplers.class_means import ClassMeansSampler
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from notebook_oracle import NotebookNet

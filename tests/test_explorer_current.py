@@ -19,7 +19,8 @@ from browser import (
 )
 from latens.explorer import View, decoding
 from latens.images.pixels import to_uint8
-from latens.runs import Run, folder, open_run
+from latens.runs import Run, open_run
+from latens.runs import run as view_of_run
 
 DECODED = "The decoded image of the place under the pointer"
 
@@ -32,7 +33,7 @@ def copy(tmp_path_factory, tmp_path):
 @pytest.fixture
 def test_part(copy, monkeypatch):
     """A run whose map shows the test part, as those of many images do: images of the train part are not on the map."""
-    monkeypatch.setattr(folder, "ENOUGH_FOR_A_MAP", 10)
+    monkeypatch.setattr(view_of_run, "ENOUGH_FOR_A_MAP", 10)
     run = Run(copy)
     for name in ("tsne", "pca"):
         run.forget(f"maps/{name}.npz", f"maps/{name}.json")
@@ -45,7 +46,7 @@ def settled(page):
 
 def test_an_image_of_a_list_is_the_current_one_though_it_is_not_on_the_map(browser, test_part):
     run = Run(test_part)
-    train = {str(one) for one in run.latents["ids"][run.latents["part"] == folder.TRAIN]}
+    train = {str(one) for one in run.latents["ids"][run.latents["part"] == view_of_run.TRAIN]}
     with served(test_part) as address, opened(browser, address) as page:
         settled(page)
         page.locator(".map").focus()

@@ -27,7 +27,8 @@ from browser import (
 )
 from latens.explorer import View
 from latens.explorer.columns import read_columns
-from latens.runs import Run, folder, open_run
+from latens.runs import Run, open_run
+from latens.runs import run as view_of_run
 
 TABS = ["Decode", "Probe", "Path", "Image", "Lists", "Run"]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
@@ -275,7 +276,7 @@ def test_a_run_that_trains_is_followed_until_it_has_a_map(browser, copy):
 
 def map_the_test_part(copy, monkeypatch):
     """As the maps of runs with many images do."""
-    monkeypatch.setattr(folder, "ENOUGH_FOR_A_MAP", 10)
+    monkeypatch.setattr(view_of_run, "ENOUGH_FOR_A_MAP", 10)
     run = Run(copy)
     for name in ("tsne", "pca"):
         run.forget(f"maps/{name}.npz")
@@ -285,7 +286,7 @@ def map_the_test_part(copy, monkeypatch):
 
 def test_the_latents_are_played_back_epoch_by_epoch(browser, copy, monkeypatch):
     monkeypatch.setattr(
-        folder, "ENOUGH_FOR_A_MAP", 10
+        view_of_run, "ENOUGH_FOR_A_MAP", 10
     )  # so that the map shows the test part, as runs of many images have it
     run = Run(copy)
     for name in ("maps/tsne.npz", "maps/tsne.json", "maps/pca.npz", "maps/pca.json"):
@@ -322,7 +323,7 @@ def test_a_list_opens_an_image_that_is_not_on_the_map(browser, copy, monkeypatch
         parts = {str(one): part for one, part in zip(run.latents["ids"], run.latents["part"], strict=True)}
         cards = page.locator("#panel .bare")
         shown = [one.locator("small").text_content() for one in cards.all()]
-        at = next(k for k, one in enumerate(shown) if parts[one] == folder.TRAIN)
+        at = next(k for k, one in enumerate(shown) if parts[one] == view_of_run.TRAIN)
         assert shown[at] not in {str(one) for one in view.ids}
         cards.nth(at).click()
         expect(page.locator("#panel .facts")).to_contain_text(shown[at])

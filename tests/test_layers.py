@@ -68,7 +68,7 @@ def test_imports_go_down(path):
 def test_the_walls_would_be_noticed(tmp_path):
     path = tmp_path / "x.py"
     path.write_text(
-        'def f():\n    from latens.cli import main\nT = {"a": "latens.runs.folder:Run"}\nimport latens.maps.pca\n'
+        'def f():\n    from latens.cli import main\nT = {"a": "latens.runs.run:Run"}\nimport latens.maps.pca\n'
     )
     assert imported_rooms(path) == {"cli", "runs", "maps"}
 

@@ -260,7 +260,7 @@ def test_maps_show_all_images_if_the_test_part_is_small(finished_run, monkeypatc
     assert run.mapped_part is None
     assert len(run.map("tsne").coordinates) == len(run.labels_of(None)) == 240
     assert run.map_scores("tsne").scores[0].protocol.split == "train and test"
-    monkeypatch.setattr("latens.runs.folder.ENOUGH_FOR_A_MAP", 24)
+    monkeypatch.setattr("latens.runs.run.ENOUGH_FOR_A_MAP", 24)
     assert run.mapped_part == 1
     assert len(run.labels_of(run.mapped_part)) == 24
 

@@ -24,10 +24,10 @@ from latens.networks import NETWORKS
 from latens.progress import Progress, progress_for
 from latens.report.from_run import write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
-from latens.runs.folder import TEST, WEIGHTS
 from latens.runs.importing import read_weights
 from latens.runs.record import check_free
 from latens.runs.recording import last_state
+from latens.runs.run import TEST, WEIGHTS
 from latens.samplers import SAMPLERS, samplers_for
 from latens.text import shown
 from latens.training.loop import build_model, train

@@ -138,7 +138,7 @@ def sample_command(args: argparse.Namespace) -> Answer:
     from latens.files import write_npz
     from latens.images import contact_sheet
     from latens.images.contract import make_images
-    from latens.runs.folder import samples_as_arrays
+    from latens.runs.run import samples_as_arrays
 
     output_file(args.output, ".npz", ".png")
     run = _chosen(args.run, args.device)

@@ -19,7 +19,7 @@ from latens.images.plan import Block
 from latens.latents import decode_latents, encode_images
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.runs.folder import TEST, TRAIN
+from latens.runs.run import TEST, TRAIN
 from latens.text import counted, listed, quoted, shown
 
 __all__ = ["Encoded", "encode_run", "encode_source"]

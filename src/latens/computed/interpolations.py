@@ -11,7 +11,7 @@ from latens.images.pixels import to_floats
 from latens.interpolation import PATHS, LatentPath, Traversals, interpolate, kept_in_range, latent_arithmetic, traverse
 from latens.neighbours import distance_ratios, nearest_neighbours
 from latens.runs import Run
-from latens.runs.folder import TEST
+from latens.runs.run import TEST
 
 __all__ = [
     "Decoded",

@@ -15,7 +15,7 @@ from latens.metrics.inputs import Drawn, Inputs, Part
 from latens.metrics.score import finite
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.runs.folder import TEST, TRAIN
+from latens.runs.run import TEST, TRAIN
 from latens.samplers import SAMPLERS, samplers_for
 from latens.samplers.class_means import ClassMeansSampler
 

@@ -20,7 +20,7 @@ from latens.interpolation.graph import Graph
 from latens.maps import MAPS, Map
 from latens.neighbours import Neighbours, in_usual_distances
 from latens.runs import Run
-from latens.runs.folder import TEST, TRAIN
+from latens.runs.run import TEST, TRAIN
 from latens.samplers import samplers_for
 
 __all__ = ["View"]

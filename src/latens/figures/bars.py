@@ -71,7 +71,7 @@ def class_errors(mse: Sequence[float] | np.ndarray, class_names: Sequence[str], 
 
 
 def _of_run(run: "Run", images: "Dataset") -> Figure:
-    from latens.runs.folder import TEST
+    from latens.runs.run import TEST
 
     labels, errors = run.labels_of(TEST), run.of_part("squared_error", TEST)
     assert labels is not None

@@ -139,7 +139,7 @@ def _no_review(run: "Run") -> str:
 
 
 def _no_two_test_images(run: "Run") -> str:
-    from latens.runs.folder import TEST
+    from latens.runs.run import TEST
 
     number = len(run.of_part("ids", TEST))
     return "" if number > 1 else f"its test part has {number} image; two are needed"

@@ -217,7 +217,7 @@ def _reconstructions_of_run(
 
 
 def _worst_of_run(run: "Run", images: "Dataset") -> Figure:
-    from latens.runs.folder import TEST
+    from latens.runs.run import TEST
 
     errors = run.of_part("squared_error", TEST)
     rows = np.argsort(-errors, kind="stable")[:NUM_WORST]

@@ -15,8 +15,8 @@ from latens.left_out import LeftOut
 from latens.metrics import ScoreTable
 from latens.report.page import write_html
 from latens.runs import Run
-from latens.runs.folder import TEST
 from latens.runs.kept_images import can_be_loaded_again
+from latens.runs.run import TEST
 from latens.story import DataFacts, FoundImage, NetworkFacts, ProbeFacts, Story, TrainingFacts
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from latens.verdict import judge

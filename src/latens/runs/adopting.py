@@ -13,9 +13,9 @@ from latens.images import Dataset
 from latens.images.pixels import to_floats, to_unit
 from latens.latents import decode_latents, encode_images
 from latens.models.adopted import SAME, AdoptedModel, ArrayFunction, latent_shape_of, what_varies
-from latens.runs.folder import LATENTS, Run
 from latens.runs.record import is_run
 from latens.runs.recording import start_run
+from latens.runs.run import LATENTS, Run
 from latens.training.recipes import ADOPTED, Recipe, TrainConfig
 
 __all__ = ["adopt_functions"]

@@ -10,8 +10,8 @@ import torch
 
 from latens.errors import RunError, UsageError
 from latens.images import Dataset
-from latens.runs.folder import WEIGHTS, Run
 from latens.runs.recording import start_run
+from latens.runs.run import WEIGHTS, Run
 from latens.text import listed
 from latens.training.loop import build_model, evaluate
 from latens.training.recipes import notebook

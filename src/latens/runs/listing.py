@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from latens.errors import RunError, RunNotFound
-from latens.runs.folder import Run
 from latens.runs.moved import take_images_from
 from latens.runs.record import is_run
+from latens.runs.run import Run
 
 __all__ = ["latest_run", "list_runs", "list_unreadable", "open_run"]
 

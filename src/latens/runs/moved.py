@@ -5,8 +5,8 @@ from typing import Any
 
 from latens.errors import RunError
 from latens.images import Dataset, load_images
-from latens.runs.folder import Run
 from latens.runs.kept_images import can_be_loaded_again
+from latens.runs.run import Run
 from latens.text import shown
 
 __all__ = ["take_images_from"]

@@ -21,9 +21,9 @@ from latens.errors import TrainingDiverged, UsageError
 from latens.files import atomic_write, json_content, read_safetensors
 from latens.images import Dataset
 from latens.latents import encode_images
-from latens.runs.folder import CHECKPOINT, WEIGHTS, Run, weights_in
 from latens.runs.kept_images import IMAGES, images_to_keep
 from latens.runs.record import FORMAT, RunFolder
+from latens.runs.run import CHECKPOINT, WEIGHTS, Run, weights_in
 from latens.training.loop import Step, build_model, fastest_forms
 from latens.training.recipes import Recipe
 

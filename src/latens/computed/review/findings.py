@@ -19,7 +19,7 @@ from latens.images.pixels import in_unit
 from latens.neighbours import nearest_neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.runs.folder import TRAIN
+from latens.runs.run import TRAIN
 
 __all__ = ["FEWEST", "FILE", "KINDS", "Finding", "Review", "picker", "read_review", "review_run"]
 
