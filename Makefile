@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
 
-test: .venv/installed-dev ## all tests; up to four processes, each runs whole files
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: .venv/installed-dev ## all tests; up to four processes, each runs whole files on one thread
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: .venv/installed-dev ## test the page in Chromium, Firefox and WebKit; missing browsers are skipped
 	$(BIN)/python -m pytest -m browsers

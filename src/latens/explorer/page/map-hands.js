@@ -119,6 +119,7 @@ export class Hands {
     // After a pinch one finger may stay down: that continues as a pan, and is not a press.
     this.#gesture = this.#pointers.size ? {...gesture, what: "pan", moved: true} : null;
     this.map.drawOver();
+    this.#due ||= requestAnimationFrame(() => this.#tell());
     if (meant && !gesture.moved) this.map.tell("press", await this.#pick(event));
     if (!meant || !outline.length) return;
     this.map.tell("select", {rows: await this.map.ask({type: "inside", corners: Float64Array.from(outline.flat())})});
@@ -138,8 +139,8 @@ export class Hands {
     const [x, y] = this.map.placeAt(spot);
     this.map.tell("move", {x, y});
     this.map.followPointer();
-    const row = this.#gesture ? this.hovered : (await this.#pick(spot)).row;
-    if (this.#pointer) this.#hover(row, spot);
+    const row = this.#gesture?.moved ? -1 : (await this.#pick(spot)).row;
+    if (this.#pointer) this.#hover(this.#gesture?.moved ? -1 : row, spot); // a card would hide what a drag aims at
   }
 
   /** @param {number} row @param {Spot|null} spot */
