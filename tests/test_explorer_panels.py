@@ -212,7 +212,9 @@ def test_the_handle_is_dragged_and_stands_between_pictures(page, view):
     drag(page, [along[0], along[12]])
     expect(handle).to_have_value("12")
     handle.hover()  # off the map: the card of the hovered image would hide points
-    rows = np.array([row for row in points.lonely() if away(points.spots[row], along) > 14])  # the path hides points too
+    rows = np.array(
+        [row for row in points.lonely() if away(points.spots[row], along) > 14]
+    )  # the path hides points too
     wanted = class_colours(view)[view.labels[rows]]
     until(page, lambda: np.mean(distance(colours_at(page, points, rows), wanted) < 60) > 0.9)  # the map stayed
     until(page, lambda: shows(large, arrays["pixels"][12, 0]))
