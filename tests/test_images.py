@@ -13,7 +13,7 @@ from latens.errors import ImagesEmpty, ImagesError, ImagesNotFound, UsageError
 from latens.images import SOURCES, contact_sheet, load_images, summary
 from latens.images.contract import make_images
 from latens.images.idx import IdxFile
-from latens.images.split import content_hashes, split_by_content
+from latens.images.split import content_hashes, split_by_class, split_by_content
 from pictures import noise
 
 FOLDER = Path(latens.images.__file__).parent / "mnist"
@@ -132,7 +132,7 @@ def test_labels_of_arrays():
 
 def test_size_of_arrays():
     ramp = np.broadcast_to(np.linspace(0, 1, 40)[:, None], (20, 40, 20)) * np.linspace(0.1, 1, 20)[:, None, None]
-    dataset = load_images(ramp, size=(10, 10))
+    dataset = load_images(ramp, size=(10, 10), fit="crop")
     assert dataset.shape == (1, 10, 10)
     assert "40 x 20 to 10 x 10" in dataset.notes[0]
     # the centre 20 x 20 of the ramp, in steps of two rows; each output row is their mean but for rounding and the filter's reach
@@ -258,3 +258,59 @@ def test_contact_sheet_shows_every_class_equally():
     assert contact_sheet(colour, 1, 2).shape == (8, 18, 3)
     with pytest.raises(UsageError):
         contact_sheet(images, 0, 4)
+
+
+def plain_split_of_classes(hashes, labels):
+    """The rule of `split_by_class` in plain words: classes of images, groups of equal ones, quotas."""
+    rows = {}
+    for row, digest in enumerate(hashes):
+        rows.setdefault(digest, []).append(row)
+    classes = {}
+    for digest in sorted(rows):
+        classes.setdefault(min(labels[row] for row in rows[digest]), []).append(rows[digest])
+    return classes
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_class_has_a_test_image(seed):
+    random = np.random.default_rng(seed)
+    num_classes = int(random.integers(1, 12))
+    labels = random.integers(0, num_classes, int(random.integers(12, 300)))
+    values = random.integers(0, int(random.integers(5, 400)), len(labels))
+    hashes = [hashlib.blake2b(bytes(str(value), "ascii"), digest_size=16).digest() for value in values]
+    train, test = split_by_class(hashes, labels)
+    assert sorted([*train, *test]) == list(range(len(labels)))
+    assert not {hashes[row] for row in train} & {hashes[row] for row in test}, "equal images stay together"
+    chosen = set(test.tolist())
+    for groups in plain_split_of_classes(hashes, labels.tolist()).values():
+        in_test = [group for group in groups if group[0] in chosen]
+        assert bool(in_test) == (len(groups) > 1)
+        assert len(in_test) < len(groups)
+        if all(len(group) == 1 for group in groups):
+            assert in_test == groups[: len(in_test)], "the first by their hashes"
+    order = random.permutation(len(labels))
+    again = split_by_class([hashes[row] for row in order], labels[order])[1]
+    assert {order[row] for row in again} == chosen, "the order does not matter"
+
+
+def test_of_forty_people_with_ten_images_each_has_one_to_test():
+    labels = np.repeat(np.arange(40), 10)
+    dataset = load_images(noise(400, 8, 8), labels=labels)
+    assert np.bincount(dataset.test.labels).tolist() == [1] * 40
+    assert any("40 of 400 pictures, chosen in each class by content" in note for note in dataset.notes)
+    uneven = load_images(noise(105, 8, 8), labels=np.repeat([0, 1, 2], [70, 33, 2]))
+    assert np.bincount(uneven.test.labels).tolist() == [7, 3, 1]  # 11 of 105: 7.3, 3.5 and 0.2, at least one
+
+
+def test_many_classes_of_few_images_leave_enough_to_train_on():
+    dataset = load_images(noise(10, 8, 8), labels=np.arange(10) // 2)
+    assert (len(dataset.train), len(dataset.test)) == (9, 1)
+
+
+def test_columns_go_with_their_images():
+    columns = {"age": np.arange(20.0), "place": np.array(list("abcde") * 4)}
+    images = make_images(noise(20, 1, 8, 8), np.arange(20).astype(str), None, columns=columns)
+    some = images.take([3, 1])
+    assert (some.columns["age"].tolist(), some.columns["place"].tolist()) == ([3.0, 1.0], ["d", "b"])
+    assert images[5:7].columns["age"].tolist() == [5.0, 6.0]
+    assert images.fingerprint == make_images(images.pixels, images.ids, None).fingerprint

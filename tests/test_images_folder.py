@@ -17,7 +17,7 @@ from pictures import fill, noise, save
 def decoded(path, channels=3, size=None):
     """One picture by the rules, (H, W) or (H, W, C), in its own size unless told."""
     look = look_at(path)
-    pixels = decode_picture(path, size or look.size, channels)
+    pixels = decode_picture(path, size or look.size, channels, fit="crop")
     assert pixels.dtype == np.uint8
     return pixels[0] if channels == 1 else pixels.transpose(1, 2, 0)
 
@@ -191,11 +191,11 @@ def test_sizes(tmp_path):
     assert load_images(tmp_path, size=(10, 12)).options["size"] == [10, 12]
 
 
-def test_large_pictures_become_64(tmp_path):
+def test_large_pictures_become_64_on_their_longer_side(tmp_path):
     fill(tmp_path, 9, (40, 140))
     dataset = load_images(tmp_path)
-    assert dataset.shape == (1, 64, 64)
-    assert "64 x 64" in dataset.notes[0]
+    assert dataset.shape == (1, 18, 64)  # 40 x 140 scaled by 64 / 140: rectangles stay rectangles
+    assert "18 x 64" in dataset.notes[0]
     assert "40 x 140" in dataset.notes[0]
     assert choose_size([(128, 128)]) == (128, 128)
     assert choose_size([(128, 129)]) == (64, 64)

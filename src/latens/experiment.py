@@ -54,6 +54,8 @@ def run(
     out: str | os.PathLike[str] | None = None,
     size: int | tuple[int, int] | None = None,
     white: int | None = None,
+    fit: str | None = None,
+    grey: bool = False,
     strict: bool = False,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
@@ -70,6 +72,8 @@ def run(
         out: the run's folder; `runs/<data>-<n>` by default.
         size: see `load_images`.
         white: see `load_images`.
+        fit: see `load_images`.
+        grey: see `load_images`.
         strict: see `load_images`.
         device: see `choose_device`.
         samplers: names of `SAMPLERS` whose samples are scored; None means those of the verdict, `("all",)` all.
@@ -95,7 +99,8 @@ def run(
     check_settings(recipe, options, samplers)
     with progress.stage("images", "images") as tick:
         given = isinstance(source, Dataset)
-        images = source if given else load_images(source, size=size, white=white, strict=strict, progress=tick)
+        asked: dict[str, Any] = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
+        images = source if given else load_images(source, **asked, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
     _check_samplers(build_model(chosen, images.shape), samplers)  # all that can be refused is, before there is a folder
     new = start_run(images, chosen, out, device)

@@ -24,6 +24,7 @@ from latens.cli.commands import (
 )
 from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
+from latens.images.fit import FITS
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
@@ -154,7 +155,14 @@ def _device(command: argparse.ArgumentParser) -> None:
 
 
 def _pictures(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--size", type=size, metavar="S|HxW", help="resize and crop the images to this")
+    command.add_argument("--size", type=size, metavar="S|HxW", help="resize the images to this")
+    command.add_argument(
+        "--fit",
+        choices=FITS,
+        help="images of another shape: pad them with the colour of their border, crop them to the centre, or stretch them"
+        " (default: pad)",
+    )
+    command.add_argument("--grey", action="store_true", help="turn colour images into grey")
     command.add_argument(
         "--white",
         type=int,

@@ -41,8 +41,10 @@ def run_command(args: argparse.Namespace) -> Answer:
 
     watch = _Watch(args)
     if args.resume:
-        given = [name for name in ("size", "white", "palette", *RECIPE_OPTIONS) if getattr(args, name) is not None]
-        given += ["recipe"] * (args.recipe is not None) + ["strict"] * args.strict
+        given = [
+            name for name in ("size", "white", "fit", "palette", *RECIPE_OPTIONS) if getattr(args, name) is not None
+        ]
+        given += ["recipe"] * (args.recipe is not None) + ["strict"] * args.strict + ["grey"] * args.grey
         if given:
             ignored = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise UsageError(f"--resume continues a run as it was started; leave out {ignored}")
@@ -64,9 +66,7 @@ def run_command(args: argparse.Namespace) -> Answer:
         args.data,
         recipe=args.recipe or DEFAULT_RECIPE,
         out=args.out,
-        size=args.size,
-        white=args.white,
-        strict=args.strict,
+        **_reading(args),
         device=args.device,
         started=watch.start,
         palette=args.palette,
@@ -74,6 +74,11 @@ def run_command(args: argparse.Namespace) -> Answer:
         **options,
     )
     return watch.end(run_answer(finished))
+
+
+def _reading(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of `load_images` that a command was given."""
+    return {name: getattr(args, name) for name in ("size", "white", "fit", "grey", "strict")}
 
 
 class _Watch:
@@ -107,7 +112,7 @@ def data_command(args: argparse.Namespace) -> Answer:
 
     output_file(args.output, ".png")
     with _progress(args).stage("images", "images") as tick:
-        images = load_images(args.data, size=args.size, white=args.white, strict=args.strict, progress=tick)
+        images = load_images(args.data, **_reading(args), progress=tick)
     facts = summary(images)
     if args.output:
         facts["contact_sheet"] = str(write_sheet(contact_sheet(images.train), args.output))
@@ -207,9 +212,7 @@ def compare_command(args: argparse.Namespace) -> Answer:
         samplers=args.samplers,
         recipe=args.recipe,
         out=args.out,
-        size=args.size,
-        white=args.white,
-        strict=args.strict,
+        **_reading(args),
         device=args.device,
         palette=args.palette,
         progress=_progress(args),

@@ -41,6 +41,8 @@ def compare(
     out: str | os.PathLike[str] | None = None,
     size: int | tuple[int, int] | None = None,
     white: int | None = None,
+    fit: str | None = None,
+    grey: bool = False,
     strict: bool = False,
     device: str = "auto",
     palette: str | None = None,
@@ -65,6 +67,8 @@ def compare(
         out: the comparison's folder; `comparisons/<data>-<n>` by default.
         size: see `load_images`, as `strict`.
         white: see `load_images`.
+        fit: see `load_images`.
+        grey: see `load_images`.
         strict: stop at an unreadable image.
         device: see `choose_device`.
         palette: colours of the classes in the maps of the page, a name of `latens.figures.PALETTES`; each run's by default.
@@ -90,7 +94,8 @@ def compare(
     choose_device(device)
     for choice in grid.choices():  # before images are loaded
         check_settings(recipe, {**options, **choice})
-    planned = plan_runs(_load(data, size, white, strict, progress), grid, recipe, options)
+    asked = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
+    planned = plan_runs(_load(data, asked, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
     empty = Comparison(_folder(out, list(images)), (), chosen)
     return _finish(_train(planned, empty, device, progress), images, progress, palette)
@@ -118,7 +123,7 @@ def _chosen(samplers: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(samplers))
 
 
-def _load(data: Any, size: Any, white: int | None, strict: bool, progress: Progress) -> list[Dataset]:
+def _load(data: Any, asked: Mapping[str, Any], progress: Progress) -> list[Dataset]:
     if data is None:
         raise UsageError("compare needs data (mnist, fashion-mnist, a folder, a file), or existing runs to compare")
     sources = data if isinstance(data, list | tuple) else [data]
@@ -126,9 +131,7 @@ def _load(data: Any, size: Any, white: int | None, strict: bool, progress: Progr
     for source in sources:
         with progress.stage("images", "pictures") as tick:
             given = isinstance(source, Dataset)
-            loaded.append(
-                source if given else load_images(source, size=size, white=white, strict=strict, progress=tick)
-            )
+            loaded.append(source if given else load_images(source, **asked, progress=tick))
     for images in loaded:
         for note in images.notes:
             progress.say(f"note: {images.name}: {note}")

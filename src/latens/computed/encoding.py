@@ -13,6 +13,7 @@ import numpy as np
 from latens.arrays import blocks
 from latens.errors import UsageError
 from latens.images import Dataset
+from latens.images.fit import default_fit
 from latens.images.pictures import numbered_by, read_pictures
 from latens.images.pixels import to_floats
 from latens.images.plan import Block
@@ -70,8 +71,9 @@ def encode_source(
 ) -> Encoded:
     """The latents of any images, in the source's own order; one file will do, and any number of images.
 
-    Images of another size are resized and cropped to the model's, grey ones become colour and colour ones grey. Labels are
-    numbered by the run's classes, found by name; classes that the run does not know get numbers after its own.
+    Images of another size are resized to the model's, by the run's rule for other shapes; grey ones become colour and colour
+    ones grey. Labels are numbered by the run's classes, found by name; classes that the run does not know get numbers after
+    its own.
 
     Args:
         run: whose model encodes.
@@ -87,7 +89,10 @@ def encode_source(
     progress = progress or Silent()
     _refuse_run_folder(source)
     own = run.images if part != "all" and _same_source(run, source) else source
-    pictures = read_pictures(own, run.image_shape, strict=strict, white=run.record["data"]["options"].get("white"))
+    data = run.record["data"]
+    fit = data["options"].get("fit", default_fit(data.get("rules", 1)))
+    white = data["options"].get("white")
+    pictures = read_pictures(own, run.image_shape, strict=strict, white=white, fit=fit)
     chosen = [one for one in pictures.parts if part in ("all", one.name)]
     if not chosen:
         raise UsageError(f"{shown(source)}: is not split into train and test; leave out the part (--part)")

@@ -16,10 +16,10 @@ from latens.images.assemble import assemble
 from latens.images.contract import Dataset, Shape
 from latens.images.decode import is_grey_mode, reason_of, upright_picture
 from latens.images.finish import finish
-from latens.images.fit import fit_picture, fit_pixels
+from latens.images.fit import fit_note, fit_picture, fit_pixels
 from latens.images.given import as_array
 from latens.images.layout import check_dtype, check_sides, number_labels, picture_shape, to_pixels
-from latens.images.pixels import CHANNELS, from_picture, is_grey
+from latens.images.pixels import CHANNELS, from_picture, is_grey, with_channels
 from latens.images.plan import Block, Options, Part, Plan, block_length
 from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import natural_key, shown
@@ -177,7 +177,7 @@ def _stack_pictures(
 ) -> tuple[np.ndarray, tuple[str, ...], int | None]:
     """The same for Pillow images of any mode, by the rules for files: grey only if all are grey."""
     grey = sum(is_grey_mode(picture.mode) for picture in pictures)
-    channels = CHANNELS[0] if grey == len(pictures) else CHANNELS[1]
+    channels = CHANNELS[0] if options.grey or grey == len(pictures) else CHANNELS[1]
     plain: list[Image.Image] = []
     notes: list[str] = []
     white = None
@@ -204,8 +204,10 @@ def _stack_pictures(
     if others and options.size is not None:
         height, width = options.size
         target = f"{height} x {width} pixels"
-        notes.append(f"{others} of {len(pictures)} pictures had other sizes and were resized and cropped to {target}")
-        plain = [fit_picture(picture, options.size) for picture in plain]
+        cost = fit_note(sizes, options.size, options.fit)
+        cost = f"; {cost}" if cost else ""
+        notes.append(f"{others} of {len(pictures)} pictures had other sizes and were resized to {target}{cost}")
+        plain = [fit_picture(picture, options.size, options.fit) for picture in plain]
     return np.stack([from_picture(picture) for picture in plain]), tuple(notes), white
 
 
@@ -305,8 +307,8 @@ def plan_arrays(
         )
         for raw, prefix, numbers in zip(raws, prefixes, labels, strict=True)
     ]
-    notes = (*notes, *on_labels, *_size_notes(raws[0], shapes[0]), *said)
-    return Plan(name, source, shapes[0], names, tuple(parts), notes, white)
+    notes = (*notes, *on_labels, *_size_notes(raws[0], shapes[0], options.fit), *said)
+    return Plan(name, source, shapes[0], names, tuple(parts), notes, white, options.rules)
 
 
 def _checked_shape(raw: RawPart, options: Options) -> Shape:
@@ -314,17 +316,20 @@ def _checked_shape(raw: RawPart, options: Options) -> Shape:
         raise ImagesEmpty(f"{raw.where}: an array of shape {raw.shape} has no pictures in it")
     check_dtype(raw.dtype, raw.where)
     shape = picture_shape(raw.shape, raw.where)
+    channels = CHANNELS[0] if options.grey else shape[0]
     if options.size is None:
         check_sides(shape, raw.where)
-        return shape
-    return shape[0], *options.size
+        return channels, *shape[1:]
+    return channels, *options.size
 
 
-def _size_notes(raw: RawPart, shape: Shape) -> tuple[str, ...]:
+def _size_notes(raw: RawPart, shape: Shape, fit: str) -> tuple[str, ...]:
     _, height, width = picture_shape(raw.shape, raw.where)
     if (height, width) == shape[1:]:
         return ()
-    return (f"resized and cropped from {height} x {width} to {shape[1]} x {shape[2]} pixels",)
+    cost = fit_note([(height, width)], shape[1:], fit)
+    cost = f"; {cost}" if cost else ""
+    return (f"resized from {height} x {width} to {shape[1]} x {shape[2]} pixels{cost}",)
 
 
 def _number_classes(
@@ -395,7 +400,8 @@ def _blocks(raw: RawPart, shape: Shape, options: Options, white: int | None) -> 
         for piece in raw.read(block_length(original)):
             pixels = to_pixels(piece, raw.where, row, white)
             if options.size is not None:
-                pixels = fit_pixels(pixels, options.size)
+                pixels = fit_pixels(pixels, options.size, options.fit)
+            pixels = with_channels(pixels, shape[0])
             yield Block(pixels, np.arange(row, row + len(pixels)))
             row += len(pixels)
 

@@ -1,7 +1,7 @@
 """From a plan to the train and the test part: decode in blocks, split where there is no test part, check the result."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from latens.arrays import let_go
 from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
 from latens.images.contract import Images, Progress, Shape, fingerprint_of
 from latens.images.plan import Part, Plan, Refused, block_length
-from latens.images.split import content_hashes, split_by_content
+from latens.images.split import content_hashes, split_by_class, split_by_content
 from latens.text import counted, listed
 
 __all__ = ["MINIMUM_TRAIN", "Assembled", "MemoryStore", "Store", "assemble", "refused_line"]
@@ -84,6 +84,10 @@ class _Decoded:
     def labels(self) -> np.ndarray | None:
         return None if self.part.labels is None else self.part.labels[self.rows]
 
+    @property
+    def columns(self) -> Mapping[str, np.ndarray]:
+        return {name: column[self.rows] for name, column in self.part.columns.items()}
+
 
 def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress | None = None) -> Assembled:
     """Decode a plan into stores.
@@ -114,9 +118,11 @@ def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress
     if refused:
         notes.append(refused_line(refused, total))
     if len(decoded) == 1:
-        decoded = _set_aside(decoded[0], plan.shape, make_store)
+        by_class = plan.rules > 1 and decoded[0].labels is not None and len(plan.class_names) > 1
+        decoded = _set_aside(decoded[0], plan.shape, make_store, by_class)
         counts = [len(one.rows) for one in decoded]
-        notes.append(f"no test part: {counts[1]} of {sum(counts)} pictures, chosen by content, were set aside as one")
+        chosen = "chosen in each class by content" if by_class else "chosen by content"
+        notes.append(f"no test part: {counts[1]} of {sum(counts)} pictures, {chosen}, were set aside as one")
     train, test = decoded
     if len(train.rows) < MINIMUM_TRAIN:
         raise ImagesEmpty(
@@ -161,8 +167,13 @@ def _decode(
     return _Decoded(part, store.close(), pixel_hash.hexdigest(), together, tuple(refused), np.concatenate(hashes))
 
 
-def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore) -> list[_Decoded]:
+def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore, by_class: bool) -> list[_Decoded]:
+    labels = everything.labels
     chosen = split_by_content(everything.hashes)
+    if by_class and labels is not None:
+        in_classes = split_by_class(everything.hashes, labels)
+        if len(in_classes[0]) >= min(MINIMUM_TRAIN, len(chosen[0])):  # of a few images in many classes too few are left
+            chosen = in_classes
     if min(len(rows) for rows in chosen) == 0:
         count = len(everything.rows)
         raise ImagesError(f"{everything.part.where}: all of its {count} pictures are equal; give pictures that differ")
@@ -222,4 +233,4 @@ def _named(plan: Plan, mask: np.ndarray) -> list[str]:
 def _finish(one: _Decoded, class_names: tuple[str, ...], numbers: np.ndarray) -> Images:
     labels = None if one.labels is None or not class_names else numbers[one.labels].astype(np.int64)
     fingerprint = fingerprint_of(one.pixels.shape, one.sha256, labels, class_names)
-    return Images(one.pixels, one.part.ids[one.rows], labels, class_names, fingerprint)
+    return Images(one.pixels, one.part.ids[one.rows], labels, class_names, fingerprint, one.columns)

@@ -40,7 +40,7 @@ from latens.text import bytes_text
 
 __all__ = ["cached_dataset"]
 
-VERSION = 3  # of the entries; a change of what a decoded picture looks like raises it
+VERSION = 4  # of the entries; a change of what a decoded picture looks like raises it
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry belongs to a process that crashed
 LARGE, CHECKED_FOR = 1 << 30, 24 * 3600  # bytes; seconds
 DECODERS = ("pillow", "tifffile", "imagecodecs", "pillow-heif")
@@ -73,7 +73,8 @@ def cached_dataset(
         ImagesError: from the plan, or the cache folder can't be written.
     """
     entries = cache_folder() / "images"
-    place = _digest([str(path), options.size, _labels_digest(options), options.white])[:16]
+    asked = [options.size, _labels_digest(options), options.white, options.fit, options.grey, options.rules]
+    place = _digest([str(path), *asked])[:16]
     folder = entries / f"{place}-{_state_digest(files, state)}"
     for attempt in range(ATTEMPTS):
         opened = _open(folder, str(path))
@@ -219,6 +220,7 @@ def _write_rest(unfinished: Path, plan: Plan, assembled: Assembled, sums: dict[s
         rows[f"{name}_ids"] = images.ids
         if images.labels is not None:
             rows[f"{name}_labels"] = images.labels
+        rows |= {f"{name}_column_{number}": column for number, column in enumerate(images.columns.values())}
         size = (unfinished / f"{name}.npy").stat().st_size
         parts[name] = {"count": len(images), "bytes": size, "fingerprint": images.fingerprint, "crc32": sums[name]}
     write_npz(unfinished / "rows.npz", rows)
@@ -229,6 +231,7 @@ def _write_rest(unfinished: Path, plan: Plan, assembled: Assembled, sums: dict[s
         "white": plan.white,
         "shape": plan.shape,
         "class_names": assembled.train.class_names,
+        "columns": list(assembled.train.columns),
         "notes": assembled.notes,
         "refused": assembled.refused,
         "num_files": assembled.num_files,
@@ -289,7 +292,8 @@ def _open(folder: Path, source: str) -> _Opened | None:
         rows = read_npz(folder / "rows.npz")
         shape, class_names = tuple(entry["shape"]), tuple(entry["class_names"])
         train, test = (
-            _open_part(folder, entry["parts"][name], name, rows, shape, class_names) for name in ("train", "test")
+            _open_part(folder, entry["parts"][name], name, rows, shape, class_names, entry["columns"])
+            for name in ("train", "test")
         )
         refused = tuple(Refused(*item) for item in entry["refused"])
         assembled = Assembled(train, test, tuple(entry["notes"]), refused, entry["num_files"])
@@ -326,6 +330,7 @@ def _open_part(
     rows: dict[str, np.ndarray],
     shape: Shape,
     class_names: tuple[str, ...],
+    columns: Sequence[str],
 ) -> Images:
     path = folder / f"{name}.npy"
     pixels = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -335,4 +340,5 @@ def _open_part(
         raise ValueError(f"{path} is not what was written")
     if not pixels.flags.c_contiguous or not _is_intact(path, size - pixels.nbytes, part["crc32"]):
         raise ValueError(f"{path} is not what was written")
-    return Images(pixels, ids, labels, class_names, str(part["fingerprint"]))
+    told = {column: rows[f"{name}_column_{number}"] for number, column in enumerate(columns)}
+    return Images(pixels, ids, labels, class_names, str(part["fingerprint"]), told)

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Images:
         labels: int64 (N,), indices into `class_names`, or None.
         class_names: empty without labels.
         fingerprint: SHA-256 over shape, pixels, labels and class names.
+        columns: further columns of a table by their names, each (N,): float64 (NaN where there is no value), int64 or str.
     """
 
     pixels: np.ndarray
@@ -36,6 +37,7 @@ class Images:
     labels: np.ndarray | None
     class_names: tuple[str, ...]
     fingerprint: str
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.pixels.shape[0])
@@ -72,7 +74,8 @@ class Images:
         if not isinstance(chosen, slice) and chosen.size == 0:
             chosen = chosen.astype(np.int64)  # an empty list would be float
         labels = None if self.labels is None else self.labels[chosen]
-        return make_images(self.pixels[chosen], self.ids[chosen], labels, self.class_names)
+        columns = {name: column[chosen] for name, column in self.columns.items()}
+        return make_images(self.pixels[chosen], self.ids[chosen], labels, self.class_names, columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +90,7 @@ class Dataset:
         notes: for the user, each a sentence.
         options: the options that were given to `load_images`.
         fingerprint: SHA-256 of the two parts' fingerprints.
+        rules: by which they were read, see `latens.images.plan.RULES`.
     """
 
     name: str
@@ -96,6 +100,7 @@ class Dataset:
     notes: tuple[str, ...]
     options: dict[str, Any]
     fingerprint: str
+    rules: int = 2
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, train={self.train!r}, test={self.test!r})"
@@ -138,7 +143,11 @@ def fingerprint_of(
 
 
 def make_images(
-    pixels: np.ndarray, ids: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str] = ()
+    pixels: np.ndarray,
+    ids: np.ndarray,
+    labels: np.ndarray | None,
+    class_names: Sequence[str] = (),
+    columns: Mapping[str, np.ndarray] | None = None,
 ) -> Images:
     """`Images` of arrays of the right types, with their fingerprint.
 
@@ -147,6 +156,7 @@ def make_images(
         ids: str (N,).
         labels: int64 (N,) or None.
         class_names: in the order of the labels.
+        columns: see `Images`.
     """
     assert pixels.dtype == np.uint8, pixels.dtype
     assert pixels.ndim == 4, pixels.shape
@@ -154,4 +164,4 @@ def make_images(
     for block in blocks(pixels, 4096):  # a memory-mapped part never comes into memory whole
         pixel_hash.update(np.ascontiguousarray(block).data)
     fingerprint = fingerprint_of(pixels.shape, pixel_hash.hexdigest(), labels, class_names)
-    return Images(pixels, ids, labels, tuple(class_names), fingerprint)
+    return Images(pixels, ids, labels, tuple(class_names), fingerprint, dict(columns or {}))

@@ -9,7 +9,7 @@
 - CMYK, YCbCr, HSV and L*a*b* become RGB.
 - The orientation that a camera wrote (EXIF) is applied.
 - Of an animation or of several pages the first is taken.
-- The shorter side is fitted with antialiasing, then the centre is cut out.
+- An image of another shape is padded, cropped or stretched with antialiasing, see `latens.images.fit`.
 
 TIFF is read by `latens.images.tiff`, deep PNG by `latens.images.png`, everything else by Pillow. Named pipes, sockets and
 devices are never opened.
@@ -136,7 +136,7 @@ def look_at(path: Path) -> Look:
     return Look((height, width), grey, deep, several)
 
 
-def decode_picture(path: Path, size: Size, channels: int, white: int | None = None) -> np.ndarray:
+def decode_picture(path: Path, size: Size, channels: int, white: int | None = None, fit: str = "pad") -> np.ndarray:
     """Decode a picture by the rules of this file.
 
     Args:
@@ -144,6 +144,7 @@ def decode_picture(path: Path, size: Size, channels: int, white: int | None = No
         size: (H, W) to come.
         channels: 1 for grey, 3 for RGB.
         white: the number that is white where a picture's numbers reach beyond it; by default the largest of their depth.
+        fit: how an image of another shape comes to the size, see `latens.images.fit`.
 
     Returns:
         uint8 (C, H, W).
@@ -175,7 +176,7 @@ def decode_picture(path: Path, size: Size, channels: int, white: int | None = No
             picture = flat or picture
         with picture:
             upright = _turned(plain_picture(picture, channels, white), orientation)
-            return from_picture(fit_picture(upright, size))
+            return from_picture(fit_picture(upright, size, fit))
 
 
 def largest_number(path: Path) -> int | None:

@@ -22,4 +22,6 @@ def finish(plan: Plan, assembled: Assembled, options: Options) -> Dataset:
     fingerprint = hashlib.sha256((assembled.train.fingerprint + assembled.test.fingerprint).encode()).hexdigest()
     # A number that was chosen is kept, so that the same images and later ones are read by it.
     kept = dict(options.asked) if plan.white is None else {**options.asked, "white": plan.white}
-    return Dataset(plan.name, plan.source, assembled.train, assembled.test, assembled.notes, kept, fingerprint)
+    return Dataset(
+        plan.name, plan.source, assembled.train, assembled.test, assembled.notes, kept, fingerprint, options.rules
+    )

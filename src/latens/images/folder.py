@@ -1,8 +1,9 @@
 """A folder of pictures: headers are read, one size and number of channels is chosen, files are decoded in parallel.
 
 Size: what `size` says. Without it the commonest size (ties: the larger) if both of its sides are within 8 to 128
-pixels, otherwise 64 x 64; pictures of any other size are resized and cropped to it. Which files count:
-`latens.images.tree`. What they mean: `latens.images.folder_layout`. How a file becomes pixels: `latens.images.decode`.
+pixels, otherwise 64 pixels for the longer side in the median shape of all images. Images of any other size are resized to
+it by `latens.images.fit`. Which files count: `latens.images.tree`. What they mean: `latens.images.folder_layout`. How a
+file becomes pixels: `latens.images.decode`.
 """
 
 import contextlib
@@ -23,10 +24,11 @@ from latens.images.arrays import refuse_labels
 from latens.images.cache import cached_dataset
 from latens.images.contract import MINIMUM_SIDE, Dataset, Shape
 from latens.images.decode import Look, decode_picture, largest_number, look_at, reason_of
+from latens.images.fit import fit_note
 from latens.images.folder_layout import FolderLayout, FolderPart, lay_out
 from latens.images.opening import is_passing
 from latens.images.pixels import CHANNELS, WHITE, is_grey
-from latens.images.plan import Block, Options, Part, Plan, Refused, Size, block_length
+from latens.images.plan import RULES, Block, Options, Part, Plan, Refused, Size, block_length
 from latens.images.tree import refuse_run, walk
 from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import counted, shown
@@ -34,7 +36,8 @@ from latens.text import counted, shown
 __all__ = ["FOLDER", "FolderSource", "choose_size", "plan_file", "plan_files"]
 
 LARGEST_OWN_SIDE = 128  # pixels; a commonest size beyond it is not kept without being asked for
-OTHERWISE = (64, 64)
+OTHERWISE = 64  # pixels, the longer side then
+STEP = 4  # of the shorter one where shapes differ, so that nearly square is square
 CHUNK = 16  # files a task: few enough to keep all threads busy with few files, enough that handing over costs little
 MAXIMUM_THREADS = 16
 
@@ -151,15 +154,26 @@ def _reason_now(root: Path, layout: FolderLayout, white: int | None, refused: Re
     return None
 
 
-def choose_size(sizes: Iterable[Size]) -> Size:
+def choose_size(sizes: Iterable[Size], rules: int = RULES) -> Size:
     """The size (H, W) that a folder gets when none was asked for.
 
+    Args:
+        sizes: (H, W) of its images.
+        rules: 1 makes large images square, as it was done before rectangles stayed rectangles.
+
     >>> choose_size([(32, 32), (32, 32), (500, 375)]), choose_size([(500, 375)])
-    ((32, 32), (64, 64))
+    ((32, 32), (64, 48))
     """
     counts = Counter(sizes)
     commonest = max(counts, key=lambda size: (counts[size], size[0] * size[1], size))
-    return commonest if min(commonest) >= MINIMUM_SIDE and max(commonest) <= LARGEST_OWN_SIDE else OTHERWISE
+    if min(commonest) >= MINIMUM_SIDE and max(commonest) <= LARGEST_OWN_SIDE:
+        return commonest
+    if rules == 1:
+        return OTHERWISE, OTHERWISE
+    shape = float(np.median(np.repeat([height / width for height, width in counts], list(counts.values()))))
+    step = 1 if len(counts) == 1 else STEP
+    height, width = (min(OTHERWISE, step * round(OTHERWISE * one / step)) for one in (shape, 1 / shape))
+    return max(MINIMUM_SIDE, height), max(MINIMUM_SIDE, width)
 
 
 def _plan(root: Path, layout: FolderLayout, options: Options) -> Plan:
@@ -171,35 +185,39 @@ def _plan(root: Path, layout: FolderLayout, options: Options) -> Plan:
             f"{root}: none of its {counted(len(files), 'picture')} can be used; the first: "
             f"{shown(files[0].relative_to(root))} ({looks[0].reason})"  # type: ignore[union-attr]
         )
-    size = options.size or choose_size(look.size for look in good)
-    channels = CHANNELS[0] if all(look.grey for look in good) else CHANNELS[1]
+    size = options.size or choose_size((look.size for look in good), options.rules)
+    channels = CHANNELS[0] if options.grey or all(look.grey for look in good) else CHANNELS[1]
     shape = (channels, *size)
     white, said = _white(files, looks, channels, options)
     parts, start = [], 0
     for part in layout.parts:
-        parts.append(_part(root, part, looks[start : start + len(part.files)], shape, white))
+        parts.append(_part(root, part, looks[start : start + len(part.files)], shape, white, options.fit))
         start += len(part.files)
-    notes = _picture_notes(good, size, channels, asked=options.size is not None)
+    notes = _picture_notes(good, size, channels, options)
     class_names = tuple(shown(name) for name in layout.class_names)
     notes = [*notes, *said]
-    return Plan(shown(root.resolve().name), str(root), shape, class_names, tuple(parts), tuple(notes), white)
+    return Plan(
+        shown(root.resolve().name), str(root), shape, class_names, tuple(parts), tuple(notes), white, options.rules
+    )
 
 
-def _picture_notes(looks: Sequence[Look], size: Size, channels: int, asked: bool) -> list[str]:
+def _picture_notes(looks: Sequence[Look], size: Size, channels: int, options: Options) -> list[str]:
     notes = []
     others, grey = sum(look.size != size for look in looks), sum(look.grey for look in looks)
     target = f"{size[0]} x {size[1]} pixels"
-    if others and not asked and others == len(looks):
+    cost = fit_note((look.size for look in looks), size, options.fit)
+    cost = f"; {cost}" if cost else ""
+    if others and options.size is None and others == len(looks):
         height, width = Counter(look.size for look in looks).most_common(1)[0][0]
-        notes.append(
-            f"resized and cropped to {target}; the commonest size is {height} x {width} (size, --size: another)"
-        )
+        notes.append(f"resized to {target}; the commonest size is {height} x {width} (size, --size: another){cost}")
     elif others == len(looks):
-        notes.append(f"resized and cropped to {target}")
+        notes.append(f"resized to {target}{cost}")
     elif others:
-        notes.append(f"{others} of {len(looks)} pictures had other sizes and were resized and cropped to {target}")
+        notes.append(f"{others} of {len(looks)} pictures had other sizes and were resized to {target}{cost}")
     if grey and not is_grey(channels):
-        notes.append(f"{grey} grey pictures among {len(looks)} were turned into RGB")
+        notes.append(f"{grey} grey pictures among {len(looks)} were turned into RGB (grey, --grey: all grey)")
+    elif options.grey and grey < len(looks):
+        notes.append(f"{len(looks) - grey} colour images among {len(looks)} were turned into grey, as asked")
     several = sum(look.several for look in looks)
     if several:
         notes.append(f"{several} of {len(looks)} files hold several pages or frames, of which the first was taken")
@@ -235,7 +253,9 @@ def _largest(files: Sequence[Path]) -> list[int]:
     return result
 
 
-def _part(root: Path, part: FolderPart, looks: Sequence["Look | _Failure"], shape: Shape, white: int | None) -> Part:
+def _part(
+    root: Path, part: FolderPart, looks: Sequence["Look | _Failure"], shape: Shape, white: int | None, fit: str
+) -> Part:
     ids = np.array([shown(file) for file in part.files], dtype=str)
     labels = None if part.labels is None else np.array(part.labels, dtype=np.int64)
 
@@ -249,7 +269,7 @@ def _part(root: Path, part: FolderPart, looks: Sequence["Look | _Failure"], shap
                 refused.append(Refused(str(ids[row]), look.reason, row, part.name, look.passing))
                 continue
             try:
-                pixels[len(used)] = decode_picture(root / part.files[row], shape[1:], shape[0], white)
+                pixels[len(used)] = decode_picture(root / part.files[row], shape[1:], shape[0], white, fit)
                 used.append(row)
             except Exception as error:  # Pillow's plugins raise any error on broken files; none may end the run
                 refused.append(Refused(str(ids[row]), shown(reason_of(error)), row, part.name, is_passing(error)))

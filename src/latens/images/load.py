@@ -3,7 +3,7 @@
 import difflib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from latens.errors import ImagesError, ImagesNotFound, UsageError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Dataset, Progress
+from latens.images.fit import checked_fit, default_fit
 from latens.images.given import label_array
-from latens.images.plan import Options, Size, Source
+from latens.images.plan import RULES, Options, Size, Source
 from latens.images.white import checked_white
 from latens.tables import Table
 
-__all__ = ["NAMES", "SOURCES", "load_images", "reader_of"]
+__all__ = ["NAMES", "SOURCES", "load_again", "load_images", "reader_of"]
 
 # The order decides: the first that accepts a source reads it. Names come first; a folder called "mnist" is "./mnist".
 SOURCES: Table[Source] = Table(
@@ -42,6 +43,9 @@ def load_images(
     strict: bool = False,
     labels: "np.ndarray | Sequence[Any] | None" = None,
     white: int | None = None,
+    fit: str | None = None,
+    grey: bool = False,
+    rules: int = RULES,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load pictures as a train and a test part of uint8 (N, C, H, W).
@@ -50,17 +54,22 @@ def load_images(
         source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, or an
             array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W) of uint8 or of floats in [0, 1], or a list of such
             images or of Pillow's.
-        size: side, or (height, width), 8 to 256 pixels, to which pictures are resized and cropped; by default their
-            own, for folders see `latens.images.folder`.
+        size: side, or (height, width), 8 to 256 pixels, to which images are resized; by default their own, for folders
+            see `latens.images.folder`.
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.
         labels: (N,) whole numbers or text, or one-hot rows (N, K), one a picture; a list, an array, a tensor or a column of
             pandas or polars. For an array or an .npy file.
         white: the whole number that is white, 1 to 65535, where it is not the largest of its type: 4095 for 12 bits in a file
             of 16, 1 for masks of 0 and 1. By default it is chosen once for the data set, see `latens.images.white`.
+        fit: how images of another shape come to the size: `"pad"` (the default: nothing is cut off), `"crop"` or `"stretch"`,
+            see `latens.images.fit`.
+        grey: turn colour images into grey.
+        rules: the version of the rules of reading, see `latens.images.plan.RULES`; that of a stored run finds its images.
         progress: called with (pictures done, pictures in all) while decoding.
 
     Returns:
-        The data set. A source without a test part is split 9:1 by what the pictures show (see `latens.images.split`).
+        The data set. A source without a test part is split 9:1 by what the images show, in each class (see
+        `latens.images.split`).
 
     Raises:
         UsageError: an argument is not allowed.
@@ -84,10 +93,38 @@ def load_images(
     chosen = checked_white(white)
     if chosen is not None:
         asked["white"] = chosen
-    checked = None if labels is None else label_array(labels, "labels")
-    options = Options(_checked_size(size), bool(strict), checked, progress, asked, chosen)
+    if rules not in range(1, RULES + 1):
+        raise UsageError(f"rules {rules!r}; allowed are 1 to {RULES}")
+    if fit is not None:
+        asked["fit"] = checked_fit(fit)
+    if grey:
+        asked["grey"] = True
+    options = Options(
+        size=_checked_size(size),
+        strict=bool(strict),
+        labels=None if labels is None else label_array(labels, "labels"),
+        progress=progress,
+        asked=asked,
+        white=chosen,
+        fit=default_fit(rules) if fit is None else fit,
+        grey=bool(grey),
+        rules=rules,
+    )
     dataset: Dataset = reader_of(source).read(source, options)
     return dataset
+
+
+def load_again(source: Any, data: Mapping[str, Any]) -> Dataset:
+    """The images of a run, from where they are now, as they were read when it was trained.
+
+    Args:
+        source: see `load_images`.
+        data: the entry `data` of run.json: `options`, and `rules` (1 where it has none, before there were others).
+
+    Raises:
+        ImagesError: they can't be read.
+    """
+    return load_images(source, **{"rules": data.get("rules", 1), **data["options"]})
 
 
 def reader_of(source: Any) -> Source:

@@ -74,21 +74,28 @@ class Pictures:
 
 
 def read_pictures(
-    source: Any, shape: Shape, *, strict: bool = False, labels: Any = None, white: int | None = None
+    source: Any,
+    shape: Shape,
+    *,
+    strict: bool = False,
+    labels: Any = None,
+    white: int | None = None,
+    fit: str = "pad",
 ) -> Pictures:
     """Read images for a model that is there: any number, one file too, brought to its size and channels.
 
     Args:
         source: as for `load_images`; or one image file; or a `Dataset`.
-        shape: (C, H, W) that the model takes. Other sizes are resized and cropped, grey becomes colour and colour grey.
+        shape: (C, H, W) that the model takes. Other sizes are resized, grey becomes colour and colour grey.
         strict: refuse files that can't be read, instead of leaving them out with a note.
         labels: for an array or an .npy file, one an image.
         white: as for `load_images`.
+        fit: as for `load_images`.
 
     Raises:
         ImagesError: the source can't be read.
     """
-    options = Options(shape[1:], strict, labels, None, {}, white)
+    options = Options(shape[1:], strict, labels, None, {}, white, fit)
     plan = _plan(source, options)
     notes = list(plan.notes)
     if plan.shape[0] != shape[0]:

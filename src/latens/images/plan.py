@@ -1,6 +1,6 @@
 """`Plan`: a source before it is decoded, as one or two parts that yield their pictures in blocks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ from latens.images.contract import Progress, Shape
 __all__ = [
     "BLOCK_BYTES",
     "DEFLATE_RATIO",
+    "RULES",
     "Block",
     "Options",
     "Part",
@@ -25,6 +26,10 @@ BLOCK_BYTES = 1 << 24  # of pixels in memory at a time
 DEFLATE_RATIO = 1100  # gzip and zip reach 1032 to 1 at most: a header that promises more is wrong
 
 Size = tuple[int, int]  # (H, W)
+
+# The version of the rules by which a source is read, kept with a run so that it finds its images as it was trained on them.
+# 1: a tenth of all images is the test part, and images of another shape are cropped. 2: a tenth of each class; padded.
+RULES = 2
 
 
 class Refused(NamedTuple):
@@ -54,6 +59,9 @@ class Options:
         strict: whether a file that can't be read is an error instead of a note.
         labels: int or str (N,), only for arrays.
         white: the whole number that is white, or None to choose it by the values found.
+        fit: how an image of another shape comes to the size, a name of `latens.images.fit.FITS`.
+        grey: whether colour images become grey.
+        rules: the version of the rules of reading, see `RULES`.
         progress: called with (pictures done, pictures in all).
         asked: the same as the user wrote it, for `Dataset.options`.
     """
@@ -64,6 +72,9 @@ class Options:
     progress: Progress | None = None
     asked: dict[str, Any] = field(default_factory=dict)
     white: int | None = None
+    fit: str = "pad"
+    grey: bool = False
+    rules: int = RULES
 
 
 class Block(NamedTuple):
@@ -90,6 +101,7 @@ class Part:
         ids: str (N,).
         labels: int64 (N,), indices into the plan's class names, or None.
         blocks: decodes; memory holds a few blocks at a time.
+        columns: as `Images.columns`.
     """
 
     name: str
@@ -97,6 +109,7 @@ class Part:
     ids: np.ndarray
     labels: np.ndarray | None
     blocks: Callable[[], Iterator[Block]]
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +124,7 @@ class Plan:
         parts: one part "all", or "train" and "test".
         notes: for the user, each a sentence.
         white: the whole number that was read as white, where it is not the largest of the type.
+        rules: see `RULES`.
     """
 
     name: str
@@ -120,6 +134,7 @@ class Plan:
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
     white: int | None = None
+    rules: int = RULES
 
 
 class Source(Protocol):

@@ -1,11 +1,11 @@
-"""The split of a source without a test part: a tenth of its pictures, chosen by their content."""
+"""The split of a source without a test part: a tenth of its images, of each class, chosen by their content."""
 
 import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["content_hashes", "split_by_content"]
+__all__ = ["content_hashes", "split_by_class", "split_by_content"]
 
 
 def content_hashes(pixels: np.ndarray) -> list[bytes]:
@@ -42,3 +42,53 @@ def split_by_content(hashes: "np.ndarray | Sequence[bytes]") -> tuple[np.ndarray
         to_test[counts.argmin()] = True
     is_test = to_test[group_of]
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def split_by_class(hashes: "np.ndarray | Sequence[bytes]", labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same within each class, so that each class of at least two different images has a test image.
+
+    Of the tenth of all, rounded up, each class gets its share (the largest remainders are rounded up), and at least one. Equal
+    images are one group, which counts to the class of the smallest label among them.
+
+    Args:
+        hashes: as for `split_by_content`.
+        labels: int (N,), of each image its class.
+
+    Returns:
+        As `split_by_content`.
+    """
+    _, group_of, counts = np.unique(np.asarray(hashes), return_inverse=True, return_counts=True)
+    class_of = np.full(len(counts), np.iinfo(np.int64).max)
+    np.minimum.at(class_of, group_of, labels)
+    classes, number_of = np.unique(class_of, return_inverse=True)
+    sizes = np.bincount(number_of, weights=counts).astype(np.int64)
+    quotas = _quotas(sizes, np.bincount(number_of))
+    to_test = np.zeros(len(counts), dtype=bool)
+    for number in range(len(classes)):
+        groups = np.flatnonzero(number_of == number)  # ascending by hash
+        fits = counts[groups] <= quotas[number]
+        taken = np.where(fits, counts[groups], 0)
+        chosen = fits & (np.cumsum(taken) - taken < quotas[number])
+        if not chosen.any() and quotas[number]:
+            chosen[counts[groups].argmin()] = True
+        to_test[groups[chosen]] = True
+    if not to_test.any():  # every class has equal images only
+        return split_by_content(hashes)
+    is_test = to_test[group_of]
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def _quotas(sizes: np.ndarray, num_groups: np.ndarray) -> np.ndarray:
+    """Of each class how many of its images the test part gets."""
+    wanted = -(-int(sizes.sum()) // 10)
+    shares = wanted * sizes / sizes.sum()
+    quotas = np.floor(shares).astype(np.int64)
+    remainders = shares - quotas
+    quotas = np.where(num_groups > 1, np.maximum(quotas, 1), 0)
+    # Largest remainders first, of equal ones the first class; a class that was raised to one has had its share.
+    for number in np.argsort(-np.where(shares < 1, -1, remainders), kind="stable"):
+        if quotas.sum() >= wanted:
+            break
+        if num_groups[number] > 1 and shares[number] >= 1 and quotas[number] + 1 < sizes[number]:
+            quotas[number] += 1
+    return quotas

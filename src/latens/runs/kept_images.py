@@ -68,5 +68,12 @@ def load_kept_images(folder: RunFolder) -> Dataset:
     except AssertionError:
         raise RunDamaged(f"{folder.path / IMAGES}: does not contain images") from None
     return Dataset(
-        data["name"], data["source"], train, test, tuple(data["notes"]), dict(data["options"]), data["fingerprint"]
+        data["name"],
+        data["source"],
+        train,
+        test,
+        tuple(data["notes"]),
+        dict(data["options"]),
+        data["fingerprint"],
+        data.get("rules", 1),
     )

@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from latens.errors import RunError
-from latens.images import Dataset, load_images
+from latens.images import Dataset
+from latens.images.load import load_again
 from latens.runs.kept_images import can_be_loaded_again
 from latens.runs.run import Run
 from latens.text import shown
@@ -24,7 +25,7 @@ def take_images_from(run: Run, source: Any) -> None:
         RunError: they are not those that the run was trained on.
     """
     data = run.record["data"]
-    images = source if isinstance(source, Dataset) else load_images(source, **data["options"])
+    images = source if isinstance(source, Dataset) else load_again(source, data)
     if images.fingerprint != data["fingerprint"]:
         raise RunError(
             f"{_named(source)}: not the images that {run.path} was trained on (the fingerprint differs): {_facts(images)} here,"

@@ -87,6 +87,7 @@ def _first_record(images: Dataset, recipe: Recipe, device: str) -> dict[str, Any
             "name": images.name,
             "source": images.source,
             "options": dict(images.options),
+            "rules": images.rules,
             "fingerprint": images.fingerprint,
             "shape": list(images.shape),
             "train": len(images.train),

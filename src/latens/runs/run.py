@@ -27,7 +27,8 @@ import torch
 from latens.device import choose_device
 from latens.errors import ImagesNotFound, RunDamaged, RunError, UsageError
 from latens.files import read_safetensors
-from latens.images import Dataset, load_images
+from latens.images import Dataset
+from latens.images.load import load_again
 from latens.images.pixels import to_uint8
 from latens.latents import decode_latents, encode_images, reconstruct_images
 from latens.maps import MAPS, Map, map_kind
@@ -272,7 +273,7 @@ class Run:
                 " run.images = load_images(array), or data= of open_run and resume"
             )
         try:
-            return load_images(data["source"], **data["options"])
+            return load_again(data["source"], data)
         except ImagesNotFound:
             raise RunError(
                 f"{self.path}: its images are no longer at {shown(data['source'])}; say where they are now:"
