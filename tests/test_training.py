@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from conftest import make_blobs
-from latens.errors import TrainingDiverged, UnknownName, UsageError
+from latens.errors import DeviceUnavailable, TrainingDiverged, UnknownName, UsageError
 from latens.images import load_images
 from latens.losses import Losses
 from latens.models import MODELS
@@ -249,6 +249,22 @@ def test_bfloat16_trains_about_as_well(blobs):
     *_, full = train(small_model(blobs), blobs, settings)
     *_, half = train(small_model(blobs), blobs, replace(settings, precision="bfloat16"))
     assert half.test_mse == pytest.approx(full.test_mse, rel=0.2)
+
+
+def test_a_converged_bfloat16_run_goes_on():
+    pixels = np.full((40, 8, 8), 100, np.uint8)
+    pixels[:, 0, 0] += np.arange(40, dtype=np.uint8) % 2
+    images = load_images(pixels)
+    settings = config(epochs=2, precision="bfloat16", learning_rate=1e-5)
+    state = next(train(small_model(images), images, settings)).state()
+    weights = [name for name in state if name.startswith("model.decoder")]
+    for name in weights:  # as near to the images as float32 gets: bfloat16's gradient is rounding alone
+        state[name] = torch.full_like(state[name], 100 / 255 + 1e-6 if name == weights[-1] else 0.0)
+    close = small_model(images)
+    close.load_state_dict({name.removeprefix("model."): value for name, value in state.items() if "model." in name})
+    with pytest.raises(DeviceUnavailable, match="wrong gradients"):
+        next(train(close, images, settings))
+    assert next(train(small_model(images), images, settings, state)).epoch == 2
 
 
 def test_shifted_batches_keep_their_pictures():
