@@ -32,6 +32,8 @@ __all__ = [
     "cache_folder",
     "json_content",
     "locked",
+    "map_npy",
+    "map_npz",
     "npz_content",
     "read_json",
     "read_npz",
@@ -50,6 +52,7 @@ __all__ = [
 Content = bytes | Callable[[BinaryIO], object]  # bytes, or a function that writes them to an open binary file
 
 MAX_SAFETENSORS_HEADER = 1 << 20  # bytes; ours are a few kB
+LOCAL_HEADER = 30  # bytes of a member's header in a zip, before its name
 SECONDS_PER_DAY = 86_400.0
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # errors of file systems without locks
 
@@ -326,6 +329,72 @@ def read_npz(source: str | os.PathLike[str] | IO[bytes], required: tuple[str, ..
         if name not in arrays:
             raise RunDamaged(f"{path}: has no array {name!r}; it has {', '.join(sorted(arrays)) or 'none'}")
     return arrays
+
+
+def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array of an .npy, memory-mapped: nothing is read before it is used. What is written to it stays in memory.
+
+    Raises:
+        RunDamaged: the file is missing, or is not an .npy of a plain array.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _mapped(file)
+    except FileNotFoundError:
+        raise RunDamaged(f"{path}: the file is missing") from None
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError) as error:
+        raise RunDamaged(f"{path}: not readable as .npy of a plain array ({type(error).__name__})") from None
+
+
+def map_npz(source: str | os.PathLike[str] | IO[bytes], required: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """The arrays of an .npz, memory-mapped where they are stored as they are, as `write_npz` does. Compressed ones are read.
+
+    Args:
+        source: the file, by its path or open; it may be closed or replaced afterwards.
+        required: names that must be in it.
+
+    Raises:
+        RunDamaged: the file is missing, is not an .npz of plain arrays, or lacks a name.
+    """
+    path = _path_of(source)
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        with _opened(source) as file, zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                if member.compress_type != zipfile.ZIP_STORED:
+                    with archive.open(member) as packed:
+                        arrays[name] = np.lib.format.read_array(packed, allow_pickle=False)
+                    continue
+                file.seek(member.header_offset)
+                header = file.read(LOCAL_HEADER)
+                if header[:4] != b"PK\x03\x04":
+                    raise zipfile.BadZipFile(name)
+                # The local header has lengths of its own: its extra field differs from that of the directory.
+                lengths = struct.unpack_from("<HH", header, 26)
+                file.seek(member.header_offset + LOCAL_HEADER + sum(lengths))
+                arrays[name] = _mapped(file)
+    except FileNotFoundError:
+        raise RunDamaged(f"{path}: the file is missing") from None
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError, struct.error, zipfile.BadZipFile) as error:
+        raise RunDamaged(f"{path}: not readable as .npz of plain arrays ({type(error).__name__})") from None
+    for name in required:
+        if name not in arrays:
+            raise RunDamaged(f"{path}: has no array {name!r}; it has {', '.join(sorted(arrays)) or 'none'}")
+    return arrays
+
+
+def _mapped(file: IO[bytes]) -> np.ndarray:
+    """The array whose .npy begins at the current position of a file."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("an array of objects")
+    if not all(shape):
+        return np.empty(shape, dtype)
+    # Copy on write: torch takes an array without a copy only if it may be written to.
+    return np.memmap(file, dtype, "c", file.tell(), shape, "F" if fortran else "C")
 
 
 def write_safetensors(

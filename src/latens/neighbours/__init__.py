@@ -2,6 +2,7 @@
 
 from latens.neighbours.kept import neighbours_kept
 from latens.neighbours.search import Neighbours, nearest_neighbours
+from latens.neighbours.stored import nearest_stored
 from latens.neighbours.usual import distance_ratios, in_usual_distances, usual_distance
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "distance_ratios",
     "in_usual_distances",
     "nearest_neighbours",
+    "nearest_stored",
     "neighbours_kept",
     "usual_distance",
 ]

@@ -1,0 +1,171 @@
+"""Any images, read for a run that is there: brought to its shape, in the source's own order, a block at a time."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from latens.errors import UsageError
+from latens.images import Dataset, Images
+from latens.images.fit import default_fit
+from latens.images.pictures import numbered_by, read_pictures
+from latens.images.plan import Block
+from latens.latents import as_pixels
+from latens.runs import Run
+from latens.text import counted, listed, quoted, shown
+
+__all__ = ["BLOCK_VALUES", "GivenBlock", "GivenImages"]
+
+BLOCK_VALUES = 1 << 21  # of pixels; in memory several times as float32
+
+
+class GivenBlock(NamedTuple):
+    """Some of the images.
+
+    Args:
+        pixels: (n, C, H, W), as `encode_images` takes them.
+        ids: str (n,).
+        labels: int64 (n,), numbers of the source's own classes, see `GivenImages.numbered`; None without labels.
+    """
+
+    pixels: np.ndarray
+    ids: np.ndarray
+    labels: np.ndarray | None
+
+
+class GivenImages:
+    """Images of any source for a run's model; nothing is decoded before `blocks`.
+
+    Images of another size are resized to the model's, by the run's rule for other shapes; grey ones become colour and colour
+    ones grey.
+
+    Args:
+        run: whose model takes them.
+        source: as for `load_images`; or one image file; or `Images`.
+        part: `"train"`, `"test"` or `"all"`. A source that is not split has parts only where it is the run's own data.
+        strict: refuse files that can't be read, instead of leaving them out with a note.
+
+    Raises:
+        UsageError: the source is a run's folder, or has no such part; or `Images` of another shape than the model's.
+        ImagesError: the images can't be read.
+    """
+
+    def __init__(self, run: Run, source: Any, part: str = "all", *, strict: bool = False) -> None:
+        self.run, self.source = run, source
+        self.images = source if isinstance(source, Images) else None
+        self._notes: list[str] = []
+        if self.images is not None:
+            as_pixels(self.images, run.image_shape)
+            self.class_names, self.total = self.images.class_names, len(self.images)
+            return
+        _refuse_run_folder(source)
+        own = run.images if part != "all" and _same_source(run, source) else source
+        data = run.record["data"]
+        fit = data["options"].get("fit", default_fit(data.get("rules", 1)))
+        white = data["options"].get("white")
+        self._pictures = read_pictures(own, run.image_shape, strict=strict, white=white, fit=fit)
+        self._chosen = [one for one in self._pictures.parts if part in ("all", one.name)]
+        if not self._chosen:
+            raise UsageError(f"{shown(source)}: is not split into train and test; leave out the part (--part)")
+        self.class_names, self.total = self._pictures.plan.class_names, sum(len(one.ids) for one in self._chosen)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should be told: files that were left out, images that were converted; complete after the last block."""
+        return self._notes if self.images is not None else [*self._pictures.notes, *self._notes]
+
+    def blocks(self, tick: Callable[[int, int], object] | None = None) -> Iterator[GivenBlock]:
+        """The images, some at a time.
+
+        Args:
+            tick: called with (images read, images in all) after each block was used.
+
+        Raises:
+            ImagesDamaged: a file can't be used and `strict` was asked for, or none can.
+        """
+        done = 0
+        for block in self._of_images() if self.images is not None else self._decoded():
+            yield block
+            if tick is not None:
+                tick(done := done + len(block.ids), self.total)
+
+    def _of_images(self) -> Iterator[GivenBlock]:
+        assert self.images is not None
+        labels = self.images.labels
+        length = max(1, BLOCK_VALUES // int(np.prod(self.images.shape)))
+        for start in range(0, len(self.images), length):
+            rows = slice(start, start + length)
+            yield GivenBlock(
+                self.images.pixels[rows], self.images.ids[rows].astype(str), None if labels is None else labels[rows]
+            )
+
+    def _decoded(self) -> Iterator[GivenBlock]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata while files are decoded
+            for one in self._chosen:
+                for block in _larger(self._pictures.blocks(one)):
+                    labels = None if one.labels is None else one.labels[block.rows]
+                    yield GivenBlock(block.pixels, one.ids[block.rows].astype(str), labels)
+        self._pictures.note_refused()
+
+    def numbered(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of the source by the numbers of the run's classes, found by name; unknown classes get numbers after these.
+
+        A note tells of unknown classes.
+
+        Args:
+            labels: int64 (N,), of blocks.
+
+        Returns:
+            The numbers, int64 (N,), and the name of each number, str (K,).
+        """
+        used = np.unique(labels)
+        known = self.run.class_names
+        numbers, names = numbered_by(known, [self.class_names[k] for k in used])
+        unknown = names[len(known) :]
+        if unknown and known:
+            self._notes.append(
+                f"{counted(len(unknown), 'class', 'classes')} that the run does not have, numbered from"
+                f" {len(known)}: {listed(unknown)}"
+            )
+        return numbers[np.searchsorted(used, labels)], np.array(names)
+
+
+def _refuse_run_folder(source: Any) -> None:
+    if not isinstance(source, str | os.PathLike):
+        return
+    for folder in (Path(source), Path("runs") / source):
+        if (folder / "run.json").is_file() and (folder == Path(source) or not Path(source).exists()):
+            raise UsageError(
+                f"{shown(source)}: a run's folder, not images; name the images too: latens encode {quoted(source)} DATA -o FILE"
+            )
+
+
+def _same_source(run: Run, source: Any) -> bool:
+    """Whether a source is the one that the run was trained on."""
+    known = run.record["data"]["source"]
+    if isinstance(source, Dataset):
+        return bool(source.fingerprint == run.record["data"]["fingerprint"])
+    if str(source) == known:
+        return True
+    is_path = isinstance(source, str | os.PathLike)
+    return is_path and os.path.exists(source) and os.path.exists(known) and os.path.samefile(source, known)
+
+
+def _larger(blocks_of_files: Iterator[Block]) -> Iterator[Block]:
+    """Joined blocks: those of a folder hold a few files, and a model is faster on many images at once."""
+    waiting: list[Block] = []
+    for block in blocks_of_files:
+        waiting.append(block)
+        if sum(one.pixels.size for one in waiting) >= BLOCK_VALUES:
+            yield _together(waiting)
+            waiting = []
+    if waiting:
+        yield _together(waiting)
+
+
+def _together(parts: list[Block]) -> Block:
+    return Block(np.concatenate([one.pixels for one in parts]), np.concatenate([one.rows for one in parts]))
