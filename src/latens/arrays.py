@@ -20,7 +20,7 @@ def let_go(array: np.ndarray) -> None:
     Args:
         array: any array.
     """
-    root = array
+    root = getattr(array, "stored", array)  # `Scaled` reads from the array it holds
     while isinstance(root.base, np.ndarray):
         root = root.base
     pages: object = root.base

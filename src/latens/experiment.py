@@ -56,6 +56,9 @@ def run(
     white: int | None = None,
     fit: str | None = None,
     grey: bool = False,
+    value_range: Any = None,
+    show: str | None = None,
+    layout: str | None = None,
     strict: bool = False,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
@@ -74,6 +77,9 @@ def run(
         white: see `load_images`.
         fit: see `load_images`.
         grey: see `load_images`.
+        value_range: see `load_images`.
+        show: see `load_images`.
+        layout: see `load_images`.
         strict: see `load_images`.
         device: see `choose_device`.
         samplers: names of `SAMPLERS` whose samples are scored; None means those of the verdict, `("all",)` all.
@@ -100,6 +106,7 @@ def run(
     with progress.stage("images", "images") as tick:
         given = isinstance(source, Dataset)
         asked: dict[str, Any] = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
+        asked |= {"value_range": value_range, "show": show, "layout": layout}
         images = source if given else load_images(source, **asked, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
     _check_samplers(build_model(chosen, images.shape), samplers)  # all that can be refused is, before there is a folder

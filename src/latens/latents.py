@@ -28,7 +28,8 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     """Images of any kind as the array that models take: (N, C, H, W), uint8 or float32 in [0, 1].
 
     Args:
-        images: `Images`, or an array or tensor (N, C, H, W), (N, H, W) where C is 1, or one (C, H, W); uint8 or floats in [0, 1].
+        images: `Images`, by their own range; or an array or tensor (N, C, H, W), (N, H, W) where C is 1, or one (C, H, W), of
+            uint8 or of floats in [0, 1].
         image_shape: (C, H, W) of the model.
 
     Raises:
@@ -36,7 +37,7 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     """
     if isinstance(images, Dataset):
         raise UsageError("a data set has two parts; give its .train or its .test")
-    pixels = images.pixels if isinstance(images, Images) else as_array(images, "images")
+    pixels = images.inputs if isinstance(images, Images) else as_array(images, "images")
     if pixels.shape == image_shape:
         pixels = pixels[None]
     if pixels.ndim == 3 and is_grey(image_shape[0]):
@@ -45,7 +46,7 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
         raise UsageError(
             f"images have the shape {in_words(pixels.shape)}; this model takes N x {in_words(image_shape)}"
         )
-    if pixels.dtype == np.uint8:
+    if pixels.dtype == np.uint8 or isinstance(images, Images):
         return pixels
     if not np.issubdtype(pixels.dtype, np.floating):
         raise UsageError(f"images are {pixels.dtype}; uint8 or floats in [0, 1] are allowed")

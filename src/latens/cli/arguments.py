@@ -2,7 +2,8 @@
 
 import argparse
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from latens import __version__
@@ -25,6 +26,8 @@ from latens.cli.commands import (
 from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
 from latens.images.fit import FITS
+from latens.images.layout import LAYOUTS
+from latens.images.ranges import BY_DATA, BY_TYPE
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
@@ -85,6 +88,30 @@ def model(text: str) -> str:
     return text
 
 
+def value_range(text: str) -> str | tuple[float, float]:
+    """`0,900` -> (0.0, 900.0); `type` and `data` as they are. The words behind --range come here as one, see `_together`."""
+    if text in (BY_TYPE, BY_DATA):
+        return text
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not LOW HIGH, such as 0 4095, or {BY_TYPE}, or {BY_DATA}"
+        ) from None
+    return low, high
+
+
+def _together(words: Sequence[str]) -> list[str]:
+    """`--range 0 900` as `--range=0,900`: two numbers, or one word, and the next word is something else again."""
+    result = list(words)
+    if "--range" in result:
+        place = result.index("--range")
+        behind = result[place + 1 : place + 3]
+        taken = behind[:1] if behind and (behind[0] in (BY_TYPE, BY_DATA) or "," in behind[0]) else behind
+        result[place : place + 1 + len(taken)] = [f"--range={','.join(taken)}"]
+    return result
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports an error in one line, as all errors are reported; argparse would put the whole usage before it.
 
@@ -95,7 +122,7 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self._complete()
-        return super().parse_known_args(args, namespace)
+        return super().parse_known_args(_together(sys.argv[1:] if args is None else args), namespace)
 
     def format_help(self) -> str:
         self._complete()
@@ -168,6 +195,22 @@ def _pictures(command: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="the pixel value of white: 4095 for 12 bits in a 16-bit file, 1 for masks",
+    )
+    command.add_argument(
+        "--range",
+        dest="value_range",
+        type=value_range,
+        metavar="LOW HIGH",
+        help="the pixel values that are 0 and 1 for the network; or type: all of the type's, or data: those that occur",
+    )
+    command.add_argument(
+        "--show", metavar="RULE", help="channels to show: red=3,green=2,blue=1, or grey=2; by number from 1, or by name"
+    )
+    command.add_argument(
+        "--layout",
+        type=str.upper,
+        choices=LAYOUTS,
+        help="the axes of an array, where its shape leaves open which are channels",
     )
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
 

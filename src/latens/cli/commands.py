@@ -33,6 +33,10 @@ DEFAULT_RECIPE = "fast"
 SHEET_COLUMNS = 20  # of the samples in a PNG
 
 
+READING_OPTIONS = ("size", "white", "value_range", "show", "layout", "fit")  # those of `load_images` that take a value
+OPTION_NAMES = {"value_range": "range"}  # where an option is called otherwise than in Python
+
+
 def run_command(args: argparse.Namespace) -> Answer:
     """Train, map, probe, score and draw; or continue a stopped run."""
     from latens import experiment
@@ -41,12 +45,10 @@ def run_command(args: argparse.Namespace) -> Answer:
 
     watch = _Watch(args)
     if args.resume:
-        given = [
-            name for name in ("size", "white", "fit", "palette", *RECIPE_OPTIONS) if getattr(args, name) is not None
-        ]
+        given = [name for name in (*READING_OPTIONS, "palette", *RECIPE_OPTIONS) if getattr(args, name) is not None]
         given += ["recipe"] * (args.recipe is not None) + ["strict"] * args.strict + ["grey"] * args.grey
         if given:
-            ignored = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            ignored = ", ".join(f"--{OPTION_NAMES.get(name, name).replace('_', '-')}" for name in given)
             raise UsageError(f"--resume continues a run as it was started; leave out {ignored}")
         if args.data is not None and args.new_data is not None:
             raise UsageError("DATA and --data both say where the images are; give one of them")
@@ -78,7 +80,7 @@ def run_command(args: argparse.Namespace) -> Answer:
 
 def _reading(args: argparse.Namespace) -> dict[str, Any]:
     """The options of `load_images` that a command was given."""
-    return {name: getattr(args, name) for name in ("size", "white", "fit", "grey", "strict")}
+    return {name: getattr(args, name) for name in (*READING_OPTIONS, "grey", "strict")}
 
 
 class _Watch:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from latens.comparison.result import SHOWN_SAMPLERS, Comparison
 from latens.comparison.rows import Setting, best_sampler, short_names
 from latens.errors import LatensError
@@ -13,6 +15,7 @@ from latens.figures.maps import chosen_palette, small_map
 from latens.figures.tiles import grid_png
 from latens.files import atomic_write
 from latens.images import Dataset, pick_evenly
+from latens.latents import reconstruct_images
 from latens.progress import Progress
 from latens.runs import Run, open_run
 
@@ -130,9 +133,10 @@ def _picture(kind: str, run: Run, images: Dataset | None, palette: str | None) -
         return png_bytes(figure)
     if kind in ("original", "rebuilt"):
         assert images is not None
-        pictures = images.test.take(pick_evenly(images.test, 2 * columns, 0)).pixels
-        return grid_png(pictures if kind == "original" else run.reconstruct(pictures), columns)
-    return grid_png(run.sample(ROWS * columns, kind, SAMPLES_SEED).images, columns)
+        pictures = np.asarray(images.test.take(pick_evenly(images.test, 2 * columns, 0)).inputs)
+        pictures = pictures if kind == "original" else reconstruct_images(run.model, pictures)
+        return grid_png(run.shown(pictures), columns)
+    return grid_png(run.shown(run.sample(ROWS * columns, kind, SAMPLES_SEED).images), columns)
 
 
 def _columns(run: Run) -> int:

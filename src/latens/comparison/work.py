@@ -43,6 +43,9 @@ def compare(
     white: int | None = None,
     fit: str | None = None,
     grey: bool = False,
+    value_range: Any = None,
+    show: str | None = None,
+    layout: str | None = None,
     strict: bool = False,
     device: str = "auto",
     palette: str | None = None,
@@ -69,6 +72,9 @@ def compare(
         white: see `load_images`.
         fit: see `load_images`.
         grey: see `load_images`.
+        value_range: see `load_images`.
+        show: see `load_images`.
+        layout: see `load_images`.
         strict: stop at an unreadable image.
         device: see `choose_device`.
         palette: colours of the classes in the maps of the page, a name of `latens.figures.PALETTES`; each run's by default.
@@ -95,6 +101,7 @@ def compare(
     for choice in grid.choices():  # before images are loaded
         check_settings(recipe, {**options, **choice})
     asked = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
+    asked |= {"value_range": value_range, "show": show, "layout": layout}
     planned = plan_runs(_load(data, asked, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
     empty = Comparison(_folder(out, list(images)), (), chosen)

@@ -25,7 +25,7 @@ def encode_run(run: Run, images: Dataset, progress: Progress | None = None) -> N
     errors = np.empty(total, np.float32)
     with (progress or Silent()).stage("latents", "images") as tick:
         for part in (images.train, images.test):
-            for pixels in blocks(part.pixels, max(1, BLOCK_VALUES // prod(images.shape))):
+            for pixels in blocks(part.inputs, max(1, BLOCK_VALUES // prod(images.shape))):
                 here = slice(done, done := done + len(pixels))
                 latents[here] = encode_images(run.model, pixels)
                 difference = decode_latents(run.model, latents[here]) - to_floats(pixels)

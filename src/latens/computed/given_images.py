@@ -55,7 +55,7 @@ class GivenImages:
 
     def __init__(self, run: Run, source: Any, part: str = "all", *, strict: bool = False) -> None:
         self.run, self.source = run, source
-        self.images = source if isinstance(source, Images) else None
+        self.images = run.inputs_of(source) if isinstance(source, Images) else None
         self._notes: list[str] = []
         if self.images is not None:
             as_pixels(self.images, run.image_shape)
@@ -66,7 +66,15 @@ class GivenImages:
         data = run.record["data"]
         fit = data["options"].get("fit", default_fit(data.get("rules", 1)))
         white = data["options"].get("white")
-        self._pictures = read_pictures(own, run.image_shape, strict=strict, white=white, fit=fit)
+        self._pictures = read_pictures(
+            own,
+            run.image_shape,
+            strict=strict,
+            white=white,
+            fit=fit,
+            read_by=run.format,
+            layout=data["options"].get("layout"),
+        )
         self._chosen = [one for one in self._pictures.parts if part in ("all", one.name)]
         if not self._chosen:
             raise UsageError(f"{shown(source)}: is not split into train and test; leave out the part (--part)")
@@ -99,7 +107,7 @@ class GivenImages:
         for start in range(0, len(self.images), length):
             rows = slice(start, start + length)
             yield GivenBlock(
-                self.images.pixels[rows], self.images.ids[rows].astype(str), None if labels is None else labels[rows]
+                self.images.inputs[rows], self.images.ids[rows].astype(str), None if labels is None else labels[rows]
             )
 
     def _decoded(self) -> Iterator[GivenBlock]:

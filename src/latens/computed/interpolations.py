@@ -172,7 +172,7 @@ def arithmetic_of_run(run: Run, images: Dataset, plus: Sequence[str] = (), minus
     result = latent_arithmetic(latents[: len(plus)], latents[len(plus) :])
     held = kept_in_range(result, data)
     pictures = [
-        run.decode(z)[0] if text.startswith(MEAN) else to_floats(images.test.pixels[int(text)])
+        run.decode(z)[0] if text.startswith(MEAN) else to_floats(images.test.inputs[int(text)])
         for text, z in zip(texts, latents, strict=True)
     ]
     return Sum(
@@ -231,8 +231,8 @@ def image_name(run: Run, row: int, part: int | None = TEST) -> str:
 
 
 def pixels_of(images: Dataset, rows: np.ndarray, part: int | None = TEST) -> np.ndarray:
-    """Images of the test part, or of train and test counted together: uint8 (N, C, H, W)."""
+    """Images of the test part, or of train and test counted together: uint8, or floats in [0, 1], (N, C, H, W)."""
     if part == TEST:
-        return np.asarray(images.test.pixels[rows])
+        return np.asarray(images.test.inputs[rows])
     num = len(images.train)
-    return np.stack([images.train.pixels[row] if row < num else images.test.pixels[row - num] for row in rows])
+    return np.stack([images.train.inputs[row] if row < num else images.test.inputs[row - num] for row in rows])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from latens.computed.mapping import NOISES
 from latens.errors import RunError
 from latens.features import features_for
 from latens.images import Dataset, Images
+from latens.latents import encode_images, reconstruct_images
 from latens.left_out import LeftOut
 from latens.metrics import METRICS, Scores, ScoreTable
 from latens.metrics.inputs import Drawn, Inputs, Part
@@ -122,9 +124,9 @@ def inputs_of(
     return Inputs(
         train=_part(run, images.train, TRAIN),
         test=_part(run, images.test, TEST),
-        encode=run.encode,
+        encode=partial(encode_images, run.model),
         decode=run.decode,
-        reconstruct=run.reconstruct,
+        reconstruct=partial(reconstruct_images, run.model),
         class_names=images.class_names,
         seed=seed,
         make_features=lambda: features_for(images, progress, device=run.device),
@@ -140,7 +142,7 @@ def inputs_of(
 
 
 def _part(run: Run, images: Images, part: int) -> Part:
-    return Part(images.pixels, run.of_part("latents", part), images.labels, images.ids)
+    return Part(images.inputs, run.of_part("latents", part), images.labels, images.ids)
 
 
 def _asked_of(run: Run, name: str, num: int, seed: int) -> np.ndarray | None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
-from latens.images.pixels import to_uint8
 from latens.interpolation import interpolate, kept_in_range, principal_directions
+from latens.latents import encode_images
 from latens.neighbours import in_usual_distances
 
 __all__ = ["decode", "decode_at", "directions", "path", "probe"]
@@ -72,12 +72,12 @@ def _decoded(
     pictures = view.run.decode(latents)
     lengths = np.linalg.norm(latents.astype(np.float64), axis=1)
     lengths[lengths == 0] = np.nan  # there is no ratio to a latent of length zero
-    again = view.run.encode(np.clip(pictures, 0, 1)) if trips else np.full_like(latents, np.nan)
+    again = encode_images(view.run.model, np.clip(pictures, 0, 1)) if trips else np.full_like(latents, np.nan)
     away = np.linalg.norm(again.astype(np.float64) - latents, axis=1)
     return Answer(
         {"note": note, **facts},
         {
-            "pixels": to_uint8(pictures),
+            "pixels": view.shown(pictures),
             "latents": np.ascontiguousarray(latents, np.float32),
             "ratio": _in_usual_distances(view, distances[:, 0]),
             "round_trip": (away / lengths).astype(np.float32),

@@ -9,7 +9,6 @@ from latens.errors import LatensError, UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
 from latens.files import read_npz
-from latens.images.pixels import to_uint8
 from latens.latents import reconstruct_images
 from latens.maps.pca import principal_plane
 from latens.metrics.meanings import meaning_of
@@ -54,9 +53,10 @@ def live(view: View) -> Answer:
         RunError: the images have gone, or no epoch has ended yet.
     """
     run = Run(view.run.path)
-    pixels = np.array(view.run.images.test.pixels[:SHOWN])
+    inputs = np.array(view.run.images.test.inputs[:SHOWN])
     model, epoch = _weights_now(run), len(run.history)
-    return Answer({"epoch": epoch}, {"pixels": pixels, "reconstructions": to_uint8(reconstruct_images(model, pixels))})
+    rebuilt = view.shown(reconstruct_images(model, inputs))
+    return Answer({"epoch": epoch}, {"pixels": view.shown(inputs), "reconstructions": rebuilt})
 
 
 def _weights_now(run: Run) -> Any:

@@ -147,7 +147,7 @@ def _add_graph(latents: NDArray[np.float32], pack: Pack) -> None:
 
 def _add_cells(view: View, rows: NDArray[np.int64], pack: Pack) -> list[int]:
     """The points' pictures, small enough to be shared; the shape (C, h, w) of each."""
-    channels, *size = view.run.image_shape
+    channels, *size = view.run.shown_shape
     most = min(CELL, int((MOST_PIXELS / len(rows) / channels) ** 0.5))
     small = [max(1, round(side * min(1.0, most / max(size)))) for side in size]
     cells = np.empty((len(rows), channels, *small), np.uint8)

@@ -13,7 +13,6 @@ from latens.explorer import decoding, following
 from latens.explorer.tags import Tags
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
-from latens.images.pixels import to_uint8
 from latens.interpolation import PATHS
 from latens.samplers import SAMPLERS
 
@@ -90,7 +89,7 @@ def _picture(view: View, id: str) -> Answer:
     row = view.row_of(None, id)
     if not view.missing:
         return Answer({"id": id, "rebuilt": False}, {"pixels": view.pixels(np.array([row]))[0]})
-    picture = to_uint8(view.run.decode(view.run.latents["latents"][row][None])[0])
+    picture = view.shown(view.run.decode(view.run.latents["latents"][row][None]))[0]
     return Answer({"id": id, "rebuilt": True}, {"pixels": picture})
 
 

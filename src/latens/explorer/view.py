@@ -14,7 +14,7 @@ from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures import DEFAULT_PALETTE
 from latens.figures.palette import NO_LABELS, class_colours
-from latens.images.pixels import picture_mode, to_picture, to_uint8
+from latens.images.pixels import as_bytes, mix_of, picture_mode, to_picture
 from latens.interpolation import PATHS
 from latens.interpolation.graph import Graph
 from latens.maps import MAPS, Map
@@ -130,7 +130,9 @@ class View:
             "status": run.record["status"],
             "data": run.record["data"]["name"],
             "missing": self.missing,
-            "shape": list(run.image_shape),
+            "shape": list(run.shown_shape),
+            "network_shape": list(run.image_shape),
+            "mix": mix_of(run.image_shape[0], run.format.show),
             "latent_dim": run.recipe.latent_dim,
             "count": len(self.latents) if self.ready else 0,
             "part": "test" if self.ready and self.part == TEST else "all",
@@ -264,7 +266,7 @@ class View:
         start = page * layout["per_page"]
         rows = np.arange(start, min(start + layout["per_page"], len(self.latents)))
         size, across = layout["size"], layout["across"]
-        sheet = Image.new(picture_mode(self.run.image_shape[0]), (across * size, -(-len(rows) // across) * size))
+        sheet = Image.new(picture_mode(self.run.shown_shape[0]), (across * size, -(-len(rows) // across) * size))
         for place, pixels in enumerate(self.pixels(rows + self.first)):
             picture = to_picture(pixels)
             picture.thumbnail((size, size))
@@ -275,17 +277,21 @@ class View:
         return file.getvalue()
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images by their rows of latents.npz, which need not be points: uint8 (M, C, H, W).
+        """Images by their rows of latents.npz, which need not be points, as they are shown: uint8 (M, 1 or 3, H, W).
 
         Raises:
             ImagesError, RunError: the images are not available.
         """
         images, train = self.run.images, int((self.run.latents["part"] == TRAIN).sum())
-        found = np.empty((len(rows), *self.run.image_shape), np.uint8)
+        found = np.empty((len(rows), *self.run.shown_shape), np.uint8)
         in_train = rows < train
-        found[in_train] = gather(images.train.pixels, rows[in_train])
-        found[~in_train] = gather(images.test.pixels, rows[~in_train] - train)
+        found[in_train] = self.shown(gather(images.train.inputs, rows[in_train]))
+        found[~in_train] = self.shown(gather(images.test.inputs, rows[~in_train] - train))
         return found
+
+    def shown(self, images: NDArray[Any]) -> NDArray[np.uint8]:
+        """Images as bytes that the page paints, (M, C, H, W) -> (M, 1 or 3, H, W); floats about [0, 1], or bytes."""
+        return as_bytes(self.run.shown(images))
 
     def image(self, point: int | None = None, id: str = "") -> Answer:
         """One image, by its point or by its id: `ImageInfo` of the page's types.js.
@@ -310,7 +316,7 @@ class View:
             facts,
             {
                 "pixels": empty if self.missing else self.pixels(np.array([row]))[0],
-                "reconstruction": to_uint8(self.run.decode(z[None])[0]) if self.decodes else empty,
+                "reconstruction": self.shown(self.run.decode(z[None]))[0] if self.decodes else empty,
                 "latents": z,
                 "neighbours": near[0][other][:NEIGHBOURS].astype(np.int32),
                 "distances": in_usual_distances(distances[0][other][:NEIGHBOURS], self.run.usual_distance).astype(

@@ -24,14 +24,17 @@ class Features:
         name: what it is, in words.
         network: with its weights, on the device where it is to work.
         image_shape: (C, H, W) of the pictures.
+        rounds: whether floats are rounded to 8 bits first, as real images of 8 bits are.
 
     The digest, SHA-256 of the weights, and the name are part of the protocol of every score that uses it.
     """
 
     dim = DIM
 
-    def __init__(self, name: str, network: FeatureNetwork, image_shape: tuple[int, int, int]) -> None:
-        self.name, self.image_shape = name, image_shape
+    def __init__(
+        self, name: str, network: FeatureNetwork, image_shape: tuple[int, int, int], rounds: bool = True
+    ) -> None:
+        self.name, self.image_shape, self.rounds = name, image_shape, rounds
         self.network = network.eval()
         self.digest = _digest(network)
         self.num_classes = 0 if network.classifier is None else network.classifier.out_features
@@ -48,7 +51,7 @@ class Features:
         """The features of pictures.
 
         Args:
-            pixels: (N, C, H, W), uint8, or floats about [0, 1], which are clamped and rounded to 8 bit first.
+            pixels: (N, C, H, W), uint8, or floats about [0, 1], which are clamped, and rounded to 8 bit if `rounds` says so.
 
         Returns:
             float32 (N, 64).
@@ -69,7 +72,7 @@ class Features:
         rows = images_at_once(self.image_shape, device)
         with torch.no_grad(), allowed_precision("float32"):
             for start in range(0, len(pixels), rows):
-                x = _rounded(pixels[start : start + rows]).to(device)
+                x = _in_unit(pixels[start : start + rows], self.rounds).to(device)
                 features = self.network(x.contiguous(memory_format=torch.channels_last))
                 result[start : start + rows] = features.cpu().numpy()
         return result
@@ -93,14 +96,14 @@ class Features:
         return classes
 
 
-def _rounded(pixels: NDArray[Any]) -> Tensor:
-    """float32 in [0, 1], in steps of 1/255."""
+def _in_unit(pixels: NDArray[Any], rounds: bool) -> Tensor:
+    """float32 in [0, 1]; in steps of 1/255 if `rounds` says so."""
     x = to_unit(torch.from_numpy(np.array(pixels)))
     if pixels.dtype == np.uint8:
         return x
     if not x.isfinite().all():
         raise UsageError("images hold NaN or infinity; finite numbers are needed")
-    return quantised(x)
+    return quantised(x) if rounds else x.clamp_(0, 1)
 
 
 def _digest(network: FeatureNetwork) -> str:

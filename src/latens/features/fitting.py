@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def images_to_see(num_images: int, height: int, width: int) -> int:
 
 
 def train_network(
-    pixels: NDArray[np.uint8],
+    pixels: NDArray[Any],
     labels: NDArray[np.int64],
     num_classes: int,
     *,
@@ -47,7 +48,7 @@ def train_network(
     float16 hides: the weights are the same wherever they are trained.
 
     Args:
-        pixels: uint8 (N, C, H, W), in memory or memory-mapped.
+        pixels: uint8, or float32 in [0, 1], (N, C, H, W), in memory or memory-mapped.
         labels: int (N,), 0 to K - 1.
         num_classes: K, at least 2.
         num_seen: pictures that training looks at, with repetition.
@@ -84,13 +85,13 @@ def train_network(
     return _finished(folded(network), pixels)
 
 
-def random_network(pixels: NDArray[np.uint8], seed: int = 0) -> FeatureNetwork:
+def random_network(pixels: NDArray[Any], seed: int = 0) -> FeatureNetwork:
     """Draw the weights of a network at random: a fixed function, but for the scale of its features.
 
     Random embeddings separate distributions well without any training: Naeem et al. 2020.
 
     Args:
-        pixels: uint8 (N, C, H, W), by which the features are scaled as in `train_network`.
+        pixels: uint8, or float32 in [0, 1], (N, C, H, W), by which the features are scaled as in `train_network`.
         seed: of the weights.
     """
     with torch.device("meta"):
@@ -120,7 +121,7 @@ def _factor(done: float) -> float:
     return min(done / 0.2 + 0.05, (1 - done) / 0.8, 1.0)
 
 
-def _floats(pixels: NDArray[np.uint8], dtype: torch.dtype) -> Tensor:
+def _floats(pixels: NDArray[Any], dtype: torch.dtype) -> Tensor:
     return to_unit(torch.from_numpy(np.array(pixels)), dtype)
 
 
@@ -136,7 +137,7 @@ def _shifted(x: Tensor, seed: int, step: int) -> Tensor:
 
 
 @torch.no_grad()
-def _finished(network: FeatureNetwork, pixels: NDArray[np.uint8]) -> FeatureNetwork:
+def _finished(network: FeatureNetwork, pixels: NDArray[Any]) -> FeatureNetwork:
     """Weights in float16's precision, held in float32; the scale."""
     network = network.half().float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     looked = pixels[:LOOKED_AT] if len(pixels) <= LOOKED_AT else pixels[:: len(pixels) // LOOKED_AT][:LOOKED_AT]

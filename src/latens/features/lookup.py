@@ -46,8 +46,8 @@ def features_for(images: Dataset, progress: Progress | None = None, *, device: s
     elif images.num_classes >= 2 and images.train.labels is not None and len(np.unique(images.train.labels)) >= 2:
         name, network = "classifier of this data", _trained(images.train, progress or Silent())
     else:
-        name, network = "random convolutions", random_network(images.train.pixels)
-    return Features(name, network.to(choose_device(device)), images.shape)
+        name, network = "random convolutions", random_network(images.train.inputs)
+    return Features(name, network.to(choose_device(device)), images.shape, rounds=images.format.is_plain)
 
 
 def load_network(path: Path) -> FeatureNetwork:
@@ -74,7 +74,7 @@ def save_network(path: Path, network: FeatureNetwork) -> None:
 
 
 def _shipped(images: Dataset) -> str | None:
-    if images.shape != (1, 28, 28) or images.num_classes != 10:
+    if images.shape != (1, 28, 28) or images.num_classes != 10 or not images.format.is_plain:
         return None
     if images.source in SHIPPED:
         return images.source
@@ -96,7 +96,7 @@ def _trained(train: Images, progress: Progress) -> FeatureNetwork:
     assert train.labels is not None, "a classifier is trained on labels"
     with progress.stage("features", "images") as tick:
         network = train_network(
-            train.pixels,
+            train.inputs,
             train.labels,
             train.num_classes,
             num_seen=images_to_see(len(train), *train.shape[1:]),

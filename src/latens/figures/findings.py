@@ -117,7 +117,11 @@ SHOWN = 18  # findings of each kind
 def _of_run(run: "Run", images: "Dataset") -> Figure:
     from latens.computed.review import picker, read_review
 
-    found, pick = read_review(run), picker(images)
+    found, stored = read_review(run), picker(images)
+
+    def pick(rows: np.ndarray) -> np.ndarray:
+        return run.shown(stored(rows))
+
     sections = []
     for kind, title in SECTIONS.items():
         shown = found.of_kind(kind)[:SHOWN]

@@ -329,13 +329,14 @@ def _path_of_run(
     for decoded in found:
         one, shape = decoded.path, (0, *run.image_shape)
         inner = (one.places > 0) & (one.places < 1)  # its ends stand beside the row already
-        passed = pixels_of(images, one.rows[inner], run.mapped_part) if inner.any() else np.empty(shape, np.uint8)
+        passed = pixels_of(images, one.rows[inner], run.mapped_part) if inner.any() else np.empty(shape, np.float32)
         remark = f"{one.length / straight:.2f} × the straight line" if one.way != "linear" else ""
-        rows.append(PathRow(one.way, decoded.pictures, decoded.ratios, remark, passed, one.places[inner]))
+        shown, passed = run.shown(decoded.pictures), run.shown(passed)
+        rows.append(PathRow(one.way, shown, decoded.ratios, remark, passed, one.places[inner]))
     names = [image_name(run, row) for row in pair]
     title = "From image {} to image {} of the test part".format(*pair)
     note = " ".join(f"{d.path.way.capitalize()}: {d.path.note}." for d in found if d.path.note)
-    return path(rows, images.test.pixels[list(pair)], names, title, note)
+    return path(rows, run.shown(images.test.inputs[list(pair)]), names, title, note)
 
 
 def _traversals_of_run(run: "Run", images: "Dataset", first: int | None, steps: int, directions: int) -> Figure:
@@ -344,7 +345,8 @@ def _traversals_of_run(run: "Run", images: "Dataset", first: int | None, steps: 
     found, pictures, ratios = traversals_of_run(run, directions, steps, first)
     middle = "the mean latent" if first is None else f"image {first} of the test part"
     title = f"Through {middle}, along the directions in which latents vary most"
-    return traversals(pictures, ratios, found.shares, found.deviations, title, _held(found.cut.max()))
+    shown = run.shown(pictures.reshape(-1, *run.image_shape)).reshape(*ratios.shape, *run.shown_shape)
+    return traversals(shown, ratios, found.shares, found.deviations, title, _held(found.cut.max()))
 
 
 def _arithmetic_of_run(run: "Run", images: "Dataset", plus: Sequence[str], minus: Sequence[str]) -> Figure:
@@ -355,7 +357,12 @@ def _arithmetic_of_run(run: "Run", images: "Dataset", plus: Sequence[str], minus
     name, note = image_name(run, found.nearest, run.mapped_part), _held(found.cut)
     if name in found.names:
         note += " The nearest real image is one of the operands."
-    return arithmetic(found.operands, found.names, found.num_plus, found.picture, found.ratio, nearest, name, note)
+    operands, result, nearest = (
+        run.shown(found.operands),
+        run.shown(found.picture[None])[0],
+        run.shown(nearest[None])[0],
+    )
+    return arithmetic(operands, found.names, found.num_plus, result, found.ratio, nearest, name, note)
 
 
 def _held(share: float) -> str:

@@ -12,6 +12,7 @@ from latens.figures.contract import FigureEntry, Option, Words
 from latens.figures.options import AUTOSCALE, PER_ROW, SEED
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
 from latens.images.pixels import colour_word
+from latens.latents import reconstruct_images
 from latens.samplers import SAMPLERS
 from latens.text import number
 
@@ -74,7 +75,8 @@ def reconstructions(
     shifted = [(x + wide + WITHIN_PAIR, y) for x, y in places]
     size = (per_row * across - BETWEEN_PAIRS + 2, -(-count // per_row) * down - BETWEEN_ROWS + 2)
     sheet = compose(np.concatenate([left, right]), places + shifted, size)
-    scale = "Contrast stretched picture by picture." if autoscale else _SCALES[colour_word(originals.shape[1])]
+    usual = _SCALES.get(colour_word(originals.shape[1]), "Each channel from 0 to 1.")
+    scale = "Contrast stretched picture by picture." if autoscale else usual
     return _sheet_with_note(sheet, f"Images {start} to {start + count - 1}: original, reconstruction. {scale}")
 
 
@@ -212,8 +214,9 @@ def _reconstructions_of_run(
     run: "Run", images: "Dataset", start: int | None, pairs: int, per_row: int, autoscale: bool
 ) -> Figure:
     last = max((200 if start is None else start) + pairs, 1)
-    originals = images.test.pixels[:last]
-    return reconstructions(originals, run.reconstruct(originals), start, pairs, per_row, autoscale)
+    originals = images.test.inputs[:last]
+    rebuilt = reconstruct_images(run.model, originals)
+    return reconstructions(run.shown(originals), run.shown(rebuilt), start, pairs, per_row, autoscale)
 
 
 def _worst_of_run(run: "Run", images: "Dataset") -> Figure:
@@ -221,11 +224,11 @@ def _worst_of_run(run: "Run", images: "Dataset") -> Figure:
 
     errors = run.of_part("squared_error", TEST)
     rows = np.argsort(-errors, kind="stable")[:NUM_WORST]
-    originals = images.test.pixels[rows]
+    originals = images.test.inputs[rows]
     labels = None if images.test.labels is None else images.test.labels[rows]
     return worst(
-        originals,
-        run.reconstruct(originals),
+        run.shown(originals),
+        run.shown(reconstruct_images(run.model, originals)),
         errors[rows],
         images.test.ids[rows],
         labels,
@@ -237,7 +240,7 @@ def _worst_of_run(run: "Run", images: "Dataset") -> Figure:
 
 def _samples_of_run(run: "Run", images: "Dataset", sampler: str, n: int, seed: int, per_row: int) -> Figure:
     found = run.sample(n, sampler, seed)
-    return samples(found.images, per_row, f"{n} samples by {sampler}, seed {seed}")
+    return samples(run.shown(found.images), per_row, f"{n} samples by {sampler}, seed {seed}")
 
 
 def _of_the_best_sampler(run: "Run") -> Mapping[str, Mapping[str, Any]]:
@@ -250,7 +253,7 @@ def _contact_sheet_of_run(run: "Run", images: "Dataset", seed: int) -> Figure:
 
     shown = images.train.take(pick_evenly(images.train, CONTACT_ROWS * CONTACT_COLUMNS, seed))
     title = f"{len(shown)} of {len(images.train):,} train images" + (", class by class" if images.num_classes else "")
-    return samples(shown.pixels, CONTACT_COLUMNS, title)
+    return samples(run.shown(np.asarray(shown.inputs)), CONTACT_COLUMNS, title)
 
 
 def _words_of_contact_sheet(story: "Story", variant: str) -> Words:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from latens.errors import UsageError
-from latens.images.pixels import CHANNELS, WHITE, shown_in_rgb, to_floats
+from latens.images.pixels import MOST_CHANNELS, WHITE, shown_in_rgb, to_floats
 
 __all__ = ["FRAME", "check_images", "compose", "grid_png", "to_rgb", "zoom"]
 
@@ -16,19 +16,23 @@ GREY = 205
 
 
 def check_images(images: np.ndarray, name: str) -> np.ndarray:
-    """The images as they came, once it is sure that they are (N, 1 or 3, H, W) and at least one.
+    """The images as they came, once it is sure that they are (N, C, H, W) and at least one.
 
     Raises:
         UsageError: they are not.
     """
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[1] not in CHANNELS or not images.size:
-        raise UsageError(f"{name}: got shape {images.shape}; (N, C, H, W) with C 1 or 3 and N at least 1 is needed")
+    if images.ndim != 4 or not images.size or images.shape[1] > MOST_CHANNELS:
+        raise UsageError(
+            f"{name}: got shape {images.shape}; (N, C, H, W) with C from 1 to {MOST_CHANNELS} and N at least 1 is needed"
+        )
     return images
 
 
 def to_rgb(images: np.ndarray, autoscale: bool = False) -> np.ndarray:
     """Pictures as they are shown: uint8 (N, H, W, 3), grey over [0, 1].
+
+    Images of other numbers of channels than 1 and 3 are shown by `latens.images.pixels.default_show`.
 
     Args:
         images: uint8, or float in [0, 1] (what lies outside is cut), (N, C, H, W).

@@ -18,8 +18,8 @@ from latens.images.decode import is_grey_mode, reason_of, upright_picture
 from latens.images.finish import finish
 from latens.images.fit import fit_note, fit_picture, fit_pixels
 from latens.images.given import as_array
-from latens.images.layout import check_dtype, check_sides, number_labels, picture_shape, to_pixels
-from latens.images.pixels import CHANNELS, from_picture, is_grey, with_channels
+from latens.images.layout import check_dtype, check_sides, kept_dtype, number_labels, picture_shape, to_pixels
+from latens.images.pixels import CHANNELS, DTYPE, WHITE, from_picture, is_grey, stored_dtype, with_channels
 from latens.images.plan import Block, Options, Part, Plan, block_length
 from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import natural_key, shown
@@ -89,7 +89,7 @@ class ArraySource:
             ImagesError: shape, type or values are not those of pictures.
         """
         plan = self.plan(source, options)
-        return finish(plan, assemble(plan, progress=options.progress), options)
+        return finish(plan, assemble(plan, progress=options.progress, value_range=options.value_range), options)
 
     def plan(self, source: Any, options: Options) -> Plan:
         """The array as one part, in its own order."""
@@ -182,6 +182,8 @@ def _stack_pictures(
     notes: list[str] = []
     white = None
     deep = [picture for picture in pictures if picture.mode.startswith("I;16")]
+    if all(picture.mode.startswith("I;16") or picture.mode in ("I", "F") for picture in pictures):
+        return _stack_deep(pictures, options)
     if deep:
         chosen, said = choose_white((int(np.asarray(picture).max(initial=0)) for picture in deep), deep=True)
         white = options.white or chosen or DEEP_WHITE
@@ -209,6 +211,27 @@ def _stack_pictures(
         notes.append(f"{others} of {len(pictures)} pictures had other sizes and were resized to {target}{cost}")
         plain = [fit_picture(picture, options.size, options.fit) for picture in plain]
     return np.stack([from_picture(picture) for picture in plain]), tuple(notes), white
+
+
+def _stack_deep(pictures: Sequence[Image.Image], options: Options) -> tuple[np.ndarray, tuple[str, ...], int | None]:
+    """The same for grey Pillow images of more than 8 bits: their numbers as they are."""
+    arrays = [np.asarray(picture) for picture in pictures]
+    row = next((row for row, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
+    if row is not None and options.size is None:
+        height, width = arrays[0].shape
+        raise ImagesError(
+            f"the list has pictures of different sizes: {height} x {width} in row 0, {arrays[row].shape[0]} x "
+            f"{arrays[row].shape[1]} in row {row}; give a size to bring them to: load_images(pictures, size=64)"
+        )
+    notes: tuple[str, ...] = ()
+    if row is not None and options.size is not None:
+        height, width = options.size
+        others = sum(array.shape != options.size for array in arrays)
+        target = f"{height} x {width} pixels"
+        notes = (f"{others} of {len(pictures)} pictures had other sizes and were resized and cropped to {target}",)
+        kept = [array.astype(kept_dtype(array.dtype, array.min(), array.max())) for array in arrays]
+        arrays = [fit_pixels(array[None, None], options.size)[0, 0] for array in kept]
+    return np.stack(arrays), notes, None
 
 
 def raw_array(name: str, where: str, array: np.ndarray, labels: Any = None) -> RawPart:
@@ -253,7 +276,8 @@ def join_parts(raws: Sequence[RawPart], called: str) -> tuple[RawPart, list[str]
         labels = np.concatenate([train.labels, validation.labels])
     ids = np.concatenate([_row_ids("train/", len_of(train)), _row_ids("validation/", len_of(validation))])
     shape = (len_of(train) + len_of(validation), *train.shape[1:])
-    joined = RawPart(train.name, train.where, shape, train.dtype, read, labels, ids)
+    dtype = np.promote_types(train.dtype, validation.dtype)
+    joined = RawPart(train.name, train.where, shape, dtype, read, labels, ids)
     return joined, [f"the validation part {called} ({len_of(validation)} pictures) was joined to the train part"]
 
 
@@ -294,8 +318,17 @@ def plan_arrays(
             f"{shapes[-1]}; both must be the same"
             + ("" if shapes[0][0] != shapes[-1][0] else ": give a size (--size 32)")
         )
+    if len({raw.dtype.kind == "f" for raw in raws}) > 1:
+        told = " and ".join(f"{raw.where} is {raw.dtype}" for raw in raws)
+        raise ImagesError(f"{told}: of whole numbers and floats one is needed; save both parts in one type")
     labels, names, on_labels = _number_classes(raws, class_names)
-    white, said = _white(raws, options)
+    dtype = _stored(raws)
+    white, said = _white(raws, options) if dtype == DTYPE else (None, ())
+    value_range = None
+    if options.white is not None and dtype.kind == "u" and dtype != DTYPE:
+        value_range = ((0.0, float(options.white)),) * shapes[0][0]
+    elif options.white is not None and dtype != DTYPE:
+        said = (f"white was not used: it is for whole numbers, and these are {raws[0].dtype}",)
     prefixes = [f"{raw.name}/" if len(raws) > 1 else "" for raw in raws]
     parts = [
         Part(
@@ -303,19 +336,30 @@ def plan_arrays(
             raw.where,
             _row_ids(prefix, raw.shape[0]) if raw.ids is None else raw.ids,
             numbers,
-            _blocks(raw, shapes[0], options, white),
+            _blocks(raw, shapes[0], options, white, dtype),
         )
         for raw, prefix, numbers in zip(raws, prefixes, labels, strict=True)
     ]
-    notes = (*notes, *on_labels, *_size_notes(raws[0], shapes[0], options.fit), *said)
-    return Plan(name, source, shapes[0], names, tuple(parts), notes, white, options.rules)
+    notes = (*notes, *on_labels, *_size_notes(raws[0], shapes[0], options), *said)
+    return Plan(
+        name,
+        source,
+        shapes[0],
+        names,
+        tuple(parts),
+        notes,
+        white,
+        rules=options.rules,
+        dtype=dtype,
+        value_range=value_range,
+    )
 
 
 def _checked_shape(raw: RawPart, options: Options) -> Shape:
     if not raw.shape or 0 in raw.shape:
         raise ImagesEmpty(f"{raw.where}: an array of shape {raw.shape} has no pictures in it")
     check_dtype(raw.dtype, raw.where)
-    shape = picture_shape(raw.shape, raw.where)
+    shape = picture_shape(raw.shape, raw.where, options.layout)
     channels = CHANNELS[0] if options.grey else shape[0]
     if options.size is None:
         check_sides(shape, raw.where)
@@ -323,11 +367,11 @@ def _checked_shape(raw: RawPart, options: Options) -> Shape:
     return channels, *options.size
 
 
-def _size_notes(raw: RawPart, shape: Shape, fit: str) -> tuple[str, ...]:
-    _, height, width = picture_shape(raw.shape, raw.where)
+def _size_notes(raw: RawPart, shape: Shape, options: Options) -> tuple[str, ...]:
+    _, height, width = picture_shape(raw.shape, raw.where, options.layout)
     if (height, width) == shape[1:]:
         return ()
-    cost = fit_note([(height, width)], shape[1:], fit)
+    cost = fit_note([(height, width)], shape[1:], options.fit)
     cost = f"; {cost}" if cost else ""
     return (f"resized from {height} x {width} to {shape[1]} x {shape[2]} pixels{cost}",)
 
@@ -372,33 +416,42 @@ def _row_ids(prefix: str, count: int) -> np.ndarray:
     return np.array([f"{prefix}{row}" for row in range(count)], dtype=str)
 
 
+def _stored(raws: Sequence[RawPart]) -> np.dtype:
+    """The type in which the pixels of all parts are kept; integers of other types than uint8 and uint16 are read for it."""
+    found = []
+    for raw in raws:
+        least = most = 0.0
+        if raw.dtype.kind == "i" or (raw.dtype.kind == "u" and raw.dtype.itemsize > 2):
+            for piece in raw.read(block_length((1, 1, max(1, int(np.prod(raw.shape[1:])))))):
+                least, most = min(least, float(piece.min(initial=0))), max(most, float(piece.max(initial=0)))
+        found.append(kept_dtype(raw.dtype, least, most))
+    return stored_dtype(*found)
+
+
 def _white(raws: Sequence[RawPart], options: Options) -> tuple[int | None, tuple[str, ...]]:
-    """The whole number that is white in all parts, and notes on it."""
+    """The whole number that becomes 255 in all parts, which are kept as bytes, and notes on it."""
     whole = [raw for raw in raws if raw.dtype.kind in "ui"]
     if options.white is not None:
-        if not whole:
-            return None, (f"white was not used: it is for whole numbers, and these are {raws[0].dtype}",)
-        return options.white, ()
+        return (min(options.white, WHITE), ()) if whole else (None, (f"white was not used: these are {raws[0].dtype}",))
+    if options.value_range is not None:
+        return None, ()
     largest = (
         int(piece.max(initial=0))
         for raw in whole
-        for piece in raw.read(block_length(picture_shape(raw.shape, raw.where)))
+        for piece in raw.read(block_length(picture_shape(raw.shape, raw.where, options.layout)))
     )
-    white, notes = choose_white(largest, deep := bool(whole) and all(_is_deep(raw.dtype) for raw in whole))
-    return (DEEP_WHITE if deep and white is None else white), notes
+    return choose_white(largest, deep=False)
 
 
-def _is_deep(dtype: np.dtype) -> bool:
-    return dtype.kind == "u" and dtype.itemsize == 2
-
-
-def _blocks(raw: RawPart, shape: Shape, options: Options, white: int | None) -> Callable[[], Iterator[Block]]:
-    original = picture_shape(raw.shape, raw.where)
+def _blocks(
+    raw: RawPart, shape: Shape, options: Options, white: int | None, dtype: np.dtype
+) -> Callable[[], Iterator[Block]]:
+    original = picture_shape(raw.shape, raw.where, options.layout)
 
     def decode() -> Iterator[Block]:
         row = 0
         for piece in raw.read(block_length(original)):
-            pixels = to_pixels(piece, raw.where, row, white)
+            pixels = to_pixels(piece, raw.where, row, white, dtype, options.layout)
             if options.size is not None:
                 pixels = fit_pixels(pixels, options.size, options.fit)
             pixels = with_channels(pixels, shape[0])

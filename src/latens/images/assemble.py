@@ -10,7 +10,9 @@ import numpy as np
 from latens.arrays import let_go
 from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
 from latens.images.contract import Images, Progress, Shape, fingerprint_of
+from latens.images.pixels import DTYPE, Range, named_channels
 from latens.images.plan import Part, Plan, Refused, block_length
+from latens.images.ranges import RangeWish, choose_range
 from latens.images.split import content_hashes, split_by_class, split_by_content
 from latens.text import counted, listed
 
@@ -24,10 +26,10 @@ class Store(Protocol):
     """Takes the pixels of one part."""
 
     def append(self, pixels: np.ndarray) -> None:
-        """Take the next pictures, uint8 (n, C, H, W)."""
+        """Take the next pictures, (n, C, H, W)."""
 
     def close(self) -> np.ndarray:
-        """All that was appended, uint8 (N, C, H, W)."""
+        """All that was appended, (N, C, H, W)."""
 
 
 class MemoryStore:
@@ -36,23 +38,24 @@ class MemoryStore:
     Args:
         count: at most so many pictures come.
         shape: (C, H, W).
+        dtype: of the pixels.
     """
 
-    def __init__(self, count: int, shape: Shape) -> None:
-        self._pixels = np.empty((count, *shape), dtype=np.uint8)
+    def __init__(self, count: int, shape: Shape, dtype: np.dtype = DTYPE) -> None:
+        self._pixels = np.empty((count, *shape), dtype=dtype)
         self._length = 0
 
     def append(self, pixels: np.ndarray) -> None:
-        """Take the next pictures, uint8 (n, C, H, W)."""
+        """Take the next pictures, (n, C, H, W)."""
         self._pixels[self._length : self._length + len(pixels)] = pixels
         self._length += len(pixels)
 
     def close(self) -> np.ndarray:
-        """All that was appended, uint8 (N, C, H, W)."""
+        """All that was appended, (N, C, H, W)."""
         return self._pixels[: self._length]
 
 
-MakeStore = Callable[[str, int, Shape], Store]  # (part, at most so many, (C, H, W))
+MakeStore = Callable[[str, int, Shape, np.dtype], Store]  # (part, at most so many, (C, H, W), type of the pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +92,19 @@ class _Decoded:
         return {name: column[self.rows] for name, column in self.part.columns.items()}
 
 
-def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress | None = None) -> Assembled:
+def assemble(
+    plan: Plan,
+    make_store: MakeStore | None = None,
+    progress: Progress | None = None,
+    value_range: RangeWish = None,
+) -> Assembled:
     """Decode a plan into stores.
 
     Args:
         plan: the source.
         make_store: makes the store of a part; memory by default.
         progress: called with (pictures done, pictures in all).
+        value_range: which numbers are 0 and 1, see `latens.images.ranges`; by default what the plan says, or its rule.
 
     Raises:
         ImagesDamaged: no file could be read.
@@ -107,7 +116,7 @@ def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress
     total = sum(len(part.ids) for part in plan.parts)
     decoded, done = [], 0
     for part in plan.parts:
-        decoded.append(_decode(part, plan.shape, make_store, progress, done, total))
+        decoded.append(_decode(part, plan, make_store, progress, done, total))
         done += len(part.ids)
     refused = tuple(item for one in decoded for item in one.refused)
     for one in decoded:
@@ -119,7 +128,7 @@ def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress
         notes.append(refused_line(refused, total))
     if len(decoded) == 1:
         by_class = plan.rules > 1 and decoded[0].labels is not None and len(plan.class_names) > 1
-        decoded = _set_aside(decoded[0], plan.shape, make_store, by_class)
+        decoded = _set_aside(decoded[0], plan, make_store, by_class)
         counts = [len(one.rows) for one in decoded]
         chosen = "chosen in each class by content" if by_class else "chosen by content"
         notes.append(f"no test part: {counts[1]} of {sum(counts)} pictures, {chosen}, were set aside as one")
@@ -131,8 +140,11 @@ def assemble(plan: Plan, make_store: MakeStore | None = None, progress: Progress
         )
     notes += _in_both(train, test)
     class_names, numbers, class_notes = _classes(plan, train, test)
-    images = [_finish(one, class_names, numbers) for one in (train, test)]
-    return Assembled(images[0], images[1], (*notes, *class_notes), refused, total)
+    names = plan.channel_names or named_channels(plan.shape[0])
+    wish = plan.value_range if value_range is None else value_range
+    value_ends, said = choose_range(wish, [train.pixels, test.pixels], names)
+    images = [_finish(one, class_names, numbers, value_ends, names) for one in (train, test)]
+    return Assembled(images[0], images[1], (*notes, *class_notes, *said), refused, total)
 
 
 def refused_line(refused: tuple[Refused, ...], total: int) -> str:
@@ -141,19 +153,20 @@ def refused_line(refused: tuple[Refused, ...], total: int) -> str:
     return f"{len(refused)} of {total} files can't be used and were left out: {named}"
 
 
-def _memory(part: str, count: int, shape: Shape) -> Store:
-    return MemoryStore(count, shape)
+def _memory(part: str, count: int, shape: Shape, dtype: np.dtype) -> Store:
+    return MemoryStore(count, shape, dtype)
 
 
 def _decode(
-    part: Part, shape: Shape, make_store: MakeStore, progress: Progress | None, done: int, total: int
+    part: Part, plan: Plan, make_store: MakeStore, progress: Progress | None, done: int, total: int
 ) -> _Decoded:
-    store, pixel_hash = make_store(part.name, len(part.ids), shape), hashlib.sha256()
+    store, pixel_hash = make_store(part.name, len(part.ids), plan.shape, plan.dtype), hashlib.sha256()
     rows: list[np.ndarray] = []
     refused: list[Refused] = []
     hashes = [np.empty(0, dtype="S16")]
     for block in part.blocks():
         pixels = np.ascontiguousarray(block.pixels)
+        assert pixels.dtype == plan.dtype, f"{part.where}: {pixels.dtype} pixels, although its plan says {plan.dtype}"
         store.append(pixels)
         rows.append(block.rows)
         refused += block.refused
@@ -167,7 +180,7 @@ def _decode(
     return _Decoded(part, store.close(), pixel_hash.hexdigest(), together, tuple(refused), np.concatenate(hashes))
 
 
-def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore, by_class: bool) -> list[_Decoded]:
+def _set_aside(everything: _Decoded, plan: Plan, make_store: MakeStore, by_class: bool) -> list[_Decoded]:
     labels = everything.labels
     chosen = split_by_content(everything.hashes)
     if by_class and labels is not None:
@@ -177,9 +190,9 @@ def _set_aside(everything: _Decoded, shape: Shape, make_store: MakeStore, by_cla
     if min(len(rows) for rows in chosen) == 0:
         count = len(everything.rows)
         raise ImagesError(f"{everything.part.where}: all of its {count} pictures are equal; give pictures that differ")
-    result, length = [], block_length(shape)
+    result, length = [], block_length(plan.shape)
     for name, rows in zip(("train", "test"), chosen, strict=True):
-        store, pixel_hash = make_store(name, len(rows), shape), hashlib.sha256()
+        store, pixel_hash = make_store(name, len(rows), plan.shape, plan.dtype), hashlib.sha256()
         for start in range(0, len(rows), length):
             pixels = np.ascontiguousarray(everything.pixels[rows[start : start + length]])
             store.append(pixels)
@@ -230,7 +243,10 @@ def _named(plan: Plan, mask: np.ndarray) -> list[str]:
     return [name for name, chosen in zip(plan.class_names, mask, strict=True) if chosen]
 
 
-def _finish(one: _Decoded, class_names: tuple[str, ...], numbers: np.ndarray) -> Images:
+def _finish(
+    one: _Decoded, class_names: tuple[str, ...], numbers: np.ndarray, chosen: Range, names: tuple[str, ...]
+) -> Images:
     labels = None if one.labels is None or not class_names else numbers[one.labels].astype(np.int64)
-    fingerprint = fingerprint_of(one.pixels.shape, one.sha256, labels, class_names)
-    return Images(one.pixels, one.part.ids[one.rows], labels, class_names, fingerprint, one.columns)
+    fingerprint = fingerprint_of(one.pixels.shape, one.sha256, labels, class_names, one.pixels.dtype, chosen)
+    ids = one.part.ids[one.rows]
+    return Images(one.pixels, ids, labels, class_names, fingerprint, one.columns, chosen, names)

@@ -1,8 +1,8 @@
 """Decoded pictures on disk: found again by the state of their files and the options, and opened memory-mapped.
 
-An entry is a folder `images/<place>-<state>` in the user's cache folder: `train.npy` and `test.npy`
-(uint8 (N, C, H, W)), `rows.npz` (ids, labels) and `entry.json` (everything else). It is made under another name and
-appears whole, by one rename; of two processes that make the same entry the second throws its own away. The place is
+An entry is a folder `images/<place>-<state>` in the user's cache folder: `train.npy` and `test.npy` ((N, C, H, W), of the type
+that the source has), `rows.npz` (ids, labels) and `entry.json` (everything else). It is made under another name and appears
+whole, by one rename; of two processes that make the same entry the second throws its own away. The place is
 the path with the options, the state is what lay there (`latens.images.opening.file_state`); older states of a place are
 removed.
 
@@ -35,6 +35,7 @@ from latens.images.checksums import BLOCK, BlockSums, block_sums
 from latens.images.contract import Dataset, Images, Shape
 from latens.images.finish import finish
 from latens.images.opening import file_state
+from latens.images.pixels import PixelFormat
 from latens.images.plan import Options, Plan, Refused
 from latens.text import bytes_text
 
@@ -74,7 +75,7 @@ def cached_dataset(
     """
     entries = cache_folder() / "images"
     asked = [options.size, _labels_digest(options), options.white, options.fit, options.grey, options.rules]
-    place = _digest([str(path), *asked])[:16]
+    place = _digest([str(path), *asked, options.value_range, options.layout])[:16]
     folder = entries / f"{place}-{_state_digest(files, state)}"
     for attempt in range(ATTEMPTS):
         opened = _open(folder, str(path))
@@ -139,10 +140,10 @@ class _NpyStore:
     Written, not mapped: a disk that runs full then is an error, where a mapped page would kill the process.
     """
 
-    def __init__(self, path: Path, count: int, shape: Shape) -> None:
-        self.path, self.shape, self.length = path, shape, 0
+    def __init__(self, path: Path, count: int, shape: Shape, dtype: np.dtype) -> None:
+        self.path, self.shape, self.dtype, self.length = path, shape, dtype, 0
         self.sums = BlockSums()
-        needed, free = count * int(np.prod(shape)), shutil.disk_usage(path.parent).free
+        needed, free = count * int(np.prod(shape)) * dtype.itemsize, shutil.disk_usage(path.parent).free
         if needed > free:
             raise ImagesError(
                 f"{path.parent.parent}: the decoded pictures need {bytes_text(needed)}, {bytes_text(free)} are free; "
@@ -153,7 +154,11 @@ class _NpyStore:
         self.start = self.file.tell()
 
     def _write_header(self, count: int) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape)}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self.dtype),
+            "fortran_order": False,
+            "shape": (count, *self.shape),
+        }
         np.lib.format.write_array_header_1_0(self.file, header)
 
     def append(self, pixels: np.ndarray) -> None:
@@ -172,7 +177,7 @@ class _NpyStore:
             os.fsync(self.file.fileno())
             self.file.close()
         if self.length == 0:
-            return np.empty((0, *self.shape), dtype=np.uint8)
+            return np.empty((0, *self.shape), dtype=self.dtype)
         mapped: np.ndarray = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return mapped
 
@@ -195,13 +200,13 @@ def _make(folder: Path, plan: Plan, options: Options) -> None:
         unfinished.mkdir(parents=True)
     stores: list[_NpyStore] = []
 
-    def make_store(part: str, count: int, shape: Shape) -> _NpyStore:
+    def make_store(part: str, count: int, shape: Shape, dtype: np.dtype) -> _NpyStore:
         with _writing(entries):
-            stores.append(_NpyStore(unfinished / f"{part}.npy", count, shape))
+            stores.append(_NpyStore(unfinished / f"{part}.npy", count, shape, dtype))
         return stores[-1]
 
     try:
-        assembled = assemble(plan, make_store, options.progress)
+        assembled = assemble(plan, make_store, options.progress, options.value_range)
         with _writing(entries):
             _write_rest(unfinished, plan, assembled, {store.path.stem: store.sums.result() for store in stores})
         del assembled  # Windows moves no folder that holds an open file
@@ -230,6 +235,7 @@ def _write_rest(unfinished: Path, plan: Plan, assembled: Assembled, sums: dict[s
         "name": plan.name,
         "white": plan.white,
         "shape": plan.shape,
+        "format": assembled.train.format.to_json(),
         "class_names": assembled.train.class_names,
         "columns": list(assembled.train.columns),
         "notes": assembled.notes,
@@ -291,8 +297,9 @@ def _open(folder: Path, source: str) -> _Opened | None:
             return None
         rows = read_npz(folder / "rows.npz")
         shape, class_names = tuple(entry["shape"]), tuple(entry["class_names"])
+        form = PixelFormat.from_json(entry["format"], shape[0])
         train, test = (
-            _open_part(folder, entry["parts"][name], name, rows, shape, class_names, entry["columns"])
+            _open_part(folder, entry["parts"][name], name, rows, shape, class_names, entry["columns"], form)
             for name in ("train", "test")
         )
         refused = tuple(Refused(*item) for item in entry["refused"])
@@ -331,14 +338,16 @@ def _open_part(
     shape: Shape,
     class_names: tuple[str, ...],
     columns: Sequence[str],
+    form: PixelFormat,
 ) -> Images:
     path = folder / f"{name}.npy"
     pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     ids, labels = rows[f"{name}_ids"], rows[f"{name}_labels"] if class_names else None
     size = path.stat().st_size
-    if size != part["bytes"] or pixels.shape != (part["count"], *shape) or pixels.dtype != np.uint8:
+    if size != part["bytes"] or pixels.shape != (part["count"], *shape) or pixels.dtype != form.dtype:
         raise ValueError(f"{path} is not what was written")
     if not pixels.flags.c_contiguous or not _is_intact(path, size - pixels.nbytes, part["crc32"]):
         raise ValueError(f"{path} is not what was written")
     told = {column: rows[f"{name}_column_{number}"] for number, column in enumerate(columns)}
-    return Images(pixels, ids, labels, class_names, str(part["fingerprint"]), told)
+    fingerprint = str(part["fingerprint"])
+    return Images(pixels, ids, labels, class_names, fingerprint, told, form.value_range, form.channel_names)

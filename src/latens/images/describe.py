@@ -8,7 +8,7 @@ import numpy as np
 from latens.arrays import blocks
 from latens.errors import UsageError
 from latens.images.contract import Dataset, Images
-from latens.images.pixels import WHITE, in_unit
+from latens.images.pixels import WHITE, as_bytes, composite, in_unit, shown_channels
 from latens.images.plan import block_length
 from latens.images.split import content_hashes
 
@@ -24,7 +24,8 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         dataset: from `load_images`.
 
     Returns:
-        `name`, `source`, `shape` [C, H, W], `num_train`, `num_test`, `classes` (a list of name, train, test),
+        `name`, `source`, `shape` [C, H, W], `dtype`, `value_range`, `channel_names`, `show` (how images are shown),
+        `num_train`, `num_test`, `classes` (a list of name, train, test),
         `pixel_mean` and `pixel_std` of the train part in [0, 1], `duplicates` (pictures that equal an earlier one),
         `duplicates_across` (test pictures that are in the train part as well), `notes` and `fingerprint`.
     """
@@ -35,6 +36,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "source": dataset.source,
         "shape": list(dataset.shape),
+        **dataset.format.to_json(),
         "num_train": len(dataset.train),
         "num_test": len(dataset.test),
         "classes": _classes(dataset),
@@ -53,7 +55,12 @@ def _blocks(images: Images) -> Iterator[np.ndarray]:
 
 
 def _moments(images: Images) -> tuple[float, float]:
-    """Mean and standard deviation of all pixels, exact: from how often each of the 256 values occurs."""
+    """Mean and standard deviation of all pixels in [0, 1]; of bytes exact: from how often each of the 256 values occurs."""
+    if not images.format.is_plain:
+        count, length = images.pixels.size, block_length(images.shape)
+        mean = sum(float(block.sum(dtype=np.float64)) for block in blocks(images.inputs, length)) / count
+        squares = sum(float(((block - mean) ** 2).sum(dtype=np.float64)) for block in blocks(images.inputs, length))
+        return mean, float(np.sqrt(squares / count))
     counts = np.zeros(WHITE + 1, dtype=np.int64)
     for block in _blocks(images):
         counts += np.bincount(block.reshape(-1), minlength=WHITE + 1)
@@ -84,18 +91,20 @@ def contact_sheet(images: Images, rows: int = 8, columns: int = 12, seed: int = 
         seed: which of a class are picked; the same seed picks the same.
 
     Returns:
-        uint8 (height, width, C), pictures 2 grey pixels apart; places without a picture are grey.
+        uint8 (height, width, 1 or 3), images as they are shown, 2 grey pixels apart; places without an image are grey.
 
     Raises:
         UsageError: rows or columns are not positive.
     """
     if rows < 1 or columns < 1:
         raise UsageError(f"a contact sheet of {rows} x {columns} pictures; allowed is at least 1 x 1")
-    channels, height, width = images.shape
+    height, width = images.shape[1:]
+    channels = shown_channels(images.shape[0], images.show)
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels), GAP_GREY, dtype=np.uint8)
     for place, row in enumerate(pick_evenly(images, rows * columns, seed)):
         top, left = place // columns * (height + GAP), place % columns * (width + GAP)
-        sheet[top : top + height, left : left + width] = images.pixels[row].transpose(1, 2, 0)
+        shown = composite(images.inputs[[row]], images.show)[0]
+        sheet[top : top + height, left : left + width] = as_bytes(shown).transpose(1, 2, 0)
     return sheet
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from latens.errors import UsageError
-from latens.images.pixels import from_picture, to_picture
+from latens.images.pixels import CHANNELS, DTYPE, from_picture, to_picture
 from latens.images.plan import Size
 
 __all__ = [
@@ -119,19 +119,35 @@ def fit_pixels(pixels: np.ndarray, size: Size, fit: str = "pad") -> np.ndarray:
     """The same for many pictures in an array.
 
     Args:
-        pixels: uint8 (n, C, H, W).
+        pixels: (n, C, H, W), uint8, uint16 or float32.
         size: (H, W) to come.
         fit: a name of `FITS`.
 
     Returns:
-        uint8 (n, C, *size).
+        (n, C, *size), of the same type.
     """
     if pixels.shape[2:] == size:
         return pixels
-    result = np.empty((*pixels.shape[:2], *size), dtype=np.uint8)
+    result = np.empty((*pixels.shape[:2], *size), dtype=pixels.dtype)
+    ordinary = pixels.dtype == DTYPE and pixels.shape[1] in CHANNELS
     for row, picture in enumerate(pixels):
-        result[row] = from_picture(fit_picture(to_picture(picture), size, fit))
+        if ordinary:
+            result[row] = from_picture(fit_picture(to_picture(picture), size, fit))
+        else:
+            result[row] = _fit_values(picture, size, fit)
     return result
+
+
+def _fit_values(pixels: np.ndarray, size: Size, fit: str) -> np.ndarray:
+    """An image (C, H, W) of any type: each channel as 32-bit floats, within its own smallest and largest value."""
+    inner = inner_size(pixels.shape[1], pixels.shape[2], size) if fit == "pad" else size
+    way = "crop" if fit == "crop" else "stretch"  # padding comes last
+    result = np.empty((len(pixels), *inner), pixels.dtype)
+    for channel, values in enumerate(pixels):
+        resized = np.asarray(fit_picture(Image.fromarray(values.astype(np.float32)), inner, way))
+        fitted: np.ndarray = np.clip(resized, values.min(), values.max())  # bicubic curves overshoot at edges
+        result[channel] = np.rint(fitted) if values.dtype.kind == "u" else fitted
+    return result if inner == size else padded(result, size)
 
 
 def share_lost(height: int, width: int, size: Size, fit: str) -> float:

@@ -206,7 +206,7 @@ def read_named(name: str, folder: Path, class_names: tuple[str, ...], options: O
         ImagesDamaged: a file is damaged (gzip's check sum finds that).
     """
     plan = plan_named(name, folder, class_names, options)
-    return finish(plan, assemble(plan, progress=options.progress), options)
+    return finish(plan, assemble(plan, progress=options.progress, value_range=options.value_range), options)
 
 
 class IdxSource:

@@ -13,7 +13,9 @@ from latens.errors import ImagesError, ImagesNotFound, UsageError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Dataset, Progress
 from latens.images.fit import checked_fit, default_fit
 from latens.images.given import label_array
+from latens.images.layout import checked_layout
 from latens.images.plan import RULES, Options, Size, Source
+from latens.images.ranges import checked_range
 from latens.images.white import checked_white
 from latens.tables import Table
 
@@ -46,25 +48,34 @@ def load_images(
     fit: str | None = None,
     grey: bool = False,
     rules: int = RULES,
+    value_range: Any = None,
+    show: str | None = None,
+    layout: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Load pictures as a train and a test part of uint8 (N, C, H, W).
+    """Load pictures as a train and a test part: uint8, uint16 or float32 (N, C, H, W).
 
     Args:
         source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, or an
-            array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W) of uint8 or of floats in [0, 1], or a list of such
-            images or of Pillow's.
-        size: side, or (height, width), 8 to 256 pixels, to which images are resized; by default their own, for folders
+            array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or floats, or a list of
+            such images or of Pillow's.
+        size: side, or (height, width), 8 to 512 pixels, to which images are resized; by default their own, for folders
             see `latens.images.folder`.
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.
         labels: (N,) whole numbers or text, or one-hot rows (N, K), one a picture; a list, an array, a tensor or a column of
             pandas or polars. For an array or an .npy file.
         white: the whole number that is white, 1 to 65535, where it is not the largest of its type: 4095 for 12 bits in a file
-            of 16, 1 for masks of 0 and 1. By default it is chosen once for the data set, see `latens.images.white`.
+            of 16, 1 for masks of 0 and 1; the same as `value_range=(0, white)`.
         fit: how images of another shape come to the size: `"pad"` (the default: nothing is cut off), `"crop"` or `"stretch"`,
             see `latens.images.fit`.
         grey: turn colour images into grey.
         rules: the version of the rules of reading, see `latens.images.plan.RULES`; that of a stored run finds its images.
+        value_range: which stored numbers are 0 and 1 for networks, scores and figures: (low, high), one such pair for each
+            channel, `"type"` for all numbers of the type, or `"data"` for the values that are there. By default bytes are read
+            from 0 to 255, floats within [0, 1] from 0 to 1, all others by the data, see `latens.images.ranges`.
+        show: how images are shown, such as `"red=3,green=2,blue=1"` or `"grey=2"`, channels by number from 1 or by name. By
+            default one channel is grey, three are red, green and blue, see `latens.images.pixels.default_show`.
+        layout: `"NCHW"` or `"NHWC"`, where an array's axes leave open which are the channels, see `latens.images.layout`.
         progress: called with (pictures done, pictures in all) while decoding.
 
     Returns:
@@ -99,6 +110,15 @@ def load_images(
         asked["fit"] = checked_fit(fit)
     if grey:
         asked["grey"] = True
+    wish = checked_range(value_range)
+    if wish is not None and chosen is not None:
+        raise UsageError("white and value_range (--white and --range) say the same; give one of them")
+    if wish is not None:
+        asked["value_range"] = wish if isinstance(wish, str) else [list(pair) for pair in wish]
+    if show:
+        asked["show"] = str(show)
+    if layout is not None:
+        asked["layout"] = checked_layout(layout)
     options = Options(
         size=_checked_size(size),
         strict=bool(strict),
@@ -109,6 +129,9 @@ def load_images(
         fit=default_fit(rules) if fit is None else fit,
         grey=bool(grey),
         rules=rules,
+        value_range=wish,
+        show=str(show or ""),
+        layout=asked.get("layout"),
     )
     dataset: Dataset = reader_of(source).read(source, options)
     return dataset

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from latens.arrays import blocks
-from latens.errors import ImagesDamaged
+from latens.errors import ImagesDamaged, ImagesError
 from latens.images.assemble import refused_line
 from latens.images.contract import Dataset, Shape
 from latens.images.folder import plan_file
 from latens.images.kinds import is_picture
 from latens.images.load import reader_of
-from latens.images.pixels import colour_word, with_channels
+from latens.images.pixels import PixelFormat, as_range, channel_word, colour_word, inputs_of, whole_range, with_channels
 from latens.images.plan import Block, Options, Part, Plan, Refused, block_length
 
 __all__ = ["Pictures", "numbered_by", "read_pictures"]
@@ -30,6 +30,7 @@ class Pictures:
     Args:
         plan: its parts, ids, labels and class names.
         shape: (C, H, W) in which `blocks` gives them.
+        format: by which they are read.
         strict: whether a file that can't be used is an error.
         notes: notes for the user; complete once all blocks were read.
         refused: files that could not be used, as far as they were met.
@@ -37,6 +38,7 @@ class Pictures:
 
     plan: Plan
     shape: Shape
+    format: PixelFormat
     strict: bool = False
     notes: list[str] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
@@ -47,7 +49,7 @@ class Pictures:
         return self.plan.parts
 
     def blocks(self, part: Part) -> Iterator[Block]:
-        """The images of a part: pixels uint8 (n, C, H, W), and the rows of the part that they are.
+        """The images of a part as models take them, (n, C, H, W), bytes or floats in [0, 1], and the rows of the part.
 
         Raises:
             ImagesDamaged: a file can't be used and `strict` was asked for, or none can.
@@ -62,7 +64,8 @@ class Pictures:
                 )
             used += len(block.rows)
             if len(block.rows):
-                yield block._replace(pixels=with_channels(block.pixels, self.shape[0]))
+                pixels = with_channels(block.pixels, self.shape[0])
+                yield block._replace(pixels=np.asarray(inputs_of(pixels, self.format.value_range)))
         if not used:
             why = f": {self.refused[0].id} ({self.refused[0].reason})" if self.refused else ""
             raise ImagesDamaged(f"{part.where}: none of its {len(part.ids)} files can be used{why}")
@@ -81,6 +84,8 @@ def read_pictures(
     labels: Any = None,
     white: int | None = None,
     fit: str = "pad",
+    read_by: PixelFormat | None = None,
+    layout: str | None = None,
 ) -> Pictures:
     """Read images for a model that is there: any number, one file too, brought to its size and channels.
 
@@ -91,18 +96,38 @@ def read_pictures(
         labels: for an array or an .npy file, one an image.
         white: as for `load_images`.
         fit: as for `load_images`.
+        read_by: the format of the model's own images, by whose range these are read; by default that of 8-bit images.
+        layout: as for `load_images`.
 
     Raises:
-        ImagesError: the source can't be read.
+        ImagesError: the source can't be read, or has channels that can't be brought to the model's.
     """
-    options = Options(shape[1:], strict, labels, None, {}, white, fit)
+    read_by = read_by or PixelFormat.usual(shape[0])
+    options = Options(shape[1:], strict, labels, None, {}, white, fit, layout=layout)
     plan = _plan(source, options)
     notes = list(plan.notes)
+    if plan.shape[0] != shape[0] and {plan.shape[0], shape[0]} != {1, 3}:
+        raise ImagesError(
+            f"{plan.source}: images of {channel_word(plan.shape[0])}; the model takes {channel_word(shape[0])}: give images of"
+            " the same channels"
+        )
+    if read_by.is_plain and plan.dtype != read_by.dtype:
+        # The model knows bytes only: others are read by all of their type's range, or by what the source says of them.
+        value_range = plan.value_range or whole_range(plan.dtype, plan.shape[0])
+        read_by = PixelFormat(plan.dtype.name, as_range(value_range[0], shape[0]), read_by.channel_names)
+        low, high = value_range[0]
+        notes.append(
+            f"{plan.dtype} images were read by the range {low:g} to {high:g}; the model was trained on 8-bit images"
+        )
+    elif plan.dtype != read_by.dtype:
+        notes.append(
+            f"{plan.dtype} images were read by the range of the model's own {read_by.dtype} images, number by number"
+        )
     if plan.shape[0] != shape[0]:
         notes.append(
             f"{colour_word(plan.shape[0])} images were turned into {colour_word(shape[0])}, as the model takes them"
         )
-    return Pictures(plan, shape, strict, notes)
+    return Pictures(plan, shape, read_by, strict, notes)
 
 
 def _plan(source: Any, options: Options) -> Plan:
@@ -137,7 +162,15 @@ def _plan_of(images: Dataset) -> Plan:
 
         return Part(name, f"{images.source}: {name}", one.ids, one.labels, decode)
 
-    return Plan(images.name, images.source, images.shape, images.class_names, (part("train"), part("test")))
+    return Plan(
+        images.name,
+        images.source,
+        images.shape,
+        images.class_names,
+        (part("train"), part("test")),
+        dtype=images.train.pixels.dtype,
+        channel_names=images.channel_names,
+    )
 
 
 def numbered_by(known: Sequence[str], names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:

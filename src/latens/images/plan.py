@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from latens.images.contract import Progress, Shape
+from latens.images.pixels import DTYPE, Range
+from latens.images.ranges import RangeWish
 
 __all__ = [
     "BLOCK_BYTES",
@@ -64,6 +66,9 @@ class Options:
         rules: the version of the rules of reading, see `RULES`.
         progress: called with (pictures done, pictures in all).
         asked: the same as the user wrote it, for `Dataset.options`.
+        value_range: which numbers are 0 and 1, see `latens.images.ranges`; None for the default rule.
+        show: how images are shown, see `latens.images.pixels.checked_show`.
+        layout: "NCHW" or "NHWC", where the axes of an array leave it open; None to find out.
     """
 
     size: Size | None = None
@@ -75,13 +80,16 @@ class Options:
     fit: str = "pad"
     grey: bool = False
     rules: int = RULES
+    value_range: RangeWish = None
+    show: str = ""
+    layout: str | None = None
 
 
 class Block(NamedTuple):
     """Some decoded pictures of a part.
 
     Args:
-        pixels: uint8 (n, C, H, W).
+        pixels: (n, C, H, W), of the plan's dtype.
         rows: int64 (n,), which of the part's ids they are; ascending from block to block.
         refused: files of this block that can't be used.
     """
@@ -123,8 +131,11 @@ class Plan:
         class_names: in the order of the labels; empty without labels.
         parts: one part "all", or "train" and "test".
         notes: for the user, each a sentence.
-        white: the whole number that was read as white, where it is not the largest of the type.
+        white: the whole number that was read as white, where bytes were scaled so that it became 255 (masks).
         rules: see `RULES`.
+        dtype: of the pixels in all blocks, one of `latens.images.pixels.DTYPES`.
+        value_range: where the source says which numbers are 0 and 1; None to choose it by the rule of `latens.images.ranges`.
+        channel_names: one a channel; by default see `latens.images.pixels.named_channels`.
     """
 
     name: str
@@ -135,6 +146,9 @@ class Plan:
     notes: tuple[str, ...] = ()
     white: int | None = None
     rules: int = RULES
+    dtype: np.dtype = DTYPE
+    value_range: Range | None = None
+    channel_names: tuple[str, ...] = ()
 
 
 class Source(Protocol):

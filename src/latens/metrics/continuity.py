@@ -117,7 +117,7 @@ def score_continuity(
     decode: Decode,
     encode: Encode,
     features: Callable[[NDArray[Any]], NDArray[Any]],
-    pixels: NDArray[np.uint8] | None = None,
+    pixels: NDArray[Any] | None = None,
     seed: int = 0,
 ) -> Scores:
     """Score what is decoded halfway between the latents of test images, and on the way.
@@ -129,7 +129,7 @@ def score_continuity(
         decode: latents (B, D) -> images (B, C, H, W).
         encode: images, float32 in [0, 1] -> latents (B, D).
         features: images -> features (B, F), those of the references.
-        pixels: the test images, uint8 (N, C, H, W), whose cross-fades are the baseline; or None.
+        pixels: the test images, uint8, or float32 in [0, 1], (N, C, H, W), whose cross-fades are the baseline; or None.
         seed: of the pairs.
 
     Returns:
@@ -202,7 +202,7 @@ class _Walk:
         references: References,
         decode: Decode,
         features: Callable[[NDArray[Any]], NDArray[Any]],
-        pixels: NDArray[np.uint8] | None,
+        pixels: NDArray[Any] | None,
         seed: int,
     ) -> None:
         self.latents, self.references, self.pixels, self.seed = latents, references, pixels, seed
@@ -304,7 +304,7 @@ def _of_round_trip(
     return [_BY_NAME[name].score(moved.mean(), about, interval=interval)]
 
 
-def _check(latents: NDArray[Any], labels: NDArray[Any] | None, pixels: NDArray[np.uint8] | None) -> None:
+def _check(latents: NDArray[Any], labels: NDArray[Any] | None, pixels: NDArray[Any] | None) -> None:
     if latents.ndim != 2 or len(latents) < 2 or not np.isfinite(latents).all():
         raise UsageError(f"test latents have shape {latents.shape}; (N, D), finite, at least two, are needed for paths")
     for name, array in (("labels", labels), ("pixels", pixels)):

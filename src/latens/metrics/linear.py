@@ -40,14 +40,12 @@ class LinearBaseline:
         return f"PCA with {self.num_components} components"
 
 
-def linear_baseline(
-    train: NDArray[np.uint8], test: NDArray[np.uint8], num_components: int, seed: int = 0
-) -> LinearBaseline:
+def linear_baseline(train: NDArray[Any], test: NDArray[Any], num_components: int, seed: int = 0) -> LinearBaseline:
     """Fit PCA to the pixels of the train images and reconstruct the test images from so many components.
 
     Args:
-        train: uint8 (N, C, H, W), in memory or memory-mapped; read in blocks.
-        test: uint8 (M, C, H, W).
+        train: uint8, or floats in [0, 1], (N, C, H, W), in memory or memory-mapped; read in blocks.
+        test: the same, (M, C, H, W).
         num_components: at least 1.
         seed: of the subset of train images that is taken where both they and the pixels are more than 4,096.
 
@@ -75,15 +73,18 @@ def linear_baseline(
         for block in blocks(test, ROWS):
             centred = torch.from_numpy(np.array(block)).flatten(1).double() - mean
             total += float((centred - (centred @ components) @ components.T).square().sum())
-    return LinearBaseline(total / (len(test) * dim * WHITE**2), components.shape[1], len(rows))
+    scale = WHITE**2 if train.dtype == np.uint8 else 1
+    return LinearBaseline(total / (len(test) * dim * scale), components.shape[1], len(rows))
 
 
-def _by_pixels(train: NDArray[np.uint8], dim: int, num_components: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _by_pixels(train: NDArray[Any], dim: int, num_components: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean (d,) and components (d, k) from the covariance of the pixels."""
     products = torch.zeros(dim, dim, dtype=torch.float64)
     sums = torch.zeros(dim, dtype=torch.float64)
     for rows in blocks(train, EXACT_ROWS):
-        block = torch.from_numpy(np.array(rows)).flatten(1).float()
+        block = torch.from_numpy(np.array(rows)).flatten(1)
+        # Products of bytes are exact in float32; of floats, from which a mean is taken away, they would not be.
+        block = block.float() if train.dtype == np.uint8 else block.double()
         products += block.T @ block
         sums += block.sum(0)
     mean = sums / len(train)

@@ -65,14 +65,14 @@ class ImageErrors:
 
 
 def image_errors(
-    originals: NDArray[np.uint8],
-    reconstruct: Callable[[NDArray[np.uint8]], NDArray[Any]] | NDArray[Any],
+    originals: NDArray[Any],
+    reconstruct: Callable[[NDArray[Any]], NDArray[Any]] | NDArray[Any],
     progress: Callable[[int, int], object] | None = None,
 ) -> ImageErrors:
     """Compare images with their reconstructions, in blocks, so that neither has to fit in memory whole.
 
     Args:
-        originals: uint8 (N, C, H, W), in memory or memory-mapped.
+        originals: uint8, or float32 in [0, 1], (N, C, H, W), in memory or memory-mapped.
         reconstruct: a function from such a block to float (B, C, H, W), about [0, 1]; or all reconstructions.
         progress: called with (done, total) images.
 
@@ -82,8 +82,11 @@ def image_errors(
     Raises:
         UsageError: no images, or reconstructions of another shape.
     """
-    if originals.ndim != 4 or originals.dtype != np.uint8 or 0 in originals.shape:
-        raise UsageError(f"images are {originals.dtype} {originals.shape}; uint8 (N, C, H, W) are needed, at least one")
+    if originals.ndim != 4 or originals.dtype not in (np.uint8, np.float32) or 0 in originals.shape:
+        raise UsageError(
+            f"images are {originals.dtype} {originals.shape}; (N, C, H, W) of uint8, or of float32 in [0, 1], are needed,"
+            " at least one"
+        )
     if not callable(reconstruct) and reconstruct.shape != originals.shape:
         raise UsageError(
             f"images have shape {originals.shape}, their reconstructions {reconstruct.shape}: not the same"
@@ -125,9 +128,9 @@ def worst_images(mse: NDArray[Any], k: int = 20) -> NDArray[np.int64]:
 
 
 def score_reconstruction(
-    train_pixels: NDArray[np.uint8],
-    test_pixels: NDArray[np.uint8],
-    reconstruct: Callable[[NDArray[np.uint8]], NDArray[Any]] | NDArray[Any],
+    train_pixels: NDArray[Any],
+    test_pixels: NDArray[Any],
+    reconstruct: Callable[[NDArray[Any]], NDArray[Any]] | NDArray[Any],
     latent_dim: int,
     *,
     labels: NDArray[Any] | None = None,
@@ -140,8 +143,8 @@ def score_reconstruction(
     """Score the reconstructions of the test images.
 
     Args:
-        train_pixels: uint8 (N, C, H, W), for the baseline.
-        test_pixels: uint8 (M, C, H, W).
+        train_pixels: uint8, or float32 in [0, 1], (N, C, H, W), for the baseline.
+        test_pixels: the same, (M, C, H, W).
         reconstruct: see `image_errors`, of the test images.
         latent_dim: how many components PCA is given.
         labels: int (M,) of the test images, or None.

@@ -155,13 +155,13 @@ def cluster_scores(latents: NDArray[Any], labels: NDArray[Any], seed: int = 0) -
 
 
 def pixel_accuracy(
-    train: NDArray[np.uint8],
+    train: NDArray[Any],
     train_labels: NDArray[Any],
-    test: NDArray[np.uint8],
+    test: NDArray[Any],
     test_labels: NDArray[Any],
     seed: int = 0,
 ) -> tuple[float, dict[str, int]]:
-    """`knn_accuracy` on raw pixels, uint8 (N, C, H, W), and among how many images: large sets are drawn from.
+    """`knn_accuracy` on raw pixels, (N, C, H, W), and among how many images: large sets are drawn from.
 
     Returns:
         The accuracy, and on how many images of each part it was measured.
@@ -191,8 +191,8 @@ def score_representation(
     train_labels: NDArray[Any] | None = None,
     test_labels: NDArray[Any] | None = None,
     *,
-    train_pixels: NDArray[np.uint8] | None = None,
-    test_pixels: NDArray[np.uint8] | None = None,
+    train_pixels: NDArray[Any] | None = None,
+    test_pixels: NDArray[Any] | None = None,
     seed: int = 0,
 ) -> Scores:
     """Score what the latents say about the classes, and how they are used.
@@ -202,8 +202,8 @@ def score_representation(
         test_latents: (M, D), finite.
         train_labels: int (N,), or None.
         test_labels: int (M,), or None.
-        train_pixels: uint8 (N, C, H, W), for the baseline of `knn_accuracy`; or None.
-        test_pixels: uint8 (M, C, H, W); or None.
+        train_pixels: uint8, or float32 in [0, 1], (N, C, H, W), for the baseline of `knn_accuracy`; or None.
+        test_pixels: uint8, or float32 in [0, 1], (M, C, H, W); or None.
         seed: of k-means and of what is drawn from large sets.
 
     Returns:
@@ -247,7 +247,7 @@ def _of_neighbours(
     train_labels: NDArray[Any],
     test: NDArray[Any],
     test_labels: NDArray[Any],
-    pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None,
+    pixels: tuple[NDArray[Any], NDArray[Any]] | None,
     seed: int,
 ) -> list[Score]:
     k = min(K, len(train))

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from latens.errors import UsageError
-from latens.images.pixels import CHANNELS
+from latens.images.pixels import MOST_CHANNELS
 from latens.models.contract import evaluating
 from latens.networks import NETWORKS, Network
 from latens.networks.half import Half
 
 __all__ = ["check_choice", "check_number", "check_weights", "in_words", "make_network"]
 
-SIZES = (8, 256)
+SIZES = (8, 512)
 
 
 def make_network(
@@ -25,7 +25,7 @@ def make_network(
     """The network of a model, with its shape and dimension checked.
 
     Args:
-        image_shape: (C, H, W), C of 1 or 3, H and W from 8 to 256.
+        image_shape: (C, H, W), C from 1 to 64, H and W from 8 to 512.
         latent_dim: D, at least 1; number of values that the decoder takes.
         network: a name of `NETWORKS`.
         encoded: number of values that the encoder returns; D by default.
@@ -36,10 +36,10 @@ def make_network(
     """
     low, high = SIZES
     channels, height, width = image_shape
-    if channels not in CHANNELS or not low <= height <= high or not low <= width <= high:
+    if not 0 < channels <= MOST_CHANNELS or not low <= height <= high or not low <= width <= high:
         raise UsageError(
-            f"images are {channels} x {height} x {width}; 1 or 3 channels and {low} to {high} pixels a side are allowed;"
-            " use --size"
+            f"images are {channels} x {height} x {width}; 1 to {MOST_CHANNELS} channels and {low} to {high} pixels a side are"
+            " allowed; use --size"
         )
     if latent_dim < 1:
         raise UsageError(f"latent dimension is {latent_dim}; at least 1 is needed")

@@ -22,7 +22,7 @@ def residual(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -
     """Make the pair of encoder and decoder.
 
     Args:
-        image_shape: (C, H, W), H and W from 8 to 256.
+        image_shape: (C, H, W), H and W from 8 to 512.
         encoded: number of features that the encoder returns; no activation follows them.
         latent_dim: number of features that the decoder takes.
 

@@ -50,10 +50,10 @@ def adopt_functions(
         UsageError: a function returns a wrong shape, or values that are not finite.
         RunError: the folder is not empty and no such run, or its images, latents or decoded images differ.
     """
-    latent_shape = latent_shape_of(encode, images.test.pixels)
+    latent_shape = latent_shape_of(encode, images.test.inputs)
     model = AdoptedModel(images.shape, latent_shape, encode, decode, batch_size).eval()
     model.decode(model.encode(_one(images)))  # errors of decode are raised before a folder is created
-    varies = what_varies(model, images.test.pixels)
+    varies = what_varies(model, images.test.inputs)
     if varies:
         warnings.warn(f"{varies}; scores will not come out the same again", stacklevel=3)
     if out is not None and is_run(out):
@@ -71,7 +71,7 @@ def adopt_functions(
 def _one(images: Dataset) -> Any:
     import torch
 
-    return to_unit(torch.from_numpy(np.array(images.test.pixels[:1])))
+    return to_unit(torch.from_numpy(np.array(images.test.inputs[:1])))
 
 
 def _given_back(run: Run, model: AdoptedModel, images: Dataset) -> Run:
@@ -101,7 +101,7 @@ def _compare(run: Run, model: AdoptedModel, images: Dataset, varies: bool) -> No
     varies between calls.
     """
     stored, rows = run.latents, np.linspace(0, len(images.train) - 1, min(COMPARED, len(images.train))).astype(int)
-    pixels = gather(images.train.pixels, rows)
+    pixels = gather(images.train.inputs, rows)
     if not varies and not _close(encode_images(model, pixels), stored["latents"][rows], stored["latents"].std()):
         raise RunError(f"{run.path}: encode gives other latents than those in the run; {SAME_OR_OTHER}")
     difference = decode_latents(model, stored["latents"][rows]) - to_floats(pixels)

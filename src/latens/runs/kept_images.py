@@ -10,6 +10,7 @@ from latens.errors import RunDamaged
 from latens.images import Dataset
 from latens.images.contract import make_images
 from latens.images.load import NAMES
+from latens.images.pixels import PixelFormat
 from latens.runs.record import RunFolder
 from latens.text import bytes_text
 
@@ -60,9 +61,18 @@ def load_kept_images(folder: RunFolder) -> Dataset:
     data: dict[str, Any] = folder.record["data"]
     arrays = folder.load(IMAGES, ("train_pixels", "train_ids", "test_pixels", "test_ids", "class_names"))
     names = tuple(arrays["class_names"].tolist())
+    found = PixelFormat.from_json(data, int(data["shape"][0]))
     try:
         train, test = (
-            make_images(arrays[f"{part}_pixels"], arrays[f"{part}_ids"], arrays.get(f"{part}_labels"), names)
+            make_images(
+                arrays[f"{part}_pixels"],
+                arrays[f"{part}_ids"],
+                arrays.get(f"{part}_labels"),
+                names,
+                value_range=found.value_range,
+                channel_names=found.channel_names,
+                show=found.show,
+            )
             for part in ("train", "test")
         )
     except AssertionError:

@@ -90,6 +90,7 @@ def _first_record(images: Dataset, recipe: Recipe, device: str) -> dict[str, Any
             "rules": images.rules,
             "fingerprint": images.fingerprint,
             "shape": list(images.shape),
+            **images.format.to_json(),
             "train": len(images.train),
             "test": len(images.test),
             "class_names": list(images.class_names),

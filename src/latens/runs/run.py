@@ -16,7 +16,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,10 @@ import torch
 from latens.device import choose_device
 from latens.errors import ImagesNotFound, RunDamaged, RunError, UsageError
 from latens.files import read_safetensors
-from latens.images import Dataset
+from latens.images import Dataset, Images
+from latens.images.given import as_array
 from latens.images.load import load_again
-from latens.images.pixels import to_uint8
+from latens.images.pixels import PixelFormat, composite, shown_channels, to_floats, to_uint8
 from latens.latents import decode_latents, encode_images, reconstruct_images
 from latens.maps import MAPS, Map, map_kind
 from latens.metrics import Scores, ScoreTable
@@ -116,6 +117,55 @@ class Run:
         """(C, H, W)."""
         channels, height, width = self.record["data"]["shape"]
         return channels, height, width
+
+    @property
+    def format(self) -> PixelFormat:
+        """What the pixels of its images mean: type, range, names of the channels, and how they are shown.
+
+        Raises:
+            RunDamaged: run.json says something else than a format.
+        """
+        try:
+            return PixelFormat.from_json(self.record["data"], self.image_shape[0])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunDamaged(f"{self.path}: run.json has no valid range or channels ({error})") from None
+
+    @property
+    def shown_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of images as they are shown: C is 1 or 3."""
+        channels, height, width = self.image_shape
+        return shown_channels(channels, self.format.show), height, width
+
+    def shown(self, images: np.ndarray) -> np.ndarray:
+        """Images as they are shown, one channel of grey or red, green and blue, by the run's rule.
+
+        Args:
+            images: bytes of ordinary images, or floats about [0, 1], such as `decode` gives, (N, C, H, W).
+        """
+        return composite(images, self.format.show)
+
+    def inputs_of(self, images: Any) -> Any:
+        """Images as the model takes them: ordinary bytes, or float32 in [0, 1] of the run's range.
+
+        Args:
+            images: `Images`, read by the run's range and not by their own; or an array or tensor (N, C, H, W). Whole numbers
+                are numbers as the run's own images have them. Floats are that too where these are floats with a range other
+                than 0 to 1; otherwise they lie in [0, 1] already, as those do that `decode` gives.
+        """
+        form = self.format
+        if isinstance(images, Images):
+            if form.is_plain or images.pixels.shape[1:] != self.image_shape:
+                return images  # with a shape that does not fit it is refused
+            return replace(images, value_range=form.value_range)
+        if form.is_plain or isinstance(images, Dataset):
+            return images
+        array = as_array(images, "images")
+        own_floats = form.dtype == "float32" and any(pair != (0, 1) for pair in form.value_range)
+        if array.dtype.kind in "ui" or (array.dtype.kind == "f" and own_floats):
+            if array.ndim == 3 and array.shape != self.image_shape:
+                array = array[:, None]
+            return to_floats(array, form.value_range) if array.shape[-3:] == self.image_shape else array
+        return array
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -222,16 +272,19 @@ class Run:
         )
 
     def encode(self, images: Any) -> np.ndarray:
-        """Encode images: the latents, float32 (N, D); see `latens.latents.encode_images`."""
-        return encode_images(self.model, images)
+        """Encode images, read by the run's range (see `inputs_of`): the latents, float32 (N, D)."""
+        return encode_images(self.model, self.inputs_of(images))
 
     def decode(self, latents: Any) -> np.ndarray:
         """Decode latents (N, D): the images, float32 (N, C, H, W); see `latens.latents.decode_latents`."""
         return decode_latents(self.model, latents)
 
     def reconstruct(self, images: Any) -> np.ndarray:
-        """Encode and decode images: their reconstructions, float32 (N, C, H, W)."""
-        return reconstruct_images(self.model, images)
+        """Encode and decode images, read by the run's range: their reconstructions, float32 (N, C, H, W), about [0, 1].
+
+        `latens.images.pixels.from_floats` makes numbers of them as the images have.
+        """
+        return reconstruct_images(self.model, self.inputs_of(images))
 
     @property
     def history(self) -> list[dict[str, Any]]:

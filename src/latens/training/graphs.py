@@ -50,7 +50,7 @@ class StaticStep:
     Args:
         loss: (B, C, H, W), generator -> Losses: a model's. It reads only its arguments and tensors on the device: a graph
             would keep a number of the host as it was when the graph was captured.
-        pixels: uint8 (N, C, H, W), where the weights are.
+        pixels: uint8, or floats in [0, 1], (N, C, H, W), where the weights are.
         optimisers: each of one group of parameters, and with the `found_inf` of torch's fused ones. They belong to this step
             afterwards: their learning rates become tensors that it fills.
         batch_size: B; the last batch of an epoch has the remaining images.

@@ -191,7 +191,7 @@ def train(
     check_trainable(model, images.shape)
     with _learning():
         trainer = _Trainer(model, images, config)
-        test = _resident(images.test.pixels, model.device)
+        test = _resident(images.test.inputs, model.device)
         if config.precision == "bfloat16" and state is None:
             # Only at the start: near convergence gradients are tiny, and rounding alone makes their relative error large.
             _check_bfloat16(model, images)
@@ -288,7 +288,7 @@ def _last(layers: nn.Sequential) -> nn.Module | None:
 def _check_bfloat16(model: Model, images: Dataset) -> None:
     """Check that bfloat16 works for this model, on the first images."""
     device, first = model.device, np.arange(min(16, len(images.train)))
-    x = _as_float(images.train.pixels, first, device, model.dtype)
+    x = _as_float(images.train.inputs, first, device, model.dtype)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     check_bfloat16(lambda: model.loss(x, generator(0, 0, 1, device=device)).total.mean(), learned, device)
 
@@ -299,7 +299,7 @@ class _Trainer:
     def __init__(self, model: Model, images: Dataset, config: TrainConfig) -> None:
         self.model = model
         self.config = config
-        self.pixels = _resident(images.train.pixels, model.device)
+        self.pixels = _resident(images.train.inputs, model.device)
         self.epoch = self.step = 0
         self.elapsed = 0.0
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
@@ -482,7 +482,10 @@ def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator
 
 @torch.no_grad()
 def evaluate(model: Model, pixels: np.ndarray | Tensor) -> float:
-    """The mean squared error of a model's reconstructions of (N, C, H, W) uint8, over all images and pixels."""
+    """The mean squared error of a model's reconstructions of images (N, C, H, W), over all images and pixels.
+
+    They are uint8, or floats in [0, 1].
+    """
     total, device, dtype = 0.0, model.device, model.dtype
     batch = images_at_once(model.image_shape, device)
     with evaluating(model), allowed_precision("float32"):
@@ -495,7 +498,7 @@ def evaluate(model: Model, pixels: np.ndarray | Tensor) -> float:
 
 
 def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
-    """The pixels from which batches are taken: on CUDA as uint8 on the device, if they fit into half of its free memory."""
+    """The pixels from which batches are taken: on CUDA on the device, if they fit into half of its free memory."""
     if device.type != "cuda":
         return pixels
     free = torch.cuda.mem_get_info(device)[0]

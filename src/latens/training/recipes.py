@@ -360,8 +360,9 @@ def _mean_pixel(images: "Dataset") -> float:
     from latens.arrays import gather
     from latens.images.pixels import in_unit
 
-    some = gather(images.train.pixels, np.arange(0, len(images.train), max(1, len(images.train) // 1000)))
-    return round(float(in_unit(some.mean())), 4)
+    inputs = images.train.inputs
+    some = gather(inputs, np.arange(0, len(images.train), max(1, len(images.train) // 1000)))
+    return round(float(in_unit(some.mean()) if some.dtype.kind == "u" else some.mean(dtype=np.float64)), 4)
 
 
 RECIPES: "Table[Callable[[Dataset], Recipe]]" = Table(

@@ -19,7 +19,7 @@ ROWS = 2048
 
 
 def near_duplicates(
-    pixels: NDArray[np.uint8] | Callable[[NDArray[Any]], NDArray[np.uint8]], neighbours: NDArray[Any]
+    pixels: NDArray[Any] | Callable[[NDArray[Any]], NDArray[Any]], neighbours: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Find pairs of pictures that are much nearer to each other, pixel by pixel, than neighbours usually are.
 
@@ -29,7 +29,8 @@ def near_duplicates(
     under which, of all pictures, a twentieth of one is expected.
 
     Args:
-        pixels: uint8 (N, C, H, W), in memory or memory-mapped; or a function that gives the pictures of some rows.
+        pixels: uint8, or float32 in [0, 1], (N, C, H, W), in memory or memory-mapped; or a function that gives the images of
+            some rows.
         neighbours: int (N, k), rows of the nearest others in latent space, k of 5 or more: the candidates.
 
     Returns:
@@ -68,7 +69,7 @@ def near_duplicates(
     return pairs[order], found[order]
 
 
-def _distances(pick: Callable[[NDArray[Any]], NDArray[np.uint8]], neighbours: NDArray[Any]) -> NDArray[np.float64]:
+def _distances(pick: Callable[[NDArray[Any]], NDArray[Any]], neighbours: NDArray[Any]) -> NDArray[np.float64]:
     """Euclidean distances in pixels of each picture to its candidates, but for a difference in brightness, (N, k)."""
     result = np.empty(neighbours.shape)
     for start in range(0, len(neighbours), ROWS):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.arrays import gather
+from latens.arrays import blocks, gather
 from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.labels import doubtful_labels
 from latens.computed.review.outliers import picture_statistics, strangeness, variances
@@ -29,6 +29,7 @@ PARTS = ("train", "test")
 NEIGHBOURS = 50  # of each picture; for outliers: more than there may be odd images of one kind
 CANDIDATES = 10  # nearest in latent space, of which a duplicate is one
 KEPT = 100  # findings of a kind that a run keeps at least
+ROWS = 4096  # of images at a time
 FEWEST = 10  # images; with fewer there is nothing to compare with
 
 
@@ -184,23 +185,26 @@ def _largest(values: NDArray[Any], most: int) -> NDArray[np.int64]:
 
 def _spreads(images: Dataset) -> NDArray[np.float64]:
     """How much there is to reconstruct in each image: its mean squared difference from the mean train image."""
-    mean = in_unit(images.train.pixels.mean(0, dtype=np.float64))
-    return np.concatenate([variances(part.pixels, mean) for part in (images.train, images.test)])
+    train = images.train.inputs
+    total = sum(block.sum(0, dtype=np.float64) for block in blocks(train, ROWS)) / len(train)
+    mean = in_unit(total) if train.dtype.kind == "u" else total
+    return np.concatenate([variances(part.inputs, mean) for part in (images.train, images.test)])
 
 
 def _statistics(images: Dataset) -> NDArray[np.float64]:
-    return np.concatenate([picture_statistics(part.pixels) for part in (images.train, images.test)])
+    return np.concatenate([picture_statistics(part.inputs) for part in (images.train, images.test)])
 
 
-def picker(images: Dataset) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
-    """A function that gives the pictures of some rows of both parts, one after the other."""
-    first = len(images.train)
+def picker(images: Dataset) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """A function that gives the images of some rows of both parts, one after the other: uint8, or floats in [0, 1]."""
+    train, test = images.train.inputs, images.test.inputs
+    first = len(train)
 
-    def pick(rows: NDArray[Any]) -> NDArray[np.uint8]:
-        result = np.empty((len(rows), *images.shape), np.uint8)
+    def pick(rows: NDArray[Any]) -> NDArray[Any]:
+        result = np.empty((len(rows), *images.shape), train.dtype)
         of_train = rows < first
-        result[of_train] = gather(images.train.pixels, rows[of_train])
-        result[~of_train] = gather(images.test.pixels, rows[~of_train] - first)
+        result[of_train] = gather(train, rows[of_train])
+        result[~of_train] = gather(test, rows[~of_train] - first)
         return result
 
     return pick

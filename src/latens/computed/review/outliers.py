@@ -78,11 +78,11 @@ def strangeness(
     return score
 
 
-def variances(pixels: NDArray[np.uint8], mean: NDArray[Any]) -> NDArray[np.float64]:
+def variances(pixels: NDArray[Any], mean: NDArray[Any]) -> NDArray[np.float64]:
     """The mean squared difference of each picture from a mean picture, pixels in [0, 1].
 
     Args:
-        pixels: uint8 (N, C, H, W), in memory or memory-mapped; read in blocks.
+        pixels: uint8, or floats in [0, 1], (N, C, H, W), in memory or memory-mapped; read in blocks.
         mean: (C, H, W), in [0, 1].
 
     Returns:
@@ -95,7 +95,7 @@ def variances(pixels: NDArray[np.uint8], mean: NDArray[Any]) -> NDArray[np.float
     return np.concatenate(found)
 
 
-def picture_statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def picture_statistics(pixels: NDArray[Any]) -> NDArray[np.float64]:
     """Plain statistics of each picture, by which noise, drawings, scans and empty pictures differ from photographs.
 
     They are: brightness, contrast and colourfulness; how rough the picture is, how much of that is at the finest scale, and
@@ -103,7 +103,7 @@ def picture_statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     at a coarse scale, and how evenly it is spread over the picture; how alike the colour channels are.
 
     Args:
-        pixels: uint8 (N, C, H, W), in memory or memory-mapped; read in blocks.
+        pixels: uint8, or floats in [0, 1], (N, C, H, W), in memory or memory-mapped; read in blocks.
 
     Returns:
         float64 (N, S), most of them logarithms; in grey pictures those of colour are 0.

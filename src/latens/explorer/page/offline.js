@@ -150,11 +150,24 @@ function imageOf(held, row) {
     label: facts.labels ? held.array("column label")[row] : -1,
     error: held.array("column error")[row],
     pixels: numbers ? held.array("cells").slice(row * numbers, (row + 1) * numbers) : new Uint8Array(0),
-    reconstruction: as8bit(runLayers(held.decoder, latents, [dim])),
+    reconstruction: as8bit(shown(facts.run, runLayers(held.decoder, latents, [dim]))),
     latents,
     neighbours: Int32Array.from(others, (i) => indices[i]),
     distances: Float32Array.from(others, (i) => distances[i] / (facts.usual || NaN)),
   };
+}
+
+/** The channels of an image as they are shown: those that add to one colour added up. @param {RunInfo} run @param {Float32Array} image @returns {Float32Array} */
+function shown({mix, shape, network_shape}, image) {
+  if (!mix) return image;
+  const places = shape[1] * shape[2];
+  const result = new Float32Array(mix.length * places);
+  mix.forEach((channels, to) => {
+    for (const from of channels.filter((one) => one < network_shape[0])) {
+      for (let i = 0; i < places; i++) result[to * places + i] += Math.min(1, Math.max(0, image[from * places + i]));
+    }
+  });
+  return result;
 }
 
 /** @param {Float32Array} picture */
@@ -172,10 +185,10 @@ function decoded(held, latents, map = "", labels = new Uint16Array(0), note = ""
   for (let n = 0; n < num; n++) {
     const latent = latents.subarray(n * dim, (n + 1) * dim);
     const picture = runLayers(decoder, latent, [dim]);
-    pixels.set(as8bit(picture), n * picture.length);
+    pixels.set(as8bit(shown(facts.run, picture)), n * channels * height * width);
     const length = Math.sqrt(latent.reduce((sum, value) => sum + value * value, 0));
     if (!encoder) continue;
-    const again = runLayers(encoder, picture.map((value) => Math.min(1, Math.max(0, value))), facts.run.shape);
+    const again = runLayers(encoder, picture.map((value) => Math.min(1, Math.max(0, value))), facts.run.network_shape);
     const away = between(again, 0, latent, 0, dim);
     trips[n] = length ? away / length : NaN;
     moved[n] = away / (facts.usual || NaN);

@@ -9,7 +9,9 @@
  * @property {string} status        "training", "stopped", "done", …
  * @property {string} data          what the images are called
  * @property {string} missing       why the run's own images can't be shown; empty where they are there
- * @property {[number, number, number]} shape  (C, H, W) of an image
+ * @property {[number, number, number]} shape  (C, H, W) of an image as it is shown; C is 1 or 3
+ * @property {[number, number, number]} network_shape  (C, H, W) as the networks take it
+ * @property {number[][]|null} mix  the channels that are added up in each that is shown; null where they are the same
  * @property {number} latent_dim
  * @property {number} count         points of a map
  * @property {string} part          "test", or "all" where the test part is small
