@@ -7,7 +7,8 @@
     │   ├── ImagesNotFound    no such file, folder or data set
     │   ├── ImagesEmpty       the source contains no images
     │   ├── ImagesDamaged     a file can't be read in the format of its name
-    │   └── LabelsError       the labels are not classes
+    │   ├── LabelsError       the labels are not classes
+    │   └── TableError        a table of images can't be read, or does not fit the images
     ├── RunError              a run can't be used as requested
     │   ├── RunNotFound       the folder contains no run
     │   ├── RunDamaged        a file is missing, or its bytes are not those that were written
@@ -36,6 +37,7 @@ __all__ = [
     "RunDamaged",
     "RunError",
     "RunNotFound",
+    "TableError",
     "TrainingDiverged",
     "UnknownName",
     "UsageError",
@@ -80,6 +82,10 @@ class ImagesDamaged(ImagesError):
 
 class LabelsError(ImagesError):
     """The labels are not classes: wrong shape, mixed types, or missing for some images."""
+
+
+class TableError(ImagesError):
+    """A table of images can't be read as one, or none of its columns names the images."""
 
 
 class RunError(LatensError):

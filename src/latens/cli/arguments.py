@@ -190,6 +190,7 @@ def _pictures(command: argparse.ArgumentParser) -> None:
         " (default: pad)",
     )
     command.add_argument("--grey", action="store_true", help="turn colour images into grey")
+    _table(command)
     command.add_argument(
         "--white",
         type=int,
@@ -213,6 +214,18 @@ def _pictures(command: argparse.ArgumentParser) -> None:
         help="the axes of an array, where its shape leaves open which are channels",
     )
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
+
+
+def _table(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--table",
+        metavar="FILE",
+        help="classes, parts and further columns of the images: .csv, .tsv, .jsonl or .parquet with a column of file names"
+        " (default: metadata.csv or labels.csv beside the images; none: no table)",
+    )
+    command.add_argument(
+        "--label-column", metavar="NAME", help="the table's column of the classes (default: found by its name)"
+    )
 
 
 def _moved(command: argparse.ArgumentParser, when: str = "") -> None:
@@ -272,6 +285,7 @@ def _add_encode(commands: Any) -> None:
         default="all",
         help="which part of the images (default: %(default)s)",
     )
+    _table(command)
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _device(command)
 

@@ -33,7 +33,8 @@ DEFAULT_RECIPE = "fast"
 SHEET_COLUMNS = 20  # of the samples in a PNG
 
 
-READING_OPTIONS = ("size", "white", "value_range", "show", "layout", "fit")  # those of `load_images` that take a value
+# Those of `load_images` that take a value.
+READING_OPTIONS = ("size", "white", "value_range", "show", "layout", "fit", "table", "label_column")
 OPTION_NAMES = {"value_range": "range"}  # where an option is called otherwise than in Python
 
 
@@ -128,7 +129,9 @@ def encode_command(args: argparse.Namespace) -> Answer:
 
     output_file(args.output, ".npz")
     progress = _progress(args)
-    encoded = encode_source(_chosen(args.run, args.device), args.data, args.part, progress, strict=args.strict)
+    run = _chosen(args.run, args.device)
+    given = {"strict": args.strict, "table": args.table, "label_column": args.label_column}
+    encoded = encode_source(run, args.data, args.part, progress, **given)
     for note in encoded.notes:
         progress.say(f"note: {note}")
     write_npz(args.output, encoded.arrays)

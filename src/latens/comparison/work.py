@@ -46,6 +46,8 @@ def compare(
     value_range: Any = None,
     show: str | None = None,
     layout: str | None = None,
+    table: Any = None,
+    label_column: str | None = None,
     strict: bool = False,
     device: str = "auto",
     palette: str | None = None,
@@ -75,6 +77,8 @@ def compare(
         value_range: see `load_images`.
         show: see `load_images`.
         layout: see `load_images`.
+        table: see `load_images`.
+        label_column: see `load_images`.
         strict: stop at an unreadable image.
         device: see `choose_device`.
         palette: colours of the classes in the maps of the page, a name of `latens.figures.PALETTES`; each run's by default.
@@ -102,6 +106,7 @@ def compare(
         check_settings(recipe, {**options, **choice})
     asked = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
     asked |= {"value_range": value_range, "show": show, "layout": layout}
+    asked |= {"table": table, "label_column": label_column}
     planned = plan_runs(_load(data, asked, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
     empty = Comparison(_folder(out, list(images)), (), chosen)

@@ -13,7 +13,7 @@ from latens.images.pixels import to_floats
 from latens.latents import decode_latents, encode_images
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.runs.run import TEST, TRAIN
+from latens.runs.run import COLUMN, TEST, TRAIN
 
 __all__ = ["Encoded", "encode_run", "encode_source"]
 
@@ -39,6 +39,8 @@ def encode_run(run: Run, images: Dataset, progress: Progress | None = None) -> N
     }
     if images.train.labels is not None and images.test.labels is not None:
         arrays["labels"] = np.concatenate([images.train.labels, images.test.labels])
+    for name in images.train.columns:
+        arrays[COLUMN + name] = np.concatenate([images.train.columns[name], images.test.columns[name]])
     run.write_arrays("latents.npz", arrays)
 
 
@@ -48,7 +50,7 @@ class Encoded:
 
     Args:
         arrays: `latents` float32 (N, D) and `ids` str (N,); where the images have labels also `labels` int64 (N,) and
-            `class_names` str (K,), the name of each number.
+            `class_names` str (K,), the name of each number; `column:NAME` (N,), a column of their table.
         notes: what a user should be told: files that were left out, images that were converted, unknown classes.
     """
 
@@ -57,7 +59,14 @@ class Encoded:
 
 
 def encode_source(
-    run: Run, source: Any, part: str = "all", progress: Progress | None = None, *, strict: bool = False
+    run: Run,
+    source: Any,
+    part: str = "all",
+    progress: Progress | None = None,
+    *,
+    strict: bool = False,
+    table: Any = None,
+    label_column: str | None = None,
 ) -> Encoded:
     """The latents of any images, in the source's own order; one file will do, and any number of images.
 
@@ -71,20 +80,26 @@ def encode_source(
         part: `"train"`, `"test"` or `"all"`. A source that is not split has parts only where it is the run's own data.
         progress: shows the progress.
         strict: refuse files that can't be read, instead of leaving them out with a note.
+        table: see `load_images`.
+        label_column: see `load_images`.
 
     Raises:
         UsageError: the source is a run's folder, or has no such part.
         ImagesError: the images can't be read.
     """
-    given = GivenImages(run, source, part, strict=strict)
+    given = GivenImages(run, source, part, strict=strict, table=table, label_column=label_column)
     latents, ids, labels = [], [], []
+    columns: dict[str, list[np.ndarray]] = {}
     with (progress or Silent()).stage("latents", "images") as tick:
         for block in given.blocks(tick):
             latents.append(encode_images(run.model, block.pixels))
             ids.append(block.ids)
             if block.labels is not None:
                 labels.append(block.labels)
+            for name, column in block.columns.items():
+                columns.setdefault(name, []).append(column)
     arrays = {"latents": np.concatenate(latents), "ids": np.concatenate(ids).astype(str)}
+    arrays |= {COLUMN + name: np.concatenate(column) for name, column in columns.items()}
     if labels:
         arrays["labels"], arrays["class_names"] = given.numbered(np.concatenate(labels))
     return Encoded(arrays, tuple(given.notes))

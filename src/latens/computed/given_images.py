@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,11 +29,13 @@ class GivenBlock(NamedTuple):
         pixels: (n, C, H, W), as `encode_images` takes them.
         ids: str (n,).
         labels: int64 (n,), numbers of the source's own classes, see `GivenImages.numbered`; None without labels.
+        columns: as `Images.columns`.
     """
 
     pixels: np.ndarray
     ids: np.ndarray
     labels: np.ndarray | None
+    columns: Mapping[str, np.ndarray] = {}
 
 
 class GivenImages:
@@ -47,13 +49,24 @@ class GivenImages:
         source: as for `load_images`; or one image file; or `Images`.
         part: `"train"`, `"test"` or `"all"`. A source that is not split has parts only where it is the run's own data.
         strict: refuse files that can't be read, instead of leaving them out with a note.
+        table: see `load_images`.
+        label_column: see `load_images`.
 
     Raises:
         UsageError: the source is a run's folder, or has no such part; or `Images` of another shape than the model's.
         ImagesError: the images can't be read.
     """
 
-    def __init__(self, run: Run, source: Any, part: str = "all", *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        run: Run,
+        source: Any,
+        part: str = "all",
+        *,
+        strict: bool = False,
+        table: Any = None,
+        label_column: str | None = None,
+    ) -> None:
         self.run, self.source = run, source
         self.images = run.inputs_of(source) if isinstance(source, Images) else None
         self._notes: list[str] = []
@@ -74,6 +87,8 @@ class GivenImages:
             fit=fit,
             read_by=run.format,
             layout=data["options"].get("layout"),
+            table=table,
+            label_column=label_column,
         )
         self._chosen = [one for one in self._pictures.parts if part in ("all", one.name)]
         if not self._chosen:
@@ -106,9 +121,9 @@ class GivenImages:
         length = max(1, BLOCK_VALUES // int(np.prod(self.images.shape)))
         for start in range(0, len(self.images), length):
             rows = slice(start, start + length)
-            yield GivenBlock(
-                self.images.inputs[rows], self.images.ids[rows].astype(str), None if labels is None else labels[rows]
-            )
+            columns = {name: column[rows] for name, column in self.images.columns.items()}
+            ids, own = self.images.ids[rows].astype(str), None if labels is None else labels[rows]
+            yield GivenBlock(self.images.inputs[rows], ids, own, columns)
 
     def _decoded(self) -> Iterator[GivenBlock]:
         with warnings.catch_warnings():
@@ -116,7 +131,8 @@ class GivenImages:
             for one in self._chosen:
                 for block in _larger(self._pictures.blocks(one)):
                     labels = None if one.labels is None else one.labels[block.rows]
-                    yield GivenBlock(block.pixels, one.ids[block.rows].astype(str), labels)
+                    columns = {name: column[block.rows] for name, column in one.columns.items()}
+                    yield GivenBlock(block.pixels, one.ids[block.rows].astype(str), labels, columns)
         self._pictures.note_refused()
 
     def numbered(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import csv
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.figures.palette import class_colours
+from latens.runs import Run
+from latens.runs.run import COLUMN
+from latens.text import natural_key
 
-__all__ = ["NO_VALUE", "Column", "read_columns"]
+__all__ = ["NO_VALUE", "Column", "columns_of", "read_columns"]
 
 NO_VALUE = 65_535  # the class of a point that has none
 MOST_CLASSES = 1000
+MOST_SHARE = 0.5  # of the points: a run's column of text with more different values is no column of classes
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,30 @@ def read_columns(path: str | os.PathLike[str], ids: Sequence[str]) -> tuple[Colu
     return tuple(_column(path, name, [found[one][name] if one in found else "" for one in ids]) for name in names)
 
 
+def columns_of(run: Run, part: int | None) -> tuple[Column, ...]:
+    """The columns of the table of a run's images, for the images of one part.
+
+    Text of more different values than can be told apart by colour, such as names, is left out.
+    """
+    found = []
+    for name in run.columns:
+        column = run.of_part(COLUMN + name, part)
+        if column.dtype.kind != "U":
+            found.append(Column(f"table:{name}", name, "number", load=partial(column.astype, np.float32)))
+            continue
+        classes = sorted(set(column.tolist()) - {""}, key=natural_key)
+        if 1 <= len(classes) <= min(MOST_CLASSES, MOST_SHARE * len(column)):
+            found.append(
+                Column(f"table:{name}", name, "class", classes, load=partial(_codes, classes, column.tolist()))
+            )
+    return tuple(found)
+
+
+def _codes(classes: Sequence[str], texts: Sequence[str]) -> NDArray[np.uint16]:
+    code = {text: index for index, text in enumerate(classes)}
+    return np.array([code.get(text, NO_VALUE) for text in texts], np.uint16)
+
+
 def _column(path: Any, name: str, texts: list[str]) -> Column:
     try:
         numbers = np.array([float(text) if text else np.nan for text in texts], np.float32)
@@ -100,7 +128,5 @@ def _column(path: Any, name: str, texts: list[str]) -> Column:
             raise UsageError(
                 f"{path}: {name} has {len(classes)} different values; at most {MOST_CLASSES} can be told apart"
             ) from None
-        code = {text: index for index, text in enumerate(classes)}
-        values = np.array([code.get(text, NO_VALUE) for text in texts], np.uint16)
-        return Column(f"own:{name}", name, "class", classes, load=lambda: values)
+        return Column(f"own:{name}", name, "class", classes, load=partial(_codes, classes, texts))
     return Column(f"own:{name}", name, "number", load=lambda: numbers)

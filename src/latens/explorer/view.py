@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from latens.arrays import gather
 from latens.errors import LatensError, UsageError
-from latens.explorer.columns import Column
+from latens.explorer.columns import Column, columns_of
 from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures import DEFAULT_PALETTE
@@ -218,7 +218,7 @@ class View:
                 for name in self.map_names
             ),
         ]
-        return (*own, *self.columns)
+        return (*own, *columns_of(self.run, self.part), *self.columns)
 
     def column(self, name: str) -> NDArray[Any]:
         """One column's values, uint16 (N,) for classes and float32 (N,) for numbers.

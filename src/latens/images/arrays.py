@@ -21,6 +21,7 @@ from latens.images.given import as_array
 from latens.images.layout import check_dtype, check_sides, kept_dtype, number_labels, picture_shape, to_pixels
 from latens.images.pixels import CHANNELS, DTYPE, WHITE, from_picture, is_grey, stored_dtype, with_channels
 from latens.images.plan import Block, Options, Part, Plan, block_length
+from latens.images.table_of_arrays import with_table
 from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import natural_key, shown
 
@@ -133,7 +134,8 @@ def _of_files(paths: Sequence[str | os.PathLike[str]], options: Options) -> Plan
     if len(set(ids.tolist())) < len(ids):
         ids = np.array([f"{row} {name}" for row, name in enumerate(ids.tolist())], dtype=str)
     part = replace(part, ids=ids, where="the list")
-    return replace(plan, name="array", source="array", class_names=names, parts=(part,))
+    plan = replace(plan, name="array", source="array", class_names=names, parts=(part,))
+    return with_table(plan, options, in_order=False)
 
 
 def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...], int | None]:
@@ -341,7 +343,7 @@ def plan_arrays(
         for raw, prefix, numbers in zip(raws, prefixes, labels, strict=True)
     ]
     notes = (*notes, *on_labels, *_size_notes(raws[0], shapes[0], options), *said)
-    return Plan(
+    plan = Plan(
         name,
         source,
         shapes[0],
@@ -353,6 +355,7 @@ def plan_arrays(
         dtype=dtype,
         value_range=value_range,
     )
+    return with_table(plan, options)
 
 
 def _checked_shape(raw: RawPart, options: Options) -> Shape:

@@ -37,6 +37,7 @@ from latens.images.finish import finish
 from latens.images.opening import file_state
 from latens.images.pixels import PixelFormat
 from latens.images.plan import Options, Plan, Refused
+from latens.images.table_files import ImageTable
 from latens.text import bytes_text
 
 __all__ = ["cached_dataset"]
@@ -74,9 +75,11 @@ def cached_dataset(
         ImagesError: from the plan, or the cache folder can't be written.
     """
     entries = cache_folder() / "images"
-    asked = [options.size, _labels_digest(options), options.white, options.fit, options.grey, options.rules]
-    place = _digest([str(path), *asked, options.value_range, options.layout])[:16]
-    folder = entries / f"{place}-{_state_digest(files, state)}"
+    asked: list[Any] = [options.size, _labels_digest(options), options.white, options.fit, options.grey, options.rules]
+    told = [options.table.where, options.table.digest] if isinstance(options.table, ImageTable) else []
+    asked += [options.value_range, options.layout, told[:1], options.label_column]
+    place = _digest([str(path), *asked])[:16]
+    folder = entries / f"{place}-{_state_digest(files, itertools.chain(told[1:], state))}"
     for attempt in range(ATTEMPTS):
         opened = _open(folder, str(path))
         if opened is None or (attempt == 0 and _answer_differs(opened, again)):

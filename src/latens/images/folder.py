@@ -7,6 +7,7 @@ file becomes pixels: `latens.images.decode`.
 """
 
 import contextlib
+import hashlib
 import os
 import warnings
 from collections import Counter, deque
@@ -29,6 +30,7 @@ from latens.images.folder_layout import FolderLayout, FolderPart, lay_out
 from latens.images.opening import is_passing
 from latens.images.pixels import CHANNELS, WHITE, is_grey
 from latens.images.plan import RULES, Block, Options, Part, Plan, Refused, Size, block_length
+from latens.images.table_in_folder import take_tables, with_tables
 from latens.images.tree import refuse_run, walk
 from latens.images.white import DEEP_WHITE, choose_white
 from latens.text import counted, shown
@@ -96,7 +98,8 @@ class FolderSource:
             raise ImagesDamaged(
                 f"{root}: can't be read as a whole: {'; '.join(problems)}; mend that, or leave out strict"
             )
-        return lay_out(tree, for_training)
+        placed = take_tables(tree, options)
+        return with_tables(lay_out(tree, for_training), placed, options, for_training)
 
 
 FOLDER = FolderSource()
@@ -140,6 +143,9 @@ def _state(root: Path, layout: FolderLayout) -> Iterator[str]:
         yield part.name
         yield from part.states
         yield from map(str, part.labels or [])
+        for name, column in part.columns.items():
+            yield name
+            yield f"{column.dtype} {hashlib.sha256(column.tobytes()).hexdigest()}"
 
 
 def _reason_now(root: Path, layout: FolderLayout, white: int | None, refused: Refused, shape: Shape) -> str | None:
@@ -279,7 +285,7 @@ def _part(
         length = min(CHUNK, block_length(shape))
         yield from _in_order(decode_chunk, _chunks(range(len(ids)), length))
 
-    return Part(part.name, str(part.path), ids, labels, blocks)
+    return Part(part.name, str(part.path), ids, labels, blocks, part.columns)
 
 
 class _Failure(NamedTuple):

@@ -15,9 +15,11 @@ Everything that is left out is named in a note.
 """
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from latens.errors import ImagesEmpty, ImagesError
 from latens.images.folder_parts import IMAGES, MASKS, TEST_ORDER, TRAIN, TRUTH, PartName, partners, plain, read_name
@@ -37,6 +39,7 @@ class FolderPart:
         files: from the root, in natural order.
         states: of each file, what `file_state` says.
         labels: of each file its class, an index, or None.
+        columns: as `Images.columns`.
     """
 
     name: str
@@ -44,6 +47,7 @@ class FolderPart:
     files: list[str]
     states: list[str]
     labels: list[int] | None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

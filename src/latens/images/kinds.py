@@ -125,5 +125,5 @@ def advice_for(endings: Sequence[str]) -> str:
     if (UNREADABLE_PICTURES - HEIF_SUFFIXES) & set(endings):
         return "save them as PNG or JPEG to have them read"
     if LABEL_SUFFIXES & set(endings):
-        return "labels are taken from the names of folders only"
+        return "labels are taken from the names of folders, or from a table (table, --table)"
     return ""

@@ -14,12 +14,13 @@ from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Dataset, Progress
 from latens.images.fit import checked_fit, default_fit
 from latens.images.given import label_array
 from latens.images.layout import checked_layout
-from latens.images.plan import RULES, Options, Size, Source
+from latens.images.plan import AUTO, RULES, Options, Size, Source
 from latens.images.ranges import checked_range
+from latens.images.table_files import read_table
 from latens.images.white import checked_white
 from latens.tables import Table
 
-__all__ = ["NAMES", "SOURCES", "load_again", "load_images", "reader_of"]
+__all__ = ["GIVEN", "NAMES", "SOURCES", "load_again", "load_images", "reader_of", "table_option"]
 
 # The order decides: the first that accepts a source reads it. Names come first; a folder called "mnist" is "./mnist".
 SOURCES: Table[Source] = Table(
@@ -35,6 +36,7 @@ SOURCES: Table[Source] = Table(
     },
     group="sources",
 )
+GIVEN = "given"  # in the options of a data set: the table was an object in memory
 NAMES = ("mnist", "fashion-mnist")  # the sources that are named instead of given
 
 
@@ -47,6 +49,8 @@ def load_images(
     white: int | None = None,
     fit: str | None = None,
     grey: bool = False,
+    table: Any = None,
+    label_column: str | None = None,
     rules: int = RULES,
     value_range: Any = None,
     show: str | None = None,
@@ -69,6 +73,10 @@ def load_images(
         fit: how images of another shape come to the size: `"pad"` (the default: nothing is cut off), `"crop"` or `"stretch"`,
             see `latens.images.fit`.
         grey: turn colour images into grey.
+        table: classes, parts and further columns of the images: a file (.csv, .tsv, .jsonl, .parquet), a data frame, a dict of
+            columns or a list of dicts, see `latens.images.table`. For a folder by default a `metadata.csv` or `labels.csv` that
+            lies beside the images; `False` or `"none"` reads none.
+        label_column: the table's column of the classes; by default it is found by its name.
         rules: the version of the rules of reading, see `latens.images.plan.RULES`; that of a stored run finds its images.
         value_range: which stored numbers are 0 and 1 for networks, scores and figures: (low, high), one such pair for each
             channel, `"type"` for all numbers of the type, or `"data"` for the values that are there. By default bytes are read
@@ -87,7 +95,8 @@ def load_images(
         ImagesNotFound: nothing is there.
         ImagesEmpty: there are no pictures in it, or too few.
         ImagesDamaged: a file can't be read as what it says it is.
-        ImagesError: the pictures can't be used as they are.
+        TableError: the table can't be read, or none of its columns names the images.
+        ImagesError: the images can't be used as they are.
 
     >>> load_images("mnist").shape
     (1, 28, 28)
@@ -132,9 +141,41 @@ def load_images(
         value_range=wish,
         show=str(show or ""),
         layout=asked.get("layout"),
+        table=table_option(table, source, rules, asked),
+        label_column=label_column,
     )
+    if label_column is not None:
+        if options.table is None:
+            raise UsageError(f"label column {label_column!r} without a table; give one (table, --table)")
+        asked["label_column"] = label_column
     dataset: Dataset = reader_of(source).read(source, options)
     return dataset
+
+
+def table_option(table: Any, source: Any, rules: int, asked: dict[str, Any]) -> Any:
+    """The option `table` of `Options`; how it was asked for is put into `asked`, as JSON has it."""
+    if table is None:
+        return AUTO if rules > 1 else None
+    if table is False or (isinstance(table, str) and table == "none"):
+        asked["table"] = False
+        return None
+    if isinstance(table, str) and table == GIVEN:
+        raise UsageError(
+            "the table of these images was an object in memory and is not kept; give it again: run.images ="
+            " load_images(…, table=…)"
+        )
+    if not isinstance(table, str | os.PathLike):
+        asked["table"] = GIVEN
+        return read_table(table)
+    path, folder = Path(table).expanduser(), Path(source) if isinstance(source, str | os.PathLike) else None
+    inside = folder is not None and not path.exists() and not path.is_absolute() and (folder / path).exists()
+    path = (folder / path if inside and folder is not None else path).absolute()
+    # From the folder of the images where it lies in it, so that both can be moved together.
+    if folder is not None and folder.is_dir() and path.is_relative_to(folder.absolute()):
+        asked["table"] = path.relative_to(folder.absolute()).as_posix()
+    else:
+        asked["table"] = str(path)
+    return read_table(path)
 
 
 def load_again(source: Any, data: Mapping[str, Any]) -> Dataset:

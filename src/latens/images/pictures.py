@@ -16,9 +16,9 @@ from latens.images.assemble import refused_line
 from latens.images.contract import Dataset, Shape
 from latens.images.folder import plan_file
 from latens.images.kinds import is_picture
-from latens.images.load import reader_of
+from latens.images.load import reader_of, table_option
 from latens.images.pixels import PixelFormat, as_range, channel_word, colour_word, inputs_of, whole_range, with_channels
-from latens.images.plan import Block, Options, Part, Plan, Refused, block_length
+from latens.images.plan import RULES, Block, Options, Part, Plan, Refused, block_length
 
 __all__ = ["Pictures", "numbered_by", "read_pictures"]
 
@@ -86,6 +86,8 @@ def read_pictures(
     fit: str = "pad",
     read_by: PixelFormat | None = None,
     layout: str | None = None,
+    table: Any = None,
+    label_column: str | None = None,
 ) -> Pictures:
     """Read images for a model that is there: any number, one file too, brought to its size and channels.
 
@@ -98,12 +100,23 @@ def read_pictures(
         fit: as for `load_images`.
         read_by: the format of the model's own images, by whose range these are read; by default that of 8-bit images.
         layout: as for `load_images`.
+        table: as for `load_images`.
+        label_column: as for `load_images`.
 
     Raises:
         ImagesError: the source can't be read, or has channels that can't be brought to the model's.
     """
     read_by = read_by or PixelFormat.usual(shape[0])
-    options = Options(shape[1:], strict, labels, None, {}, white, fit, layout=layout)
+    options = Options(
+        shape[1:],
+        strict,
+        labels,
+        white=white,
+        fit=fit,
+        layout=layout,
+        table=table_option(table, source, RULES, {}),
+        label_column=label_column,
+    )
     plan = _plan(source, options)
     notes = list(plan.notes)
     if plan.shape[0] != shape[0] and {plan.shape[0], shape[0]} != {1, 3}:
@@ -160,7 +173,7 @@ def _plan_of(images: Dataset) -> Plan:
                 yield Block(pixels, np.arange(row, row + len(pixels)))
                 row += len(pixels)
 
-        return Part(name, f"{images.source}: {name}", one.ids, one.labels, decode)
+        return Part(name, f"{images.source}: {name}", one.ids, one.labels, decode, one.columns)
 
     return Plan(
         images.name,

@@ -11,6 +11,7 @@ from latens.images.pixels import DTYPE, Range
 from latens.images.ranges import RangeWish
 
 __all__ = [
+    "AUTO",
     "BLOCK_BYTES",
     "DEFLATE_RATIO",
     "RULES",
@@ -32,6 +33,7 @@ Size = tuple[int, int]  # (H, W)
 # The version of the rules by which a source is read, kept with a run so that it finds its images as it was trained on them.
 # 1: a tenth of all images is the test part, and images of another shape are cropped. 2: a tenth of each class; padded.
 RULES = 2
+AUTO = "auto"
 
 
 class Refused(NamedTuple):
@@ -64,6 +66,8 @@ class Options:
         fit: how an image of another shape comes to the size, a name of `latens.images.fit.FITS`.
         grey: whether colour images become grey.
         rules: the version of the rules of reading, see `RULES`.
+        table: an `ImageTable`, `AUTO` to read one that lies beside the images of a folder, or None.
+        label_column: the table's column of the classes, or None to find it.
         progress: called with (pictures done, pictures in all).
         asked: the same as the user wrote it, for `Dataset.options`.
         value_range: which numbers are 0 and 1, see `latens.images.ranges`; None for the default rule.
@@ -83,6 +87,8 @@ class Options:
     value_range: RangeWish = None
     show: str = ""
     layout: str | None = None
+    table: Any = None
+    label_column: str | None = None
 
 
 class Block(NamedTuple):

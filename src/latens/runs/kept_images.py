@@ -9,7 +9,7 @@ import numpy as np
 from latens.errors import RunDamaged
 from latens.images import Dataset
 from latens.images.contract import make_images
-from latens.images.load import NAMES
+from latens.images.load import GIVEN, NAMES
 from latens.images.pixels import PixelFormat
 from latens.runs.record import RunFolder
 from latens.text import bytes_text
@@ -40,6 +40,7 @@ def images_to_keep(images: Dataset) -> dict[str, np.ndarray] | None:
         arrays[f"{name}_pixels"], arrays[f"{name}_ids"] = np.asarray(part.pixels), np.asarray(part.ids).astype(str)
         if part.labels is not None:
             arrays[f"{name}_labels"] = part.labels
+        arrays |= {f"{name}_column:{column}": values for column, values in part.columns.items()}
     return arrays
 
 
@@ -48,7 +49,10 @@ def can_be_loaded_again(images: Dataset) -> bool:
     source = images.source
     if source in NAMES:
         return True
-    labels_given_apart = source.endswith(".npy") and images.train.labels is not None  # by labels=
+    table = images.options.get("table")
+    labels_given_apart = source.endswith(".npy") and images.train.labels is not None and not table  # by labels=
+    if table == GIVEN:
+        return False
     return source not in ("", "array") and Path(source).exists() and not labels_given_apart
 
 
@@ -69,6 +73,12 @@ def load_kept_images(folder: RunFolder) -> Dataset:
                 arrays[f"{part}_ids"],
                 arrays.get(f"{part}_labels"),
                 names,
+                {
+                    name.removeprefix(start): values
+                    for start in (f"{part}_column:",)
+                    for name, values in arrays.items()
+                    if name.startswith(start)
+                },
                 value_range=found.value_range,
                 channel_names=found.channel_names,
                 show=found.show,

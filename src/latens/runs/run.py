@@ -4,7 +4,8 @@ run.json                settings, status and results; the hashes of the files be
 history.jsonl           one line per epoch
 model.safetensors       the weights
 checkpoint.safetensors  during training: everything that is needed to continue
-latents.npz             latents, labels, ids, part (0 train, 1 test) and squared error of every image
+latents.npz             latents, labels, ids, part (0 train, 1 test) and squared error of every image, and as column:NAME
+                        the columns of their table
 images.npz              the images, if they can't be loaded again (arrays in memory)
 maps/NAME.npz           samplers/NAME.safetensors    snapshots/EPOCH.npz
 probe.npz               metrics.json                 figures/NAME.png        report.html
@@ -50,6 +51,7 @@ __all__ = ["TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]
 
 WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "latents.npz"
 LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
+COLUMN = "column:"  # what the names of a table's columns begin with in latents.npz
 TRAIN, TEST = 0, 1  # the two values of `part`
 ENOUGH_FOR_A_MAP = 1000  # test images; with fewer, maps also show the train images
 
@@ -371,6 +373,11 @@ class Run:
     def labels_of(self, part: int | None) -> np.ndarray | None:
         """The labels of one part, or of all images for None, int64 (N,); None without labels."""
         return self.of_part("labels", part) if "labels" in self.latents else None
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns of the images' table by their names, one value an image in the order of `latents`; see `Images`."""
+        return {name.removeprefix(COLUMN): array for name, array in self.latents.items() if name.startswith(COLUMN)}
 
     @property
     def usual_distance(self) -> float:
