@@ -377,8 +377,11 @@ def test_the_best_sampler_is_the_one_with_the_lowest_mean_distance():
     copying = replace(rows[0], scores=(*rows[0].scores, score("generation.mixture.memorised", 0.3)))
     assert best_sampler(settings_of([copying])[0]) == ("gaussian", "frechet")  # the other is nearer because it copies
     assert best_sampler(settings_of([copying])[0], ["mixture"]) == ("mixture", "frechet")
-    few = settings_of([planted(2, generation__mixture__kid=0.1, generation__jitter__kid=0.05)])
-    assert best_sampler(few[0]) == ("jitter", "kid")
+    few = settings_of([planted(2, generation__mixture__kid=0.1, generation__flow__kid=0.05)])
+    assert best_sampler(few[0]) == ("flow", "kid")
+    keeping = settings_of([planted(2, generation__mixture__kid=0.1, generation__jitter__kid=0.05)])
+    assert best_sampler(keeping[0]) == ("mixture", "kid")  # a generator needs no data
+    assert best_sampler(keeping[0], ["jitter"]) == ("jitter", "kid")
     sheet = main_sheet("digits", [setting])
     shown = dict(zip(sheet.headings, sheet.rows[0], strict=True))
     assert (shown["FD of the best"], shown["best sampler"], shown["FD floor"]) == ("6.0 ± 2.8", "mixture", "1")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -93,8 +94,24 @@ def test_the_best_sampler_does_not_copy():
     verdict = judge(scores(jitter=2.0, mixture=3.0, class_means=50.0, copied=0.4))
     assert verdict.best_sampler == "mixture"
     assert any("Do not take jitter" in one.text and "40.0%" in one.because for one in verdict.suggestions)
-    assert judge(scores(jitter=2.0, mixture=3.0, copied=0.02)).best_sampler == "jitter"
+    copier = [row("generation", "memorised", 0.4, subject="flow")]
+    assert judge([*scores(flow=2.0, mixture=3.0), *copier]).best_sampler == "mixture"
     assert judge(scores(jitter=2.0, copied=0.4)).best_sampler == "jitter"  # there is no other
+
+
+def test_the_headline_rests_on_a_sampler_without_data():
+    verdict = judge(scores(jitter=2.0, mixture=3.0, copied=0.01))
+    assert verdict.best_sampler == "mixture"
+    assert "by mixture" in verdict.headline
+    assert "jitter, which keeps latents of the train images, gets 2." in verdict.claims[2].sentence
+    alone = judge(scores(jitter=2.0))
+    assert alone.best_sampler == "jitter"
+    assert "keeps latents of the train images" in alone.claims[2].sentence
+    keeping = Protocol("", settings={"keeps_data": True})
+    own = [replace(one, protocol=keeping) if one.subject == "own" else one for one in scores(own=1.0, mixture=3.0)]
+    assert judge(own).best_sampler == "mixture"
+    said = [replace(one, protocol=Protocol("", settings={"keeps_data": False})) for one in scores(jitter=2.0, flow=3.0)]
+    assert judge(said).best_sampler == "jitter"  # a plugin may use the name
 
 
 def test_suggestions_follow_from_what_was_measured():

@@ -72,7 +72,8 @@ class Verdict:
         headline: whether this run can generate, in one sentence.
         at_fault: the parts that limit generation: "decoder", "sampler", both or none; None where it was not measured.
         fault: the same in a sentence, with its numbers.
-        best_sampler: the name of the one with the lowest frechet that does not copy; empty where none was scored.
+        best_sampler: the name of the one with the lowest frechet that neither keeps the data nor copies; empty where none was
+            scored.
         suggestions: what would help, most useful first.
     """
 
@@ -140,10 +141,16 @@ class Known:
         return dict(sorted(found.items(), key=lambda item: item[1]))
 
     def best(self) -> tuple[str, float] | None:
-        """The sampler with the least distance among those that do not copy, or among all where all do."""
+        """The sampler with the least distance among those that neither keep the data nor copy; among all where none is left."""
         found = self.samplers()
-        fair = {name: value for name, value in found.items() if not self.copies(name)}
-        return next(iter((fair or found).items()), None)
+        without = {name: value for name, value in found.items() if not self.keeps_data(name)}
+        fair = {name: value for name, value in without.items() if not self.copies(name)}
+        return next(iter((fair or without or found).items()), None)
+
+    def keeps_data(self, sampler: str) -> bool:
+        """Whether a sampler draws from latents of the train images that it keeps: a generator needs none."""
+        found = self.score("generation", self.distance, sampler)
+        return found is not None and found.keeps_data
 
     def copies(self, sampler: str) -> bool:
         """Whether more of a sampler's pictures lie as near to a train image as copies do than may do by chance.
@@ -354,6 +361,7 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
         f"FD of the best sampler ({name}) is {distance:.4g}, {times:.1f} times the {floor:.4g} between real train and test"
         f" images; up to {GOOD_FLOORS:.0f} times is good, up to {FAIR_FLOORS:.0f} fair."
         + (f" Reconstructions of the test images get {rebuilt:.4g}." if rebuilt is not None else "")
+        + _nearer_with_data(known, name, distance)
     )
     score = known.score("generation", "frechet", name)
     for limit in (GOOD_FLOORS, FAIR_FLOORS):
@@ -364,6 +372,14 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
             text = f"{sentence} {low:.1f} to {high:.1f} times is too close to {limit:.0f} to decide{more}."
             return Claim("generation", claim, "not measured", text)
     return Claim("generation", claim, answer, sentence)
+
+
+def _nearer_with_data(known: Known, best: str, distance: float) -> str:
+    """That a sampler which keeps the data gets nearer; and if the best one does, that there was no other."""
+    if known.keeps_data(best):
+        return f" {best} keeps latents of the train images, and no sampler without them was scored."
+    nearer = [(name, value) for name, value in known.samplers().items() if known.keeps_data(name) and value < distance]
+    return f" {nearer[0][0]}, which keeps latents of the train images, gets {nearer[0][1]:.4g}." if nearer else ""
 
 
 def _more(score: Score, threshold: float, images: int) -> int:

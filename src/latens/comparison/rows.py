@@ -207,7 +207,9 @@ class Setting:
 
 
 def best_sampler(setting: Setting, among: Sequence[str] | None = None) -> tuple[str, str] | None:
-    """The sampler whose samples are nearest to the test images among those that do not copy, or among all where all do.
+    """The sampler whose samples are nearest to the test images among those that neither keep the data nor copy.
+
+    Where none is left it is chosen among those that do not keep the data, or among all.
 
     Args:
         setting: with generation scores or without.
@@ -218,6 +220,8 @@ def best_sampler(setting: Setting, among: Sequence[str] | None = None) -> tuple[
     """
     scores = [score for row in setting.done for score in row.scores if score.group == "generation" and score.subject]
     samplers = [name for name in dict.fromkeys(one.subject for one in scores) if among is None or name in among]
+    keeping = {score.subject for score in scores if score.name in JUDGES and score.keeps_data}
+    samplers = [name for name in samplers if name not in keeping] or samplers
     fair = [name for name in samplers if (setting.mean(f"generation.{name}.memorised") or 0.0) <= COPIED_SHARE]
     for judge in JUDGES:
         means = {name: setting.mean(f"generation.{name}.{judge}") for name in fair or samplers}

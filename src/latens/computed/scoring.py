@@ -113,7 +113,7 @@ def inputs_of(
         samples = run.sample(num, name, seed, _asked_of(run, name, num, seed))
         # Clusters stand in for classes where there are no labels; nothing can be said of those.
         asked = samples.labels if run.labels_of(None) is not None else None
-        return Drawn(samples.latents, samples.images, asked)
+        return Drawn(samples.latents, samples.images, asked, SAMPLERS[name].keeps_data)
 
     def probe(each: int) -> tuple[np.ndarray, np.ndarray]:
         fitted = ClassMeansSampler(noise_std=NOISES[-1]).fit(run.of_part("latents", mapped), run.labels_of(mapped))

@@ -1,5 +1,6 @@
 """Generation: are samples like real images, are all kinds among them, and are they no copies of train images?"""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from latens.metrics.references import (
     score_references,
     some,
 )
-from latens.metrics.score import Definition, Direction, Metric, Protocol, Score, Scores, together
+from latens.metrics.score import KEEPS_DATA, Definition, Direction, Metric, Protocol, Score, Scores, together
 
 __all__ = ["METRIC", "NUM_SAMPLES", "prepare_references", "score_generation", "score_references"]
 
@@ -275,7 +276,15 @@ def _score_sampler(inputs: Inputs, name: str, hole: float) -> Scores:
         encode=inputs.encode,
         seed=inputs.seed,
     )
-    return together(of_pictures, of_latents)
+    found = together(of_pictures, of_latents)
+    return _keeping_data(found) if drawn.keeps_data else found
+
+
+def _keeping_data(found: Scores) -> Scores:
+    """Scores whose protocols say that the sampler keeps latents of the train images, which the verdict reads there."""
+    about = [replace(one.protocol, settings={**one.protocol.settings, KEEPS_DATA: True}) for one in found.scores]
+    told = [replace(score, protocol=protocol) for score, protocol in zip(found.scores, about, strict=True)]
+    return replace(found, scores=tuple(told))
 
 
 METRIC = Metric("Generation: are generated pictures like real ones?", (*OF_REFERENCES, *DEFINITIONS, *SAMPLED), _score)

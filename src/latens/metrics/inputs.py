@@ -62,11 +62,19 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What a sampler drew: latents (M, D), their images (M, C, H, W), and the class asked for of each, (M,), or None."""
+    """What a sampler drew.
+
+    Args:
+        latents: (M, D).
+        images: of these latents, (M, C, H, W).
+        asked: the class asked for of each, (M,), or None.
+        keeps_data: whether the sampler draws from latents of train images that it keeps.
+    """
 
     latents: NDArray[Any]
     images: NDArray[Any]
     asked: NDArray[Any] | None = None
+    keeps_data: bool = False
 
 
 @dataclass(eq=False)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIRECTIONS",
+    "KEEPS_DATA",
     "BaselineKind",
     "Definition",
     "Direction",
@@ -38,7 +39,9 @@ DIRECTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Direction -> a sentence and a sign for it. `none` is that of a number which describes the data or the run."""
 
-OF_THE_MODEL = ("latent_dim", "components")  # settings that follow from the model: compared runs may differ in them
+KEEPS_DATA = "keeps_data"  # setting: the sampler that is scored keeps latents of the train images
+# Settings that follow from the model or the sampler: compared runs may differ in them.
+OF_THE_MODEL = ("latent_dim", "components", KEEPS_DATA)
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,12 @@ class Score:
     def better(self) -> str:
         """The direction, by the name that it had in format 1 of metrics.json."""
         return self.direction
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether it is of a sampler that draws from latents of the train images which it keeps."""
+        # Scores of earlier versions don't say so; of the samplers of that time only `jitter` did.
+        return bool(self.protocol.settings.get(KEEPS_DATA, self.subject == "jitter"))
 
     @property
     def column(self) -> str:
