@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import matplotlib.text
 import numpy as np
@@ -28,6 +29,8 @@ from latens.figures.palette import (
 )
 from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
+from latens.images import load_images
+from latens.images.describe import rows_of_classes
 from latens.models.autoencoder import AutoencoderModel
 from latens.report.elements import least_width
 
@@ -193,21 +196,84 @@ def test_reconstructions_stand_in_the_notebooks_order():
 
 
 @pytest.mark.parametrize(
-    ("count", "first", "start", "told"),
+    ("count", "given", "told"),
     [
-        (250, 0, None, "0 to 99"),
-        (300, 0, None, "200 to 299"),
-        (100, 200, None, "200 to 299"),
-        (7, 0, None, "0 to 6"),
-        (250, 0, 200, "200 to 249"),
-        (9, 0, 8, "8 to 8"),
+        (250, {}, "100 of 250 images: "),
+        (7, {}, "All 7 images: "),
+        (7, {"labels": np.array([0, 0, 1, 1, 2, 2, 2])}, "All 7 images, class by class"),
+        (100, {"total": 3000}, "100 of 3,000 images: "),
+        (250, {"start": 200}, "Images 200 to 249"),
+        (9, {"start": 8}, "Images 8 to 8"),
+        (100, {"start": 200, "first": 200}, "Images 200 to 299"),
     ],
 )
-def test_reconstructions_start_at_the_first_where_too_few(count, first, start, told):
+def test_reconstructions_say_which_images_they_are_of(count, given, told):
     images = np.zeros((count, 1, 8, 8), np.uint8)
-    figure = FIGURES["reconstructions"](images, images, start=start, first=first)
-    assert any(f"Images {told}" in text for text in texts(figure))
+    figure = FIGURES["reconstructions"](images, images, **given)
+    assert any(told in text for text in texts(figure)), texts(figure)
     assert_inside(figure)
+
+
+def test_reconstructions_are_spread_over_the_classes_of_an_ordered_set():
+    labels = np.repeat(np.arange(5), 50)
+    originals = np.repeat(labels.astype(np.uint8) * 40 + 10, 64).reshape(250, 1, 8, 8)
+    sheet = sheet_of(FIGURES["reconstructions"](originals, originals / 255, pairs=20, per_row=4, labels=labels))
+    assert [(sheet == 40 * k + 10).any() for k in range(5)] == [True] * 5
+    down = (sheet.shape[0] + 8) // 5  # one row a class
+    assert all((sheet[row * down + 5, 5] == 40 * row + 10).all() for row in range(5))
+
+
+@pytest.mark.parametrize(("recipe", "told"), [("notebook", "Images 200 to 299"), ("fast", "100 of 400 images, class")])
+def test_only_the_reference_recipe_starts_at_image_200(recipe, told):
+    images = load_images(rng.integers(0, 256, (4000, 1, 8, 8), dtype=np.uint8), labels=np.repeat(np.arange(4), 1000))
+    test = images.test
+    model = AutoencoderModel((1, 8, 8), 4, "dense")
+    run = SimpleNamespace(recipe=SimpleNamespace(name=recipe), model=model, shown=lambda images: images)
+    entry = FIGURES["reconstructions"]
+    figure = entry.of_run(run, SimpleNamespace(test=test), **entry.settle("reconstructions", {}))
+    assert any(told in text for text in texts(figure)), texts(figure)
+
+
+@pytest.mark.parametrize(("classes", "count"), [(3, 12), (12, 12), (400, 12)])
+def test_rows_of_classes_take_the_classes_in_turn(classes, count):
+    labels = np.sort(np.concatenate([np.arange(classes), np.zeros(800, int)]))  # one class is most of the set
+    rows = rows_of_classes(labels, len(labels), count)
+    assert len(np.unique(rows)) == count
+    assert (np.diff(labels[rows]) >= 0).all()
+    shown = np.unique(labels[rows])
+    assert len(shown) == min(classes, count)
+    if classes > count:
+        assert shown.max() > classes / 2  # not the first twelve
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "side", "per_row"),
+    [
+        ((28, 28), {}, 56, 10),
+        ((32, 32), {}, 64, 10),
+        ((64, 64), {}, 64, 10),
+        ((128, 128), {}, 128, 5),
+        ((256, 256), {}, 256, 2),
+        ((512, 512), {}, 512, 1),
+        ((600, 600), {}, 512, 1),
+        ((128, 64), {}, 128, 10),
+        ((128, 128), {"per_row": 10}, 64, 10),
+    ],
+)
+def test_images_are_drawn_at_their_size(shape, given, side, per_row):
+    images = rng.integers(0, 256, (10, 1, *shape), dtype=np.uint8)
+    sheet = sheet_of(FIGURES["reconstructions"](images, images / 255, **given))
+    tall, wide = (round(length * side / max(shape)) for length in shape)
+    rows = -(-10 // per_row)
+    assert sheet.shape[:2] == (rows * (tall + 8) - 8 + 2, per_row * (2 * wide + 15) - 12 + 2)
+
+
+def test_samples_and_the_worst_are_drawn_at_their_size():
+    images = rng.integers(0, 256, (10, 1, 128, 128), dtype=np.uint8)
+    assert sheet_of(FIGURES["samples"](images))[1:129, 1:129, 0].tolist() == images[0, 0].tolist()
+    large = rng.integers(0, 256, (2, 1, 256, 256), dtype=np.uint8)
+    sheet = sheet_of(FIGURES["worst"](large, large / 255, np.array([2.0, 1.0]), ["a", "b"]))
+    assert sheet[1:257, 1:257, 0].tolist() == large[0, 0].tolist()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from latens.errors import UsageError
 from latens.figures.canvas import INK, MUTED, TEXT, TITLE, WIDTH, fit, letter, new_figure, pixel_axes, shorten, width_of
 from latens.figures.contract import FigureEntry, Option, Words
 from latens.figures.options import AUTOSCALE, PER_ROW, SEED
-from latens.figures.tiles import check_images, compose, to_rgb, zoom
+from latens.figures.tiles import check_images, compose, drawn_side, to_rgb, zoom
+from latens.images.describe import rows_of_classes
 from latens.images.pixels import colour_word
 from latens.latents import reconstruct_images
 from latens.samplers import SAMPLERS
@@ -28,6 +29,14 @@ WITHIN_PAIR = 3
 BETWEEN_PAIRS = 12
 BETWEEN_ROWS = 8
 APART = 18  # between the cells of the worst
+SHEET, HIGHEST = (
+    1_420,
+    2_800,
+)  # pixels: the width of a sheet of pairs, and about its height, unless other numbers are asked for
+PAIRS, FEWEST_PAIRS, PAIRS_PER_ROW = 100, 10, 10
+SMALLEST, LARGEST = 28, 512  # the longer side of an image on a sheet of pairs
+OWN_SIZE = 256  # up to which the worst are drawn at their size
+OF_SAMPLES = 128  # up to which samples are
 _SCALES = {"grey": "Brightness from 0 (black) to 1 (white).", "colour": "Each colour from 0 to 1."}
 
 
@@ -35,40 +44,49 @@ def reconstructions(
     originals: np.ndarray,
     reconstructions: np.ndarray,
     start: int | None = None,
-    pairs: int = 100,
-    per_row: int = 10,
+    pairs: int | None = None,
+    per_row: int | None = None,
     autoscale: bool = False,
     first: int = 0,
+    labels: np.ndarray | None = None,
+    total: int | None = None,
 ) -> Figure:
-    """Each original with its reconstruction to the right of it, ten pairs per row.
+    """Each original with its reconstruction to the right of it, up to ten pairs per row.
+
+    Small images are enlarged by whole pixels, others are drawn at their size, those above 512 pixels at 512.
 
     Args:
         originals: uint8 or float in [0, 1], (N, C, H, W).
         reconstructions: float, of the same shape.
-        start: index of the first pair; None takes 200, as the reference experiment does, or the first image where there are
-            not enough images behind 200.
-        pairs: how many pairs at most.
-        per_row: pairs per row.
-        autoscale: stretch the contrast of each picture by itself, as matplotlib's imshow does; otherwise grey over [0, 1].
-        first: index of the first image that is given, where only a part is.
+        start: index of the first pair, which the others follow; None spreads the pairs over the classes, and over all images
+            where there are no labels.
+        pairs: how many pairs at most; None takes 100, or fewer of large images.
+        per_row: pairs per row; None takes as many as fit, at most ten. If more are asked for than fit, they are drawn smaller.
+        autoscale: stretch the contrast of each image by itself, as matplotlib's imshow does; otherwise grey over [0, 1].
+        first: index of the first image that is given, where only a part is and `start` says which.
+        labels: int (N,), or None.
+        total: of how many images those that are given were chosen; N by default.
 
     Raises:
         UsageError: the shapes don't fit each other, or a number is out of its range.
     """
     originals, reconstructions = _check_pairs(originals, reconstructions)
     end = first + len(originals)
-    if start is None:
-        start = 200 if first <= 200 <= end - pairs else first
-    if first < 0 or pairs < 1 or per_row < 1:
+    if first < 0 or any(number is not None and number < 1 for number in (pairs, per_row)):
         raise UsageError(
             f"first is {first}, pairs {pairs}, per_row {per_row}; first must be 0 or more, the others 1 or more"
         )
-    if not first <= start < end:
+    if start is not None and not first <= start < end:
         raise UsageError(f"start is {start}; it must be the number of an image, from {first} to {end - 1}")
-    chosen = slice(start - first, start - first + pairs)
-    left, right = to_rgb(originals[chosen], autoscale), to_rgb(reconstructions[chosen], autoscale)
+    side, per_row = _side_of_pairs(originals.shape, per_row)
+    pairs = number_of_pairs(originals.shape, per_row) if pairs is None else pairs
+    if start is None:
+        rows = rows_of_classes(labels, len(originals), pairs)
+    else:
+        rows = np.arange(start - first, min(start - first + pairs, len(originals)))
+    left, right = to_rgb(originals[rows], autoscale), to_rgb(reconstructions[rows], autoscale)
     count, per_row = len(left), min(per_row, len(left))
-    left, right = (zoom(pictures, _tile_size(2 * per_row)) for pictures in (left, right))
+    left, right = (zoom(pictures, side, exact=True) for pictures in (left, right))
     tall, wide = left.shape[1:3]
     across, down = 2 * wide + WITHIN_PAIR + BETWEEN_PAIRS, tall + BETWEEN_ROWS
     places = [(1 + i % per_row * across, 1 + i // per_row * down) for i in range(count)]
@@ -77,7 +95,34 @@ def reconstructions(
     sheet = compose(np.concatenate([left, right]), places + shifted, size)
     usual = _SCALES.get(colour_word(originals.shape[1]), "Each channel from 0 to 1.")
     scale = "Contrast stretched picture by picture." if autoscale else usual
-    return _sheet_with_note(sheet, f"Images {start} to {start + count - 1}: original, reconstruction. {scale}")
+    if start is None:
+        total = len(originals) if total is None else total
+        which = f"All {count:,} images" if count == total else f"{count:,} of {total:,} images"
+        which += "" if labels is None or len(np.unique(labels[rows])) == 1 else ", class by class"
+    else:
+        which = f"Images {start} to {start + count - 1}"
+    return _sheet_with_note(sheet, f"{which}: original, reconstruction. {scale}")
+
+
+def number_of_pairs(shape: Sequence[int], per_row: int | None = None) -> int:
+    """How many pairs of images (N, C, H, W) are drawn unasked: 100, or of large images what makes a sheet of bearable height."""
+    side, per_row = _side_of_pairs(shape, per_row)
+    tall = max(1, round(shape[2] * side / max(shape[2:])))
+    return min(PAIRS, max(FEWEST_PAIRS, HIGHEST // (tall + BETWEEN_ROWS) * per_row))
+
+
+def _side_of_pairs(shape: Sequence[int], per_row: int | None) -> tuple[int, int]:
+    """The longer side of each image on the sheet in pixels, and how many pairs stand in a row."""
+    height, width = shape[2:]
+    longer = max(height, width)
+    side = drawn_side(longer, max(_tile_size(2 * (per_row or PAIRS_PER_ROW)), min(longer, LARGEST)), exact=True)
+    fit = max(1, (SHEET + BETWEEN_PAIRS) // (2 * max(1, width * side // longer) + WITHIN_PAIR + BETWEEN_PAIRS))
+    if per_row is None:
+        return side, min(PAIRS_PER_ROW, fit)
+    if per_row > fit and longer > SMALLEST:
+        side = ((SHEET + BETWEEN_PAIRS) // per_row - WITHIN_PAIR - BETWEEN_PAIRS) // 2 * longer // width
+        side = drawn_side(longer, max(SMALLEST, min(side, longer)), exact=True)
+    return side, per_row
 
 
 def worst(
@@ -113,7 +158,8 @@ def worst(
         raise UsageError(f"{len(originals)} images with {errors.shape} errors and {len(ids)} ids: one of each an image")
     # An error that is not a number is as bad as it gets.
     order = np.argsort(-np.nan_to_num(errors, nan=np.inf), kind="stable")[:count]
-    pictures = [zoom(to_rgb(images[order]), 92) for images in (originals, reconstructions)]
+    side = max(92, min(max(originals.shape[2:]), OWN_SIZE))
+    pictures = [zoom(to_rgb(images[order]), side) for images in (originals, reconstructions)]
     tall, wide = pictures[0].shape[1:3]
     per_row = min(per_row, len(order))
     cell = max(2 * wide + WITHIN_PAIR, (WIDTH - 2 * MARGIN - (per_row - 1) * APART) // per_row)
@@ -162,7 +208,10 @@ def samples(images: np.ndarray, columns: int = 10, title: str = "", labels: Sequ
             f"{len(images)} images in {columns} columns with {count} labels: one label an image, one column or more"
         )
     columns = min(columns, len(images))
-    pictures = zoom(to_rgb(images), max(24, min(112, (WIDTH - 2 * MARGIN) // columns - 6)))
+    side = max(24, min(112, (WIDTH - 2 * MARGIN) // columns - 6))
+    if max(images.shape[2:]) > side:  # at their size, as far as a sheet has room
+        side = max(side, min(max(images.shape[2:]), OF_SAMPLES, SHEET // columns - 6))
+    pictures = zoom(to_rgb(images), side)
     tall, wide = pictures.shape[1:3]
     across, down = wide + 6, tall + (6 if labels is None else 24)
     places = [(1 + i % columns * across, 1 + i // columns * down) for i in range(len(pictures))]
@@ -207,16 +256,27 @@ def _sheet_with_note(sheet: np.ndarray, note: str) -> Figure:
 
 
 NUM_WORST = 20
+START_OF_NOTEBOOK = 200  # the first test image that the reference experiment shows
 CONTACT_ROWS, CONTACT_COLUMNS = 5, 20
 
 
 def _reconstructions_of_run(
-    run: "Run", images: "Dataset", start: int | None, pairs: int, per_row: int, autoscale: bool
+    run: "Run", images: "Dataset", start: int | None, pairs: int | None, per_row: int | None, autoscale: bool
 ) -> Figure:
-    last = max((200 if start is None else start) + pairs, 1)
-    originals = images.test.inputs[:last]
+    test = images.test
+    pairs = number_of_pairs(test.inputs.shape, per_row) if pairs is None else pairs
+    if start is None and run.recipe.name == "notebook" and len(test) >= START_OF_NOTEBOOK + pairs:
+        start = START_OF_NOTEBOOK
+    if start is None:
+        rows = rows_of_classes(test.labels, len(test), max(pairs, 1))
+    else:
+        rows = np.arange(min(len(test), max(start + pairs, 1)))
+    originals = test.inputs[rows]
     rebuilt = reconstruct_images(run.model, originals)
-    return reconstructions(run.shown(originals), run.shown(rebuilt), start, pairs, per_row, autoscale)
+    labels = None if test.labels is None else test.labels[rows]
+    return reconstructions(
+        run.shown(originals), run.shown(rebuilt), start, pairs, per_row, autoscale, labels=labels, total=len(test)
+    )
 
 
 def _worst_of_run(run: "Run", images: "Dataset") -> Figure:
@@ -290,9 +350,14 @@ RECONSTRUCTIONS = FigureEntry(
     _words_of_reconstructions,
     "reconstructions",
     options=(
-        Option("start", None, "first test image (default: 200, or 0 where there are too few)", metavar="ROW"),
-        Option("pairs", 100, "how many pairs", metavar="N"),
-        PER_ROW,
+        Option(
+            "start",
+            None,
+            "first test image, which the others follow (default: images of all classes; recipe notebook: 200)",
+            metavar="ROW",
+        ),
+        Option("pairs", None, "how many pairs (default: 100, fewer of large images)", metavar="N"),
+        Option("per_row", None, "pairs per row (default: as many as fit, at most 10)", metavar="N"),
         AUTOSCALE,
     ),
 )

@@ -9,7 +9,7 @@ from PIL import Image
 from latens.errors import UsageError
 from latens.images.pixels import MOST_CHANNELS, WHITE, shown_in_rgb, to_floats
 
-__all__ = ["FRAME", "check_images", "compose", "grid_png", "to_rgb", "zoom"]
+__all__ = ["FRAME", "check_images", "compose", "drawn_side", "grid_png", "to_rgb", "zoom"]
 
 FRAME = 1  # pixels of grey around each picture, so that a white one has an edge
 GREY = 205
@@ -47,20 +47,32 @@ def to_rgb(images: np.ndarray, autoscale: bool = False) -> np.ndarray:
     return shown_in_rgb(values)
 
 
-def zoom(pictures: np.ndarray, target: int) -> np.ndarray:
+def zoom(pictures: np.ndarray, target: int, *, exact: bool = False) -> np.ndarray:
     """Pictures at about a size on the sheet: enlarged by whole pixels, never blurred; shrunk by averaging.
 
     Args:
         pictures: uint8 (N, H, W, 3).
         target: the wanted length of the longer side in pixels.
+        exact: shrink whatever is larger; otherwise only what is more than half as large again.
     """
     height, width = pictures.shape[1:3]
     longer = max(height, width)
-    if longer > 1.5 * target:
-        size = (max(1, round(width * target / longer)), max(1, round(height * target / longer)))
+    side = drawn_side(longer, target, exact=exact)
+    if side < longer:
+        size = (max(1, round(width * side / longer)), max(1, round(height * side / longer)))
         return np.stack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BOX)) for p in pictures])
-    factor = max(1, round(target / longer))
-    return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
+    return pictures.repeat(side // longer, axis=1).repeat(side // longer, axis=2)
+
+
+def drawn_side(longer: int, target: int, *, exact: bool = False) -> int:
+    """The longer side of a picture on the sheet, where it has so many pixels and is zoomed to a target.
+
+    >>> drawn_side(28, 58), drawn_side(128, 58), drawn_side(80, 58), drawn_side(80, 58, exact=True)
+    (56, 58, 80, 58)
+    """
+    if longer > (target if exact else 1.5 * target):
+        return target
+    return max(1, round(target / longer)) * longer
 
 
 def compose(pictures: np.ndarray, places: Sequence[tuple[int, int]], size: tuple[int, int]) -> np.ndarray:

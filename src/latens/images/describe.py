@@ -12,7 +12,7 @@ from latens.images.pixels import WHITE, as_bytes, composite, in_unit, shown_chan
 from latens.images.plan import block_length
 from latens.images.split import content_hashes
 
-__all__ = ["contact_sheet", "pick_evenly", "summary"]
+__all__ = ["contact_sheet", "pick_evenly", "rows_of_classes", "summary"]
 
 GAP, GAP_GREY = 2, 128  # pixels between two pictures of a contact sheet, and their grey
 
@@ -109,14 +109,39 @@ def contact_sheet(images: Images, rows: int = 8, columns: int = 12, seed: int = 
 
 
 def pick_evenly(images: Images, count: int, seed: int) -> np.ndarray:
-    """Rows of at most `count` pictures, int64, the classes in turn until there are enough, then sorted by class."""
-    order = np.random.default_rng(seed).permutation(len(images))
+    """Rows of at most `count` images, int64, the classes in turn until there are enough, then sorted by class."""
     if images.labels is None:
-        return order[:count]
-    turn, shuffled = np.empty(len(images), dtype=np.int64), images.labels[order]
-    for label in np.unique(shuffled):
-        members = np.flatnonzero(shuffled == label)
-        turn[members] = np.arange(len(members))  # the how-manieth of its class a picture is
-    chosen = order[np.lexsort((shuffled, turn))[:count]]
-    by_class: np.ndarray = chosen[np.argsort(images.labels[chosen], kind="stable")]
+        return np.random.default_rng(seed).permutation(len(images))[:count]
+    return rows_of_classes(images.labels, len(images), count, seed)
+
+
+def rows_of_classes(labels: np.ndarray | None, num: int, count: int, seed: int = 0) -> np.ndarray:
+    """At most `count` of so many rows, int64, spread over all classes: the classes in turn until there are enough.
+
+    Where there are more classes than rows, classes are drawn too.
+
+    Args:
+        labels: int (num,), or None: then all rows are one class.
+        num: how many rows there are.
+        count: how many are wanted.
+        seed: of the draws.
+
+    Returns:
+        The rows, sorted by class and, without labels, in their order.
+
+    >>> rows_of_classes(np.repeat([0, 1, 2], 50), 150, 6) // 50
+    array([0, 0, 1, 1, 2, 2])
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(num)
+    if labels is None:
+        chosen: np.ndarray = np.sort(order[:count])
+        return chosen
+    classes, index = np.unique(labels[order], return_inverse=True)
+    turn = np.empty(num, dtype=np.int64)
+    for label in range(len(classes)):
+        members = np.flatnonzero(index == label)
+        turn[members] = np.arange(len(members))  # the how-manieth of its class an image is
+    chosen = order[np.lexsort((random.permutation(len(classes))[index], turn))[:count]]
+    by_class: np.ndarray = chosen[np.argsort(labels[chosen], kind="stable")]
     return by_class
