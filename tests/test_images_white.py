@@ -1,4 +1,4 @@
-"""Whole numbers that fill only a part of their type's range: white is chosen once for a data set, noted and kept."""
+"""`white`: the number of bytes that becomes 255 (masks), and the upper end of the range where there are more bits."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +11,7 @@ from formats import write_png, write_tiff
 from latens.errors import ImagesError, UsageError
 from latens.images import load_images
 from latens.images.pictures import read_pictures
+from latens.images.pixels import to_floats
 from latens.images.white import choose_white
 
 COUNT = 20
@@ -35,17 +36,21 @@ def by_row(dataset):
 
 
 @pytest.mark.parametrize("white", [255, 1023, 4095, 16383, 65535])
-def test_arrays_of_16_bits(white):
+def test_white_of_16_bits_is_the_end_of_their_range(white):
     values = numbers(white)
-    dataset = load_images(values)
-    assert (by_row(dataset) == truth(values, white)).all()
-    assert dataset.options["white"] == white
-    assert any(f"{white} (" in note for note in dataset.notes) == (white != 65535)
+    dataset = load_images(values, white=white)
+    assert (by_row(dataset) == values).all()
+    assert dataset.value_range == ((0, white),)
+    assert dataset.fingerprint == load_images(values, value_range=(0, white)).fingerprint
     again = load_images(values, **dataset.options)
     assert again.fingerprint == dataset.fingerprint
+    row = int(dataset.train.ids[0])
+    assert (dataset.train.inputs[0, 0] == values[row].astype(np.float32) / np.float32(white)).all()
+    with pytest.raises(UsageError, match="say the same"):
+        load_images(values, white=white, value_range="type")
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
 def test_masks_of_0_and_1(dtype):
     values = numbers(1, dtype=dtype)
     dataset = load_images(values)
@@ -67,7 +72,8 @@ def test_both_parts_are_read_alike(tmp_path):
     bright, dark = numbers(4000), numbers(200, seed=1)
     np.savez(tmp_path / "a.npz", x_train=bright, x_test=dark)
     dataset = load_images(tmp_path / "a.npz")
-    assert (dataset.test.pixels[:, 0] == truth(dark, 4095)).all()
+    assert (dataset.test.pixels[:, 0] == dark).all()
+    assert dataset.value_range == dataset.test.value_range == ((0, 4000),)
     assert load_images(tmp_path / "a.npz").options == dataset.options, "from the cache"
     assert load_images(tmp_path / "a.npz", white=65535).fingerprint != dataset.fingerprint
     masks = numbers(1, dtype=np.uint8)
@@ -76,14 +82,12 @@ def test_both_parts_are_read_alike(tmp_path):
 
 
 def test_white_that_was_asked_for(tmp_path):
-    values = numbers(700, dtype=np.int32)
-    with pytest.raises(ImagesError, match="0 to 255; say which number is white"):
-        load_images(values)
-    assert (by_row(load_images(values, white=1000)) == truth(values, 1000)).all()
-    with pytest.raises(ImagesError, match=r"from 0 to 700.*0 to 600"):
-        load_images(values, white=600)
+    values = numbers(200, dtype=np.int32)
+    assert (by_row(load_images(values, white=200)) == truth(values, 200)).all()
+    with pytest.raises(ImagesError, match=r"from 0 to 200.*0 to 150"):
+        load_images(values, white=150)
     np.save(tmp_path / "a.npy", values)
-    assert (by_row(load_images(tmp_path / "a.npy", white=1000)) == truth(values, 1000)).all()
+    assert (by_row(load_images(tmp_path / "a.npy", white=200)) == truth(values, 200)).all()
     note = "white was not used: it is for whole numbers, and these are float64"
     assert note in load_images(values / 700, white=1000).notes
 
@@ -170,10 +174,13 @@ def test_a_picture_beyond_the_white_that_was_asked_for_is_left_out(tmp_path):
 def test_lists_of_pillow_images_of_16_bits(white):
     values = numbers(white)
     images = [Image.fromarray(picture) for picture in values]
-    dataset = load_images(images)
-    assert (by_row(dataset) == truth(values, white)).all()
-    assert dataset.options["white"] == white
-    assert (by_row(load_images(images, white=65535)) == truth(values, 65535)).all()
+    dataset = load_images(images, white=white)
+    assert (by_row(dataset) == values).all()
+    assert dataset.value_range == ((0, white),)
+    mixed = [*images[:10], *(Image.fromarray((picture // 257).astype(np.uint8)) for picture in values[10:])]
+    assert (by_row(load_images(mixed, white=white))[:10] == truth(values[:10], white)).all(), (
+        "beside bytes they are bytes"
+    )
 
 
 def test_a_white_beyond_the_type_does_nothing():
@@ -190,6 +197,6 @@ def test_later_images_are_read_by_the_white_of_a_run(tmp_path):
     for source in (dark, folder, [folder / f"{number}.png" for number in range(COUNT)]):
         pictures = read_pictures(source, (1, 9, 8), white=4095)
         (part,) = pictures.parts
-        found = np.concatenate([block.pixels for block in pictures.blocks(part)])[:, 0]
+        found = np.concatenate([to_floats(block.pixels) for block in pictures.blocks(part)])[:, 0]
         order = np.argsort([int(Path(name).stem) for name in part.ids])
-        assert (found[order] == truth(dark, 4095)).all()
+        assert np.abs(found[order] - dark / 4095).max() <= 0.5 / 255
