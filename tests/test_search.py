@@ -1,11 +1,19 @@
 """Search among stored latents: exact for any type, size and number of queries."""
 
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
+import latens
+from conftest import make_blobs
+from latens import cli
+from latens.computed import encode_source
 from latens.errors import RunDamaged, UsageError
 from latens.files import map_npy, map_npz, write_npz
 from latens.neighbours import nearest_stored
+from latens.progress import Silent
 
 
 def by_float64(points, queries, k, without=None):
@@ -110,3 +118,113 @@ def test_an_array_that_must_be_there(tmp_path):
     write_npz(tmp_path / "a.npz", {"x": np.zeros(2)})
     with pytest.raises(RunDamaged, match=r"no array 'latents'; it has x"):
         map_npz(tmp_path / "a.npz", ("latents",))
+
+
+# ---- of a run
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A run on a folder of classes, and the folder."""
+    folder = tmp_path_factory.mktemp("search")
+    pixels, labels = make_blobs(80)
+    for row, (picture, label) in enumerate(zip(pixels, labels, strict=True)):
+        path = folder / "shapes" / "xyz"[label] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture[0]).save(path)
+    run = latens.run(folder / "shapes", out=folder / "run", epochs=1, latent_dim=4, device="cpu", progress=Silent())
+    return folder, run
+
+
+def test_an_id_finds_its_neighbours_but_not_itself(searched):
+    _, run = searched
+    latents, ids = run.latents["latents"], run.latents["ids"]
+    found = run.search(str(ids[5]), k=4)
+    expected = by_float64(latents, latents[5:6], 4, np.array([5]))
+    assert found.ids.tolist() == ids[expected[1]].tolist()
+    np.testing.assert_allclose(found.distances, expected[0], rtol=1e-6)
+    one = found.neighbours()[0]
+    row = int(np.flatnonzero(ids == one["id"])[0])
+    assert one["label"] == run.class_names[run.latents["labels"][row]] == one["id"][0]
+    assert (one["rank"], one["row"], one["part"]) == (1, row, ("train", "test")[run.latents["part"][row]])
+
+
+def test_files_arrays_and_latents_find_the_same(searched):
+    folder, run = searched
+    path = folder / "shapes" / "x" / "0.png"
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture)[None, None]
+    by_file = run.search(path, k=3)
+    assert by_file.ids[0, 0] == "x/0.png"
+    assert by_file.distances[0, 0] < 1e-4
+    images = latens.load_images(folder / "shapes").train
+    assert run.search(images[:2], k=3).queries.tolist() == images.ids[:2].tolist()
+    for what in (pixels, [path], run.encode(pixels), run.encode(pixels)[0], [str(path)]):
+        np.testing.assert_array_equal(run.search(what, k=3).ids, by_file.ids)
+    together = run.search([path, "x/0.png", folder / "shapes" / "y"], k=2)
+    assert together.queries[:3].tolist() == ["0.png", "x/0.png", "1.png"]
+    assert [pixels is None for pixels in together.query_pixels[:3]] == [False, True, False]
+    assert (together.query_rows >= 0).sum() == 1
+
+
+def test_a_file_of_latents_is_searched_instead(searched, tmp_path):
+    folder, run = searched
+    arrays = encode_source(run, folder / "shapes" / "y").arrays
+    write_npz(tmp_path / "y.npz", arrays)
+    np.save(tmp_path / "y.npy", arrays["latents"])
+    found = run.search(folder / "shapes/x/0.png", 3, within=tmp_path / "y.npz")
+    assert set(found.ids.ravel()) <= set(arrays["ids"])
+    assert found.parts is None
+    assert found.labels is None
+    assert run.search("1", k=2, within=tmp_path / "y.npy").ids.shape == (1, 2)  # rows of an array are its ids
+
+
+def test_the_command(searched, tmp_path, capsys, monkeypatch):
+    folder, run = searched
+    monkeypatch.chdir(folder)
+    command = ["search", str(run.path), "x/0.png"]
+    assert cli.main([*command, "-k", "2", "-o", str(tmp_path / "sheet.png")]) == 0
+    text = capsys.readouterr().out
+    assert "nearest to x/0.png" in text
+    assert "80 latents searched" in text
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size[0] == 720
+    assert cli.main(["search", str(run.path), "-k", "3", "shapes/x", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert len(answer["queries"]) == 27
+    assert [one["rank"] for one in answer["queries"][0]["neighbours"]] == [1, 2, 3]
+    assert cli.main(["encode", str(run.path), "shapes/x", "-o", str(tmp_path / "x.npz")]) == 0
+    files = ["--in", str(tmp_path / "x.npz")]
+    drawn = ["-o", str(tmp_path / "in.png"), "--images", "shapes/x"]
+    assert cli.main(["search", str(run.path), *files, "0.png", "shapes/y/1.png", *drawn]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no-such-id"], "no-such-id: neither an id nor a file of images; ids are such as"),
+        (["x/0.png", "-k", "0"], "'0' is not a whole number of at least 1"),
+        (["x/0.png", "-o", "sheet.jpg"], "ends with .jpg; allowed: .png"),
+        (["x/0.png", "--in", "none.npz"], "none.npz: no such file"),
+        (["x/0.png", "--in", "text.npy"], "text.npy: not readable"),
+        (["x/0.png", "--in", "text.txt"], "text.txt: a .npz of `latens encode`"),
+        (["shapes/x/0.png", "--in", "wide.npy"], "latents of 9 numbers, and queries of 4"),
+        (["shapes/x/0.png", "--in", "cube.npz"], "ids of shape (3,)"),
+        (["x/0.png", "--images", "shapes"], "--images says where"),
+        (["shapes/x/0.png", "--in", "some.npy", "-o", "s.png"], "holds no images to draw"),
+        (["text.txt"], "text.txt"),
+    ],
+)
+def test_each_wrong_word_is_one_line(searched, tmp_path, capsys, monkeypatch, words, message):
+    folder, run = searched
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shapes").symlink_to(folder / "shapes")
+    for name in ("text.npy", "text.txt"):
+        (tmp_path / name).write_text("no array")
+    np.save("wide.npy", np.zeros((5, 9), np.float32))
+    np.save("some.npy", np.zeros((5, 4), np.float32))
+    np.savez("cube.npz", latents=np.zeros((5, 2, 2), np.float32), ids=np.array(["a", "b", "c"]))
+    assert cli.main(["search", str(run.path), *words]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("latens: ")
+    assert message in error

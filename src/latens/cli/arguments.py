@@ -22,6 +22,7 @@ from latens.cli.commands import (
     runs_command,
     sample_command,
     score_command,
+    search_command,
 )
 from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
@@ -119,10 +120,18 @@ class _Parser(argparse.ArgumentParser):
     """
 
     later: "Callable[[_Parser], None] | None" = None
+    mixed = False  # whether options may stand between its arguments: `latens encode RUN -o FILE DATA`
+    _mixing = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self._complete()
-        return super().parse_known_args(_together(sys.argv[1:] if args is None else args), namespace)
+        if not self.mixed or self._mixing:
+            return super().parse_known_args(_together(sys.argv[1:] if args is None else args), namespace)
+        self._mixing = True  # it comes back here twice: for the options, then for what is left
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
     def format_help(self) -> str:
         self._complete()
@@ -153,6 +162,7 @@ def parser() -> argparse.ArgumentParser:
         _add_score,
         _add_compare,
         _add_review,
+        _add_search,
         _add_explore,
         _add_export,
         _add_import,
@@ -174,6 +184,7 @@ def _command(commands: Any, name: str, function: Callable[[argparse.Namespace], 
     command: _Parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--json", action="store_true", help="print JSON, for programs")
     command.set_defaults(function=function)
+    command.mixed = True
     return command
 
 
@@ -411,6 +422,27 @@ def _add_review(commands: Any) -> None:
         "--csv", metavar="FILE", help="also write the table here (it is kept as review.csv in the run)"
     )
     _moved(command)
+
+
+def _add_search(commands: Any) -> None:
+    text = "find the nearest images to an image, or to one of the run's own by its id"
+    command = _command(commands, "search", search_command, text)
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument(
+        "what", nargs="+", metavar="IMAGE|ID", help="image files, folders of images, or ids, such as train/7"
+    )
+    command.add_argument("-k", type=count, default=10, metavar="K", help="how many of each (default: %(default)s)")
+    command.add_argument("-o", "--output", metavar="PNG", help="write a sheet of the images that were found")
+    command.add_argument(
+        "--in",
+        dest="within",
+        metavar="LATENTS",
+        help="search a file of `latens encode` (.npz), or an .npy (N, D), instead of the run's own latents",
+    )
+    command.add_argument("--images", metavar="DATA", help="with --in and -o: where the images are that were encoded")
+    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
+    _moved(command)
+    _device(command)
 
 
 def _add_explore(commands: Any) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "runs_command",
     "sample_command",
     "score_command",
+    "search_command",
 ]
 
 Answer = tuple[Any, str]
@@ -240,6 +241,30 @@ def review_command(args: argparse.Namespace) -> Answer:
     path = args.csv or str(run.path / "review.csv")
     printed = found if args.n is None else found.first(args.n)
     return {"file": path, **printed.as_json()}, review_text(found, path, args.n)
+
+
+def search_command(args: argparse.Namespace) -> Answer:
+    """Find the nearest images."""
+    from latens.cli.printing import search_text
+    from latens.computed import search_run
+    from latens.errors import UsageError
+
+    output_file(args.output, ".png")
+    if args.images is not None and (args.within is None or args.output is None):
+        raise UsageError(
+            "--images says where the images of --in LATENTS are, for the sheet -o; give all three, or leave it out"
+        )
+    run, progress = _chosen(args.run, args.device, args.new_data), _progress(args)
+    found = search_run(run, args.what, args.k, within=args.within, strict=args.strict, progress=progress)
+    for note in found.notes:
+        progress.say(f"note: {note}")
+    if args.output:
+        from latens.figures.canvas import save_png
+        from latens.figures.search import draw_found
+
+        save_png(draw_found(run, found, args.images), args.output)
+    file = {} if args.output is None else {"file": args.output}
+    return {**file, **found.as_json()}, search_text(found, args.output)
 
 
 def explore_command(args: argparse.Namespace) -> Answer:

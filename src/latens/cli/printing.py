@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from latens.files import atomic_write
 from latens.metrics import ScoreTable
 from latens.metrics.score import DIRECTIONS
-from latens.text import quoted
+from latens.text import quoted, seconds_in_words
 from latens.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     import numpy as np
 
     from latens.computed.review import Review
+    from latens.computed.searching import Found
     from latens.metrics import Score
     from latens.runs import Run
     from latens.training.recipes import Recipe
@@ -30,6 +31,7 @@ __all__ = [
     "run_text",
     "runs_text",
     "scores_text",
+    "search_text",
     "summary_text",
     "verdict_text",
     "write_sheet",
@@ -151,6 +153,24 @@ def review_text(review: "Review", path: str, first: int | None = None) -> str:
             rows.append([f"  {finding.image}", finding.labelled, _number(finding.score)])
     table = _table(["image", "label", "score"], rows, right=(2,))
     return f"{table}\n{review.num_images:,} images checked; all findings: {path}"
+
+
+MOST_QUERIES = 10
+
+
+def search_text(found: "Found", sheet: str | None = None) -> str:
+    """The nearest images of each query, of the first ten queries."""
+    lines = []
+    for place, query in enumerate(found.queries[:MOST_QUERIES]):
+        neighbours = found.neighbours(place)
+        names = [name for name in ("rank", "id", "part", "label", "distance") if neighbours and name in neighbours[0]]
+        rows = [[_number(one[name]) for name in names] for one in neighbours]
+        right = [index for index, name in enumerate(names) if name in ("rank", "distance")]
+        lines += [f"nearest to {query}", _table(names, rows, right)]
+    if len(found) > MOST_QUERIES:
+        lines.append(f"and {len(found) - MOST_QUERIES:,} more queries; --json prints all")
+    lines.append(f"{found.searched:,} latents searched in {seconds_in_words(found.seconds)}")
+    return "\n".join([*lines, *([] if sheet is None else [f"sheet: {sheet}"])])
 
 
 def summary_text(facts: dict[str, Any]) -> str:

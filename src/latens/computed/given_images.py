@@ -68,10 +68,10 @@ class GivenImages:
         label_column: str | None = None,
     ) -> None:
         self.run, self.source = run, source
-        self.images = run.inputs_of(source) if isinstance(source, Images) else None
+        self.images = source if isinstance(source, Images) else None
         self._notes: list[str] = []
         if self.images is not None:
-            as_pixels(self.images, run.image_shape)
+            self._inputs = as_pixels(run.inputs_of(self.images), run.image_shape)
             self.class_names, self.total = self.images.class_names, len(self.images)
             return
         _refuse_run_folder(source)
@@ -123,7 +123,7 @@ class GivenImages:
             rows = slice(start, start + length)
             columns = {name: column[rows] for name, column in self.images.columns.items()}
             ids, own = self.images.ids[rows].astype(str), None if labels is None else labels[rows]
-            yield GivenBlock(self.images.inputs[rows], ids, own, columns)
+            yield GivenBlock(np.asarray(self._inputs[rows]), ids, own, columns)
 
     def _decoded(self) -> Iterator[GivenBlock]:
         with warnings.catch_warnings():

@@ -495,6 +495,21 @@ class Run:
         of_run = import_module("latens.figures.of_run")
         return of_run.figure_of(self, name, **options)
 
+    def search(self, what: Any, k: int = 10, **options: Any) -> Any:
+        """The nearest of the run's images to others: a `latens.computed.Found` with ids and distances, nearest first.
+
+        Args:
+            what: an id of the run, an image file or folder, images as an array or `Images`, or latents (M, D).
+            k: how many of each.
+            **options: `within=` a file of latents to search instead, and others of `latens.computed.search_run`.
+
+        Raises:
+            UsageError: neither an id nor images; k below 1.
+            ImagesError: the images can't be read.
+        """
+        # What is computed from runs stands above them; only this call goes the other way.
+        return import_module("latens.computed").search_run(self, what, k, **options)
+
     @property
     def scores(self) -> ScoreTable:
         """The scores, a sequence of records with `to_pandas` and `to_dicts`, and notes on what was left out.
