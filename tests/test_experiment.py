@@ -190,7 +190,7 @@ def test_the_report_tells_the_story_and_how_to_repeat_it(finished_run):
         {"latent_dim": 1},
         {"recipe": "notebook", "latent_dim": 32, "batch_size": 16},
         {"learning_rate": 0.0005, "precision": "bfloat16"},
-        {"model": "autoencoder:activation=none"},
+        {"model": "autoencoder:sparsity=0.001"},
     ],
 )
 def test_the_command_of_a_run_asks_for_that_run(options, blobs, tmp_path):

@@ -132,8 +132,8 @@ def computed(tmp_path_factory):
             pack.layout[f"{i} {array}"] = {**layout, "offset": layout["offset"] + len(pack.body)}
         pack.body += own.body
         for half in halves.values():
-            for layer in half:
-                layer |= {key: f"{i} {one}" for key, one in layer.items() if key.endswith(("weight", "bias"))}
+            for layer in (one for outer in half for one in (outer, *outer.get("layers", ()))):
+                layer |= {key: f"{i} {one}" for key, one in layer.items() if key.endswith(("weight", "bias", "spread"))}
         inputs = {"latents": pack.add(f"{i} z", z.numpy()), "pixels": pack.add(f"{i} x", x.numpy())}
         asked.append({**halves, **inputs, "num": 2, "shape": shape})
     (folder / "cases.bin").write_bytes(pack.body)

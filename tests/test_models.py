@@ -225,7 +225,7 @@ def test_a_model_comes_with_its_options(blobs):
 
 
 def test_what_keeps_a_relu_alive_is_for_a_relu_alone(blobs):
-    recipe = replace(RECIPES["fast"](blobs), latent_bias=0.6)
+    recipe = replace(RECIPES["fast"](blobs).with_options(model="autoencoder"), latent_bias=0.6)
     assert recipe.with_options(latent_dim=3).latent_bias == 0.6
     assert recipe.with_options(model="autoencoder:activation=none").latent_bias == 0
 

@@ -16,6 +16,7 @@ from latens.models.rules import First, Levels
 from latens.networks.grid import GridToMap, MapToGrid
 from latens.networks.half import layers_of
 from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
+from latens.networks.linear_path import FromLinear, LinearPath, ToLinear
 
 __all__ = ["Pack", "networks_of", "scaled"]
 
@@ -35,6 +36,8 @@ ATTRIBUTES: Mapping[type[nn.Module], tuple[str, ...]] = {
     SubPixel: ("size",),
     MapToGrid: (),
     GridToMap: ("size",),
+    ToLinear: (),
+    FromLinear: (),
     nn.Flatten: (),
     nn.Sigmoid: (),
     First: ("count",),
@@ -97,7 +100,7 @@ def networks_of(model: Model, pack: Pack, latents: NDArray[np.float32]) -> dict[
     _check(layers["encoder"], torch.zeros(1, *model.image_shape, device=model.device, dtype=model.dtype))
     _check(layers["decoder"], model.shaped(torch.zeros(1, model.latent_dim, device=model.device, dtype=model.dtype)))
     coarse = _survives(model, latents)
-    size = sum(parameter.numel() for parameter in model.encoder.parameters()) * (2 if coarse else 4)
+    size = sum(tensor.numel() for tensor in model.encoder.state_dict().values()) * (2 if coarse else 4)
     halves: dict[str, Any] = {
         name: [_layer(layer, f"{name} {i}", pack, coarse) for i, layer in enumerate(listed)]
         for name, listed in layers.items()
@@ -132,16 +135,21 @@ def _is_known(layer: nn.Module) -> bool:
         and isinstance(layer.padding, tuple)
     )
     whole = not isinstance(layer, nn.Flatten) or (layer.start_dim, layer.end_dim) == (1, -1)
+    if isinstance(layer, LinearPath) and not all(_is_known(part) for part in layers_of(layer.layers)):
+        return False
     hooked = any(part._forward_hooks or part._forward_pre_hooks for part in layer.modules())
     return type(layer) in ATTRIBUTES and plain and whole and not bare and not hooked
 
 
 def _layer(layer: nn.Module, name: str, pack: Pack, coarse: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": type(layer).__name__}
+    if isinstance(layer, LinearPath):
+        facts["layers"] = [_layer(one, f"{name} {i}", pack, coarse) for i, one in enumerate(layers_of(layer.layers))]
     for attribute in ATTRIBUTES[type(layer)]:
         value = getattr(layer, attribute)
         facts[attribute] = list(value) if isinstance(value, tuple) else value
-    for key, parameter in layer.named_parameters():
+    tensors = layer.named_buffers(recurse=False) if isinstance(layer, LinearPath) else layer.named_parameters()
+    for key, parameter in tensors:
         array = np.ascontiguousarray(parameter.detach().cpu().numpy(), np.float32)
         if key == "weight":
             facts["weight_shape"] = list(array.shape)
@@ -154,7 +162,7 @@ def _layer(layer: nn.Module, name: str, pack: Pack, coarse: bool) -> dict[str, A
 def _survives(model: Model, latents: NDArray[np.float32]) -> bool:
     """Whether pictures and latents stay as they are with weights of 16 bit."""
     rounded = copy.deepcopy(model)
-    for parameter in rounded.parameters():
+    for parameter in (*rounded.parameters(), *rounded.buffers()):
         codes, low, step = scaled(parameter.detach().cpu().numpy().reshape(-1, 1))
         parameter.copy_(torch.from_numpy((low + codes * step).astype(np.float32)).view(parameter.shape))
     pictures = decode_latents(model, latents)

@@ -8,6 +8,7 @@ from torch import nn
 from latens.models.contract import Model, evaluating
 from latens.networks.half import layers_of
 from latens.networks.layers import MapToVector, ResidualBlock, SubPixel, VectorToMap
+from latens.networks.linear_path import LinearPath
 from latens.runs import Run
 
 __all__ = ["network_stages", "stages_of"]
@@ -41,6 +42,9 @@ def network_stages(model: Model) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def _walk(half: nn.Module, x: torch.Tensor) -> list[tuple[str, tuple[int, ...]]]:
+    if isinstance(half, LinearPath):
+        *before, (name, shape) = _walk(half.layers, x)
+        return [*before, (f"{name} + linear path", shape)]
     rows: list[tuple[str, tuple[int, ...]]] = []
     blocks, first = 0, x  # blocks in a row, which are one stage
     for layer in layers_of(half):

@@ -42,6 +42,7 @@ NETWORKS: Table[Callable[..., Network]] = Table(
     "network",
     {
         "convolutional": "latens.networks.convolutional:convolutional",
+        "linear-path": "latens.networks.linear_path:linear_path",
         "residual": "latens.networks.residual:residual",
         "dense": "latens.networks.dense:dense",
     },

@@ -25,9 +25,11 @@ from latens.models.checks import check_weights
 from latens.models.contract import Model, Watched, evaluating
 from latens.networks.forms import fastest_form
 from latens.networks.half import FORMS, Half, layers_of
+from latens.networks.linear_path import LinearPath
 from latens.text import bytes_text
-from latens.training.augmentation import moved, moved_indices
+from latens.training.augmentation import blends, mirrors, moved, moved_indices
 from latens.training.graphs import Plan, Replay, StaticStep
+from latens.training.linear_start import start_linear_path
 from latens.training.optimisers import (
     LOOK_EVERY,
     FiniteGuard,
@@ -47,11 +49,14 @@ __all__ = [
     "dead_latent",
     "evaluate",
     "fastest_forms",
+    "held_out",
     "known_forms",
+    "some_images",
     "train",
     "use_forms",
 ]
 
+MOST_START = 1 << 28  # bytes of images, as floats, of which the linear path starts
 WATCHED = 1000  # test images for the remarks after an epoch
 
 
@@ -110,6 +115,7 @@ def fastest_forms(
         ("decoder", model.decoder, model.latent_shape),
     ):
         forms[name] = ["torch", "torch"]
+        half = half.layers if isinstance(half, LinearPath) else half
         if isinstance(half, Half):
             if can_choose and name not in model.twice_differentiated:
                 forms[name][0] = fastest_form(half, shape, learning)
@@ -124,6 +130,7 @@ def use_forms(model: Model, forms: Mapping[str, Sequence[str]]) -> None:
         UnknownName: a form that does not exist; see `known_forms`.
     """
     for name, half in (("encoder", model.encoder), ("decoder", model.decoder)):
+        half = half.layers if isinstance(half, LinearPath) else half
         if isinstance(half, Half) and name in forms:
             half.use(*forms[name])
 
@@ -197,6 +204,8 @@ def train(
             _check_bfloat16(model, images)
         if state is not None:
             trainer.restore(state)
+        else:
+            trainer.start()
     for epoch in range(trainer.epoch + 1, config.epochs + 1):
         # Settings of the process are changed within an epoch only: between two epochs the user's own code runs.
         with yielding_threads():
@@ -205,6 +214,7 @@ def train(
                 losses = trainer.run_epoch(epoch, on_batch)
                 seconds = time.perf_counter() - began
             trainer.elapsed += seconds
+            kept = trainer.keep_best()
             test_mse = evaluate(model, test)
             if not math.isfinite(test_mse):
                 raise diverged(epoch, trainer.step)
@@ -216,9 +226,9 @@ def train(
                 test_mse=test_mse,
                 learning_rate=config.learning_rate * trainer.factor(trainer.step - 1),
                 elapsed=trainer.elapsed,
-                images_per_second=len(images.train) / seconds,
+                images_per_second=len(trainer.pixels) / seconds,
                 state=trainer.state,
-                remarks=_remarks(model, test),
+                remarks=(*_remarks(model, test), *([kept] if kept else [])),
             )
         yield step
 
@@ -299,7 +309,12 @@ class _Trainer:
     def __init__(self, model: Model, images: Dataset, config: TrainConfig) -> None:
         self.model = model
         self.config = config
-        self.pixels = _resident(images.train.inputs, model.device)
+        learned, held = held_out(len(images.train), config.holdout, config.seed)
+        pixels = images.train.inputs
+        self.pixels = _resident(pixels[learned] if len(held) else pixels, model.device)
+        self.held: np.ndarray = pixels[held]
+        self.best: dict[str, Tensor] = {}  # the weights with the least loss on images held out, if any are
+        self.best_loss, self.best_epoch = math.inf, 0
         self.epoch = self.step = 0
         self.elapsed = 0.0
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
@@ -313,7 +328,45 @@ class _Trainer:
             config.weight_decay,
         )
         self.base_rates = [optimiser.param_groups[0]["lr"] for optimiser in self.optimisers]
-        self.replay = self._whole_steps() if isinstance(self.pixels, Tensor) else None
+        self.replay = None
+        if isinstance(self.pixels, Tensor) and not blends(config.augmentation):
+            self.replay = self._whole_steps()
+
+    def start(self) -> None:
+        """Set what depends on the images before the first step, and take it as the best so far."""
+        if not isinstance(self.model.encoder, LinearPath):
+            return
+        began = time.perf_counter()
+        most = max(1, MOST_START // (math.prod(self.model.image_shape) * 4))
+        rows = np.arange(0, len(self.pixels), -(-len(self.pixels) // most))
+        x, held = some_images(self._on_host(), rows), some_images(self.held, np.arange(len(self.held)))
+        start_linear_path(self.model, x, held if len(held) else None, mirrors(self.config.augmentation))
+        self.elapsed += time.perf_counter() - began
+        self.keep_best()
+
+    def _on_host(self) -> np.ndarray:
+        return self.pixels.cpu().numpy() if isinstance(self.pixels, Tensor) else self.pixels
+
+    def keep_best(self) -> str:
+        """Keep the weights if their loss on the images held out is the least; after the last epoch put the best ones back.
+
+        Returns:
+            A remark where earlier weights were put back.
+        """
+        if not len(self.held):
+            return ""
+        loss = _mean_loss(self.model, self.held, self.config.seed)
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, self.epoch
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+        if self.epoch < self.config.epochs or self.best_epoch == self.epoch or not self.best:
+            return ""
+        self.model.load_state_dict(self.best)
+        when = f"after epoch {self.best_epoch}" if self.best_epoch else "before the first epoch, of the linear path,"
+        return (
+            f"the weights {when} are kept: their loss on {len(self.held)} train images that were held out was"
+            f" {self.best_loss:.4g}, after the last epoch {loss:.4g}"
+        )
 
     def factor(self, step: int) -> float:
         warmup = round(self.config.warmup * self.total_steps)
@@ -424,6 +477,9 @@ class _Trainer:
             for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
                 for key, value in optimiser.state[parameter].items():
                     tensors[f"optimiser.{number}.{index}.{key}"] = torch.as_tensor(value)
+        if len(self.held):
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+            tensors["best_loss"] = torch.tensor([self.best_loss, self.best_epoch], dtype=torch.float64)
         tensors["position"] = torch.tensor([self.epoch, self.step])
         tensors["elapsed"] = torch.tensor(self.elapsed, dtype=torch.float64)
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
@@ -437,6 +493,15 @@ class _Trainer:
         self.epoch, self.step, self.elapsed = _position(state)
         moments = _moments(state)
         check_state(self.optimisers, moments)
+        best, best_loss = _part_of(state, "best."), state.get("best_loss")
+        if len(self.held):
+            own = self.model.state_dict()
+            if (
+                best_loss is None
+                or best_loss.shape != (2,)
+                or any(own[name].shape != tensor.shape if name in own else True for name, tensor in best.items())
+            ):
+                raise UsageError("the training state does not fit: it holds no weights chosen by images held out")
         try:
             self.model.load_state_dict(_part_of(state, "model."))
         except RuntimeError as error:
@@ -445,6 +510,8 @@ class _Trainer:
             optimiser = self.optimisers[number]
             parameter = optimiser.param_groups[0]["params"][index]
             optimiser.state[parameter] = {name: _laid_out_like(t, parameter) for name, t in tensors.items()}
+        if best_loss is not None and len(self.held):
+            self.best, self.best_loss, self.best_epoch = dict(best), float(best_loss[0]), int(best_loss[1])
 
 
 def _part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -478,6 +545,30 @@ def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator
     order = np.random.default_rng((seed, epoch)).permutation(num_images)
     for start in range(0, num_images, batch_size):
         yield order[start : start + batch_size]
+
+
+def held_out(num_images: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ascending rows that are trained on and those that are held out, at least one of these if a share is asked for.
+
+    >>> [len(rows) for rows in held_out(40, 0.1, seed=0)]
+    [36, 4]
+    """
+    count = min(num_images - 1, max(1, round(share * num_images))) if share else 0
+    order = np.random.default_rng((seed, 0, 3)).permutation(num_images)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+@torch.no_grad()
+def _mean_loss(model: Model, pixels: np.ndarray, seed: int) -> float:
+    """The mean of a model's own loss over some images, with the same noise at each call."""
+    total, device = 0.0, model.device
+    noise = generator(seed, 0, 4, device=device)
+    batch = images_at_once(model.image_shape, device)
+    with evaluating(model), allowed_precision("float32"):
+        for start in range(0, len(pixels), batch):
+            x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), device, model.dtype)
+            total += model.loss(x, noise).total.cpu().sum(dtype=torch.float64).item()
+    return total / len(pixels)
 
 
 @torch.no_grad()
@@ -521,6 +612,11 @@ def _as_float(
     else:
         x = torch.from_numpy(gather(pixels, indices)).to(device)
     return to_unit(x.contiguous(memory_format=torch.channels_last), dtype)
+
+
+def some_images(pixels: np.ndarray, rows: np.ndarray) -> Tensor:
+    """Some images as float32 (n, C, H, W) in [0, 1], on the CPU."""
+    return _as_float(pixels, rows, torch.device("cpu")).contiguous()
 
 
 def _laid_out_like(tensor: Tensor, parameter: Tensor) -> Tensor:

@@ -33,10 +33,13 @@ __all__ = [
 OPTIMISERS = ("adam", "muon")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 MAX_SEED = 2**32 - 1  # what scikit-learn and numpy's older generators take
-AUGMENTATIONS = ("none", "shift", "shift-flip")
+AUGMENTATIONS = ("none", "shift", "shift-flip", "flip", "blend", "blend-flip")
 FAST_STEPS, BEST_STEPS = 2814, 15_946
 FEW = 16_384  # images; with fewer a network overfits
 LATENT_BIAS = 0.6  # of a ReLU latent under Muon, at the start
+HOLDOUT = 0.1  # of the train images, of a small set
+LINEAR_PATH = "linear-path"  # the network of a small set
+MOST_TRIED = 1500  # images, by which an augmentation is chosen
 NARROW = 8  # latent dimensions, under which a small set's latent starts with that bias too
 ADOPTED = "adopted"  # the model of an adopted run; not in `MODELS`
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
@@ -130,7 +133,10 @@ class TrainConfig:
         decay: whether it falls linearly to zero, or stays constant.
         seed: of the weights, the order of the images and the noise.
         precision: of the arithmetic: one of `PRECISIONS`.
-        augmentation: `"none"`, or how batches are augmented, see `latens.training.augmentation.moved`: `"shift"`, `"shift-flip"`.
+        augmentation: `"none"`, or how batches are augmented, see `latens.training.augmentation.moved`: `"shift"`, `"shift-flip"`,
+            `"flip"`, `"blend"`, `"blend-flip"`.
+        holdout: share of the train part, 0 to 0.5, that is not trained on: the weights of the epoch with the least loss on it are
+            kept. 0 keeps those of the last epoch.
     """
 
     epochs: int
@@ -145,12 +151,13 @@ class TrainConfig:
     seed: int = 0
     precision: str = "float32"
     augmentation: str = "none"
+    holdout: float = 0.0
 
     def __post_init__(self) -> None:
         # Plain numbers, so that they can be stored: numpy's scalars are given as well.
         plain: dict[str, Any] = {name: whole_number(name, getattr(self, name), 1) for name in ("epochs", "batch_size")}
         plain["seed"] = whole_number("seed", self.seed, 0, MAX_SEED)
-        for name in ("learning_rate", "matrix_learning_rate", "beta2", "weight_decay", "warmup"):
+        for name in ("learning_rate", "matrix_learning_rate", "beta2", "weight_decay", "warmup", "holdout"):
             plain[name] = _real_number(name, getattr(self, name))
         plain["decay"] = bool(self.decay)
         for name, value in plain.items():
@@ -160,6 +167,8 @@ class TrainConfig:
                 raise UsageError(f"{name} is {plain[name]:g}; it must be above 0 and finite")
         if not 0 <= self.weight_decay < math.inf:
             raise UsageError(f"weight_decay is {self.weight_decay:g}; it must not be negative, and finite")
+        if not 0 <= plain["holdout"] <= 0.5:
+            raise UsageError(f"holdout is {plain['holdout']:g}; a share of the train images from 0 to 0.5 is allowed")
         if self.optimiser not in OPTIMISERS:
             raise UsageError(f"optimiser is {self.optimiser!r}; known: {', '.join(OPTIMISERS)}")
         if self.augmentation not in AUGMENTATIONS:
@@ -232,6 +241,8 @@ class Recipe:
             factor = _real_number("learning_rate", config["learning_rate"]) / self.config.learning_rate
             config["matrix_learning_rate"] = self.config.matrix_learning_rate * factor
         chosen = replace(self, **parts, config=replace(self.config, **config))
+        if "network" not in parts and chosen.network == LINEAR_PATH and chosen.model_options.get("spatial"):
+            chosen = replace(chosen, network="convolutional")  # a grid of latents needs a map
         if "latent_bias" not in parts and not chosen._has_relu_latent:
             chosen = replace(chosen, latent_bias=0.0)  # which is there to keep a ReLU from dying
         elif "latent_bias" not in parts and chosen.config.optimiser == "muon" and chosen.latent_dim < NARROW:
@@ -277,21 +288,24 @@ def fast(images: "Dataset") -> Recipe:
     `latens run mnist`: test MSE 0.0022 after 3 epochs, ten seconds on two CPU cores.
 
     It is a budget of steps, so that small sets train as well as large ones: 2,814 steps, or one epoch if that is more.
-    With fewer than 16,384 images a network overfits: such sets get shifted and mirrored batches, and shorter steps
-    (200 grey photographs: test MSE 0.0236 without, 0.0075 with; PCA 0.0103).
+    With fewer than 16,384 images a network overfits, and PCA of as many numbers has a smaller error. Such sets get the network
+    `linear-path`, which starts as PCA, no activation on the latent, shorter steps, and an augmentation chosen by the error of
+    PCA on images held out. A tenth of the train images is held out, and the weights with the least error on it are kept
+    (docs/decisions/0022-never-worse-than-pca.md).
     """
     num_images, few = _how_many(images)
-    batch_size = 64 if num_images >= 2048 else 32
+    if few:
+        return _fast_for_few(images)
+    batch_size = 64
     config = TrainConfig(
         epochs=max(1, round(FAST_STEPS * batch_size / num_images)),
         batch_size=batch_size,
         optimiser="muon",
-        learning_rate=0.003 if few else 0.016,
-        matrix_learning_rate=0.01 if few else 0.03,
+        learning_rate=0.016,
+        matrix_learning_rate=0.03,
         beta2=0.99,
         warmup=0.02,
         decay=True,
-        augmentation="shift-flip" if few else "none",
     )
     return Recipe(
         "fast",
@@ -299,9 +313,45 @@ def fast(images: "Dataset") -> Recipe:
         "convolutional",
         _latent_dim(images),
         config,
-        latent_bias=0.0 if few else LATENT_BIAS,
+        latent_bias=LATENT_BIAS,
         output_bias=_mean_pixel(images),
     )
+
+
+def _fast_for_few(images: "Dataset") -> Recipe:
+    num_images = len(images.train)
+    batch_size = 64 if num_images >= 2048 else 32
+    config = TrainConfig(
+        epochs=max(1, round(FAST_STEPS * batch_size / num_images)),
+        batch_size=batch_size,
+        optimiser="muon",
+        learning_rate=0.001,
+        matrix_learning_rate=0.003,
+        beta2=0.99,
+        warmup=0.02,
+        decay=True,
+        augmentation=_augmentation(images),
+        holdout=HOLDOUT,
+    )
+    return Recipe(
+        "fast",
+        "autoencoder",
+        LINEAR_PATH,
+        _latent_dim(images),
+        config,
+        model_options={"activation": "none"},
+        output_bias=_mean_pixel(images),  # of another network, if one is asked for
+    )
+
+
+def _augmentation(images: "Dataset") -> str:
+    """The augmentation for a small set, by the error of PCA on some of its train images."""
+    from latens.training.linear_start import choose_augmentation
+    from latens.training.loop import held_out, some_images
+
+    learned, held = held_out(len(images.train), HOLDOUT, 0)
+    x, y = (some_images(images.train.inputs, rows[:: -(-len(rows) // MOST_TRIED)]) for rows in (learned, held))
+    return choose_augmentation(x, y, _latent_dim(images))
 
 
 def best(images: "Dataset") -> Recipe:
@@ -331,7 +381,8 @@ def best(images: "Dataset") -> Recipe:
         decay=True,
         weight_decay=0.0 if few else 0.03,
         precision="bfloat16",
-        augmentation="shift-flip" if few else "shift",
+        augmentation=_augmentation(images) if few else "shift",
+        holdout=HOLDOUT if few else 0.0,
     )
     return Recipe(
         "best",

@@ -23,6 +23,8 @@
  * @property {Float32Array} [first_bias]
  * @property {Float32Array} [second_weight]
  * @property {Float32Array} [second_bias]
+ * @property {Float32Array} [spread]        of each number of a latent, beside a linear path
+ * @property {Layer[]} [layers]             beside a linear path
  */
 /** @typedef {{size: [number, number], stride: [number, number], padding: [number, number]}} Window  size: of the kernel */
 
@@ -43,6 +45,8 @@ const KINDS = {
   SubPixel: subPixel,
   MapToGrid: mapToGrid,
   GridToMap: gridToMap,
+  ToLinear: toLinear,
+  FromLinear: fromLinear,
   // What a model does beside its networks.
   Flatten: (_, x) => ({values: x.values, shape: [x.values.length]}),
   Shape: (layer, x) => ({values: x.values, shape: layer.size}),
@@ -60,13 +64,17 @@ export const LAYER_KINDS = Object.keys(KINDS);
  * @returns {Float32Array}
  */
 export function runLayers(layers, input, shape) {
-  let data = {values: input, shape};
+  return runData(layers, {values: input, shape}).values;
+}
+
+/** @param {Layer[]} layers @param {Data} data @returns {Data} */
+function runData(layers, data) {
   for (const layer of layers) {
     const compute = KINDS[layer.kind];
     if (!compute) throw new Error(`this page knows no layer ${layer.kind}; known: ${LAYER_KINDS.join(", ")}`);
     data = compute(layer, data);
   }
-  return data.values;
+  return data;
 }
 
 /**
@@ -297,4 +305,20 @@ function mapToGrid({weight, bias}, x) {
 function gridToMap({weight, bias, size: [height, width]}, x) {
   const numbers = x.values.length / (height * width);
   return convolve({values: turn(x.values, numbers), shape: [numbers, height, width]}, weight, bias, ONE);
+}
+
+/** Layers beside a linear path, which gives latents. @param {Required<Layer>} layer @param {Data} x @returns {Data} */
+function toLinear({weight, bias, spread, layers}, x) {
+  const found = runLayers(layers, x.values, x.shape);
+  const values = linear(weight, bias, x.values);
+  for (let i = 0; i < values.length; i++) values[i] += found[i] * spread[i];
+  return {values, shape: [values.length]};
+}
+
+/** Layers beside a linear path, which takes latents. @param {Required<Layer>} layer @param {Data} x @returns {Data} */
+function fromLinear({weight, bias, spread, layers}, x) {
+  const made = runData(layers, {values: x.values.map((value, i) => value / spread[i]), shape: x.shape});
+  const values = linear(weight, bias, x.values);
+  for (let i = 0; i < values.length; i++) values[i] += made.values[i];
+  return {values, shape: made.shape};
 }

@@ -77,9 +77,18 @@ function once(make) {
   };
 }
 
-/** Layers with weights in place of the names of weights. @param {any[]} half @param {(name: string) => any} array */
-export const layersOf = (half, array) =>
-  half.map((layer) => Object.fromEntries(Object.entries(layer).map(([key, value]) => [key, /weight$|bias$/.test(key) ? array(value) : value])));
+/**
+ * Layers with weights in place of the names of weights, those beside a linear path too.
+ * @param {any[]} half @param {(name: string) => any} array @returns {any[]}
+ */
+export function layersOf(half, array) {
+  /** @param {string} key @param {any} value @returns {any} */
+  const given = (key, value) => {
+    if (key === "layers") return layersOf(value, array);
+    return /weight$|bias$|^spread$/.test(key) ? array(value) : value;
+  };
+  return half.map((layer) => Object.fromEntries(Object.entries(layer).map(([key, value]) => [key, given(key, value)])));
+}
 
 /** An array of the file; of 16 bit and a scale, where there is one. @param {any} layout @param {ArrayBuffer} buffer @param {string} name */
 export function unpacked(layout, buffer, name) {

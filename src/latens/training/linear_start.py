@@ -1,0 +1,263 @@
+"""The start of a linear path: principal components of the train images, estimated so that they hold for images not seen.
+
+With a few hundred images of thousands of pixels, the principal components of the sample fit its noise. Two remedies are tried,
+and the one with the least error on images held out is taken, or neither:
+
+- mirrored copies of the images are added, if the augmentation mirrors;
+- the covariance of two pixels is multiplied by a weight that falls with their distance, since the sample says least of pixels
+  that are far apart. This is the localisation of covariances in ensemble data assimilation: Houtekamer and Mitchell, "A
+  sequential ensemble Kalman filter for atmospheric data assimilation", 2001, equation 6.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latens.models.contract import HasPrior, Model
+from latens.networks.linear_path import FromLinear, ToLinear
+
+__all__ = [
+    "Estimate",
+    "Principal",
+    "choose_augmentation",
+    "choose_estimate",
+    "linear_error",
+    "principal_components",
+    "start_linear_path",
+]
+
+MOST_CHOSEN = 4096  # numbers of an image with which estimates are compared; larger images are averaged down to it
+FEWEST_CHOSEN = 1024  # numbers of an image with which augmentations are compared
+CLEAR = 0.99  # of the error without mirrored images, that it must be below with them
+MOST_LOCALISED = 12_288  # numbers of an image, of which all covariances are held in memory: 600 MB
+EXTRA, ROUNDS = 32, 8  # directions beyond those wanted, and rounds, of the subspace iteration
+KEPT = (0.8, 0.5, 0.0)
+LENGTHS = (1 / 8, 1 / 16, 1 / 4)  # of the larger side
+LEAST_SPREAD = 1e-3  # of the largest
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How a covariance is estimated.
+
+    Args:
+        mirrored: with mirrored copies of all images.
+        kept: what stays of the covariance of pixels that are far apart, 0 to 1; 1 leaves all as the sample has it.
+        length: the distance in which the rest falls, as a Gaussian's standard deviation, as a share of the larger side.
+    """
+
+    mirrored: bool = False
+    kept: float = 1.0
+    length: float = 0.125
+
+    @property
+    def localised(self) -> bool:
+        """Whether distance matters."""
+        return self.kept < 1
+
+    def __str__(self) -> str:
+        parts = ["principal components"]
+        parts += ["of images and mirrored images"] if self.mirrored else []
+        parts += (
+            [f"with {1 - self.kept:.0%} of covariances limited to {self.length:.3g} of the side"]
+            if self.localised
+            else []
+        )
+        return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The mean (P,), the directions (P, D) and the standard deviation along each (D,) of images of P numbers."""
+
+    mean: Tensor
+    directions: Tensor
+    spread: Tensor
+
+
+def principal_components(x: Tensor, num: int, estimate: Estimate | None = None) -> Principal:
+    """The principal components of some images.
+
+    Args:
+        x: float (N, C, H, W), N at least 1.
+        num: D, how many; at most C · H · W. Where the images have fewer, the rest are any orthogonal directions.
+        estimate: of the covariance; by default the sample's own.
+
+    By subspace iteration (Halko, Martinsson and Tropp, "Finding structure with randomness", 2011, algorithm 4.4).
+
+    >>> x = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> found = principal_components(x, 4)
+    >>> torch.allclose(found.directions.T @ found.directions, torch.eye(4), atol=1e-5)
+    True
+    """
+    return _Covariance(x, mirrored=estimate is not None and estimate.mirrored).principal(num, estimate or Estimate())
+
+
+class _Covariance:
+    """The centred images, and the covariance of their pixels where it is needed as a matrix."""
+
+    def __init__(self, x: Tensor, mirrored: bool) -> None:
+        self.shape = tuple(x.shape[1:])
+        rows = torch.cat([x, x.flip(3)]) if mirrored else x
+        flat = rows.reshape(len(rows), -1)
+        self.mean = flat.mean(0)
+        self.rows = flat - self.mean
+        self.matrix: Tensor | None = None
+
+    def principal(self, num: int, estimate: Estimate, start: Tensor | None = None, rounds: int = ROUNDS) -> Principal:
+        width = min(self.rows.shape[1], num + EXTRA)
+        directions = self._random(width) if start is None else start
+        weighted = self._weighted(estimate) if estimate.localised else None
+        for _ in range(rounds):
+            directions = torch.linalg.qr(self._times(directions, weighted))[0]
+        inner = directions.T @ self._times(directions, weighted)
+        values, turn = torch.linalg.eigh((inner + inner.T) / 2)
+        order = values.argsort(descending=True)
+        directions = directions @ turn[:, order]
+        spread = values[order].clamp_min(0).sqrt()
+        return Principal(self.mean, directions[:, :num].contiguous(), spread[:num])
+
+    def _random(self, width: int) -> Tensor:
+        seeded = torch.Generator().manual_seed(0)
+        drawn = torch.randn(self.rows.shape[1], width, generator=seeded, dtype=self.rows.dtype)
+        return torch.linalg.qr(drawn)[0]
+
+    def _times(self, directions: Tensor, weighted: Tensor | None) -> Tensor:
+        if weighted is not None:
+            limited: Tensor = weighted @ directions
+            return limited
+        product: Tensor = self.rows.T @ (self.rows @ directions) / len(self.rows)
+        return product
+
+    def _weighted(self, estimate: Estimate) -> Tensor:
+        if self.matrix is None:
+            self.matrix = self.rows.T @ self.rows / len(self.rows)
+        channels, height, width = self.shape
+        down, right = (_falling(size, estimate.length * max(height, width)) for size in (height, width))
+        near = torch.kron(down, right).to(self.matrix.dtype) * (1 - estimate.kept) + estimate.kept
+        blocks = self.matrix.view(channels, height * width, channels, height * width)
+        weighted: Tensor = (blocks * near[None, :, None]).view_as(self.matrix)
+        return weighted
+
+
+def _falling(size: int, length: float) -> Tensor:
+    """A Gaussian of the distance of any two of some places in a row."""
+    places = torch.arange(size, dtype=torch.float32)
+    return torch.exp(-((places[:, None] - places) / length).square() / 2)
+
+
+def linear_error(found: Principal, x: Tensor) -> float:
+    """The mean squared error with which principal components rebuild images (N, C, H, W)."""
+    centred = x.reshape(len(x), -1) - found.mean
+    return (centred - centred @ found.directions @ found.directions.T).square().mean().item()
+
+
+def choose_estimate(x: Tensor, held: Tensor, num: int, mirrored: bool) -> Estimate:
+    """The estimate of the covariance with the least error on images held out.
+
+    Args:
+        x: float (N, C, H, W), on which principal components are computed.
+        held: float (n, C, H, W), on which they are compared.
+        num: D.
+        mirrored: with mirrored copies.
+
+    Images of more than 4,096 numbers are compared at a smaller size.
+    """
+    localising = math.prod(x.shape[1:]) <= MOST_LOCALISED
+    while math.prod(x.shape[1:]) > MOST_CHOSEN and min(x.shape[2:]) >= 16:
+        x, held = F.avg_pool2d(x, 2), F.avg_pool2d(held, 2)
+    num = min(num, math.prod(x.shape[1:]) - 1)
+    best = Estimate(mirrored)
+    if not localising:
+        return best
+    covariance = _Covariance(x, mirrored)
+    first = covariance.principal(num, best)
+    least, start = linear_error(first, held), first.directions
+    for name in ("kept", "length"):
+        for candidate in _others(best, name):
+            found = covariance.principal(num, candidate, start)
+            if (error := linear_error(found, held)) < least:
+                best, least = candidate, error
+    return best
+
+
+def _others(estimate: Estimate, name: str) -> list[Estimate]:
+    """Estimates that differ in one part."""
+    if name == "kept":
+        return [replace(estimate, kept=kept) for kept in KEPT]
+    return [replace(estimate, length=length) for length in LENGTHS if estimate.localised]
+
+
+def start_linear_path(model: Model, x: Tensor, held: Tensor | None, mirrored: bool) -> Estimate | None:
+    """Set the linear maps of a model from train images, if it has such maps.
+
+    Args:
+        model: whose encoder and decoder may be `ToLinear` and `FromLinear`; changed in place.
+        x: float32 (N, C, H, W) in [0, 1], on the CPU; fewer than all where there are many.
+        held: (n, C, H, W), to choose the estimate of the covariance by; None takes the sample's own.
+        mirrored: whether the training mirrors images.
+
+    Returns:
+        The estimate that was taken; None for a model without such maps.
+    """
+    encoder, decoder = model.encoder, model.decoder
+    if not isinstance(encoder, ToLinear) or not isinstance(decoder, FromLinear):
+        return None
+    x = x.contiguous()
+    num = min(model.latent_dim, x[0].numel())
+    with torch.no_grad():
+        estimate = Estimate(mirrored) if held is None else choose_estimate(x, held.contiguous(), num, mirrored)
+        _set(model, encoder, decoder, principal_components(x, num, estimate))
+    return estimate
+
+
+def _set(model: Model, encoder: ToLinear, decoder: FromLinear, found: Principal) -> None:
+    """Let a model encode and decode by principal components.
+
+    Latents have a mean square of 1 over all numbers; where the model has a prior, each number has a variance of 1.
+    """
+    num = len(found.spread)
+    spread = found.spread.clamp_min(LEAST_SPREAD * float(found.spread.max()) + 1e-8)
+    scale = spread if isinstance(model, HasPrior) else spread.square().mean().sqrt().expand(num)
+    encoder.weight.zero_()
+    encoder.weight[:num].copy_((found.directions / scale).T)
+    encoder.bias.zero_()
+    encoder.bias[:num].copy_(-(found.mean @ found.directions) / scale)
+    decoder.weight.zero_()
+    decoder.weight[:, :num].copy_(found.directions * scale)
+    decoder.bias.copy_(found.mean)
+    if model.decodes_logits:  # the same to first order about the mean
+        mean = found.mean.clamp(0.01, 0.99)
+        decoder.weight.div_((mean * (1 - mean))[:, None])
+        decoder.bias.copy_(torch.logit(mean))
+    encoder.spread.fill_(1)
+    encoder.spread[:num].copy_(spread / scale)
+    decoder.spread.fill_(1)
+    decoder.spread[:num].copy_(spread / scale)
+    for half in (encoder, decoder):
+        half.start_linear()
+
+
+def choose_augmentation(x: Tensor, held: Tensor, num: int) -> str:
+    """The augmentation whose principal components rebuild images held out with the least error: a name of `AUGMENTATIONS`.
+
+    Args:
+        x: float (N, C, H, W).
+        held: float (n, C, H, W).
+        num: D.
+
+    Mirrored images help where things face both ways, and harm letters and X-rays; blended ones help where places far apart have
+    little to do with each other.
+    """
+    while math.prod(x.shape[1:]) > FEWEST_CHOSEN and min(x.shape[2:]) >= 16:
+        x, held = F.avg_pool2d(x, 2), F.avg_pool2d(held, 2)
+    num = max(1, min(num, math.prod(x.shape[1:]) // 4))
+    plain, mirrored = (_Covariance(x, both).principal(num, Estimate()) for both in (False, True))
+    flips = linear_error(mirrored, held) < CLEAR * linear_error(plain, held)
+    found = choose_estimate(x, held, num, flips)
+    if found.localised:
+        return "blend-flip" if flips else "blend"
+    return "flip" if flips else "none"

@@ -1,0 +1,203 @@
+"""The linear path: it starts as PCA, held-out images choose what is kept, and resuming continues to the same weights."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+import latens
+from latens.errors import UsageError
+from latens.images import Dataset
+from latens.models import MODELS
+from latens.models.contract import HasPrior
+from latens.networks.linear_path import LinearPath
+from latens.training.augmentation import moved
+from latens.training.linear_start import (
+    Estimate,
+    choose_augmentation,
+    choose_estimate,
+    linear_error,
+    principal_components,
+    start_linear_path,
+)
+from latens.training.loop import build_model, evaluate, held_out
+from latens.training.recipes import AUGMENTATIONS, RECIPES, Recipe, TrainConfig
+
+
+def smooth(count, shape=(1, 12, 12), seed=0, noise=0.05):
+    """Images of a few smooth blobs: near places are alike, far ones are not."""
+    rng = np.random.default_rng(seed)
+    channels, height, width = shape
+    coarse = torch.from_numpy(rng.random((count, channels, 4, 4)))
+    fine = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=False)
+    noisy = fine.numpy() + noise * rng.normal(size=(count, channels, height, width))
+    return (255 * noisy.clip(0, 1)).astype(np.uint8)
+
+
+def data(count=60, shape=(1, 12, 12)):
+    return latens.load_images(smooth(count, shape))
+
+
+def config(**more):
+    return TrainConfig(**{"epochs": 3, "batch_size": 8, "optimiser": "muon", "learning_rate": 1e-3} | more)
+
+
+def recipe(model="autoencoder", **more):
+    options = {"activation": "none"} if model == "autoencoder" else {}
+    return Recipe("test", model, "linear-path", 6, config(**more), model_options=options)
+
+
+def test_principal_components_are_those_of_scikit_learn():
+    x = torch.rand(50, 2, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x *= torch.linspace(0.2, 2, 60, dtype=torch.float64).view(1, 2, 6, 5)  # so that no two are nearly alike
+    found, theirs = principal_components(x, 4), PCA(4, svd_solver="full").fit(x.flatten(1).numpy())
+    np.testing.assert_allclose(found.mean.numpy(), theirs.mean_, atol=1e-9)
+    cosines = np.abs((found.directions.numpy() * theirs.components_.T).sum(0))
+    np.testing.assert_allclose(cosines, 1, atol=1e-4)
+    np.testing.assert_allclose(found.spread.numpy() * np.sqrt(50 / 49), np.sqrt(theirs.explained_variance_), rtol=1e-4)
+
+
+def test_a_limited_covariance_is_the_products_with_a_gaussian_of_the_distance():
+    x = torch.rand(30, 2, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    estimate = Estimate(kept=0.3, length=0.25)
+    rows = (x - x.mean(0)).flatten(1)
+    places = [(c, i, j) for c in range(2) for i in range(4) for j in range(5)]
+    near = np.array(
+        [[np.exp(-((a - p) ** 2 + (b - q) ** 2) / 2 / 1.25**2) for _, p, q in places] for _, a, b in places]
+    )
+    matrix = (rows.T @ rows / 30).numpy() * (0.3 + 0.7 * near)
+    values, vectors = np.linalg.eigh(matrix)
+    found = principal_components(x, 3, estimate)
+    np.testing.assert_allclose(found.spread.numpy() ** 2, values[::-1][:3], rtol=1e-3)
+    np.testing.assert_allclose(np.abs((found.directions.numpy() * vectors[:, ::-1][:, :3]).sum(0)), 1, atol=1e-2)
+
+
+def test_more_components_than_images_have_are_any_orthogonal_ones():
+    found = principal_components(torch.rand(3, 1, 8, 8), 10)
+    torch.testing.assert_close(found.directions.T @ found.directions, torch.eye(10), atol=1e-4, rtol=0)
+    assert bool((found.spread >= 0).all())
+
+
+def test_the_estimate_of_few_local_images_is_limited_and_better_on_others():
+    images = torch.from_numpy(smooth(300, noise=0.2)).float() / 255
+    x, held, others = images[:25], images[25:50], images[50:]
+    chosen = choose_estimate(x, held, 8, mirrored=False)
+    assert chosen.localised
+    assert "limited" in str(chosen)
+    errors = [linear_error(principal_components(x, 8, one), others) for one in (chosen, Estimate())]
+    assert errors[0] < errors[1]
+
+
+def test_mirrored_images_are_chosen_where_they_help_only():
+    symmetric = torch.from_numpy(smooth(40, (1, 16, 16))).float() / 255
+    assert choose_augmentation(symmetric, symmetric[:10].flip(3), 12).endswith("flip")
+    ramp = torch.linspace(0, 1, 16).view(1, 1, 1, 16) * torch.rand(
+        40, 1, 1, 1, generator=torch.Generator().manual_seed(0)
+    )
+    ramp = ramp + 0.2 * symmetric * torch.linspace(0, 1, 16).view(1, 1, 1, 16)
+    assert not choose_augmentation(ramp[:30], ramp[30:], 4).endswith("flip")
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - set(MODELS.plugins)))
+def test_every_model_starts_with_the_linear_path_and_trains(name):
+    images = data(40)
+    model = build_model(recipe(name, holdout=0.1), images.shape)
+    steps = list(latens.train(model, images, recipe(name, epochs=1, holdout=0.1).config))
+    assert np.isfinite(steps[-1].test_mse)
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 12), (3, 9, 14)])
+def test_the_start_is_pca(shape):
+    images = data(60, shape)
+    model = build_model(recipe(), images.shape)
+    x = torch.from_numpy(images.train.pixels).float() / 255
+    assert start_linear_path(model, x, None, mirrored=False) == Estimate()
+    theirs = PCA(6, svd_solver="full").fit(x.flatten(1).numpy())
+    test = images.test.pixels.reshape(len(images.test), -1) / 255
+    expected = np.square(theirs.inverse_transform(theirs.transform(test)) - test).mean()
+    assert evaluate(model, images.test.pixels) == pytest.approx(expected, rel=1e-4)
+    z = model.encode(x)
+    assert z.square().mean().item() == pytest.approx(1, rel=0.01)
+    assert not isinstance(model, HasPrior)
+
+
+def test_latents_of_a_model_with_a_prior_start_at_its_variance():
+    images = data(60)
+    model = build_model(recipe("variational"), images.shape)
+    x = torch.from_numpy(images.train.pixels).float() / 255
+    start_linear_path(model, x, None, mirrored=False)
+    torch.testing.assert_close(model.encode(x).var(0, unbiased=False), torch.ones(6), rtol=0.01, atol=0.01)
+
+
+def test_the_kept_weights_are_the_best_on_images_held_out():
+    images = data(60)
+    wild = config(epochs=6, holdout=0.2, matrix_learning_rate=3.0, learning_rate=1.0)
+    model = build_model(recipe(), images.shape)
+    _, held = held_out(len(images.train), 0.2, 0)
+    errors, at_start = [], build_model(recipe(), images.shape)
+    learned, _ = held_out(len(images.train), 0.2, 0)
+    x = torch.from_numpy(images.train.pixels).float() / 255
+    start_linear_path(at_start, x[learned], x[held], mirrored=False)
+    errors.append(evaluate(at_start, images.train.pixels[held]))
+    for last in latens.train(model, images, wild):  # noqa: B007
+        errors.append(evaluate(model, images.train.pixels[held]))
+    assert errors[-1] == pytest.approx(min(errors), rel=1e-6)  # the last step has put the best weights back
+    assert last.test_mse == pytest.approx(evaluate(model, images.test.pixels), rel=1e-6)
+    assert any("held out" in remark for remark in last.remarks)
+
+
+@pytest.mark.parametrize("augmentation", ["blend-flip", "flip"])
+def test_resuming_gives_the_same_weights_bit_for_bit(augmentation):
+    images, setting = data(50), config(epochs=5, holdout=0.2, augmentation=augmentation, matrix_learning_rate=0.3)
+    whole = build_model(recipe(), images.shape)
+    states = [step.state() for step in latens.train(whole, images, setting)]
+    for stopped in (0, 2):
+        again = build_model(recipe(), images.shape)
+        *_, last = latens.train(again, images, setting, state=states[stopped])
+        assert last.state().keys() == states[-1].keys()
+        for name, tensor in states[-1].items():
+            assert name == "elapsed" or torch.equal(last.state()[name], tensor), name
+
+
+def test_a_state_without_chosen_weights_is_refused():
+    images, setting = data(40), config(holdout=0.2)
+    state = next(latens.train(build_model(recipe(), images.shape), images, setting)).state()
+    for broken in (
+        {name: tensor for name, tensor in state.items() if name != "best_loss"},
+        {name: tensor[:1] if name == "best.decoder.bias" else tensor for name, tensor in state.items()},
+    ):
+        with pytest.raises(UsageError, match="held out"):
+            next(latens.train(build_model(recipe(), images.shape), images, setting, state=broken))
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.6, float("nan")])
+def test_a_share_to_hold_out_is_checked(share):
+    with pytest.raises(UsageError, match="holdout is"):
+        config(holdout=share)
+
+
+def test_held_out_rows_are_a_part_of_their_own():
+    learned, held = held_out(101, 0.1, seed=3)
+    assert sorted([*learned, *held]) == list(range(101))
+    assert len(held) == 10
+    assert [len(rows) for rows in held_out(2, 0.1, 0)] == [1, 1]
+    assert [len(rows) for rows in held_out(5, 0.0, 0)] == [5, 0]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AUGMENTATIONS if kind != "none"])
+def test_an_augmentation_keeps_shape_and_range(kind):
+    x = torch.rand(6, 2, 10, 13, generator=torch.Generator().manual_seed(0))
+    for seed in range(5):
+        y = moved(x, kind, np.random.default_rng(seed))
+        assert y.shape == x.shape
+        assert x.min() <= y.min() <= y.max() <= x.max()
+
+
+def test_the_recipe_of_a_small_set_takes_the_linear_path():
+    chosen = RECIPES["fast"](data(60))
+    assert (chosen.network, chosen.config.holdout) == ("linear-path", 0.1)
+    assert chosen.model_options == {"activation": "none"}
+    assert chosen.with_options(model="quantised:spatial=true").network == "convolutional"
+    assert isinstance(build_model(chosen, (1, 12, 12)).encoder, LinearPath)
+    assert RECIPES["notebook"](data(60)).network == "convolutional"
+    assert isinstance(data(60), Dataset)
