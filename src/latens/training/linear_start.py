@@ -123,7 +123,8 @@ class _Covariance:
     def _random(self, width: int) -> Tensor:
         seeded = torch.Generator().manual_seed(0)
         drawn = torch.randn(self.rows.shape[1], width, generator=seeded, dtype=self.rows.dtype)
-        return torch.linalg.qr(drawn)[0]
+        directions: Tensor = torch.linalg.qr(drawn)[0]
+        return directions
 
     def _times(self, directions: Tensor, weighted: Tensor | None) -> Tensor:
         if weighted is not None:

@@ -172,7 +172,7 @@ function shown({mix, shape, network_shape}, image) {
   const places = shape[1] * shape[2];
   const result = new Float32Array(mix.length * places);
   mix.forEach((channels, to) => {
-    for (const from of channels.filter((one) => one < network_shape[0])) {
+    for (const from of channels.filter((/** @type {number} */ one) => one < network_shape[0])) {
       for (let i = 0; i < places; i++) result[to * places + i] += Math.min(1, Math.max(0, image[from * places + i]));
     }
   });
