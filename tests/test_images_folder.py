@@ -54,7 +54,7 @@ def test_classes_and_own_test_part(tmp_path):
     assert dataset.notes == ()
 
 
-def test_validation_is_the_test_part_or_left_out(tmp_path):
+def test_validation_is_the_test_part_or_trained_on(tmp_path):
     for part in ("train", "valid"):
         fill(tmp_path / part, 10, seed=len(part))
     save(tmp_path / "loose.png", noise(1, 16, 16, 3)[0])
@@ -64,8 +64,11 @@ def test_validation_is_the_test_part_or_left_out(tmp_path):
     assert any("loose.png" in note for note in dataset.notes)
     fill(tmp_path / "test", 4, seed=3)
     dataset = load_images(tmp_path)
-    assert (len(dataset.train), len(dataset.test)) == (10, 4)
-    assert any("left out" in note and "valid (10 pictures)" in note for note in dataset.notes)
+    assert (len(dataset.train), len(dataset.test)) == (20, 4)
+    assert "the validation part (valid, 10 pictures) was joined to the train part" in dataset.notes
+    before = load_images(tmp_path, rules=1)  # as a run of before was trained
+    assert (len(before.train), len(before.test)) == (10, 4)
+    assert any("left out" in note and "valid (10 pictures)" in note for note in before.notes)
 
 
 def test_train_alone_is_split_and_test_alone_refused(tmp_path):

@@ -131,9 +131,9 @@ def test_classes_that_only_sound_like_parts(tmp_path, names):
         ({"cat": 9, "dog": 9, "test/cat": 3, "test/dog": 3}, ("cat", "dog"), ["cat", "dog"], ["test/cat", "test/dog"]),
         ({".": 20, "test": 5}, (), [""], ["test"]),
         ({".": 20, "archive/test": 5}, (), [""], ["archive/test"]),
-        # of several test parts the first kind
-        ({"train": 9, "dev": 3, "val": 3, "test": 3}, (), ["train"], ["test"]),
-        ({"train": 9, "dev": 3, "val": 3}, (), ["train"], ["val"]),
+        # of several test parts the first kind; validation parts beside it are trained on
+        ({"train": 9, "dev": 3, "val": 3, "test": 3}, (), ["train", "val", "dev"], ["test"]),
+        ({"train": 9, "dev": 3, "val": 3}, (), ["train", "dev"], ["val"]),
         (
             {"training/train/a": 9, "training/train/b": 9, "training/val/a": 3, "testing/a": 3},
             ("a", "b"),

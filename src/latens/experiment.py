@@ -61,6 +61,7 @@ def run(
     layout: str | None = None,
     table: Any = None,
     label_column: str | None = None,
+    masks: str | None = None,
     strict: bool = False,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
@@ -84,6 +85,7 @@ def run(
         layout: see `load_images`.
         table: see `load_images`.
         label_column: see `load_images`.
+        masks: see `load_images`.
         strict: see `load_images`.
         device: see `choose_device`.
         samplers: names of `SAMPLERS` whose samples are scored; None means those of the verdict, `("all",)` all.
@@ -111,7 +113,7 @@ def run(
         given = isinstance(source, Dataset)
         asked: dict[str, Any] = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
         asked |= {"value_range": value_range, "show": show, "layout": layout}
-        asked |= {"table": table, "label_column": label_column}
+        asked |= {"table": table, "label_column": label_column, "masks": masks}
         images = source if given else load_images(source, **asked, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
     _check_samplers(build_model(chosen, images.shape), samplers)  # all that can be refused is, before there is a folder

@@ -28,12 +28,13 @@ from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
 from latens.images.fit import FITS
 from latens.images.layout import LAYOUTS
+from latens.images.load import MASKS
 from latens.images.ranges import BY_DATA, BY_TYPE
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
 from latens.samplers import SAMPLERS
-from latens.training.recipes import MAX_SEED, PRECISIONS, RECIPES, read_choice, whole_number
+from latens.training.recipes import AUGMENTATIONS, MAX_SEED, PRECISIONS, RECIPES, read_choice, whole_number
 
 if TYPE_CHECKING:
     from latens.figures.contract import Option
@@ -111,6 +112,14 @@ def _together(words: Sequence[str]) -> list[str]:
         taken = behind[:1] if behind and (behind[0] in (BY_TYPE, BY_DATA) or "," in behind[0]) else behind
         result[place : place + 1 + len(taken)] = [f"--range={','.join(taken)}"]
     return result
+
+
+def augmentation(text: str) -> str | None:
+    """A name of `AUGMENTATIONS`; "auto" leaves it to the recipe."""
+    if text not in (*AUGMENTATIONS, "auto"):
+        known = ", ".join((*AUGMENTATIONS, "auto"))
+        raise argparse.ArgumentTypeError(f"unknown augmentation {text!r}; known: {known}")
+    return None if text == "auto" else text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -203,6 +212,11 @@ def _pictures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--grey", action="store_true", help="turn colour images into grey")
     _table(command)
     command.add_argument(
+        "--masks",
+        choices=MASKS,
+        help="masks that lie beside the images: leave them out or keep them as images (default: leave-out)",
+    )
+    command.add_argument(
         "--white",
         type=int,
         metavar="N",
@@ -259,6 +273,7 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--batch-size", type=count, metavar="B", help="images per training step")
     command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
     command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
+    _augmentation(command)
     command.add_argument("--seed", type=seed, metavar="N", help="seed of weights, order and noise")
     _palette(command, DEFAULT_PALETTE)
     _pictures(command)
@@ -269,6 +284,15 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--no-open", action="store_true", help="with --watch: print the address only, open no browser")
     command.add_argument("--resume", action="store_true", help="continue the run in --out, or the latest run")
     _moved(command, "with --resume: ")
+
+
+def _augmentation(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--augmentation",
+        type=augmentation,
+        metavar="NAME",
+        help=f"how training images are varied: {', '.join(AUGMENTATIONS)}, or auto for the recipe's choice (default: auto)",
+    )
 
 
 def _palette(command: argparse.ArgumentParser, default: str) -> None:
@@ -402,6 +426,7 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--batch-size", type=count, metavar="B", help="images per training step")
     command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
     command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
+    _augmentation(command)
     _palette(command, "each run's")
     _pictures(command)
     _device(command)

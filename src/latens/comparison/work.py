@@ -48,6 +48,7 @@ def compare(
     layout: str | None = None,
     table: Any = None,
     label_column: str | None = None,
+    masks: str | None = None,
     strict: bool = False,
     device: str = "auto",
     palette: str | None = None,
@@ -79,6 +80,7 @@ def compare(
         layout: see `load_images`.
         table: see `load_images`.
         label_column: see `load_images`.
+        masks: see `load_images`.
         strict: stop at an unreadable image.
         device: see `choose_device`.
         palette: colours of the classes in the maps of the page, a name of `latens.figures.PALETTES`; each run's by default.
@@ -106,7 +108,7 @@ def compare(
         check_settings(recipe, {**options, **choice})
     asked = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
     asked |= {"value_range": value_range, "show": show, "layout": layout}
-    asked |= {"table": table, "label_column": label_column}
+    asked |= {"table": table, "label_column": label_column, "masks": masks}
     planned = plan_runs(_load(data, asked, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
     empty = Comparison(_folder(out, list(images)), (), chosen)

@@ -10,6 +10,7 @@ import numpy as np
 from latens.arrays import let_go
 from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
 from latens.images.contract import Images, Progress, Shape, fingerprint_of
+from latens.images.doubts import doubts
 from latens.images.pixels import DTYPE, Range, named_channels
 from latens.images.plan import Part, Plan, Refused, block_length
 from latens.images.ranges import RangeWish, choose_range
@@ -144,7 +145,8 @@ def assemble(
     wish = plan.value_range if value_range is None else value_range
     value_ends, said = choose_range(wish, [train.pixels, test.pixels], names)
     images = [_finish(one, class_names, numbers, value_ends, names) for one in (train, test)]
-    return Assembled(images[0], images[1], (*notes, *class_notes, *said), refused, total)
+    odd = doubts(images[0], train.hashes)
+    return Assembled(images[0], images[1], (*notes, *class_notes, *said, *odd), refused, total)
 
 
 def refused_line(refused: tuple[Refused, ...], total: int) -> str:

@@ -99,7 +99,8 @@ class FolderSource:
                 f"{root}: can't be read as a whole: {'; '.join(problems)}; mend that, or leave out strict"
             )
         placed = take_tables(tree, options)
-        return with_tables(lay_out(tree, for_training), placed, options, for_training)
+        layout = lay_out(tree, for_training, keep_masks=options.keep_masks, rules=options.rules)
+        return with_tables(layout, placed, options, for_training)
 
 
 FOLDER = FolderSource()

@@ -2,14 +2,16 @@
 
 - **Parts**. Where a train folder lies beside a test folder, at any level, these are the parts: `data/train` and `data/test`,
   or `cat/train` and `cat/test` for each class (`folder_parts` says which names count). Of test, holdout, evaluation, validation
-  and development folders the first kind that there is makes the test part; the others are left out. What lies beside the parts
-  is left out. A test folder beside other folders or pictures is the test part, and these are trained on. A train folder
-  without a test folder is the train part if it is alone, or holds class folders and has at most one folder beside it.
+  and development folders the first kind that there is makes the test part. Validation and development folders beside another
+  test part are trained on; holdout and evaluation folders are left out, as is what lies beside the parts. A test folder beside
+  other folders or pictures is the test part, and these are trained on. A train folder without a test folder is the train part
+  if it is alone, or holds class folders and has at most one folder beside it.
   Otherwise everything is one part, which is split later.
 - **Classes**. Without the folders that only wrap all others, the first folder on the way to a picture is its class, if there
   are two or more. Pictures beside class folders are left out; where they are the majority, there are no classes. Names
   that differ only in how accents are stored, or in capital letters between the two parts, are one class.
-- **Masks**. `ground_truth` is left out, and so are `masks`, `labels` and the like beside `images`.
+- **Masks**. `ground_truth` is left out, and so are `masks`, `labels` and the like beside `images`, and masks that are named
+  after an image, see `latens.images.masks`.
 
 Everything that is left out is named in a note.
 """
@@ -22,7 +24,20 @@ from pathlib import Path
 import numpy as np
 
 from latens.errors import ImagesEmpty, ImagesError
-from latens.images.folder_parts import IMAGES, MASKS, TEST_ORDER, TRAIN, TRUTH, PartName, partners, plain, read_name
+from latens.images.folder_parts import (
+    IMAGES,
+    MASKS,
+    TEST_ORDER,
+    TRAIN,
+    TRAINED_ON,
+    TRUTH,
+    PartName,
+    partners,
+    plain,
+    read_name,
+)
+from latens.images.masks import take_masks
+from latens.images.plan import RULES
 from latens.images.tree import Node, Tree
 from latens.text import counted, listed, natural_key, shown
 
@@ -87,15 +102,19 @@ class _Reading:
     masks: dict[int, Node] = field(default_factory=dict)  # by identity: a folder may be looked at twice
     notes: list[str] = field(default_factory=list)
     only_truth: bool = False  # whether all pictures lie in folders of masks, which then are what was meant
+    rules: int = RULES
     paired: bool = False  # whether a train folder lies beside a test folder anywhere
 
 
-def lay_out(tree: Tree, for_training: bool = True) -> FolderLayout:
+def lay_out(tree: Tree, for_training: bool = True, *, keep_masks: bool = False, rules: int = RULES) -> FolderLayout:
     """Find the parts and classes of a tree by the rules of this file.
 
     Args:
         tree: from `walk`.
         for_training: whether a test part without a train part is refused; otherwise it is the only part.
+        keep_masks: whether masks are images like others.
+        rules: see `latens.images.plan.RULES`; 1 leaves out a validation part beside a test part, and knows masks only by the
+            names of folders.
 
     Raises:
         ImagesEmpty: there are no pictures in it, or only masks.
@@ -106,8 +125,10 @@ def lay_out(tree: Tree, for_training: bool = True) -> FolderLayout:
         raise ImagesEmpty(
             f"{root.path}: no pictures in this folder{tree.contents()}; give a folder of .png, .jpg or other picture files"
         )
-    reading = _Reading(root)
-    reading.only_truth = not _has_more_than_truth(root)
+    reading = _Reading(root, rules=rules)
+    if not keep_masks and rules > 1:
+        reading.notes += take_masks(tree)
+    reading.only_truth = keep_masks or not _has_more_than_truth(root)
     reading.paired = any(_pairs(node) for node in _all_nodes(root))
     _collect(reading, root, None, None, ())
     parts = _parts(reading, for_training)
@@ -265,6 +286,13 @@ def _parts(reading: _Reading, for_training: bool) -> list[tuple[str, list[_Group
         if group.part is None:
             reading.loose += [group.node.inside(name) for name in group.node.pictures]
     for kind in kinds[1:]:
+        if kind in TRAINED_ON and reading.rules > 1:
+            joined = [group for group in groups if group.part == kind]
+            named = listed(dict.fromkeys(group.top.relative for group in joined if group.top is not None))
+            count = counted(_count(joined), "picture")
+            reading.notes.append(f"the {kind} part ({named}, {count}) was joined to the train part")
+            train += joined
+            continue
         left = [group.top for group in groups if group.part == kind and group.top is not None]
         reading.beside += {id(top): top for top in left}.values()
     if not kinds:

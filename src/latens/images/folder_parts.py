@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["IMAGES", "MASKS", "TRAIN", "TRUTH", "PartName", "partners", "plain", "read_name"]
+__all__ = ["IMAGES", "MASKS", "TRAIN", "TRAINED_ON", "TRUTH", "PartName", "partners", "plain", "read_name"]
 
 TRAIN = "train"
 WORDS = {
@@ -24,6 +24,8 @@ WORDS = {
 }
 # The first of these that a data set has is its test part.
 TEST_ORDER = [kind for kind in WORDS if kind != TRAIN]
+# These are trained on where there is another test part: nothing is chosen by them.
+TRAINED_ON = ("validation", "development")
 # Where they stand alone beside other folders, these can as well be classes: valid and invalid, dev and ops.
 AMBIGUOUS = {"valid", "dev", "devel", "development", "eval", "evaluation"}
 FILLERS = {

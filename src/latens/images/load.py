@@ -20,7 +20,7 @@ from latens.images.table_files import read_table
 from latens.images.white import checked_white
 from latens.tables import Table
 
-__all__ = ["GIVEN", "NAMES", "SOURCES", "load_again", "load_images", "reader_of", "table_option"]
+__all__ = ["GIVEN", "MASKS", "NAMES", "SOURCES", "load_again", "load_images", "reader_of", "table_option"]
 
 # The order decides: the first that accepts a source reads it. Names come first; a folder called "mnist" is "./mnist".
 SOURCES: Table[Source] = Table(
@@ -36,6 +36,7 @@ SOURCES: Table[Source] = Table(
     },
     group="sources",
 )
+MASKS = ("leave-out", "keep")
 GIVEN = "given"  # in the options of a data set: the table was an object in memory
 NAMES = ("mnist", "fashion-mnist")  # the sources that are named instead of given
 
@@ -51,6 +52,7 @@ def load_images(
     grey: bool = False,
     table: Any = None,
     label_column: str | None = None,
+    masks: str | None = None,
     rules: int = RULES,
     value_range: Any = None,
     show: str | None = None,
@@ -77,6 +79,8 @@ def load_images(
             columns or a list of dicts, see `latens.images.table`. For a folder by default a `metadata.csv` or `labels.csv` that
             lies beside the images; `False` or `"none"` reads none.
         label_column: the table's column of the classes; by default it is found by its name.
+        masks: `"leave-out"` (the default) leaves out masks that lie beside the images of a folder, see `latens.images.masks`;
+            `"keep"` reads them as images.
         rules: the version of the rules of reading, see `latens.images.plan.RULES`; that of a stored run finds its images.
         value_range: which stored numbers are 0 and 1 for networks, scores and figures: (low, high), one such pair for each
             channel, `"type"` for all numbers of the type, or `"data"` for the values that are there. By default bytes are read
@@ -143,7 +147,12 @@ def load_images(
         layout=asked.get("layout"),
         table=table_option(table, source, rules, asked),
         label_column=label_column,
+        keep_masks=masks == "keep",
     )
+    if masks is not None and masks not in MASKS:
+        raise UsageError(f"masks {masks!r}; allowed are {', '.join(MASKS)}")
+    if masks == "keep":
+        asked["masks"] = masks
     if label_column is not None:
         if options.table is None:
             raise UsageError(f"label column {label_column!r} without a table; give one (table, --table)")

@@ -68,6 +68,7 @@ class Options:
         rules: the version of the rules of reading, see `RULES`.
         table: an `ImageTable`, `AUTO` to read one that lies beside the images of a folder, or None.
         label_column: the table's column of the classes, or None to find it.
+        keep_masks: whether masks beside images are images too.
         progress: called with (pictures done, pictures in all).
         asked: the same as the user wrote it, for `Dataset.options`.
         value_range: which numbers are 0 and 1, see `latens.images.ranges`; None for the default rule.
@@ -89,6 +90,7 @@ class Options:
     layout: str | None = None
     table: Any = None
     label_column: str | None = None
+    keep_masks: bool = False
 
 
 class Block(NamedTuple):

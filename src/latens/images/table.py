@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latens.errors import LabelsError, TableError, UsageError
-from latens.images.folder_parts import TEST_ORDER, TRAIN, read_name
+from latens.images.folder_parts import TEST_ORDER, TRAIN, TRAINED_ON, read_name
 from latens.images.table_files import ImageTable
 from latens.text import counted, listed, shown
 
@@ -346,7 +346,7 @@ def joined_parts(kinds: Sequence[str | None]) -> tuple[list[str], list[str]]:
     to = {TRAIN: "train", "": "", test: "test" if test else ""}
     notes = []
     for kind in others:
-        trained = kind in ("validation", "development")
+        trained = kind in TRAINED_ON
         to[kind] = "train" if trained else "-"
         count = counted(sum(one == kind for one in kinds), "image")
         notes.append(f"the {kind} part ({count}) was {'joined to the train part' if trained else 'left out'}")

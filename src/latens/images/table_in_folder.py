@@ -9,6 +9,7 @@ import numpy as np
 
 from latens.errors import ImagesError, LatensError, UsageError
 from latens.images.folder_layout import FolderLayout, FolderPart
+from latens.images.folder_parts import IMAGES, plain, read_name
 from latens.images.plan import AUTO, Options
 from latens.images.table import Told, tell
 from latens.images.table_files import ImageTable, read_table
@@ -44,8 +45,10 @@ def _found(node: Node, files: set[str], depth: int) -> Iterator[tuple[str, Path]
         if name in by_name:
             yield node.relative, node.path / by_name[name]
             return
-    if depth < DEEPEST:
-        for child in node.full():
+    children = node.full()
+    for child in children if depth < DEEPEST else ():
+        # Not in the folders of classes: what lies there is about something else.
+        if len(children) == 1 or plain(child.name) in IMAGES or read_name(child.name) is not None:
             yield from _found(child, files, depth + 1)
 
 

@@ -43,7 +43,9 @@ MOST_TRIED = 1500  # images, by which an augmentation is chosen
 NARROW = 8  # latent dimensions, under which a small set's latent starts with that bias too
 ADOPTED = "adopted"  # the model of an adopted run; not in `MODELS`
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
-RECIPE_OPTIONS = ("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "seed")
+RECIPE_OPTIONS = (
+    *("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "augmentation", "seed"),
+)
 
 
 def read_choice(text: str) -> tuple[str, dict[str, Any]]:
