@@ -19,7 +19,7 @@ from latens.images.finish import finish
 from latens.images.fit import fit_note, fit_picture, fit_pixels
 from latens.images.given import as_array
 from latens.images.layout import check_dtype, check_sides, kept_dtype, number_labels, picture_shape, to_pixels
-from latens.images.pixels import CHANNELS, DTYPE, WHITE, from_picture, is_grey, stored_dtype, with_channels
+from latens.images.pixels import CHANNELS, DTYPE, WHITE, Range, from_picture, is_grey, stored_dtype, with_channels
 from latens.images.plan import Block, Options, Part, Plan, block_length
 from latens.images.table_of_arrays import with_table
 from latens.images.white import DEEP_WHITE, choose_white
@@ -324,7 +324,7 @@ def plan_arrays(
         told = " and ".join(f"{raw.where} is {raw.dtype}" for raw in raws)
         raise ImagesError(f"{told}: of whole numbers and floats one is needed; save both parts in one type")
     labels, names, on_labels = _number_classes(raws, class_names)
-    dtype = _stored(raws)
+    dtype = DTYPE if options.rules == 1 else _stored(raws)
     white, said = _white(raws, options) if dtype == DTYPE else (None, ())
     value_range = None
     if options.white is not None and dtype.kind == "u" and dtype != DTYPE:
@@ -354,6 +354,7 @@ def plan_arrays(
         rules=options.rules,
         dtype=dtype,
         value_range=value_range,
+        type_range=_type_range(raws[0].dtype, shapes[0][0]),
     )
     return with_table(plan, options)
 
@@ -431,11 +432,20 @@ def _stored(raws: Sequence[RawPart]) -> np.dtype:
     return stored_dtype(*found)
 
 
+def _type_range(dtype: np.dtype, channels: int) -> Range | None:
+    """All numbers of integers that are kept in another type than their own."""
+    if dtype.kind not in "iu":
+        return None
+    limits = np.iinfo(dtype)
+    return ((float(limits.min), float(limits.max)),) * channels
+
+
 def _white(raws: Sequence[RawPart], options: Options) -> tuple[int | None, tuple[str, ...]]:
     """The whole number that becomes 255 in all parts, which are kept as bytes, and notes on it."""
     whole = [raw for raw in raws if raw.dtype.kind in "ui"]
     if options.white is not None:
-        return (min(options.white, WHITE), ()) if whole else (None, (f"white was not used: these are {raws[0].dtype}",))
+        most = options.white if options.rules == 1 else min(options.white, WHITE)
+        return (most, ()) if whole else (None, (f"white was not used: these are {raws[0].dtype}",))
     if options.value_range is not None:
         return None, ()
     largest = (
@@ -443,7 +453,11 @@ def _white(raws: Sequence[RawPart], options: Options) -> tuple[int | None, tuple
         for raw in whole
         for piece in raw.read(block_length(picture_shape(raw.shape, raw.where, options.layout)))
     )
-    return choose_white(largest, deep=False)
+    if options.rules > 1:
+        return choose_white(largest, deep=False)
+    deep = bool(whole) and all(raw.dtype.kind == "u" and raw.dtype.itemsize == 2 for raw in whole)
+    white, notes = choose_white(largest, deep)
+    return (DEEP_WHITE if deep and white is None else white), notes
 
 
 def _blocks(

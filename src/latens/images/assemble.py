@@ -143,7 +143,7 @@ def assemble(
     class_names, numbers, class_notes = _classes(plan, train, test)
     names = plan.channel_names or named_channels(plan.shape[0])
     wish = plan.value_range if value_range is None else value_range
-    value_ends, said = choose_range(wish, [train.pixels, test.pixels], names)
+    value_ends, said = choose_range(wish, [train.pixels, test.pixels], names, plan.type_range)
     images = [_finish(one, class_names, numbers, value_ends, names) for one in (train, test)]
     odd = doubts(images[0], train.hashes)
     return Assembled(images[0], images[1], (*notes, *class_notes, *said, *odd), refused, total)

@@ -18,7 +18,7 @@ import numpy as np
 from latens.errors import ImagesError, UsageError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Shape
 from latens.images.given import label_array
-from latens.images.pixels import CHANNELS, DTYPE, DTYPES, MOST_CHANNELS, WHITE, narrowed
+from latens.images.pixels import CHANNELS, DTYPE, DTYPES, MOST_CHANNELS, WHITE, narrowed, to_uint8
 
 __all__ = [
     "LAYOUTS",
@@ -182,6 +182,8 @@ def to_pixels(
 def _kept(array: np.ndarray, where: str, first_row: int, white: int | None, dtype: np.dtype) -> np.ndarray:
     if array.dtype == bool:
         return (array * np.uint8(WHITE)).astype(dtype)
+    if array.dtype.kind == "f" and dtype == DTYPE:  # by the rules of before other types were kept
+        return to_uint8(array)
     if array.dtype.kind == "f":
         finite = np.isfinite(array)
         if not finite.all():
@@ -197,6 +199,8 @@ def _kept(array: np.ndarray, where: str, first_row: int, white: int | None, dtyp
         return kept
     if dtype != DTYPE or white in (None, WHITE) or array.size == 0:
         return array.astype(dtype, copy=False)
+    if array.dtype.kind == "u":  # beyond the type's range it is the white of images of a larger type
+        white = min(int(white), int(np.iinfo(array.dtype).max))
     low, high = array.min(), array.max()
     if low < 0 or high > white:
         raise ImagesError(

@@ -143,6 +143,7 @@ class Plan:
         rules: see `RULES`.
         dtype: of the pixels in all blocks, one of `latens.images.pixels.DTYPES`.
         value_range: where the source says which numbers are 0 and 1; None to choose it by the rule of `latens.images.ranges`.
+        type_range: all numbers of the source's type, where they are kept in another; None for those of `dtype`.
         channel_names: one a channel; by default see `latens.images.pixels.named_channels`.
     """
 
@@ -156,6 +157,7 @@ class Plan:
     rules: int = RULES
     dtype: np.dtype = DTYPE
     value_range: Range | None = None
+    type_range: Range | None = None
     channel_names: tuple[str, ...] = ()
 
 

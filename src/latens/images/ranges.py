@@ -19,7 +19,7 @@ import numpy as np
 
 from latens.arrays import blocks, drawn_rows, gather
 from latens.errors import UsageError
-from latens.images.pixels import DTYPE, Range, as_range, whole_range
+from latens.images.pixels import DTYPE, Range, as_range, is_plain, whole_range
 from latens.text import listed
 
 __all__ = ["BY_DATA", "BY_TYPE", "RangeWish", "checked_range", "choose_range"]
@@ -61,37 +61,43 @@ def _plain(value: Any) -> str:
     return repr(value) if isinstance(value, str) else str(value)[:100]
 
 
-def choose_range(wish: RangeWish, parts: Sequence[np.ndarray], names: Sequence[str]) -> tuple[Range, tuple[str, ...]]:
+def choose_range(
+    wish: RangeWish,
+    parts: Sequence[np.ndarray],
+    names: Sequence[str],
+    type_range: Range | None = None,
+) -> tuple[Range, tuple[str, ...]]:
     """The range of a data set, and what to say of it.
 
     Args:
         wish: what was asked for; None for the default rule above.
         parts: the pixels of the train part, by which a range is chosen, and of the test part; (N, C, H, W) of `DTYPES`.
         names: of the channels.
+        type_range: all numbers of the source's type; by default of the type in which they are kept.
 
     Raises:
-        UsageError: there are as many pairs as no channels.
+        UsageError: there are neither one pair nor as many as channels.
     """
     train = parts[0]
     dtype, channels = train.dtype, train.shape[1]
+    whole = whole_range(dtype, channels)
     if wish is None and dtype == DTYPE:
-        return whole_range(dtype, channels), ()
+        return whole, ()
     if not isinstance(wish, str) and wish is not None:
         if len(wish) not in (1, channels):
             raise UsageError(f"the range has {len(wish)} pairs for {channels} channels; give one pair, or one for each")
         chosen, how = tuple(wish) * (channels if len(wish) == 1 else 1), "as given"
     elif wish == BY_TYPE:
-        chosen, how = (
-            whole_range(dtype, channels),
-            f"all numbers of {dtype}" if dtype.kind == "u" else "the range of floats",
-        )
+        chosen, how = type_range or whole, "all of the type's"
     else:
         found = [_Values.of(train, channel) for channel in range(channels)]
         unit = wish is None and dtype.kind == "f" and all(one.is_unit for one in found)
         if unit:
-            chosen, how = whole_range(dtype, channels), "all values lie within it"
+            chosen, how = whole, "all values lie within it"
         else:
             chosen, how = tuple(one.ends() for one in found), "taken from the values of the train part"
+    if is_plain(dtype, chosen):
+        return chosen, ()
     outside = _share_outside(parts, chosen)
     note = f"{dtype} pixels are read by the range {_in_words(chosen, names)}: {how}"
     if outside:
