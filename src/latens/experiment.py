@@ -62,6 +62,9 @@ def run(
     table: Any = None,
     label_column: str | None = None,
     masks: str | None = None,
+    pages: str | None = None,
+    channels: Sequence[str | os.PathLike[str]] | None = None,
+    nan: float | None = None,
     strict: bool = False,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
@@ -86,6 +89,9 @@ def run(
         table: see `load_images`.
         label_column: see `load_images`.
         masks: see `load_images`.
+        pages: see `load_images`.
+        channels: see `load_images`.
+        nan: see `load_images`.
         strict: see `load_images`.
         device: see `choose_device`.
         samplers: names of `SAMPLERS` whose samples are scored; None means those of the verdict, `("all",)` all.
@@ -114,6 +120,7 @@ def run(
         asked: dict[str, Any] = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
         asked |= {"value_range": value_range, "show": show, "layout": layout}
         asked |= {"table": table, "label_column": label_column, "masks": masks}
+        asked |= {"pages": pages, "channels": channels, "nan": nan}
         images = source if given else load_images(source, **asked, progress=tick)
     chosen = RECIPES[recipe](images).with_options(**options)
     _check_samplers(build_model(chosen, images.shape), samplers)  # all that can be refused is, before there is a folder

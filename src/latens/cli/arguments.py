@@ -27,6 +27,7 @@ from latens.cli.commands import (
 from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
 from latens.images.fit import FITS
+from latens.images.folder_images import PAGES
 from latens.images.layout import LAYOUTS
 from latens.images.load import MASKS
 from latens.images.ranges import BY_DATA, BY_TYPE
@@ -237,6 +238,21 @@ def _pictures(command: argparse.ArgumentParser) -> None:
         type=str.upper,
         choices=LAYOUTS,
         help="the axes of an array, where its shape leaves open which are channels",
+    )
+    command.add_argument(
+        "--pages",
+        choices=PAGES,
+        help="of files with several pages, z-slices or frames: the first, all of them as an image each, or all as the channels"
+        " of one image (default: first)",
+    )
+    command.add_argument(
+        "--channels",
+        nargs="+",
+        metavar="DIR",
+        help="one folder for each channel, in DATA or anywhere: dapi/ gfp/; files are matched by name",
+    )
+    command.add_argument(
+        "--nan", type=float, metavar="VALUE", help="the value to read instead of NaN and infinity, an error otherwise"
     )
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
 

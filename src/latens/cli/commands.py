@@ -35,7 +35,10 @@ SHEET_COLUMNS = 20  # of the samples in a PNG
 
 
 # Those of `load_images` that take a value.
-READING_OPTIONS = ("size", "white", "value_range", "show", "layout", "fit", "table", "label_column", "masks")
+READING_OPTIONS = (
+    *("size", "white", "value_range", "show", "layout", "fit", "table", "label_column", "masks"),
+    *("pages", "channels", "nan"),
+)
 OPTION_NAMES = {"value_range": "range"}  # where an option is called otherwise than in Python
 
 

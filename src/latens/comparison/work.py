@@ -49,6 +49,9 @@ def compare(
     table: Any = None,
     label_column: str | None = None,
     masks: str | None = None,
+    pages: str | None = None,
+    channels: Sequence[str | os.PathLike[str]] | None = None,
+    nan: float | None = None,
     strict: bool = False,
     device: str = "auto",
     palette: str | None = None,
@@ -81,6 +84,9 @@ def compare(
         table: see `load_images`.
         label_column: see `load_images`.
         masks: see `load_images`.
+        pages: see `load_images`.
+        channels: see `load_images`.
+        nan: see `load_images`.
         strict: stop at an unreadable image.
         device: see `choose_device`.
         palette: colours of the classes in the maps of the page, a name of `latens.figures.PALETTES`; each run's by default.
@@ -106,9 +112,10 @@ def compare(
     choose_device(device)
     for choice in grid.choices():  # before images are loaded
         check_settings(recipe, {**options, **choice})
-    asked = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
+    asked: dict[str, Any] = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
     asked |= {"value_range": value_range, "show": show, "layout": layout}
     asked |= {"table": table, "label_column": label_column, "masks": masks}
+    asked |= {"pages": pages, "channels": channels, "nan": nan}
     planned = plan_runs(_load(data, asked, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}
     empty = Comparison(_folder(out, list(images)), (), chosen)

@@ -89,6 +89,9 @@ class GivenImages:
             layout=data["options"].get("layout"),
             table=table,
             label_column=label_column,
+            pages=data["options"].get("pages"),
+            channels=_channels_in(data["options"].get("channels"), own),
+            nan=data["options"].get("nan"),
         )
         self._chosen = [one for one in self._pictures.parts if part in ("all", one.name)]
         if not self._chosen:
@@ -156,6 +159,14 @@ class GivenImages:
                 f" {len(known)}: {listed(unknown)}"
             )
         return numbers[np.searchsorted(used, labels)], np.array(names)
+
+
+def _channels_in(channels: list[str] | None, source: Any) -> list[str] | None:
+    """The folders of the channels as the run had them, where the source has them too."""
+    if channels is None or not isinstance(source, str | os.PathLike):
+        return None
+    within = all(not os.path.isabs(one) and os.path.isdir(os.path.join(source, one)) for one in channels)
+    return channels if within else None
 
 
 def _refuse_run_folder(source: Any) -> None:

@@ -468,7 +468,7 @@ def _blocks(
     def decode() -> Iterator[Block]:
         row = 0
         for piece in raw.read(block_length(original)):
-            pixels = to_pixels(piece, raw.where, row, white, dtype, options.layout)
+            pixels = to_pixels(piece, raw.where, row, white, dtype, options.layout, options.nan)
             if options.size is not None:
                 pixels = fit_pixels(pixels, options.size, options.fit)
             pixels = with_channels(pixels, shape[0])

@@ -45,7 +45,10 @@ __all__ = ["cached_dataset"]
 VERSION = 4  # of the entries; a change of what a decoded picture looks like raises it
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry belongs to a process that crashed
 LARGE, CHECKED_FOR = 1 << 30, 24 * 3600  # bytes; seconds
-DECODERS = ("pillow", "tifffile", "imagecodecs", "pillow-heif")
+DECODERS = (
+    *("pillow", "tifffile", "imagecodecs", "pillow-heif", "astropy", "pydicom", "pylibjpeg", "pylibjpeg-libjpeg"),
+    *("pylibjpeg-openjpeg", "pyjpegls", "python-gdcm"),
+)
 Again = Callable[[Refused, Shape], str | None]
 ATTEMPTS = 2  # another process may remove an entry as outdated between its making and its opening
 
@@ -77,7 +80,7 @@ def cached_dataset(
     entries = cache_folder() / "images"
     asked: list[Any] = [options.size, _labels_digest(options), options.white, options.fit, options.grey, options.rules]
     told = [options.table.where, options.table.digest] if isinstance(options.table, ImageTable) else []
-    asked += [options.value_range, options.layout, told[:1], options.label_column]
+    asked += [options.value_range, options.layout, told[:1], options.label_column, *_of_files(options)]
     place = _digest([str(path), *asked])[:16]
     folder = entries / f"{place}-{_state_digest(files, itertools.chain(told[1:], state))}"
     for attempt in range(ATTEMPTS):
@@ -115,6 +118,11 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def _of_files(options: Options) -> tuple[Any, ...]:
+    """The options by which images are found in files."""
+    return options.pages, options.channels, options.nan
 
 
 def _labels_digest(options: Options) -> str | None:

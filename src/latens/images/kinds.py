@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 
 from latens.images.decode import picture_suffixes as suffixes_of_pillow
+from latens.images.dicom import DICOM_SUFFIXES
+from latens.images.fits import FITS_SUFFIXES
 from latens.images.opening import first_bytes
 
 __all__ = [
@@ -28,12 +30,13 @@ JPEG_SUFFIXES = {
 }  # JPEG under other names; of several pictures the first
 ENDING = re.compile(r"\.[a-z][a-z0-9]{0,9}$", re.IGNORECASE)  # "IMG_2024.05.01" has none
 
+SCIENTIFIC_SUFFIXES = (*FITS_SUFFIXES, *DICOM_SUFFIXES)
 HEIF_SUFFIXES = {".heic", ".heif", ".heics", ".heifs", ".hif"}
 RAW_SUFFIXES = {
     *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".kdc", ".mos", ".mrw", ".nef", ".nrw", ".orf"),
     *(".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
 }
-OTHER_PICTURES = {".avif", ".jxl", ".xcf", ".kra", ".ora", ".exr", ".hdr", ".svg", ".dcm"}
+OTHER_PICTURES = {".avif", ".jxl", ".xcf", ".kra", ".ora", ".exr", ".hdr", ".svg"}
 UNREADABLE_PICTURES = HEIF_SUFFIXES | RAW_SUFFIXES | OTHER_PICTURES  # where Pillow does not read them
 LABEL_SUFFIXES = {".csv", ".tsv", ".json", ".jsonl", ".xml", ".xlsx", ".parquet", ".mat"}
 
@@ -79,6 +82,8 @@ def picture_format(content: bytes) -> str | None:
         return "BMP"
     if re.match(rb"P[1-6][ \t\r\n]+[0-9#]", content):
         return "PNM"
+    if content[128:132] == b"DICM":
+        return "DICOM"
     if content[4:8] == b"ftyp":
         return {b"avif": "AVIF", b"avis": "AVIF"}.get(content[8:12], "HEIF" if content[8:12] in HEIF_BRANDS else None)
     return None
@@ -98,6 +103,7 @@ STARTS = (
     (b"8BPS", "PSD"),
     (b"qoif", "QOI"),
     (b"DDS ", "DDS"),
+    (b"SIMPLE  =", "FITS"),
 )
 HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
@@ -108,12 +114,12 @@ def is_picture(path: str, name: str) -> bool:
     A file without ending that can't be read counts, so that it is named.
     """
     ending = ending_of(name)
-    if ending in suffixes_of_pillow() or ending in JPEG_SUFFIXES:
+    if ending in suffixes_of_pillow() or ending in JPEG_SUFFIXES or name.lower().endswith(SCIENTIFIC_SUFFIXES):
         return True
     if ending != NO_ENDING:
         return False
     try:
-        return picture_format(first_bytes(path)) is not None
+        return picture_format(first_bytes(path, 132)) is not None
     except OSError:
         return True
 

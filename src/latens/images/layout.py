@@ -155,6 +155,7 @@ def to_pixels(
     white: int | None = None,
     dtype: np.dtype = DTYPE,
     layout: str | None = None,
+    nan: float | None = None,
 ) -> np.ndarray:
     """Some pictures of an array as they are kept.
 
@@ -165,6 +166,7 @@ def to_pixels(
         white: the whole number that becomes 255, where bytes are kept.
         dtype: in which they are kept, see `kept_dtype`.
         layout: see `picture_shape`.
+        nan: the value for what is not a number or infinite; None refuses it.
 
     Returns:
         (n, C, H, W) of that type.
@@ -173,10 +175,24 @@ def to_pixels(
         ImagesError: a value is not a number, or beyond `white`.
     """
     channels, height, width = picture_shape(array.shape, where, layout)
-    values = _kept(array, where, first_row, white, dtype)
+    values = _kept(_numbers(array, where, first_row, nan), where, first_row, white, dtype)
     if values.ndim == 4 and not (layout == "NCHW" if layout else _channels_are_first(values.shape, where)):
         values = values.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(values.reshape(-1, channels, height, width))
+
+
+def _numbers(array: np.ndarray, where: str, first_row: int, nan: float | None) -> np.ndarray:
+    """The array with a number in place of NaN and infinity."""
+    if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
+        return array
+    if nan is None:
+        rows = np.flatnonzero(~finite.reshape(len(array), -1).all(1))
+        count = int((~finite[rows[0]]).sum())
+        raise ImagesError(
+            f"{where}: row {first_row + int(rows[0])} has {count:,} of {array[0].size:,} values that are not numbers (NaN or"
+            " infinity); say what to read them as (nan=0, --nan 0), or drop such images (np.isfinite finds them)"
+        )
+    return np.where(finite, array, array.dtype.type(nan))
 
 
 def _kept(array: np.ndarray, where: str, first_row: int, white: int | None, dtype: np.dtype) -> np.ndarray:
@@ -185,13 +201,6 @@ def _kept(array: np.ndarray, where: str, first_row: int, white: int | None, dtyp
     if array.dtype.kind == "f" and dtype == DTYPE:  # by the rules of before other types were kept
         return to_uint8(array)
     if array.dtype.kind == "f":
-        finite = np.isfinite(array)
-        if not finite.all():
-            row = first_row + int(np.argwhere(~finite)[0][0])
-            raise ImagesError(
-                f"{where}: row {row} has values that are not numbers (NaN or infinity); drop or repair such pictures"
-                " (np.isfinite finds them)"
-            )
         with np.errstate(over="ignore"):
             kept = array.astype(dtype)
         if not np.isfinite(kept).all():

@@ -1,6 +1,7 @@
 """`load_images`: reads pictures from any source."""
 
 import difflib
+import math
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from latens.errors import ImagesError, ImagesNotFound, UsageError
+from latens.images.channel_folders import checked_channels
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Dataset, Progress
 from latens.images.fit import checked_fit, default_fit
+from latens.images.folder_images import PAGES
 from latens.images.given import label_array
 from latens.images.layout import checked_layout
 from latens.images.plan import AUTO, RULES, Options, Size, Source
@@ -20,7 +23,17 @@ from latens.images.table_files import read_table
 from latens.images.white import checked_white
 from latens.tables import Table
 
-__all__ = ["GIVEN", "MASKS", "NAMES", "SOURCES", "load_again", "load_images", "reader_of", "table_option"]
+__all__ = [
+    "GIVEN",
+    "MASKS",
+    "NAMES",
+    "SOURCES",
+    "file_options",
+    "load_again",
+    "load_images",
+    "reader_of",
+    "table_option",
+]
 
 # The order decides: the first that accepts a source reads it. Names come first; a folder called "mnist" is "./mnist".
 SOURCES: Table[Source] = Table(
@@ -38,6 +51,7 @@ SOURCES: Table[Source] = Table(
 )
 MASKS = ("leave-out", "keep")
 GIVEN = "given"  # in the options of a data set: the table was an object in memory
+FLOAT_LIMIT = 3.4e38  # the largest number that float32 holds, about
 NAMES = ("mnist", "fashion-mnist")  # the sources that are named instead of given
 
 
@@ -57,6 +71,9 @@ def load_images(
     value_range: Any = None,
     show: str | None = None,
     layout: str | None = None,
+    pages: str | None = None,
+    channels: "Sequence[str | os.PathLike[str]] | None" = None,
+    nan: float | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load pictures as a train and a test part: uint8, uint16 or float32 (N, C, H, W).
@@ -88,6 +105,11 @@ def load_images(
         show: how images are shown, such as `"red=3,green=2,blue=1"` or `"grey=2"`, channels by number from 1 or by name. By
             default one channel is grey, three are red, green and blue, see `latens.images.pixels.default_show`.
         layout: `"NCHW"` or `"NHWC"`, where an array's axes leave open which are the channels, see `latens.images.layout`.
+        pages: of files with several pages, z-slices or frames: `"first"` (the default), `"all"` (each is an image, called
+            `file.tif#3`), or `"channels"` (they are the channels of one image).
+        channels: the folders of the channels, where each has one, such as `["dapi", "gfp"]`: in the source or as paths of their
+            own; files are matched by name, see `latens.images.channel_folders`.
+        nan: the value to read instead of NaN and infinity, which are an error otherwise.
         progress: called with (pictures done, pictures in all) while decoding.
 
     Returns:
@@ -132,6 +154,7 @@ def load_images(
         asked["show"] = str(show)
     if layout is not None:
         asked["layout"] = checked_layout(layout)
+    asked |= file_options(source, pages, channels, nan)
     options = Options(
         size=_checked_size(size),
         strict=bool(strict),
@@ -148,6 +171,9 @@ def load_images(
         table=table_option(table, source, rules, asked),
         label_column=label_column,
         keep_masks=masks == "keep",
+        pages=asked.get("pages", PAGES[0]),
+        channels=tuple(asked.get("channels", ())),
+        nan=asked.get("nan"),
     )
     if masks is not None and masks not in MASKS:
         raise UsageError(f"masks {masks!r}; allowed are {', '.join(MASKS)}")
@@ -185,6 +211,36 @@ def table_option(table: Any, source: Any, rules: int, asked: dict[str, Any]) -> 
     else:
         asked["table"] = str(path)
     return read_table(path)
+
+
+def file_options(source: Any, pages: Any, channels: Any, nan: Any) -> dict[str, Any]:
+    """The options `pages`, `channels` and `nan`, those that were given, as JSON has them.
+
+    Raises:
+        UsageError: one of them is not allowed, or does not go with the source.
+    """
+    if pages is not None and pages not in PAGES:
+        raise UsageError(f"pages {pages!r}; allowed are {', '.join(PAGES)}")
+    asked: dict[str, Any] = {} if pages in (None, PAGES[0]) else {"pages": pages}
+    folders = checked_channels(channels)
+    if folders:
+        if not (isinstance(source, str | os.PathLike) and os.path.isdir(source)):
+            raise UsageError("channels (--channels) goes with a folder that holds the folders of the channels")
+        asked["channels"] = [_channel_folder(source, one) for one in folders]
+    if nan is not None:
+        try:
+            asked["nan"] = float(nan)
+        except (TypeError, ValueError):
+            asked["nan"] = math.nan
+        if not abs(asked["nan"]) <= FLOAT_LIMIT:
+            raise UsageError(f"nan is {nan!r}; allowed is a number, the value to read instead of NaN and infinity")
+    return asked
+
+
+def _channel_folder(source: "str | os.PathLike[str]", channel: str) -> str:
+    """Where it isn't in the source, by a path of its own, so that it is found from any folder."""
+    own = os.path.abspath(os.path.expanduser(channel))
+    return own if not os.path.isdir(os.path.join(source, channel)) and os.path.isdir(own) else channel
 
 
 def load_again(source: Any, data: Mapping[str, Any]) -> Dataset:

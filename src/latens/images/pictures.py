@@ -15,8 +15,9 @@ from latens.errors import ImagesDamaged, ImagesError
 from latens.images.assemble import refused_line
 from latens.images.contract import Dataset, Shape
 from latens.images.folder import plan_file
+from latens.images.folder_images import PAGES
 from latens.images.kinds import is_picture
-from latens.images.load import reader_of, table_option
+from latens.images.load import file_options, reader_of, table_option
 from latens.images.pixels import PixelFormat, as_range, channel_word, colour_word, inputs_of, whole_range, with_channels
 from latens.images.plan import RULES, Block, Options, Part, Plan, Refused, block_length
 
@@ -88,6 +89,9 @@ def read_pictures(
     layout: str | None = None,
     table: Any = None,
     label_column: str | None = None,
+    pages: str | None = None,
+    channels: Sequence[str] | None = None,
+    nan: float | None = None,
 ) -> Pictures:
     """Read images for a model that is there: any number, one file too, brought to its size and channels.
 
@@ -102,11 +106,15 @@ def read_pictures(
         layout: as for `load_images`.
         table: as for `load_images`.
         label_column: as for `load_images`.
+        pages: as for `load_images`.
+        channels: as for `load_images`.
+        nan: as for `load_images`.
 
     Raises:
         ImagesError: the source can't be read, or has channels that can't be brought to the model's.
     """
     read_by = read_by or PixelFormat.usual(shape[0])
+    files = file_options(source, pages, channels, nan)
     options = Options(
         shape[1:],
         strict,
@@ -116,6 +124,10 @@ def read_pictures(
         layout=layout,
         table=table_option(table, source, RULES, {}),
         label_column=label_column,
+        value_range=None if read_by.is_plain else read_by.value_range,
+        pages=files.get("pages", PAGES[0]),
+        channels=tuple(files.get("channels", ())),
+        nan=nan,
     )
     plan = _plan(source, options)
     notes = list(plan.notes)

@@ -74,6 +74,9 @@ class Options:
         value_range: which numbers are 0 and 1, see `latens.images.ranges`; None for the default rule.
         show: how images are shown, see `latens.images.pixels.checked_show`.
         layout: "NCHW" or "NHWC", where the axes of an array leave it open; None to find out.
+        pages: which images of a file with several count, see `latens.images.folder_images.PAGES`.
+        channels: the folders of the channels, where each has one, see `latens.images.channel_folders`.
+        nan: the value for what is not a number or infinite; None refuses it.
     """
 
     size: Size | None = None
@@ -91,6 +94,9 @@ class Options:
     table: Any = None
     label_column: str | None = None
     keep_masks: bool = False
+    pages: str = "first"
+    channels: tuple[str, ...] = ()
+    nan: float | None = None
 
 
 class Block(NamedTuple):

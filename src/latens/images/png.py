@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 from latens.images.pixels import WHITE
-from latens.images.samples import Alpha, Kind, image_of_samples
-from latens.images.white import DEEP_WHITE
+from latens.images.samples import Alpha, Kind, values_of_samples
 
-__all__ = ["PngHead", "has_late_metadata", "largest_in_png", "png_head", "read_png"]
+__all__ = ["GREY_TYPES", "PngHead", "has_late_metadata", "png_head", "png_values"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY_TYPES = (0, 4)  # of colour
 METADATA = {b"eXIf", b"zTXt", b"tEXt", b"iTXt"}  # where an orientation can stand
 
 
@@ -48,37 +48,27 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
         file.seek(length + 4, 1)
 
 
-def read_png(picture: Image.Image, file: IO[bytes], head: PngHead, white: int | None) -> Image.Image | None:
-    """A PNG as an image of mode L or RGB, or None where Pillow's own reading is right.
+def png_values(picture: Image.Image, file: IO[bytes], head: PngHead) -> np.ndarray | None:
+    """The values of a PNG, (H, W, C) of uint8 or uint16, or None where Pillow's own reading is right.
 
     Args:
         picture: the same file as Pillow opened it; its pixels are loaded here.
         file: the file.
         head: its header.
-        white: the number that is white where samples of 16 bits reach beyond it; by default 65535.
     """
     key = picture.info.get("transparency") if head.colour in (0, 2) else None
     if head.bits < 16 and key is None:
         return None
     samples = _samples(picture, file, head)
-    white = (white or DEEP_WHITE) if head.bits == 16 else WHITE
-    kind: Kind = "grey" if head.colour in (0, 4) else "rgb"
+    bits = max(head.bits, 8)  # fewer are spread over 0 to 255 when they are read
+    kind: Kind = "grey" if head.colour in GREY_TYPES else "rgb"
     alpha: Alpha = "straight" if head.colour in (4, 6) else "none"
-    result = image_of_samples(samples, white, kind, alpha)
+    values = values_of_samples(samples, bits, kind, alpha)
     if key is not None:
-        # Fewer than 8 bits were spread over 0 to 255 when they were read.
         wanted = np.atleast_1d(key) * (WHITE // ((1 << head.bits) - 1) if head.bits < 8 else 1)
-        result.paste("white", mask=Image.fromarray((samples == wanted).all(2)))
-    return result
-
-
-def largest_in_png(picture: Image.Image, file: IO[bytes], head: PngHead) -> int | None:
-    """The largest number of its colours; None where the range of its numbers is known from its kind."""
-    if head.bits == 8 and head.colour == 0:
-        return int(np.asarray(picture).max())
-    if head.bits == 16:
-        return int(_samples(picture, file, head)[..., : 1 if head.colour in (0, 4) else 3].max())
-    return None
+        transparent = (samples == wanted).all(2, keepdims=True)
+        values = np.where(transparent, np.iinfo(values.dtype).max, values).astype(values.dtype)
+    return values
 
 
 def _samples(picture: Image.Image, file: IO[bytes], head: PngHead) -> np.ndarray:

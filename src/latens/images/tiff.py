@@ -1,10 +1,10 @@
 """TIFF files: tifffile reads their structure, this module turns the samples into pixels.
 
-- The first page counts that is neither a thumbnail nor a mask. Tiles and strips, one plane for each sample or all in one,
-  both byte orders, BigTIFF, and samples of 1 to 16 bits or of floats are read.
-- Unsigned integers are scaled so that the largest number of their depth is white ("min-is-white" the other way round),
-  floats lie in [0, 1]. Integers of more than 16 bits and signed ones are refused, since nothing says which value is white.
-- Extra samples that are alpha are laid on white, others are ignored. Palettes and CMYK become RGB.
+- Which pages make an image, and which pages are its channels: `latens.images.tiff_pages`.
+- Tiles and strips, one plane for each sample or all in one, both byte orders, BigTIFF, and samples of 1 to 64 bits are read.
+- Unsigned integers of 8 to 16 bits keep their values, of fewer bits the largest becomes 255. Signed and longer integers
+  and floats become float32. "Min-is-white" is turned round.
+- Extra samples that are alpha are laid on white; others are further channels. Palettes and CMYK become RGB.
 - LZW, deflate, PackBits, LZMA and Zstandard are unpacked by Pillow's libtiff; JPEG and fax files are read by Pillow alone.
   Other compressions are read where imagecodecs is installed.
 
@@ -14,37 +14,52 @@ Source: TIFF 6.0 (Adobe, 1992) with Technical Note 3 (floating-point predictor).
 import io
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from latens.images.pixels import WHITE
-from latens.images.samples import Alpha, Kind, image_of_samples
+from latens.images.pixels import MOST_CHANNELS, WHITE
+from latens.images.samples import COLOURS, Alpha, Kind, kept_type, values_of_samples
+from latens.images.tiff_pages import Plane, images_of
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-__all__ = ["TiffLook", "is_tiff", "largest_in_tiff", "look_at_tiff", "read_tiff", "tiff_samples"]
+__all__ = ["TiffLook", "has_range_of_bytes", "is_tiff", "look_at_tiff", "tiff_values"]
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, little and big endian
 BY_LIBTIFF = {5, 8, 32773, 32946, 34925, 50000}  # LZW, deflate, PackBits, old deflate, LZMA, Zstandard
 BY_PILLOW = {2, 3, 4, 6, 7, 32771}  # fax and JPEG
 LARGEST_RATIO = {1: 1, 5: 4096, 8: 1100, 32773: 128, 32946: 1100}  # unpacked bytes for each byte; more is impossible
-REDUCED, MASK = 1, 4  # bits of NewSubfileType
 PREDICTOR_DIFFERENCES, PREDICTOR_FLOATS = 2, 3
 GREY = {0: "inverted", 1: "grey"}
+KINDS: dict[int, Kind] = {0: "inverted", 1: "grey", 2: "rgb", 5: "cmyk"}  # of the tag PhotometricInterpretation
 
 
 class TiffLook(NamedTuple):
-    """What the header of a TIFF says: (H, W) as stored, the orientation 1 to 8, whether grey, deep, of several pages."""
+    """What the header of a TIFF says of the images in it.
+
+    Args:
+        size: (H, W) as stored.
+        orientation: 1 to 8.
+        grey: whether they are grey.
+        dtype: the type in which their values are kept.
+        channels: of an image.
+        names: of the channels; empty where the file says none.
+        pages: how many images there are.
+        word: what they are called.
+    """
 
     size: tuple[int, int]
     orientation: int
     grey: bool
-    deep: bool  # unsigned integers of 16 bits
-    several: bool
+    dtype: str
+    channels: int
+    names: tuple[str, ...]
+    pages: int
+    word: str
 
 
 def is_tiff(head: bytes) -> bool:
@@ -59,66 +74,95 @@ def look_at_tiff(file: IO[bytes]) -> TiffLook:
         ValueError: the file is damaged or has no page that can be read.
     """
     with _opened(file) as tiff:
-        page, number = _first_page(tiff)
-        _check_size(page)
-        deep = page.photometric in (0, 1, 2) and page.bitspersample == 16 and _is_unsigned(page)
-        return TiffLook(
-            (page.imagelength, page.imagewidth),
-            _orientation(page),
-            page.photometric in GREY,
-            deep,
-            _has_page(tiff, number + 1),
-        )
+        stack = images_of(tiff)
+        key = stack.key
+        _check_size(key)
+        _check_kind(key)
+        each = _channels(key)
+        grey = key.photometric in GREY and each == stack.planes == 1
+        dtype = "uint8" if key.photometric == 3 or _is_pillows(key) else kept_type(_kind(key), _most_bits(key))
+        size = (key.imagelength, key.imagewidth)
+        names = stack.names if len(stack.names) == each * stack.planes else ()
+        return TiffLook(size, _orientation(key), grey, dtype, each * stack.planes, names, len(stack), stack.word)
 
 
-def read_tiff(file: IO[bytes], white: int | None) -> tuple[Image.Image, int]:
-    """The first page as it is stored, and its orientation (1 where it is upright already).
+def tiff_values(file: IO[bytes], numbers: Sequence[int] | None = (0,)) -> Iterator[tuple[np.ndarray, int]]:
+    """Images with the values that the file has, and their orientation (1 where they are upright already).
 
     Args:
         file: opened for reading.
-        white: the number that is white where samples reach beyond it; by default the largest of their depth.
+        numbers: which images, from 0; None for all of them as the channels of one.
 
     Returns:
-        An image of mode L or RGB, or of a mode of Pillow's that becomes one.
+        One after another (H, W, C) of uint8, uint16 or float32, see `latens.images.samples.values_of_samples`.
 
     Raises:
         ValueError: for what the rules refuse; any error of Pillow or tifffile for damaged files.
     """
     with _opened(file) as tiff:
-        page, number = _first_page(tiff)
-        _check_size(page)
-        if page.compression in BY_PILLOW or page.photometric in (6, 8, 9, 10):  # YCbCr, L*a*b*
-            return _by_pillow(file, page, number), 1
-        samples = _samples(tiff, page)
-        return _image(page, samples, white), _orientation(page)
+        stack = images_of(tiff)
+        key = stack.key
+        _check_size(key)
+        _check_kind(key)
+        upright = 1 if _is_pillows(key) else _orientation(key)
+        for number in [None] if numbers is None else numbers:
+            if number is not None and number >= len(stack):
+                raise ValueError(f"{stack.word[:-1]} {number + 1} of {len(stack)}")
+            rows = stack.numbers.reshape(-1) if number is None else stack.numbers[number]
+            if len(rows) * _channels(key) > MOST_CHANNELS:
+                raise ValueError(f"{len(rows) * _channels(key)} channels; allowed are up to {MOST_CHANNELS}")
+            planes = [_plane_values(tiff, file, stack.plane(int(row))) for row in rows]
+            yield (planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)), upright
 
 
-def largest_in_tiff(file: IO[bytes]) -> int | None:
-    """The largest number of the first page's colours; None where the range of its numbers is known from its kind.
-
-    Raises:
-        Exception: as `read_tiff`.
-    """
+def has_range_of_bytes(file: IO[bytes]) -> bool:
+    """Whether it is grey of 8 bits, whose range is not known from its kind."""
     with _opened(file) as tiff:
-        page, _ = _first_page(tiff)
-        _check_size(page)
-        colours = {0: 1, 1: 1, 2: 3}.get(int(page.photometric))
-        if (
-            colours is None
-            or page.compression in BY_PILLOW
-            or _most_bits(page) not in (8, 16)
-            or not _is_unsigned(page)
-        ):
-            return None
-        return int(_samples(tiff, page)[..., :colours].max())
+        key = images_of(tiff).key
+        return key.photometric in GREY and _most_bits(key) == 8 and not _is_pillows(key)
 
 
-def tiff_samples(file: IO[bytes]) -> np.ndarray:
-    """The samples of the first page, (H, W, S) in their own type."""
-    with _opened(file) as tiff:
-        page, _ = _first_page(tiff)
-        _check_size(page)
-        return _samples(tiff, page)
+def _plane_values(tiff: "TiffFile", file: IO[bytes], plane: "Plane") -> np.ndarray:
+    key = plane.key
+    if _is_pillows(key):
+        picture = _by_pillow(file, key, plane.number)
+        plain = picture if picture.mode in ("L", "RGB") else picture.convert("L" if picture.mode == "1" else "RGB")
+        array = np.asarray(plain)
+        return array[..., None] if array.ndim == 2 else array
+    samples = _samples(tiff, plane)
+    if key.photometric == 3:
+        return _through_palette(key, samples, _most_bits(key))
+    kind = KINDS[int(key.photometric)]
+    if samples.shape[2] < COLOURS[kind]:
+        raise ValueError(f"{samples.shape[2]} samples a pixel, although {_word(key.photometric)} needs {COLOURS[kind]}")
+    return values_of_samples(samples, _most_bits(key), kind, _alpha(key, samples.shape[2], COLOURS[kind]))
+
+
+def _check_kind(page: "TiffPage") -> None:
+    """Refuse pixels of kinds that are no grey values and no colours."""
+    if int(page.photometric) not in KINDS and page.photometric != 3 and not _is_pillows(page):
+        raise ValueError(f"pixels of the kind {_word(page.photometric)}; save it as grey or RGB")
+
+
+def _channels(page: "TiffPage") -> int:
+    """How many channels one page has; alpha is none."""
+    if page.photometric == 3 or _is_pillows(page):
+        return 1 if int(page.photometric) in GREY else 3
+    kind = KINDS[int(page.photometric)]
+    if kind == "cmyk":
+        return 3
+    count = int(page.samplesperpixel)
+    return COLOURS[kind] if _alpha(page, count, COLOURS[kind]) != "none" else count
+
+
+def _kind(page: "TiffPage") -> str:
+    """The kind of its numbers as NumPy has it."""
+    return {2: "i", 3: "f"}.get(int(page.sampleformat or 1), "u")
+
+
+def _is_pillows(page: "TiffPage") -> bool:
+    """Whether Pillow alone reads it: fax, JPEG, YCbCr and L*a*b*."""
+    return page.compression in BY_PILLOW or page.photometric in (6, 8, 9, 10)
 
 
 class _opened:
@@ -130,7 +174,7 @@ class _opened:
         _quiet()
         file.seek(0)
         try:
-            self.tiff = TiffFile(file)
+            self.tiff = TiffFile(file, _multifile=False)  # what lies in other files is no image of this one
         except Exception as error:
             raise ValueError(_reason(error)) from None
 
@@ -153,27 +197,6 @@ def _quiet() -> None:
 
 def _reason(error: Exception) -> str:
     return f"damaged TIFF ({str(error).partition(chr(10))[0][:60] or type(error).__name__})"
-
-
-def _first_page(tiff: "TiffFile") -> tuple["TiffPage", int]:
-    number = 0
-    while _has_page(tiff, number):
-        page: Any = tiff.pages[number]
-        if not int(page.subfiletype) & (REDUCED | MASK):
-            return page, number
-        number += 1
-    if number == 0:
-        raise ValueError("a TIFF without pages")
-    first: Any = tiff.pages[0]
-    return first, 0
-
-
-def _has_page(tiff: "TiffFile", number: int) -> bool:
-    try:
-        tiff.pages[number]
-    except IndexError:
-        return False
-    return True
 
 
 def _check_size(page: "TiffPage") -> None:
@@ -203,30 +226,6 @@ def _orientation(page: "TiffPage") -> int:
     return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _is_unsigned(page: "TiffPage") -> bool:
-    return int(page.sampleformat or 1) in (1, 4)  # 4: undefined, which readers take as unsigned
-
-
-def _image(page: "TiffPage", samples: np.ndarray, white: int | None) -> Image.Image:
-    bits = _most_bits(page)
-    count = samples.shape[2]
-    if page.photometric == 3:
-        return _through_palette(page, samples, bits)
-    kinds: dict[int, Kind] = {0: "inverted", 1: "grey", 2: "rgb", 5: "cmyk"}
-    kind = kinds.get(int(page.photometric))
-    if kind is None:
-        raise ValueError(f"pixels of the kind {_word(page.photometric)}; save it as grey or RGB")
-    colours = {"inverted": 1, "grey": 1, "rgb": 3, "cmyk": 4}[kind]
-    if count < colours:
-        raise ValueError(f"{count} samples a pixel, although {_word(page.photometric)} needs {colours}")
-    if samples.dtype.kind in "iu" and bits > 16:
-        raise ValueError(f"{bits}-bit integers; save it with 8 or 16 bits")
-    largest = (1 << bits) - 1
-    if white is None or kind == "cmyk" or bits < 8:
-        white = largest
-    return image_of_samples(samples, min(white, largest), kind, _alpha(page, count, colours))
-
-
 def _alpha(page: "TiffPage", count: int, colours: int) -> Alpha:
     if count <= colours:
         return "none"
@@ -237,7 +236,7 @@ def _alpha(page: "TiffPage", count: int, colours: int) -> Alpha:
     return kinds.get(extra[0], "none") if extra else "none"
 
 
-def _through_palette(page: "TiffPage", samples: np.ndarray, bits: int) -> Image.Image:
+def _through_palette(page: "TiffPage", samples: np.ndarray, bits: int) -> np.ndarray:
     colours = page.colormap
     if colours is None or samples.dtype.kind != "u" or bits > 16:
         raise ValueError("a palette picture without a palette")
@@ -248,7 +247,9 @@ def _through_palette(page: "TiffPage", samples: np.ndarray, bits: int) -> Image.
     high = colours >> 8 if colours.max() > WHITE else colours
     rgb = high.T[indices].astype(np.uint8)
     alpha = _alpha(page, samples.shape[2], 1) if bits == 8 else "none"
-    return image_of_samples(np.dstack([rgb, samples[..., 1:].astype(np.uint8)]), WHITE, "rgb", alpha)
+    return values_of_samples(
+        rgb if alpha == "none" else np.dstack([rgb, samples[..., 1:2].astype(np.uint8)]), 8, "rgb", alpha
+    )
 
 
 def _by_pillow(file: IO[bytes], page: "TiffPage", number: int) -> Image.Image:
@@ -269,24 +270,25 @@ def _word(value: Any) -> str:
     return str(getattr(value, "name", value)).replace("_", " ").lower()
 
 
-def _samples(tiff: "TiffFile", page: "TiffPage") -> np.ndarray:
+def _samples(tiff: "TiffFile", plane: Plane) -> np.ndarray:
     """(H, W, S), in native byte order."""
+    page = plane.key
     if page.compression != 1 and page.compression not in BY_LIBTIFF:
-        return _by_imagecodecs(page)
+        return _by_imagecodecs(plane.page)
     bits: Any = page.bitspersample
     if isinstance(bits, tuple):
         raise ValueError(f"samples of {', '.join(map(str, bits))} bits; save it with 8 bits each")
     planes = page.samplesperpixel if page.planarconfig == 2 else 1
     each = page.samplesperpixel // planes
     result: np.ndarray | None = None
-    for number, (plane, top, left, height, width) in enumerate(_places(page, planes)):
-        if number >= min(len(page.dataoffsets), len(page.databytecounts)):
+    for number, (sample, top, left, height, width) in enumerate(_places(page, planes)):
+        if number >= min(len(plane.offsets), len(plane.counts)):
             raise ValueError("ends too early")
-        content = _segment(tiff, page, number, height, _row_bytes(page, width, each))
+        content = _segment(tiff, plane, number, height, _row_bytes(page, width, each))
         block = _unpack(tiff, page, content, height, width, each)
         if result is None:
             result = np.zeros((page.imagelength, page.imagewidth, page.samplesperpixel), block.dtype)
-        here = result[top : top + height, left : left + width, plane * each : (plane + 1) * each]
+        here = result[top : top + height, left : left + width, sample * each : (sample + 1) * each]
         here[:] = block[: here.shape[0], : here.shape[1]]
     assert result is not None, "a picture has at least one segment"
     return result
@@ -328,11 +330,11 @@ def _row_bytes(page: "TiffPage", width: int, each: int) -> int:
     return -(-width * each * _most_bits(page) // 8)
 
 
-def _segment(tiff: "TiffFile", page: "TiffPage", number: int, rows: int, row_bytes: int) -> bytes:
+def _segment(tiff: "TiffFile", plane: Plane, number: int, rows: int, row_bytes: int) -> bytes:
     """A segment's bytes, unpacked."""
-    handle = tiff.filehandle
-    handle.seek(page.dataoffsets[number])
-    content = handle.read(page.databytecounts[number])
+    page, handle = plane.key, tiff.filehandle
+    handle.seek(plane.offsets[number])
+    content = handle.read(plane.counts[number])
     if page.fillorder == 2:
         content = np.packbits(np.unpackbits(np.frombuffer(content, np.uint8)), bitorder="little").tobytes()
     if page.compression != 1:
@@ -380,7 +382,7 @@ def _unpack(tiff: "TiffFile", page: "TiffPage", content: bytes, rows: int, width
     if bits > 16 or page.predictor != 1:
         raise ValueError(f"{bits}-bit integers; save it with 8 or 16 bits")
     if kind == "i":
-        raise ValueError("signed integers; nothing says which value is white: save it as unsigned 8 or 16 bits")
+        raise ValueError(f"signed integers of {bits} bits; save it with 8 or 16 bits")
     stream = np.unpackbits(np.frombuffer(content, np.uint8)).reshape(rows, -1)[:, : numbers * bits]
     powers = (1 << np.arange(bits)[::-1]).astype(np.uint16)
     packed: np.ndarray = (stream.reshape(rows, width, each, bits) * powers).sum(3, dtype=np.uint16)
