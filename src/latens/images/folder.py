@@ -254,9 +254,9 @@ def _plan(root: Path, layout: FolderLayout, options: Options, channels: ChannelF
         notes,
         form.white,
         options.rules,
-        form.dtype,
-        form.value_range,
-        form.names,
+        dtype=form.dtype,
+        value_range=form.value_range,
+        channel_names=form.names,
     )
 
 
