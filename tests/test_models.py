@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,13 @@ import torch
 from latens.errors import UnknownName, UsageError
 from latens.figures import FIGURES
 from latens.figures.network_stages import network_stages
+from latens.losses import normal_kl
 from latens.models import MODELS
 from latens.models.contract import HasPrior, Model
+from latens.models.matching import Matching
 from latens.models.variational import VariationalModel
 from latens.networks import NETWORKS
+from latens.samplers import samplers_for
 from latens.training.loop import build_model
 from latens.training.recipes import RECIPES, read_choice
 
@@ -27,6 +31,8 @@ OPTIONED = [
     "autoencoder:noise=0.2,sparsity=0.1,activation=none",
     "variational:likelihood=bernoulli",
     "variational:likelihood=fixed,variance=0.1,free_bits=0.5",
+    "variational:match=10,warmup=4",
+    "wasserstein:discrepancy=flow",
     "regularised:penalty=gradient",
     "regularised:penalty=none",
     "quantised:levels=5",
@@ -243,3 +249,65 @@ def test_the_drawing_shows_the_latent_between_the_halves(choice):
     assert (stages[place - 1][1] == encoded) == (encoded != model.latent_shape)
     assert FIGURES["network"](stages).axes
     assert 0 < place < len(stages) - 1
+
+
+class _Shifted(torch.nn.Module):
+    """The velocity of latents that are normal around another mean: cos(a) times the mean everywhere."""
+
+    def __init__(self, mean):
+        super().__init__()
+        self.mean = mean
+
+    def forward(self, x, angle, index):
+        return angle.cos()[:, None] * self.mean
+
+
+def test_the_divergence_of_all_latents_from_the_prior_is_that_of_the_closed_form(monkeypatch):
+    monkeypatch.setattr("latens.models.matching.STEEPEST", float("inf"))
+    mean = torch.tensor([1.0, -0.5, 0.0])
+    matching = Matching(3)
+    matching.velocity = _Shifted(mean)
+    z = (torch.randn(4000, 3, generator=torch.Generator().manual_seed(0)) + mean).requires_grad_()
+    divergence, _ = matching(z, torch.Generator().manual_seed(1))
+    expected = normal_kl(mean, torch.zeros(3)).sum()
+    torch.testing.assert_close(divergence.mean(), expected, rtol=1e-2, atol=0)
+    (gradient,) = torch.autograd.grad(divergence.sum(), z)
+    torch.testing.assert_close(gradient.mean(0), mean / 2, rtol=1e-2, atol=1e-6)  # the mean of sin² times the mean
+
+
+def test_the_network_learns_how_far_latents_are_from_the_prior():
+    found = []
+    for spread in (1.0, 0.4):
+        torch.manual_seed(0)
+        matching, draws = Matching(2), torch.Generator().manual_seed(0)
+        optimiser = torch.optim.Adam(matching.parameters(), lr=3e-3)
+        for _ in range(150):
+            optimiser.zero_grad()
+            z = spread * torch.randn(256, 2, generator=draws)
+            matching(z, draws)[1].mean().backward()
+            optimiser.step()
+        found.append(float(matching(spread * torch.randn(4000, 2, generator=draws), draws)[0].mean()))
+    exact = float(normal_kl(torch.zeros(2), torch.full((2,), 2 * math.log(0.4))).sum())
+    assert found[0] < 0.05
+    assert 0.7 * exact < found[1] < 1.1 * exact
+
+
+def test_the_weights_of_the_divergences_rise():
+    model, x = make("variational", likelihood="fixed", beta=3.0, warmup=4), torch.rand(5, *SHAPE)
+    model.train()
+    for step in range(1, 7):
+        losses = model.loss(x, torch.Generator().manual_seed(0))
+        risen = min(1, step / 4)
+        torch.testing.assert_close(losses.total, losses.parts["reconstruction"] + risen * 3 * losses.parts["kl"])
+    model.eval().loss(x)
+    assert model.steps == 6  # evaluation counts none
+    with pytest.raises(UsageError, match="warmup is -1"):
+        make("variational", warmup=-1)
+
+
+def test_a_model_with_a_matched_prior_has_a_learned_one_beside_it():
+    assert make("variational").learned_prior == make("wasserstein").learned_prior == ""
+    for model in (make("variational", match=1.0), make("wasserstein", discrepancy="flow")):
+        assert "flow" in samplers_for(model, every=False)
+    assert "flow" not in samplers_for(make("variational"), every=False)
+    assert not any("matching" in name or "steps" in name for name in make("variational").state_dict())

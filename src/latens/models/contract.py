@@ -43,6 +43,8 @@ class Model(nn.Module, ABC):
     after_decoder: nn.Sequential
     # Halves that the loss differentiates twice, which the kernels of `Half` can't.
     twice_differentiated: tuple[str, ...] = ()
+    # The sampler that is this model's learned prior: fitted to its latents after training, and scored by default.
+    learned_prior: str = ""
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from latens.errors import UsageError
 from latens.losses import Losses, bernoulli_nll, gaussian_nll, normal_kl, squared_error
 from latens.models.checks import check_choice, check_number, make_network
 from latens.models.contract import Model
+from latens.models.matching import Matching
 from latens.models.rules import First
 
 __all__ = ["LIKELIHOODS", "VariationalModel"]
@@ -33,6 +34,10 @@ class VariationalModel(Model):
         likelihood: of a pixel: `"calibrated"`, a Gaussian of the variance that fits best, `"fixed"`, one of a given variance, or
             `"bernoulli"`, for pictures of black and white.
         variance: of the fixed Gaussian, of pixels in [0, 1]; 0.01 by default.
+        match: weight of the divergence of all latents together from the prior, which is a part of the KL divergence, beyond the
+            weight that it has there; above 0 a small network learns it along (`latens.models.matching`). It makes the prior
+            sample well; 10 is strong.
+        warmup: steps of training over which `beta` and `match` rise from 0, so that no unit collapses before it is of use.
 
     Raises:
         UsageError: a shape, a dimension or an option that is not allowed, or a variance that nothing uses.
@@ -59,6 +64,7 @@ class VariationalModel(Model):
 
     variance: Tensor  # of a pixel
     batches: Tensor  # of which it is the mean
+    steps: Tensor | None  # of training that were taken
 
     def __init__(
         self,
@@ -69,9 +75,13 @@ class VariationalModel(Model):
         free_bits: float = 0.0,
         likelihood: str = "calibrated",
         variance: float | None = None,
+        match: float = 0.0,
+        warmup: int = 0,
     ) -> None:
         check_number("beta", beta)
         check_number("free_bits", free_bits)
+        check_number("match", match)
+        check_number("warmup", warmup)
         check_choice("likelihood", likelihood, LIKELIHOODS)
         if variance is not None:
             check_number("variance", variance, above=0)
@@ -89,6 +99,11 @@ class VariationalModel(Model):
         start = {"calibrated": 1.0, "fixed": FIXED_VARIANCE if variance is None else variance}
         self.register_buffer("variance", torch.tensor(start.get(likelihood, 1.0)))
         self.register_buffer("batches", torch.zeros(()))
+        # Neither is there where it is not used, so that stored weights of earlier versions can be read.
+        self.match, self.warmup = match, warmup
+        self.matching = Matching(latent_dim) if match else None
+        self.learned_prior = "flow" if match else ""
+        self.register_buffer("steps", torch.zeros(()) if warmup else None)
 
     def encode_distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the logarithm of the variance of each picture's latent: (B, C, H, W) -> (B, D), (B, D)."""
@@ -102,7 +117,8 @@ class VariationalModel(Model):
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The negative evidence lower bound, one draw of the latent a sample: (B, C, H, W) -> (B,), nats an image."""
         mu, logvar = self.encode_distribution(x)
-        reconstruction, error = self._reconstruction(x, _draw(mu, logvar, generator), calibrating=self.training)
+        z = _draw(mu, logvar, generator)
+        reconstruction, error = self._reconstruction(x, z, calibrating=self.training)
         units = normal_kl(mu, logvar)  # (B, D)
         kl = units.sum(1)
         paid = kl
@@ -115,7 +131,20 @@ class VariationalModel(Model):
             "kl": kl,
             "negative_bound": reconstruction + kl,
         }
-        return Losses(reconstruction + self.beta * paid, parts)
+        risen = self._risen()
+        total = reconstruction + risen * self.beta * paid
+        if self.matching is not None:
+            parts["aggregate_kl"], error = self.matching(z, generator)
+            total = total + risen * self.match * parts["aggregate_kl"] + error
+        return Losses(total, parts)
+
+    def _risen(self) -> Tensor | float:
+        """The share of their weights that the divergences have at this step; each step of training counts."""
+        if self.steps is None:
+            return 1.0
+        if self.training:
+            self.steps += 1
+        return (self.steps / self.warmup).clamp(max=1)
 
     def _reconstruction(self, x: Tensor, z: Tensor, calibrating: bool = False) -> tuple[Tensor, Tensor]:
         """-log p(x|z) in nats and the mean squared error, each (B,)."""

@@ -45,6 +45,7 @@ NETWORKS: Table[Callable[..., Network]] = Table(
         "linear-path": "latens.networks.linear_path:linear_path",
         "residual": "latens.networks.residual:residual",
         "dense": "latens.networks.dense:dense",
+        "deep": "latens.networks.deep:deep",
     },
     group="networks",
 )

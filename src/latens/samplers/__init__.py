@@ -21,6 +21,7 @@ SAMPLERS: Table[type[Sampler]] = Table(
 
 
 def samplers_for(model: object, every: bool = True) -> tuple[str, ...]:
-    """Names of the samplers that a model supports: all of them, or those that are scored by default."""
-    kinds = {name: SAMPLERS[name] for name in SAMPLERS}
-    return tuple(n for n, kind in kinds.items() if not kind.unavailable(model) and (every or kind.by_default()))
+    """Names of the samplers that a model supports: all, or those scored by default, its learned prior among them."""
+    kinds = {name: SAMPLERS[name] for name in SAMPLERS if not SAMPLERS[name].unavailable(model)}
+    learned = getattr(model, "learned_prior", "")
+    return tuple(name for name, kind in kinds.items() if every or kind.by_default() or name == learned)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from latens.algebra import covariance, factor
 from latens.device import seeded_weights
 from latens.errors import UsageError
+from latens.networks.velocity import Velocity, carry
 from latens.samplers.contract import Cost, Tick
 from latens.samplers.learned import Learned, chances_and_noise
-from latens.samplers.velocity import Velocity, carry, train_velocity
+from latens.samplers.velocity import train_velocity
 
 __all__ = ["FlowSampler"]
 
