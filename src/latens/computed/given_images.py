@@ -99,6 +99,11 @@ class GivenImages:
         self.class_names, self.total = self._pictures.plan.class_names, sum(len(one.ids) for one in self._chosen)
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the source's parts: `("all",)`, or train and test."""
+        return ("all",) if self.images is not None else tuple(part.name for part in self._pictures.parts)
+
+    @property
     def notes(self) -> list[str]:
         """What a user should be told: files that were left out, images that were converted; complete after the last block."""
         return self._notes if self.images is not None else [*self._pictures.notes, *self._notes]

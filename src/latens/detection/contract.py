@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.errors import UsageError
 from latens.images.pixels import to_floats
 
 __all__ = ["Detector", "Measured", "Seen"]
@@ -22,7 +23,6 @@ class Seen:
     Args:
         pixels: (B, C, H, W), as they are stored.
         run: whose model encodes and decodes.
-        value_range: what maps to 0 and 1, see `latens.images.pixels.to_floats`.
     """
 
     pixels: NDArray[Any]
@@ -78,6 +78,20 @@ class Detector(ABC):
 
     summary: ClassVar[str]  # what the score is, in a few words
     has_maps: ClassVar[bool] = True
+
+    @classmethod
+    def made(cls, features: Any = None) -> "Detector":
+        """A new one.
+
+        Args:
+            features: an encoder, for a detector that takes one, see `latens.features.encoders`.
+
+        Raises:
+            UsageError: this detector takes none.
+        """
+        if features is not None:
+            raise UsageError("features go with the method features only; leave them out, or use --method features")
+        return cls()
 
     @abstractmethod
     def fit(self, normal: Seen, latents: Floats) -> None:

@@ -10,17 +10,19 @@ from latens.neighbours import Neighbours
 __all__ = ["NeighboursDetector"]
 
 KEPT = 50_000  # latents, at most: more cost time and change little
+ENOUGH = 2000  # latents to learn usual distances from
+NEAREST = 3
 EXPONENT = 0.5  # by which directions of large spread are shrunk: 0 leaves latents as they are, 1 whitens them
 SMALLEST = 1e-3  # share of the largest spread under which a direction is not in use
 
 
 class NeighboursDetector(Detector):
-    """The distance to the nearest normal latent, with directions of large spread shrunk to the root of their spread.
+    """The mean distance to the three nearest normal latents, with directions of large spread shrunk to the root of their spread.
 
     Source: the distance to neighbours as a score, Sun et al., "Out-of-distribution detection with deep nearest neighbors", 2022.
     """
 
-    summary = "distance of the latent to the nearest normal one"
+    summary = "distance of the latent to the nearest normal ones"
     has_maps = False
 
     def fit(self, normal: Seen, latents: Floats) -> None:
@@ -40,15 +42,13 @@ class NeighboursDetector(Detector):
         return (((latents - self.mean) @ self.axes) * self.scales).astype(np.float32)
 
     def measure(self, seen: Seen) -> Measured:
-        """The distance to the nearest normal latent."""
-        distances, _ = self.search.nearest(self._turned(seen.latents), 1)
-        return Measured(distances[:, 0].astype(np.float64))
+        """The mean distance to the nearest normal latents."""
+        distances, _ = self.search.nearest(self._turned(seen.latents), min(NEAREST, len(self.memory)))
+        return Measured(distances.mean(1, dtype=np.float64))
 
     def usual(self) -> NDArray[np.float64]:
-        """The same of the normal latents themselves, each without itself."""
-        from latens.neighbours import nearest_neighbours
-
-        rows = drawn_rows(len(self.memory), 2000)
-        distances, _ = nearest_neighbours(self.memory, self.memory[rows], 2)
-        found: NDArray[np.float64] = distances[:, 1].astype(np.float64)
+        """The same of normal latents themselves, each without itself."""
+        rows = drawn_rows(len(self.memory), ENOUGH)
+        distances, _ = self.search.nearest(self.memory[rows], min(NEAREST + 1, len(self.memory)))
+        found: NDArray[np.float64] = distances[:, 1:].mean(1, dtype=np.float64)
         return found

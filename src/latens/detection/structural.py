@@ -1,37 +1,50 @@
 """By the structural error: differences from the reconstruction that keep their sign over an area."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from latens.detection.contract import Detector, Floats, Measured, Seen
-from latens.detection.places import PlaceScale, peak
+from latens.detection.places import WIDTH, PlaceScale, peak
+from latens.detection.standard import UsualScore
 
 __all__ = ["StructuralDetector"]
 
-WIDTH = 1 / 16  # standard deviation of the smoothing, as a share of the image's longer side
+LEAST_LEVEL = 1e-4  # of an image's median difference, in [0, 1]
+ABOVE_ZERO = 5.0  # added to a peak before its logarithm: those of normal images begin at about 0
 
 
 class StructuralDetector(Detector):
-    """The smoothed difference of image and reconstruction, calibrated place by place; the score is its peak.
+    """The peak of the smoothed difference of image and reconstruction, calibrated place by place.
 
     The difference is smoothed with its sign, so that noise, which has none, cancels: a spot, a crack or a missing part remains.
+    It is looked at twice: as it is, and divided by the image's own median difference. A rough image is rebuilt less well
+    everywhere, and a defect is somewhere; but an image that is rebuilt badly everywhere is odd as well.
     """
 
     summary = "peak of the smoothed difference from the reconstruction"
 
     def fit(self, normal: Seen, latents: Floats) -> None:
         """Learn the usual difference of each place."""
-        self.scale = PlaceScale().fit(self._differences(normal))
+        views = self._views(normal)
+        self.scales = [PlaceScale().fit(view) for view in views]
+        self.usual = [UsualScore(_scored(scale(view))) for scale, view in zip(self.scales, views, strict=True)]
 
     def measure(self, seen: Seen) -> Measured:
-        """The mean over the oddest hundredth of the map, and the map."""
-        maps = self.scale(self._differences(seen))
-        return Measured(peak(maps), maps)
+        """The sum over both views of the mean over the oddest hundredth of the places, and the mean of their maps."""
+        maps = [scale(view) for scale, view in zip(self.scales, self._views(seen), strict=True)]
+        scores = sum(usual(_scored(one)) for usual, one in zip(self.usual, maps, strict=True))
+        return Measured(np.asarray(scores), (maps[0] + maps[1]) / np.float32(2))
 
     @staticmethod
-    def _differences(seen: Seen) -> Floats:
+    def _views(seen: Seen) -> tuple[Floats, Floats]:
         sigma = WIDTH * max(seen.residuals.shape[2:])
-        # Of several channels the root of the sum of squares: a change of hue counts like one of brightness.
         difference = gaussian_filter(seen.residuals, (0, 0, sigma, sigma), mode="nearest", truncate=3)
-        found: Floats = np.sqrt(np.square(difference).mean(1))
-        return found
+        # Of several channels the root of the sum of squares: a change of hue counts like one of brightness.
+        strength: Floats = np.sqrt(np.square(difference).mean(1))
+        level = np.maximum(np.median(strength, axis=(1, 2), keepdims=True), LEAST_LEVEL)
+        return strength, strength / level
+
+
+def _scored(maps: Floats) -> NDArray[np.float64]:
+    return np.maximum(peak(maps) + ABOVE_ZERO, 0)

@@ -1,0 +1,32 @@
+"""The combination of two detectors: by places of the image, and by its latent as a whole."""
+
+from latens.detection.contract import Detector, Floats, Measured, Seen
+from latens.detection.neighbours import NeighboursDetector
+from latens.detection.standard import UsualScore
+from latens.detection.structural import StructuralDetector
+
+__all__ = ["CombinedDetector"]
+
+
+class CombinedDetector(Detector):
+    """The structural score plus that of the neighbours, both in robust standard deviations over normal images.
+
+    A defect that is small changes the latent little, but not the place where it is; an image of another kind that the decoder
+    can build is seen by its latent alone.
+    """
+
+    summary = "structural error and distance to the normal latents together"
+
+    def __init__(self) -> None:
+        self.structural, self.neighbours = StructuralDetector(), NeighboursDetector()
+
+    def fit(self, normal: Seen, latents: Floats) -> None:
+        """Fit both, and learn the usual distance."""
+        self.structural.fit(normal, latents)
+        self.neighbours.fit(normal, latents)
+        self.usual = UsualScore(self.neighbours.usual())
+
+    def measure(self, seen: Seen) -> Measured:
+        """The sum, and the map of the structural error."""
+        found = self.structural.measure(seen)
+        return Measured(found.scores + self.usual(self.neighbours.measure(seen).scores), found.maps)

@@ -1,0 +1,272 @@
+"""`detect_images`: how odd new images are, where, and how sure that is; and `Detections`, the result."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.computed.given_images import GivenImages
+from latens.detection.contract import Floats
+from latens.detection.evaluation import Evaluation, evaluate
+from latens.detection.fitted import (
+    DEFAULT_DETECTOR,
+    Calibration,
+    Fitted,
+    digests_of,
+    fit_detector,
+    images_at_once,
+    normal_classes,
+)
+from latens.detection.truth import NORMAL_WORDS, masks_of, truth_folder
+from latens.progress import Progress, Silent
+from latens.runs import Run
+from latens.text import listed
+
+__all__ = ["Detections", "Drawn", "detect_images", "drawn"]
+
+MOST_MAP_BYTES = 1 << 30  # of maps that are kept in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What was found of new images, in their own order.
+
+    Args:
+        ids: str (N,).
+        scores: float64 (N,); higher is odder.
+        p_values: float64 (N,), the share of normal images that are at least as odd; see `latens.detection.conformal`.
+        odd: bool (N,), the decision.
+        maps: float32 (N, H, W), where each image is odd, in the spread of normal images at that place; or None.
+        labels: int64 (N,), indices into `class_names`, or None.
+        class_names: of the new images' own classes.
+        method: a name of `latens.detection.DETECTORS`.
+        calibration: the normal images that p-values and decision rest on.
+        evaluation: AUROC and more, where the truth is known; or None.
+        notes: for the user, a sentence each.
+        fitted: the detector.
+    """
+
+    ids: NDArray[np.str_]
+    scores: NDArray[np.float64]
+    p_values: NDArray[np.float64]
+    odd: NDArray[np.bool_]
+    maps: Floats | None
+    labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    method: str
+    calibration: Calibration
+    evaluation: Evaluation | None
+    notes: tuple[str, ...]
+    fitted: Fitted = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"Detections({int(self.odd.sum())} of {len(self)} odd, method {self.method!r}, {len(self.calibration)} normal)"
+
+    @property
+    def false_alarms(self) -> float:
+        """α, the share of normal images that may be called odd."""
+        return self.calibration.false_alarms
+
+    @property
+    def threshold(self) -> float:
+        """A score above this is called odd."""
+        return self.calibration.threshold
+
+    @property
+    def worst_first(self) -> NDArray[np.int64]:
+        """Rows by score, the oddest first, (N,)."""
+        order: NDArray[np.int64] = np.argsort(-self.scores, kind="stable")
+        return order
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """id, score, p_value, odd, and class where there are classes: what detections.csv holds, each (N,)."""
+        found: dict[str, NDArray[Any]] = {
+            "id": self.ids,
+            "score": self.scores,
+            "p_value": self.p_values,
+            "odd": self.odd,
+        }
+        if self.labels is not None:
+            found["class"] = np.array(self.class_names)[self.labels]
+        return found
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict an image."""
+        columns = self.columns()
+        return [dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
+
+    def to_pandas(self) -> Any:
+        """A table with one row an image; pandas is needed."""
+        import pandas
+
+        return pandas.DataFrame(self.columns())
+
+    def as_csv(self) -> str:
+        """A table with a line of names and one row an image; odd is yes or no."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        columns = self.columns() | {"odd": np.where(self.odd, "yes", "no")}
+        table.writerow(columns)
+        numbers = {"score": ".6g", "p_value": ".6g"}
+        shown = [[format(v, numbers[name]) if name in numbers else v for v in c.tolist()] for name, c in columns.items()]
+        table.writerows(zip(*shown, strict=True))
+        return text.getvalue()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts and lists."""
+        return {
+            "method": self.method,
+            "images": len(self),
+            "odd": int(self.odd.sum()),
+            "false_alarms": self.false_alarms,
+            "threshold": self.threshold,
+            "calibration_images": len(self.calibration),
+            "notes": list(self.notes),
+            "evaluation": None if self.evaluation is None else self.evaluation.as_dicts(),
+            "detections": self.to_dicts(),
+        }
+
+
+def detect_images(
+    run: Run,
+    source: Any,
+    *,
+    method: str = DEFAULT_DETECTOR,
+    false_alarms: float | None = None,
+    features: Any = None,
+    maps: bool = True,
+    strict: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Detections:
+    """How odd new images are beside the normal ones of a run, where, and how sure that is.
+
+    Args:
+        run: complete; trained on normal images.
+        source: the new images: as for `load_images`, or one image file, or `Images`. Of a folder in the layout of MVTec
+            (`latens.detection.truth`) the test part is taken.
+        method: a name of `latens.detection.DETECTORS`.
+        false_alarms: the share of normal images that may be called odd; 0.01 by default, or the least that the run's normal
+            images allow.
+        features: of the method `features`: an encoder, see `latens.features.encoders`.
+        maps: whether to keep the maps of all images.
+        strict: refuse files that can't be read, instead of leaving them out with a note.
+        seed: of draws.
+        progress: shows the progress.
+
+    Returns:
+        Scores, p-values, decisions and maps; with AUROC and more where the images' classes tell normal from odd.
+
+    Raises:
+        UnknownName: there is no such method.
+        UsageError: too few normal images for the `false_alarms` that was asked for.
+        RunError: the run has no model or images, or no normal images that training did not see.
+        ImagesError: the new images can't be read.
+    """
+    progress = progress or Silent()
+    given = _given(run, source, strict)
+    fitted = fit_detector(run, method, features=features, seed=seed, progress=progress)
+    if false_alarms is not None:
+        fitted.calibrated(false_alarms)  # one that is out of reach is refused before the new images are read
+    _, height, width = run.image_shape
+    keeps = maps and 4 * given.total * height * width <= MOST_MAP_BYTES
+    ids, scores, digests, labels, kept = [], [], [], [], []
+    with progress.stage("detect", "images") as tick:
+        for block in given.blocks(tick):
+            ids.append(block.ids)
+            digests.append(digests_of(block.pixels))
+            if block.labels is not None:
+                labels.append(block.labels)
+            for _, measured in _measured(fitted, block.pixels):
+                scores.append(measured.scores)
+                if keeps and measured.maps is not None:
+                    kept.append(measured.maps)
+    calibration = fitted.calibrated(false_alarms, np.concatenate(digests))
+    all_scores, all_ids = np.concatenate(scores), np.concatenate(ids).astype(str)
+    p = calibration.p_values(all_scores)
+    notes = [*given.notes, *calibration.notes]
+    if maps and not keeps:
+        notes.append("the maps of so many images are not kept in memory; ask for fewer images at a time")
+    found = Detections(
+        ids=all_ids,
+        scores=all_scores,
+        p_values=p,
+        odd=calibration.decide(p),
+        maps=np.concatenate(kept) if kept else None,
+        labels=np.concatenate(labels) if labels else None,
+        class_names=tuple(given.class_names),
+        method=method,
+        calibration=calibration,
+        evaluation=None,
+        notes=tuple(notes),
+        fitted=fitted,
+    )
+    return _evaluated(found, run, source, seed)
+
+
+def _given(run: Run, source: Any, strict: bool) -> GivenImages:
+    """The new images; of a whole MVTec folder the test part, since its train part was trained on."""
+    given = GivenImages(run, source, strict=strict)
+    if truth_folder(source) is None or given.images is not None:
+        return given
+    return GivenImages(run, source, "test", strict=strict) if "test" in given.parts else given
+
+
+def _measured(fitted: Fitted, pixels: NDArray[Any]) -> Iterator[Any]:
+    step = images_at_once(fitted.run.image_shape)
+    for start in range(0, len(pixels), step):
+        yield fitted.measure(pixels[start : start + step])
+
+
+def _evaluated(found: Detections, run: Run, source: Any, seed: int) -> Detections:
+    """With AUROC and more, where the classes tell which images are normal."""
+    if found.labels is None:
+        return found
+    usual = set(normal_classes(run.images)) or NORMAL_WORDS
+    names = np.array(found.class_names)[found.labels]
+    odd = ~np.isin(names, [name for name in found.class_names if name in usual or name.lower() in usual])
+    masks = None if found.maps is None else masks_of(run, source, found.ids, odd)
+    evaluation = evaluate(found.scores, odd, names, found.maps, masks, seed)
+    notes = found.notes + tuple(f"not evaluated: {note}" for note in evaluation.notes)
+    if not evaluation.measures:
+        notes += (f"normal classes are {listed(sorted(usual))}",) if odd.all() else ()
+        return Detections(**{**vars(found), "notes": notes})
+    return Detections(**{**vars(found), "evaluation": evaluation, "notes": notes})
+
+
+class Drawn(NamedTuple):
+    """An image to draw: its row, pixels (C, H, W), reconstruction (C, H, W), and map (H, W) or None."""
+
+    row: int
+    pixels: NDArray[Any]
+    reconstruction: Floats
+    heat: Floats | None
+
+
+def drawn(found: Detections, source: Any, rows: NDArray[np.int64], strict: bool = False) -> Iterator[Drawn]:
+    """Chosen images with reconstruction and map, in ascending order; the source is read once more.
+
+    Args:
+        found: what `detect_images` gave for this source.
+        source: the same.
+        rows: int (M,), into `found`.
+        strict: as before.
+    """
+    wanted, done = np.unique(rows), 0
+    for block in _given(found.fitted.run, source, strict).blocks():
+        here = wanted[(wanted >= done) & (wanted < done + len(block.ids))] - done
+        first, done = done, done + len(block.ids)
+        step = images_at_once(found.fitted.run.image_shape)
+        for start in range(0, len(here), step):
+            some = here[start : start + step]
+            seen, measured = found.fitted.measure(block.pixels[some])
+            for k, row in enumerate(some):
+                heat = None if measured.maps is None else measured.maps[k]
+                yield Drawn(int(first + row), seen.pixels[k], seen.reconstructions[k], heat)
