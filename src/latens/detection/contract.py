@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.images.pixels import to_floats
+from latens.latents import encode_images
+from latens.runs import Run
 
 __all__ = ["Detector", "Measured", "Seen"]
 
@@ -21,12 +23,12 @@ class Seen:
     """Some images as a detector sees them. What is costly is computed once, when the first detector asks for it.
 
     Args:
-        pixels: (B, C, H, W), as they are stored.
+        pixels: (B, C, H, W), as the model takes them: ordinary bytes, or float32 in [0, 1].
         run: whose model encodes and decodes.
     """
 
     pixels: NDArray[Any]
-    run: Any
+    run: Run
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -39,8 +41,7 @@ class Seen:
     @cached_property
     def latents(self) -> Floats:
         """float32 (B, D)."""
-        found: Floats = self.run.encode(self.pixels)
-        return found
+        return encode_images(self.run.model, self.pixels)
 
     @cached_property
     def reconstructions(self) -> Floats:

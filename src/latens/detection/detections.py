@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.computed.given_images import GivenImages
+from latens.detection import DEFAULT_DETECTOR
 from latens.detection.contract import Floats
 from latens.detection.evaluation import Evaluation, evaluate
 from latens.detection.fitted import (
-    DEFAULT_DETECTOR,
     Calibration,
     Fitted,
     digests_of,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.arrays import drawn_rows, gather
+from latens.detection import DEFAULT_DETECTOR, DETECTORS
 from latens.detection.conformal import decide, least_false_alarms, p_values
 from latens.detection.contract import Detector, Measured, Seen
 from latens.errors import RunError
@@ -16,12 +17,9 @@ from latens.images import Dataset
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.runs.run import TRAIN
-from latens.tables import Table
 from latens.text import counted, listed
 
 __all__ = [
-    "DEFAULT_DETECTOR",
-    "DETECTORS",
     "USUAL_FALSE_ALARMS",
     "Calibration",
     "Fitted",
@@ -31,20 +29,6 @@ __all__ = [
     "normal_classes",
 ]
 
-DETECTORS: Table[type[Detector]] = Table(
-    "detector",
-    {
-        "combined": "latens.detection.combined:CombinedDetector",
-        "reconstruction": "latens.detection.reconstruction:ReconstructionDetector",
-        "structural": "latens.detection.structural:StructuralDetector",
-        "neighbours": "latens.detection.neighbours:NeighboursDetector",
-        "features": "latens.detection.patches:FeaturesDetector",
-    },
-    group="detectors",
-)
-"""Name -> class of `Detector`, made without arguments."""
-
-DEFAULT_DETECTOR = "combined"
 USUAL_FALSE_ALARMS = 0.01
 FITTED = 2000  # train images that a detector learns from, at most
 FITTED_VALUES = 1 << 25  # pixels of them, at most
@@ -176,11 +160,11 @@ def fit_detector(
     rows = rows[drawn_rows(len(rows), CALIBRATED, seed)]
     scores, highest, digests = [], [], []
     with (progress or Silent()).stage("normal images", "images") as tick:
-        chosen = gather(images.train.pixels, drawn_rows(len(images.train), most, seed))
+        chosen = gather(images.train.inputs, drawn_rows(len(images.train), most, seed))
         detector.fit(Seen(chosen, run), run.of_part("latents", TRAIN))
         step = images_at_once(images.shape)
         for start in range(0, len(rows), step):
-            pixels = gather(images.test.pixels, rows[start : start + step])
+            pixels = gather(images.test.inputs, rows[start : start + step])
             found = detector.measure(Seen(pixels, run))
             scores.append(found.scores)
             highest.append(np.full(len(pixels), np.nan) if found.maps is None else found.maps.max((1, 2)))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from latens.errors import RunDamaged
 from latens.pages import HERE, templates
 
-__all__ = ["figure", "least_width"]
+__all__ = ["embedded", "figure", "least_width"]
 
 TELEPHONE = 360  # pixels, the width of a small one
 SCROLLS = 760  # pixels, the width from which a figure is moved sideways on a telephone
@@ -42,9 +42,14 @@ def figure(path: Path, name: str, alt: str, caption: str, small_letters: bool = 
         raise RunDamaged(f"{path}: the figure is missing") from None
     if not content.startswith(_PNG) or len(content) < 24:
         raise RunDamaged(f"{path}: not a PNG")
+    return embedded(content, name, alt, caption, small_letters)
+
+
+def embedded(content: bytes, name: str, alt: str, caption: str, small_letters: bool = False) -> Markup:
+    """The same of the bytes of a PNG."""
     width, height = struct.unpack(">II", content[16:24])
     data, place = base64.b64encode(content).decode("ascii"), re.sub("[^a-z0-9-]", "-", name.lower())
     least = least_width(width, small_letters)
     module: Any = templates(HERE).get_template("elements.html").module
-    embedded: Markup = module.figure(data, width, height, place, name, alt, caption, least)
-    return embedded
+    found: Markup = module.figure(data, width, height, place, name, alt, caption, least)
+    return found

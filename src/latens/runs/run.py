@@ -479,6 +479,18 @@ class Run:
         latents = source.sample(n, seed=seed, labels=labels)
         return Samples(self.decode(latents), latents, labels)
 
+    def detect(self, images: Any, **options: Any) -> Any:
+        """How odd new images are beside those that the run was trained on, where, and how sure that is.
+
+        Args:
+            images: as for `load_images`, or one image file, or `Images`.
+            **options: `method`, `false_alarms`, `features`, `maps`; see `latens.detection.detect_images`.
+
+        Returns:
+            `latens.detection.Detections`.
+        """
+        return import_module("latens.detection").detect_images(self, images, **options)
+
     def figure(self, name: str, **options: Any) -> Any:
         """A figure of the run as matplotlib's `Figure`, which notebooks show.
 

@@ -1,0 +1,237 @@
+"""What `latens detect` writes: tables, a heat map and an overlay for each image, and a page with the oddest first."""
+
+import base64
+import io
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from latens.detection.detections import Detections, Drawn, drawn
+from latens.errors import UsageError
+from latens.figures.canvas import png_bytes
+from latens.figures.scores import score_histogram
+from latens.files import atomic_write
+from latens.images.pixels import shown_in_rgb
+from latens.images.writing import safe_name
+from latens.pages import templates
+from latens.progress import Progress, Silent
+from latens.report.elements import embedded
+from latens.report.page import lay_out
+from latens.text import number
+
+__all__ = ["DRAWN", "heat_colours", "overlay", "write_detections"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+CHAPTERS = (
+    ("worst", "The oddest images"),
+    ("evaluation", "How well it works here"),
+    ("scores", "The scores"),
+    ("method", "How it was done"),
+)
+DRAWN = ("flagged", "all", "none")  # which images get a heat map and an overlay
+ON_PAGE = 60  # images
+LARGE = 192  # pixels, the side to which small images are enlarged on the page and in overlays
+BRIGHTEST = 2.0  # levels, see `Calibration.level`, at which a heat map is brightest
+COVER = 0.65  # of an overlay, at its strongest
+
+
+def heat_colours(heat: NDArray[Any], level: float) -> NDArray[np.uint8]:
+    """Maps (..., H, W) in colours, uint8 (..., H, W, 3): dark where an image is as usual, bright from twice the level on."""
+    from matplotlib import colormaps
+
+    share = np.clip(heat / (BRIGHTEST * max(level, np.finfo(np.float32).tiny)), 0, 1)
+    coloured: NDArray[np.uint8] = colormaps["inferno"](share, bytes=True)[..., :3]
+    return coloured
+
+
+def overlay(image: NDArray[np.uint8], heat: NDArray[Any], level: float) -> NDArray[np.uint8]:
+    """A heat map over its image, uint8 (H, W, 3): nothing below half the level, and more and more of the colour above.
+
+    Args:
+        image: uint8 (H, W, 3).
+        heat: (H, W).
+        level: of the run, see `Calibration`.
+    """
+    cover = COVER * np.clip(2 * heat / max(level, np.finfo(np.float32).tiny) - 1, 0, 1)[..., None]
+    blended: NDArray[np.uint8] = np.rint(image * (1 - cover) + heat_colours(heat, level) * cover).astype(np.uint8)
+    return blended
+
+
+def write_detections(
+    found: Detections,
+    source: Any,
+    out: str | os.PathLike[str],
+    *,
+    maps: str = "flagged",
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write a folder: detections.csv, detections.parquet, detections.html, and maps/ and overlays/ with a PNG for each image.
+
+    Args:
+        found: what `detect_images` gave for the source.
+        source: the new images.
+        out: the folder; made where it is missing.
+        maps: of which images: `"flagged"` (called odd), `"all"` or `"none"`; the page shows the oddest in any case.
+        strict: as for `detect_images`.
+        progress: shows the progress.
+
+    Returns:
+        The tables and the page that were written.
+
+    Raises:
+        UsageError: `maps` is none of these.
+    """
+    if maps not in DRAWN:
+        raise UsageError(f"maps {maps!r}; allowed are {', '.join(DRAWN)}")
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    worst = found.worst_first[:ON_PAGE]
+    rows = {"flagged": np.flatnonzero(found.odd), "all": np.arange(len(found)), "none": np.empty(0, np.int64)}[maps]
+    names = _free_names(found.ids)
+    cards: dict[int, dict[str, Any]] = {}
+    wanted = np.union1d(rows, worst)
+    with (progress or Silent()).stage("heat maps", "images") as tick:
+        for done, one in enumerate(drawn(found, source, wanted, strict), 1):
+            shown = _shown(found, one)
+            if one.heat is not None and np.isin(one.row, rows):
+                for kind, picture in zip(("maps", "overlays"), shown[2:], strict=True):
+                    path = folder / kind / f"{names[one.row]}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(_png(picture))
+            if one.row in worst:
+                cards[one.row] = _card(found, one, shown)
+            tick(done, len(wanted))
+    atomic_write(folder / "detections.csv", found.as_csv().encode())
+    written = [folder / "detections.csv"]
+    if _write_parquet(found, folder / "detections.parquet"):
+        written.append(folder / "detections.parquet")
+    page = _page(found, [cards[int(row)] for row in worst])
+    atomic_write(folder / "detections.html", page.encode())
+    return [*written, folder / "detections.html"]
+
+
+def _free_names(ids: Iterable[str]) -> list[str]:
+    """A file name for each id, none twice, also where upper and lower case are one."""
+    taken: dict[str, int] = {}
+    names = []
+    for one in ids:
+        name = safe_name(one)
+        while (key := name.casefold()) in taken:
+            taken[key] += 1
+            name = f"{name}-{taken[key]}"
+        taken[key] = 1
+        names.append(name)
+    return names
+
+
+def _shown(found: Detections, one: Drawn) -> tuple[NDArray[np.uint8], ...]:
+    """Image, reconstruction, and where there is a map its colours and the overlay, each uint8 (H, W, 3)."""
+    show = found.fitted.run.format.show
+    image, rebuilt = (shown_in_rgb(np.asarray(array)[None], show)[0] for array in (one.pixels, one.reconstruction))
+    if one.heat is None:
+        return image, rebuilt
+    level = found.calibration.level
+    return image, rebuilt, heat_colours(one.heat, level), overlay(image, one.heat, level)
+
+
+def _png(picture: NDArray[np.uint8], least: int = 0) -> bytes:
+    """A picture (H, W, 3) as PNG; with `least` enlarged by whole pixels to at least that side."""
+    factor = max(1, -(-least // max(picture.shape[:2])))
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _card(found: Detections, one: Drawn, shown: tuple[NDArray[np.uint8], ...]) -> dict[str, Any]:
+    names = ("image", "reconstruction", "where")
+    pictures = [shown[0], shown[1], *shown[3:]]
+    height, width = shown[0].shape[:2]
+    label = "" if found.labels is None else found.class_names[int(found.labels[one.row])]
+    return {
+        "id": str(found.ids[one.row]),
+        "odd": bool(found.odd[one.row]),
+        "p": number(float(found.p_values[one.row])),
+        "score": number(float(found.scores[one.row])),
+        "label": label,
+        "width": round(LARGE * width / max(height, width)),
+        "height": round(LARGE * height / max(height, width)),
+        "pictures": [
+            (name, base64.b64encode(_png(picture)).decode("ascii"))
+            for name, picture in zip(names, pictures, strict=False)
+        ],
+    }
+
+
+def _write_parquet(found: Detections, path: Path) -> bool:
+    """The table as Parquet, where pyarrow is installed."""
+    try:
+        from pyarrow import parquet, table
+    except ImportError:
+        return False
+    buffer = io.BytesIO()
+    parquet.write_table(table({name: column.tolist() for name, column in found.columns().items()}), buffer)
+    atomic_write(path, buffer.getvalue())
+    return True
+
+
+def _page(found: Detections, cards: list[dict[str, Any]]) -> str:
+    run = found.fitted.run
+    detector = type(found.fitted.detector)
+    measures = () if found.evaluation is None else found.evaluation.measures
+    names = list(dict.fromkeys(one.name for one in measures))
+    shown = {
+        "found": found,
+        "cards": cards,
+        "main": [one for one in measures if one.subject == "all" and one.name in ("AUROC", "AUPRO")],
+        "between": lambda interval: "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
+        "names": names,
+        "rows": list(_rows(measures, names)),
+        "figure": embedded,
+        "histogram": _histogram(found),
+        "settings": [
+            ("run", str(run.path)),
+            ("method", f"{found.method}: {detector.summary}"),
+            ("threshold of the score", number(found.threshold)),
+            ("false alarms", f"{found.false_alarms:.2%}"),
+            ("normal images", f"{len(found.calibration):,}, not seen in training"),
+        ],
+    }
+    module: Any = templates(TEMPLATES).get_template("detections.html").make_module(shown)
+    chapters = [(name, title, getattr(module, name)()) for name, title in CHAPTERS]
+    style = (TEMPLATES / "detections.css").read_text(encoding="utf-8")
+    lead = f"New images beside the normal ones of {run.record['data']['name']}, on which the run {run.name} was trained."
+    return lay_out(
+        f"{int(found.odd.sum()):,} of {len(found):,} images are odd",
+        lead,
+        module.top(),
+        [chapter for chapter in chapters if chapter[2].strip()],
+        datetime.now(UTC).strftime("%Y-%m-%d"),
+        style,
+    )
+
+
+def _rows(measures: Iterable[Any], names: list[str]) -> Iterator[list[str]]:
+    by_subject: dict[str, dict[str, Any]] = {}
+    for one in measures:
+        by_subject.setdefault(one.subject, {})[one.name] = one
+    for subject, found in by_subject.items():
+        first = next(iter(found.values()))
+        cells = []
+        for name in names:
+            one = found.get(name)
+            between = "" if one is None or one.interval is None else f" ({one.interval[0]:.3f} to {one.interval[1]:.3f})"
+            cells.append("" if one is None else f"{one.value:.3f}{between}")
+        yield [subject, f"{first.num_normal:,}", f"{first.num_odd:,}", *cells]
+
+
+def _histogram(found: Detections) -> bytes:
+    """Scores of normal and of new images, with the threshold."""
+    scores = {"normal, not seen in training": found.calibration.scores, "new": found.scores}
+    return png_bytes(score_histogram(scores, found.threshold))
