@@ -11,6 +11,7 @@ from latens.cli.commands import (
     DEFAULT_RECIPE,
     compare_command,
     data_command,
+    detect_command,
     encode_command,
     explore_command,
     export_command,
@@ -24,6 +25,7 @@ from latens.cli.commands import (
     score_command,
     search_command,
 )
+from latens.detection import DEFAULT_DETECTOR, DETECTORS
 from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
 from latens.images.fit import FITS
@@ -171,6 +173,7 @@ def parser() -> argparse.ArgumentParser:
         _add_map,
         _add_score,
         _add_compare,
+        _add_detect,
         _add_review,
         _add_search,
         _add_explore,
@@ -445,6 +448,43 @@ def _add_compare(commands: Any) -> None:
     _augmentation(command)
     _palette(command, "each run's")
     _pictures(command)
+    _device(command)
+
+
+def _add_detect(commands: Any) -> None:
+    text = "say which new images are odd beside a run's own, where, and how sure that is"
+    command = _command(commands, "detect", detect_command, text)
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("new", metavar="NEW", help="the new images: " + DATA_HELP + ", one image file")
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        required=True,
+        help="folder for detections.csv, detections.html, maps/ and overlays/",
+    )
+    command.add_argument(
+        "--method", choices=list(DETECTORS), help=f"how the score is computed (default: {DEFAULT_DETECTOR})"
+    )
+    command.add_argument(
+        "--false-alarms",
+        type=float,
+        metavar="SHARE",
+        help="the share of normal images that may be called odd (default: 0.01, or the least that the run's images allow)",
+    )
+    command.add_argument(
+        "--features",
+        metavar="ENCODER",
+        help="compare patches in the features of an encoder: timm:NAME, onnx:FILE, or MODULE:FUNCTION",
+    )
+    command.add_argument(
+        "--maps",
+        choices=("flagged", "all", "none"),
+        default="flagged",
+        help="which images get a heat map and an overlay (default: those that are called odd)",
+    )
+    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
+    _moved(command)
     _device(command)
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from latens.cli.outputs import output_file
+from latens.cli.outputs import output_file, output_folder
 from latens.text import bytes_text, counted, quoted, shown
 from latens.training.recipes import RECIPE_OPTIONS
 
@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_RECIPE",
     "compare_command",
     "data_command",
+    "detect_command",
     "encode_command",
     "explore_command",
     "export_command",
@@ -268,6 +269,30 @@ def search_command(args: argparse.Namespace) -> Answer:
         save_png(draw_found(run, found, args.images), args.output)
     file = {} if args.output is None else {"file": args.output}
     return {**file, **found.as_json()}, search_text(found, args.output)
+
+
+def detect_command(args: argparse.Namespace) -> Answer:
+    """Say which new images are odd, where, and how sure that is."""
+    from latens.cli.printing import detections_text
+    from latens.detection import DEFAULT_DETECTOR, detect_images
+    from latens.report.detections import write_detections
+
+    output_folder(args.output)
+    run, progress = _chosen(args.run, args.device, args.new_data), _progress(args)
+    method = args.method or ("features" if args.features else DEFAULT_DETECTOR)
+    found = detect_images(
+        run,
+        args.new,
+        method=method,
+        false_alarms=args.false_alarms,
+        features=args.features,
+        strict=args.strict,
+        progress=progress,
+    )
+    files = write_detections(found, args.new, args.output, maps=args.maps, strict=args.strict, progress=progress)
+    for note in found.notes:
+        progress.say(f"note: {note}")
+    return {"files": [str(path) for path in files], **found.as_json()}, detections_text(found, files)
 
 
 def explore_command(args: argparse.Namespace) -> Answer:

@@ -6,7 +6,7 @@ from pathlib import Path
 from latens.errors import UsageError
 from latens.text import listed, shown
 
-__all__ = ["output_file"]
+__all__ = ["output_file", "output_folder"]
 
 
 def output_file(path: str | None, *endings: str) -> None:
@@ -29,5 +29,19 @@ def output_file(path: str | None, *endings: str) -> None:
     there = next(folder for folder in given.absolute().parents if os.path.lexists(folder))
     if not there.is_dir():
         raise UsageError(f"{shown(path)}: {shown(there)} is not a folder; choose another place")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{shown(path)}: the folder {shown(there)} can't be written to; choose another place")
+
+
+def output_folder(path: str) -> None:
+    """Refuse the name of a folder that could not be made or written to.
+
+    Raises:
+        UsageError: it is a file, lies below one, or in a folder without write permission.
+    """
+    given = Path(path)
+    there = next(folder for folder in (given.absolute(), *given.absolute().parents) if os.path.lexists(folder))
+    if not there.is_dir():
+        raise UsageError(f"{shown(path)}: {shown(there)} is a file; the name of a folder is needed")
     if not os.access(there, os.W_OK):
         raise UsageError(f"{shown(path)}: the folder {shown(there)} can't be written to; choose another place")

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
     from latens.computed.review import Review
     from latens.computed.searching import Found
+    from latens.detection import Detections
     from latens.metrics import Score
     from latens.runs import Run
     from latens.training.recipes import Recipe
 
 __all__ = [
     "comparison_text",
+    "detections_text",
     "review_text",
     "run_answer",
     "run_text",
@@ -39,6 +41,7 @@ __all__ = [
 
 NARROWEST, PLAIN_WIDTH = 60, 120
 MOST_CLASSES = 40
+ODDEST = 10  # images that `detect` prints
 
 
 def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
@@ -247,6 +250,34 @@ def _model_rows(recipe: "Recipe") -> list[list[str]]:
         ["model", model],
         ["recipe", f"{recipe.name}: {config.epochs} epochs, batch {config.batch_size}, seed {config.seed}"],
     ]
+
+
+def detections_text(found: "Detections", files: Sequence[Path]) -> str:
+    """The oddest images, how many are called odd, the evaluation where there is one, and the files."""
+    with_class = found.labels is not None
+    rows = []
+    for row in found.worst_first[:ODDEST]:
+        label = [found.class_names[int(found.labels[row])]] if found.labels is not None else []
+        decision = "odd" if found.odd[row] else "normal"
+        rows.append([str(found.ids[row]), *label, f"{found.scores[row]:.4g}", f"{found.p_values[row]:.4g}", decision])
+    titles = ["image", *["class"] * with_class, "score", "p-value", "decision"]
+    text = [_table(titles, rows, right=(len(titles) - 3, len(titles) - 2))]
+    if found.evaluation is not None:
+        measures = [
+            [
+                m.subject,
+                m.name,
+                f"{m.value:.3f}",
+                "" if m.interval is None else "({:.3f} to {:.3f})".format(*m.interval),
+            ]
+            for m in found.evaluation.measures
+        ]
+        text.append(_table(["defect", "measure", "value", "95 % interval"], measures, right=(2,)))
+    text.append(
+        f"{int(found.odd.sum()):,} of {len(found):,} images are odd; of normal ones at most"
+        f" {found.false_alarms:.2g} would be, on average ({len(found.calibration):,} normal images to calibrate on)"
+    )
+    return "\n".join([*text, *(str(path) for path in files)])
 
 
 def write_sheet(sheet: "np.ndarray", path: str) -> Path:

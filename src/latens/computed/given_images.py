@@ -64,6 +64,7 @@ class GivenImages:
         part: str = "all",
         *,
         strict: bool = False,
+        as_it_is: bool = False,
         table: Any = None,
         label_column: str | None = None,
     ) -> None:
@@ -75,7 +76,7 @@ class GivenImages:
             self.class_names, self.total = self.images.class_names, len(self.images)
             return
         _refuse_run_folder(source)
-        own = run.images if part != "all" and _same_source(run, source) else source
+        own = run.images if part != "all" and not as_it_is and _same_source(run, source) else source
         data = run.record["data"]
         fit = data["options"].get("fit", default_fit(data.get("rules", 1)))
         white = data["options"].get("white")

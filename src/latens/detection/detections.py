@@ -100,7 +100,9 @@ class Detections:
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dict an image."""
         columns = self.columns()
-        return [dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
+        return [
+            dict(zip(columns, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)
+        ]
 
     def to_pandas(self) -> Any:
         """A table with one row an image; pandas is needed."""
@@ -115,7 +117,9 @@ class Detections:
         columns = self.columns() | {"odd": np.where(self.odd, "yes", "no")}
         table.writerow(columns)
         numbers = {"score": ".6g", "p_value": ".6g"}
-        shown = [[format(v, numbers[name]) if name in numbers else v for v in c.tolist()] for name, c in columns.items()]
+        shown = [
+            [format(v, numbers[name]) if name in numbers else v for v in c.tolist()] for name, c in columns.items()
+        ]
         table.writerows(zip(*shown, strict=True))
         return text.getvalue()
 
@@ -216,7 +220,7 @@ def _given(run: Run, source: Any, strict: bool) -> GivenImages:
     given = GivenImages(run, source, strict=strict)
     if truth_folder(source) is None or given.images is not None:
         return given
-    return GivenImages(run, source, "test", strict=strict) if "test" in given.parts else given
+    return GivenImages(run, source, "test", strict=strict, as_it_is=True) if "test" in given.parts else given
 
 
 def _measured(fitted: Fitted, pixels: NDArray[Any]) -> Iterator[Any]:

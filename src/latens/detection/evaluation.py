@@ -66,7 +66,7 @@ def evaluate(
         masks: bool (N, H, W), where each defect is; all False for normal images; or None.
         seed: of the bootstrap.
     """
-    measures, notes = [], []
+    measures: list[Measure] = []
     if odd.all() or not odd.any():
         return Evaluation((), (f"the new images are all {'odd' if odd.all() else 'normal'}, so there is no AUROC",))
     subjects = [("all", np.ones(len(odd), bool))]
@@ -86,7 +86,7 @@ def evaluate(
                 Measure(subject, "pixel AUROC", float(roc_auc_score(flat, maps[rows].ravel())), None, *counts)
             )
             measures.append(Measure(subject, "AUPRO", aupro(maps[rows], masks[rows]), None, *counts))
-    return Evaluation(tuple(measures), tuple(notes))
+    return Evaluation(tuple(measures))
 
 
 def _best_f1(truth: NDArray[np.bool_], scores: NDArray[Any]) -> float:

@@ -67,7 +67,9 @@ class Calibration:
     @property
     def threshold(self) -> float:
         """A score above this is called odd, one at or below it is not."""
-        reached = math.floor(self.false_alarms * (len(self) + 1) * (1 + 1e-9)) - 1  # normal scores that an odd one may tie with
+        reached = (
+            math.floor(self.false_alarms * (len(self) + 1) * (1 + 1e-9)) - 1
+        )  # normal scores that an odd one may tie with
         return float(np.sort(self.scores)[::-1][reached])
 
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from latens.arrays import drawn_rows
 from latens.detection.contract import Detector, Floats, Measured, Seen
+from latens.detection.places import TINY
 from latens.neighbours import Neighbours
 
 __all__ = ["NeighboursDetector"]
@@ -31,7 +32,7 @@ class NeighboursDetector(Detector):
         self.mean = kept.mean(0)
         variances, self.axes = np.linalg.eigh(np.cov(kept - self.mean, rowvar=False).reshape(kept.shape[1], -1))
         spreads = np.sqrt(np.maximum(variances, 0))
-        used = spreads > SMALLEST * max(float(spreads.max()), np.finfo(np.float32).tiny)
+        used = spreads > SMALLEST * max(float(spreads.max()), TINY)
         # A direction that no normal image uses is as odd as the least used one.
         least = float(spreads[used].min()) if used.any() else 1.0
         self.scales = np.maximum(spreads, least) ** -EXPONENT
@@ -39,7 +40,8 @@ class NeighboursDetector(Detector):
         self.search = Neighbours(self.memory)
 
     def _turned(self, latents: NDArray[np.floating]) -> Floats:
-        return (((latents - self.mean) @ self.axes) * self.scales).astype(np.float32)
+        turned: Floats = (((latents - self.mean) @ self.axes) * self.scales).astype(np.float32)
+        return turned
 
     def measure(self, seen: Seen) -> Measured:
         """The mean distance to the nearest normal latents."""

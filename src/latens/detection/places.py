@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["PlaceScale", "peak", "smoothed"]
+__all__ = ["TINY", "WIDTH", "PlaceScale", "peak", "smoothed"]
 
 WIDTH = 1 / 32  # standard deviation of the smoothing, as a share of the image's longer side
 LEAST_SPREAD = 0.1  # of the mean spread over all places, that each place has at least
 BY_ALL = 8  # images' worth of the spread over all places that is mixed into that of each place
+TINY = float(np.finfo(np.float32).tiny)
 PEAK = 0.01  # share of the places that make the score of a map
 
 Floats = NDArray[np.float32]
@@ -45,7 +46,7 @@ class PlaceScale:
         variance = values.var(0)
         mixed = (len(values) * variance + BY_ALL * variance.mean()) / (len(values) + BY_ALL)
         spread = np.sqrt(mixed)
-        self.spread = np.maximum(spread, max(LEAST_SPREAD * float(spread.mean()), np.finfo(np.float32).tiny))
+        self.spread = np.maximum(spread, max(LEAST_SPREAD * float(spread.mean()), TINY))
         return self
 
     def __call__(self, maps: NDArray[Any]) -> Floats:

@@ -43,7 +43,8 @@ class StructuralDetector(Detector):
         # Of several channels the root of the sum of squares: a change of hue counts like one of brightness.
         strength: Floats = np.sqrt(np.square(difference).mean(1))
         level = np.maximum(np.median(strength, axis=(1, 2), keepdims=True), LEAST_LEVEL)
-        return strength, strength / level
+        relative: Floats = (strength / level).astype(np.float32)
+        return strength, relative
 
 
 def _scored(maps: Floats) -> NDArray[np.float64]:

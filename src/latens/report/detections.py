@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from latens.detection.detections import Detections, Drawn, drawn
+from latens.detection.places import TINY
 from latens.errors import UsageError
 from latens.figures.canvas import png_bytes
 from latens.figures.scores import score_histogram
@@ -45,7 +46,7 @@ def heat_colours(heat: NDArray[Any], level: float) -> NDArray[np.uint8]:
     """Maps (..., H, W) in colours, uint8 (..., H, W, 3): dark where an image is as usual, bright from twice the level on."""
     from matplotlib import colormaps
 
-    share = np.clip(heat / (BRIGHTEST * max(level, np.finfo(np.float32).tiny)), 0, 1)
+    share = np.clip(heat / (BRIGHTEST * max(level, TINY)), 0, 1)
     coloured: NDArray[np.uint8] = colormaps["inferno"](share, bytes=True)[..., :3]
     return coloured
 
@@ -58,7 +59,7 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[Any], level: float) -> NDArr
         heat: (H, W).
         level: of the run, see `Calibration`.
     """
-    cover = COVER * np.clip(2 * heat / max(level, np.finfo(np.float32).tiny) - 1, 0, 1)[..., None]
+    cover = COVER * np.clip(2 * heat / max(level, TINY) - 1, 0, 1)[..., None]
     blended: NDArray[np.uint8] = np.rint(image * (1 - cover) + heat_colours(heat, level) * cover).astype(np.uint8)
     return blended
 
@@ -206,7 +207,9 @@ def _page(found: Detections, cards: list[dict[str, Any]]) -> str:
     module: Any = templates(TEMPLATES).get_template("detections.html").make_module(shown)
     chapters = [(name, title, getattr(module, name)()) for name, title in CHAPTERS]
     style = (TEMPLATES / "detections.css").read_text(encoding="utf-8")
-    lead = f"New images beside the normal ones of {run.record['data']['name']}, on which the run {run.name} was trained."
+    lead = (
+        f"New images beside the normal ones of {run.record['data']['name']}, on which the run {run.name} was trained."
+    )
     return lay_out(
         f"{int(found.odd.sum()):,} of {len(found):,} images are odd",
         lead,
@@ -226,7 +229,9 @@ def _rows(measures: Iterable[Any], names: list[str]) -> Iterator[list[str]]:
         cells = []
         for name in names:
             one = found.get(name)
-            between = "" if one is None or one.interval is None else f" ({one.interval[0]:.3f} to {one.interval[1]:.3f})"
+            between = (
+                "" if one is None or one.interval is None else f" ({one.interval[0]:.3f} to {one.interval[1]:.3f})"
+            )
             cells.append("" if one is None else f"{one.value:.3f}{between}")
         yield [subject, f"{first.num_normal:,}", f"{first.num_odd:,}", *cells]
 

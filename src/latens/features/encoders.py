@@ -1,0 +1,243 @@
+"""Encoders that the user has: pretrained networks of timm, ONNX files, or any function, as feature maps of images.
+
+    timm:resnet18           a model of timm, with the weights that are on the disk
+    onnx:model.onnx         an ONNX file, run by onnxruntime
+    package.module:name     a function that gives a torch module or a function, or one of these itself
+
+latens ships no such weights, and fetches none by itself.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from latens.errors import MissingExtra, UsageError
+
+__all__ = ["Encoder", "encoder_of"]
+
+SIDE = 224  # pixels of the longer side that images are resized to, which such networks are trained at
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which such networks expect
+STRIDES = (
+    8,
+    16,
+)  # pixels a place of the chosen feature maps, about: small enough to say where, large enough to know what
+FORMS = "timm:NAME, onnx:FILE, or MODULE:NAME of a function or a torch module"
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A fixed network from images to feature maps.
+
+    Args:
+        name: as it was asked for.
+        function: float32 (B, 3, H, W), normalised as for ImageNet, to one or several tensors (B, F, h, w) or (B, F).
+        size: (H, W) that it takes; None for any.
+    """
+
+    name: str
+    function: Callable[[Tensor], Any]
+    size: tuple[int, int] | None = None
+
+    @torch.no_grad()
+    def maps(self, images: NDArray[Any]) -> list[Tensor]:
+        """The feature maps of images.
+
+        Args:
+            images: float32 (B, 1 or 3, H, W) in [0, 1].
+
+        Returns:
+            Tensors (B, F, h, w); a vector of features is a map of one place.
+
+        Raises:
+            UsageError: the encoder fails, or gives something else.
+        """
+        x = torch.from_numpy(np.ascontiguousarray(images, np.float32)).expand(-1, 3, -1, -1)
+        size = self.size or _enlarged(x.shape[2], x.shape[3])
+        x = functional.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+        x = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None]
+        try:
+            found = self.function(x)
+        except Exception as error:  # anybody's code
+            raise UsageError(f"features {self.name}: the encoder fails ({type(error).__name__}: {error})") from error
+        tensors: list[Tensor] = [found] if torch.is_tensor(found) else list(found)
+        usable = [t.float() if t.ndim == 4 else t.float()[:, :, None, None] for t in tensors if t.ndim in (2, 4)]
+        if not usable or any(len(t) != len(x) or not torch.isfinite(t).all() for t in usable):
+            shapes = ", ".join(str(tuple(t.shape)) for t in tensors) or "nothing"
+            raise UsageError(
+                f"features {self.name}: gives {shapes} for {len(x)} images; finite feature maps (B, F, h, w) are needed"
+            )
+        return usable
+
+    def vectors(self, images: NDArray[Any]) -> Floats:
+        """One vector an image: the mean of each feature over all places, float32 (B, F)."""
+        found: Floats = torch.cat([one.mean((2, 3)) for one in self.maps(images)], 1).numpy()
+        return found
+
+
+def _enlarged(height: int, width: int) -> tuple[int, int]:
+    scale = SIDE / max(height, width)
+    return max(32, round(height * scale)), max(32, round(width * scale))
+
+
+def encoder_of(features: Any) -> Encoder:
+    """The encoder of a name, or of a function or torch module.
+
+    Args:
+        features: see the head of this module; or a function (B, 3, H, W) -> (B, F, h, w) of tensors, a torch module, or an
+            `Encoder`.
+
+    Raises:
+        UsageError: no such encoder, or it can't be loaded.
+        MissingExtra: a package that it needs is not installed.
+    """
+    if isinstance(features, Encoder):
+        return features
+    if isinstance(features, str):
+        kind, _, rest = features.partition(":")
+        if kind == "timm" and rest:
+            return _of_timm(features, rest)
+        if kind == "onnx" and rest:
+            return _of_onnx(features, rest)
+        if rest and not features.endswith(".onnx"):
+            return _of_object(features, _imported(features, kind, rest))
+        if features.endswith(".onnx"):
+            return _of_onnx(features, features)
+        raise UsageError(f"features {features!r}; allowed is {FORMS}")
+    if isinstance(features, nn.Module) or callable(features):
+        return _of_object(type(features).__name__, features)
+    raise UsageError(f"features of type {type(features).__name__}; allowed is {FORMS}")
+
+
+def _imported(name: str, module: str, attribute: str) -> Any:
+    try:
+        found = getattr(import_module(module), attribute)
+        # A function that makes a network, or the network itself.
+        return found() if callable(found) and not isinstance(found, nn.Module) and _takes_nothing(found) else found
+    except Exception as error:  # anybody's code
+        raise UsageError(
+            f"features {name!r}: can't be loaded ({type(error).__name__}: {error}); allowed is {FORMS}"
+        ) from error
+
+
+def _takes_nothing(function: Any) -> bool:
+    from inspect import Parameter, signature
+
+    needed = [p for p in signature(function).parameters.values() if p.default is Parameter.empty]
+    return all(p.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD) for p in needed)
+
+
+def _of_object(name: str, found: Any) -> Encoder:
+    if isinstance(found, nn.Module):
+        return Encoder(name, _Hooked(found.eval()))
+    return Encoder(name, found)
+
+
+class _Hooked:
+    """A torch module whose feature maps are taken on their way: the last of each of the wanted sizes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        for parameter in module.parameters():
+            parameter.requires_grad_(False)
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        seen: dict[tuple[int, int], Tensor] = {}
+
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.ndim == 4 and len(output) == len(x):
+                seen[output.shape[2], output.shape[3]] = output
+
+        handles = [one.register_forward_hook(keep) for one in self.module.modules()]
+        try:
+            output = self.module(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        chosen = _of_strides(list(seen), x.shape[2])
+        return [seen[size] for size in chosen] if chosen else ([output] if isinstance(output, Tensor) else list(output))
+
+
+def _of_strides(sizes: Sequence[tuple[int, int]], height: int) -> list[tuple[int, int]]:
+    """Those of some sizes of maps that are nearest to the wanted strides, the finer first; each once."""
+    maps = [size for size in sizes if min(size) > 1]
+    if not maps:
+        return []
+    nearest = [min(maps, key=lambda size: abs(np.log(height / size[0] / stride))) for stride in STRIDES]
+    return list(dict.fromkeys(nearest))
+
+
+def _of_timm(name: str, model: str) -> Encoder:
+    try:
+        import timm
+    except Exception as error:  # timm fails in several ways where torchvision is missing
+        raise MissingExtra(f"features {name!r} need timm ({error}): pip install timm") from error
+    try:
+        made = timm.create_model(model, pretrained=True)
+    except Exception as error:
+        raise UsageError(f"features {name!r}: timm can't make it ({type(error).__name__}: {error})") from error
+    return Encoder(name, _Hooked(made.eval()))
+
+
+def _of_onnx(name: str, path: str) -> Encoder:
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtra(f"features {name!r} need {error.name}: pip install onnx onnxruntime") from None
+    if not os.path.isfile(path):
+        raise UsageError(f"features {name!r}: no such file")
+    try:
+        model = onnx.load(path)
+        wanted = _with_all_maps(onnx, model)
+        session = onnxruntime.InferenceSession(wanted.SerializeToString(), providers=["CPUExecutionProvider"])
+        entry = session.get_inputs()[0]
+        fixed = tuple(side for side in entry.shape[2:] if isinstance(side, int))
+        size = (fixed[0], fixed[1]) if len(fixed) == 2 else (SIDE, SIDE)
+        names = _maps_to_take(session, entry.name, size)
+    except UsageError:
+        raise
+    except Exception as error:  # onnx and onnxruntime have errors of their own
+        raise UsageError(
+            f"features {name!r}: not usable as an ONNX network ({type(error).__name__}: {error})"
+        ) from None
+    batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
+
+    def run(x: Tensor) -> list[Tensor]:
+        blocks = torch.split(x, batch) if batch else [x]
+        found = [session.run(names, {entry.name: block.numpy()}) for block in blocks]
+        return [torch.from_numpy(np.concatenate(parts)) for parts in zip(*found, strict=True)]
+
+    return Encoder(name, run, size)
+
+
+def _with_all_maps(onnx: Any, model: Any) -> Any:
+    """The same network, with every convolution's and activation's result as an output."""
+    there = {output.name for output in model.graph.output}
+    kinds = {"Conv", "Relu", "Add", "Clip", "HardSwish", "Mul", "Concat", "MaxPool"}
+    for node in model.graph.node:
+        if node.op_type in kinds and node.output[0] not in there:
+            model.graph.output.append(onnx.ValueInfoProto(name=node.output[0]))
+            there.add(node.output[0])
+    return model
+
+
+def _maps_to_take(session: Any, entry: str, size: tuple[int, int]) -> list[str]:
+    """The names of the outputs that are the last feature maps of the wanted sizes."""
+    names = [output.name for output in session.get_outputs()]
+    found = session.run(names, {entry: np.zeros((1, 3, *size), np.float32)})
+    last: dict[tuple[int, int], str] = {}
+    for name, value in zip(names, found, strict=True):
+        if getattr(value, "ndim", 0) == 4 and len(value) == 1:
+            last[value.shape[2], value.shape[3]] = name
+    chosen = _of_strides(list(last), size[0])
+    return [last[one] for one in chosen] if chosen else names[:1]
