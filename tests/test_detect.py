@@ -1,4 +1,4 @@
-"""Detection: the promise of conformal p-values, detectors that see planted defects, the MVTec layout, what is written, every error."""
+"""Detection: what p-values promise, planted defects, the MVTec layout, what is written, every error."""
 
 import csv
 import io

@@ -65,7 +65,7 @@ def safe_name(id: str) -> str:
     Folders of the id stay; an ending of an image file goes. What leads out of the folder, and characters that not every system
     has in names, become underscores.
 
-    >>> safe_name("cats/IMG_2024.05.01.jpg"), safe_name("../../etc/passwd"), safe_name("C:\\\\a.png")
+    >>> safe_name("cats/IMG_2024.05.01.jpg"), safe_name("../../etc/passwd"), safe_name("C:\\a.png")
     ('cats/IMG_2024.05.01', '_/_/etc/passwd', 'C__a')
     """
     parts = [part for part in id.split("/") if part not in ("", ".")]
