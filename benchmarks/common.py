@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ __all__ = [
     "ceiling_of",
     "gemm_candidates",
     "gemm_rate",
+    "kept_sections",
     "machine",
     "machine_line",
     "peer_environment",
@@ -31,6 +33,7 @@ __all__ = [
     "spread",
     "table",
     "write_json",
+    "write_section",
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -262,3 +265,23 @@ def write_json(path: str | os.PathLike[str] | None, value: dict[str, Any]) -> No
     """Write figures with the machine they were measured on; nowhere without a path."""
     if path is not None:
         files.write_json(path, {"machine": machine()} | value)
+
+
+def write_section(path: Path, name: str, text: str) -> None:
+    """Write a part of a page of its own, between two comments; what else is on the page stays."""
+    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    page = path.read_text() if path.is_file() else ""
+    section = f"{first}\n{text.strip()}\n{last}"
+    if first in page and last in page:
+        before, _, rest = page.partition(first)
+        page = before + section + rest.partition(last)[2]
+    else:
+        page = "\n\n".join(part for part in (page.rstrip(), section) if part) + "\n"
+    files.atomic_write(path, page.encode())
+
+
+def kept_sections(page: str) -> str:
+    """The parts of a page that `write_section` wrote, for a script that writes the rest anew."""
+    found = re.findall(r"<!-- ([\w-]+) -->\n.*?\n<!-- end of \1 -->", page, re.DOTALL)
+    texts = [re.search(rf"<!-- {name} -->\n.*?\n<!-- end of {name} -->", page, re.DOTALL) for name in found]
+    return "".join(f"\n{text[0]}\n" for text in texts if text)

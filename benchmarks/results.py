@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import latens
-from common import machine, machine_line
+from common import kept_sections, machine, machine_line
 from latens.files import atomic_write, write_json
 from latens.runs import Run
 from latens.samplers import SAMPLERS
@@ -183,7 +183,8 @@ def main() -> None:
     )
     print(page)
     if args.write:
-        atomic_write(args.write, page.encode())
+        kept = kept_sections(args.write.read_text()) if args.write.is_file() else ""
+        atomic_write(args.write, (page + kept).encode())
     if args.json:
         write_json(args.json, {"machine": machine(), "rows": by_data, "claims": claims(by_data)})
 
