@@ -1,8 +1,10 @@
 """The benchmarks' arithmetic against values computed by hand; each script starts."""
 
 import argparse
+import gzip
 import importlib
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from latens.images import load_images
@@ -253,3 +256,56 @@ def test_without_a_card_nothing_is_measured():
     assert done.stderr.splitlines() == [
         f"gpu.py: torch {torch.__version__} finds no CUDA device here; nothing was measured"
     ]
+
+
+def test_sets_are_cut_padded_and_sliced_whole(script, tmp_path):
+    sets = script("sets")
+    image = Image.fromarray(np.arange(5 * 7, dtype=np.uint8).reshape(5, 7))
+    cut = sets.tiles(image, 2)
+    assert len(cut) == 6
+    assert cut[-1].tolist() == [[[18, 19], [25, 26]]]
+
+    Image.new("L", (4, 2)).save(tmp_path / "flat.png")
+    (square,) = sets.squares([tmp_path / "flat.png"], 4, "L")
+    assert square[0].tolist() == [[255] * 4, [0] * 4, [0] * 4, [255] * 4]
+
+    volume = np.zeros((3, 4, 5), np.uint8)  # z, y, x
+    volume[1] = 200
+    head = bytearray(352)
+    head[42:48], head[108:112] = struct.pack("<3h", 5, 4, 3), struct.pack("<f", 352)
+    (tmp_path / "volume.nii.gz").write_bytes(gzip.compress(bytes(head) + volume.tobytes()))
+    found = sets.slices(tmp_path / "volume.nii.gz", 5)
+    assert found.shape == (1 + 4 + 5, 1, 5, 5)  # one slice of z shows something; each of y and x a third
+    assert found[0, 0, :4].min() == 200
+
+
+def test_a_set_that_cannot_be_had_is_skipped_and_others_are_told(script, monkeypatch, tmp_path, capsys):
+    sets = script("sets")
+
+    def missing():
+        raise sets.Unavailable("no network")
+
+    def few():
+        return np.random.default_rng(0).integers(0, 256, (30, 1, 8, 8)).astype(np.uint8)
+
+    monkeypatch.setattr(sets, "KNOWN", {"a": sets.Set("none", "-", missing), "b": sets.Set("few", "-", few, 4)})
+    monkeypatch.setattr(sys, "argv", ["sets.py", "--out", str(tmp_path / "out"), "--write", str(tmp_path / "page.md")])
+    (tmp_path / "page.md").write_text("# Results\n\nwords\n")
+    monkeypatch.setattr("latens.training.recipes.FEW_STEPS", 3)
+    sets.main()
+    out, err = capsys.readouterr()
+    assert "a: skipped: no network" in out + err
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("# Results\n\nwords\n\n<!-- sets -->\n## Never worse than PCA")
+    assert "| b: few (-) | 27 + 3 | 8 × 8 | 4 |" in page
+
+
+def test_a_section_is_replaced_and_the_rest_of_a_page_stays(common, tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text("# Page\n\n<!-- one -->\nold\n<!-- end of one -->\n\nwords\n")
+    common.write_section(path, "one", "new\nlines")
+    assert path.read_text() == "# Page\n\n<!-- one -->\nnew\nlines\n<!-- end of one -->\n\nwords\n"
+    common.write_section(path, "two", "more")
+    assert path.read_text().endswith("words\n\n<!-- two -->\nmore\n<!-- end of two -->\n")
+    kept = common.kept_sections(path.read_text())
+    assert [part in kept for part in ("new\nlines", "more", "words")] == [True, True, False]

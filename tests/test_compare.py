@@ -315,7 +315,7 @@ def test_advice_names_rank_units_and_spread_and_takes_the_mean_over_seeds():
         assert part in advice.sentence
     assert "PCA with as many" not in advice.sentence
     (worse,) = advise(curve({8: 0.2, 16: 0.1, 32: 0.099}, reconstruction__pca_ratio=1.5))
-    assert "train longer" in worse.sentence
+    assert "--network linear-path" in worse.sentence
 
 
 def test_two_dimensions_are_too_few_to_advise():

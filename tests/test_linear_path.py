@@ -7,10 +7,13 @@ from sklearn.decomposition import PCA
 
 import latens
 from latens.errors import UsageError
+from latens.experiment import train_run
 from latens.images import Dataset
 from latens.models import MODELS
 from latens.models.contract import HasPrior
 from latens.networks.linear_path import LinearPath
+from latens.progress import Silent
+from latens.runs import start_run
 from latens.training.augmentation import moved
 from latens.training.linear_start import (
     Estimate,
@@ -20,7 +23,7 @@ from latens.training.linear_start import (
     principal_components,
     start_linear_path,
 )
-from latens.training.loop import build_model, evaluate, held_out
+from latens.training.loop import build_model, estimated_seconds, evaluate, held_out
 from latens.training.recipes import AUGMENTATIONS, RECIPES, Recipe, TrainConfig
 
 
@@ -201,3 +204,28 @@ def test_the_recipe_of_a_small_set_takes_the_linear_path():
     assert isinstance(build_model(chosen, (1, 12, 12)).encoder, LinearPath)
     assert RECIPES["notebook"](data(60)).network == "convolutional"
     assert isinstance(data(60), Dataset)
+
+
+def test_the_time_of_training_is_estimated_without_changing_the_model():
+    images, setting = data(60), config(epochs=200, holdout=0.1, augmentation="blend")
+    model = build_model(recipe(), images.shape)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    whole, half = (estimated_seconds(model, images, setting, epochs) for epochs in (200, 100))
+    assert whole > 0
+    assert half > 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert estimated_seconds(model, images, config(epochs=1, batch_size=60), 1) == 0  # a step or two need none
+
+
+def test_long_training_is_said_before_it_starts_with_what_would_be_shorter(tmp_path, monkeypatch):
+    monkeypatch.setattr("latens.experiment.estimated_seconds", lambda *_: 600.0)
+    lines = []
+
+    class Lines(Silent):
+        def say(self, text):
+            lines.append(text)
+
+    images = data(40)
+    run = start_run(images, recipe(epochs=5, holdout=0.1), tmp_path / "run")
+    train_run(run, images, Lines())
+    assert lines[0] == "training will take about 10 min 0 s on this machine; --epochs 1 takes about 2 min 0 s"

@@ -29,8 +29,8 @@ from latens.runs.record import check_free
 from latens.runs.recording import last_state
 from latens.runs.run import TEST, WEIGHTS
 from latens.samplers import SAMPLERS, samplers_for
-from latens.text import shown
-from latens.training.loop import build_model, train
+from latens.text import seconds_in_words, shown
+from latens.training.loop import build_model, estimated_seconds, num_learned, train
 from latens.training.recipes import RECIPES, Recipe, TrainConfig
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "train_run",
 ]
 
+LONG = 120  # seconds of training, above which its time is said before it starts
 LEAST_FINDINGS = 100  # of a kind, that are kept
 
 
@@ -417,11 +418,19 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
     if run.record["status"] not in ("training", "stopped"):
         return
     config = run.recipe.config
-    steps_an_epoch = -(-len(images.train) // config.batch_size)
+    steps_an_epoch = -(-num_learned(len(images.train), config) // config.batch_size)
     state = last_state(run)
     # Without a checkpoint, weights are of a first epoch that did not end: it starts again with the initial weights of the seed.
     run.folder.commit(forget=() if state else [WEIGHTS], status="training")
     run.model = run.untrained_model()
+    epochs = config.epochs - (int(state["position"][0]) if state else 0)
+    seconds = estimated_seconds(run.model, images, config, epochs)
+    if seconds > LONG:
+        fewer = max(1, int(config.epochs * LONG / seconds))
+        progress.say(
+            f"training will take about {seconds_in_words(seconds)} on this machine; --epochs {fewer} takes about"
+            f" {seconds_in_words(seconds * fewer / epochs)}"
+        )
     with progress.stage("training", "steps") as tick:
 
         def on_batch(epoch: int, step: int, loss: float) -> None:

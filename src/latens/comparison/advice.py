@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from latens.comparison.cells import number_text
 from latens.comparison.rows import Setting
+from latens.training.recipes import LINEAR_PATH
 
 __all__ = ["ENOUGH", "Advice", "advise", "pays_until"]
 
@@ -109,5 +110,6 @@ def _use(setting: Setting) -> str:
         text += f" Over {len(spread.values)} seeds the error's standard deviation is {spread.std / spread.mean:.1%}."
     ratio = setting.mean("reconstruction.pca_ratio")
     if ratio is not None and ratio > 1:
-        text += " PCA with as many numbers rebuilds better: train longer before trusting this."
+        text += " PCA with as many numbers rebuilds better"
+        text += "." if setting.recipe.network == LINEAR_PATH else ": try --network linear-path, which starts as PCA."
     return text

@@ -1,7 +1,7 @@
 """The story of a run: its folder's facts as the plain data that the page is built from."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from latens.verdict import judge
 __all__ = ["command_of", "story_of", "write_report"]
 
 WORST = 20
+FLAT, FEWEST_EPOCHS = 0.02, 8  # a fall of the error that is none, and the epochs it takes to see one
 
 
 def write_report(
@@ -208,11 +209,17 @@ def _notes(run: Run) -> Iterator[str]:
     values = {score.name: score.value for score in run.scores if score.group == "reconstruction"}
     if values.get("mse", 0.0) > values.get("pca_mse", float("inf")):
         trained = result.get("train_mse", result.get("train_loss"))  # which in the first runs was the same
-        yield _why_not_better(values["mse"], values["pca_mse"], trained, run.record["data"]["train"])
+        errors = [line["test_mse"] for line in run.history]
+        yield _why_not_better(values["mse"], values["pca_mse"], trained, run.record["data"]["train"], errors)
 
 
-def _why_not_better(mse: float, pca_mse: float, train_mse: float | None, num_train: int) -> str:
-    """Why the network's error is larger than that of PCA with as many numbers: it overfits, or it was trained too little."""
+def _why_not_better(
+    mse: float, pca_mse: float, train_mse: float | None, num_train: int, errors: Sequence[float]
+) -> str:
+    """Why the network's error is larger than that of PCA with as many numbers: it overfits, or it was trained too little.
+
+    `errors` are those of the test part after each epoch: where they have stopped falling, more epochs are not advised.
+    """
     text = f"PCA with as many numbers has a smaller error on the test part ({pca_mse:.5f}; this model {mse:.5f})."
     if train_mse is None:
         return text
@@ -221,4 +228,19 @@ def _why_not_better(mse: float, pca_mse: float, train_mse: float | None, num_tra
             f"{text} The network overfits: on its {num_train:,} training images the error is much smaller ({train_mse:.5f})."
             " More images would help, or fewer epochs."
         )
-    return f"{text} On its training images it is no better either (error {train_mse:.5f}): more epochs would help."
+    text += f" On its training images it is no better either (error {train_mse:.5f})"
+    if _has_flattened(errors):
+        return f"{text}, and it had stopped falling: more epochs would not help; `--network linear-path` starts as PCA."
+    return f"{text}: more epochs would help."
+
+
+def _has_flattened(errors: Sequence[float]) -> bool:
+    """Whether the error fell by less than FLAT over the last quarter of the epochs.
+
+    >>> _has_flattened([8, 4, 2, 1, 0.5, 0.25, 0.12, 0.06]), _has_flattened([8, 4, 2, 2, 2, 2, 2, 2]), _has_flattened([8, 8])
+    (False, True, False)
+    """
+    if len(errors) < FEWEST_EPOCHS:
+        return False
+    quarter = len(errors) // 4
+    return min(errors[-quarter:]) > (1 - FLAT) * min(errors[:-quarter])

@@ -24,7 +24,7 @@ from latens.latents import encode_images
 from latens.runs.kept_images import IMAGES, images_to_keep
 from latens.runs.record import FORMAT, RunFolder
 from latens.runs.run import CHECKPOINT, WEIGHTS, Run, weights_in
-from latens.training.loop import Step, build_model, fastest_forms
+from latens.training.loop import Step, build_model, fastest_forms, num_learned
 from latens.training.recipes import Recipe
 
 __all__ = ["last_state", "record", "start_run"]
@@ -241,7 +241,7 @@ def _is_finite(state: dict[str, torch.Tensor], run: Run) -> bool:
 
 
 def _result(run: Run, last: dict[str, Any]) -> dict[str, Any]:
-    seen = run.record["data"]["train"] * last["epoch"]
+    seen = num_learned(run.record["data"]["train"], run.recipe.config) * last["epoch"]
     rate = round(seen / last["elapsed"]) if last["elapsed"] else None
     return {
         "epochs": last["epoch"],

@@ -3,6 +3,7 @@
 `train()` writes no files and shows no progress: the consumer of its Steps does. To stop early, stop consuming.
 """
 
+import copy
 import inspect
 import math
 import time
@@ -47,16 +48,19 @@ __all__ = [
     "build_model",
     "check_trainable",
     "dead_latent",
+    "estimated_seconds",
     "evaluate",
     "fastest_forms",
     "held_out",
     "known_forms",
+    "num_learned",
     "some_images",
     "train",
     "use_forms",
 ]
 
 MOST_START = 1 << 28  # bytes of images, as floats, of which the linear path starts
+TIMED_STEPS = 4
 WATCHED = 1000  # test images for the remarks after an epoch
 
 
@@ -545,6 +549,44 @@ def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator
     order = np.random.default_rng((seed, epoch)).permutation(num_images)
     for start in range(0, num_images, batch_size):
         yield order[start : start + batch_size]
+
+
+def estimated_seconds(model: Model, images: Dataset, config: TrainConfig, num_epochs: int) -> float:
+    """About how long epochs will take on a CPU, from a few steps with a copy of the model; 0 on other devices.
+
+    Args:
+        model: not changed.
+        images: whose first train images are used.
+        config: the settings.
+        num_epochs: that are still to train.
+    """
+    rows = np.arange(min(config.batch_size, len(images.train)))
+    steps = num_epochs * -(-num_learned(len(images.train), config) // config.batch_size)
+    if model.device.type != "cpu" or steps <= TIMED_STEPS:
+        return 0.0
+    trial, noise = copy.deepcopy(model).train(), generator(config.seed, 0, 5, device=model.device)
+    learned = [parameter for parameter in trial.parameters() if parameter.requires_grad]
+    optimisers = make_optimisers(
+        trial, config.optimiser, config.learning_rate, config.matrix_learning_rate, config.beta2, config.weight_decay
+    )
+    took = []
+    with yielding_threads(), _learning(), allowed_precision(config.precision):
+        for _ in range(TIMED_STEPS):
+            began = time.perf_counter()
+            x = _as_float(images.train.inputs, rows, model.device, model.dtype)
+            with lowered(config.precision, model.device):
+                loss = trial.loss(x, noise).total.mean()
+            for parameter, gradient in zip(learned, torch.autograd.grad(loss, learned, allow_unused=True), strict=True):
+                parameter.grad = gradient
+            for optimiser in optimisers:
+                optimiser.step()
+            took.append(time.perf_counter() - began)
+    return steps * min(took[1:])
+
+
+def num_learned(num_images: int, config: TrainConfig) -> int:
+    """How many of the train images are trained on, and not held out."""
+    return len(held_out(num_images, config.holdout, config.seed)[0])
 
 
 def held_out(num_images: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADOPTED",
     "AUGMENTATIONS",
+    "LINEAR_PATH",
     "MAX_SEED",
     "OPTIMISERS",
     "PRECISIONS",
