@@ -40,6 +40,7 @@ LABELS = np.arange(200) % 10
 POINTS = rng.normal(size=(200, 2)) + 6 * np.stack([np.cos(LABELS), np.sin(LABELS)], axis=1)
 PIXELS = rng.integers(0, 256, (320, 1, 12, 12), dtype=np.uint8)
 REBUILT = (PIXELS / 255).astype(np.float32) * 0.9
+FIVE = REBUILT.reshape(64, 5, 12, 12)
 IDS = [f"folder/{i}.png" for i in range(320)]
 STAGES = [
     ("input", (1, 28, 28)),
@@ -65,6 +66,12 @@ ARGUMENTS = {
     "loss": (history(40),),
     "loss-all": (history(40),),
     "reconstructions": (PIXELS, REBUILT),
+    "channels": (
+        FIVE[:4],
+        FIVE[:4] * 0.8,
+        ["dapi", "gfp", "a long name of a channel", "4", "5"],
+        "red=1,green=2,blue=5",
+    ),
     "worst": (PIXELS, REBUILT, np.arange(320.0), IDS, np.arange(320) % 10, NAMES),
     "review": (
         [
@@ -117,6 +124,19 @@ def test_contract(name):
     assert (picture != 255).any()
     assert_inside(figure)
     assert png_bytes(figure) == png_bytes(FIGURES[name](*ARGUMENTS[name]))
+
+
+def test_each_channel_has_a_row_of_its_own():
+    """Channel c of the originals is of the one grey value 40 c, of the reconstructions 40 c + 20."""
+    originals = np.broadcast_to(40 * np.arange(5, dtype=np.uint8)[:, None, None], (2, 5, 12, 12))
+    figure = FIGURES["channels"](originals, (originals + 20) / np.float32(255), show="grey=3")
+    sheet = sheet_of(figure)
+    found = list(dict.fromkeys(sheet[sheet < 205].tolist()))
+    assert found == [80, 100, 0, 20, 40, 60, 120, 140, 160, 180]
+    told = texts(figure)
+    assert told[:4] == ["as shown", "grey\N{NO-BREAK SPACE}3", "1", f"error {(20 / 255) ** 2:.2g}"]
+    with pytest.raises(UsageError, match="2 names for 5 channels"):
+        FIGURES["channels"](originals, originals, ["a", "b"])
 
 
 def test_drawing_touches_no_pyplot_and_names_need_no_matplotlib():

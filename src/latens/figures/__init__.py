@@ -24,6 +24,7 @@ FIGURES: "Table[FigureEntry]" = Table(
         "loss": "latens.figures.curves:LOSS",
         "loss-all": "latens.figures.curves:LOSS_ALL",
         "reconstructions": "latens.figures.pictures:RECONSTRUCTIONS",
+        "channels": "latens.figures.channels:CHANNEL_ROWS",
         "worst": "latens.figures.pictures:WORST",
         "class-errors": "latens.figures.bars:CLASS_ERRORS",
         "map": "latens.figures.maps:MAP",

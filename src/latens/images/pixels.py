@@ -49,6 +49,7 @@ __all__ = [
     "narrowed",
     "picture_mode",
     "quantised",
+    "show_in_words",
     "shown_channels",
     "shown_in_rgb",
     "stored_dtype",
@@ -476,6 +477,15 @@ def _rules(show: str, channels: int) -> list[tuple[str, int]]:
     """Colours with channels, counted from 0."""
     parts = (part.partition("=") for part in (show or default_show(channels)).split(","))
     return [(colour, int(channel) - 1) for colour, _, channel in parts]
+
+
+def show_in_words(names: Sequence[str], show: str = "") -> str:
+    """The rule in words: each colour with the name of its channel.
+
+    >>> show_in_words(["dapi", "gfp"]), show_in_words(["1", "2"], "grey=2")
+    ('magenta dapi, green gfp', 'grey 2')
+    """
+    return ", ".join(f"{colour} {names[channel]}" for colour, channel in _rules(show, len(names)))
 
 
 def mix_of(channels: int, show: str = "") -> list[list[int]] | None:
