@@ -216,3 +216,106 @@ def _directory(tags, place, order, big, last):
         + struct.pack(order + offset, following)
         + behind
     )
+
+
+def write_stack(path, planes, description="", order="<", directories=None):
+    """A TIFF of whole numbers (n, H, W), uint8 or uint16, one plane behind the other, with a description of the whole.
+
+    Args:
+        path: the file.
+        planes: a page each.
+        description: the tag ImageDescription of the first page.
+        order: "<" or ">".
+        directories: of how many planes; ImageJ writes only the first one of very large stacks.
+    """
+    planes = np.asarray(planes)
+    count, height, width = planes.shape
+    bits = 8 * planes.itemsize
+    size = planes[0].nbytes
+    content = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + planes.nbytes)
+    content += planes.astype(f"{order}u{planes.itemsize}").tobytes()
+    directories = count if directories is None else directories
+    text = description.encode() + b"\0"
+    for page in range(directories):
+        tags = [
+            (256, 4, [width]), (257, 4, [height]), (258, 3, [bits]), (259, 3, [1]), (262, 3, [1]), (273, 4, [8 + page * size]),
+            (277, 3, [1]), (278, 4, [height]), (279, 4, [size]),
+        ]  # fmt: skip
+        tags += [(270, 2, list(text))] if page == 0 and description else []
+        content += _directory(sorted(tags), len(content), order, False, last=page == directories - 1)
+    Path(path).write_bytes(content)
+    return path
+
+
+def write_fits(path, array, cards=(), bits=None, extensions=()):
+    """A FITS file of one image (…, H, W): its big-endian numbers as given, behind a header of 80 letters a card.
+
+    Args:
+        path: the file.
+        array: as stored, before BSCALE and BZERO; None for a header without data.
+        cards: further (key, value).
+        bits: BITPIX; by default that of the array's type.
+        extensions: of further parts (array, cards).
+    """
+    content = b""
+    for number, (data, own) in enumerate([(array, cards), *extensions]):
+        shape = () if data is None else np.shape(data)
+        kind = bits if bits is not None and number == 0 else 8
+        if data is not None and (bits is None or number):
+            kind = data.dtype.itemsize * 8 * (-1 if data.dtype.kind == "f" else 1)
+        first = ("SIMPLE", True) if number == 0 else ("XTENSION", "IMAGE   ")
+        head = [first, ("BITPIX", kind), ("NAXIS", len(shape))]
+        head += [(f"NAXIS{axis + 1}", length) for axis, length in enumerate(reversed(shape))]
+        head += [("EXTEND", True)] if number == 0 else [("PCOUNT", 0), ("GCOUNT", 1)]
+        lines = []
+        for key, value in [*head, *own]:
+            text = {True: "T", False: "F"}[value] if isinstance(value, bool) else value
+            lines.append(f"{key:<8}= " + (f"'{text}'" if isinstance(text, str) and text not in "TF" else f"{text:>20}"))
+        header = "".join(f"{line:<80}" for line in [*lines, "END"]).encode()
+        content += header + b" " * (-len(header) % 2880)
+        body = b"" if data is None else np.asarray(data).astype(data.dtype.newbyteorder(">")).tobytes()
+        content += body + b"\0" * (-len(body) % 2880)
+    Path(path).write_bytes(content)
+    return path
+
+
+def write_dicom(path, frames, photometric="MONOCHROME2", stored=None, signed=False, more=(), preamble=b""):
+    """A DICOM file of whole numbers (n, H, W) or (n, H, W, 3), uncompressed, in explicit little endian.
+
+    Args:
+        path: the file.
+        frames: as stored.
+        photometric: the photometric interpretation.
+        stored: bits that count; all by default.
+        signed: whether the numbers are.
+        more: further (group, element, two letters of the type, text or bytes).
+        preamble: the first bytes of the 128 before the mark.
+    """
+    frames = np.asarray(frames)
+    bits = 8 * frames.itemsize
+
+    def element(group, number, kind, value):
+        value = value.encode() if isinstance(value, str) else value
+        value += (b"\0" if kind in ("UI", "OB", "OW") else b" ") * (len(value) % 2)
+        long = kind in ("OB", "OW", "SQ", "UN")
+        size = struct.pack("<HI", 0, len(value)) if long else struct.pack("<H", len(value))
+        return struct.pack("<HH", group, number) + kind.encode() + size + value
+
+    def short(number):
+        return struct.pack("<H", number)
+
+    syntax = element(2, 0x10, "UI", "1.2.840.10008.1.2.1")
+    elements = [
+        (8, 0x16, "UI", "1.2.840.10008.5.1.4.1.1.7"), (8, 0x18, "UI", "1.2.3.4"),
+        (0x28, 2, "US", short(1 if frames.ndim == 3 else 3)),
+        (0x28, 4, "CS", photometric), (0x28, 0x10, "US", short(frames.shape[1])), (0x28, 0x11, "US", short(frames.shape[2])),
+        (0x28, 0x100, "US", short(bits)), (0x28, 0x101, "US", short(stored or bits)),
+        (0x28, 0x102, "US", short((stored or bits) - 1)), (0x28, 0x103, "US", short(int(signed))), *more,
+        (0x7FE0, 0x10, "OW", frames.astype(frames.dtype.newbyteorder("<")).tobytes()),
+    ]  # fmt: skip
+    elements += [(0x28, 8, "IS", str(len(frames)))] if len(frames) > 1 else []
+    elements += [(0x28, 6, "US", short(0))] if frames.ndim == 4 else []
+    body = b"".join(element(*one) for one in sorted(elements))
+    head = preamble.ljust(128, b"\0") + b"DICM" + element(2, 0, "UL", struct.pack("<I", len(syntax))) + syntax
+    Path(path).write_bytes(head + body)
+    return path

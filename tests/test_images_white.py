@@ -135,11 +135,13 @@ def test_folders_of_16_bits(tmp_path, writer, white):
     values = numbers(white)
     folder = write_folder(tmp_path / "a", values, 16, writer)
     dataset = load_images(folder)
-    assert (by_name(dataset) == truth(values, white)).all()
-    assert dataset.options["white"] == white
-    assert any(f"{white} (" in note for note in dataset.notes) == (white != 65535)
+    assert dataset.train.pixels.dtype == np.uint16
+    assert (by_name(dataset) == values).all()
+    assert "white" not in dataset.options
     assert load_images(folder).options == dataset.options, "from the cache"
-    assert (by_name(load_images(folder, white=65535)) == truth(values, 65535)).all()
+    asked = load_images(folder, white=65535)
+    assert (by_name(asked) == values).all()
+    assert asked.value_range == ((0, 65535),)
 
 
 @pytest.mark.parametrize("writer", [write_png, write_tiff])
@@ -160,14 +162,20 @@ def test_folders_that_use_their_range(tmp_path, bits, white):
     assert "white" not in dataset.options
 
 
-def test_a_picture_beyond_the_white_that_was_asked_for_is_left_out(tmp_path):
+def test_numbers_beyond_the_white_that_was_asked_for(tmp_path):
+    """Of 16 bits they are kept, and clipped for networks; of bytes the image is left out."""
     values = numbers(4095)
-    values[:10] //= 8
     dataset = load_images(write_folder(tmp_path / "a", values, 16, write_png), white=511)
+    assert (by_name(dataset) == values).all()
+    assert dataset.value_range == ((0, 511),)
+    assert any("lie outside and are clipped" in note for note in dataset.notes)
+    flat = numbers(255)
+    flat[:10] //= 8
+    dataset = load_images(write_folder(tmp_path / "b", flat, 8, write_png), white=31)
     assert len(dataset.train) + len(dataset.test) == 10
-    assert any("although 511 is said to be white" in note for note in dataset.notes)
-    note = "white was not used: no picture has numbers above 255"
-    assert note in load_images(write_folder(tmp_path / "b", numbers(255), 8, write_png), white=4095).notes
+    assert any("although 31 is said to be white" in note for note in dataset.notes)
+    note = "white was not used: no image has numbers above 255"
+    assert note in load_images(write_folder(tmp_path / "c", numbers(255), 8, write_png), white=4095).notes
 
 
 @pytest.mark.parametrize("white", [4095, 65535])

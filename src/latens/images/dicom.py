@@ -198,16 +198,13 @@ def _frame(data: Any, frame: int) -> np.ndarray:
 
 def _grey(data: Any, frame: int, stored: np.ndarray) -> tuple[np.ndarray, int]:
     """The values of a grey frame and how many bits of them count."""
-    pixels = _pixels()
     bits, turned = _bits(data), data.PhotometricInterpretation == "MONOCHROME1"
-    if _uses_voi_table(data, frame):
-        values = pixels.apply_voi(pixels.apply_modality_lut(stored, data), data)
-        bits = _table_bits(data.VOILUTSequence)
-        values = values.astype(np.uint8 if bits <= 8 else np.uint16)
-        return (((1 << bits) - 1 - values) if turned else values), bits
-    if data.get("ModalityLUTSequence"):
-        values = pixels.apply_modality_lut(stored, data)
-        bits = _table_bits(data.ModalityLUTSequence)
+    tables = [data.get("ModalityLUTSequence"), data.VOILUTSequence if _uses_voi_table(data, frame) else None]
+    if any(tables):
+        slope, intercept = _rescale(data, frame)
+        values = stored if tables[0] or (slope, intercept) == (1, 0) else stored * slope + intercept
+        for table in filter(None, tables):
+            values, bits = _through(table[0], values, data.original_encoding[1] is not False), _table_bits(table)
         return (((1 << bits) - 1 - values) if turned else values), bits
     if turned and stored.dtype.kind in "iu":
         wide = _mirror(data) - stored.astype(np.int64)
@@ -217,6 +214,20 @@ def _grey(data: Any, frame: int, stored: np.ndarray) -> tuple[np.ndarray, int]:
     if (slope, intercept) != (1, 0):
         return stored.astype(np.float64) * slope + intercept, 64
     return stored, bits
+
+
+def _through(table: Any, values: np.ndarray, little_endian: bool) -> np.ndarray:
+    """Numbers through a table: those below its first and above its last entry get these."""
+    count, first, bits = (int(number) for number in table.LUTDescriptor)
+    count = count or 1 << 16
+    content = table.LUTData
+    if isinstance(content, bytes):
+        entries = np.frombuffer(content, "u1" if len(content) < 2 * count else "<u2" if little_endian else ">u2")
+    else:
+        entries = np.asarray(content)
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, min(count, len(entries)) - 1)
+    found: np.ndarray = entries.astype(np.uint8 if bits <= 8 else np.uint16)[places]
+    return found
 
 
 def _reason(data: Any, error: Exception) -> str:

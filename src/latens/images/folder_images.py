@@ -195,7 +195,7 @@ def form_of(images: Sequence[FolderImage], options: Options, each: Each) -> tupl
         UsageError: grey was asked for, and the images are neither grey nor colour.
     """
     usable = [one for one in images if isinstance(one.look, Look)]
-    group = _group([_look(one).channels for one in usable])
+    group = _group([_look(one) for one in usable])
     used = [one for one in usable if _look(one).channels in group]
     looks = [_look(one) for one in used]
     grey = sum(is_grey(look.channels) for look in looks)
@@ -228,9 +228,11 @@ def _look(image: FolderImage) -> Look:
     return image.look
 
 
-def _group(counts: Sequence[int]) -> tuple[int, ...]:
+def _group(looks: Sequence[Look]) -> tuple[int, ...]:
     """The numbers of channels that are kept: grey and RGB together, or the commonest number."""
-    votes = Counter(CHANNELS if count in CHANNELS else (count,) for count in counts)
+    # Three channels that have names are no red, green and blue, into which grey could be turned.
+    named = any(look.names and look.channels in CHANNELS and not is_grey(look.channels) for look in looks)
+    votes = Counter(CHANNELS if look.channels in CHANNELS and not named else (look.channels,) for look in looks)
     return max(votes, key=lambda group: (votes[group], group[-1]))
 
 
