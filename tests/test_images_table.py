@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,10 @@ def test_a_table_beside_the_images_is_found(folder, name, capsys):
     assert not any("not pictures" in note for note in dataset.notes)
     check(load_images(folder))  # from the cache
     assert main(["data", str(folder)]) == 0
-    assert f"{name}: rows of 30 of 30 images" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"{name}: rows of 30 of 30 images" in told
+    assert re.search(r"age +20 to 34\.5 +0\n", told)
+    assert re.search(r"sex +2 different: [fm], [fm] +0\n", told)
     for none in (False, "none"):
         without = load_images(folder, table=none)
         assert (without.class_names, without.train.columns, without.options["table"]) == ((), {}, False)
@@ -251,6 +255,10 @@ def test_which_column_holds_the_labels(folder, tmp_path):
     assert load_images(folder, table=fractions).train.columns["target"].dtype == np.float64
     with pytest.raises(LabelsError, match=r"'target' holds numbers that are not whole"):
         load_images(folder, table=fractions, label_column="target")
+    grades = {**columns, "grade": [k % 3 / 2 for k in range(30)]}
+    assert load_images(folder, table=grades).class_names == ()
+    assert any("no labels (label_column" in note for note in load_images(folder, table=grades).notes)
+    assert load_images(folder, table=grades, label_column="grade").class_names == ("0", "0.5", "1")
     with pytest.raises(UsageError, match=r"no column 'sex'; it has file, site"):
         load_images(folder, table=columns, label_column="sex")
     with pytest.raises(UsageError, match=r"'site' without a table"):

@@ -198,9 +198,20 @@ def summary_text(facts: dict[str, Any]) -> str:
         lines.append(_table(["class", "train", "test"], shown, right=(1, 2)))
         if len(classes) > MOST_CLASSES:
             lines.append(f"and {len(classes) - MOST_CLASSES} more classes")
+    if facts["columns"]:
+        shown = [[one["name"], _values(one), f"{one['missing']:,}"] for one in facts["columns"][:MOST_CLASSES]]
+        lines.append(_table(["column", "values", "missing"], shown, right=(2,)))
     if "contact_sheet" in facts:
         lines.append(f"contact sheet: {facts['contact_sheet']}")
     return "\n".join(lines)
+
+
+def _values(column: Mapping[str, Any]) -> str:
+    """The values of a column of a table in a few words."""
+    if column["kind"] == "text":
+        rest = ", …" if column["different"] > len(column["commonest"]) else ""
+        return f"{column['different']:,} different: {', '.join(column['commonest'])}{rest}"
+    return "" if column["low"] is None else f"{column['low']:g} to {column['high']:g}"
 
 
 def runs_text(runs: "Sequence[Run]", others: Mapping[Path, str] = MappingProxyType({})) -> str:

@@ -1,5 +1,6 @@
 """A data set in numbers, and as a contact sheet."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,8 @@ def summary(dataset: Dataset) -> dict[str, Any]:
 
     Returns:
         `name`, `source`, `shape` [C, H, W], `dtype`, `value_range`, `channel_names`, `show` (how images are shown),
-        `num_train`, `num_test`, `classes` (a list of name, train, test),
+        `num_train`, `num_test`, `classes` (a list of name, train, test), `columns` (a list of name, kind, missing, and low and
+        high of numbers or different and commonest of text),
         `pixel_mean` and `pixel_std` of the train part in [0, 1], `duplicates` (pictures that equal an earlier one),
         `duplicates_across` (test pictures that are in the train part as well), `notes` and `fingerprint`.
     """
@@ -40,6 +42,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "num_train": len(dataset.train),
         "num_test": len(dataset.test),
         "classes": _classes(dataset),
+        "columns": [_column(dataset, name) for name in dataset.train.columns],
         "pixel_mean": mean,
         "pixel_std": std,
         "duplicates": len(train) + len(test) - len(in_train.union(test)),
@@ -47,6 +50,18 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "notes": list(dataset.notes),
         "fingerprint": dataset.fingerprint,
     }
+
+
+def _column(dataset: Dataset, name: str) -> dict[str, Any]:
+    """The facts of one column of a table, of both parts."""
+    values = np.concatenate([dataset.train.columns[name], dataset.test.columns[name]])
+    if values.dtype.kind == "U":
+        counts = Counter(values[values != ""].tolist())
+        facts = {"different": len(counts), "commonest": [value for value, _ in counts.most_common(5)]}
+        return {"name": name, "kind": "text", "missing": int((values == "").sum()), **facts}
+    present = values[np.isfinite(values)]
+    low, high = (float(present.min()), float(present.max())) if len(present) else (None, None)
+    return {"name": name, "kind": "number", "missing": len(values) - len(present), "low": low, "high": high}
 
 
 def _blocks(images: Images) -> Iterator[np.ndarray]:

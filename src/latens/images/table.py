@@ -144,6 +144,8 @@ def tell(
         use.append(f"parts from {shown(split)}")
     if kept:
         use.append(f"columns {listed(kept, 10)}")
+    if labels and label is None and kept:
+        use.append("no labels (label_column, --label-column: the column of the classes)")
     first = f"{where}: rows of {int(have.sum()):,} of {len(ids):,} images, {'; '.join(use)}"
     return Told(rows, classes, in_parts, kept, (first, *notes))
 
@@ -388,7 +390,8 @@ def _no_classes(values: Sequence[str], asked: bool) -> str:
     if len(present) < 2:
         return "has fewer than two different values"
     numbers = _numbers(list(present))
-    if numbers is not None and not all(number == round(number) for number in numbers):
+    few = asked and len(present) <= FEWEST_CLASSES  # such as grades of 0, 0.5 and 1
+    if numbers is not None and not few and not all(number == round(number) for number in numbers):
         return "holds numbers that are not whole"
     if not asked and len(present) > max(FEWEST_CLASSES, MOST_SHARE * len(values)):
         return f"has {len(present):,} different values for {len(values):,} images"
