@@ -159,7 +159,7 @@ def test_a_classifier_is_trained_once_and_kept(blobs, own_cache, monkeypatch):
 def test_without_labels_the_network_is_random_and_fixed():
     pictures = latens.load_images(noise(40, 9, 9))
     features = features_for(pictures)
-    assert (features.name, features.num_classes) == ("random convolutions", 0)
+    assert (features.name, features.num_classes) == ("whitened random convolutions", 0)
     assert features.classify(pictures.test.pixels) is None
     assert features_for(pictures).digest == features.digest
     of_train = features(pictures.train.pixels).astype(np.float64)
@@ -170,7 +170,7 @@ def test_without_labels_the_network_is_random_and_fixed():
 
 def test_one_class_is_no_class():
     pictures = latens.load_images(noise(40, 9, 9), labels=["same"] * 40)
-    assert features_for(pictures).name == "random convolutions"
+    assert features_for(pictures).name == "whitened random convolutions"
 
 
 def test_what_are_no_weights_is_refused(tmp_path):

@@ -382,8 +382,9 @@ def inputs():
         return (np.asarray(z) / 4).reshape(-1, 1, 14, 14)
 
     def sample(name, num):
-        latents = train.latents[:num] + np.random.default_rng(2).normal(size=(num, 196)).astype(np.float32) / 10
-        return Drawn(latents, decode(latents), train.labels[:num])
+        rows = np.arange(num) % len(train.latents)
+        latents = train.latents[rows] + np.random.default_rng(2).normal(size=(num, 196)).astype(np.float32) / 10
+        return Drawn(latents, decode(latents), train.labels[rows])
 
     return Inputs(
         train,

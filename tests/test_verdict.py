@@ -2,10 +2,13 @@
 
 import json
 import math
+import re
+import shlex
 from dataclasses import replace
 
 import pytest
 
+from latens.cli import parser
 from latens.cli.printing import verdict_text
 from latens.metrics import Protocol, Score
 from latens.verdict import Verdict, judge
@@ -128,11 +131,26 @@ def test_suggestions_follow_from_what_was_measured():
         rows = [row("representation", name, 0.1, dim) for name in ("active_units", "effective_rank")]
         told = " ".join(one.text for one in judge(rows).suggestions)
         assert (f"--latent-dims {advised}`" in told) if advised else "--latent-dims" not in told
-    assert "figure path" in texts(between=0.5)
+    assert "figure RUN path" in texts(between=0.5)
     assert all(one.because for one in judge(scores(mixture=3.0, class_means=90.0, active=50, rank=20.0)).suggestions)
 
 
-def test_few_images_have_kid_and_no_threshold():
+def test_suggested_commands_name_the_run():
+    given = scores(mixture=3.0, class_means=90.0, between=0.5, rank=20.0)
+    told = " ".join(one.text for one in judge(given, "'runs/my run'").suggestions)
+    for command in (
+        "sample 'runs/my run' --sampler mixture -o samples.npz",
+        "score 'runs/my run' --samplers all",
+        "figure 'runs/my run' path",
+    ):
+        assert f"`latens {command}`" in told
+    commands = re.findall("`latens ([^`]*)`", " ".join(one.text for one in judge(given).suggestions))
+    assert len(commands) == 4
+    for command in commands:
+        parser().parse_args(shlex.split(command))  # each is a command that there is
+
+
+def test_few_images_have_kid_and_no_scale_without_planted_images():
     rows = [row("generation", "kid", 0.01, subject="mixture"), row("generation", "kid", 0.2, subject="class-means")]
     verdict = judge(rows)
     assert verdict.best_sampler == "mixture"

@@ -21,8 +21,10 @@ Answer = Literal["holds", "partly", "does not hold", "not measured"]
 # The thresholds of the verdict; docs/verdict.md says how each was checked.
 KNN_SLACK = 0.01  # by which the accuracy of latents may lie below that of raw pixels
 DEAD_SHARE = 0.1  # of the units, beyond which the space is hard to read
-REALISM = 0.8  # of midpoints between classes
+REALISM = 0.8  # of midpoints between classes, as a share of what real images get
 GOOD_FLOORS, FAIR_FLOORS = 5.0, 20.0  # frechet in multiples of its floor
+# KID where images are too few for FD, as a share of that of plainly bad images (blurred or cross-faded real ones).
+GOOD_SHARE, FAIR_SHARE = 0.5, 0.75
 HIDDEN_SHARE = 0.1  # of probe points that the map shows among their class and whose pictures are like no real one
 DECODER_SHARE = 0.5  # of the best frechet that the decoder alone costs
 SAMPLER_TIMES = 3.0  # what the probe's frechet is of the best
@@ -197,10 +199,27 @@ class Known:
         return None
 
     @property
+    def real_share(self) -> float:
+        """The share of real images that count as real; 1 where that was not measured."""
+        found = self.value("generation", "precision_real")
+        return 1.0 if found is None else found
+
+    @property
     def saturated(self) -> str:
-        """Why the neighbourhoods of real images say nothing, empty where they do: cross-fades of two images lie in them too."""
+        """Why the neighbourhoods of real images say nothing, empty where they do: bad images lie in them too."""
+        real = self.score("generation", "precision_real")
+        for name, what in (
+            ("precision_blurred", "blurred real images"),
+            ("precision_faded", "cross-fades of two real images"),
+        ):
+            bad = self.score("generation", name)
+            if real is not None and bad is not None and not bad.surely_below(real):
+                return (
+                    f"of {what}, {bad.value:.0%} count as real, and of real ones {real.value:.0%}, so the measure cannot tell"
+                    + self._enough(real.protocol.images)
+                )
         found = self.realism
-        if found is None or found[0].baseline is None or found[0].baseline < REALISM:
+        if found is None or found[0].baseline is None or found[0].baseline < REALISM * self.real_share:
             return ""
         score, images = found[0], found[0].protocol.images
         faded = (
@@ -208,14 +227,22 @@ class Known:
         )
         if images is None or images >= ENOUGH_FOR_BALLS:
             return f"{faded}, so these features cannot tell"
-        return f"{faded}: with {images:,} test images the measure is too coarse; about {ENOUGH_FOR_BALLS:,} would do"
+        return f"{faded}: the measure is too coarse{self._enough(images)}"
+
+    @staticmethod
+    def _enough(images: int | None) -> str:
+        """How many test images would do in place of these; empty where more would not help."""
+        if images is None or images >= ENOUGH_FOR_BALLS:
+            return ""
+        return f"; with {images:,} test images neighbourhoods are wide; about {ENOUGH_FOR_BALLS:,} would do"
 
 
-def judge(scores: Iterable[Score]) -> Verdict:
+def judge(scores: Iterable[Score], run: str = "RUN") -> Verdict:
     """Answer the claims of the reference experiment for a run, say what limits generation, and what would help.
 
     Args:
         scores: of a run.
+        run: its folder, as the commands that are suggested name it: one word of a shell.
 
     An answer is given only where the 95 % interval of the score lies on one side of the threshold.
     """
@@ -229,7 +256,7 @@ def judge(scores: Iterable[Score]) -> Verdict:
         at_fault=at_fault,
         fault=fault,
         best_sampler=best[0] if best else "",
-        suggestions=tuple(_suggestions(known, best, at_fault)),
+        suggestions=tuple(_suggestions(known, best, at_fault, run)),
     )
 
 
@@ -327,17 +354,18 @@ def _continuity(known: Known) -> Claim:
     between, whose = found
     within = known.value("continuity", "path_realism_within")
     jump = known.value("continuity", "path_smoothness_between") or known.value("continuity", "path_smoothness")
+    needed = REALISM * known.real_share
     sentence = (
-        f"Half-way between {whose}, {between.value:.0%} of the decoded pictures look like real ones"
+        f"Half-way between {whose}, {between.value:.0%} of the decoded images look like real ones"
         + (f" ({within:.0%} within a class)" if within is not None else "")
-        + f"; {REALISM:.0%} are needed."
+        + f"; {needed:.0%} are needed{'' if known.real_share == 1 else f', {REALISM:.0%} of what real images get'}."
         + (f" The largest step along a path is {jump:.1f} times the mean one." if jump is not None else "")
     )
-    side = _side(between, REALISM)
+    side = _side(between, needed)
     if side >= 0 and known.saturated:
         return Claim("continuity", claim, "not measured", f"{sentence} But {known.saturated}.")
     if side == 0:
-        return Claim("continuity", claim, "not measured", f"{sentence} {_open(between, REALISM)}.")
+        return Claim("continuity", claim, "not measured", f"{sentence} {_open(between, needed)}.")
     return Claim("continuity", claim, "does not hold" if side > 0 else "holds", sentence)
 
 
@@ -348,10 +376,7 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
         return Claim("generation", claim, "not measured", "No sampler was scored.")
     name, distance = best
     if floor is None:
-        few = f"FD needs {ENOUGH_FOR_BALLS:,} images in each part"
-        text = f"There are too few images: {few}. KID of the best sampler ({name}) is {distance:.4g}, which has no threshold."
-        text += known.copies_unknown
-        return Claim("generation", claim, "not measured", text)
+        return _generates_by_kid(known, claim, name, distance)
     if floor <= 0:
         text = f"FD between real train and test images is {floor:.4g}, so FD of samples ({name}: {distance:.4g}) has no unit."
         return Claim("generation", claim, "not measured", text)
@@ -374,6 +399,31 @@ def _generates(known: Known, best: tuple[str, float] | None) -> Claim:
     return Claim("generation", claim, answer, sentence)
 
 
+def _generates_by_kid(known: Known, claim: str, name: str, distance: float) -> Claim:
+    """The answer where images are too few for FD: KID on the scale from real images to plainly bad ones."""
+    few = f"With under {ENOUGH_FOR_BALLS:,} images in a part KID stands in for FD. The best sampler ({name}) gets {distance:.4g}"
+    share = known.score("generation", "kid_share", name)
+    if share is None:
+        text = f"{few}, which has no scale here: it does not surely tell blurred and cross-faded images from real ones."
+        return Claim("generation", claim, "not measured", text + known.copies_unknown)
+    within = "" if share.low is None or share.high is None else f" ({share.low:.2f} to {share.high:.2f})"
+    sentence = (
+        f"{few}, {share.value:.2f}{within} of that of plainly bad images, which are blurred or cross-faded real ones; up to"
+        f" {GOOD_SHARE:g} is good, up to {FAIR_SHARE:g} fair.{_nearer_with_data(known, name, distance)}{known.copies_unknown}"
+    )
+    for limit in (GOOD_SHARE, FAIR_SHARE):
+        if _side(share, limit) == 0:
+            images = share.protocol.images
+            more = "" if images is None else f"; about {_more(share, limit, images):,} test images would do"
+            return Claim(
+                "generation", claim, "not measured", f"{sentence} That is too close to {limit:g} to decide{more}."
+            )
+    answer: Answer = (
+        "does not hold" if share.value <= GOOD_SHARE else "partly" if share.value <= FAIR_SHARE else "holds"
+    )
+    return Claim("generation", claim, answer, sentence)
+
+
 def _nearer_with_data(known: Known, best: str, distance: float) -> str:
     """That a sampler which keeps the data gets nearer; and if the best one does, that there was no other."""
     if known.keeps_data(best):
@@ -393,16 +443,21 @@ def _hidden(known: Known) -> Claim:
     unclear, holes = known.score("continuity", "hidden_unclear"), known.value("continuity", "hidden_holes")
     if unclear is None or holes is None:
         return Claim("map", claim, "not measured", "The probe's points were not compared with the map.")
+    missed = 1 - known.real_share
+    limit = HIDDEN_SHARE + missed
+    by_chance = (
+        f", {missed:.0%} more than {HIDDEN_SHARE:.0%}, as so many real images look like no other" if missed else ""
+    )
     sentence = (
-        f"{unclear.value:.0%} of the probe's points have map neighbours of their own class while their pictures look like no"
-        f" real one; under {HIDDEN_SHARE:.0%} would pass. {holes:.0%} are shown so and lie farther from all data than 99 % of"
+        f"{unclear.value:.0%} of the probe's points have map neighbours of their own class while their images look like no"
+        f" real one; under {limit:.0%} would pass{by_chance}. {holes:.0%} are shown so and lie farther from all data than 99 % of"
         " the data do."
     )
-    side = _side(unclear, HIDDEN_SHARE)
+    side = _side(unclear, limit)
     if side <= 0 and known.saturated:
         return Claim("map", claim, "not measured", f"{sentence} But {known.saturated}.")
     if side == 0:
-        return Claim("map", claim, "not measured", f"{sentence} {_open(unclear, HIDDEN_SHARE)}.")
+        return Claim("map", claim, "not measured", f"{sentence} {_open(unclear, limit)}.")
     return Claim("map", claim, "does not hold" if side < 0 else "holds", sentence)
 
 
@@ -469,19 +524,21 @@ def _limits(known: Known, best: tuple[str, float] | None) -> tuple[tuple[str, ..
     return (None if unclear and not parts else tuple(parts)), text
 
 
-def _suggestions(known: Known, best: tuple[str, float] | None, at_fault: Sequence[str] | None) -> Iterable[Suggestion]:
+def _suggestions(
+    known: Known, best: tuple[str, float] | None, at_fault: Sequence[str] | None, run: str
+) -> Iterable[Suggestion]:
     samplers = known.samplers()
     of_probe = known.score("generation", known.distance, PROBE)
     if best is not None:
         of_best = known.score("generation", known.distance, best[0])
         if of_best is not None and of_probe is not None and best[0] != PROBE and _compared(of_probe, of_best) > 0:
             yield Suggestion(
-                f"Sample with {best[0]}, not with class means: `latens sample --sampler {best[0]}`.",
+                f"Sample with {best[0]}, not with class means: `latens sample {run} --sampler {best[0]} -o samples.npz`.",
                 f"{known.distance} {best[1]:.4g} in place of {of_probe.value:.4g} with the same decoder",
             )
         if not {"flow", "jitter"} & samplers.keys():
             yield Suggestion(
-                "Try a learned sampler: `latens score --samplers all` fits and scores the rest.",
+                f"Try a learned sampler: `latens score {run} --samplers all` fits and scores the rest.",
                 f"{len(samplers)} samplers were scored, the best at {known.distance} {best[1]:.4g}",
             )
     rebuilt, floor = known.value("generation", "reconstruction_fd"), known.value("generation", "floor")
@@ -491,7 +548,7 @@ def _suggestions(known: Known, best: tuple[str, float] | None, at_fault: Sequenc
             " costs.",
             f"FD of reconstructions {rebuilt:.4g}, floor {floor:.4g}",
         )
-    yield from _about_the_space(known)
+    yield from _about_the_space(known, run)
     for name in samplers:
         if known.copies(name):
             share = known.value("generation", "memorised", name)
@@ -501,7 +558,7 @@ def _suggestions(known: Known, best: tuple[str, float] | None, at_fault: Sequenc
             )
 
 
-def _about_the_space(known: Known) -> Iterable[Suggestion]:
+def _about_the_space(known: Known, run: str) -> Iterable[Suggestion]:
     dead, dim = known.dead_units, known.latent_dim
     rank = known.score("representation", "effective_rank")
     if dead is not None and dim is not None and dead > DEAD_SHARE * dim:
@@ -514,13 +571,13 @@ def _about_the_space(known: Known) -> Iterable[Suggestion]:
         if images is None or images >= ENOUGH_FOR_RANK * dim:
             dims = " ".join(map(str, sorted({dim // 4 or 1, dim // 2 or 1, dim})))
             yield Suggestion(
-                f"Fewer latent numbers might do: `latens compare --latent-dims {dims}` shows from where on more of them no longer"
-                " improve the reconstruction.",
+                f"Fewer latent numbers might do: `latens compare DATA --latent-dims {dims}` shows from where on more of them no"
+                " longer improve the reconstruction.",
                 f"the latents spread over {rank.value:.0f} directions of {dim}",
             )
     between = known.score("continuity", "path_realism_between")
-    if between is not None and _side(between, REALISM) < 0:
+    if between is not None and _side(between, REALISM * known.real_share) < 0:
         yield Suggestion(
-            "Do not follow straight lines: `latens figure path` goes over real latents from neighbour to neighbour.",
+            f"Do not follow straight lines: `latens figure {run} path` goes over real latents from neighbour to neighbour.",
             f"{between.value:.0%} of half-way pictures between classes look real",
         )

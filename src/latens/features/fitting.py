@@ -22,6 +22,7 @@ SMOOTHING = 0.05  # of labels: so that features differ within a class too, once 
 SHIFT = 2  # pixels by which pictures are moved while training
 LOOKED_AT = 10_000  # images by which features are scaled
 TOTAL_VARIANCE = 100.0
+SMALLEST, FEW_IMAGES = 1e-3, 0.1  # of the mean variance, added before whitening; the latter times features over images
 FEWEST, LOOKS, PIXELS = 20_000, 8, 60_000 * 32 * 32  # pictures seen; times that each is; pixels seen in all
 
 
@@ -88,10 +89,11 @@ def train_network(
 def random_network(pixels: NDArray[Any], seed: int = 0) -> FeatureNetwork:
     """Draw the weights of a network at random: a fixed function, but for the scale of its features.
 
-    Random embeddings separate distributions well without any training: Naeem et al. 2020.
+    Random embeddings separate distributions well without any training: Naeem et al. 2020. Their features are whitened by those
+    of the images: brightness would outweigh everything else, and a kernel distance would not see blur.
 
     Args:
-        pixels: uint8, or float32 in [0, 1], (N, C, H, W), by which the features are scaled as in `train_network`.
+        pixels: uint8, or float32 in [0, 1], (N, C, H, W), by which the features are whitened and scaled as in `train_network`.
         seed: of the weights.
     """
     with torch.device("meta"):
@@ -105,7 +107,7 @@ def random_network(pixels: NDArray[Any], seed: int = 0) -> FeatureNetwork:
         with torch.no_grad():
             weight.normal_(0, math.sqrt(2 / weight[0].numel()), generator=draw)
             bias.zero_()
-    return _finished(network.eval(), pixels)
+    return _finished(network.eval(), pixels, whitens=True)
 
 
 def _batches(num: int, batch: int, steps: int, seed: int) -> "list[NDArray[np.int64]]":
@@ -137,13 +139,26 @@ def _shifted(x: Tensor, seed: int, step: int) -> Tensor:
 
 
 @torch.no_grad()
-def _finished(network: FeatureNetwork, pixels: NDArray[Any]) -> FeatureNetwork:
-    """Weights in float16's precision, held in float32; the scale."""
+def _finished(network: FeatureNetwork, pixels: NDArray[Any], whitens: bool = False) -> FeatureNetwork:
+    """Weights in float16's precision, held in float32; the whitening, if any; the scale."""
     network = network.half().float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     looked = pixels[:LOOKED_AT] if len(pixels) <= LOOKED_AT else pixels[:: len(pixels) // LOOKED_AT][:LOOKED_AT]
     parts = [network(_floats(looked[start : start + 500], torch.float32)) for start in range(0, len(looked), 500)]
-    variance = float(torch.cat(parts).double().var(0).sum()) if len(looked) > 1 else 0.0
+    features = torch.cat(parts).double()
+    if whitens and len(looked) > 1:
+        network.centre, network.whitening = _whitening(features)
+        features = (features - network.centre) @ network.whitening.double()
+    variance = float(features.var(0).sum()) if len(looked) > 1 else 0.0
     if variance > 0:
         network.scale.fill_(math.sqrt(TOTAL_VARIANCE / variance))
         network.scale.copy_(network.scale.half())
     return network
+
+
+def _whitening(features: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of features (N, F), and the matrix (F, F) that gives each principal direction the same variance."""
+    mean = features.mean(0)
+    squares, axes = torch.linalg.eigh(torch.cov(features.T))
+    ridge = max(SMALLEST, FEW_IMAGES * features.shape[1] / len(features)) * squares.clamp(min=0).mean()
+    matrix = axes * (squares.clamp(min=0) + ridge + torch.finfo(torch.float32).tiny).rsqrt()
+    return mean.float(), matrix.float()

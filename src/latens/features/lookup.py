@@ -46,7 +46,7 @@ def features_for(images: Dataset, progress: Progress | None = None, *, device: s
     elif images.num_classes >= 2 and images.train.labels is not None and len(np.unique(images.train.labels)) >= 2:
         name, network = "classifier of this data", _trained(images.train, progress or Silent())
     else:
-        name, network = "random convolutions", random_network(images.train.inputs)
+        name, network = "whitened random convolutions", random_network(images.train.inputs)
     return Features(name, network.to(choose_device(device)), images.shape, rounds=images.format.is_plain)
 
 

@@ -26,6 +26,8 @@ class FeatureNetwork(nn.Module):
     """
 
     scale: Tensor
+    centre: Tensor | None
+    whitening: Tensor | None
 
     def __init__(self, channels: int, num_classes: int, *, normalised: bool = False) -> None:
         super().__init__()
@@ -39,6 +41,9 @@ class FeatureNetwork(nn.Module):
         self.feature_norm = nn.BatchNorm1d(DIM) if normalised else None
         self.classifier = nn.Linear(DIM, num_classes) if num_classes else None
         self.register_buffer("scale", torch.ones(()))
+        # Not among the weights: they follow from weights and images, and their last bits differ from machine to machine.
+        self.register_buffer("centre", None, persistent=False)
+        self.register_buffer("whitening", None, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, 64) of pictures (B, C, H, W) in [0, 1]."""
@@ -49,7 +54,10 @@ class FeatureNetwork(nn.Module):
             x = convolution(x)
             x = F.silu(x if self.norms is None else self.norms[number](x))
         features: Tensor = self.to_features(F.adaptive_avg_pool2d(x, GRID).flatten(1))
-        return (features if self.feature_norm is None else self.feature_norm(features)) * self.scale
+        features = features if self.feature_norm is None else self.feature_norm(features)
+        if self.centre is not None and self.whitening is not None:
+            features = (features - self.centre) @ self.whitening
+        return features * self.scale
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (B, K) of features (B, 64)."""

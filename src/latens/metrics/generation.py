@@ -11,6 +11,7 @@ from latens.metrics.continuity import SAMPLED, hole_distance, score_sampled_late
 from latens.metrics.copies import cells_of, distances_to, three_sample_statistic
 from latens.metrics.inputs import Inputs
 from latens.metrics.intervals import Interval, of_mean, of_share
+from latens.metrics.kernel import kernel_sums
 from latens.metrics.neighbourhoods import neighbourhoods
 from latens.metrics.references import DEFINITIONS as OF_REFERENCES
 from latens.metrics.references import (
@@ -29,6 +30,7 @@ from latens.metrics.score import KEEPS_DATA, Definition, Direction, Metric, Prot
 
 __all__ = ["METRIC", "NUM_SAMPLES", "prepare_references", "score_generation", "score_references"]
 
+FEWEST_OF_KERNEL = 1_000  # samples by which the kernel distance is measured
 NUM_SAMPLES = 10_000  # of each sampler, or as many as there are test images where those are fewer
 
 
@@ -47,6 +49,12 @@ DEFINITIONS = (
         "kid",
         "Kernel distance (KID): another measure of how far generated pictures are from the test pictures, which is fair with few"
         " pictures too; about 0 if there is no difference.",
+        direction="lower",
+    ),
+    _real(
+        "kid_share",
+        "The kernel distance as a share of that of plainly bad images, which are blurred or cross-faded real ones. Real images"
+        " get about 0, bad ones 1 and more.",
         direction="lower",
     ),
     _real("precision", "Share of generated pictures that look like real ones: they lie close to some real picture."),
@@ -87,6 +95,7 @@ def score_generation(
     asked: NDArray[Any] | None = None,
     predicted: NDArray[Any] | None = None,
     real_agreement: float | None = None,
+    more: NDArray[Any] | None = None,
     seed: int = 0,
 ) -> Scores:
     """Score samples against the test images.
@@ -98,10 +107,13 @@ def score_generation(
         asked: int (M,), the class that each sample was asked to be of; None where none was.
         predicted: int (M,), the class that the features' classifier gives each; None where it has no classes.
         real_agreement: the share of test images to which that classifier gives their label, for the baseline.
+        more: features of more decoded samples, (L, F), by which the kernel distance is measured where test images are few: the
+            more samples, the narrower its interval; None takes the samples.
         seed: of what is drawn.
 
     Returns:
-        `frechet` (from 2,000 images on), `kid`, `precision`, `recall`, `density`, `coverage`, `memorised`, `three_sample`,
+        `frechet` (from 2,000 images on), `kid`, `kid_share` where the references have planted images, `precision`,
+        `recall`, `density`, `coverage`, `memorised`, `three_sample`,
         `class_agreement`, as far as they can be measured, with 95 % intervals.
 
     Raises:
@@ -118,7 +130,7 @@ def score_generation(
             " with other numbers the baselines differ"
         )
     scores = [
-        *_distances(samples, references, seed, notes),
+        *_distances(samples, samples if more is None else np.asarray(more, np.float32), references, seed, notes),
         *_of_neighbourhoods(samples, references),
         *_of_copies(samples, references, seed, notes),
         *agreement,
@@ -136,7 +148,9 @@ def _protocol(what: str, num: int, references: References, seed: int | None = No
     )
 
 
-def _distances(samples: NDArray[Any], references: References, seed: int, notes: list[str]) -> list[Score]:
+def _distances(
+    samples: NDArray[Any], more: NDArray[Any], references: References, seed: int, notes: list[str]
+) -> list[Score]:
     scores: list[Score] = []
     kinds = {"frechet": (FRECHET, "floor"), "kid": (KERNEL, "kid_floor")}
     if min(len(samples), len(references.test)) < FEWEST_OF_FRECHET:
@@ -145,10 +159,15 @@ def _distances(samples: NDArray[Any], references: References, seed: int, notes: 
             f"frechet is left out: under {FEWEST_OF_FRECHET:,} images it is mostly bias; see kid and its interval"
         )
     for kind, (what, floor) in kinds.items():
-        found = distance(kind, samples, references.test, references.moments, references.kernel, seed)
-        about = _protocol(what, len(samples), references, seed if kind == "frechet" else None)
+        taken = more if kind == "kid" else samples
+        found = distance(kind, taken, references.test, references.moments, references.kernel, seed)
+        about = _protocol(what, len(taken), references, seed if kind == "frechet" else None)
         beside = references.real.get(floor)
         scores.append(_BY_NAME[kind].score(found.value, about, beside, (found.low, found.high)))
+    if references.tells:
+        value, interval = references.share_of_planted(kernel_sums(more), kernel_sums(more, references.test))
+        about = _protocol(f"{KERNEL}; as a share of that of blurred or cross-faded images", len(more), references)
+        scores.append(_BY_NAME["kid_share"].score(value, about, references.real.get("kid_share"), interval))
     return scores
 
 
@@ -256,19 +275,22 @@ def _score(inputs: Inputs) -> Scores:
 
 def _score_sampler(inputs: Inputs, name: str, hole: float) -> Scores:
     assert inputs.sample is not None, "samplers come with a way to draw from them"
-    drawn = inputs.sample(name, min(NUM_SAMPLES, len(inputs.test.pixels)))
-    features = inputs.features(drawn.images)
+    num = min(NUM_SAMPLES, len(inputs.test.pixels))
+    drawn = inputs.sample(name, max(num, FEWEST_OF_KERNEL))
+    more = inputs.features(drawn.images)
+    features = more[:num]
     of_pictures = score_generation(
         features,
         inputs.references,
         sampler=name,
-        asked=drawn.asked,
+        asked=None if drawn.asked is None else drawn.asked[:num],
         predicted=inputs.features.classify(features),
+        more=more if len(more) > num else None,
         real_agreement=inputs.real_agreement,
         seed=inputs.seed,
     )
     of_latents = score_sampled_latents(
-        drawn.latents,
+        drawn.latents[:num],
         inputs.train.latents,
         hole,
         sampler=name,

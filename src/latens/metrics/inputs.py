@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.left_out import LeftOut
+from latens.metrics.planted import planted_features
 from latens.metrics.references import References, prepare_references
 from latens.metrics.score import Scores
 from latens.progress import Progress, Silent
@@ -139,11 +140,15 @@ class Inputs:
         features = self.features
         with self.progress.stage("features") as tick:
             test = self.test_features
-            tick(1, 3)
+            tick(1, 4)
             rebuilt = features(self.reconstruct(self.test.pixels))
-            tick(2, 3)
+            tick(2, 4)
             train = features(self.train.pixels)
-        return prepare_references(test, train, features=features.protocol, reconstructed=rebuilt, seed=self.seed)
+            tick(3, 4)
+            planted = planted_features(self.train.pixels, features, self.seed)
+        return prepare_references(
+            test, train, features=features.protocol, reconstructed=rebuilt, planted=planted, seed=self.seed
+        )
 
     @cached_property
     def real_agreement(self) -> float | None:

@@ -1,6 +1,7 @@
 """What samples are compared with: the features of test and train images, and what real images get; computed once a run."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from latens.arrays import drawn_rows
 from latens.errors import UsageError
 from latens.metrics.copies import cell_centres, cells_of, distances_to
 from latens.metrics.frechet import Moments, frechet_deviation, frechet_distance, moments
-from latens.metrics.intervals import around
-from latens.metrics.kernel import KernelSums, kernel_distance, kernel_sums
-from latens.metrics.neighbourhoods import ball_weights, neighbourhoods, radii
-from latens.metrics.score import Definition, Protocol, Scores
+from latens.metrics.intervals import Interval, around, jackknife_deviation, of_share
+from latens.metrics.kernel import GROUPS, KernelSums, kernel_distance, kernel_sums
+from latens.metrics.neighbourhoods import ball_weights, inside_balls, neighbourhoods, radii
+from latens.metrics.planted import BLURRED, FADED
+from latens.metrics.score import Definition, Protocol, Score, Scores
 
 __all__ = [
     "DEFINITIONS",
@@ -23,6 +25,7 @@ __all__ = [
     "KERNEL",
     "MOST",
     "Distance",
+    "Planted",
     "References",
     "check_features",
     "distance",
@@ -53,6 +56,14 @@ class Distance:
 
 
 @dataclass(frozen=True, eq=False)
+class Planted:
+    """Images that are known to be bad: the kernel's sums over pairs of them, and over pairs with test images."""
+
+    own: KernelSums
+    between: KernelSums
+
+
+@dataclass(frozen=True, eq=False)
 class References:
     """What samples are compared with.
 
@@ -73,6 +84,8 @@ class References:
         copies: whether copies can be looked for: not where most images are in both parts.
         real: their scores: `kid_floor`, `precision`, `recall`, `density`, `coverage`, and `floor` where there are enough.
         scores: what `score_references` returns.
+        planted: kind -> images that are known to be bad; empty where there are none.
+        tells: whether the kernel distance surely tells each kind of them from real images.
     """
 
     features: str
@@ -91,6 +104,23 @@ class References:
     copies: bool
     real: dict[str, float]
     scores: Scores
+    planted: Mapping[str, Planted] = field(default_factory=dict)
+    tells: bool = False
+
+    def share_of_planted(self, own: KernelSums, between: KernelSums) -> tuple[float, Interval]:
+        """The kernel distance of some images to the test images, as a share of that of plainly bad ones, and its interval.
+
+        Args:
+            own: the kernel's sums over pairs of the images.
+            between: of them with test images.
+        """
+
+        def ratio(without: int | None = None) -> float:
+            least = min(_kernel_distance(one.own, self.kernel, one.between, without) for one in self.planted.values())
+            return _kernel_distance(own, self.kernel, between, without) / least
+
+        value = ratio()
+        return value, around(value, jackknife_deviation(ratio, GROUPS))
 
     @property
     def copied_within(self) -> float:
@@ -99,7 +129,13 @@ class References:
 
 
 def prepare_references(
-    test: NDArray[Any], train: NDArray[Any], *, features: str, reconstructed: NDArray[Any] | None = None, seed: int = 0
+    test: NDArray[Any],
+    train: NDArray[Any],
+    *,
+    features: str,
+    reconstructed: NDArray[Any] | None = None,
+    planted: Mapping[str, NDArray[Any]] | None = None,
+    seed: int = 0,
 ) -> References:
     """Compute once what all samples of a run are compared with.
 
@@ -112,6 +148,8 @@ def prepare_references(
         train: features of the train images, (L, F).
         features: the name of the features, and the first digits of the digest of their weights: part of each protocol.
         reconstructed: features of the reconstructions of the same test images, (N, F), or None.
+        planted: kind -> features (M, F) of train images that were made bad, see `latens.metrics.planted`. They give the kernel
+            distance a scale, and show whether precision tells bad images from real ones.
         seed: of what is drawn.
 
     Raises:
@@ -143,6 +181,31 @@ def prepare_references(
         else []
     )
     centres = cell_centres(train, seed)
+    for kind, bad in (planted or {}).items():
+        check_features(test=test, **{kind: bad})
+    sums = {kind: Planted(kernel_sums(bad), kernel_sums(bad, test)) for kind, bad in (planted or {}).items()}
+    scale, tells = _scale(sums, kernel, kernel_sums(real), kernel_sums(real, test)) if sums else (None, False)
+    about = Protocol("of train images; balls to the k-th nearest neighbour of test images", len(test), seed=seed)
+    about = replace(about, features=features, settings={"k": k})
+    seen = [_seen("precision_real", found.precise, about)] if planted else []
+    seen += [_seen(_SEEN[kind], inside_balls(test, balls, bad), about) for kind, bad in (planted or {}).items()]
+    scores = _scores(
+        next(iter(floor.values())),
+        rebuilt,
+        features,
+        {"train_images": len(real)} | ({"train_images_drawn_from": len(train)} if len(train) > len(real) else {}),
+        len(test),
+        seed,
+        _about_shared(num_shared, copies, len(rows)),
+    )
+    if scale is not None:
+        planted_protocol = Protocol(
+            f"train images, blurred or cross-faded, against test images; {KERNEL}",
+            len(test),
+            seed=seed,
+            features=features,
+        )
+        seen.append(KID_SCALE.score(scale.value, planted_protocol, interval=(scale.low, scale.high)))
     return References(
         features=features,
         test=test,
@@ -160,24 +223,69 @@ def prepare_references(
         copies=copies,
         real={
             **{_FLOORS[kind]: found.value for kind, found in floor.items()},
+            **({"kid_share": floor["kid"].value / scale.value} if scale is not None and tells else {}),
             "precision": float(found.precise.mean()),
             "recall": float(found.recalled.mean()),
             "density": float(found.density.mean()),
             "coverage": float(found.covered.mean()),
         },
-        scores=_scores(
-            next(iter(floor.values())),
-            rebuilt,
-            features,
-            {"train_images": len(real)} | ({"train_images_drawn_from": len(train)} if len(train) > len(real) else {}),
-            len(test),
-            seed,
-            _about_shared(num_shared, copies, len(rows)),
-        ),
+        scores=replace(scores, scores=(*scores.scores, *seen), notes=(*scores.notes, *_blind(seen, scale, tells))),
+        planted=sums,
+        tells=tells,
     )
 
 
 _FLOORS = {"frechet": "floor", "kid": "kid_floor"}
+_SEEN = {BLURRED: "precision_blurred", FADED: "precision_faded"}
+
+
+def _kernel_distance(x: KernelSums, y: KernelSums, between: KernelSums, without: int | None = None) -> float:
+    return x.mean(without) + y.mean(without) - 2 * between.mean(without)
+
+
+def _scale(
+    planted: Mapping[str, Planted], test: KernelSums, real: KernelSums, between: KernelSums
+) -> tuple[Distance, bool]:
+    """The least kernel distance of a kind of planted images; and whether each is surely farther than real images are."""
+
+    def farther(one: Planted, without: int | None = None) -> float:
+        return _kernel_distance(one.own, test, one.between, without) - _kernel_distance(real, test, between, without)
+
+    tells, found = True, []
+    for one in planted.values():
+        deviation = jackknife_deviation(lambda group, one=one: farther(one, group), GROUPS)  # type: ignore[misc]
+        tells &= around(farther(one), deviation)[0] > 0
+        value, deviation = kernel_distance(one.own, test, one.between)
+        tells &= around(value, deviation)[0] > 0  # its inverse has no bounds otherwise
+        found.append(Distance("kid", value, *around(value, deviation)))
+    return min(found, key=lambda one: one.value), bool(tells)
+
+
+def _seen(name: str, inside: NDArray[np.bool_], about: Protocol) -> Score:
+    return next(one for one in SEEN if one.name == name).score(float(inside.mean()), about, interval=of_share(inside))
+
+
+def _blind(seen: Sequence[Score], scale: Distance | None, tells: bool) -> list[str]:
+    """What can't be told from real images here."""
+    by_name = {one.name: one for one in seen}
+    notes = []
+    real = by_name.get("precision_real")
+    for name, what in (
+        ("precision_blurred", "blurred real images"),
+        ("precision_faded", "cross-fades of two real images"),
+    ):
+        found = by_name.get(name)
+        if real is not None and found is not None and not found.surely_below(real):
+            notes.append(
+                f"precision, density and path_realism are not measured: {found.value:.0%} of {what} count as real, of real"
+                f" ones {real.value:.0%}"
+            )
+    if scale is not None and not tells:
+        notes.append(
+            f"kid_share is not measured: the kernel distance of bad images, {scale.value:.3g} ({scale.low:.3g} to"
+            f" {scale.high:.3g}), is not surely above that of real ones; more test images would do"
+        )
+    return notes
 
 
 def score_references(references: References) -> Scores:
@@ -265,7 +373,25 @@ RECONSTRUCTION_KID = Definition(
     baseline="train images",
     baseline_kind="real images",
 )
-DEFINITIONS = (FLOOR, KID_FLOOR, RECONSTRUCTION_FD, RECONSTRUCTION_KID)
+KID_SCALE = Definition(
+    "kid_scale",
+    "The kernel distance of plainly bad images to the test images: of blurred train images or of cross-fades of two, whichever is"
+    " less. It is 1 on the scale of kid_share.",
+    "none",
+)
+_COUNT = "count as real: they lie close to a test image. The scale for precision and path_realism"
+SEEN = (
+    Definition("precision_real", f"Share of train images that {_COUNT}: what real images get.", "none"),
+    Definition(
+        "precision_blurred",
+        f"Share of train images, blurred by a sixteenth of their width, that {_COUNT}: what blurred images get.",
+        "none",
+    ),
+    Definition(
+        "precision_faded", f"Share of cross-fades of two train images that {_COUNT}: what mixed images get.", "none"
+    ),
+)
+DEFINITIONS = (FLOOR, KID_FLOOR, RECONSTRUCTION_FD, RECONSTRUCTION_KID, *SEEN, KID_SCALE)
 
 
 def _scores(

@@ -136,6 +136,11 @@ class Score:
         # Scores of earlier versions don't say so; of the samplers of that time only `jitter` did.
         return bool(self.protocol.settings.get(KEEPS_DATA, self.subject == "jitter"))
 
+    def surely_below(self, other: "Score") -> bool:
+        """Whether its whole interval lies below that of another one; the values themselves where they have none."""
+        high = self.value if self.high is None else self.high
+        return high < (other.value if other.low is None else other.low)
+
     @property
     def column(self) -> str:
         """Its name in a table with one column a score: group, subject and name, joined by dots."""

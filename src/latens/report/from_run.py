@@ -18,6 +18,7 @@ from latens.runs import Run
 from latens.runs.kept_images import can_be_loaded_again
 from latens.runs.run import TEST
 from latens.story import DataFacts, FoundImage, NetworkFacts, ProbeFacts, Story, TrainingFacts
+from latens.text import quoted
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from latens.verdict import judge
 
@@ -61,7 +62,7 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         score_notes=scores.notes,
         figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
         probe=_probe(run),
-        verdict=judge(scores),
+        verdict=judge(scores, quoted(run.path)),
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         findings=_findings(run),
         reviewed=len(run.latents["ids"]) if FILE in run.record["files"] else 0,

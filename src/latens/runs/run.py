@@ -542,7 +542,7 @@ class Run:
         Raises:
             RunError: the run was not scored yet.
         """
-        return judge(self.scores)
+        return judge(self.scores, quoted(self.path))
 
 
 def samples_as_arrays(samples: Samples) -> dict[str, np.ndarray]:
