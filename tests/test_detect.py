@@ -81,6 +81,15 @@ def test_of_normal_images_no_more_are_odd_than_promised():
         assert alpha - 1 / (num + 1) - 4 * error <= np.mean(shares) <= alpha + 4 * error
 
 
+def test_calibration_images_themselves_are_compared_with_the_others():
+    rng = np.random.default_rng(1)
+    scores = rng.normal(size=100)
+    own = p_values(scores, scores, np.ones(100, bool))
+    others = [p_values(np.delete(scores, k), scores[k : k + 1])[0] for k in range(100)]
+    assert own.tolist() == others
+    assert (own <= 0.05).sum() == 5
+
+
 def test_equal_scores_are_no_false_alarm():
     p = p_values(np.zeros(99), np.zeros(5))
     assert (p == 1).all()
@@ -214,8 +223,8 @@ def test_the_oddest_places_are_those_of_the_masks(run, mvtec):
     values = {(one.subject, one.name): one.value for one in found.evaluation.measures}
     assert values["all", "AUROC"] > 0.95
     assert values["all", "pixel AUROC"] > 0.9
-    assert len(found.calibration) == 12  # its own test images are not used to calibrate
-    assert any("not used to calibrate" in note for note in found.notes)
+    assert len(found.calibration) == 32  # those of test/good, and a tenth of train/good
+    assert any("20 new images are normal test images of the run" in note for note in found.notes)
 
 
 def test_the_test_folder_alone_is_evaluated_too(run, mvtec):
@@ -305,6 +314,17 @@ def test_onnx_files_that_are_not_there_or_not_networks(tmp_path):
         encoder_of(str(tmp_path / "x.onnx"))
 
 
+def test_a_test_part_without_normal_images_is_said(run, tmp_path):
+    pixels, labels = np.concatenate([texture(30), texture(8, 5)])[:, None], ["good"] * 30 + ["bad"] * 8
+    parts = {"x_train": pixels[:19], "y_train": labels[:19], "x_test": pixels[30:], "y_test": labels[30:]}
+    np.savez(tmp_path / "parts.npz", **parts)
+    odd = latens.run(
+        tmp_path / "parts.npz", out=tmp_path / "odd", epochs=1, latent_dim=2, device="cpu", progress=Silent()
+    )
+    with pytest.raises(RunError, match="has no normal images that training did not see"):
+        odd.detect(texture(2)[:, None])
+
+
 def test_errors_name_what_to_do(run, mvtec, tmp_path, capsys):
     with pytest.raises(UnknownName, match="unknown method 'x'; known: combined"):
         run.detect(texture(3)[:, None], method="x")
@@ -314,8 +334,6 @@ def test_errors_name_what_to_do(run, mvtec, tmp_path, capsys):
         run.detect(texture(3)[:, None], method="features")
     with pytest.raises(UsageError, match=r"false alarms 0\.001 with 32 normal images"):
         run.detect(texture(3)[:, None], false_alarms=0.001)
-    with pytest.raises(RunError, match="none is left to calibrate on"):
-        detect_images(run, run.images.test)
     (tmp_path / "file").write_text("")
     assert main(["detect", str(run.path), str(mvtec), "-o", str(tmp_path / "file")]) == 2
     assert "is a file; the name of a folder is needed" in capsys.readouterr().err

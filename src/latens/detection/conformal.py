@@ -10,7 +10,9 @@ from latens.errors import UsageError
 __all__ = ["decide", "least_false_alarms", "p_values"]
 
 
-def p_values(calibration: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+def p_values(
+    calibration: NDArray[np.floating], scores: NDArray[np.floating], own: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """The split-conformal p-value of each score: the share of normal images that are at least as odd, itself counted.
 
     If an image is normal, drawn as the calibration images were, its p-value is at most α with a probability of at most α, for
@@ -19,9 +21,10 @@ def p_values(calibration: NDArray[np.floating], scores: NDArray[np.floating]) ->
     Args:
         calibration: (n,), scores of normal images that neither the model nor the detector has seen; higher is odder.
         scores: (M,), of new images.
+        own: bool (M,), which of them are calibration images themselves; each of these is compared with the n - 1 others.
 
     Returns:
-        float64 (M,), multiples of 1 / (n + 1), from 1 / (n + 1) to 1.
+        float64 (M,), multiples of 1 / (n + 1), from 1 / (n + 1) to 1; of own ones of 1 / n.
 
     Source: Vovk, Gammerman and Shafer, "Algorithmic learning in a random world", 2005, section 2.2; for this use Laxhammar and
     Falkman, "Conformal prediction for distribution-independent anomaly detection", 2010.
@@ -31,7 +34,8 @@ def p_values(calibration: NDArray[np.floating], scores: NDArray[np.floating]) ->
     """
     ordered = np.sort(np.asarray(calibration, np.float64))
     at_least = len(ordered) - np.searchsorted(ordered, np.asarray(scores, np.float64), side="left")
-    found: NDArray[np.float64] = (1 + at_least) / (len(ordered) + 1)
+    itself = np.zeros(len(at_least), bool) if own is None else own
+    found: NDArray[np.float64] = (1 + at_least - itself) / (len(ordered) + 1 - itself)
     return found
 
 

@@ -24,7 +24,7 @@ from latens.detection.fitted import (
 from latens.detection.truth import NORMAL_WORDS, masks_of, truth_folder
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.text import listed
+from latens.text import counted, listed
 
 __all__ = ["Detections", "Drawn", "detect_images", "drawn"]
 
@@ -177,8 +177,7 @@ def detect_images(
     progress = progress or Silent()
     given = _given(run, source, strict)
     fitted = fit_detector(run, method, features=features, seed=seed, progress=progress)
-    if false_alarms is not None:
-        fitted.calibrated(false_alarms)  # one that is out of reach is refused before the new images are read
+    calibration = fitted.calibrated(false_alarms)  # an α that is out of reach is refused before the new images are read
     _, height, width = run.image_shape
     keeps = maps and 4 * given.total * height * width <= MOST_MAP_BYTES
     ids, scores, digests, labels, kept = [], [], [], [], []
@@ -192,10 +191,14 @@ def detect_images(
                 scores.append(measured.scores)
                 if keeps and measured.maps is not None:
                     kept.append(measured.maps)
-    calibration = fitted.calibrated(false_alarms, np.concatenate(digests))
     all_scores, all_ids = np.concatenate(scores), np.concatenate(ids).astype(str)
-    p = calibration.p_values(all_scores)
+    own = np.isin(np.concatenate(digests), fitted.digests)
+    p = calibration.p_values(all_scores, own)
     notes = [*given.notes, *calibration.notes]
+    if own.any():
+        notes.append(
+            f"{counted(int(own.sum()), 'new image')} are normal test images of the run: each is compared with the others of these"
+        )
     if maps and not keeps:
         notes.append("the maps of so many images are not kept in memory; ask for fewer images at a time")
     found = Detections(

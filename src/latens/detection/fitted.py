@@ -32,9 +32,8 @@ __all__ = [
 USUAL_FALSE_ALARMS = 0.01
 FITTED = 2000  # train images that a detector learns from, at most
 FITTED_VALUES = 1 << 25  # pixels of them, at most
-CALIBRATED = 10_000  # images, at most: p-values down to 1 in 10,000 are fine enough
+CALIBRATED = 2500  # images, at most: p-values down to 1 in 2,501 are fine enough
 BLOCK_VALUES = 1 << 20  # pixels that are measured at once; in memory several times as float32
-FEWEST_NORMAL = 8  # train images; of fewer no spread can be told
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +55,9 @@ class Calibration:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def p_values(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def p_values(self, scores: NDArray[np.float64], own: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """See `latens.detection.conformal.p_values`."""
-        return p_values(self.scores, scores)
+        return p_values(self.scores, scores, own)
 
     def decide(self, p: NDArray[np.float64]) -> NDArray[np.bool_]:
         """See `latens.detection.conformal.decide`."""
@@ -96,28 +95,16 @@ class Fitted:
         seen = Seen(pixels, self.run)
         return seen, self.detector.measure(seen)
 
-    def calibrated(self, false_alarms: float | None = None, without: NDArray[np.str_] | None = None) -> Calibration:
-        """Calibrated by the normal images that are not among the new ones.
+    def calibrated(self, false_alarms: float | None = None) -> Calibration:
+        """Calibrated by the normal images.
 
         Args:
             false_alarms: α; 0.01 by default, or the least possible where there are too few images for that, which is said.
-            without: digests of the new images.
 
         Raises:
             UsageError: too few images for the α that was asked for.
-            RunError: none is left.
         """
-        kept = np.ones(len(self.scores), bool) if without is None else ~np.isin(self.digests, without)
-        scores, notes = self.scores[kept], []
-        if not len(scores):
-            raise RunError(
-                f"{self.run.path}: all normal images that training did not see are among the new images, and none is left to"
-                " calibrate on; keep some normal images out of the new ones"
-            )
-        if not kept.all():
-            notes.append(
-                f"{counted(int((~kept).sum()), 'image')} of the run are among the new images and were not used to calibrate"
-            )
+        scores, notes = self.scores, []
         alpha = USUAL_FALSE_ALARMS if false_alarms is None else float(false_alarms)
         if false_alarms is None and least_false_alarms(len(scores)) > alpha:
             alpha = math.ceil(least_false_alarms(len(scores)) * 1000) / 1000
@@ -126,7 +113,7 @@ class Fitted:
                 f" that can be promised; {round(1 / USUAL_FALSE_ALARMS) - 1} such images allow {USUAL_FALSE_ALARMS:.0%}"
             )
         decide(np.ones(1), alpha, len(scores))  # refuses an α that is out of reach
-        return Calibration(scores, alpha, float(np.quantile(self.highest[kept], 1 - alpha)), tuple(notes))
+        return Calibration(scores, alpha, float(np.quantile(self.highest, 1 - alpha)), tuple(notes))
 
 
 def fit_detector(
@@ -151,13 +138,11 @@ def fit_detector(
     Raises:
         UnknownName: there is no such detector.
         UsageError: features for a detector without, or none for one that needs them.
-        RunError: the run has no model, or too few normal images.
+        RunError: the run has no model, or no normal images that training did not see.
     """
     detector = DETECTORS[method].made(features)
     images = run.images
-    if len(images.train) < FEWEST_NORMAL:
-        raise RunError(f"{run.path}: was trained on {len(images.train)} images; detect needs {FEWEST_NORMAL} or more")
-    most = min(FITTED, max(FEWEST_NORMAL, FITTED_VALUES // math.prod(images.shape)))
+    most = min(FITTED, max(1, FITTED_VALUES // math.prod(images.shape)))
     rows = _normal_rows(run, images)
     rows = rows[drawn_rows(len(rows), CALIBRATED, seed)]
     scores, highest, digests = [], [], []
