@@ -11,6 +11,8 @@ from latens.cli.commands import (
     DEFAULT_RECIPE,
     compare_command,
     data_command,
+    decode_command,
+    denoise_command,
     detect_command,
     encode_command,
     explore_command,
@@ -18,6 +20,7 @@ from latens.cli.commands import (
     figure_command,
     import_command,
     map_command,
+    reconstruct_command,
     review_command,
     run_command,
     runs_command,
@@ -168,6 +171,9 @@ def parser() -> argparse.ArgumentParser:
         _add_run,
         _add_data,
         _add_encode,
+        _add_reconstruct,
+        _add_denoise,
+        _add_decode,
         _add_sample,
         _add_figure,
         _add_map,
@@ -344,19 +350,68 @@ def _add_encode(commands: Any) -> None:
     _device(command)
 
 
+def _made(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR|FILE",
+        required=True,
+        help="a folder for an image file each (PNG; TIFF where 8 bits or 3 channels do not do) and images.npz;"
+        " NAME.npz: the arrays only; NAME.png: a sheet of the images",
+    )
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write into a folder that is not empty; files of the same names are replaced",
+    )
+
+
+def _given_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument("data", metavar="DATA", help=DATA_HELP + ", one image file")
+    _made(command)
+    command.add_argument(
+        "--part",
+        choices=("train", "test", "all"),
+        default="all",
+        help="which part of the images (default: %(default)s)",
+    )
+    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
+    _device(command)
+
+
+def _add_reconstruct(commands: Any) -> None:
+    _given_data(
+        _command(
+            commands, "reconstruct", reconstruct_command, "encode and decode images: write what a run makes of them"
+        )
+    )
+
+
+def _add_denoise(commands: Any) -> None:
+    text = "remove noise from images, by a run that was trained to (--model autoencoder:noise=0.2)"
+    _given_data(_command(commands, "denoise", denoise_command, text))
+
+
+def _add_decode(commands: Any) -> None:
+    command = _command(commands, "decode", decode_command, "turn latents into images")
+    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument(
+        "latents",
+        metavar="LATENTS",
+        help=".npz with latents (N, D) and ids, as `latens encode` writes it, or .npy (N, D)",
+    )
+    _made(command)
+    _device(command)
+
+
 def _add_sample(commands: Any) -> None:
     command = _command(commands, "sample", sample_command, "draw new images from a run")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--sampler", choices=list(SAMPLERS), default="class-means", help="(default: %(default)s)")
     command.add_argument("-n", type=count, default=100, metavar="N", help="number of images (default: %(default)s)")
     command.add_argument("--seed", type=seed, metavar="N", help="seed; the same seed gives the same images")
-    command.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        required=True,
-        help=".npz: images, latents, labels; .png: a sheet of the images",
-    )
+    _made(command)
     _device(command)
 
 

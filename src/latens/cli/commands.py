@@ -4,17 +4,20 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from latens.cli.outputs import output_file, output_folder
+from latens.cli.outputs import output_file, output_folder, output_place
 from latens.text import bytes_text, counted, quoted, shown
 from latens.training.recipes import RECIPE_OPTIONS
 
 if TYPE_CHECKING:
+    from latens.computed.making import Made
     from latens.runs import Run
 
 __all__ = [
     "DEFAULT_RECIPE",
     "compare_command",
     "data_command",
+    "decode_command",
+    "denoise_command",
     "detect_command",
     "encode_command",
     "explore_command",
@@ -22,6 +25,7 @@ __all__ = [
     "figure_command",
     "import_command",
     "map_command",
+    "reconstruct_command",
     "review_command",
     "run_command",
     "runs_command",
@@ -32,7 +36,7 @@ __all__ = [
 
 Answer = tuple[Any, str]
 DEFAULT_RECIPE = "fast"
-SHEET_COLUMNS = 20  # of the samples in a PNG
+MADE = (".npz", ".png")  # files that images which were made can be written to, besides a folder
 
 
 # Those of `load_images` that take a value.
@@ -145,28 +149,57 @@ def encode_command(args: argparse.Namespace) -> Answer:
     return answer, f"{shown(args.output)}: {_in_words(shapes)}"
 
 
+def reconstruct_command(args: argparse.Namespace) -> Answer:
+    """Write the reconstructions of images."""
+    from latens.computed.making import reconstructed
+
+    output_place(args.output, *MADE, overwrite=args.overwrite)
+    run = _chosen(args.run, args.device)
+    return _write_made(args, run, reconstructed(run, args.data, args.part, strict=args.strict))
+
+
+def denoise_command(args: argparse.Namespace) -> Answer:
+    """Write images without their noise."""
+    from latens.computed.making import denoised
+
+    output_place(args.output, *MADE, overwrite=args.overwrite)
+    run = _chosen(args.run, args.device)
+    return _write_made(args, run, denoised(run, args.data, args.part, strict=args.strict))
+
+
+def decode_command(args: argparse.Namespace) -> Answer:
+    """Write the images of latents."""
+    from latens.computed.making import decoded
+
+    output_place(args.output, *MADE, overwrite=args.overwrite)
+    run = _chosen(args.run, args.device)
+    return _write_made(args, run, decoded(run, args.latents))
+
+
 def sample_command(args: argparse.Namespace) -> Answer:
-    """Write new images to a file."""
-    import numpy as np
+    """Write new images."""
+    from latens.computed.making import drawn
 
-    from latens.cli.printing import write_sheet
-    from latens.files import write_npz
-    from latens.images import contact_sheet
-    from latens.images.contract import make_images
-    from latens.runs.run import samples_as_arrays
-
-    output_file(args.output, ".npz", ".png")
+    output_place(args.output, *MADE, overwrite=args.overwrite)
     run = _chosen(args.run, args.device)
     run.sampler(args.sampler, _progress(args))  # fitted before, as that may take a minute
-    arrays = samples_as_arrays(run.sample(args.n, args.sampler, args.seed or 0))
-    if args.output.lower().endswith(".png"):
-        columns = min(args.n, SHEET_COLUMNS)
-        images = make_images(arrays["images"], np.arange(args.n).astype(str), None)
-        write_sheet(contact_sheet(images, -(-args.n // columns), columns), args.output)
-        return {"file": args.output, "images": args.n}, f"{shown(args.output)}: a sheet of {counted(args.n, 'image')}"
-    write_npz(args.output, arrays)
-    shapes = {name: list(array.shape) for name, array in arrays.items()}
-    return {"file": args.output, "arrays": shapes}, f"{shown(args.output)}: {_in_words(shapes)}"
+    return _write_made(args, run, drawn(run, run.sample(args.n, args.sampler, args.seed or 0)))
+
+
+def _write_made(args: argparse.Namespace, run: "Run", made: "Made") -> Answer:
+    """Make images and write them where -o says."""
+    from latens.computed.making import write_made
+
+    progress = _progress(args)
+    facts = write_made(run, made, args.output, progress)
+    for note in facts["notes"]:
+        progress.say(f"note: {note}")
+    place, images = shown(args.output), counted(facts["images"], "image")
+    if "folder" in facts:
+        return facts, f"{place}: {images} as {facts['format'].upper()}, and images.npz: {_in_words(facts['arrays'])}"
+    if "arrays" in facts:
+        return facts, f"{place}: {_in_words(facts['arrays'])}"
+    return facts, f"{place}: a sheet of {images}"
 
 
 def figure_command(args: argparse.Namespace) -> Answer:

@@ -6,7 +6,7 @@ from pathlib import Path
 from latens.errors import UsageError
 from latens.text import listed, shown
 
-__all__ = ["output_file", "output_folder"]
+__all__ = ["output_file", "output_folder", "output_place"]
 
 
 def output_file(path: str | None, *endings: str) -> None:
@@ -45,3 +45,30 @@ def output_folder(path: str) -> None:
         raise UsageError(f"{shown(path)}: {shown(there)} is a file; the name of a folder is needed")
     if not os.access(there, os.W_OK):
         raise UsageError(f"{shown(path)}: the folder {shown(there)} can't be written to; choose another place")
+
+
+def output_place(path: str, *endings: str, overwrite: bool = False) -> None:
+    """Refuse the name of a file as `output_file` does; and of a folder, if it holds something already.
+
+    Args:
+        path: a name with an ending is a file; one without, one that ends with a slash, and a folder that is there, a folder.
+        endings: those of files that can be written, in lower case.
+        overwrite: whether a folder may hold something: files of the same names are replaced.
+
+    Raises:
+        UsageError: it can't be written.
+    """
+    given = Path(path)
+    is_folder = given.is_dir() or path.endswith(("/", os.sep)) or not given.suffix
+    if not is_folder:
+        if given.suffix.lower() not in endings:
+            raise UsageError(
+                f"{shown(path)}: ends with {shown(given.suffix)}; allowed: {listed(endings)}, or a folder, whose name ends with /"
+            )
+        output_file(path, *endings)
+        return
+    output_folder(path)
+    if given.is_dir() and any(given.iterdir()) and not overwrite:
+        raise UsageError(
+            f"{shown(path)}: the folder is not empty; choose another, or replace files of the same names: --overwrite"
+        )

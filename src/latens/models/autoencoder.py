@@ -54,6 +54,7 @@ class AutoencoderModel(Model):
         made = make_network(image_shape, latent_dim, network)
         super().__init__(image_shape, made, after_encoder=[nn.ReLU()] if activation == "relu" else [])
         self.activation, self.noise, self.sparsity = activation, noise, sparsity
+        self.input_noise = noise
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The squared error of the reconstruction, and with sparsity the weighted mean of |z|: (B,)."""

@@ -41,6 +41,8 @@ class Model(nn.Module, ABC):
     decoder: nn.Module
     after_encoder: nn.Sequential
     after_decoder: nn.Sequential
+    # Standard deviation of the noise that training adds to an image before it is encoded; above 0 the model removes noise.
+    input_noise: float = 0.0
     # Halves that the loss differentiates twice, which the kernels of `Half` can't.
     twice_differentiated: tuple[str, ...] = ()
     # The sampler that is this model's learned prior: fitted to its latents after training, and scored by default.

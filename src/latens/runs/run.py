@@ -31,7 +31,7 @@ from latens.files import read_safetensors
 from latens.images import Dataset, Images
 from latens.images.given import as_array
 from latens.images.load import load_again
-from latens.images.pixels import PixelFormat, composite, shown_channels, to_floats, to_uint8
+from latens.images.pixels import PixelFormat, composite, shown_channels, to_floats
 from latens.latents import decode_latents, encode_images, reconstruct_images
 from latens.maps import MAPS, Map, map_kind
 from latens.metrics import Scores, ScoreTable
@@ -47,7 +47,7 @@ from latens.training.loop import build_model, known_forms, use_forms
 from latens.training.recipes import MAX_SEED, Recipe, whole_number
 from latens.verdict import Verdict, judge
 
-__all__ = ["TEST", "TRAIN", "Run", "Samples", "samples_as_arrays", "weights_in"]
+__all__ = ["TEST", "TRAIN", "Run", "Samples", "weights_in"]
 
 WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "latents.npz"
 LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
@@ -287,6 +287,40 @@ class Run:
         `latens.images.pixels.from_floats` makes numbers of them as the images have.
         """
         return reconstruct_images(self.model, self.inputs_of(images))
+
+    def denoise(self, images: Any) -> np.ndarray:
+        """Remove noise from images, by a model that was trained to, such as `autoencoder:noise=0.2`.
+
+        Args:
+            images: as for `encode`; floats may lie outside [0, 1], as they do with noise, from -3 to 4.
+
+        Returns:
+            float32 (N, C, H, W), in [0, 1].
+
+        Raises:
+            RunError: the model was not trained to remove noise.
+            UsageError: images of another shape or type.
+        """
+        self.check_denoises()
+        given = self.inputs_of(images)
+        if not isinstance(given, Images | Dataset):
+            given = as_array(given, "images")
+            if given.dtype.kind == "f" and given.size and given.min() >= -3 and given.max() <= 4:
+                given = np.clip(given, 0, 1)
+        clean: np.ndarray = np.clip(reconstruct_images(self.model, given), 0, 1)
+        return clean
+
+    def check_denoises(self) -> None:
+        """Refuse a run whose model was not trained to remove noise.
+
+        Raises:
+            RunError: it was not.
+        """
+        if not self.model.input_noise > 0:
+            raise RunError(
+                f"{self.path}: its model was not trained to remove noise; train one that is:"
+                " latens run DATA --model autoencoder:noise=0.2"
+            )
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -543,9 +577,3 @@ class Run:
             RunError: the run was not scored yet.
         """
         return judge(self.scores, quoted(self.path))
-
-
-def samples_as_arrays(samples: Samples) -> dict[str, np.ndarray]:
-    """Samples as arrays to store: `images` uint8 (N, C, H, W), `latents`, and `labels` if there are any."""
-    arrays = {"images": to_uint8(samples.images), "latents": samples.latents}
-    return arrays if samples.labels is None else {**arrays, "labels": samples.labels}
