@@ -268,3 +268,20 @@ def test_names_of_most_files_count(tmp_path):
     dataset = load_images(tmp_path)
     assert dataset.channel_names == ("dapi", "gfp")
     assert any("other names in 1 of 10 files, such as gfp, dapi" in note for note in dataset.notes)
+
+
+def test_a_file_of_pages_is_a_data_set(tmp_path):
+    values = planes(24)
+    path = write_stack(tmp_path / "cells.tif", values)
+    with pytest.raises(ImagesError, match=r"one file of 24 pages; to make each an image: pages='all' \(--pages all\)"):
+        load_images(path)
+    dataset = load_images(path, pages="all")
+    found = by_id(dataset)
+    assert dataset.name == "cells"
+    assert all((found[f"cells.tif#{page + 1}"][0] == values[page]).all() for page in range(24))
+    assert load_images(dataset.source, **dataset.options).fingerprint == dataset.fingerprint
+    write_stack(path, values[:, ::-1])
+    assert load_images(path, pages="all").fingerprint != dataset.fingerprint
+    one = write_stack(tmp_path / "one.tif", values[:1])
+    with pytest.raises(ImagesError, match="not a file of many pictures"):
+        load_images(one)

@@ -46,6 +46,7 @@ SOURCES: Table[Source] = Table(
         "npz": "latens.images.npz:NPZ",
         "idx": "latens.images.idx:IDX",
         "folder": "latens.images.folder:FOLDER",
+        "stack": "latens.images.stack:STACK",
     },
     group="sources",
 )
@@ -79,8 +80,8 @@ def load_images(
     """Load pictures as a train and a test part: uint8, uint16 or float32 (N, C, H, W).
 
     Args:
-        source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, or an
-            array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or floats, or a list of
+        source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, a file of
+            many pages, or an array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or floats, or a list of
             such images or of Pillow's.
         size: side, or (height, width), 8 to 512 pixels, to which images are resized; by default their own, for folders
             see `latens.images.folder`.
