@@ -81,8 +81,8 @@ def load_images(
 
     Args:
         source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, a file of
-            many pages, or an array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or floats, or a list of
-            such images or of Pillow's.
+            many pages, or an array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or
+            floats, or a list of such images or of Pillow's.
         size: side, or (height, width), 8 to 512 pixels, to which images are resized; by default their own, for folders
             see `latens.images.folder`.
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from latens.images.decode import look_at
 from latens.images.folder import plan_file
 from latens.images.kinds import is_picture
 from latens.images.plan import Options, Plan
+from latens.text import shown
 
 __all__ = ["STACK", "StackSource"]
 
@@ -48,7 +50,10 @@ class StackSource:
 
     def plan(self, source: Any, options: Options) -> Plan:
         """The pages as one part, in their order."""
-        return plan_file(Path(source), options)
+        path = Path(source).absolute()
+        plan = plan_file(path, options)
+        parts = tuple(replace(part, where=str(path)) for part in plan.parts)
+        return replace(plan, name=shown(path.stem), source=str(path), parts=parts)
 
 
 STACK = StackSource()
