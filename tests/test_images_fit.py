@@ -153,3 +153,10 @@ def test_new_images_are_fitted_as_they_are_asked_to_be(tmp_path, fit):
         np.stack([np.asarray(Image.open(tmp_path / f"{k}.png")) for k in range(2)])[:, None], (16, 16), fit
     )
     np.testing.assert_array_equal(block.pixels, expected)
+
+
+def test_grey_goes_with_colour_images_only():
+    with pytest.raises(UsageError, match=r"grey \(--grey\) goes with colour images; these are 5-channel images"):
+        load_images(noise(20, 5, 9, 9), grey=True)
+    deep = load_images((noise(20, 9, 9, 3).astype(np.uint16) << 7), grey=True)
+    assert (deep.shape, deep.train.pixels.dtype) == ((1, 9, 9), np.uint16)

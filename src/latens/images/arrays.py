@@ -19,7 +19,17 @@ from latens.images.finish import finish
 from latens.images.fit import fit_note, fit_picture, fit_pixels
 from latens.images.given import as_array
 from latens.images.layout import check_dtype, check_sides, kept_dtype, number_labels, picture_shape, to_pixels
-from latens.images.pixels import CHANNELS, DTYPE, WHITE, Range, from_picture, is_grey, stored_dtype, with_channels
+from latens.images.pixels import (
+    CHANNELS,
+    DTYPE,
+    WHITE,
+    Range,
+    colour_word,
+    from_picture,
+    is_grey,
+    stored_dtype,
+    with_channels,
+)
 from latens.images.plan import Block, Options, Part, Plan, block_length
 from latens.images.table_of_arrays import with_table
 from latens.images.white import DEEP_WHITE, choose_white
@@ -364,6 +374,8 @@ def _checked_shape(raw: RawPart, options: Options) -> Shape:
         raise ImagesEmpty(f"{raw.where}: an array of shape {raw.shape} has no pictures in it")
     check_dtype(raw.dtype, raw.where)
     shape = picture_shape(raw.shape, raw.where, options.layout)
+    if options.grey and shape[0] not in CHANNELS:
+        raise UsageError(f"grey (--grey) goes with colour images; these are {colour_word(shape[0])} images")
     channels = CHANNELS[0] if options.grey else shape[0]
     if options.size is None:
         check_sides(shape, raw.where)

@@ -55,6 +55,7 @@ ROWS = (
     "column1",
 )  # names of columns that number rows
 NAMING = re.compile("id|name|file|image|img|path", re.IGNORECASE)
+TRIED = 500  # values of a column that are looked for at first
 EXAMPLES = 3
 MOST_SHARE = 0.5  # of all images: a column with more classes than this share is no label unless it is asked for
 FEWEST_CLASSES = 20  # up to so many are classes however few images there are
@@ -152,7 +153,7 @@ def tell(
 
 def _with_its_header(table: ImageTable, ids: Sequence[str]) -> ImageTable:
     """The table, its first line as values where it names an image itself."""
-    if not table.header:
+    if not table.header or not any(map(ENDING.search, table.columns)):
         return table
     index = _Index(ids, _path)
     if not any(ENDING.search(name) and index.find(name) >= 0 for name in table.columns):
@@ -174,6 +175,8 @@ def _with_its_header(table: ImageTable, ids: Sequence[str]) -> ImageTable:
 
 
 def _path(name: str) -> str:
+    if name.isascii() and "\\" not in name and "//" not in name and name.strip("./ ") == name:
+        return name  # as most are
     parts = unicodedata.normalize("NFC", name.strip()).replace("\\", "/").split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
@@ -217,10 +220,11 @@ class _Index:
             if not name:
                 continue
             self.whole[name] = -2 if name in self.whole else row
-            parts = name.split("/")
-            for start in range(1, len(parts)):
-                end = "/".join(parts[start:])
+            slash = name.find("/")
+            while slash >= 0:
+                end = name[slash + 1 :]
                 self.ends[end] = -2 if end in self.ends else row
+                slash = name.find("/", slash + 1)
 
     def find(self, value: str) -> int:
         """The row of an image, -1 if there is none of this name, -2 if there are several."""
@@ -241,10 +245,17 @@ def _names(table: ImageTable, ids: Sequence[str], in_order: bool) -> tuple[str |
     if in_order:  # numbered images: only columns that are called so number them
         columns = {name: values for name, values in columns.items() if _plain(name) in ROWS}
     best: tuple[int, str, np.ndarray, str] | None = None
-    for words, key in WAYS:
+    ways = [(words, key, quickly) for quickly in (True, False) for words, key in WAYS]
+    for words, key, quickly in ways:
+        if not quickly and (best is not None or len(table) <= TRIED):
+            break
         index = _Index(ids, key)
         for name, values in columns.items():
-            found = np.array([index.find(value) for value in values], dtype=np.int64)
+            known = {value: index.find(value) for value in dict.fromkeys(_some(values) if quickly else values)}
+            if quickly and max(known.values()) < 0:
+                continue  # a long column of something else
+            known |= {value: index.find(value) for value in dict.fromkeys(values) if value not in known}
+            found = np.array([known[value] for value in values], dtype=np.int64)
             count = len(np.unique(found[found >= 0]))
             # Any column of small numbers holds some that are numbers of files: then it must name most images, each once.
             alike = all(value.isdigit() for value in values if value) and not NAMING.search(name)
@@ -268,6 +279,11 @@ def _names(table: ImageTable, ids: Sequence[str], in_order: bool) -> tuple[str |
         f"{table.where}: no column names the images, which are called like {ids[0]!r}; tried {tried}; give a column of file "
         "names, with or without folders and endings"
     )
+
+
+def _some(values: Sequence[str]) -> list[str]:
+    """Some values, evenly spaced."""
+    return [values[row] for row in np.unique(np.linspace(0, len(values) - 1, TRIED).astype(int)).tolist()]
 
 
 def _rows(
