@@ -134,7 +134,7 @@ def test_each_channel_has_a_row_of_its_own():
     found = list(dict.fromkeys(sheet[sheet < 205].tolist()))
     assert found == [80, 100, 0, 20, 40, 60, 120, 140, 160, 180]
     told = texts(figure)
-    assert told[:4] == ["as shown", "grey\N{NO-BREAK SPACE}3", "1", f"error {(20 / 255) ** 2:.2g}"]
+    assert told[:4] == ["as shown", "grey 3", "1", f"error {(20 / 255) ** 2:.2g}"]
     with pytest.raises(UsageError, match="2 names for 5 channels"):
         FIGURES["channels"](originals, originals, ["a", "b"])
 

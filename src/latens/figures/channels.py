@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANNEL_ROWS", "channels"]
 
-MARGIN, GUTTER = 22, 132  # pixels; the gutter holds the names of the rows
+MARGIN, GUTTER = 22, 164  # pixels; the gutter holds the names of the rows
 WITHIN_PAIR, BETWEEN_PAIRS, BETWEEN_ROWS = 3, 10, 10
-PAIRS = 5
+PAIRS = 4
 
 
 def channels(
@@ -54,8 +54,7 @@ def channels(
     show = checked_show(show, names)
     side = max(16, ((WIDTH - 2 * MARGIN - GUTTER + BETWEEN_PAIRS) // count - BETWEEN_PAIRS - WITHIN_PAIR) // 2)
     floats = [to_floats(images) for images in pairs]
-    told = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in show_in_words(names, show).split(", "))
-    rows = [("as shown", told, [composite(one, show) for one in floats])]
+    rows = [("as shown", show_in_words(names, show), [composite(one, show) for one in floats])]
     for channel, name in enumerate(names):
         error = float(np.square(floats[1][:, channel] - floats[0][:, channel]).mean())
         rows.append((name, f"error {error:.2g}", [one[:, [channel]] for one in floats]))
