@@ -58,6 +58,8 @@ def checked_range(value: Any) -> RangeWish:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, int | float) for one in value):
+        return f"{value[0]:g} {value[1]:g}"
     return repr(value) if isinstance(value, str) else str(value)[:100]
 
 
