@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,3 +113,16 @@ def test_later_images_and_resuming_keep_the_range(run, tmp_path):
     again = open_run(run.path)
     assert again.images.format == run.format
     assert again.images.fingerprint == run.record["data"]["fingerprint"]
+
+
+def test_the_lines_of_the_page_on_ranges_run(run, tmp_path, monkeypatch):
+    images, _ = five_channels()
+    np.save(tmp_path / "cells.npy", images)
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parent.parent / "docs" / "ranges.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    assert "latens.run(images)" in code
+    names = {"latens": latens, "trained": run, "new": images[:3]}
+    exec(compile(code.replace("latens.run(images)", "trained"), "ranges.md", "exec"), names)
+    assert names["images"].value_range == ((0, 4095),) * 5
+    assert names["rebuilt"].shape == (3, 5, SIDE, SIDE)
