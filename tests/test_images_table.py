@@ -259,6 +259,18 @@ def test_which_column_holds_the_labels(folder, tmp_path):
     assert load_images(folder, table=grades).class_names == ()
     assert any("no labels (label_column" in note for note in load_images(folder, table=grades).notes)
     assert load_images(folder, table=grades, label_column="grade").class_names == ("0", "0.5", "1")
+    hot = {
+        **columns,
+        **{name: [float(k % 3 == number) for k in range(30)] for number, name in enumerate(["MEL", "NV", "BCC"])},
+    }
+    found = load_images(folder, table=hot)
+    assert found.class_names == ("BCC", "MEL", "NV")
+    assert "labels from the columns of 0 and 1 MEL, NV, BCC (3 classes)" in found.notes[0]
+    assert list(found.train.columns) == ["site"]
+    names = [found.class_names[label] for label in found.train.labels]
+    assert names == [("MEL", "NV", "BCC")[int(id.removesuffix(".png")) % 3] for id in found.train.ids]
+    flags = {**columns, "smoker": [k % 2 for k in range(30)], "old": [k % 3 == 0 for k in range(30)]}
+    assert load_images(folder, table=flags).class_names == ()
     with pytest.raises(UsageError, match=r"no column 'sex'; it has file, site"):
         load_images(folder, table=columns, label_column="sex")
     with pytest.raises(UsageError, match=r"'site' without a table"):
@@ -302,6 +314,16 @@ def test_each_part_may_have_its_own_table(tmp_path):
     assert (len(dataset.train), len(dataset.test), dataset.class_names) == (20, 6, ("x", "y"))
     assert set(dataset.test.columns["batch"]) == {"test0", "test1", "test2"}
     assert [int(id.split("/")[1].removesuffix(".png")) % 2 for id in dataset.test.ids] == dataset.test.labels.tolist()
+
+
+def test_a_table_of_the_train_part_is_about_its_images(tmp_path):
+    fill(tmp_path / "train", 20, seed=1)
+    fill(tmp_path / "test", 5, seed=2)  # of the same names, without labels
+    (tmp_path / "train.csv").write_text("id,label\n" + "".join(f"{k},{'ab'[k % 2]}\n" for k in range(20)))
+    dataset = load_images(tmp_path, table="train.csv")
+    assert (len(dataset.train) + len(dataset.test), dataset.class_names) == (20, ("a", "b"))
+    assert all(id.startswith("train/") for id in [*dataset.train.ids, *dataset.test.ids])
+    assert any("5 images without a label, left out: test/0.png" in note for note in dataset.notes)
 
 
 def test_a_table_without_a_first_line_of_names(folder, tmp_path):

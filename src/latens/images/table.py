@@ -3,7 +3,7 @@
 - **Names**. One column names the images: by the path, by its end, by the file name, with or without ending, in any case, or by
   the number that the file name is. It is found by its values, not by its own name.
 - **Labels**. The column that was asked for, otherwise the first that is called label, class, category, target or alike and whose
-  values can be classes.
+  values can be classes; otherwise columns of 0 and 1 of which one is 1 in each row, one a class.
 - **Parts**. A column split, set, subset or partition whose values are words for train, test and validation.
 - Every other column is kept: whole numbers, numbers or text.
 
@@ -91,6 +91,7 @@ def tell(
     parts: bool = True,
     in_order: bool = False,
     strict: bool = False,
+    about: Sequence[bool] | None = None,
 ) -> Told:
     """Match a table with images.
 
@@ -101,6 +102,7 @@ def tell(
         labels: whether a column is looked for that holds the classes.
         parts: whether a column is looked for that holds the parts.
         in_order: whether rows may be meant in the order of the images, which are numbered and have no names.
+        about: of each image whether the table may name it; by default all.
         strict: whether rows without an image, and images with rows that differ, are errors.
 
     Raises:
@@ -108,10 +110,11 @@ def tell(
         LabelsError: the column that was asked for holds no classes.
         TableError: no column names the images; or, with `strict`, names fit no image.
     """
-    table = _with_its_header(table, ids)
+    named = ids if about is None else [one if may else "" for one, may in zip(ids, about, strict=True)]
+    table = _with_its_header(table, named)
     if label_column is not None and label_column not in table.columns:
         raise UsageError(f"{table.where}: no column {label_column!r}; it has {listed(table.columns, 20)}")
-    name, found, how = _names(table, ids, in_order)
+    name, found, how = _names(table, named, in_order)
     rows, notes = _rows(table, name, found, ids, strict)
     where = shown(table.where)
     columns = {one: values for one, values in table.columns.items() if one != name}
@@ -127,25 +130,30 @@ def tell(
         kinds = _kinds(values)
         in_parts, said = joined_parts([kinds[value] for value in of_images(values)])
         notes += [f"{where}: {shown(split)}: {one}" for one in said]
-    label, classes = None, None
+    label, classes, from_what = None, None, ""
     if labels:
         label, said = _label_column(columns, rows[have], label_column, table.where)
         notes += said
     if label is not None:
         classes = [_class_name(value) for value in of_images(columns.pop(label))]
+        from_what = shown(label)
+    elif labels and (hot := _one_hot(columns)):
+        classes = [_class_name(value) for value in of_images(_hot_names(hot, columns))]
+        from_what = f"the columns of 0 and 1 {listed(hot)}"
+        columns = {one: values for one, values in columns.items() if one not in hot}
     bare = [one for row, one in enumerate(ids) if not (rows[row] >= 0 if classes is None else classes[row])]
     if bare:
         what = "without a row" if classes is None else "without a label, left out"
         notes.append(f"{where}: {counted(len(bare), 'image')} {what}: {listed(bare, EXAMPLES)}")
     kept = {one: _typed(of_images(values)) for one, values in columns.items()}
     use = [how]
-    if label is not None:
-        use.append(f"labels from {shown(label)} ({counted(len(set(classes or ()) - {''}), 'class', 'classes')})")
+    if classes is not None:
+        use.append(f"labels from {from_what} ({counted(len(set(classes) - {''}), 'class', 'classes')})")
     if split is not None:
         use.append(f"parts from {shown(split)}")
     if kept:
         use.append(f"columns {listed(kept, 10)}")
-    if labels and label is None and kept:
+    if labels and classes is None and kept:
         use.append("no labels (label_column, --label-column: the column of the classes)")
     first = f"{where}: rows of {int(have.sum()):,} of {len(ids):,} images, {'; '.join(use)}"
     return Told(rows, classes, in_parts, kept, (first, *notes))
@@ -274,9 +282,10 @@ def _names(table: ImageTable, ids: Sequence[str], in_order: bool) -> tuple[str |
             f"{table.where}: {counted(len(table), 'row')} for {counted(len(ids), 'image')}, and no column id or index that "
             f"numbers them from 0; give one row an image, in order"
         )
+    first = next(filter(None, ids), "")
     tried = listed([f"{shown(name)} ({shown(values[0])[:40]!r}, …)" for name, values in table.columns.items()], 6)
     raise TableError(
-        f"{table.where}: no column names the images, which are called like {ids[0]!r}; tried {tried}; give a column of file "
+        f"{table.where}: no column names the images, which are called like {first!r}; tried {tried}; give a column of file "
         "names, with or without folders and endings"
     )
 
@@ -398,6 +407,21 @@ def _label_column(
                 return name, notes
             notes.append(f"{shown(where)}: the column {shown(name)} {problem}, and was not taken as labels")
     return None, notes
+
+
+def _one_hot(columns: Mapping[str, list[str]]) -> list[str]:
+    """The columns of 0 and 1, where one of them is 1 in each row: one a class."""
+    binary = [name for name, values in columns.items() if set(values) <= {"0", "1", "0.0", "1.0"}]
+    if len(binary) < 2:
+        return []
+    ones = np.array([[value[0] == "1" for value in columns[name]] for name in binary])
+    return binary if (ones.sum(axis=0) == 1).all() and (ones.sum(axis=1) > 0).sum() > 1 else []
+
+
+def _hot_names(names: Sequence[str], columns: Mapping[str, list[str]]) -> list[str]:
+    """Of each row the name of the column that is 1."""
+    ones = np.array([[value[0] == "1" for value in columns[name]] for name in names])
+    return [names[k] for k in ones.argmax(axis=0).tolist()]
 
 
 def _no_classes(values: Sequence[str], asked: bool) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from latens.errors import ImagesError, LatensError, UsageError
 from latens.images.folder_layout import FolderLayout, FolderPart
-from latens.images.folder_parts import IMAGES, plain, read_name
+from latens.images.folder_parts import IMAGES, TRAIN, plain, read_name
 from latens.images.plan import AUTO, Options
 from latens.images.table import Told, tell
 from latens.images.table_files import ImageTable, read_table
@@ -78,7 +78,8 @@ def with_tables(layout: FolderLayout, placed: Placed, options: Options, for_trai
     """
     ids = [file for part in layout.parts for file in part.files]
     if isinstance(options.table, ImageTable):
-        return _applied(layout, tell(options.table, ids, options.label_column, strict=options.strict))
+        about = _about(options.table, layout)
+        return _applied(layout, tell(options.table, ids, options.label_column, strict=options.strict, about=about))
     if options.label_column is not None and not placed:
         raise UsageError(f"label column {options.label_column!r} without a table; give one (table, --table)")
     tolds, notes = [], []
@@ -94,6 +95,15 @@ def with_tables(layout: FolderLayout, placed: Placed, options: Options, for_trai
     if tolds:
         layout = _applied(layout, replace(_merged(tolds), notes=()))
     return replace(layout, notes=(*notes, *layout.notes))
+
+
+def _about(table: ImageTable, layout: FolderLayout) -> list[bool] | None:
+    """Of each image whether a table called train.csv or test.csv is about it: about those of this part only."""
+    part = None if table.path is None else read_name(table.path.stem)
+    if part is None or part.own or len(layout.parts) == 1:
+        return None
+    name = "train" if part.kind == TRAIN else "test"
+    return [one.name == name for one in layout.parts for _ in one.files]
 
 
 def _told(
