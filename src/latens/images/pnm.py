@@ -19,7 +19,7 @@ CHANNELS = {2: 1, 3: 3, 5: 1, 6: 3}
 def _head(file: IO[bytes]) -> tuple[int, int, int, int, int] | None:
     """The kind, width, height and largest number of a file, and where its numbers begin; None where it is none of these."""
     file.seek(0)
-    found = HEAD.match(file.read(LONGEST_HEAD))
+    found = HEAD.match(file.read(LONGEST_HEAD)) if file.read(1) == b"P" and file.seek(0) == 0 else None
     file.seek(0)
     return None if found is None else (*(int(number) for number in found.groups()), found.end())  # type: ignore[return-value]
 
