@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from formats import write_tiff
+from formats import write_stack, write_tiff
 from latens.cli import main
+from latens.computed import encode_source
 from latens.errors import ImagesEmpty, ImagesError, ImagesNotFound, UsageError
 from latens.images import load_images
+from latens.runs import start_run
+from latens.training import RECIPES
 
 COUNT, SHAPE = 12, (9, 11)
 
@@ -183,3 +186,28 @@ def test_from_the_command_line(dyes, capsys):
     assert "2 channels from the folders dapi, gfp" in out
     assert main(["data", str(folder), "--channels", "dapi", "nix"]) == 2
     assert "channel 'nix': no such folder" in capsys.readouterr().err
+
+
+def test_a_run_encodes_channels_of_the_same_and_of_other_folders(dyes, tmp_path):
+    """By default new images are read as the run's own were; pages, channels and nan say otherwise."""
+    folder, values = dyes
+    images = load_images(folder, channels=[folder / "dapi", folder / "gfp"])
+    run = start_run(images, RECIPES["fast"](images).with_options(latent_dim=2), tmp_path / "run", "cpu")
+    whole = np.stack([values["dapi"], values["gfp"]], axis=1)
+    expected = run.encode(whole)
+    order = [f"{row}.tif" for row in range(COUNT)]
+
+    def latents(source, **files):
+        arrays = encode_source(run, source, **files).arrays
+        return arrays["latents"][[arrays["ids"].tolist().index(name) for name in order]]
+
+    assert np.allclose(latents(folder), expected, atol=1e-6)
+    assert np.allclose(latents(folder, channels=["dapi", "gfp"]), expected, atol=1e-6)
+    assert np.allclose(latents(folder, channels=["gfp", "dapi"]), run.encode(whole[:, ::-1]), atol=1e-6)
+    other = tmp_path / "other"
+    other.mkdir()
+    for row in range(COUNT):
+        write_stack(other / f"{row}.tif", whole[row])
+    assert np.allclose(latents(other, pages="channels"), expected, atol=1e-6)
+    with pytest.raises(ImagesError, match="images of 1 channel; the model takes 2 channels"):
+        encode_source(run, other)

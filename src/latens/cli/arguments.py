@@ -248,6 +248,23 @@ def _pictures(command: argparse.ArgumentParser) -> None:
         choices=LAYOUTS,
         help="the axes of an array, where its shape leaves open which are channels",
     )
+    _files(command)
+    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
+
+
+def _table(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--table",
+        metavar="FILE",
+        help="classes, parts and further columns of the images: .csv, .tsv, .jsonl or .parquet with a column of file names"
+        " (default: metadata.csv or labels.csv beside the images; none: no table)",
+    )
+    command.add_argument(
+        "--label-column", metavar="NAME", help="the table's column of the classes (default: found by its name)"
+    )
+
+
+def _files(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--pages",
         choices=PAGES,
@@ -262,19 +279,6 @@ def _pictures(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--nan", type=float, metavar="VALUE", help="the value to read instead of NaN and infinity, an error otherwise"
-    )
-    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
-
-
-def _table(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--table",
-        metavar="FILE",
-        help="classes, parts and further columns of the images: .csv, .tsv, .jsonl or .parquet with a column of file names"
-        " (default: metadata.csv or labels.csv beside the images; none: no table)",
-    )
-    command.add_argument(
-        "--label-column", metavar="NAME", help="the table's column of the classes (default: found by its name)"
     )
 
 
@@ -346,6 +350,7 @@ def _add_encode(commands: Any) -> None:
         help="which part of the images (default: %(default)s)",
     )
     _table(command)
+    _files(command)
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _device(command)
 

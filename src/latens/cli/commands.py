@@ -139,7 +139,7 @@ def encode_command(args: argparse.Namespace) -> Answer:
     output_file(args.output, ".npz")
     progress = _progress(args)
     run = _chosen(args.run, args.device)
-    given = {"strict": args.strict, "table": args.table, "label_column": args.label_column}
+    given = {name: getattr(args, name) for name in ("strict", "table", "label_column", "pages", "channels", "nan")}
     encoded = encode_source(run, args.data, args.part, progress, **given)
     for note in encoded.notes:
         progress.say(f"note: {note}")

@@ -67,6 +67,7 @@ def encode_source(
     strict: bool = False,
     table: Any = None,
     label_column: str | None = None,
+    **files: Any,
 ) -> Encoded:
     """The latents of any images, in the source's own order; one file will do, and any number of images.
 
@@ -82,12 +83,13 @@ def encode_source(
         strict: refuse files that can't be read, instead of leaving them out with a note.
         table: see `load_images`.
         label_column: see `load_images`.
+        **files: `pages`, `channels` and `nan` of `load_images`; by default as the run's images were read.
 
     Raises:
         UsageError: the source is a run's folder, or has no such part.
         ImagesError: the images can't be read.
     """
-    given = GivenImages(run, source, part, strict=strict, table=table, label_column=label_column)
+    given = GivenImages(run, source, part, strict=strict, table=table, label_column=label_column, **files)
     latents, ids, labels = [], [], []
     columns: dict[str, list[np.ndarray]] = {}
     with (progress or Silent()).stage("latents", "images") as tick:

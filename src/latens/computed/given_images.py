@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +51,9 @@ class GivenImages:
         strict: refuse files that can't be read, instead of leaving them out with a note.
         table: see `load_images`.
         label_column: see `load_images`.
+        pages: see `load_images`; by default as the run's images were read, as the following.
+        channels: see `load_images`.
+        nan: see `load_images`.
 
     Raises:
         UsageError: the source is a run's folder, or has no such part; or `Images` of another shape than the model's.
@@ -67,6 +70,9 @@ class GivenImages:
         as_it_is: bool = False,
         table: Any = None,
         label_column: str | None = None,
+        pages: str | None = None,
+        channels: Sequence[str | os.PathLike[str]] | None = None,
+        nan: float | None = None,
     ) -> None:
         self.run, self.source = run, source
         self.images = source if isinstance(source, Images) else None
@@ -90,9 +96,9 @@ class GivenImages:
             layout=data["options"].get("layout"),
             table=table,
             label_column=label_column,
-            pages=data["options"].get("pages"),
-            channels=_channels_in(data["options"].get("channels"), own),
-            nan=data["options"].get("nan"),
+            pages=pages or data["options"].get("pages"),
+            channels=channels or _channels_in(data["options"].get("channels"), own, _same_source(run, source)),
+            nan=data["options"].get("nan") if nan is None else nan,
         )
         self._chosen = [one for one in self._pictures.parts if part in ("all", one.name)]
         if not self._chosen:
@@ -167,12 +173,12 @@ class GivenImages:
         return numbers[np.searchsorted(used, labels)], np.array(names)
 
 
-def _channels_in(channels: list[str] | None, source: Any) -> list[str] | None:
-    """The folders of the channels as the run had them, where the source has them too."""
+def _channels_in(channels: list[str] | None, source: Any, same: bool) -> list[str] | None:
+    """The folders of the channels as the run had them, where the source is the run's own or has them too."""
     if channels is None or not isinstance(source, str | os.PathLike):
         return None
     within = all(not os.path.isabs(one) and os.path.isdir(os.path.join(source, one)) for one in channels)
-    return channels if within else None
+    return channels if within or same else None
 
 
 def _refuse_run_folder(source: Any) -> None:

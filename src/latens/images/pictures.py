@@ -90,7 +90,7 @@ def read_pictures(
     table: Any = None,
     label_column: str | None = None,
     pages: str | None = None,
-    channels: Sequence[str] | None = None,
+    channels: Sequence[str | os.PathLike[str]] | None = None,
     nan: float | None = None,
 ) -> Pictures:
     """Read images for a model that is there: any number, one file too, brought to its size and channels.
