@@ -135,6 +135,26 @@ def test_a_wrong_description_costs_no_pages(tmp_path):
         assert (images(path)[0, 0] == values[0]).all()
 
 
+def test_planes_that_lie_in_other_files_are_not_asked_for(tmp_path):
+    """Each file of an OME-TIFF in several files describes all of them."""
+    values = planes(1)
+    text = OME.format(order="XYCZT", C=3, Z=1, T=1, channels="").replace(
+        "<TiffData/>", '<TiffData IFD="0" FirstC="1" FirstZ="0" FirstT="0" PlaneCount="1"/>'
+    )
+    path = write_stack(tmp_path / "a.ome.tif", values, text)
+    assert (look_at(path).channels, look_at(path).pages) == (1, 1)
+    assert (images(path) == values).all()
+
+
+@pytest.mark.parametrize("ending", ["lsm", "stk", "btf", "flex"])
+def test_other_endings_of_tiff(tmp_path, ending):
+    values = planes(12)
+    for row in range(12):
+        write_stack(tmp_path / f"{row}.{ending}", values[row : row + 1])
+    found = by_id(load_images(tmp_path))
+    assert all((found[f"{row}.{ending}"][0] == values[row]).all() for row in range(12))
+
+
 # Folders
 
 

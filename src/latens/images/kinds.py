@@ -30,7 +30,8 @@ JPEG_SUFFIXES = {
 }  # JPEG under other names; of several pictures the first
 ENDING = re.compile(r"\.[a-z][a-z0-9]{0,9}$", re.IGNORECASE)  # "IMG_2024.05.01" has none
 
-SCIENTIFIC_SUFFIXES = (*FITS_SUFFIXES, *DICOM_SUFFIXES)
+TIFF_SUFFIXES = (".lsm", ".stk", ".btf", ".tf2", ".tf8", ".flex", ".qptiff")  # of microscopes, and of BigTIFF
+SCIENTIFIC_SUFFIXES = (*TIFF_SUFFIXES, *FITS_SUFFIXES, *DICOM_SUFFIXES)
 HEIF_SUFFIXES = {".heic", ".heif", ".heics", ".heifs", ".hif"}
 RAW_SUFFIXES = {
     *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".kdc", ".mos", ".mrw", ".nef", ".nrw", ".orf"),

@@ -163,6 +163,8 @@ def _by_axes(tiff: "TiffFile") -> Stack | None:
             if len(one.pages) == planes:
                 numbers = np.concatenate([numbers, numbers[: planes // numbers.shape[1]] + len(pages)])
                 pages += list(one.pages)
+    if start is None and any(page is None for page in pages):
+        return None  # planes that lie in other files: this file's own pages are what there is
     counting = {axis for axis, length in zip(axes, lengths, strict=True) if axis != "C" and length > 1}
     word = WORDS.get(counting.pop(), "pages") if len(counting) == 1 else "pages"
     return Stack(key, numbers, pages, start, _names(tiff, numbers), word)
