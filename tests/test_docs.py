@@ -34,6 +34,12 @@ def test_the_guide_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "blobs-1" / "report.html").exists()
 
 
+@pytest.mark.parametrize("page", ["detect"])
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code_of((ROOT / "docs" / f"{page}.md").read_text()), f"{page}.md", "exec"), {})
+
+
 def test_the_command_lines_page_is_up_to_date():
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)
@@ -48,7 +54,7 @@ def test_examples_in_docstrings_are_true(name):
     assert failed == 0
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/guide.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/detect.md"])
 def test_files_that_documents_name_exist(document):
     text = (ROOT / document).read_text()
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
