@@ -17,6 +17,7 @@ from latens.pages import HERE, templates
 from latens.report import (
     DataFacts,
     NetworkFacts,
+    PriorFacts,
     ProbeFacts,
     Story,
     TrainingFacts,
@@ -25,6 +26,7 @@ from latens.report import (
 )
 from latens.report.sections import CHAPTERS
 from latens.text import number, seconds_in_words
+from latens.verdict import judge
 
 NASTY = "<script>alert('x')</script> & \"quoted\" \x00\x0b\x85\udcff\ufffe\U0001ffff </style> $x$ 강아지"
 PICTURES = ("contact-sheet", "network", "loss", "loss-all", "reconstructions", "worst", "class-errors", "map-tsne")
@@ -43,8 +45,8 @@ def figures(tmp_path_factory):
 AS_USUAL = Protocol("as usual", 10_000)
 
 
-def score(name, value, direction, *baseline, unit="", group="", protocol=AS_USUAL):
-    return Score(name, value, unit, direction, protocol, *baseline, group=group)
+def score(name, value, direction, *baseline, unit="", group="", subject="", protocol=AS_USUAL):
+    return Score(name, value, unit, direction, protocol, *baseline, group=group, subject=subject)
 
 
 @pytest.fixture
@@ -287,3 +289,29 @@ def test_the_training_chapter_says_which_loss_was_lowered(story):
     assert "to lower the mean squared error between an image and its reconstruction" in told(train_mse=0.5)
     assert "to lower the loss of the model variational, of which" in told(train_mse=0.1)
     assert "mean squared error" in told()
+
+
+def test_a_model_with_a_prior_ends_the_story_beside_the_plain_autoencoder(story):
+    def rows(prior, mse):
+        of = {"class-means": 50.0, "gaussian": 7.0} | prior
+        distances = [score("frechet", fd, "lower", group="generation", subject=name) for name, fd in of.items()]
+        floor = score("floor", 0.13, "none", group="generation")
+        rebuilt = score("reconstruction_fd", 0.5, "lower", group="generation")
+        return (*distances, floor, rebuilt, score("mse", mse, "lower", group="reconstruction"))
+
+    ours = rows({"prior": 7.5, "flow": 0.75}, 0.0081)
+    judged = replace(story, scores=ours, verdict=judge(ours))
+    ending = "The end of the story"
+    assert ending not in section(parse(build_html(judged)), "verdict")
+    alone = replace(judged, prior=PriorFacts("flow", command="latens run mnist"))
+    text = section(parse(build_html(alone)), "verdict")
+    assert ending in text
+    assert "latens run mnist trains the plain autoencoder" in text
+    assert re.search(r"from its own prior\s*7\.5", text)
+    assert re.search(r"from its learned prior\s*0\.75", text)
+    plain = rows({}, 0.0021)
+    both = PriorFacts("flow", "mnist-1", plain, "It can generate in part.", "latens run mnist")
+    text = section(parse(build_html(replace(judged, prior=both))), "verdict")
+    assert "the run mnist-1: it can generate in part." in text
+    assert re.search(r"from its own prior\s*7\.5\s*–", text)
+    assert re.search(r"Test error of the reconstruction\s*0\.0081\s*0\.0021", text)

@@ -85,7 +85,7 @@ def test_restored_sampler_draws_the_same(name, labelled, tmp_path):
         np.testing.assert_array_equal(again.sample(40, labels=wanted), sampler.sample(40, labels=wanted))
 
 
-@pytest.mark.parametrize("name", ["flow", "mixture"])
+@pytest.mark.parametrize("name", ["flow", "mixture", "local-mixture"])
 def test_a_fit_that_takes_long_says_how_far_it_is(name):
     told = []
     made(name).fit(*clusters(), lambda done, total: told.append((done, total)))
@@ -158,7 +158,7 @@ def rectified(num, seed):
     return np.maximum(latents + 0.2 * rng.normal(size=(num, 8)), 0), labels
 
 
-@pytest.mark.parametrize("name", ["gaussian", "mixture", "flow"])
+@pytest.mark.parametrize("name", ["gaussian", "mixture", "local-mixture", "flow"])
 @pytest.mark.parametrize("labelled", [True, False])
 def test_zeros_of_a_relu_are_kept(name, labelled):
     latents, labels = rectified(3000, 0)
@@ -430,3 +430,48 @@ def test_option_errors():
         FlowSampler(temperature=float("inf"))
     with pytest.raises(UnknownName, match="known: class-means, flow, gaussian, jitter, mixture, prior"):
         SAMPLERS["nothing"]
+
+
+def ring(num, seed):
+    """Points on a circle in two of five units, with a little noise in all."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0, 2 * np.pi, num)
+    points = np.zeros((num, 5))
+    points[:, :2] = np.stack([np.cos(angle), np.sin(angle)], 1)
+    return (points + 0.02 * rng.normal(size=points.shape)).astype(np.float32)
+
+
+def test_a_local_mixture_follows_a_curve_and_keeps_no_point_of_it():
+    latents, others = ring(3000, 0), ring(1000, 1)
+    drawn = SAMPLERS["local-mixture"]().fit(latents).sample(1000)
+    usual = np.median(nearest_neighbours(latents, others, 1)[0])
+    far = np.median(nearest_neighbours(latents, drawn, 1)[0])
+    assert 0.8 * usual < far < 1.25 * usual  # as far from the data as the data are: off no curve, and no copies
+    angle = np.arctan2(drawn[:, 1], drawn[:, 0])
+    counts = np.histogram(angle, 12, (-np.pi, np.pi))[0]
+    assert counts.min() > 45  # of 83 on average: no part of the curve is left out
+    np.testing.assert_allclose(np.hypot(drawn[:, 0], drawn[:, 1]).mean(), 1, atol=0.02)
+
+
+def test_the_covariance_of_a_local_mixture_is_that_of_the_latents():
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(20_000, 4)) @ rng.normal(size=(4, 4))
+    drawn = SAMPLERS["local-mixture"](size=50, scale=1.0).fit(latents).sample(20_000)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(latents.T), rtol=0.1, atol=0.15)
+
+
+def test_samplers_say_whether_they_keep_data():
+    latents, labels = clusters(num=1200)
+    for name in SAMPLERS:
+        arrays = made(name).fit(latents, labels).state().values()
+        rows = [array for array in arrays if array.ndim == 2 and array.shape[1] == latents.shape[1]]
+        known = {row.tobytes() for row in latents}
+        kept = sum(row.astype(np.float32).tobytes() in known for array in rows for row in array)
+        assert (kept > len(latents) / 2) == SAMPLERS[name].keeps_data, name
+        assert kept in (0, len(latents)), name
+
+
+@pytest.mark.parametrize(("options", "message"), [({"size": 1}, "size is 1"), ({"scale": 0.0}, "scale is 0")])
+def test_a_local_mixture_says_what_is_wrong(options, message):
+    with pytest.raises(UsageError, match=message):
+        SAMPLERS["local-mixture"](**options)

@@ -10,7 +10,7 @@ from latens.metrics import Score
 from latens.metrics.score_table import Note
 from latens.verdict import Verdict
 
-__all__ = ["DataFacts", "FoundImage", "NetworkFacts", "ProbeFacts", "Story", "TrainingFacts"]
+__all__ = ["DataFacts", "FoundImage", "NetworkFacts", "PriorFacts", "ProbeFacts", "Story", "TrainingFacts"]
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,25 @@ class FoundImage:
 
 
 @dataclass(frozen=True)
+class PriorFacts:
+    """How the reference experiment goes on: a model with a prior, and a plain autoencoder of the same images beside it.
+
+    Args:
+        learned: the sampler that is the learned prior; empty for a model without one.
+        plain: the name of the run of a plain autoencoder, or empty.
+        plain_scores: its scores.
+        plain_headline: of its verdict.
+        command: that makes such a run.
+    """
+
+    learned: str = ""
+    plain: str = ""
+    plain_scores: tuple[Score, ...] = ()
+    plain_headline: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True)
 class Story:
     """Everything that a report tells.
 
@@ -138,6 +157,7 @@ class Story:
         figures: name -> PNG file; those of `FIGURES`, and "contact-sheet", "map-NAME".
         probe: or None.
         verdict: or None where the run was not judged.
+        prior: of a model with a prior, or None.
         worst: id and squared error of the images that are rebuilt worst, worst first.
         findings: kind of finding -> images or pairs, the most striking first; see `latens.computed.review`.
         reviewed: among how many images these were found; 0 if there was no review.
@@ -158,6 +178,7 @@ class Story:
     figures: Mapping[str, Path] = field(default_factory=dict)
     probe: ProbeFacts | None = None
     verdict: Verdict | None = None
+    prior: PriorFacts | None = None
     worst: tuple[tuple[str, float], ...] = ()
     findings: Mapping[str, tuple[FoundImage, ...]] = field(default_factory=dict)
     reviewed: int = 0

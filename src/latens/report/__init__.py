@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from latens.report.page import build_html, write_html
-from latens.story import DataFacts, NetworkFacts, ProbeFacts, Story, TrainingFacts
+from latens.story import DataFacts, NetworkFacts, PriorFacts, ProbeFacts, Story, TrainingFacts
 from latens.tables import lazy_names
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataFacts",
     "NetworkFacts",
+    "PriorFacts",
     "ProbeFacts",
     "Story",
     "TrainingFacts",

@@ -13,11 +13,12 @@ from latens.files import read_npz
 from latens.images import Dataset, summary
 from latens.left_out import LeftOut
 from latens.metrics import ScoreTable
+from latens.models.contract import HasPrior
 from latens.report.page import write_html
-from latens.runs import Run
+from latens.runs import Run, list_runs
 from latens.runs.kept_images import can_be_loaded_again
 from latens.runs.run import TEST
-from latens.story import DataFacts, FoundImage, NetworkFacts, ProbeFacts, Story, TrainingFacts
+from latens.story import DataFacts, FoundImage, NetworkFacts, PriorFacts, ProbeFacts, Story, TrainingFacts
 from latens.text import quoted
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from latens.verdict import judge
@@ -63,6 +64,7 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
         probe=_probe(run),
         verdict=judge(scores, quoted(run.path)),
+        prior=_prior(run),
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         findings=_findings(run),
         reviewed=len(run.latents["ids"]) if FILE in run.record["files"] else 0,
@@ -190,6 +192,20 @@ def _findings(run: Run) -> dict[str, tuple[FoundImage, ...]]:
         for kind in KINDS
         if kind != "worst-rebuilt"  # which have a figure and a list of their own
     }
+
+
+def _prior(run: Run) -> PriorFacts | None:
+    """What a report says of a model with a prior; the plain autoencoder is the newest one in the same folder of runs."""
+    if run.recipe.is_adopted or not isinstance(run.model, HasPrior):
+        return None
+    learned = str(getattr(run.model, "learned_prior", ""))
+    command = shlex.join(["latens", "run", str(run.record["data"]["source"])])
+    for other in reversed(list_runs(run.path.parent)):
+        same = other.record["data"].get("fingerprint") == run.record["data"].get("fingerprint")
+        if same and other.recipe.model == "autoencoder" and "metrics.json" in other.record["files"]:
+            scores = other.scores
+            return PriorFacts(learned, other.name, tuple(scores), judge(scores).headline, command)
+    return PriorFacts(learned, command=command)
 
 
 def _notes(run: Run) -> Iterator[str]:

@@ -18,6 +18,7 @@ from latens.pages import templates
 from latens.report.elements import figure
 from latens.story import NetworkFacts, ProbeFacts, Story, TrainingFacts
 from latens.text import number, seconds_in_words
+from latens.verdict import Known
 
 __all__ = ["CHAPTERS", "chapter", "headline"]
 
@@ -63,6 +64,7 @@ def chapter(name: str, story: Story) -> Markup:
         "colour_word": colour_word,
         "counts_of": _counts_of,
         "distance_of": _distance_of,
+        "ending_of": _ending_of,
         "facts_of": _facts_of,
         "findings_of": _findings_of,
         "groups_of": _groups_of,
@@ -240,6 +242,31 @@ def _samplers_of(scores: Iterable[Score]) -> tuple[list[str], list[list[str]]]:
         cells = [_valued(one[name], unit=False) if name in one else "–" for one in found.values()]
         rows.append([_named(first), *cells, number(first.baseline)])
     return list(found), rows
+
+
+def _ending_of(story: Story) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of what a model with a prior gains over a plain autoencoder, and what that costs; no rows without one."""
+    if story.prior is None:
+        return [], []
+    ours, plain = Known(story.scores), Known(story.prior.plain_scores)
+    name = "FD" if ours.distance == "frechet" else "KID"
+    asked = [
+        (f"{name} of samples from its own prior", ("generation", ours.distance, "prior")),
+        (f"{name} of samples from its learned prior", ("generation", ours.distance, story.prior.learned)),
+        (f"{name} of the probe: class means plus noise", ("generation", ours.distance, "class-means")),
+        (f"{name} of a Gaussian a class", ("generation", ours.distance, "gaussian")),
+        ("Half-way images between classes that look real", ("continuity", "path_realism_between", "")),
+        ("Class by nearest neighbours", ("representation", "knn_accuracy", "")),
+        (f"{name} of reconstructions", ("generation", f"reconstruction_{'fd' if name == 'FD' else 'kid'}", "")),
+        ("Test error of the reconstruction", ("reconstruction", "mse", "")),
+    ]
+    columns = [ours, plain] if story.prior.plain else [ours]
+    rows = [
+        [text, *(number(known.value(*what)) for known in columns)]
+        for text, what in asked
+        if ours.value(*what) is not None
+    ]
+    return ["", "this run", *([story.prior.plain] if story.prior.plain else [])], rows
 
 
 def _named(score: Score) -> Markup:

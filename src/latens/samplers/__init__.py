@@ -11,6 +11,7 @@ SAMPLERS: Table[type[Sampler]] = Table(
         "class-means": "latens.samplers.class_means:ClassMeansSampler",
         "gaussian": "latens.samplers.gaussian:GaussianSampler",
         "mixture": "latens.samplers.mixture:MixtureSampler",
+        "local-mixture": "latens.samplers.local_mixture:LocalMixtureSampler",
         "jitter": "latens.samplers.jitter:JitterSampler",
         "prior": "latens.samplers.prior:PriorSampler",
         "flow": "latens.samplers.flow:FlowSampler",

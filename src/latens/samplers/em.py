@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Mixture", "fit_mixture", "improve"]
+__all__ = ["Mixture", "cluster_centres", "fit_mixture", "improve", "nearest_centre"]
 
 TOLERANCE = 1e-2  # nats a point; fitting stops after a round that gains less
 AT_ONCE = 2**23  # numbers of the largest array that a round makes
@@ -52,10 +52,10 @@ def fit_mixture(x: Tensor, components: int, strength: float, diagonal: bool, rou
         diagonal: keep the variances only.
         rounds: at most, see `improve`.
     """
-    centres = _centres(x, components)
+    centres = cluster_centres(x, components)
     sums = None
     for rows in torch.split(x, _rows_at_once(centres)):
-        share = torch.nn.functional.one_hot(_nearest(rows, centres), components).to(x.dtype)
+        share = torch.nn.functional.one_hot(nearest_centre(rows, centres), components).to(x.dtype)
         sums = _added(sums, _sums(rows, share))
     assert sums is not None, "there are points"
     start = _from_sums(*sums, strength, diagonal)
@@ -96,7 +96,7 @@ def _added(sums: Sums | None, more: Sums) -> Sums:
     return more if sums is None else (sums[0] + more[0], sums[1] + more[1], sums[2] + more[2])
 
 
-def _nearest(x: Tensor, centres: Tensor) -> Tensor:
+def nearest_centre(x: Tensor, centres: Tensor) -> Tensor:
     """The nearest of K centres for each of N points, a few points at a time: int64 (N,)."""
     parts = torch.split(x, max(1, AT_ONCE // max(len(centres), x.shape[1])))
     return torch.cat([torch.cdist(rows, centres).argmin(1) for rows in parts])
@@ -118,7 +118,7 @@ def _from_sums(count: Tensor, total: Tensor, square: Tensor, strength: float, di
     return Mixture(weights, means, torch.linalg.cholesky(covariances))
 
 
-def _centres(x: Tensor, num: int) -> Tensor:
+def cluster_centres(x: Tensor, num: int) -> Tensor:
     """Centres of clusters (K, D): k-means, begun with points that are drawn by their squared distance to those before."""
     random = torch.Generator().manual_seed(0)
     centres = x[torch.randint(len(x), (1,), generator=random)]
@@ -129,7 +129,7 @@ def _centres(x: Tensor, num: int) -> Tensor:
         centres = torch.cat([centres, x[row]])
         distance = torch.minimum(distance, (x - x[row]).square().sum(1))
     for _ in range(MEANS_ROUNDS):
-        nearest = _nearest(x, centres)
+        nearest = nearest_centre(x, centres)
         total = torch.zeros_like(centres).index_add_(0, nearest, x)
         count = torch.bincount(nearest, minlength=num)[:, None]
         centres = torch.where(count > 0, total / count.clamp(min=1), centres)

@@ -1,0 +1,192 @@
+"""Many small Gaussians along the data: a mixture whose components are the clusters of a fine k-means."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from latens.algebra import covariance, factor
+from latens.arrays import drawn_rows
+from latens.errors import UsageError
+from latens.neighbours import nearest_neighbours
+from latens.samplers.contract import Tick
+from latens.samplers.em import cluster_centres, nearest_centre
+from latens.samplers.learned import Learned, chances_and_noise
+
+__all__ = ["LocalMixtureSampler"]
+
+SIZES = (48, 24, 12)  # latents of a component, in the mean; the smallest is still no copy of any
+PATIENCE = 0.02  # by how much the logarithm of the distance may grow for smaller components, which follow curves better
+RANK = 8  # directions of a component's own
+STRENGTH = 4  # latents for which the mean covariance within components counts, beside a component's own
+MOST = 60_000  # latents that the fit looks at
+MOST_TOGETHER = (
+    2_000  # components of a class, or of all latents where there are no labels: they bound the time of k-means
+)
+HELD_OUT = 10  # one latent in so many is held out, to choose by
+JUDGES = 2_000  # held-out latents, and samples, whose distances decide
+HALVINGS = 8
+NARROWEST, WIDEST = 0.5, 1.2  # of the scale
+BLOCK = 2_000  # samples at a time
+
+
+class LocalMixtureSampler(Learned):
+    """A Gaussian for each of the many clusters of a fine k-means, of each class by itself where there are labels.
+
+    Latents lie along a curved sheet of fewer dimensions than they have numbers. A Gaussian of hundreds of latents bulges out of
+    it, one of a dozen follows it. So few latents have no covariance of their own: a component keeps its main directions, and the
+    rest is the mean covariance within the components of its class. Nothing of a single latent is kept: a component's mean is
+    that of about `size` latents.
+
+    Args:
+        size: latents a component, in the mean, 2 or more; None chooses from a short list by latents held out, by how near
+            samples come to them (the estimate of the divergence by nearest neighbours).
+        scale: of the noise, above 0; None chooses it so that samples are as far from the nearest latent as latents are that
+            were held out.
+
+    Zeros of a ReLU are handled as `fill_zeros` says.
+
+    Source: Tipping and Bishop, "Mixtures of probabilistic principal component analysers", 1999; the choice of the size: Wang,
+    Kulkarni and Verdú, "Divergence estimation for multidimensional densities via k-nearest-neighbor distances", 2009, equation 5.
+    """
+
+    fills_zeros: ClassVar[bool] = True
+    names: ClassVar[tuple[str, ...]] = ("weights", "means", "own", "rest", "within", "owners", "chosen")
+
+    def __init__(self, size: int | None = None, scale: float | None = None) -> None:
+        super().__init__()
+        if size is not None and size < 2:
+            raise UsageError(f"size is {size}; it must be 2 or more")
+        if scale is not None and not (np.isfinite(scale) and scale > 0):
+            raise UsageError(f"scale is {scale}; it must be above 0")
+        self.size, self.scale = size, scale
+
+    def _learn(
+        self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
+    ) -> dict[str, NDArray[Any]]:
+        rows = drawn_rows(len(latents), MOST)
+        if labels is not None:  # at least one of each class
+            rows = np.union1d(rows, np.unique(labels, return_index=True)[1])
+        classes = np.zeros(1, np.int64) if labels is None else np.unique(labels)
+        owners = np.zeros(len(rows), np.int64) if labels is None else np.searchsorted(classes, labels[rows])
+        size, scale = self._chosen(latents[rows], owners, progress)
+        return {**_components(latents[rows], owners, size), "chosen": np.array([float(size), scale])}
+
+    def _chosen(self, latents: NDArray[np.float64], owners: NDArray[np.int64], progress: Tick) -> tuple[int, float]:
+        """Size and scale: those that were given, or those that suit the latents held out best."""
+        held = np.arange(len(latents)) % HELD_OUT == HELD_OUT - 1
+        sizes = (self.size,) if self.size else SIZES
+        if not held.any() or (self.size and self.scale):
+            return sizes[-1], self.scale or 1.0
+        base, others = latents[~held], latents[held][:JUDGES]
+        usual = float(np.median(nearest_neighbours(base, others, 1)[0]))
+        best: tuple[float, int, float] | None = None
+        for done, size in enumerate(sizes):
+            progress(done, len(sizes) + 1)
+            parts = _components(base, owners[~held], size)
+            scale = self.scale or _scale_of(parts, base, usual)
+            near = nearest_neighbours(_drawn(parts, len(base), scale), others, 1)[0]
+            far = float(np.log(np.maximum(near, np.finfo(np.float32).tiny)).mean())
+            if best is None or far < best[0] + PATIENCE:
+                best = min(far, far if best is None else best[0]), size, scale
+        assert best is not None
+        return best[1], best[2]
+
+    def _draw(self, n: int, random: np.random.Generator, index: NDArray[np.int64] | None) -> NDArray[Any]:
+        dim = self.arrays["means"].shape[1]
+        chances, noise = chances_and_noise(random, n, RANK + dim)
+        return _moved(self.arrays, _picked(self.arrays, chances, index), noise, float(self.arrays["chosen"][1]))
+
+
+def _components(latents: NDArray[np.float64], owners: NDArray[np.int64], size: int) -> dict[str, NDArray[Any]]:
+    """The components of all classes.
+
+    Weights (T,), means (T, D), own directions (T, R, D), the size of the rest (T,), whose factors (K, D, D) are one a class.
+    """
+    found: dict[str, list[NDArray[Any]]] = {
+        name: [] for name in ("weights", "means", "own", "rest", "within", "owners")
+    }
+    for owner in range(owners.max() + 1):
+        group = latents[owners == owner]
+        num = max(1, min(MOST_TOGETHER, len(group) // size, len(np.unique(group, axis=0))))
+        points = torch.from_numpy(group).float()
+        nearest = nearest_centre(points, cluster_centres(points, num)).numpy()
+        kept, nearest, counts = np.unique(nearest, return_inverse=True, return_counts=True)
+        sums = np.zeros((len(kept), group.shape[1]))
+        np.add.at(sums, nearest, group)
+        means = sums / counts[:, None]
+        within = covariance(group - means[nearest])
+        members = np.split(np.argsort(nearest, kind="stable"), np.cumsum(counts)[:-1])
+        spread = max(float(np.trace(within)), np.finfo(np.float64).tiny)
+        own, rest = zip(
+            *(_own(group[rows] - mean, spread) for rows, mean in zip(members, means, strict=True)), strict=True
+        )
+        found["weights"].append(counts / len(latents))
+        found["means"].append(means)
+        found["own"].append(np.stack(own) * (np.diag(within) > 0))  # rounding would move units that never vary
+        found["rest"].append(np.array(rest))
+        found["within"].append(factor(within)[None])
+        found["owners"].append(np.full(len(kept), owner))
+    return {name: np.concatenate(arrays) for name, arrays in found.items()}
+
+
+def _own(deviations: NDArray[np.float64], spread: float) -> tuple[NDArray[np.float64], float]:
+    """The main directions of a component, as long as the standard deviations along them (R, D), and the share of the rest.
+
+    Their squares and the rest's are those of the covariance that is drawn towards the mean one, of the trace `spread`.
+    """
+    total = len(deviations) + STRENGTH
+    own = np.zeros((RANK, deviations.shape[1]))
+    _, lengths, directions = np.linalg.svd(deviations, full_matrices=False)
+    first = min(RANK, len(lengths))
+    own[:first] = lengths[:first, None] * directions[:first] / np.sqrt(total)
+    left = float((lengths[first:] ** 2).sum()) / spread
+    return own, float(np.sqrt((STRENGTH + left) / total))
+
+
+def _picked(
+    parts: "dict[str, NDArray[Any]]", chances: NDArray[np.float64], index: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """The component of each sample, by its weight among those of its class."""
+    weights, owners = parts["weights"].astype(np.float64), parts["owners"]
+    chosen = np.empty(len(chances), np.int64)
+    for owner in [None] if index is None else np.unique(index):
+        mine = np.arange(len(weights)) if owner is None else np.flatnonzero(owners == owner)
+        rows = slice(None) if index is None else index == owner
+        edges = np.cumsum(weights[mine]) / weights[mine].sum()
+        chosen[rows] = mine[np.searchsorted(edges[:-1], chances[rows], side="right")]
+    return chosen
+
+
+def _moved(
+    parts: "dict[str, NDArray[Any]]", chosen: NDArray[np.int64], noise: NDArray[np.float64], scale: float
+) -> NDArray[np.float64]:
+    """A draw from each of some components, (n, D)."""
+    rank, drawn = parts["own"].shape[1], np.empty((len(chosen), parts["means"].shape[1]))
+    for start in range(0, len(chosen), BLOCK):
+        here = slice(start, start + BLOCK)
+        rows = chosen[here]
+        shift = np.matmul(noise[here, None, :rank], parts["own"][rows].astype(np.float64))[:, 0]
+        rest = np.empty_like(shift)
+        owners = parts["owners"][rows]
+        for owner in np.unique(owners):
+            mine = owners == owner
+            rest[mine] = noise[here, rank:][mine] @ parts["within"][owner].astype(np.float64).T
+        drawn[here] = parts["means"][rows] + scale * (shift + parts["rest"][rows, None] * rest)
+    return drawn
+
+
+def _drawn(parts: dict[str, NDArray[Any]], n: int, scale: float) -> NDArray[np.float64]:
+    chances, noise = chances_and_noise(np.random.default_rng(0), n, RANK + parts["means"].shape[1])
+    return _moved(parts, _picked(parts, chances, None), noise, scale)
+
+
+def _scale_of(parts: dict[str, NDArray[Any]], base: NDArray[np.float64], usual: float) -> float:
+    """The scale at which samples are as far from the nearest latent, in the median, as others are."""
+    low, high = NARROWEST, WIDEST
+    for _ in range(HALVINGS):
+        scale = (low + high) / 2
+        nearer = np.median(nearest_neighbours(base, _drawn(parts, JUDGES, scale), 1)[0]) < usual
+        low, high = (scale, high) if nearer else (low, scale)
+    return (low + high) / 2
