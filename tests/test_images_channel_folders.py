@@ -184,6 +184,8 @@ def test_from_the_command_line(dyes, capsys):
     out = capsys.readouterr().out
     assert "each 2 x 9 x 11" in out
     assert "2 channels from the folders dapi, gfp" in out
+    assert main(["run", "--channels", str(folder / "dapi"), str(folder / "nix")]) == 2  # DATA is the folder of both
+    assert f"channel '{folder / 'nix'}': no such folder in {folder}" in capsys.readouterr().err
     assert main(["data", str(folder), "--channels", "dapi", "nix"]) == 2
     assert "channel 'nix': no such folder" in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from latens.cli.outputs import output_file, output_folder, output_place
@@ -65,6 +66,8 @@ def run_command(args: argparse.Namespace) -> Answer:
         stopped = _chosen(args.out, data=args.data if args.new_data is None else args.new_data)
         watch.start(stopped)
         return watch.end(run_answer(experiment.resume(stopped.path, device=args.device, progress=_progress(args))))
+    if args.data is None and args.channels:  # the folder that holds those of the channels
+        args.data = os.path.commonpath([os.path.dirname(os.path.abspath(one)) for one in args.channels])
     if args.data is None:
         raise UsageError(
             "run needs DATA (mnist, fashion-mnist, a folder, a file), or --resume to continue a stopped run"
