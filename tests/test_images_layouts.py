@@ -172,8 +172,8 @@ def test_masks_are_no_pictures(tmp_path):
         {"train/good": 20, "test/good": 6, "test/broken": 6, "test/scratch": 6, "ground_truth/broken": 6},
     )
     assert dataset.class_names == ("broken", "good", "scratch")
-    assert (len(dataset.train), len(dataset.test)) == (20, 18)
-    assert of_test == ["test/broken", "test/good", "test/scratch"]
+    assert (len(dataset.train), len(dataset.test)) == (18, 20)  # two of the train part are kept unseen, for detection
+    assert of_test == ["test/broken", "test/good", "test/scratch", "train/good"]
     assert any("ground_truth (6 pictures)" in note for note in dataset.notes)
     assert any(note == "classes without a train picture: broken, scratch" for note in dataset.notes)
     for number, counts in enumerate(
