@@ -40,6 +40,16 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     exec(compile(code_of((ROOT / "docs" / f"{page}.md").read_text()), f"{page}.md", "exec"), {})
 
 
+def test_the_page_of_jobs_runs(tmp_path, monkeypatch):
+    code = code_of((ROOT / "docs" / "jobs.md").read_text())
+    pixels, labels = make_blobs(150)
+    np.savez(tmp_path / "blobs.npz", images=pixels[:, 0], labels=labels)
+    monkeypatch.chdir(tmp_path)
+    ids = load_images("blobs.npz").test.ids
+    short = code.replace('"mnist"', '"blobs.npz"').replace('"test/7"', repr(str(ids[7])))
+    exec(compile(short.replace("latens.run(", "latens.run(epochs=1, latent_dim=3, source="), "jobs.md", "exec"), {})
+
+
 def test_the_command_lines_page_is_up_to_date():
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)
@@ -54,7 +64,9 @@ def test_examples_in_docstrings_are_true(name):
     assert failed == 0
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/detect.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/detect.md", "docs/jobs.md"]
+)
 def test_files_that_documents_name_exist(document):
     text = (ROOT / document).read_text()
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)

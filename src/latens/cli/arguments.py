@@ -550,9 +550,18 @@ def _add_detect(commands: Any) -> None:
 
 def _add_review(commands: Any) -> None:
     command = _command(
-        commands, "review", review_command, "find odd images, near-duplicates and doubtful labels in a run's own images"
+        commands,
+        "review",
+        review_command,
+        "find odd images, near-duplicates and doubtful labels, in a run's own images or in new ones",
     )
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    command.add_argument(
+        "new",
+        nargs="?",
+        metavar="NEW",
+        help="new images to review instead of the run's own: a folder, a file, an array",
+    )
     command.add_argument(
         "-n",
         type=count,
@@ -560,8 +569,14 @@ def _add_review(commands: Any) -> None:
         help="findings of a kind to print (default: 5, with --json all)",
     )
     command.add_argument(
-        "--csv", metavar="FILE", help="also write the table here (it is kept as review.csv in the run)"
+        "--csv",
+        metavar="FILE",
+        help="also write the table here (that of the run's own is kept as review.csv in the run)",
     )
+    command.add_argument(
+        "-o", "--output", metavar="DIR", help="with NEW: write review.csv, review.json and the sheet review.png here"
+    )
+    command.add_argument("--strict", action="store_true", help=f"with NEW: {STRICT_HELP}")
     _moved(command)
 
 

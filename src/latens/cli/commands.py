@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latens.cli.outputs import output_file, output_folder, output_place
@@ -268,12 +269,19 @@ def compare_command(args: argparse.Namespace) -> Answer:
 
 
 def review_command(args: argparse.Namespace) -> Answer:
-    """Find images to check among the run's own."""
+    """Find images to check among the run's own, or among new ones."""
     from latens.cli.printing import review_text
+    from latens.errors import UsageError
     from latens.experiment import LEAST_FINDINGS, review
     from latens.files import atomic_write
 
     output_file(args.csv)
+    if args.new is not None:
+        return _review_new(args)
+    if args.output is not None or args.strict:
+        raise UsageError(
+            "-o and --strict go with new images: latens review RUN NEW -o DIR; --csv FILE writes the table"
+        )
     run = _chosen(args.run, data=args.new_data)
     found = review(run, most=max(args.n or 0, LEAST_FINDINGS), progress=_progress(args))
     if args.csv:
@@ -281,6 +289,36 @@ def review_command(args: argparse.Namespace) -> Answer:
     path = args.csv or str(run.path / "review.csv")
     printed = found if args.n is None else found.first(args.n)
     return {"file": path, **printed.as_json()}, review_text(found, path, args.n)
+
+
+def _review_new(args: argparse.Namespace) -> Answer:
+    """Find images to check among new ones."""
+    from latens.cli.printing import new_review_text
+    from latens.computed.review import review_new
+    from latens.figures.canvas import save_png
+    from latens.figures.findings import draw_new
+    from latens.files import atomic_write, write_json
+
+    if args.output is not None:
+        output_folder(args.output)
+    run, progress = _chosen(args.run, data=args.new_data), _progress(args)
+    found = review_new(run, args.new, strict=args.strict, progress=progress)
+    for note in found.notes:
+        progress.say(f"note: {note}")
+    files = []
+    if args.csv:
+        atomic_write(args.csv, found.as_csv().encode())
+        files.append(args.csv)
+    if args.output is not None:
+        folder = Path(args.output)
+        atomic_write(folder / "review.csv", found.as_csv().encode())
+        write_json(folder / "review.json", found.as_json())
+        files += [str(folder / "review.csv"), str(folder / "review.json")]
+        figure = draw_new(run, found)
+        if figure is not None:
+            save_png(figure, folder / "review.png")
+            files.append(str(folder / "review.png"))
+    return {"files": files, **found.as_json()}, new_review_text(found, files, args.n)
 
 
 def search_command(args: argparse.Namespace) -> Answer:

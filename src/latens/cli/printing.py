@@ -18,7 +18,7 @@ from latens.verdict import Verdict, judge
 if TYPE_CHECKING:
     import numpy as np
 
-    from latens.computed.review import Review
+    from latens.computed.review import NewReview, Review
     from latens.computed.searching import Found
     from latens.detection import Detections
     from latens.metrics import Score
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "comparison_text",
     "detections_text",
+    "new_review_text",
     "review_text",
     "run_answer",
     "run_text",
@@ -156,6 +157,26 @@ def review_text(review: "Review", path: str, first: int | None = None) -> str:
             rows.append([f"  {finding.image}", finding.labelled, _number(finding.score)])
     table = _table(["image", "label", "score"], rows, right=(2,))
     return f"{table}\n{review.num_images:,} images checked; all findings: {path}"
+
+
+def new_review_text(review: "NewReview", files: Sequence[str], first: int | None = None) -> str:
+    """The first new images of each kind of finding, how many there are, and the files that were written."""
+    rows = []
+    for kind in ("near-duplicate", "odd", "doubtful-label"):
+        found = review.rows_of(kind)
+        rows.append([f"{kind} ({len(found)})", "", ""])
+        for one in (review.images[row] for row in found[: first or FIRST_FINDINGS]):
+            if kind == "near-duplicate":
+                rows.append(
+                    [f"  {one.id}", f"of {one.duplicate_part} {one.duplicate_of}", _number(one.duplicate_distance)]
+                )
+            elif kind == "odd":
+                rows.append([f"  {one.id}", f"p = {one.p_value:.3f}", _number(one.odd_score)])
+            else:
+                rows.append([f"  {one.id}", f"{one.label} → {one.suggested}", _number(one.doubt)])
+    table = _table(["image", "", "score"], rows, right=(2,))
+    where = "".join(f"\n{path}" for path in files)
+    return f"{table}\n{len(review.images):,} new images compared with {review.num_run:,} of the run{where}"
 
 
 MOST_QUERIES = 10

@@ -12,14 +12,15 @@ from latens.figures.canvas import INK, MUTED, TEXT, TITLE, WIDTH, fit, letter, n
 from latens.figures.contract import REVIEW as REVIEWED
 from latens.figures.contract import FigureEntry, Words
 from latens.figures.tiles import check_images, compose, to_rgb, zoom
+from latens.images.pixels import to_floats
 
 if TYPE_CHECKING:
-    from latens.computed.review import Finding
+    from latens.computed.review import Finding, NewReview
     from latens.images import Dataset
     from latens.runs import Run
     from latens.story import Story
 
-__all__ = ["REVIEW", "Section", "review"]
+__all__ = ["REVIEW", "Section", "draw_new", "review"]
 
 MARGIN, GAP, BETWEEN = 22, 16, 18  # pixels
 TILE = 92
@@ -111,6 +112,11 @@ SECTIONS = {
     "near-duplicate": "Near-duplicates, with their distance as a share of the usual one",
     "doubtful-label": "Doubtful labels: the label → the neighbours' class (doubt)",
 }
+NEW_SECTIONS = {
+    "near-duplicate": "Near-duplicates of the run's images, or of each other",
+    "odd": "Odd: farther from the run's images than its test images are",
+    "doubtful-label": SECTIONS["doubtful-label"],
+}
 SHOWN = 18  # findings of each kind
 
 
@@ -131,6 +137,35 @@ def _of_run(run: "Run", images: "Dataset") -> Figure:
             names, remarks = [_names(finding) for finding in shown], [_remark(finding) for finding in shown]
             sections.append(Section(title, pictures, names, remarks, None if pairs is None else pick(np.array(pairs))))
     return review(sections)
+
+
+def draw_new(run: "Run", found: "NewReview") -> Figure | None:
+    """The sheet of a review of new images; None where nothing was found."""
+    from latens.computed.review import picker
+
+    of_run, sections = picker(run.images), []
+    for kind, title in NEW_SECTIONS.items():
+        rows = found.rows_of(kind)[:SHOWN]
+        if not rows:
+            continue
+        images = [found.images[row] for row in rows]
+        names, partners = [[one.id] for one in images], None
+        if kind == "near-duplicate":
+            others = [found.partners[row] for row in rows]
+            pairs = [
+                found.pixels[other - found.num_run] if other >= found.num_run else of_run(np.array([other]))[0]
+                for other in others
+            ]
+            partners = run.shown(np.stack([to_floats(pixels) for pixels in pairs]))
+            names = [[one.id, _name(one.duplicate_part, one.duplicate_of)] for one in images]
+        remarks = {
+            "near-duplicate": [f"distance {one.duplicate_distance:.3f}" for one in images],
+            "odd": [f"{one.odd_score:.1f}, p = {one.p_value:.3f} {one.label}".strip() for one in images],
+            "doubtful-label": [f"{one.label} → {one.suggested} ({one.doubt:.2f})" for one in images],
+        }[kind]
+        pixels = run.shown(to_floats(found.pixels[rows]))
+        sections.append(Section(title, pixels, names, remarks, partners))
+    return review(sections) if sections else None
 
 
 def _names(finding: "Finding") -> list[str]:

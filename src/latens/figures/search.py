@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_found", "nearest_images"]
 
-MARGIN, GAP, BETWEEN = 22, 14, 20  # pixels
+MARGIN, GAP, BETWEEN = 22, 18, 20  # pixels
 TILE, SMALLEST = 96, 72
 LINE = 23  # pixels from line to line
 NAME_LINES = 2
@@ -54,7 +54,7 @@ def nearest_images(
         pictures.append(tiles[place])
         places.append((MARGIN, top))
         texts.append((MARGIN, top + tall + 4, "query", TEXT, MUTED))
-        lines = [fit(first, cell + GAP - 6, TEXT, NAME_LINES) for first, _ in captions[place]]
+        lines = [fit(first, cell + GAP - 3, TEXT, NAME_LINES) for first, _ in captions[place]]
         for row in range(0, max(1, len(lines)), columns):
             below = 1 + max((line.count("\n") + 1 for line in lines[row : row + columns]), default=0)
             for index in range(row, min(row + columns, len(lines))):
@@ -63,7 +63,7 @@ def nearest_images(
                 places.append((x, top))
                 texts.append((x, top + tall + 4, lines[index], TEXT, INK))
                 second = top + tall + 4 + LINE * (lines[index].count("\n") + 1)
-                texts.append((x, second, fit(captions[place][index][1], cell + GAP - 6), TEXT, MUTED))
+                texts.append((x, second, fit(captions[place][index][1], cell + GAP - 3), TEXT, MUTED))
             top += tall + 4 + LINE * below + GAP
         top += BETWEEN
     figure = new_figure(WIDTH, top)

@@ -541,6 +541,19 @@ class Run:
         of_run = import_module("latens.figures.of_run")
         return of_run.figure_of(self, name, **options)
 
+    def review(self, images: Any, **options: Any) -> Any:
+        """Review new images: near-duplicates of the run's, odd ones, doubtful labels; see `latens.computed.review.review_new`.
+
+        Args:
+            images: as for `load_images`, one file, or `Images`.
+            **options: `strict=True` refuses files that can't be read.
+
+        Returns:
+            A `NewReview`: one record an image, with `as_csv` and `as_json`.
+        """
+        # What is computed from runs stands above them; only this call goes the other way.
+        return import_module("latens.computed.review").review_new(self, images, **options)
+
     def search(self, what: Any, k: int = 10, **options: Any) -> Any:
         """The nearest of the run's images to others: a `latens.computed.Found` with ids and distances, nearest first.
 

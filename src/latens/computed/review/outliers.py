@@ -1,6 +1,6 @@
 """Pictures that are far from all others."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from latens.arrays import blocks
 from latens.errors import UsageError
 from latens.images.pixels import to_floats
 
-__all__ = ["picture_statistics", "strangeness", "variances"]
+__all__ = ["Views", "picture_statistics", "strangeness", "strangeness_of_new", "variances"]
 
 SMALLEST = 1e-3  # share of the widest direction's spread under which a direction of latent space is not in use
 ROWS = 4096
@@ -76,6 +76,49 @@ def strangeness(
     above = np.stack([np.maximum(_standardised(view), 0) for view in views])
     score: NDArray[np.float64] = np.sqrt(np.square(above).sum(0))
     return score
+
+
+class Views(NamedTuple):
+    """What `strangeness` sees of some images; see there.
+
+    Args:
+        latents: (N, D).
+        distances: (N,), of each to its k-th nearest train latent.
+        errors: (N,).
+        spreads: (N,).
+        statistics: (N, S).
+    """
+
+    latents: NDArray[Any]
+    distances: NDArray[Any]
+    errors: NDArray[Any]
+    spreads: NDArray[Any]
+    statistics: NDArray[Any]
+
+
+def strangeness_of_new(usual: Views, new: Views) -> NDArray[np.float64]:
+    """How far new images are from usual ones: as `strangeness`, by the medians and spreads of the usual ones alone.
+
+    Args:
+        usual: train images, say. Not those that the scores are compared with: what is fitted to images sees them as more usual
+            than it sees others of the same kind.
+        new: the others; however many are odd, they don't move what is usual.
+
+    Returns:
+        The strangeness of the new ones, float64 (M,).
+    """
+    num = len(usual.latents)
+    both = [np.concatenate([first, second]).astype(np.float64) for first, second in zip(usual, new, strict=True)]
+    latents, distances, errors, spreads, statistics = both
+    views = [
+        distances,
+        _mahalanobis(latents, num),
+        errors / np.maximum(spreads, np.finfo(np.float32).eps),
+        _from_median(statistics, num),
+    ]
+    above = np.stack([np.maximum(_standardised(view, num), 0) for view in views])
+    score: NDArray[np.float64] = np.sqrt(np.square(above).sum(0))
+    return score[num:]
 
 
 def variances(pixels: NDArray[Any], mean: NDArray[Any]) -> NDArray[np.float64]:
@@ -170,41 +213,45 @@ def _likeness(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return alike
 
 
-def _from_median(statistics: NDArray[Any]) -> NDArray[np.float64]:
+# Below, `num` is of the rows that say what is usual: the first ones, or all.
+
+
+def _from_median(statistics: NDArray[Any], num: int | None = None) -> NDArray[np.float64]:
     """The distance from the median, in units of the spread in each direction, by what lies within it: outliers do not count."""
-    z = np.stack([_robust(column) for column in statistics.T.astype(np.float64)], 1)
-    kept = np.clip(z, -CLIPPED, CLIPPED)
+    z = np.stack([_robust(column, num) for column in statistics.T.astype(np.float64)], 1)
+    kept = np.clip(z[:num], -CLIPPED, CLIPPED)
     covariance = np.atleast_2d(np.cov(kept.T)) + SHRINKAGE * np.eye(z.shape[1])
     distances: NDArray[np.float64] = np.sqrt(np.einsum("ij,jk,ik->i", z, np.linalg.inv(covariance), z))
     return distances
 
 
-def _mahalanobis(latents: NDArray[Any]) -> NDArray[np.float64]:
+def _mahalanobis(latents: NDArray[Any], num: int | None = None) -> NDArray[np.float64]:
     """The distance of each from the mean, every direction in use measured in its own spread."""
-    centred = latents.astype(np.float64) - latents.mean(0, dtype=np.float64)
-    squares, axes = principal_axes(centred)
+    centred = latents.astype(np.float64) - latents[:num].mean(0, dtype=np.float64)
+    squares, axes = principal_axes(centred[:num])
     used = squares > SMALLEST**2 * squares[0]
-    whitened = centred @ axes[used].T / np.sqrt(squares[used] / len(centred))
+    whitened = centred @ axes[used].T / np.sqrt(squares[used] / len(centred[:num]))
     distances: NDArray[np.float64] = np.sqrt(np.square(whitened).sum(1))
     return distances
 
 
-def _standardised(values: NDArray[Any]) -> NDArray[np.float64]:
+def _standardised(values: NDArray[Any], num: int | None = None) -> NDArray[np.float64]:
     """Robust standard scores of the logarithms, (N,); where most are equal, 1 above and -1 below them."""
     values = values.astype(np.float64)
     positive = values[values > 0]
     if not len(positive):
         return np.zeros(len(values))
     logs = np.log(np.maximum(values, positive.min()))
-    from_median = logs - np.median(logs)
-    spread = 1.4826 * np.median(np.abs(from_median))
+    from_median = logs - np.median(logs[:num])
+    spread = 1.4826 * np.median(np.abs(from_median[:num]))
     scores: NDArray[np.float64] = from_median / spread if spread > 0 else np.sign(from_median)
     return scores
 
 
-def _robust(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _robust(values: NDArray[np.float64], num: int | None = None) -> NDArray[np.float64]:
     """Standard scores by the median and the median absolute deviation, which outliers do not move; 0 where all are equal."""
-    from_median = values - np.median(values)
-    spread = 1.4826 * float(np.median(np.abs(from_median))) or float(np.abs(from_median).mean())
+    from_median = values - np.median(values[:num])
+    usual = np.abs(from_median[:num])
+    spread = 1.4826 * float(np.median(usual)) or float(usual.mean())
     scores: NDArray[np.float64] = from_median / spread if spread > 1e-9 else np.zeros(len(values))
     return scores

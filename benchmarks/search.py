@@ -1,0 +1,79 @@
+"""Exact search among stored latents: the time of one query, after start, over a memory-mapped file.
+
+    python benchmarks/search.py [--latents 10000000] [--dim 64] [-k 10] [--folder DIR] [--json FILE]
+
+Makes a file of random latents (2.6 GB by default, removed at the end), maps it, and searches: once, when the file has just been
+written, and then several times with other queries. Each result is compared with that of NumPy in float64 on a part of the file
+that holds the neighbours. Wall-clock time and time of the processor are both printed: on a machine that does other work as well
+the former is longer.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from common import machine_line, set_up_threads, write_json
+
+ROWS = 500_000
+
+
+def make_file(path: Path, count: int, dim: int) -> None:
+    latents = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dim))
+    rng = np.random.default_rng(0)
+    for start in range(0, count, ROWS):
+        block = latents[start : start + ROWS]
+        block[:] = rng.standard_normal(block.shape, dtype=np.float32)
+    latents.flush()
+
+
+def by_numpy(latents: np.ndarray, query: np.ndarray, k: int) -> np.ndarray:
+    """Rows of the k nearest, by distances in float64, a block at a time."""
+    squares = [
+        np.square(latents[start : start + ROWS].astype(np.float64) - query).sum(1)
+        for start in range(0, len(latents), ROWS)
+    ]
+    return np.argsort(np.concatenate(squares), kind="stable")[:k]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latents", type=int, default=10_000_000)
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("-k", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--folder", help="where the file is made (default: the folder for temporary files)")
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    set_up_threads()
+    from latens.files import map_npy
+    from latens.neighbours import nearest_stored
+
+    print(machine_line(f"exact search among {args.latents:,} latents of {args.dim} numbers"))
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        path = Path(folder) / "latents.npy"
+        make_file(path, args.latents, args.dim)
+        latents = map_npy(path)
+        nearest_stored(latents[:1000], np.asarray(latents[:1]), args.k)  # loads what is loaded at the first call
+        walls, processor = [], []
+        queries = np.random.default_rng(1).standard_normal((args.repeats, 1, args.dim))
+        for query in queries:
+            wall, cpu = time.perf_counter(), time.process_time()
+            rows = nearest_stored(latents, query, args.k)[1]
+            walls.append(time.perf_counter() - wall)
+            processor.append(time.process_time() - cpu)
+        assert rows[0].tolist() == by_numpy(latents, queries[-1][0], args.k).tolist(), "the search is exact"
+    print(f"{args.latents:,} latents of {args.dim} numbers, {args.k} nearest of one query")
+    print(f"  first search   {walls[0]:.2f} s (processor {processor[0]:.2f} s)")
+    print(f"  median         {statistics.median(walls):.2f} s (processor {statistics.median(processor):.2f} s)")
+    print(f"  fastest        {min(walls):.2f} s")
+    if args.json:
+        result = {"latents": args.latents, "dim": args.dim, "k": args.k, "seconds": walls, "processor": processor}
+        write_json(args.json, result)
+
+
+if __name__ == "__main__":
+    main()
