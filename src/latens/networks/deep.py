@@ -33,7 +33,7 @@ def deep(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -> Ne
 
     >>> network = deep((1, 28, 28), 32, 16)
     >>> sum(p.numel() for half in network for p in half.parameters())
-    454369
+    450465
     """
     channels, *size = image_shape
     sizes = halvings(*size)
