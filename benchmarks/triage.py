@@ -5,6 +5,9 @@ python benchmarks/triage.py --fashion FOLDER    (with the four IDX files of Fash
 For each seed 10,000 digits are drawn. One model is trained on them with 50 near-duplicates (noise of standard deviation 6 of
 255, brightness changed by up to 8) and 100 labels changed to another class. Another model is trained on the same digits and 50
 Fashion-MNIST images. Then the review searches for all of them.
+
+Among 6,000 images (MNIST, with --fashion its clothes, scikit-learn's digits, and with --photographs a folder) 45 copies are
+planted, 15 each mirrored, cropped by 4 % at each side and turned by 3 degrees; no model is needed to find these.
 """
 
 import tempfile
@@ -17,6 +20,7 @@ import numpy as np
 from common import benchmark_parser, machine, machine_line, say, set_up_threads, write_json
 
 DIGITS, WRONG, COPIES, ODD = 10_000, 100, 50, 50
+MOVED, MOVED_AMONG = 15, 6_000  # moved copies of a kind; among so many images
 NOISE, BRIGHTNESS = 6.0, 8.0
 
 
@@ -76,20 +80,70 @@ def odd_pictures(digits: Any, fashion: Any, seed: int) -> dict[str, float]:
     return {"Fashion in the first 50 of the far": sum(far[:50]), "Fashion in the first 60 of the far": sum(far[:60])}
 
 
+def moved_copy(image: np.ndarray, how: int) -> np.ndarray:
+    """A copy (C, H, W), mirrored (0), cropped (1) or turned (2); beyond a turned image its median edge goes on."""
+    from PIL import Image
+
+    if how == 0:
+        return image[..., ::-1]
+    height, width = image.shape[1:]
+    box = (0.04 * width, 0.04 * height, 0.96 * width, 0.96 * height)
+    edges = np.median(np.concatenate([image[:, 0], image[:, -1]], 1), axis=1)
+    channels = []
+    for channel, edge in zip(image, edges, strict=True):
+        picture = Image.fromarray(channel)
+        if how == 1:
+            picture = picture.transform((width, height), Image.Transform.EXTENT, box, Image.Resampling.BICUBIC)
+        else:
+            picture = picture.rotate(3, Image.Resampling.BICUBIC, fillcolor=int(edge))
+        channels.append(np.asarray(picture))
+    return np.stack(channels)
+
+
+def moved_copies(name: str, pixels: np.ndarray, seed: int) -> dict[str, float]:
+    """Planted copies that are found, and other pairs."""
+    from latens.computed.review.moved import moved_duplicates
+
+    rng = np.random.default_rng(seed)
+    pixels = pixels[rng.permutation(len(pixels))[:MOVED_AMONG]]
+    sources = rng.choice(len(pixels), 3 * MOVED, replace=False)
+    copies = [moved_copy(pixels[row], place // MOVED) for place, row in enumerate(sources)]
+    whole = np.concatenate([pixels, np.stack(copies)])
+    began = time.process_time()
+    found = {frozenset(pair) for pair in moved_duplicates(lambda rows: whole[rows], len(whole))[0].tolist()}
+    seconds = time.process_time() - began
+    true = [frozenset((int(row), len(pixels) + place)) for place, row in enumerate(sources)]
+    hits = [sum(pair in found for pair in true[kind * MOVED : (kind + 1) * MOVED]) for kind in range(3)]
+    told = {
+        f"{name}: {how} found of {MOVED}": hit for how, hit in zip(("mirrored", "cropped", "turned"), hits, strict=True)
+    }
+    return {**told, f"{name}: pairs not planted": len(found - set(true)), f"{name}: CPU seconds": seconds}
+
+
 def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--fashion", metavar="FOLDER", help="the IDX files of Fashion-MNIST")
+    parser.add_argument("--photographs", metavar="FOLDER", help="images among which moved copies are looked for too")
+    parser.add_argument("--moved-only", action="store_true", help="look for moved copies only")
     args = parser.parse_args()
     set_up_threads(args.threads)
     from latens.images import load_images
 
     digits = load_images("mnist").train
     fashion = load_images(args.fashion).train if args.fashion else None
+    from sklearn.datasets import load_digits
+
+    small = np.rint(load_digits().images / 16 * 255).astype(np.uint8)[:, None]
+    sets = {"MNIST": digits.pixels, "digits of 8 pixels": small}
+    sets |= {} if fashion is None else {"Fashion-MNIST": fashion.pixels}
+    sets |= {"photographs": load_images(args.photographs).train.pixels} if args.photographs else {}
     measured: dict[str, list[float]] = {}
     for seed in range(args.rounds or (1 if args.short else 3)):
         say(f"seed {seed}")
-        found = labels_and_copies(digits, seed)
-        found |= odd_pictures(digits, fashion, seed) if fashion is not None else {}
+        found = {} if args.moved_only else labels_and_copies(digits, seed)
+        found |= odd_pictures(digits, fashion, seed) if fashion is not None and not args.moved_only else {}
+        for name, pixels in sets.items():
+            found |= moved_copies(name, pixels, seed)
         for name, value in found.items():
             measured.setdefault(name, []).append(value)
     what = machine()

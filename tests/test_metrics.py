@@ -454,7 +454,7 @@ Z = np.zeros((5, 2))
     ("call", "message"),
     [
         (lambda: image_errors(PIXELS[:0], PIXELS[:0]), "at least one"),
-        (lambda: image_errors(PIXELS / 2, PIXELS / 2), r"uint8 \(N, C, H, W\)"),
+        (lambda: image_errors(PIXELS / 2, PIXELS / 2), r"float64.*of uint8, or of float32"),
         (lambda: image_errors(PIXELS, PIXELS[:2] / 255), "not the same"),
         (lambda: image_errors(PIXELS, lambda block: block[:, :, 1:] / 255), "not the same"),
         (lambda: linear_baseline(PIXELS, PIXELS[:, :, 1:], 2), "one shape"),

@@ -23,6 +23,7 @@ from latens.computed.review import (
     strangeness,
 )
 from latens.computed.review.labels import AWAY, NEAREST
+from latens.computed.review.moved import moved_duplicates
 from latens.computed.review.outliers import picture_statistics, variances
 from latens.errors import RunDamaged, RunError, UsageError
 from latens.experiment import train_run
@@ -361,3 +362,47 @@ def test_pairs_across_the_parts_are_told_by_their_parts_not_by_their_names():
     across = Finding("near-duplicate", 0, "a.png", "train", "", 0.1, "", 5, "b.png", "test")
     single = Finding("far-from-all", 0, "train cat/test 1.png", "test", "", 3.0)
     assert [one.across_parts for one in (inside, across, single)] == [False, True, False]
+
+
+def moved_copy(image, how):
+    """A copy of an image (1, H, W): mirrored, cropped by 4 % at each side, or turned by 3 degrees."""
+    from PIL import Image
+
+    if how == "mirrored":
+        return image[..., ::-1]
+    picture, side = Image.fromarray(image[0]), image.shape[-1]
+    if how == "turned":
+        return np.asarray(picture.rotate(3, Image.Resampling.BICUBIC))[None]
+    cut = 0.04 * side
+    box = (cut, cut, side - cut, side - cut)
+    return np.asarray(picture.transform((side, side), Image.Transform.EXTENT, box, Image.Resampling.BICUBIC))[None]
+
+
+@pytest.mark.parametrize(("how", "fewest"), [("mirrored", 20), ("cropped", 10), ("turned", 14)])
+def test_moved_copies_of_real_digits_are_found(how, fewest):
+    """Of 20 planted ones among 2,000 digits, and hardly any pair that was not planted."""
+    originals = np.asarray(load_images("mnist").test.pixels[:2000])
+    copies = np.stack([moved_copy(image, how) for image in originals[:20]])
+    pixels = np.concatenate([originals, copies])
+    pairs, shares = moved_duplicates(lambda rows: pixels[rows], len(pixels))
+    found = set(map(tuple, pairs.tolist()))
+    planted = {(row, 2000 + row) for row in range(20)}
+    assert len(found & planted) >= fewest
+    assert len(found - planted) <= 6
+    assert (np.diff(shares) >= 0).all()
+    assert len(found) == len(pairs)  # each once
+    left, _ = moved_duplicates(lambda rows: pixels[rows], len(pixels), pairs)
+    assert not len(left)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 40), (5, 24, 16)])
+def test_moved_copies_of_any_shape(shape):
+    pixels = np.random.default_rng(0).integers(0, 255, (60, *shape), dtype=np.uint8)
+    pixels[41] = pixels[7][..., ::-1]
+    for images in (pixels, pixels.astype(np.float32) / 255):
+        pairs, shares = moved_duplicates(lambda rows, images=images: images[rows], 60)
+        assert pairs.tolist() == [[7, 41]]
+        assert shares[0] < 0.1
+    assert not len(moved_duplicates(lambda rows: pixels[rows], 5)[0])
+    same = np.zeros((30, *shape), np.uint8)
+    assert (moved_duplicates(lambda rows: same[rows], 30)[1] == 0).all()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from latens.arrays import gather
 from latens.errors import UsageError
 
-__all__ = ["near_duplicates"]
+__all__ = ["near_duplicates", "pairs_of_distances"]
 
 USUAL = 5  # the neighbour whose distance is what is usual around a picture
 EXPECTED = 0.05  # pictures of all with so near a neighbour by chance
@@ -56,9 +56,22 @@ def near_duplicates(
             f"neighbours have shape {neighbours.shape}{got}; (N, k) and (N, C, H, W) are needed, k at least 5"
         )
     distances = _distances(pixels if callable(pixels) else lambda rows: gather(pixels, rows), neighbours)
+    return pairs_of_distances(distances, neighbours)
+
+
+def pairs_of_distances(
+    distances: NDArray[np.float64], neighbours: NDArray[Any], share: float | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Pairs whose distance is much less than what is usual around the two, see `near_duplicates`.
+
+    Args:
+        distances: (N, k), of each image to its candidates, k at least 5.
+        neighbours: int (N, k), the rows of the candidates.
+        share: of what is usual, under which a pair is one; None finds it by the distances to the nearest, see there.
+    """
     usual = np.partition(distances, USUAL - 1, axis=1)[:, USUAL - 1]
     usual = np.maximum(usual, FLOOR * np.median(usual))
-    threshold = _threshold(_shares(distances.min(1), usual))
+    threshold = _threshold(_shares(distances.min(1), usual)) if share is None else share
     shares = _shares(distances, np.minimum(usual[:, None], usual[neighbours]))
     rows, places = np.nonzero(shares <= threshold)
     partners = neighbours[rows, places]

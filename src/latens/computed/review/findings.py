@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from latens.arrays import blocks, gather
 from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.labels import doubtful_labels
+from latens.computed.review.moved import moved_duplicates
 from latens.computed.review.outliers import picture_statistics, strangeness, variances
 from latens.errors import RunDamaged, UsageError
 from latens.images import Dataset
@@ -150,7 +151,10 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
         strange = strangeness(latents, neighbours[0][:, -1], errors, _spreads(images), _statistics(images))
         findings += [about.finding("far-from-all", row, strange) for row in _largest(strange, most)]
         tick(2, 4, "near-duplicates")
-        findings += about.pairs(*near_duplicates(picker(images), neighbours[1][:, :CANDIDATES]), most)
+        pick = picker(images)
+        pairs, shares = near_duplicates(pick, neighbours[1][:, :CANDIDATES])
+        moved, of_moved = moved_duplicates(pick, len(latents), pairs)
+        findings += about.pairs(np.concatenate([pairs, moved]), np.concatenate([shares, of_moved]), most)
         tick(3, 4, "doubtful labels")
         findings += _doubtful(run, about, neighbours, most)
     review = Review(tuple(findings), len(latents))
