@@ -102,7 +102,7 @@ class VariationalModel(Model):
         # Neither is there where it is not used, so that stored weights of earlier versions can be read.
         self.match, self.warmup = match, warmup
         self.matching = Matching(latent_dim) if match else None
-        self.learned_prior = "flow" if match else ""
+        self.learned_prior = "local-mixture" if match else ""
         self.register_buffer("steps", torch.zeros(()) if warmup else None)
 
     def encode_distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,7 @@ class WassersteinModel(Model):
         super().__init__(image_shape, make_network(image_shape, latent_dim, network))
         self.weight, self.scale = weight, scale
         self.matching = Matching(latent_dim) if discrepancy == "flow" else None
-        self.learned_prior = "flow" if discrepancy == "flow" else ""
+        self.learned_prior = "local-mixture" if discrepancy == "flow" else ""
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents from N(0, I): (n, D)."""

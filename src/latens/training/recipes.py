@@ -403,7 +403,9 @@ def best(images: "Dataset") -> Recipe:
 
 
 def generative(images: "Dataset") -> Recipe:
-    """A variational autoencoder whose prior generates, and a flow as learned prior, fitted after training.
+    """A variational autoencoder whose normal prior generates; the sampler `local-mixture` is its learned prior.
+
+    `latens run mnist --recipe generative`: FD of the normal prior 7.7 (`variational` with `fast`: 57), test MSE 0.0072.
 
     The weights of the divergences rise over the first fifth of the steps; the latents of all images together are drawn to the
     prior by a weight of their own (`match`); and the network has hidden layers at its narrow end, because a small latent has to
