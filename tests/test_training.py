@@ -306,6 +306,7 @@ def test_golden_run():
         learning_rate=0.003,
         matrix_learning_rate=0.01,
         holdout=0.0,
+        epochs=156,
     )
     losses = []
     steps = train(
