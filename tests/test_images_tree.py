@@ -85,13 +85,15 @@ def test_what_is_left_out_is_said_by_ending(tmp_path):
     fill(tmp_path, 12)
     for k in range(100):
         (tmp_path / f"IMG_{k}.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
-    for name in ("labels.csv", "a.txt", "b.txt", "c.mp4", "README"):
+    for name in ("labels.csv", "notes.csv", "a.txt", "b.txt", "c.mp4", "README"):
         (tmp_path / name).write_text("0.png,cat\n")
     said = notes(tmp_path)
     if importlib.util.find_spec("pillow_heif") is None:
         assert "100 .heic (IMG_0.HEIC, IMG_1.HEIC and 98 more); `pip install pillow-heif`" in said
-    assert "2 .txt (a.txt, b.txt), 1 without ending (README), 1 .csv (labels.csv), 1 .mp4 (c.mp4)" in said
-    assert "labels are taken from the names of folders only" in said
+    assert "2 .txt (a.txt, b.txt), 1 without ending (README), 1 .csv (notes.csv), 1 .mp4 (c.mp4)" in said
+    assert "a table beside the images was not used: " in said
+    assert "labels.csv" in said
+    assert "labels are taken from the names of folders, or from a table (table, --table)" in said
     if importlib.util.find_spec("pillow_heif") is None:
         with pytest.raises(ImagesDamaged, match=r"100 \.heic.*strict"):
             load_images(tmp_path, strict=True)
