@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import machine_line, set_up_threads, write_json
+from common import machine, machine_line, set_up_threads, write_json
 
 ROWS = 500_000
 
@@ -52,7 +52,7 @@ def main() -> None:
     from latens.files import map_npy
     from latens.neighbours import nearest_stored
 
-    print(machine_line(f"exact search among {args.latents:,} latents of {args.dim} numbers"))
+    print(machine_line(machine()))
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         path = Path(folder) / "latents.npy"
         make_file(path, args.latents, args.dim)

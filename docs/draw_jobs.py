@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         digits, new = Path(place) / "digits", Path(place) / "new"
         write_digits(digits)
-        run = latens.run(digits, out=Path(place) / "run", latent_dim=16, epochs=20)
+        run = latens.run(digits, out=Path(place) / "run", latent_dim=16, epochs=12)
         write_new(digits, new)
         save_png(draw_found(run, run.search(["3/0003.png", "7/0007.png", "0/0010.png"], k=5)), IMAGES / "search.png")
         figure = draw_new(run, review_new(run, new))
