@@ -123,7 +123,7 @@ def test_nothing_is_left_of_a_run_that_could_not_start(blobs_file, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ImagesNotFound):
         latens.run("no/such/folder", progress=Silent())
-    with pytest.raises(UnknownName, match="unknown recipe 'slow'; known: best, fast, notebook"):
+    with pytest.raises(UnknownName, match="unknown recipe 'slow'; known: best, fast, generative, notebook"):
         latens.run(blobs_file, recipe="slow", progress=Silent())
     with pytest.raises(UnknownName, match="unknown option 'epoch'"):
         latens.run(blobs_file, epoch=3, progress=Silent())

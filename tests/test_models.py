@@ -175,8 +175,8 @@ def test_activation_of_the_latent():
     ("arguments", "message"),
     [
         (((1, 7, 28), 4), "7 x 28"),
-        (((1, 28, 257), 4), "use --size"),
-        (((2, 28, 28), 4), "1 or 3 channels"),
+        (((1, 28, 513), 4), "use --size"),
+        (((65, 28, 28), 4), "1 to 64 channels"),
         (((1, 28, 28), 0), "latent dimension is 0"),
     ],
 )

@@ -428,7 +428,7 @@ def test_option_errors():
             FlowSampler(**{name: -1})
     with pytest.raises(UsageError, match="temperature is inf; it must be 0 or more"):
         FlowSampler(temperature=float("inf"))
-    with pytest.raises(UnknownName, match="known: class-means, flow, gaussian, jitter, mixture, prior"):
+    with pytest.raises(UnknownName, match="known: class-means, flow, gaussian, jitter, local-mixture, mixture, prior"):
         SAMPLERS["nothing"]
 
 
