@@ -25,7 +25,7 @@ DIRECTIONS = 64  # principal directions in which candidates are searched
 ROWS = 2048
 RIDGE = 1e-3  # of the square of a tangent, whose length is 1: no direction that an image lacks is divided by
 # Of what is usual. An alignment leaves too much of a true copy for the rule of `near_duplicates`, which finds none of them;
-# of 6,000 digits, clothes and photographs some 0 to 13 that were not planted lie below this, most of which are copies too.
+# of 6,000 digits, clothes and photographs some 0 to 13 that were not planted lie below this.
 SHARE = 0.25
 FEWEST = 5  # other images, the last of which is what is usual
 
