@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import latens
-from conftest import make_blobs
+from conftest import REFERENCE, make_blobs
 from latens.explorer import View, decoding
 from latens.explorer.serving import Serving
 from latens.progress import Silent
@@ -59,7 +59,7 @@ def learned_run(tmp_path_factory):
         pixels, labels = make_blobs(240)
         np.savez(folder / "blobs.npz", images=pixels[:, 0], labels=labels)
         out = folder / "run"
-        latens.run(folder / "blobs.npz", out=out, epochs=60, latent_dim=8, device="cpu", progress=Silent())
+        latens.run(folder / "blobs.npz", out=out, epochs=60, **REFERENCE, device="cpu", progress=Silent())
     return folder / "run"
 
 

@@ -126,12 +126,14 @@ def test_complete_runs_are_taken_as_they_are(folder, data, no_training):
 
 def test_a_stopped_run_is_gone_on_with(data, tmp_path):
     images = load_images(data)
-    recipe = RECIPES["fast"](images).with_options(epochs=2, latent_dim=2)
+    model = {"model": "autoencoder", "network": "convolutional"}
+    recipe = RECIPES["fast"](images).with_options(epochs=2, latent_dim=2, **model)
     stopped = start_run(images, recipe, tmp_path / "c" / "runs" / "blobs-autoencoder-convolutional-2-seed-0")
     for _ in record(stopped, train(stopped.model, images, recipe.config)):
         break
     created = stopped.record["created"]
-    compared = latens.compare(images, latent_dims=[2], out=tmp_path / "c", **{**TINY, "epochs": 2})
+    chosen = {"models": ["autoencoder"], "networks": ["convolutional"], "latent_dims": [2]}
+    compared = latens.compare(images, **chosen, out=tmp_path / "c", **{**TINY, "epochs": 2})
     (run,) = compared.runs
     assert (run.record["status"], run.record["created"], run.record["result"]["epochs"]) == ("done", created, 2)
 
@@ -584,7 +586,9 @@ def test_the_command_trains_and_tells(folder, data, no_training, capsys):
     printed = capsys.readouterr()
     assert "test MSE" in printed.out
     assert f"page: {folder / 'compare.html'}" in printed.out
-    assert "2 of 2: blobs, autoencoder, convolutional, latent dimension 4, seed 0: test MSE" in printed.err
+    assert (
+        "2 of 2: blobs, autoencoder:activation=none, linear-path, latent dimension 4, seed 0: test MSE" in printed.err
+    )
     assert (
         cli.main(["compare", "--runs", *map(str, folders(folder)), "--out", str(folder.parent / "new"), "--json"]) == 0
     )

@@ -208,7 +208,8 @@ def test_collapsed_units_are_noticed():
 
 
 def test_a_bernoulli_decoder_starts_at_the_mean_pixel(blobs):
-    recipe = replace(RECIPES["fast"](blobs), latent_dim=4).with_options(model="variational:likelihood=bernoulli")
+    options = {"model": "variational:likelihood=bernoulli", "network": "convolutional"}
+    recipe = replace(RECIPES["fast"](blobs), latent_dim=4).with_options(**options)
     model = build_model(recipe, blobs.shape)
     with torch.no_grad():
         model.decoder[-1].weight.zero_()
@@ -220,7 +221,8 @@ def test_a_bernoulli_decoder_starts_at_the_mean_pixel(blobs):
 
 def test_the_gradient_penalty_keeps_to_torchs_form(blobs, monkeypatch):
     monkeypatch.setattr("latens.training.loop.fastest_form", lambda *_, learning=True: "native")
-    recipe = replace(RECIPES["fast"](blobs), latent_dim=4).with_options(model="regularised:penalty=gradient", epochs=1)
+    options = {"model": "regularised:penalty=gradient", "network": "convolutional", "epochs": 1}
+    recipe = replace(RECIPES["fast"](blobs), latent_dim=4).with_options(**options)
     forms = fastest_forms(recipe, blobs.shape)
     assert forms == {"encoder": ["native", "native"], "decoder": ["torch", "native"]}
     model = build_model(recipe, blobs.shape)

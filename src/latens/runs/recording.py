@@ -191,7 +191,9 @@ class _Recorder:
         if time.monotonic() - self.written > SECONDS_BETWEEN_CHECKPOINTS:
             self.write()
         if self.images is not None and _is_snapshot(step.epoch, self.run.recipe.config.epochs):
-            latents = encode_images(self.run.model, self.images.test).astype(np.float16)
+            latents = encode_images(self.run.model, self.images.test)
+            if float(np.abs(latents).max(initial=0)) <= float(np.finfo(np.float16).max):
+                latents = latents.astype(np.float16)  # enough for a map
             self.run.write_arrays(f"snapshots/{step.epoch:05}.npz", {"latents": latents})
 
     def write(self) -> None:

@@ -166,7 +166,7 @@ function imageOf(held, row) {
   };
 }
 
-/** The channels of an image as they are shown: those that add to one colour added up. @param {RunInfo} run @param {Float32Array} image @returns {Float32Array} */
+/** The channels of an image as they are shown: those that add to one colour added up. @param {import("./types.js").RunInfo} run @param {Float32Array} image @returns {Float32Array} */
 function shown({mix, shape, network_shape}, image) {
   if (!mix) return image;
   const places = shape[1] * shape[2];
