@@ -150,7 +150,7 @@ def test_a_sampler_that_was_not_scored_is_scored(folder, data, monkeypatch):
     compared = latens.compare(data, latent_dims=DIMS, samplers=["gaussian", "mixture", "prior"], out=folder, **TINY)
     samplers = [{score.subject for score in row.scores if score.group == "generation"} - {""} for row in compared.rows]
     assert samplers[0] == {"mixture", "gaussian"}  # an autoencoder has no prior
-    assert samplers[1] == samplers[0] | {"class-means"}
+    assert samplers[1] == samplers[0] | {"class-means", "local-mixture"}
     assert (second / "metrics.json").read_text() == untouched
     assert "48 samples by mixture" in words(page_of(folder))
     assert "by prior" not in words(page_of(folder))
