@@ -204,6 +204,14 @@ def digits() -> latens.Dataset:
     return latens.load_images((load_digits().images * (255 / 16)).round().astype(np.uint8))
 
 
+def clothes() -> latens.Dataset:
+    """Fashion-MNIST, in its Debian package."""
+    files = next(debian("dataset-fashion-mnist").rglob("train-images-idx3-ubyte*"), None)
+    if files is None:
+        raise Unavailable("the package has no such file")
+    return latens.load_images(files.parent)
+
+
 def photographs() -> latens.Dataset:
     """Colour photographs in a folder of the user's."""
     folder = os.environ.get("LATENS_PHOTOGRAPHS")
@@ -231,7 +239,7 @@ class Set:
 
 KNOWN = {
     "mnist": Set("handwritten digits", "with latens; CC BY-SA 3.0", lambda: latens.load_images("mnist")),
-    "fashion-mnist": Set("clothes", "Debian `dataset-fashion-mnist`; MIT", lambda: latens.load_images("fashion-mnist")),
+    "fashion-mnist": Set("clothes", "Debian `dataset-fashion-mnist`; MIT", clothes),
     "photographs": Set("colour photographs", "a folder of the user's", photographs),
     "digits": Set("handwritten digits", "scikit-learn; CC BY 4.0 (UCI)", digits, latent_dim=16),
     "solar-cells": Set("solar cells by electroluminescence", "PyPI `elpv-dataset`; CC BY-NC-SA 4.0", solar_cells),

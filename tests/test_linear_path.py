@@ -84,11 +84,23 @@ def test_more_components_than_images_have_are_any_orthogonal_ones():
 def test_the_estimate_of_few_local_images_is_limited_and_better_on_others():
     images = torch.from_numpy(smooth(300, noise=0.2)).float() / 255
     x, held, others = images[:25], images[25:50], images[50:]
-    chosen = choose_estimate(x, held, 8, mirrored=False)
+    chosen = choose_estimate(x, held, 8)
     assert chosen.localised
     assert "limited" in str(chosen)
     errors = [linear_error(principal_components(x, 8, one), others) for one in (chosen, Estimate())]
     assert errors[0] < errors[1]
+
+
+def test_mirrored_copies_have_their_weight():
+    x = torch.rand(30, 1, 4, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    copies = [x, x.flip(3), x.flip(2), x.flip(2, 3)]
+    shares = np.repeat([0.8 * 0.7, 0.2 * 0.7, 0.8 * 0.3, 0.2 * 0.3], 30)
+    rows = torch.cat(copies).flatten(1).numpy()
+    mean = np.average(rows, axis=0, weights=shares)
+    values = np.linalg.eigvalsh(np.cov(rows.T, aweights=shares, ddof=0))
+    found = principal_components(x, 3, Estimate(mirrored=0.2, upended=0.3))
+    np.testing.assert_allclose(found.mean.numpy(), mean, atol=1e-12)
+    np.testing.assert_allclose(found.spread.numpy() ** 2, values[::-1][:3], rtol=1e-3)
 
 
 def test_mirrored_images_are_chosen_where_they_help_only():
@@ -114,7 +126,7 @@ def test_the_start_is_pca(shape):
     images = data(60, shape)
     model = build_model(recipe(), images.shape)
     x = torch.from_numpy(images.train.pixels).float() / 255
-    assert start_linear_path(model, x, None, mirrored=False) == Estimate()
+    assert start_linear_path(model, x, None) == Estimate()
     theirs = PCA(6, svd_solver="full").fit(x.flatten(1).numpy())
     test = images.test.pixels.reshape(len(images.test), -1) / 255
     expected = np.square(theirs.inverse_transform(theirs.transform(test)) - test).mean()
@@ -128,7 +140,7 @@ def test_latents_of_a_model_with_a_prior_start_at_its_variance():
     images = data(60)
     model = build_model(recipe("variational"), images.shape)
     x = torch.from_numpy(images.train.pixels).float() / 255
-    start_linear_path(model, x, None, mirrored=False)
+    start_linear_path(model, x, None)
     torch.testing.assert_close(model.encode(x).var(0, unbiased=False), torch.ones(6), rtol=0.01, atol=0.01)
 
 
@@ -140,7 +152,7 @@ def test_the_kept_weights_are_the_best_on_images_held_out():
     errors, at_start = [], build_model(recipe(), images.shape)
     learned, _ = held_out(len(images.train), 0.2, 0)
     x = torch.from_numpy(images.train.pixels).float() / 255
-    start_linear_path(at_start, x[learned], x[held], mirrored=False)
+    start_linear_path(at_start, x[learned], x[held])
     errors.append(evaluate(at_start, images.train.pixels[held]))
     for last in latens.train(model, images, wild):  # noqa: B007
         errors.append(evaluate(model, images.train.pixels[held]))

@@ -1,9 +1,9 @@
 """The start of a linear path: principal components of the train images, estimated so that they hold for images not seen.
 
 With a few hundred images of thousands of pixels, the principal components of the sample fit its noise. Two remedies are tried,
-and the one with the least error on images held out is taken, or neither:
+and what has the least error on images held out is taken:
 
-- mirrored copies of the images are added, if the augmentation mirrors;
+- mirrored copies of the images are added, left to right or upside down, with a weight;
 - the covariance of two pixels is multiplied by a weight that falls with their distance, since the sample says least of pixels
   that are far apart. This is the localisation of covariances in ensemble data assimilation: Houtekamer and Mitchell, "A
   sequential ensemble Kalman filter for atmospheric data assimilation", 2001, equation 6.
@@ -34,6 +34,8 @@ FEWEST_CHOSEN = 1024  # numbers of an image with which augmentations are compare
 CLEAR = 0.99  # of the error without mirrored images, that it must be below with them
 MOST_LOCALISED = 12_288  # numbers of an image, of which all covariances are held in memory: 600 MB
 EXTRA, ROUNDS = 32, 8  # directions beyond those wanted, and rounds, of the subspace iteration
+NEAR_ROUNDS = 4  # from the directions of a similar estimate
+WEIGHTS = (0.2, 0.5)
 KEPT = (0.8, 0.5, 0.0)
 LENGTHS = (1 / 8, 1 / 16, 1 / 4)  # of the larger side
 LEAST_SPREAD = 1e-3  # of the largest
@@ -44,12 +46,14 @@ class Estimate:
     """How a covariance is estimated.
 
     Args:
-        mirrored: with mirrored copies of all images.
+        mirrored: weight of copies of all images mirrored left to right, 0 to 0.5.
+        upended: weight of copies of these mirrored upside down, 0 to 0.5.
         kept: what stays of the covariance of pixels that are far apart, 0 to 1; 1 leaves all as the sample has it.
         length: the distance in which the rest falls, as a Gaussian's standard deviation, as a share of the larger side.
     """
 
-    mirrored: bool = False
+    mirrored: float = 0.0
+    upended: float = 0.0
     kept: float = 1.0
     length: float = 0.125
 
@@ -60,7 +64,8 @@ class Estimate:
 
     def __str__(self) -> str:
         parts = ["principal components"]
-        parts += ["of images and mirrored images"] if self.mirrored else []
+        parts += [f"with mirrored images at a weight of {self.mirrored:g}"] if self.mirrored else []
+        parts += [f"with images upside down at a weight of {self.upended:g}"] if self.upended else []
         parts += (
             [f"with {1 - self.kept:.0%} of covariances limited to {self.length:.3g} of the side"]
             if self.localised
@@ -93,18 +98,26 @@ def principal_components(x: Tensor, num: int, estimate: Estimate | None = None) 
     >>> torch.allclose(found.directions.T @ found.directions, torch.eye(4), atol=1e-5)
     True
     """
-    return _Covariance(x, mirrored=estimate is not None and estimate.mirrored).principal(num, estimate or Estimate())
+    estimate = estimate or Estimate()
+    return _Covariance(x, estimate).principal(num, estimate)
 
 
 class _Covariance:
-    """The centred images, and the covariance of their pixels where it is needed as a matrix."""
+    """The centred images, and the covariance of their pixels where it is needed as a matrix.
 
-    def __init__(self, x: Tensor, mirrored: bool) -> None:
+    `rows` are scaled so that the covariance is the product of their transpose with them.
+    """
+
+    def __init__(self, x: Tensor, estimate: Estimate) -> None:
         self.shape = tuple(x.shape[1:])
-        rows = torch.cat([x, x.flip(3)]) if mirrored else x
-        flat = rows.reshape(len(rows), -1)
-        self.mean = flat.mean(0)
-        self.rows = flat - self.mean
+        weighted = [(x, 1.0)]
+        for weight, axis in ((estimate.mirrored, 3), (estimate.upended, 2)):
+            if weight:
+                copies = [(images.flip(axis), share * weight) for images, share in weighted]
+                weighted = [(images, share * (1 - weight)) for images, share in weighted] + copies
+        flat = [(images.reshape(len(images), -1), share) for images, share in weighted]
+        self.mean = torch.stack([images.mean(0) * share for images, share in flat]).sum(0)
+        self.rows = torch.cat([(images - self.mean) * math.sqrt(share / len(x)) for images, share in flat])
         self.matrix: Tensor | None = None
 
     def principal(self, num: int, estimate: Estimate, start: Tensor | None = None, rounds: int = ROUNDS) -> Principal:
@@ -130,12 +143,12 @@ class _Covariance:
         if weighted is not None:
             limited: Tensor = weighted @ directions
             return limited
-        product: Tensor = self.rows.T @ (self.rows @ directions) / len(self.rows)
+        product: Tensor = self.rows.T @ (self.rows @ directions)
         return product
 
     def _weighted(self, estimate: Estimate) -> Tensor:
         if self.matrix is None:
-            self.matrix = self.rows.T @ self.rows / len(self.rows)
+            self.matrix = self.rows.T @ self.rows
         channels, height, width = self.shape
         down, right = (_falling(size, estimate.length * max(height, width)) for size in (height, width))
         near = torch.kron(down, right).to(self.matrix.dtype) * (1 - estimate.kept) + estimate.kept
@@ -156,50 +169,52 @@ def linear_error(found: Principal, x: Tensor) -> float:
     return (centred - centred @ found.directions @ found.directions.T).square().mean().item()
 
 
-def choose_estimate(x: Tensor, held: Tensor, num: int, mirrored: bool) -> Estimate:
+def choose_estimate(x: Tensor, held: Tensor, num: int) -> Estimate:
     """The estimate of the covariance with the least error on images held out.
 
     Args:
         x: float (N, C, H, W), on which principal components are computed.
         held: float (n, C, H, W), on which they are compared.
         num: D.
-        mirrored: with mirrored copies.
 
     Images of more than 4,096 numbers are compared at a smaller size.
     """
     localising = math.prod(x.shape[1:]) <= MOST_LOCALISED
     while math.prod(x.shape[1:]) > MOST_CHOSEN and min(x.shape[2:]) >= 16:
         x, held = F.avg_pool2d(x, 2), F.avg_pool2d(held, 2)
-    num = min(num, math.prod(x.shape[1:]) - 1)
-    best = Estimate(mirrored)
-    if not localising:
-        return best
-    covariance = _Covariance(x, mirrored)
-    first = covariance.principal(num, best)
-    least, start = linear_error(first, held), first.directions
-    for name in ("kept", "length"):
+    num = max(1, min(num, math.prod(x.shape[1:]) - 1))
+    best = Estimate()
+    covariance = _Covariance(x, best)
+    first = covariance.principal(num + EXTRA, best)
+    least, start = linear_error(replace(first, directions=first.directions[:, :num]), held), first.directions
+    for name in ("mirrored", "upended", "kept", "length") if localising else ("mirrored", "upended"):
+        before = best
         for candidate in _others(best, name):
-            found = covariance.principal(num, candidate, start)
+            tried = covariance if name in ("kept", "length") else _Covariance(x, candidate)
+            found = tried.principal(num, candidate, start, NEAR_ROUNDS)
             if (error := linear_error(found, held)) < least:
                 best, least = candidate, error
+        if name in ("mirrored", "upended") and best != before:
+            covariance = _Covariance(x, best)
     return best
 
 
 def _others(estimate: Estimate, name: str) -> list[Estimate]:
     """Estimates that differ in one part."""
+    if name in ("mirrored", "upended"):
+        return [replace(estimate, **{name: weight}) for weight in WEIGHTS]
     if name == "kept":
         return [replace(estimate, kept=kept) for kept in KEPT]
     return [replace(estimate, length=length) for length in LENGTHS if estimate.localised]
 
 
-def start_linear_path(model: Model, x: Tensor, held: Tensor | None, mirrored: bool) -> Estimate | None:
+def start_linear_path(model: Model, x: Tensor, held: Tensor | None) -> Estimate | None:
     """Set the linear maps of a model from train images, if it has such maps.
 
     Args:
         model: whose encoder and decoder may be `ToLinear` and `FromLinear`; changed in place.
         x: float32 (N, C, H, W) in [0, 1], on the CPU; fewer than all where there are many.
         held: (n, C, H, W), to choose the estimate of the covariance by; None takes the sample's own.
-        mirrored: whether the training mirrors images.
 
     Returns:
         The estimate that was taken; None for a model without such maps.
@@ -210,7 +225,7 @@ def start_linear_path(model: Model, x: Tensor, held: Tensor | None, mirrored: bo
     x = x.contiguous()
     num = min(model.latent_dim, x[0].numel())
     with torch.no_grad():
-        estimate = Estimate(mirrored) if held is None else choose_estimate(x, held.contiguous(), num, mirrored)
+        estimate = Estimate() if held is None else choose_estimate(x, held.contiguous(), num)
         _set(model, encoder, decoder, principal_components(x, num, estimate))
     return estimate
 
@@ -256,9 +271,9 @@ def choose_augmentation(x: Tensor, held: Tensor, num: int) -> str:
     while math.prod(x.shape[1:]) > FEWEST_CHOSEN and min(x.shape[2:]) >= 16:
         x, held = F.avg_pool2d(x, 2), F.avg_pool2d(held, 2)
     num = max(1, min(num, math.prod(x.shape[1:]) // 4))
-    plain, mirrored = (_Covariance(x, both).principal(num, Estimate()) for both in (False, True))
+    plain, mirrored = (principal_components(x, num, Estimate(mirrored=weight)) for weight in (0.0, 0.5))
     flips = linear_error(mirrored, held) < CLEAR * linear_error(plain, held)
-    found = choose_estimate(x, held, num, flips)
+    found = choose_estimate(x, held, num)
     if found.localised:
         return "blend-flip" if flips else "blend"
     return "flip" if flips else "none"

@@ -28,7 +28,7 @@ from latens.networks.forms import fastest_form
 from latens.networks.half import FORMS, Half, layers_of
 from latens.networks.linear_path import LinearPath
 from latens.text import bytes_text
-from latens.training.augmentation import blends, mirrors, moved, moved_indices
+from latens.training.augmentation import blends, moved, moved_indices
 from latens.training.graphs import Plan, Replay, StaticStep
 from latens.training.linear_start import start_linear_path
 from latens.training.optimisers import (
@@ -344,7 +344,7 @@ class _Trainer:
         most = max(1, MOST_START // (math.prod(self.model.image_shape) * 4))
         rows = np.arange(0, len(self.pixels), -(-len(self.pixels) // most))
         x, held = some_images(self._on_host(), rows), some_images(self.held, np.arange(len(self.held)))
-        start_linear_path(self.model, x, held if len(held) else None, mirrors(self.config.augmentation))
+        start_linear_path(self.model, x, held if len(held) else None)
         self.elapsed += time.perf_counter() - began
         self.keep_best()
 
