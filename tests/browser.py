@@ -58,8 +58,9 @@ def learned_run(tmp_path_factory):
         folder.mkdir()
         pixels, labels = make_blobs(240)
         np.savez(folder / "blobs.npz", images=pixels[:, 0], labels=labels)
-        out = folder / "run"
-        latens.run(folder / "blobs.npz", out=out, epochs=60, **REFERENCE, device="cpu", progress=Silent())
+        options = {**REFERENCE, "epochs": 60, "learning_rate": 0.003, "matrix_learning_rate": 0.01}
+        options |= {"augmentation": "shift-flip", "holdout": 0.0}
+        latens.run(folder / "blobs.npz", out=folder / "run", **options, device="cpu", progress=Silent())
     return folder / "run"
 
 

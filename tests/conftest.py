@@ -50,15 +50,7 @@ def blobs(blobs_file):
 
 # The network of the reference experiment with its ReLU latent, which after two epochs is a poor model, as some tests want; on a
 # set of this size the default recipe starts as PCA.
-REFERENCE = {
-    "model": "autoencoder",
-    "network": "convolutional",
-    "latent_dim": 8,
-    "learning_rate": 0.003,
-    "matrix_learning_rate": 0.01,
-    "augmentation": "shift-flip",
-    "holdout": 0.0,
-}
+REFERENCE = {"model": "autoencoder", "network": "convolutional", "latent_dim": 8}
 
 
 @pytest.fixture(scope="session")

@@ -171,7 +171,8 @@ def test_an_imported_run_says_so(tmp_path):
 def test_the_report_tells_the_story_and_how_to_repeat_it(finished_run):
     text = words_of_report(finished_run)
     source = finished_run.record["data"]["source"]
-    assert f"latens run {source} --latent-dim 8 --epochs 2" in text
+    model = "--model autoencoder --latent-dim 8 --network convolutional"
+    assert f"latens run {source} {model} --epochs 2" in text
     for fact in ("216", "24", latens.__version__, torch.__version__):
         assert fact in text
     story = story_of(finished_run, finished_run.images)
