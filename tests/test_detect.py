@@ -334,6 +334,8 @@ def test_errors_name_what_to_do(run, mvtec, tmp_path, capsys):
         run.detect(texture(3)[:, None], method="features")
     with pytest.raises(UsageError, match=r"false alarms 0\.001 with 32 normal images"):
         run.detect(texture(3)[:, None], false_alarms=0.001)
+    assert main(["detect", str(run.path), str(mvtec), "-o", str(tmp_path.parent)]) == 2
+    assert "the folder is not empty" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main(["detect", str(run.path), str(mvtec), "-o", str(tmp_path / "file")]) == 2
     assert "is a file; the name of a folder is needed" in capsys.readouterr().err

@@ -364,6 +364,10 @@ def _made(command: argparse.ArgumentParser) -> None:
         help="a folder for an image file each (PNG; TIFF where 8 bits or 3 channels do not do) and images.npz;"
         " NAME.npz: the arrays only; NAME.png: a sheet of the images",
     )
+    _overwrite(command)
+
+
+def _overwrite(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--overwrite",
         action="store_true",
@@ -543,6 +547,7 @@ def _add_detect(commands: Any) -> None:
         default="flagged",
         help="which images get a heat map and an overlay (default: those that are called odd)",
     )
+    _overwrite(command)
     command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _moved(command)
     _device(command)

@@ -300,7 +300,7 @@ def _review_new(args: argparse.Namespace) -> Answer:
     from latens.files import atomic_write, write_json
 
     if args.output is not None:
-        output_folder(args.output)
+        output_folder(args.output, overwrite=True)
     run, progress = _chosen(args.run, data=args.new_data), _progress(args)
     found = review_new(run, args.new, strict=args.strict, progress=progress)
     for note in found.notes:
@@ -351,7 +351,7 @@ def detect_command(args: argparse.Namespace) -> Answer:
     from latens.detection import DEFAULT_DETECTOR, detect_images
     from latens.report.detections import write_detections
 
-    output_folder(args.output)
+    output_folder(args.output, args.overwrite)
     run, progress = _chosen(args.run, args.device, args.new_data), _progress(args)
     method = args.method or ("features" if args.features else DEFAULT_DETECTOR)
     found = detect_images(

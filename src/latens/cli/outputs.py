@@ -33,11 +33,15 @@ def output_file(path: str | None, *endings: str) -> None:
         raise UsageError(f"{shown(path)}: the folder {shown(there)} can't be written to; choose another place")
 
 
-def output_folder(path: str) -> None:
-    """Refuse the name of a folder that could not be made or written to.
+def output_folder(path: str, overwrite: bool = False) -> None:
+    """Refuse the name of a folder that could not be made or written to, or that holds something already.
+
+    Args:
+        path: what the user gave.
+        overwrite: whether it may hold something: files of the same names are replaced.
 
     Raises:
-        UsageError: it is a file, lies below one, or in a folder without write permission.
+        UsageError: it is a file, lies below one, or in a folder without write permission; or it is not empty.
     """
     given = Path(path)
     there = next(folder for folder in (given.absolute(), *given.absolute().parents) if os.path.lexists(folder))
@@ -45,6 +49,10 @@ def output_folder(path: str) -> None:
         raise UsageError(f"{shown(path)}: {shown(there)} is a file; the name of a folder is needed")
     if not os.access(there, os.W_OK):
         raise UsageError(f"{shown(path)}: the folder {shown(there)} can't be written to; choose another place")
+    if given.is_dir() and any(given.iterdir()) and not overwrite:
+        raise UsageError(
+            f"{shown(path)}: the folder is not empty; choose another, or replace files of the same names: --overwrite"
+        )
 
 
 def output_place(path: str, *endings: str, overwrite: bool = False) -> None:
@@ -67,8 +75,4 @@ def output_place(path: str, *endings: str, overwrite: bool = False) -> None:
             )
         output_file(path, *endings)
         return
-    output_folder(path)
-    if given.is_dir() and any(given.iterdir()) and not overwrite:
-        raise UsageError(
-            f"{shown(path)}: the folder is not empty; choose another, or replace files of the same names: --overwrite"
-        )
+    output_folder(path, overwrite)
