@@ -1,91 +1,293 @@
-"""What makes a prior sample well: a sweep of the recipe `generative`, one change at a time.
+"""Can a model generate? A sweep of the recipe `generative`, one change at a time, and the learned samplers beside each other.
 
-    python benchmarks/generative.py [DATA] [--steps 1400] [--only NAME ...]
+    python benchmarks/generative.py [mnist] [fashion-mnist] [--short] [--seeds 0 1 2] [--only NAME ...]
+        [--out build/generative] [--write docs/results.md]
 
-Trains each setting for so many steps, on one thread, and prints the error, the distance of the reconstructions, of samples from
-the normal prior, and of samples from the learned one. A setting takes about a minute of processor time at 1,400 steps.
+Trains the recipe, each setting of the sweep, and `fast`; measures reconstructions, samples from the normal prior and samples from
+the learned prior, and for the two recipes as they are those of every sampler. Train images decoded more and less sharply are
+compared with other train images, beside the sharpness that the training found. Distances are those of as many samples as there
+are test images from the test images, by the features that latens scores with. Everything runs on one thread. A training of the
+recipe takes about four minutes of processor time, with --short (the sweep alone) one. Rows are kept in --out, so that an
+interrupted run goes on where it stopped; --again measures them anew.
 """
 
 import argparse
+import functools
+import itertools
+import operator
+import statistics
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 import latens
-from common import machine, machine_line
+from common import machine_line, say, write_json, write_section
 from latens.features import features_for
+from latens.files import read_json
 from latens.latents import decode_latents, encode_images
-from latens.metrics.references import frechet_distance, moments
-from latens.samplers import SAMPLERS
+from latens.metrics.frechet import frechet_distance, moments
+from latens.samplers import SAMPLERS, samplers_for
 from latens.training.loop import build_model, fastest_forms, use_forms
+from latens.training.recipes import Recipe
 
+SHORT = 1400  # steps
 BERNOULLI = "variational:likelihood=bernoulli"
+RECIPE = f"{BERNOULLI},beta=0.5,match=10,sharpness=matched"
 SETTINGS: dict[str, dict[str, Any]] = {
     "recipe": {},
-    "convolutional network": {"network": "convolutional"},
-    "no matching": {"model": f"{BERNOULLI},beta=0.5"},
-    "strong matching": {"model": f"{BERNOULLI},beta=0.5,match=30,warmup=300"},
-    "beta 1": {"model": f"{BERNOULLI},beta=1,match=10,warmup=300"},
-    "no warm-up": {"model": f"{BERNOULLI},beta=0.5,match=10"},
-    "calibrated": {"model": "variational:match=30,warmup=300"},
-    "free bits": {"model": f"{BERNOULLI},beta=0.5,match=10,warmup=300,free_bits=0.1"},
-    "D 8": {"latent_dim": 8},
-    "D 32": {"latent_dim": 32},
-    "wasserstein, kernel": {"model": "wasserstein"},
-    "wasserstein, flow": {"model": "wasserstein:discrepancy=flow"},
+    "sharpness 1": {"model": f"{BERNOULLI},beta=0.5,match=10,warmup={{warmup}}"},
+    "network `convolutional`": {"network": "convolutional"},
+    "no match": {"model": f"{BERNOULLI},beta=0.5,warmup={{warmup}},sharpness=matched"},
+    "match 30": {"model": f"{BERNOULLI},beta=0.5,match=30,warmup={{warmup}},sharpness=matched"},
+    "beta 1": {"model": f"{BERNOULLI},beta=1,match=10,warmup={{warmup}},sharpness=matched"},
+    "beta 0.25": {"model": f"{BERNOULLI},beta=0.25,match=10,warmup={{warmup}},sharpness=matched"},
+    "no warm-up": {"model": RECIPE},
+    "free bits 0.1": {"model": f"{RECIPE},warmup={{warmup}},free_bits=0.1"},
+    "calibrated, match 30": {"model": "variational:match=30,warmup={warmup}"},
+    "latent dimension 8": {"latent_dim": 8},
+    "latent dimension 32": {"latent_dim": 32},
+    "`wasserstein`": {"model": "wasserstein"},
+    "`wasserstein:discrepancy=flow`": {"model": "wasserstein:discrepancy=flow"},
+}
+FAST = "fast"  # the recipe that the samplers are tried on beside this one
+SHARPNESSES = (1.0, 1.25, 1.5, 1.75, 2.0)
+MOST = 10_000  # images, and samples, that are compared
+
+
+class Trained:
+    """A model that was trained on a set of images, with what it takes to measure it."""
+
+    def __init__(self, images: latens.Dataset, recipe: Recipe) -> None:
+        torch.set_num_threads(1)
+        self.images = images
+        self.model = build_model(recipe, images.shape)
+        use_forms(self.model, fastest_forms(recipe, images.shape))
+        cpu, wall = time.process_time(), time.perf_counter()
+        *_, last = latens.train(self.model, images, recipe.config)
+        self.times = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+        self.mse, self.steps = last.test_mse, last.step
+        self.num = min(MOST, len(images.test))
+        self.features = features_for(images)
+        self.real = moments(self.features(images.test.pixels))
+
+    def distance(self, latents: np.ndarray) -> float:
+        """Of what these latents are decoded to from the test images."""
+        return frechet_distance(moments(self.features(decode_latents(self.model, latents))), self.real)
+
+    @property
+    def reconstruction(self) -> float:
+        """The distance of the test images' reconstructions."""
+        return self.distance(encode_images(self.model, self.images.test))
+
+    def of_sampler(self, name: str, latents: np.ndarray) -> dict[str, Any]:
+        """A sampler's distance, and the time of its fit."""
+        sampler = SAMPLERS[name](**SAMPLERS[name].options_for(self.model, torch.device("cpu")))
+        began = time.process_time()
+        sampler.fit(latents, self.images.train.labels)
+        seconds = time.process_time() - began
+        return {"fd": self.distance(sampler.sample(self.num)), "cpu_seconds": seconds}
+
+
+def trained(images: latens.Dataset, recipe: str, seed: int, steps: int | None, options: dict[str, Any]) -> Trained:
+    """Train a recipe with other options, for so many steps where they are given."""
+    setting = latens.RECIPES[recipe](images)
+    if steps is not None:
+        epochs = max(1, round(steps * setting.config.batch_size / len(images.train)))
+        setting = setting.with_options(epochs=epochs)
+    warmup = max(1, setting.config.epochs * -(-len(images.train) // setting.config.batch_size) // 5)
+    options = {"seed": seed, **options}
+    if "warmup" in setting.model_options and "model" not in options:
+        told = ",".join(f"{name}={value}" for name, value in setting.model_options.items() if name != "warmup")
+        options["model"] = f"{setting.model}:{told},warmup={warmup}"
+    elif "model" in options:
+        options["model"] = options["model"].format(warmup=warmup)
+    return Trained(images, setting.with_options(**options))
+
+
+def measured(images: latens.Dataset, name: str, seed: int, steps: int | None) -> dict[str, Any]:
+    """Train one setting, or the recipe `fast`, and measure it.
+
+    Every sampler is fitted to the latents of the two recipes as they are; the learned prior alone to those of other settings.
+    """
+    plain = name == FAST
+    done = trained(images, FAST if plain else "generative", seed, None if plain else steps, SETTINGS.get(name, {}))
+    whole = plain or (name == "recipe" and steps is None)
+    latents = encode_images(done.model, images.train)
+    samplers = {}
+    for sampler in samplers_for(done.model) if whole else ("prior", "local-mixture"):
+        samplers[sampler] = done.of_sampler(sampler, latents)
+        say(f"{name}, {sampler}: {samplers[sampler]['fd']:.3f}, fitted in {samplers[sampler]['cpu_seconds']:.0f} CPU s")
+    return {
+        "mse": done.mse,
+        "steps": done.steps,
+        **done.times,
+        "reconstruction": done.reconstruction,
+        "samplers": samplers,
+        "sharpness": sharpnesses(done) if name == "recipe" and done.model.decodes_logits else {},
+    }
+
+
+@torch.no_grad()
+def sharpnesses(done: Trained) -> dict[str, float]:
+    """The distance of train images that are decoded more and less sharply from other train images."""
+    model, pixels = done.model, done.images.train.pixels
+    num = min(MOST, len(pixels) // 2)
+    real = moments(done.features(pixels[:num]))
+    latents = torch.from_numpy(encode_images(model, pixels[num : 2 * num]))
+    logits = torch.cat([model.decoder(model.shaped(some)) for some in torch.split(latents, 1000)])
+    matched = model.sharpness
+    assert isinstance(matched, torch.Tensor)
+    found = {"matched": float(matched), **{str(sharpness): sharpness for sharpness in SHARPNESSES}}
+    decoded = {name: (logits * (value / matched)).sigmoid().numpy() for name, value in found.items()}
+    distances = {name: frechet_distance(moments(done.features(x)), real) for name, x in decoded.items()}
+    return {"value": float(matched), **distances}
+
+
+# ---- tables
+
+
+Rows = Sequence[dict[str, Any]]  # of one setting, one a seed
+
+
+def middle(rows: Rows, *keys: str) -> float:
+    """The median of a figure over the seeds."""
+    return statistics.median(float(functools.reduce(operator.getitem, keys, row)) for row in rows)  # type: ignore[arg-type]
+
+
+def sweep_table(by_name: Mapping[str, Rows]) -> str:
+    """One line a setting."""
+    columns = ("test MSE", "reconstructions", "normal prior", "learned prior", "training, CPU s", "fit, CPU s")
+    lines = [f"| setting | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
+    for name, rows in by_name.items():
+        if name in SETTINGS:
+            distances = [("reconstruction",), ("samplers", "prior", "fd"), ("samplers", "local-mixture", "fd")]
+            times = [("cpu_seconds",), ("samplers", "local-mixture", "cpu_seconds")]
+            cells = [
+                f"{middle(rows, 'mse'):.4f}",
+                *(f"{middle(rows, *keys):.2f}" for keys in distances),
+                *(f"{middle(rows, *keys):.0f}" for keys in times),
+            ]
+            lines.append(f"| {name}{_times(rows)} | {' | '.join(cells)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def samplers_table(by_name: Mapping[str, Rows]) -> str:
+    """One line a sampler."""
+    lines = ["| recipe | sampler | keeps train latents | FD | fit, CPU s |", "|---|---|---|---:|---:|"]
+    for name, rows in by_name.items():
+        if len(rows[0]["samplers"]) > 2:
+            recipe = "generative" if name == "recipe" else name
+            beside = f"{middle(rows, 'reconstruction'):.3f}"
+            lines.append(f"| `{recipe}`{_times(rows)} | (reconstructions) | | {beside} | |")
+            for sampler in sorted(rows[0]["samplers"], key=lambda one: middle(rows, "samplers", one, "fd")):
+                kept = "yes" if SAMPLERS[sampler].keeps_data else "no"
+                distance, seconds = (middle(rows, "samplers", sampler, key) for key in ("fd", "cpu_seconds"))
+                lines.append(f"| `{recipe}` | {sampler} | {kept} | {distance:.3f} | {seconds:.0f} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def sharpness_table(by_name: Mapping[str, Rows]) -> str:
+    """One line a sharpness."""
+    rows = [row for row in by_name.get("recipe", ()) if row["sharpness"]]
+    lines = ["| sharpness | FD |", "|---:|---:|"]
+    if not rows:
+        return ""
+    lines += [f"| {one:g} | {middle(rows, 'sharpness', str(one)):.3f} |" for one in SHARPNESSES]
+    found, distance = (middle(rows, "sharpness", key) for key in ("value", "matched"))
+    return "\n".join([*lines, f"| {found:.2f}, as the training matched it | {distance:.3f} |"])
+
+
+def _times(rows: Rows) -> str:
+    return f" ({len(rows)} seeds)" if len(rows) > 1 else ""
+
+
+TABLES = {
+    "{data}: one change at a time, {steps}; FD": sweep_table,
+    "{data}: samplers on the latents of a recipe": samplers_table,
+    "{data}: FD of train images that are decoded more or less sharply, from other train images": sharpness_table,
 }
 
 
-def measured(images: latens.Dataset, options: dict[str, Any], steps: int) -> dict[str, float]:
-    """Train one setting, and measure it."""
-    setting = latens.RECIPES["generative"](images)
-    epochs = max(1, round(steps * setting.config.batch_size / len(images.train)))
-    setting = setting.with_options(epochs=epochs, **options)
-    model = build_model(setting, images.shape)
-    use_forms(model, fastest_forms(setting, images.shape))
-    began = time.process_time()
-    *_, last = latens.train(model, images, setting.config)
-    seconds = time.process_time() - began
-    features = features_for(images)
-    real, num = moments(features(images.test.pixels)), len(images.test)
+def load(name: str) -> latens.Dataset:
+    """A set of images: as `latens` takes it, and Fashion-MNIST from its Debian package where it can't be fetched."""
+    try:
+        return latens.load_images(name)
+    except latens.LatensError:
+        if name != "fashion-mnist":
+            raise
+    from sets import debian
 
-    def distance(latents: np.ndarray) -> float:
-        return float(frechet_distance(moments(features(decode_latents(model, latents))), real))
-
-    with torch.no_grad():
-        prior = model.sample_prior(num, torch.Generator().manual_seed(0)).numpy()
-    latents = encode_images(model, images.train)
-    began = time.process_time()
-    sampler = SAMPLERS["local-mixture"]().fit(latents, images.train.labels)
-    return {
-        "mse": last.test_mse,
-        "reconstruction": distance(encode_images(model, images.test)),
-        "prior": distance(prior),
-        "learned": distance(sampler.sample(num)),
-        "seconds": seconds,
-        "fitting": time.process_time() - began,
-    }
+    found = next(debian("dataset-fashion-mnist").rglob("train-images-idx3-ubyte*"))
+    return latens.load_images(found.parent)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="?", default="mnist")
-    parser.add_argument("--steps", type=int, default=1400)
-    parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
+    parser.add_argument("data", nargs="*", default=["mnist"])
+    parser.add_argument("--short", action="store_true", help=f"{SHORT:,} steps in place of the recipe's own")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these settings or recipes alone")
+    parser.add_argument("--out", type=Path, default=Path("build/generative"), help="where the rows are kept")
+    parser.add_argument("--again", action="store_true", help="measure anew what is there")
+    parser.add_argument("--write", type=Path, metavar="MD", help="write the tables there, as a section of its own")
     args = parser.parse_args()
-    images = latens.load_images(args.data)
-    torch.set_num_threads(1)
-    print(f"{machine_line(machine())}\n")
-    print(
-        "| setting | test MSE | FD of reconstructions | of the normal prior | of the learned prior | training, CPU s |"
-    )
-    print("|---|---:|---:|---:|---:|---:|")
-    for name in args.only:
-        row = measured(images, SETTINGS[name], args.steps)
-        distances = " | ".join(f"{row[key]:.2f}" for key in ("reconstruction", "prior", "learned"))
-        print(f"| {name} | {row['mse']:.4f} | {distances} | {row['seconds']:.0f} |", flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    names = [name for name in (*SETTINGS, FAST) if not args.only or name in args.only]
+    for data in args.data:
+        images: latens.Dataset | None = None
+        for seed, name in itertools.product(args.seeds, names):
+            file = _file(args.out, data, name, args.short, seed)
+            if file.is_file() and not args.again:
+                continue
+            images = load(data) if images is None else images
+            row = measured(images, name, seed, SHORT if args.short else None)
+            write_json(file, row)
+            say(f"{data}, {name}, seed {seed}: reconstructions {row['reconstruction']:.3f}")
+    page = page_of(args.out)
+    print(page)
+    if args.write:
+        write_section(args.write, "generative", page)
+
+
+def _file(out: Path, data: str, name: str, short: bool, seed: int | str) -> Path:
+    data, name = ("".join(one if one.isalnum() else "-" for one in text) for text in (Path(data).name, name))
+    return out / f"{data}.{name}.{'short' if short else 'whole'}.{seed}.json"
+
+
+def page_of(out: Path) -> str:
+    """All that was measured, of any call."""
+    tables, machines = [], []
+    sets = sorted({file.name.split(".")[0] for file in out.glob("*.json")}, key=lambda name: name != "mnist")
+    for data, short in itertools.product(sets, (False, True)):
+        by_name = {}
+        for name in (*SETTINGS, FAST):
+            files = sorted(out.glob(_file(out, data, name, short, "*").name))
+            by_name[name] = [read_json(file) for file in files]
+            machines += [row["machine"] for row in by_name[name]]
+        by_name = {name: rows for name, rows in by_name.items() if rows}
+        steps = f"{SHORT:,} steps" if short else "the recipe's own steps"
+        for title, table in TABLES.items():
+            if text := table(by_name):
+                tables.append(f"### {title.format(data=data, steps=steps)}\n\n{text}\n")
+    if not tables:
+        raise SystemExit("nothing was measured")
+    return PAGE.format(machine=machine_line(machines[-1]), tables="\n".join(tables))
+
+
+PAGE = """## The recipe `generative`, and the samplers
+
+Made by `python benchmarks/generative.py`; one seed where no number is given, medians otherwise. {machine}.
+
+`latens run mnist --recipe generative` trains a variational autoencoder of 16 numbers whose prior is matched to the latents. Its
+learned prior is the sampler `local-mixture`, fitted to the latents of the train images after training. FD: Fréchet distance of as
+many samples as there are test images from the test images. Times are processor seconds on one thread.
+
+{tables}"""
 
 
 if __name__ == "__main__":

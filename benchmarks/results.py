@@ -150,12 +150,6 @@ def by_recipe(recipe: str, out: Path, samplers: Sequence[str]) -> list[dict[str,
     return [{**row, "data": "mnist"} for run in done.runs for row in rows_of(run, RECIPES[recipe])]
 
 
-def part_of_page(page: Path | None, first: str, last: str) -> str:
-    """The part of a page that another script's figures are in, from one heading to the next."""
-    text = page.read_text() if page is not None and page.exists() else ""
-    return text[text.index(first) : text.index(last)] if first in text and last in text else ""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fashion", metavar="FOLDER", help="folder with Fashion-MNIST's IDX files")
@@ -185,7 +179,6 @@ def main() -> None:
     page = PAGE.format(
         machine=machine_line(machine()),
         tables="\n".join(f"## {name}\n\n{markdown(rows)}" for name, rows in by_data.items()),
-        generative=part_of_page(args.write, "## The recipe `generative`", "## Published claims"),
         claims="\n".join(f"- {claim}" for claim in claims(by_data)),
     )
     print(page)
@@ -209,7 +202,7 @@ these numbers, with intervals and protocols, for any run. Seconds are wall-clock
 machine's other work.
 
 {tables}
-{generative}## Published claims
+## Published claims
 
 {claims}
 """

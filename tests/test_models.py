@@ -32,6 +32,8 @@ OPTIONED = [
     "variational:likelihood=bernoulli",
     "variational:likelihood=fixed,variance=0.1,free_bits=0.5",
     "variational:match=10,warmup=4",
+    "variational:likelihood=bernoulli,sharpness=1.5",
+    "variational:likelihood=bernoulli,sharpness=matched,warmup=4",
     "wasserstein:discrepancy=flow",
     "regularised:penalty=gradient",
     "regularised:penalty=none",
@@ -197,6 +199,9 @@ def test_what_is_not_allowed_is_said(name, arguments, message):
         ("variational:likelihood=laplace", "known: calibrated, fixed, bernoulli"),
         ("variational:likelihood=fixed,variance=0", "variance is 0; a finite number, above 0"),
         ("variational:variance=0.1", "only likelihood=fixed takes one"),
+        ("variational:sharpness=2", "sharpness is 2 with likelihood=calibrated; only likelihood=bernoulli takes one"),
+        ("variational:likelihood=bernoulli,sharpness=0", "sharpness is 0; a finite number, above 0"),
+        ("variational:likelihood=bernoulli,sharpness=high", "sharpness is 'high'; known: matched"),
         ("wasserstein:weight=much", "weight is 'much'"),
         ("wasserstein:scale=0", "scale is 0"),
         ("regularised:penalty=spectral", "known: weight_decay, gradient, none"),
@@ -303,6 +308,39 @@ def test_the_weights_of_the_divergences_rise():
     assert model.steps == 6  # evaluation counts none
     with pytest.raises(UsageError, match="warmup is -1"):
         make("variational", warmup=-1)
+
+
+def test_a_sharper_decoder_gives_the_likelihood_the_mean_of_what_it_decodes():
+    sharper, plain = (make("variational", likelihood="bernoulli", sharpness=sharpness) for sharpness in (2.0, 1.0))
+    last = [part for part in plain.decoder.modules() if getattr(part, "bias", None) is not None][-1]
+    with torch.no_grad():
+        for parameter in (last.weight, last.bias):
+            parameter.div_(2)
+    x, z = torch.rand(5, *SHAPE), torch.randn(5, 6)
+    losses = [model.loss(x, torch.Generator().manual_seed(0)).parts["reconstruction"] for model in (sharper, plain)]
+    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(sharper.decode(z).logit(), 2 * plain.decode(z).logit())
+
+
+def test_a_matched_sharpness_follows_the_mean_squares_after_the_warm_up():
+    bright, dark = torch.rand(8, *SHAPE).round(), torch.full((8, *SHAPE), 0.01)
+    model = make("variational", likelihood="bernoulli", sharpness="matched", warmup=3)
+    model.eval().loss(bright)
+    model.train()
+    found = []
+    for x in [bright] * 6 + [dark] * 200:
+        model.loss(x, torch.Generator().manual_seed(0))
+        found.append(float(model.sharpness))
+    assert found[:3] == [1.0] * 3  # which the untrained network must rise from
+    assert 1 < found[3] < found[4] < found[5]
+    assert found[-1] == 1.0  # images can't be greyer than their mean
+    torch.nan_to_num(model.loss(torch.full_like(dark, math.nan)).total)
+    assert model.sharpness == 1.0
+    again = make("variational", likelihood="bernoulli", sharpness="matched", warmup=3)
+    model.sharpness.fill_(1.7)
+    again.load_state_dict(model.state_dict())
+    assert float(again.sharpness) == pytest.approx(1.7)
+    assert "sharpness" not in make("variational", likelihood="bernoulli").state_dict()  # as stored by earlier versions
 
 
 def test_a_model_with_a_matched_prior_has_a_learned_one_beside_it():

@@ -20,6 +20,11 @@ FIXED_VARIANCE = 0.01  # a tenth of the brightness either way
 SMALLEST_VARIANCE = 1e-6  # four times finer than the steps of 8 bit
 MEMORY = 100  # batches over which the calibrated variance is averaged
 COLLAPSED = 0.01  # nats
+MATCHED = "matched"
+# A step's change of the sharpness, as a share of the gap between the logarithms of the mean squares; it follows in some hundred
+# steps, slower than the network follows it.
+SHARPENING = 0.05
+SHARPEST = 4.0
 
 
 class VariationalModel(Model):
@@ -37,6 +42,11 @@ class VariationalModel(Model):
         match: weight of the divergence of all latents together from the prior, which is a part of the KL divergence, beyond the
             weight that it has there; above 0 a small network learns it along (`latens.models.matching`). It makes the prior
             sample well; 10 is strong.
+        sharpness: of decoded images, with `likelihood=bernoulli`: the logits of a decoded pixel are so many times those of the
+            likelihood. The most likely probabilities are the mean of all images that a latent may stand for, which is greyer than
+            any of them; 1 decodes that mean, more decodes an image nearer to one of them, at some squared error. `"matched"`
+            finds it along the training, from the end of the warm-up on, such that decoded pixels have the mean square that the
+            images' have.
         warmup: steps of training over which `beta` and `match` rise from 0, so that no unit collapses before it is of use.
 
     Raises:
@@ -65,6 +75,7 @@ class VariationalModel(Model):
     variance: Tensor  # of a pixel
     batches: Tensor  # of which it is the mean
     steps: Tensor | None  # of training that were taken
+    sharpness: Tensor | None  # where it is matched
 
     def __init__(
         self,
@@ -77,6 +88,7 @@ class VariationalModel(Model):
         variance: float | None = None,
         match: float = 0.0,
         warmup: int = 0,
+        sharpness: float | str = 1.0,
     ) -> None:
         check_number("beta", beta)
         check_number("free_bits", free_bits)
@@ -89,6 +101,14 @@ class VariationalModel(Model):
                 raise UsageError(
                     f"variance is {variance:g} with likelihood={likelihood}; only likelihood=fixed takes one"
                 )
+        if isinstance(sharpness, str):
+            check_choice("sharpness", sharpness, [MATCHED])
+        else:
+            check_number("sharpness", sharpness, above=0)
+        if sharpness != 1 and likelihood != "bernoulli":
+            raise UsageError(
+                f"sharpness is {sharpness} with likelihood={likelihood}; only likelihood=bernoulli takes one"
+            )
         super().__init__(
             image_shape,
             make_network(image_shape, latent_dim, network, encoded=2 * latent_dim),
@@ -104,6 +124,8 @@ class VariationalModel(Model):
         self.matching = Matching(latent_dim) if match else None
         self.learned_prior = "local-mixture" if match else ""
         self.register_buffer("steps", torch.zeros(()) if warmup else None)
+        self.fixed_sharpness = 1.0 if sharpness == MATCHED else float(sharpness)
+        self.register_buffer("sharpness", torch.ones(()) if sharpness == MATCHED else None)
 
     def encode_distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and the logarithm of the variance of each picture's latent: (B, C, H, W) -> (B, D), (B, D)."""
@@ -150,12 +172,26 @@ class VariationalModel(Model):
         """-log p(x|z) in nats and the mean squared error, each (B,)."""
         y: Tensor = self.decoder(self.shaped(z))
         if self.decodes_logits:
-            return bernoulli_nll(x, y), squared_error(x, y.sigmoid()).detach()
+            pixels = y.detach().sigmoid()
+            if calibrating:
+                self._match_sharpness(x, pixels)
+            sharpness = self.fixed_sharpness if self.sharpness is None else self.sharpness.clone()
+            return bernoulli_nll(x, y / sharpness), squared_error(x, pixels)
         error = squared_error(x, y)
         variance = (
             self._calibrated(error.detach()) if calibrating and self.likelihood == "calibrated" else self.variance
         )
         return gaussian_nll(error, variance, x[0].numel()), error.detach()
+
+    def _match_sharpness(self, x: Tensor, pixels: Tensor) -> None:
+        """A step of the sharpness towards that at which decoded pixels have the mean square of the images'."""
+        if self.sharpness is None:
+            return
+        change = x.square().mean().clamp(min=SMALLEST_VARIANCE).log() - pixels.square().mean().log()
+        change = change.nan_to_num(0.0, 0.0, 0.0)  # a spoilt step leaves no trace
+        begun = 1.0 if self.steps is None else (self.steps >= self.warmup).to(change.dtype)
+        factor = (SHARPENING * begun * change).exp().to(self.sharpness.dtype)
+        self.sharpness.copy_((self.sharpness * factor).clamp(1, SHARPEST))
 
     def _calibrated(self, error: Tensor) -> Tensor:
         """The variance that fits this batch best, which also goes into the running mean."""

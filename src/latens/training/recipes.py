@@ -445,6 +445,7 @@ def generative(images: "Dataset") -> Recipe:
             "beta": 0.5 if bernoulli else 1.0,
             "match": 10.0 if bernoulli else 30.0,
             "warmup": warmup,
+            **({"sharpness": "matched"} if bernoulli else {}),
         },
         output_bias=_mean_pixel(images),
     )
