@@ -10,11 +10,13 @@ from latens import __version__
 from latens.computed.review import KINDS, read_review
 from latens.errors import UsageError
 from latens.explorer import decoding, following
+from latens.explorer.table import table_of
 from latens.explorer.tags import Tags
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
 from latens.interpolation import PATHS
 from latens.samplers import SAMPLERS
+from latens.sheets import as_csv, as_parquet
 
 __all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "openapi"]
 
@@ -124,6 +126,13 @@ def _change_tags(view: View, tag: str, ids: list[Any], on: bool) -> Answer:
 
 def _tags_csv(view: View) -> Answer:
     return Answer(content=Tags(view.run.path).as_csv().encode(), media_type="text/csv; charset=utf-8")
+
+
+def _table(view: View, points: list[Any], map: str, kind: str) -> Answer:
+    columns = table_of(view, points, map)
+    if kind == "parquet":
+        return Answer(content=as_parquet(columns), media_type="application/vnd.apache.parquet")
+    return Answer(content=as_csv(columns), media_type="text/csv; charset=utf-8")
 
 
 def _ids(view: View, points: list[Any]) -> Answer:
@@ -262,6 +271,19 @@ ROUTES = (
     ),
     Route("/api/tags.csv", "all tags as a table: id,tag", _tags_csv, media_type="text/csv"),
     Route("/api/ids", "the ids of points", _ids, {"points": Param("array", "points", items=POINTS)}, method="POST"),
+    Route(
+        "/api/table",
+        "what is known of images as a file: id, part, class, columns, place on a map, tags",
+        _table,
+        {
+            "points": Param("array", "points, as row of /api/image", items=POINTS),
+            "map": Param("string", "a map's name", ""),
+            "kind": Param("string", "of the file", "csv", ("csv", "parquet")),
+        },
+        method="POST",
+        desk=_slow,
+        media_type="application/octet-stream",
+    ),
     Route("/api/twins", "beside another run: the point there of the same image, -1 where it has none", _twins),
     Route("/api/history", "loss curve, settings, scores, verdict", following.history),
     Route("/api/live", "test images as the weights of the last epoch rebuild them", following.live, desk=_slow),

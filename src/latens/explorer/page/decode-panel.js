@@ -2,9 +2,12 @@
 
 import {button, el, fill} from "./dom.js";
 import {gauge} from "./gauge.js";
+import {copy, download, jsonOf, pngOf} from "./files.js";
 import {captioned, frame, paint} from "./pictures.js";
+import {sheetOf} from "./sheet.js";
 import {markOf} from "./store.js";
 
+const SAVED = 256; // pixels of a saved image, at least
 const MIDDLE = 32768; // of the map, 16 bit
 const SPACINGS = 2; // a place is empty from so many spacings on between it and its latent's own place, on a map filled evenly
 
@@ -27,7 +30,7 @@ export function decodePanel(store) {
     honest.element,
     place,
     how,
-    el("p", {class: "row"}, nearestButton, latentButton),
+    el("p", {class: "row"}, nearestButton, latentButton, button("Save image", save), button("Copy as JSON", copyPlace)),
     el("p", {class: "quiet"}, "Press on the map to hold a place; press again to release it. The arrow keys move from image to image, and s selects the current one."),
   );
   /** @type {number|null} */
@@ -37,6 +40,21 @@ export function decodePanel(store) {
   let over = true; // the pointer is on the map; before it was anywhere, the middle of the map is decoded
   /** @type {Float32Array|null} */
   let held = null;
+  /** What was decoded last, and where. @type {{found: import("./types.js").Decoded, map: string, x: number, y: number}|null} */
+  let last = null;
+
+  async function save() {
+    if (!last) return store.say("Nothing is decoded yet.");
+    const pixels = last.found.pixels;
+    download(await store.attempt((async () => pngOf(sheetOf([{pixels}], info.shape, {least: SAVED, gap: 0})))()), `${info.name}-decoded.png`);
+  }
+
+  async function copyPlace() {
+    if (!last) return store.say("Nothing is decoded yet.");
+    const {found, map, x, y} = last;
+    const about = {run: info.name, map, x, y, distance: found.ratio[0], nearest: found.nearest[0], latent: found.latents};
+    if (await store.attempt(copy(jsonOf(about)).then(() => true))) store.say("Place and latent are on the clipboard.");
+  }
 
   /** @param {number} x @param {number} y 16-bit units */
   async function look(x, y) {
@@ -49,6 +67,7 @@ export function decodePanel(store) {
     paint(made, found.pixels, info.shape);
     made.dataset.ms = (performance.now() - asked).toFixed(1);
     held = found.latents;
+    last = {found, map, x: unitsX, y: unitsY};
     const own = store.fromUnits(found.places);
     const empty = Math.hypot(own.x[0] - x, own.y[0] - y) / 65535 > SPACINGS / Math.sqrt(info.count);
     honest.show(found, 0, empty);
@@ -61,7 +80,7 @@ export function decodePanel(store) {
 
   /** What was decoded before stands for another place: it goes. @param {Error} error */
   function failed(error) {
-    held = nearestRow = null;
+    held = nearestRow = last = null;
     paint(made, new Uint8Array(0), info.shape);
     paint(nearest, new Uint8Array(0), info.shape);
     fill(nearestWords, "nearest real image");

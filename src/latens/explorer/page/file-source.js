@@ -1,5 +1,6 @@
 // The source of a page that is one file: a worker gets what the file holds, and answers.
 
+import {csvOf} from "./files.js";
 import {newestWins} from "./newest.js";
 
 /** @typedef {import("./types.js").Source} Source */
@@ -43,6 +44,7 @@ export function fileSource() {
     probe: newest("probe"),
     path: newest("path"),
     directions: ask("directions"),
+    table: async (...asked) => new Blob([csvOf(await ask("table")(...asked))], {type: "text/csv"}),
   };
 }
 

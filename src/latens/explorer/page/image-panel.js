@@ -2,6 +2,7 @@
 // A latent that was taken from the map belongs to no image: it is shown alone.
 
 import {button, el, fill, slider} from "./dom.js";
+import {copy, jsonOf} from "./files.js";
 import {gauge} from "./gauge.js";
 import {percent, readable, steady} from "./numbers.js";
 import {captioned, difference, frame, paint, picture} from "./pictures.js";
@@ -33,7 +34,7 @@ export function imagePanel(store) {
     el("h2", {}, "Latent"),
     el("div", {class: "pair even"}, changedCard, honest.element),
     bars,
-    el("p", {class: "row"}, back),
+    el("p", {class: "row"}, back, button("Copy latent (JSON)", copyLatent)),
     vary,
     sliders,
     ofImage,
@@ -47,6 +48,10 @@ export function imagePanel(store) {
   let directions = null;
   let amounts = new Float32Array(SHOWN);
   let scale = 1;
+
+  async function copyLatent() {
+    if (latent && (await store.attempt(copy(jsonOf({run: info.name, latent})).then(() => true)))) store.say("The latent is on the clipboard.");
+  }
 
   /** Nothing to show, and why. @param {string} why */
   function clear(why) {

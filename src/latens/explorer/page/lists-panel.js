@@ -1,8 +1,10 @@
 // Images to check, and the tags that the user gives them.
 
 import {button, choice, el, fill} from "./dom.js";
+import {csvOf, download} from "./files.js";
 import {captioned, frame, paint} from "./pictures.js";
-import {download, images} from "./selection.js";
+import {saveImages} from "./save-images.js";
+import {images} from "./selection.js";
 
 const KINDS = /** @type {Record<string, [string, string]>} */ ({
   "worst-rebuilt": ["Largest errors", "The images with the largest reconstruction errors."],
@@ -37,7 +39,7 @@ export function listsPanel(store) {
     }).element,
     about,
     grid,
-    more,
+    el("p", {class: "row"}, more, button("Save list (CSV)", saveList), ...saveImages(store, () => [...new Set(found.map(({point}) => point))], "list").slice(-1)),
     el("h2", {}, "Tags"),
     tags,
     el("p", {class: "quiet"}, "Select images with box or lasso above the map, or the current one with s on the map; then give them a tag."),
@@ -73,6 +75,12 @@ export function listsPanel(store) {
 
   function showCurrent() {
     for (const one of /** @type {Iterable<HTMLElement>} */ (grid.children)) one.setAttribute("aria-current", String(Number(one.dataset.row) === store.facts.current));
+  }
+
+  function saveList() {
+    const column = (/** @type {"id"|"part"|"label"|"score"|"suggested"|"other_id"} */ name) => found.map((one) => one[name]);
+    const table = {kind: found.map(() => kind), id: column("id"), part: column("part"), label: column("label"), score: column("score"), suggested: column("suggested"), other_id: column("other_id")};
+    download(new Blob([csvOf(table)], {type: "text/csv"}), `${info.name}-${kind}.csv`);
   }
 
   async function readTags() {

@@ -3,6 +3,7 @@
 import {classNames} from "./class-names.js";
 import {button, choice, el, fill} from "./dom.js";
 import {coloured, legend} from "./legend.js";
+import {saveMap} from "./save-map.js";
 import {progressWords, whileFitting} from "./waiting.js";
 
 const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given"});
@@ -131,7 +132,14 @@ export function mapBar(store, key) {
     if (tool !== "pan") store.say("Draw around some images to select them; Escape ends the selection.");
   };
   const whole = button("whole map", () => view.reset(), {title: "Show all of the map again (0)"});
-  const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), whole);
+  const saving = saveMap(store, () => {
+    const {selected, filtered} = store.facts;
+    if (!shown || !drawn || shown.looks.codes.length !== drawn.x.length) return null;
+    const part = info.part === "test" ? "test images" : "images";
+    const title = `${info.name} · ${store.plays ? `latents after epoch ${store.facts.snapshot?.epoch}` : mapTitle(store.facts.map)} of ${info.count.toLocaleString("en")} ${part} · colour: ${shown.column.title}`;
+    return {view, points: drawn, looks: shown.looks, column: shown.column, visible: filtered, selected, title};
+  });
+  const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), whole, saving);
   element.hidden = !info.count;
   return {
     element,

@@ -21,6 +21,12 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
   context.setLineDash([]);
 }
 
+/** The labels among marks, one by one. @param {Mark[]} marks @param {Pair[][]} places of each mark, on the screen */
+export function labelsOf(marks, places) {
+  return marks.flatMap((mark, k) => (mark.kind === "label"
+    ? places[k].map((at, i) => ({text: mark.text[i], at, weight: mark.weights?.[i] ?? 0, colour: mark.colour})) : []));
+}
+
 const FEW_LABELS = 12; // that are always written where there is room
 const COVERED = 0.08; // of the map, by more of them: points are what it shows
 

@@ -1,7 +1,7 @@
 // The map on the page. It keeps the view; the worker draws the points, and the marks over them are drawn here.
 
 import {Hands} from "./map-hands.js";
-import {drawLabels, drawMark, drawOutline} from "./map-marks.js";
+import {drawLabels, drawMark, drawOutline, labelsOf} from "./map-marks.js";
 
 /** @typedef {import("./types.js").Mark} Mark */
 /** @typedef {{x: number, y: number, scale: number}} View  the centre in 16-bit units (y up), and CSS pixels a unit */
@@ -128,6 +128,21 @@ export class MapView extends EventTarget {
     this.#paper = {paper: read("--paper", "#ffffff"), ink: read("--ink", "#1f2328"), accent: read("--accent", "#1a5f96"), rem: parseFloat(getComputedStyle(document.documentElement).fontSize)};
     this.#post({type: "paper", paper: this.#paper.paper, muted: read("--muted", "#59616b")});
     this.drawOver();
+  }
+
+  /** Of the place that the map has, in CSS pixels. */
+  get size() {
+    return {width: this.#size.width, height: this.#size.height};
+  }
+
+  /** The page's colours, and the size of its text. */
+  get paper() {
+    return {...this.#paper};
+  }
+
+  /** What is drawn over the points; neither the keyboard's point nor the pointer's. */
+  get marks() {
+    return [...this.#marks];
   }
 
   /** How many points there are. */
@@ -299,9 +314,7 @@ export class MapView extends EventTarget {
     context.clearRect(0, 0, width, height);
     const places = marks.map((mark) => mark.x.map((x, k) => place(x, mark.y[k])));
     marks.forEach((mark, k) => mark.kind === "label" || drawMark(context, mark, places[k], this.#paper));
-    const labels = marks.flatMap((mark, k) => (mark.kind === "label"
-      ? places[k].map((at, i) => ({text: mark.text[i], at, weight: mark.weights?.[i] ?? 0, colour: mark.colour})) : []));
-    this.#crowded = drawLabels(context, labels, {width, height}, this.hands.pointer, this.#paper);
+    this.#crowded = drawLabels(context, labelsOf(marks, places), {width, height}, this.hands.pointer, this.#paper);
     if (outline.length) drawOutline(context, outline.map(([x, y]) => place(x, y)), accent);
   }
 }

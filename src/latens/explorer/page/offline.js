@@ -21,7 +21,7 @@ const AROUND = 200; // neighbours whose directions are a point's own
 
 /**
  * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
- * @returns {Source}
+ * @returns {Omit<Source, "table"> & {table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
  */
 export function offlineSource(texts) {
   const opening = open(texts);
@@ -39,6 +39,7 @@ export function offlineSource(texts) {
     probe: async (asked) => probe(await opening, asked),
     path: async (asked) => path(await opening, asked),
     directions: async (row) => directions(await opening, row),
+    table: async (rows, map) => table(await opening, rows, map),
   };
 }
 
@@ -266,6 +267,27 @@ function path(held, {from, to, way, steps, map}) {
   latents.set(start);
   latents.set(end, latents.length - held.dim);
   return decoded(held, latents, map, undefined, note);
+}
+
+/**
+ * What is known of images, by the names that the server's table has too.
+ * @param {Held} held @param {number[]} rows @param {string} map @returns {Record<string, (string|number)[]>}
+ */
+function table({facts, array, map: mapNamed}, rows, map) {
+  /** @type {Record<string, (string|number)[]>} */
+  const found = {id: rows.map((row) => facts.ids[row])};
+  const put = (/** @type {string} */ name, /** @type {(string|number)[]} */ values) => {
+    while (Object.hasOwn(found, name)) name += "_";
+    found[name] = values;
+  };
+  for (const {name, title, kind, names} of facts.run.columns) {
+    if (name.startsWith("trust:") && name !== `trust:${map}`) continue;
+    const values = array(`column ${name}`);
+    put(title, rows.map((row) => (kind === "class" ? (names[values[row]] ?? "") : Number(values[row].toPrecision(9)))));
+  }
+  const {places} = mapNamed(map);
+  ["x", "y"].forEach((name, axis) => put(name, rows.map((row) => Number(places[2 * row + axis].toPrecision(9)))));
+  return found;
 }
 
 /** @param {Held} held @param {number[]} rows */

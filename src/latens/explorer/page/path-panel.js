@@ -3,7 +3,9 @@
 import {button, choice, el, fill, slider} from "./dom.js";
 import {gauge, judge} from "./gauge.js";
 import {percent, steady} from "./numbers.js";
+import {copy, download, jsonOf, pngOf} from "./files.js";
 import {captioned, frame, paint, picture} from "./pictures.js";
+import {sheetOf} from "./sheet.js";
 import {markOf} from "./store.js";
 
 const STEPS = 13; // pictures of the strip
@@ -44,6 +46,7 @@ export function pathPanel(store) {
     }).element,
     handle.element,
     strip,
+    el("p", {class: "row"}, button("Save strip", save), button("Copy as JSON", copyPath)),
     el("div", {class: "pair even"}, largeCard, honest.element),
     note,
   );
@@ -52,6 +55,22 @@ export function pathPanel(store) {
     [ends.from, ends.to] = [ends.to, ends.from];
     draw();
   }));
+
+  async function save() {
+    if (!path) return store.say("There is no path yet.");
+    const {pixels, ratio} = path;
+    const words = Array.from(ratio, (value) => `${steady(value)} ×`);
+    const cells = words.map((_, index) => ({pixels, index, words: words[index]}));
+    const title = `${info.name} · ${WORDS[way] ?? way} · distance of each from the nearest image, in usual distances between neighbours`;
+    download(await store.attempt((async () => pngOf(sheetOf(cells, info.shape, {across: STEPS, title})))()), `${info.name}-path.png`);
+  }
+
+  async function copyPath() {
+    if (!path) return store.say("There is no path yet.");
+    const {latents, ratio} = path;
+    const rows = Array.from(ratio, (_, i) => latents.slice((i * latents.length) / STEPS, ((i + 1) * latents.length) / STEPS));
+    if (await store.attempt(copy(jsonOf({run: info.name, way, distance: ratio, latents: rows})).then(() => true))) store.say("The latents of the path are on the clipboard.");
+  }
 
   /** Judgement of a step. @param {import("./types.js").Decoded} of @param {number} step */
   const judged = (of, step) => judge(of.ratio[step], of.round_trip[step], of.moved[step]);

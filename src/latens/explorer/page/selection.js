@@ -1,6 +1,7 @@
-// A bar over the map for the selected images: tag them, save their ids, zoom to them.
+// A bar over the map for the selected images: tag them, save them, zoom to them.
 
 import {button, el, fill} from "./dom.js";
+import {saveImages} from "./save-images.js";
 
 /** @typedef {import("./types.js").Tags} Tags */
 
@@ -19,7 +20,8 @@ export function selectionBar(store, box) {
     {class: "selection", role: "group", "aria-label": "Selection", hidden: true},
     count,
     ...(served ? [el("form", {class: "tagging", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), tag(true))},
-      name, known, el("button", {}, "Tag"), button("Untag", () => tag(false))), button("Save ids (CSV)", save)] : []),
+      name, known, el("button", {}, "Tag"), button("Untag", () => tag(false)))] : []),
+    ...saveImages(store, () => store.facts.selected, "selection"),
     button("Zoom to them", () => view.zoomTo(store.facts.selected.filter((row) => row >= 0))),
     button("Clear", () => store.set({selected: []})),
   );
@@ -40,12 +42,6 @@ export function selectionBar(store, box) {
     store.say(`${images(changed)} ${on ? "tagged" : "no longer tagged"} ${word}.`);
   }
 
-  async function save() {
-    const ids = served && (await store.attempt(served.ids(store.facts.selected)));
-    const quoted = (/** @type {string} */ text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-    if (ids) download(new Blob([["id", ...ids.map(quoted)].join("\n") + "\n"], {type: "text/csv"}), `${store.info.name}-selection.csv`);
-  }
-
   store.on("selected", () => {
     const num = store.facts.selected.length;
     if (served && num && bar.hidden) store.newest("tags", () => served.tags()).then((tags) => tags && store.set({tagged: tags}));
@@ -53,14 +49,4 @@ export function selectionBar(store, box) {
     bar.hidden = !num;
   });
   store.on("tagged", () => fill(known, ...Object.keys(store.facts.tagged.tags).map((value) => el("option", {value}))));
-}
-
-/** @param {Blob|null} blob @param {string} name */
-export function download(blob, name) {
-  if (!blob) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

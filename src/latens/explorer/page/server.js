@@ -93,6 +93,7 @@ export function serverSource(prefix = "") {
     probe: (asked) => probe(asked),
     path: ({from, to, ...rest}) => path({start: from, end: to, ...rest}),
     directions: (point) => columns(`${api}/directions${query({point})}`),
+    table: async (points, map, format) => (await ask(`${api}/table`, post({points, map, kind: format}), "*/*")).blob(),
     list: async (kind) => (await json(`${api}/list${query({kind})}`)).found,
     tags: () => json(`${api}/tags`),
     tag: (tag, ids, on) => json(`${api}/tags`, post({tag, ids, on})),

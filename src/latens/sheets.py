@@ -1,0 +1,74 @@
+"""Tables of columns as files for spreadsheets and data frames: CSV and Parquet."""
+
+import csv
+import io
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latens.errors import UsageError
+
+__all__ = ["as_csv", "as_parquet", "parquet_library"]
+
+LIBRARIES = ("polars", "pyarrow")  # that write Parquet; the first that is installed does
+
+
+def as_csv(columns: Mapping[str, NDArray[Any]]) -> bytes:
+    r"""A line of names and one line a row, in UTF-8. Numbers are written so that they read back the same; NaN is an empty cell.
+
+    Args:
+        columns: by name, (N,) each, of numbers or texts.
+
+    >>> as_csv({"id": np.array(["a"]), "x": np.array([0.5])})
+    b'id,x\na,0.5\n'
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows(zip(*map(_cells, columns.values()), strict=True))
+    return text.getvalue().encode()
+
+
+def _cells(column: NDArray[Any]) -> list[Any]:
+    # float32 by its own digits: 0.1 and not 0.10000000149011612.
+    return ["" if v != v else str(v) for v in column] if column.dtype.kind == "f" else column.tolist()
+
+
+def parquet_library() -> str | None:
+    """The installed library that writes Parquet; None where there is none."""
+    for name in LIBRARIES:
+        try:
+            import_module(name)
+        except ImportError:
+            continue
+        return name
+    return None
+
+
+def as_parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
+    """The same table as a Parquet file.
+
+    Raises:
+        UsageError: neither polars nor pyarrow is installed.
+    """
+    library = parquet_library()
+    file = io.BytesIO()
+    if library == "polars":
+        import polars
+
+        polars.DataFrame({name: _plain(column) for name, column in columns.items()}).write_parquet(file)
+    elif library == "pyarrow":
+        from pyarrow import parquet, table
+
+        parquet.write_table(table({name: _plain(column) for name, column in columns.items()}), file)
+    else:
+        raise UsageError("Parquet needs polars or pyarrow: `pip install polars`, or save the table as CSV")
+    return file.getvalue()
+
+
+def _plain(column: NDArray[Any]) -> Any:
+    """Texts as a list, which both libraries take; numbers as they are."""
+    return column.tolist() if column.dtype.kind in "UO" else np.ascontiguousarray(column)
