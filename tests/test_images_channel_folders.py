@@ -7,7 +7,7 @@ from PIL import Image
 from formats import write_stack, write_tiff
 from latens.cli import main
 from latens.computed import encode_source
-from latens.errors import ImagesEmpty, ImagesError, ImagesNotFound, UsageError
+from latens.errors import ImagesEmpty, ImagesError, ImagesNotFound, TableError, UsageError
 from latens.images import load_images
 from latens.runs import start_run
 from latens.training import RECIPES
@@ -113,6 +113,60 @@ def test_a_table_beside_the_folders(dyes):
     assert dataset.class_names == ("even", "odd")
     for part in (dataset.train, dataset.test):
         assert [int(str(one).partition(".")[0]) % 2 for one in part.ids] == part.labels.tolist()
+
+
+@pytest.mark.parametrize("pattern", ["{}.tif", "img{}_{}.tif"])
+@pytest.mark.parametrize(("first", "second"), [("train", "test"), ("control", "treated")])
+def test_folders_of_channels_in_each_part_or_class(tmp_path, first, second, pattern):
+    values = {}
+    for seed, name in enumerate(["dapi", "gfp"]):
+        for place, count in ((first, 12), (second, 9)):
+            values[place, name] = numbers(seed + count, count)
+            for row, image in enumerate(values[place, name]):
+                write(tmp_path / place / name, pattern.format(row, name), image)
+    write(tmp_path / "test" / "bright", "0.tif", numbers(0)[0])  # of neither channel
+    dataset = load_images(tmp_path, channels=["dapi", "gfp"])
+    assert dataset.channel_names == ("dapi", "gfp")
+    if first == "train":
+        assert (len(dataset.train), len(dataset.test), dataset.class_names) == (12, 9, ())
+    else:
+        assert (len(dataset.train) + len(dataset.test), dataset.class_names) == (21, ("control", "treated"))
+    found = by_id(dataset)
+    for place in (first, second):
+        for row in range(len(values[place, "dapi"])):
+            (key,) = (one for one in found if f"/{one}".endswith("/" + pattern.format(row, "dapi")) and place in one)
+            assert (found[key] == [values[place, "dapi"][row], values[place, "gfp"][row]]).all()
+    with pytest.raises(ImagesNotFound, match="channel 'cy5': no such folder"):
+        load_images(tmp_path, channels=["dapi", "cy5"])
+
+
+def test_a_run_reads_folders_of_channels_in_each_part_again(tmp_path):
+    for seed, name in enumerate(["dapi", "gfp"]):
+        for place, count in (("train", 12), ("test", 9), ("new", 5)):
+            for row, image in enumerate(numbers(seed + count, count)):
+                write(tmp_path / ("other" if place == "new" else "plate") / place / name, f"{row}.tif", image)
+    images = load_images(tmp_path / "plate", channels=["dapi", "gfp"])
+    run = start_run(images, RECIPES["fast"](images).with_options(latent_dim=2), tmp_path / "run", "cpu")
+    assert run.images.fingerprint == images.fingerprint
+    assert len(encode_source(run, tmp_path / "plate").arrays["ids"]) == 21
+    assert len(encode_source(run, tmp_path / "other").arrays["ids"]) == 5
+
+
+@pytest.mark.parametrize("name", ["img{}", "IMG{}", "img{}.tif", "img{}_dapi.tif"])
+def test_a_table_that_names_images_without_their_channel(tmp_path, name):
+    for channel in ("dapi", "gfp"):
+        for row, image in enumerate(numbers(0)):
+            write(tmp_path / channel, f"img{row}_{channel}.tif", image)
+    rows = "".join(f"{name.format(row)},{'even' if row % 2 == 0 else 'odd'},{row}\n" for row in range(COUNT))
+    (tmp_path / "labels.csv").write_text(f"image,label,well\n{rows}")
+    for table in (None, tmp_path / "labels.csv"):
+        dataset = load_images(tmp_path, channels=["dapi", "gfp"], table=table)
+        assert dataset.class_names == ("even", "odd")
+        for part in (dataset.train, dataset.test):
+            assert [f"img{well}_dapi.tif" for well in part.columns["well"]] == part.ids.tolist()
+    (tmp_path / "labels.csv").write_text("image,label\nnix,a\nnax,b\n")
+    with pytest.raises(TableError, match=r"called like 'img0_dapi\.tif'"):
+        load_images(tmp_path, channels=["dapi", "gfp"], table=tmp_path / "labels.csv")
 
 
 def test_files_without_a_partner_are_left_out_and_said(dyes):

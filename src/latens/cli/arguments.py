@@ -195,7 +195,6 @@ DATA_HELP = "mnist, fashion-mnist, a folder of images, a folder of IDX files, a 
 RATE_HELP = (
     "learning rate of Adam; with Muon (recipes fast and best), the learning rate of Muon is scaled by the same factor"
 )
-STRICT_HELP = "stop at an unreadable image instead of leaving it out"
 RUN_HELP = "the folder of a run, or its name in runs/ (default: the latest run)"
 
 
@@ -211,75 +210,84 @@ def _device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, mps (default: %(default)s)")
 
 
-def _pictures(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--size", type=size, metavar="S|HxW", help="resize the images to this")
-    command.add_argument(
-        "--fit",
-        choices=FITS,
-        help="images of another shape: pad them with the colour of their border, crop them to the centre, or stretch them"
-        " (default: pad)",
-    )
-    command.add_argument("--grey", action="store_true", help="turn colour images into grey")
-    _table(command)
-    command.add_argument(
-        "--masks",
-        choices=MASKS,
-        help="masks that lie beside the images: leave them out or keep them as images (default: leave-out)",
-    )
-    command.add_argument(
-        "--white",
-        type=int,
-        metavar="N",
-        help="the pixel value of white: 4095 for 12 bits in a 16-bit file, 1 for masks",
-    )
-    command.add_argument(
-        "--range",
-        dest="value_range",
-        type=value_range,
-        metavar="LOW HIGH",
-        help="the pixel values that are 0 and 1 for the network; or type: all of the type's, or data: those that occur",
-    )
-    command.add_argument(
-        "--show", metavar="RULE", help="channels to show: red=3,green=2,blue=1, or grey=2; by number from 1, or by name"
-    )
-    command.add_argument(
-        "--layout",
-        type=str.upper,
-        choices=LAYOUTS,
-        help="the axes of an array, where its shape leaves open which are channels",
-    )
-    _files(command)
-    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
+def _reading(command: argparse.ArgumentParser, new: str = "") -> None:
+    """How images are read: the one home of these options. `args.reading` names those that a command has, with their flags.
 
+    Args:
+        command: gets them, in a group of their own.
+        new: what the command calls images that are read for a run that is there; size, shape, colours and range of these are
+            the run's. Empty for a data set of its own.
+    """
+    group = command.add_argument_group(f"how {new} is read" if new else "how the images are read")
+    flags: dict[str, str] = {}
 
-def _table(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
+    def add(flag: str, **settings: Any) -> None:
+        flags[group.add_argument(flag, **settings).dest] = flag
+
+    if not new:
+        add("--size", type=size, metavar="S|HxW", help="resize the images to this")
+        add(
+            "--fit",
+            choices=FITS,
+            help="images of another shape: pad them with the colour of their border, crop them to the centre, or stretch them"
+            " (default: pad)",
+        )
+        add("--grey", action="store_true", help="turn colour images into grey")
+    add(
         "--table",
         metavar="FILE",
         help="classes, parts and further columns of the images: .csv, .tsv, .jsonl or .parquet with a column of file names"
         " (default: metadata.csv or labels.csv beside the images; none: no table)",
     )
-    command.add_argument(
-        "--label-column", metavar="NAME", help="the table's column of the classes (default: found by its name)"
+    add("--label-column", metavar="NAME", help="the table's column of the classes (default: found by its name)")
+    add(
+        "--masks",
+        choices=MASKS,
+        help="masks that lie beside the images: leave them out or keep them as images (default: leave-out)",
     )
-
-
-def _files(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
+    if not new:
+        add(
+            "--white",
+            type=int,
+            metavar="N",
+            help="the pixel value of white: 4095 for 12 bits in a 16-bit file, 1 for masks",
+        )
+    values = "LOW HIGH are the pixel values that are 0 and 1 for the network; type: all of the type's"
+    add(
+        "--range",
+        dest="value_range",
+        type=value_range,
+        metavar="LOW HIGH",
+        help=f"{values} (default: the run's)" if new else f"{values}; data: those that occur",
+    )
+    if not new:
+        add(
+            "--show",
+            metavar="RULE",
+            help="channels to show: red=3,green=2,blue=1, or grey=2; by number from 1, or by name",
+        )
+    add(
+        "--layout",
+        type=str.upper,
+        choices=LAYOUTS,
+        help="the axes of an array, where its shape leaves open which are channels",
+    )
+    default = "as the run's images were read" if new else PAGES[0]
+    add(
         "--pages",
         choices=PAGES,
         help="of files with several pages, z-slices or frames: the first, all of them as an image each, or all as the channels"
-        " of one image (default: first)",
+        f" of one image (default: {default})",
     )
-    command.add_argument(
+    add(
         "--channels",
         nargs="+",
         metavar="DIR",
-        help="one folder for each channel, in DATA or anywhere: dapi/ gfp/; files are matched by name",
+        help=f"one folder for each channel, in {new or 'DATA'} or anywhere: dapi/ gfp/; files are matched by name",
     )
-    command.add_argument(
-        "--nan", type=float, metavar="VALUE", help="the value to read instead of NaN and infinity, an error otherwise"
-    )
+    add("--nan", type=float, metavar="VALUE", help="the value to read instead of NaN and infinity, an error otherwise")
+    add("--strict", action="store_true", help="stop at an unreadable image instead of leaving it out")
+    command.set_defaults(reading=flags)
 
 
 def _moved(command: argparse.ArgumentParser, when: str = "") -> None:
@@ -305,7 +313,7 @@ def _add_run(commands: Any) -> None:
     _augmentation(command)
     command.add_argument("--seed", type=seed, metavar="N", help="seed of weights, order and noise")
     _palette(command, DEFAULT_PALETTE)
-    _pictures(command)
+    _reading(command)
     _device(command)
     command.add_argument(
         "--watch", action="store_true", help="show a page with the run while it trains; Ctrl-C stops it"
@@ -333,7 +341,7 @@ def _add_data(commands: Any) -> None:
     command = _command(commands, "data", data_command, "show what is in a set of images")
     command.add_argument("data", metavar="DATA", help=DATA_HELP)
     command.add_argument("-o", "--output", metavar="PNG", help="write a contact sheet")
-    _pictures(command)
+    _reading(command)
 
 
 def _add_encode(commands: Any) -> None:
@@ -349,10 +357,8 @@ def _add_encode(commands: Any) -> None:
         default="all",
         help="which part of the images (default: %(default)s)",
     )
-    _table(command)
-    _files(command)
-    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _device(command)
+    _reading(command, "DATA")
 
 
 def _made(command: argparse.ArgumentParser) -> None:
@@ -385,8 +391,8 @@ def _given_data(command: argparse.ArgumentParser) -> None:
         default="all",
         help="which part of the images (default: %(default)s)",
     )
-    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _device(command)
+    _reading(command, "DATA")
 
 
 def _add_reconstruct(commands: Any) -> None:
@@ -511,7 +517,7 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
     _augmentation(command)
     _palette(command, "each run's")
-    _pictures(command)
+    _reading(command)
     _device(command)
 
 
@@ -548,9 +554,9 @@ def _add_detect(commands: Any) -> None:
         help="which images get a heat map and an overlay (default: those that are called odd)",
     )
     _overwrite(command)
-    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _moved(command)
     _device(command)
+    _reading(command, "NEW")
 
 
 def _add_review(commands: Any) -> None:
@@ -565,7 +571,7 @@ def _add_review(commands: Any) -> None:
         "new",
         nargs="?",
         metavar="NEW",
-        help="new images to review instead of the run's own: a folder, a file, an array",
+        help=f"new images to review instead of the run's own: {DATA_HELP}, one image file",
     )
     command.add_argument(
         "-n",
@@ -581,8 +587,9 @@ def _add_review(commands: Any) -> None:
     command.add_argument(
         "-o", "--output", metavar="DIR", help="with NEW: write review.csv, review.json and the sheet review.png here"
     )
-    command.add_argument("--strict", action="store_true", help=f"with NEW: {STRICT_HELP}")
+    _overwrite(command)
     _moved(command)
+    _reading(command, "NEW")
 
 
 def _add_search(commands: Any) -> None:
@@ -601,9 +608,9 @@ def _add_search(commands: Any) -> None:
         help="search a file of `latens encode` (.npz), or an .npy (N, D), instead of the run's own latents",
     )
     command.add_argument("--images", metavar="DATA", help="with --in and -o: where the images are that were encoded")
-    command.add_argument("--strict", action="store_true", help=STRICT_HELP)
     _moved(command)
     _device(command)
+    _reading(command, "IMAGE")
 
 
 def _add_explore(commands: Any) -> None:

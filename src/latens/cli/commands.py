@@ -41,14 +41,6 @@ DEFAULT_RECIPE = "fast"
 MADE = (".npz", ".png")  # files that images which were made can be written to, besides a folder
 
 
-# Those of `load_images` that take a value.
-READING_OPTIONS = (
-    *("size", "white", "value_range", "show", "layout", "fit", "table", "label_column", "masks"),
-    *("pages", "channels", "nan"),
-)
-OPTION_NAMES = {"value_range": "range"}  # where an option is called otherwise than in Python
-
-
 def run_command(args: argparse.Namespace) -> Answer:
     """Train, map, probe, score and draw; or continue a stopped run."""
     from latens import experiment
@@ -57,11 +49,10 @@ def run_command(args: argparse.Namespace) -> Answer:
 
     watch = _Watch(args)
     if args.resume:
-        given = [name for name in (*READING_OPTIONS, "palette", *RECIPE_OPTIONS) if getattr(args, name) is not None]
-        given += ["recipe"] * (args.recipe is not None) + ["strict"] * args.strict + ["grey"] * args.grey
+        flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, "palette", "recipe")} | args.reading
+        given = _given(args, flags)
         if given:
-            ignored = ", ".join(f"--{OPTION_NAMES.get(name, name).replace('_', '-')}" for name in given)
-            raise UsageError(f"--resume continues a run as it was started; leave out {ignored}")
+            raise UsageError(f"--resume continues a run as it was started; leave out {', '.join(given)}")
         if args.data is not None and args.new_data is not None:
             raise UsageError("DATA and --data both say where the images are; give one of them")
         stopped = _chosen(args.out, data=args.data if args.new_data is None else args.new_data)
@@ -93,8 +84,15 @@ def run_command(args: argparse.Namespace) -> Answer:
 
 
 def _reading(args: argparse.Namespace) -> dict[str, Any]:
-    """The options of `load_images` that a command was given."""
-    return {name: getattr(args, name) for name in (*READING_OPTIONS, "grey", "strict")}
+    """How images are read, as a command was told: options of `load_images`, or those of `GivenImages`."""
+    return {name: getattr(args, name) for name in args.reading}
+
+
+def _given(args: argparse.Namespace, flags: dict[str, str]) -> list[str]:
+    """Those of some flags that were given."""
+    return [
+        flag for name, flag in flags.items() if getattr(args, name) is not None and getattr(args, name) is not False
+    ]
 
 
 class _Watch:
@@ -143,8 +141,7 @@ def encode_command(args: argparse.Namespace) -> Answer:
     output_file(args.output, ".npz")
     progress = _progress(args)
     run = _chosen(args.run, args.device)
-    given = {name: getattr(args, name) for name in ("strict", "table", "label_column", "pages", "channels", "nan")}
-    encoded = encode_source(run, args.data, args.part, progress, **given)
+    encoded = encode_source(run, args.data, args.part, progress, **_reading(args))
     for note in encoded.notes:
         progress.say(f"note: {note}")
     write_npz(args.output, encoded.arrays)
@@ -159,7 +156,7 @@ def reconstruct_command(args: argparse.Namespace) -> Answer:
 
     output_place(args.output, *MADE, overwrite=args.overwrite)
     run = _chosen(args.run, args.device)
-    return _write_made(args, run, reconstructed(run, args.data, args.part, strict=args.strict))
+    return _write_made(args, run, reconstructed(run, args.data, args.part, **_reading(args)))
 
 
 def denoise_command(args: argparse.Namespace) -> Answer:
@@ -168,7 +165,7 @@ def denoise_command(args: argparse.Namespace) -> Answer:
 
     output_place(args.output, *MADE, overwrite=args.overwrite)
     run = _chosen(args.run, args.device)
-    return _write_made(args, run, denoised(run, args.data, args.part, strict=args.strict))
+    return _write_made(args, run, denoised(run, args.data, args.part, **_reading(args)))
 
 
 def decode_command(args: argparse.Namespace) -> Answer:
@@ -278,9 +275,11 @@ def review_command(args: argparse.Namespace) -> Answer:
     output_file(args.csv)
     if args.new is not None:
         return _review_new(args)
-    if args.output is not None or args.strict:
+    flags = {"output": "-o", "overwrite": "--overwrite", **args.reading}
+    given = _given(args, flags)
+    if given:
         raise UsageError(
-            "-o and --strict go with new images: latens review RUN NEW -o DIR; --csv FILE writes the table"
+            f"{', '.join(given)}: only with new images: latens review RUN NEW -o DIR; --csv FILE writes the table"
         )
     run = _chosen(args.run, data=args.new_data)
     found = review(run, most=max(args.n or 0, LEAST_FINDINGS), progress=_progress(args))
@@ -300,9 +299,9 @@ def _review_new(args: argparse.Namespace) -> Answer:
     from latens.files import atomic_write, write_json
 
     if args.output is not None:
-        output_folder(args.output, overwrite=True)
+        output_folder(args.output, args.overwrite)
     run, progress = _chosen(args.run, data=args.new_data), _progress(args)
-    found = review_new(run, args.new, strict=args.strict, progress=progress)
+    found = review_new(run, args.new, progress=progress, **_reading(args))
     for note in found.notes:
         progress.say(f"note: {note}")
     files = []
@@ -333,14 +332,15 @@ def search_command(args: argparse.Namespace) -> Answer:
             "--images says where the images of --in LATENTS are, for the sheet -o; give all three, or leave it out"
         )
     run, progress = _chosen(args.run, args.device, args.new_data), _progress(args)
-    found = search_run(run, args.what, args.k, within=args.within, strict=args.strict, progress=progress)
+    reading = _reading(args)
+    found = search_run(run, args.what, args.k, within=args.within, progress=progress, **reading)
     for note in found.notes:
         progress.say(f"note: {note}")
     if args.output:
         from latens.figures.canvas import save_png
         from latens.figures.search import draw_found
 
-        save_png(draw_found(run, found, args.images), args.output)
+        save_png(draw_found(run, found, args.images, **reading), args.output)
     file = {} if args.output is None else {"file": args.output}
     return {**file, **found.as_json()}, search_text(found, args.output)
 
@@ -360,10 +360,10 @@ def detect_command(args: argparse.Namespace) -> Answer:
         method=method,
         false_alarms=args.false_alarms,
         features=args.features,
-        strict=args.strict,
         progress=progress,
+        **_reading(args),
     )
-    files = write_detections(found, args.new, args.output, maps=args.maps, strict=args.strict, progress=progress)
+    files = write_detections(found, args.new, args.output, maps=args.maps, progress=progress)
     for note in found.notes:
         progress.say(f"note: {note}")
     return {"files": [str(path) for path in files], **found.as_json()}, detections_text(found, files)

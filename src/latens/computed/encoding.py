@@ -63,11 +63,7 @@ def encode_source(
     source: Any,
     part: str = "all",
     progress: Progress | None = None,
-    *,
-    strict: bool = False,
-    table: Any = None,
-    label_column: str | None = None,
-    **files: Any,
+    **reading: Any,
 ) -> Encoded:
     """The latents of any images, in the source's own order; one file will do, and any number of images.
 
@@ -80,16 +76,13 @@ def encode_source(
         source: as for `load_images`, or one image file.
         part: `"train"`, `"test"` or `"all"`. A source that is not split has parts only where it is the run's own data.
         progress: shows the progress.
-        strict: refuse files that can't be read, instead of leaving them out with a note.
-        table: see `load_images`.
-        label_column: see `load_images`.
-        **files: `pages`, `channels` and `nan` of `load_images`; by default as the run's images were read.
+        **reading: how the images are read: `strict`, `table`, `value_range`, `pages` and others of `GivenImages`.
 
     Raises:
         UsageError: the source is a run's folder, or has no such part.
         ImagesError: the images can't be read.
     """
-    given = GivenImages(run, source, part, strict=strict, table=table, label_column=label_column, **files)
+    given = GivenImages(run, source, part, **reading)
     latents, ids, labels = [], [], []
     columns: dict[str, list[np.ndarray]] = {}
     with (progress or Silent()).stage("latents", "images") as tick:

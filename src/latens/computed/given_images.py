@@ -10,7 +10,9 @@ import numpy as np
 
 from latens.errors import UsageError
 from latens.images import Dataset, Images
+from latens.images.channel_folders import are_inside
 from latens.images.fit import default_fit
+from latens.images.load import GIVEN
 from latens.images.pictures import numbered_by, read_pictures
 from latens.images.plan import Block
 from latens.latents import as_pixels
@@ -48,15 +50,21 @@ class GivenImages:
         run: whose model takes them.
         source: as for `load_images`; or one image file; or `Images`.
         part: `"train"`, `"test"` or `"all"`. A source that is not split has parts only where it is the run's own data.
-        strict: refuse files that can't be read, instead of leaving them out with a note.
-        table: see `load_images`.
-        label_column: see `load_images`.
-        pages: see `load_images`; by default as the run's images were read, as the following.
+        as_it_is: take the parts of the source's own folders, also where it is the run's own data.
+        value_range: which stored numbers of these images are 0 and 1: (low, high), one such pair for each channel, or `"type"`
+            for all numbers of their type; by default the run's range.
+        table: see `load_images`; by default that of the run, where the source is the run's own data.
+        label_column: the same.
+        masks: see `load_images`; by default as the run's images were read, as layout, pages, channels and nan.
+        layout: see `load_images`.
+        pages: see `load_images`.
         channels: see `load_images`.
         nan: see `load_images`.
+        strict: refuse files that can't be read, instead of leaving them out with a note.
 
     Raises:
-        UsageError: the source is a run's folder, or has no such part; or `Images` of another shape than the model's.
+        UsageError: the source is a run's folder, or has no such part; an option is not allowed; or `Images` of another shape
+            than the model's, or with options of reading, as they are read already.
         ImagesError: the images can't be read.
     """
 
@@ -66,39 +74,48 @@ class GivenImages:
         source: Any,
         part: str = "all",
         *,
-        strict: bool = False,
         as_it_is: bool = False,
+        value_range: Any = None,
         table: Any = None,
         label_column: str | None = None,
+        masks: str | None = None,
+        layout: str | None = None,
         pages: str | None = None,
         channels: Sequence[str | os.PathLike[str]] | None = None,
         nan: float | None = None,
+        strict: bool = False,
     ) -> None:
         self.run, self.source = run, source
         self.images = source if isinstance(source, Images) else None
         self._notes: list[str] = []
         if self.images is not None:
+            asked = {"value_range": value_range, "table": table, "label_column": label_column, "masks": masks}
+            _refuse_options(asked | {"layout": layout, "pages": pages, "channels": channels, "nan": nan})
             self._inputs = as_pixels(run.inputs_of(self.images), run.image_shape)
             self.class_names, self.total = self.images.class_names, len(self.images)
             return
         _refuse_run_folder(source)
-        own = run.images if part != "all" and not as_it_is and _same_source(run, source) else source
+        same = _same_source(run, source)
+        own = run.images if part != "all" and not as_it_is and same else source
         data = run.record["data"]
-        fit = data["options"].get("fit", default_fit(data.get("rules", 1)))
-        white = data["options"].get("white")
+        asked = data["options"]
+        if table is None and same and asked.get("table") != GIVEN:
+            table, label_column = asked.get("table"), label_column or asked.get("label_column")
         self._pictures = read_pictures(
             own,
             run.image_shape,
             strict=strict,
-            white=white,
-            fit=fit,
+            white=asked.get("white") if value_range is None else None,
+            fit=asked.get("fit", default_fit(data.get("rules", 1))),
             read_by=run.format,
-            layout=data["options"].get("layout"),
+            value_range=value_range,
             table=table,
             label_column=label_column,
-            pages=pages or data["options"].get("pages"),
-            channels=channels or _channels_in(data["options"].get("channels"), own, _same_source(run, source)),
-            nan=data["options"].get("nan") if nan is None else nan,
+            masks=masks or asked.get("masks"),
+            layout=layout or asked.get("layout"),
+            pages=pages or asked.get("pages"),
+            channels=channels or _channels_in(asked.get("channels"), own, same),
+            nan=asked.get("nan") if nan is None else nan,
         )
         self._chosen = [one for one in self._pictures.parts if part in ("all", one.name)]
         if not self._chosen:
@@ -177,8 +194,14 @@ def _channels_in(channels: list[str] | None, source: Any, same: bool) -> list[st
     """The folders of the channels as the run had them, where the source is the run's own or has them too."""
     if channels is None or not isinstance(source, str | os.PathLike):
         return None
-    within = all(not os.path.isabs(one) and os.path.isdir(os.path.join(source, one)) for one in channels)
-    return channels if within or same else None
+    return channels if same or (os.path.isdir(source) and are_inside(Path(source), channels)) else None
+
+
+def _refuse_options(given: Mapping[str, Any]) -> None:
+    """Images in memory are read already."""
+    named = [name for name, value in given.items() if value is not None]
+    if named:
+        raise UsageError(f"{', '.join(named)}: these images are read already; give {', '.join(named)} to load_images")
 
 
 def _refuse_run_folder(source: Any) -> None:

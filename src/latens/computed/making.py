@@ -16,7 +16,7 @@ from latens.images.writing import ImagesWriter, file_format, image_bytes
 from latens.latents import decode_latents, encode_images
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.runs.run import Samples
+from latens.runs.run import COLUMN, Samples
 from latens.text import shown
 
 __all__ = ["Made", "MadeBlock", "decoded", "denoised", "drawn", "reconstructed", "write_made"]
@@ -59,19 +59,19 @@ class Made:
         self.total, self.blocks, self.notes, self.constants = total, blocks, notes, constants
 
 
-def reconstructed(run: Run, source: Any, part: str = "all", *, strict: bool = False) -> Made:
-    """The reconstructions of any images, each with its latent and squared error.
+def reconstructed(run: Run, source: Any, part: str = "all", **reading: Any) -> Made:
+    """The reconstructions of any images, each with its latent, its squared error and the columns of its table.
 
     Args:
         run: whose model rebuilds them.
         source: see `GivenImages`.
         part: see `GivenImages`.
-        strict: see `GivenImages`.
+        **reading: how the images are read, see `GivenImages`.
 
     Raises:
         UsageError, ImagesError: see `GivenImages`.
     """
-    given = GivenImages(run, source, part, strict=strict)
+    given = GivenImages(run, source, part, **reading)
     labelled: list[np.ndarray] = []
 
     def blocks() -> Iterator[MadeBlock]:
@@ -80,6 +80,7 @@ def reconstructed(run: Run, source: Any, part: str = "all", *, strict: bool = Fa
             images = decode_latents(run.model, latents)
             error = np.square(images - to_floats(block.pixels)).mean(axis=(1, 2, 3), dtype=np.float64)
             more = {"latents": latents, "squared_error": error.astype(np.float32)}
+            more |= {COLUMN + name: column for name, column in block.columns.items()}
             if block.labels is not None:
                 labelled.append(block.labels)
             yield MadeBlock(images, block.ids, more)
@@ -93,14 +94,14 @@ def reconstructed(run: Run, source: Any, part: str = "all", *, strict: bool = Fa
     return Made(given.total, blocks, lambda: given.notes, constants)
 
 
-def denoised(run: Run, source: Any, part: str = "all", *, strict: bool = False) -> Made:
+def denoised(run: Run, source: Any, part: str = "all", **reading: Any) -> Made:
     """Images without their noise, by a model that was trained to remove noise; otherwise as `reconstructed`.
 
     Raises:
         RunError: the model was not trained to.
     """
     run.check_denoises()
-    return reconstructed(run, source, part, strict=strict)
+    return reconstructed(run, source, part, **reading)
 
 
 def decoded(run: Run, path: str | os.PathLike[str]) -> Made:

@@ -94,8 +94,8 @@ def search_run(
     k: int = 10,
     *,
     within: str | os.PathLike[str] | None = None,
-    strict: bool = False,
     progress: Progress | None = None,
+    **reading: Any,
 ) -> Found:
     """The nearest images to images or ids: exact, over latents that are memory-mapped.
 
@@ -107,8 +107,8 @@ def search_run(
         k: how many neighbours of each.
         within: a file of latents to search instead of the run's own: .npz as `latens encode` writes it, or .npy (N, D). A file
             that is not compressed is memory-mapped.
-        strict: refuse files that can't be read, instead of leaving them out with a note.
         progress: shows the progress.
+        **reading: how files of images are read: `strict`, `value_range`, `pages` and others of `GivenImages`.
 
     Raises:
         UsageError: neither an id nor images; another shape of latents; k below 1.
@@ -120,7 +120,7 @@ def search_run(
     latents = stored["latents"]
     if not len(latents):
         raise UsageError(f"{shown(within)}: holds no latents to search")
-    asked = _Queries(run, stored, strict)
+    asked = _Queries(run, stored, reading)
     asked.add(what)
     queries = asked.latents()
     if queries.shape[1] != latents.shape[1]:
@@ -199,8 +199,8 @@ def _labels(run: Run, stored: Mapping[str, np.ndarray], rows: np.ndarray) -> np.
 class _Queries:
     """What is searched for, brought together: latents, names, and which of the stored latents each is."""
 
-    def __init__(self, run: Run, stored: Mapping[str, np.ndarray], strict: bool) -> None:
-        self.run, self.stored, self.strict = run, stored, strict
+    def __init__(self, run: Run, stored: Mapping[str, np.ndarray], reading: Mapping[str, Any]) -> None:
+        self.run, self.stored, self.reading = run, stored, reading
         self.found: list[np.ndarray] = []
         self.names: list[str] = []
         self.own: list[int] = []  # row of `stored` that a query is, -1 for none
@@ -253,7 +253,7 @@ class _Queries:
         return int(places[0]) if len(places) else None
 
     def _add_images(self, source: Any) -> None:
-        given = GivenImages(self.run, source, strict=self.strict)
+        given = GivenImages(self.run, source, **({} if isinstance(source, Images) else self.reading))
         for block in given.blocks():
             self._take(encode_images(self.run.model, block.pixels), list(block.ids), block.pixels)
         self.notes += given.notes
@@ -268,13 +268,14 @@ class _Queries:
         self._take(latents, [str(row) for row in range(len(latents))], pixels)
 
 
-def images_by_id(run: Run, source: Any, ids: Sequence[str]) -> np.ndarray:
+def images_by_id(run: Run, source: Any, ids: Sequence[str], **reading: Any) -> np.ndarray:
     """The images of some ids, as the run's model takes them, (M, C, H, W).
 
     Args:
         run: whose shape they are brought to.
         source: where they are; None for the run's own.
         ids: str (M,); an id may come several times.
+        **reading: how the source is read, see `GivenImages`.
 
     Raises:
         UsageError: an id is not there.
@@ -288,7 +289,7 @@ def images_by_id(run: Run, source: Any, ids: Sequence[str]) -> np.ndarray:
         rows = np.flatnonzero(np.isin(every, list(wanted)))
         pixels = dict(zip(every[rows].tolist(), picker(run.images)(rows), strict=True))
     else:
-        for block in GivenImages(run, source).blocks():
+        for block in GivenImages(run, source, **reading).blocks():
             pixels.update((one, block.pixels[row]) for row, one in enumerate(block.ids.tolist()) if one in wanted)
     missing = sorted(wanted - pixels.keys())
     if missing:

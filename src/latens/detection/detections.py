@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -48,6 +48,7 @@ class Detections:
         evaluation: AUROC and more, where the truth is known; or None.
         notes: for the user, a sentence each.
         fitted: the detector.
+        reading: how the new images were read, options of `GivenImages`.
     """
 
     ids: NDArray[np.str_]
@@ -62,6 +63,7 @@ class Detections:
     evaluation: Evaluation | None
     notes: tuple[str, ...]
     fitted: Fitted = field(repr=False)
+    reading: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -146,9 +148,9 @@ def detect_images(
     false_alarms: float | None = None,
     features: Any = None,
     maps: bool = True,
-    strict: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
+    **reading: Any,
 ) -> Detections:
     """How odd new images are beside the normal ones of a run, where, and how sure that is.
 
@@ -161,9 +163,9 @@ def detect_images(
             images allow.
         features: of the method `features`: an encoder, see `latens.features.encoders`.
         maps: whether to keep the maps of all images.
-        strict: refuse files that can't be read, instead of leaving them out with a note.
         seed: of draws.
         progress: shows the progress.
+        **reading: how the images are read: `strict`, `table`, `value_range`, `pages` and others of `GivenImages`.
 
     Returns:
         Scores, p-values, decisions and maps; with AUROC and more where the images' classes tell normal from odd.
@@ -175,7 +177,7 @@ def detect_images(
         ImagesError: the new images can't be read.
     """
     progress = progress or Silent()
-    given = _given(run, source, strict)
+    given = _given(run, source, reading)
     fitted = fit_detector(run, method, features=features, seed=seed, progress=progress)
     calibration = fitted.calibrated(false_alarms)  # an α that is out of reach is refused before the new images are read
     _, height, width = run.image_shape
@@ -214,16 +216,17 @@ def detect_images(
         evaluation=None,
         notes=tuple(notes),
         fitted=fitted,
+        reading=reading,
     )
     return _evaluated(found, run, source, seed)
 
 
-def _given(run: Run, source: Any, strict: bool) -> GivenImages:
+def _given(run: Run, source: Any, reading: Mapping[str, Any]) -> GivenImages:
     """The new images; of a whole MVTec folder the test part, since its train part was trained on."""
-    given = GivenImages(run, source, strict=strict)
+    given = GivenImages(run, source, **reading)
     if truth_folder(source) is None or given.images is not None:
         return given
-    return GivenImages(run, source, "test", strict=strict, as_it_is=True) if "test" in given.parts else given
+    return GivenImages(run, source, "test", as_it_is=True, **reading) if "test" in given.parts else given
 
 
 def _measured(fitted: Fitted, pixels: NDArray[Any]) -> Iterator[Any]:
@@ -257,17 +260,16 @@ class Drawn(NamedTuple):
     heat: Floats | None
 
 
-def drawn(found: Detections, source: Any, rows: NDArray[np.int64], strict: bool = False) -> Iterator[Drawn]:
+def drawn(found: Detections, source: Any, rows: NDArray[np.int64]) -> Iterator[Drawn]:
     """Chosen images with reconstruction and map, in ascending order; the source is read once more.
 
     Args:
         found: what `detect_images` gave for this source.
         source: the same.
         rows: int (M,), into `found`.
-        strict: as before.
     """
     wanted, done = np.unique(rows), 0
-    for block in _given(found.fitted.run, source, strict).blocks():
+    for block in _given(found.fitted.run, source, found.reading).blocks():
         here = wanted[(wanted >= done) & (wanted < done + len(block.ids))] - done
         first, done = done, done + len(block.ids)
         step = images_at_once(found.fitted.run.image_shape)

@@ -1,7 +1,7 @@
 """A sheet of the nearest images: each query with its neighbours, their names and distances below them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -75,13 +75,14 @@ def nearest_images(
     return figure
 
 
-def draw_found(run: "Run", found: "Found", images: object = None) -> Figure:
+def draw_found(run: "Run", found: "Found", images: object = None, **reading: Any) -> Figure:
     """The sheet of a search; of many queries the first 40.
 
     Args:
         run: that was searched.
         found: what was found.
         images: where the images of the latents of a file are; None for the run's own.
+        **reading: how these images are read, see `GivenImages`.
 
     Raises:
         UsageError: the queries were given as latents; or a file of latents was searched, and its images are not named.
@@ -99,7 +100,7 @@ def draw_found(run: "Run", found: "Found", images: object = None) -> Figure:
         )
     ids = found.ids[: len(given)]
     own = [str(name) for name, pixels in zip(found.queries, given, strict=False) if pixels is None]
-    looked_up = images_by_id(run, images, [*ids.reshape(-1).tolist(), *own])
+    looked_up = images_by_id(run, images, [*ids.reshape(-1).tolist(), *own], **reading)
     of_own = iter(looked_up[ids.size :])
     queries = np.stack([to_floats(next(of_own) if pixels is None else pixels) for pixels in given])
     captions = [

@@ -113,7 +113,7 @@ class FolderSource:
             layout = channels.matched(layout)
             # A table beside the folders of the channels is of all of them.
             placed = placed or [one for one in take_tables(walk(root), options) if not one[0]]
-        return with_tables(layout, placed, options, for_training)
+        return with_tables(layout, placed, options, for_training, {} if channels is None else channels.plain)
 
 
 FOLDER = FolderSource()

@@ -28,6 +28,7 @@ __all__ = [
     "MASKS",
     "NAMES",
     "SOURCES",
+    "checked_masks",
     "file_options",
     "load_again",
     "load_images",
@@ -171,13 +172,11 @@ def load_images(
         layout=asked.get("layout"),
         table=table_option(table, source, rules, asked),
         label_column=label_column,
-        keep_masks=masks == "keep",
+        keep_masks=checked_masks(masks) == "keep",
         pages=asked.get("pages", PAGES[0]),
         channels=tuple(asked.get("channels", ())),
         nan=asked.get("nan"),
     )
-    if masks is not None and masks not in MASKS:
-        raise UsageError(f"masks {masks!r}; allowed are {', '.join(MASKS)}")
     if masks == "keep":
         asked["masks"] = masks
     if label_column is not None:
@@ -186,6 +185,17 @@ def load_images(
         asked["label_column"] = label_column
     dataset: Dataset = reader_of(source).read(source, options)
     return dataset
+
+
+def checked_masks(masks: str | None) -> str:
+    """The argument `masks` of `load_images`.
+
+    Raises:
+        UsageError: it is none of `MASKS`.
+    """
+    if masks is not None and masks not in MASKS:
+        raise UsageError(f"masks {masks!r}; allowed are {', '.join(MASKS)}")
+    return masks or MASKS[0]
 
 
 def table_option(table: Any, source: Any, rules: int, asked: dict[str, Any]) -> Any:

@@ -11,15 +11,25 @@ from typing import Any
 import numpy as np
 
 from latens.arrays import blocks
-from latens.errors import ImagesDamaged, ImagesError
+from latens.errors import ImagesDamaged, ImagesError, UsageError
 from latens.images.assemble import refused_line
 from latens.images.contract import Dataset, Shape
 from latens.images.folder import plan_file
 from latens.images.folder_images import PAGES
 from latens.images.kinds import is_picture
-from latens.images.load import file_options, reader_of, table_option
-from latens.images.pixels import PixelFormat, as_range, channel_word, colour_word, inputs_of, whole_range, with_channels
+from latens.images.load import checked_masks, file_options, reader_of, table_option
+from latens.images.pixels import (
+    PixelFormat,
+    Range,
+    as_range,
+    channel_word,
+    colour_word,
+    inputs_of,
+    whole_range,
+    with_channels,
+)
 from latens.images.plan import RULES, Block, Options, Part, Plan, Refused, block_length
+from latens.images.ranges import BY_DATA, BY_TYPE, RangeWish, checked_count, checked_range
 
 __all__ = ["Pictures", "numbered_by", "read_pictures"]
 
@@ -86,6 +96,8 @@ def read_pictures(
     white: int | None = None,
     fit: str = "pad",
     read_by: PixelFormat | None = None,
+    value_range: Any = None,
+    masks: str | None = None,
     layout: str | None = None,
     table: Any = None,
     label_column: str | None = None,
@@ -103,6 +115,9 @@ def read_pictures(
         white: as for `load_images`.
         fit: as for `load_images`.
         read_by: the format of the model's own images, by whose range these are read; by default that of 8-bit images.
+        value_range: the range of these images, where it is not the model's: see `load_images`; "data" is refused, since other
+            images of the same kind would then be read otherwise.
+        masks: as for `load_images`.
         layout: as for `load_images`.
         table: as for `load_images`.
         label_column: as for `load_images`.
@@ -114,6 +129,12 @@ def read_pictures(
         ImagesError: the source can't be read, or has channels that can't be brought to the model's.
     """
     read_by = read_by or PixelFormat.usual(shape[0])
+    wish = checked_range(value_range)
+    if wish == BY_DATA:
+        raise UsageError(
+            f"the range {BY_DATA!r} is for a data set; images for a run are read by fixed numbers: its own range, LOW HIGH,"
+            f" or {BY_TYPE!r}"
+        )
     files = file_options(source, pages, channels, nan)
     options = Options(
         shape[1:],
@@ -124,7 +145,8 @@ def read_pictures(
         layout=layout,
         table=table_option(table, source, RULES, {}),
         label_column=label_column,
-        value_range=None if read_by.is_plain else read_by.value_range,
+        value_range=wish or (None if read_by.is_plain else read_by.value_range),
+        keep_masks=checked_masks(masks) == "keep",
         pages=files.get("pages", PAGES[0]),
         channels=tuple(files.get("channels", ())),
         nan=nan,
@@ -136,7 +158,9 @@ def read_pictures(
             f"{plan.source}: images of {channel_word(plan.shape[0])}; the model takes {channel_word(shape[0])}: give images of"
             " the same channels"
         )
-    if read_by.is_plain and plan.dtype != read_by.dtype:
+    if wish is not None:
+        read_by = PixelFormat(plan.dtype.name, _range_of(wish, plan, shape[0]), read_by.channel_names)
+    elif read_by.is_plain and plan.dtype != read_by.dtype:
         # The model knows bytes only: others are read by all of their type's range, or by what the source says of them.
         value_range = plan.value_range or whole_range(plan.dtype, plan.shape[0])
         read_by = PixelFormat(plan.dtype.name, as_range(value_range[0], shape[0]), read_by.channel_names)
@@ -153,6 +177,15 @@ def read_pictures(
             f"{colour_word(plan.shape[0])} images were turned into {colour_word(shape[0])}, as the model takes them"
         )
     return Pictures(plan, shape, read_by, strict, notes)
+
+
+def _range_of(wish: RangeWish, plan: Plan, channels: int) -> Range:
+    """The range that was asked for, one pair for each of the model's channels."""
+    pairs = (plan.type_range or whole_range(plan.dtype, 1)) if isinstance(wish, str) else wish
+    if len(pairs or ()) == 1 or plan.shape[0] != channels:  # grey in colour or colour in grey: one pair serves all
+        pairs = (pairs or whole_range(plan.dtype, 1))[:1] * channels
+    assert pairs is not None
+    return checked_count(pairs, channels)
 
 
 def _plan(source: Any, options: Options) -> Plan:

@@ -22,7 +22,7 @@ from latens.errors import UsageError
 from latens.images.pixels import DTYPE, Range, as_range, is_plain, whole_range
 from latens.text import listed
 
-__all__ = ["BY_DATA", "BY_TYPE", "RangeWish", "checked_range", "choose_range"]
+__all__ = ["BY_DATA", "BY_TYPE", "RangeWish", "checked_count", "checked_range", "choose_range"]
 
 BY_TYPE, BY_DATA = "type", "data"
 RangeWish = (
@@ -57,6 +57,17 @@ def checked_range(value: Any) -> RangeWish:
         ) from None
 
 
+def checked_count(pairs: Range, channels: int) -> Range:
+    """One pair for each channel, from one for all or as many.
+
+    Raises:
+        UsageError: there is another number of them.
+    """
+    if len(pairs) not in (1, channels):
+        raise UsageError(f"the range has {len(pairs)} pairs for {channels} channels; give one pair, or one for each")
+    return pairs * channels if len(pairs) == 1 else pairs
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, int | float) for one in value):
         return f"{value[0]:g} {value[1]:g}"
@@ -86,9 +97,7 @@ def choose_range(
     if wish is None and dtype == DTYPE:
         return whole, ()
     if not isinstance(wish, str) and wish is not None:
-        if len(wish) not in (1, channels):
-            raise UsageError(f"the range has {len(wish)} pairs for {channels} channels; give one pair, or one for each")
-        chosen, how = tuple(wish) * (channels if len(wish) == 1 else 1), "as given"
+        chosen, how = checked_count(wish, channels), "as given"
     elif wish == BY_TYPE:
         chosen, how = type_range or whole, "all of the type's"
     else:

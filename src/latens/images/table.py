@@ -14,6 +14,7 @@ one note.
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,7 @@ def tell(
     in_order: bool = False,
     strict: bool = False,
     about: Sequence[bool] | None = None,
+    also: Sequence[str] | None = None,
 ) -> Told:
     """Match a table with images.
 
@@ -103,6 +105,7 @@ def tell(
         parts: whether a column is looked for that holds the parts.
         in_order: whether rows may be meant in the order of the images, which are numbered and have no names.
         about: of each image whether the table may name it; by default all.
+        also: of each image another name, by which the table may call it where no column holds the ids.
         strict: whether rows without an image, and images with rows that differ, are errors.
 
     Raises:
@@ -114,7 +117,14 @@ def tell(
     table = _with_its_header(table, named)
     if label_column is not None and label_column not in table.columns:
         raise UsageError(f"{table.where}: no column {label_column!r}; it has {listed(table.columns, 20)}")
-    name, found, how = _names(table, named, in_order)
+    try:
+        name, found, how = _names(table, named, in_order)
+    except TableError:
+        if also is None:
+            raise
+        with suppress(TableError):
+            return tell(table, also, label_column, labels=labels, parts=parts, strict=strict, about=about)
+        raise
     rows, notes = _rows(table, name, found, ids, strict)
     where = shown(table.where)
     columns = {one: values for one, values in table.columns.items() if one != name}

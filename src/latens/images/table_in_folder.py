@@ -1,8 +1,9 @@
 """Tables of the images of a folder: those that are asked for, and those that lie beside the images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,13 @@ def _forget(tree: Tree, path: Path) -> None:
     tree.files[:] = [file for file in tree.files if (tree.root.path / file).absolute() != path]
 
 
-def with_tables(layout: FolderLayout, placed: Placed, options: Options, for_training: bool = True) -> FolderLayout:
+def with_tables(
+    layout: FolderLayout,
+    placed: Placed,
+    options: Options,
+    for_training: bool = True,
+    also: Mapping[str, str] = MappingProxyType({}),
+) -> FolderLayout:
     """The layout with the classes, parts and columns that its tables say.
 
     A table that is asked for decides what it tells, whatever the folders are called. One that was found decides on classes
@@ -72,6 +79,7 @@ def with_tables(layout: FolderLayout, placed: Placed, options: Options, for_trai
         placed: from `take_tables`.
         options: with the table that was asked for.
         for_training: whether images may be left out because a table that was found has no label for them.
+        also: of some files another name, by which a table may call them where it does not know them by their own.
 
     Raises:
         ImagesError: the table that was asked for can't be used, or names a part for training in which nothing is.
@@ -79,13 +87,15 @@ def with_tables(layout: FolderLayout, placed: Placed, options: Options, for_trai
     ids = [file for part in layout.parts for file in part.files]
     if isinstance(options.table, ImageTable):
         about = _about(options.table, layout)
-        return _applied(layout, tell(options.table, ids, options.label_column, strict=options.strict, about=about))
+        names = [also.get(one, one) for one in ids] if also else None
+        told = tell(options.table, ids, options.label_column, strict=options.strict, about=about, also=names)
+        return _applied(layout, told)
     if options.label_column is not None and not placed:
         raise UsageError(f"label column {options.label_column!r} without a table; give one (table, --table)")
     tolds, notes = [], []
     for folder, path in placed:
         try:
-            tolds.append(_told(read_table(path), folder, ids, layout, options, for_training))
+            tolds.append(_told(read_table(path), folder, ids, layout, options, for_training, also))
         except LatensError as error:
             if options.label_column is not None or options.strict:
                 raise
@@ -107,7 +117,13 @@ def _about(table: ImageTable, layout: FolderLayout) -> list[bool] | None:
 
 
 def _told(
-    table: ImageTable, folder: str, ids: list[str], layout: FolderLayout, options: Options, for_training: bool
+    table: ImageTable,
+    folder: str,
+    ids: list[str],
+    layout: FolderLayout,
+    options: Options,
+    for_training: bool,
+    also: Mapping[str, str],
 ) -> Told:
     """What a table that was found says of all images."""
     start = f"{folder}/" if folder else ""
@@ -115,13 +131,14 @@ def _told(
     if not rows:
         raise ImagesError(f"{table.where}: no images beside it are used")
     own = [ids[row].removeprefix(start) for row in rows]
+    names = [also.get(ids[row], ids[row]).removeprefix(start) for row in rows] if also else None
     asked = options.label_column
     labels, parts = not layout.class_names or asked is not None, len(layout.parts) == 1
     table = replace(table, where=shown(f"{start}{Path(table.where).name}"))
-    told = tell(table, own, asked, labels=labels, parts=parts)
+    told = tell(table, own, asked, labels=labels, parts=parts, also=names)
     labelled = len(own) if told.labels is None or asked is not None else sum(map(bool, told.labels))
     if (2 * labelled if for_training else labelled) < len(own):
-        told = tell(table, own, labels=False, parts=False)
+        told = tell(table, own, labels=False, parts=False, also=names)
         note = (
             f"labels not taken, since only {labelled:,} of {len(own):,} images have one"
             " (table, --table: take them, leave out the rest)"

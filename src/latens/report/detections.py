@@ -70,7 +70,6 @@ def write_detections(
     out: str | os.PathLike[str],
     *,
     maps: str = "flagged",
-    strict: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write a folder: detections.csv, detections.parquet, detections.html, and maps/ and overlays/ with a PNG for each image.
@@ -80,7 +79,6 @@ def write_detections(
         source: the new images.
         out: the folder; made where it is missing.
         maps: of which images: `"flagged"` (called odd), `"all"` or `"none"`; the page shows the oddest in any case.
-        strict: as for `detect_images`.
         progress: shows the progress.
 
     Returns:
@@ -99,7 +97,7 @@ def write_detections(
     cards: dict[int, dict[str, Any]] = {}
     wanted = np.union1d(rows, worst)
     with (progress or Silent()).stage("heat maps", "images") as tick:
-        for done, one in enumerate(drawn(found, source, wanted, strict), 1):
+        for done, one in enumerate(drawn(found, source, wanted), 1):
             shown = _shown(found, one)
             if one.heat is not None and np.isin(one.row, rows):
                 for kind, picture in zip(("maps", "overlays"), shown[2:], strict=True):

@@ -118,7 +118,7 @@ class NewReview:
         return text.getvalue()
 
 
-def review_new(run: Run, source: Any, *, strict: bool = False, progress: Progress | None = None) -> NewReview:
+def review_new(run: Run, source: Any, *, progress: Progress | None = None, **reading: Any) -> NewReview:
     """Review images that a run has not seen: near-duplicates of its images or of each other, odd ones, doubtful labels.
 
     Odd is what is farther from the run's images than 99 % of its test images are, or than all of them where there are fewer than
@@ -127,8 +127,8 @@ def review_new(run: Run, source: Any, *, strict: bool = False, progress: Progres
     Args:
         run: complete, with its images.
         source: as for `load_images`; one file will do; or `Images`.
-        strict: refuse files that can't be read, instead of leaving them out with a note.
         progress: shows how far it is.
+        **reading: how the images are read: `strict`, `table`, `value_range`, `pages` and others of `GivenImages`.
 
     Raises:
         UsageError: the run has fewer than ten test images to compare with, or the source is a run's folder.
@@ -141,7 +141,7 @@ def review_new(run: Run, source: Any, *, strict: bool = False, progress: Progres
         raise UsageError(
             f"{shown(run.path)}: {counted(int(test.sum()), 'test image')}; what is usual is learned from at least {FEWEST}"
         )
-    given = GivenImages(run, source, strict=strict)
+    given = GivenImages(run, source, **reading)
     with (progress or Silent()).stage("review", "steps") as tick:
         tick(0, 4, "new images")
         pixels, ids, latents, errors, labels = _encoded(run, given)
