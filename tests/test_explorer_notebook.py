@@ -214,6 +214,7 @@ def test_explore_shows_in_notebooks_and_serves_elsewhere(server, running, finish
 
     monkeypatch.setattr(latens.explorer.exploring, "serve", serve)
     assert latens.explore(finished_run.path, port=5, open_page=False) is None
+    assert [one.pop("kept").path.parent.name for one in served] == ["explorer"]
     assert served == [{"port": 5, "open_page": False}]
 
 

@@ -623,6 +623,9 @@ def _add_explore(commands: Any) -> None:
         "--port", type=whole(0, 65535), default=0, metavar="N", help="the first port to try (default: any)"
     )
     command.add_argument("--no-open", action="store_true", help="print the address only, open no browser")
+    command.add_argument(
+        "--token-file", metavar="FILE", help="keep the address's token and port there (default: in the cache folder)"
+    )
     command.add_argument("--get", metavar="ADDRESS", help="print the answer of a route, such as /api/run, and stop")
     _moved(command)
 

@@ -377,7 +377,15 @@ def explore_command(args: argparse.Namespace) -> Answer:
     if args.get is not None:
         found = answer(run, args.get, beside, columns=args.columns)
         return found, json.dumps(found, ensure_ascii=False)
-    explore(run, beside, columns=args.columns, port=args.port, open_page=not args.no_open, palette=args.palette)
+    explore(
+        run,
+        beside,
+        columns=args.columns,
+        port=args.port,
+        open_page=not args.no_open,
+        palette=args.palette,
+        token_file=args.token_file,
+    )
     return {"run": str(run.path)}, "the explorer has ended"
 
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from latens.errors import UsageError
 from latens.explorer.columns import read_columns
+from latens.explorer.kept import kept_in, kept_of
 from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.serving import Serving, serve
 from latens.explorer.view import View
@@ -30,6 +31,7 @@ def explore(
     open_page: bool = True,
     height: int = 720,
     palette: str | None = None,
+    token_file: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Open the explorer on a run: in a notebook as a frame below the cell, elsewhere in the browser, until Ctrl-C stops it.
 
@@ -41,15 +43,18 @@ def explore(
         open_page: open the browser; the address is printed in any case.
         height: of the frame in a notebook, pixels.
         palette: colours of the classes, a name of `latens.figures.PALETTES`; None takes the run's.
+        token_file: where the token of the address and its port are kept, in a file that only the user may read; by default one in
+            the user's cache folder for each run. So a bookmark of the page still works after a restart.
 
     Returns:
         In a notebook what shows the frame, see `latens.explorer.notebook`; None elsewhere, once it was stopped.
 
     Raises:
         RunNotFound, RunDamaged: there is no run there, or it can't be read.
-        UsageError: columns that can't be read, or no port is free.
+        UsageError: columns that can't be read, no port is free, or a token file that others may read.
     """
     first, second = _views(run, beside, columns)
+    kept = kept_of(first.run) if token_file is None else kept_in(token_file)
     for view in (first, second):
         if view is not None and palette is not None:
             class_colours(1, palette)  # an unknown name is refused
@@ -59,7 +64,7 @@ def explore(
 
         return show(first, second, port=port, height=height)
     with suppress(KeyboardInterrupt):  # that ended it; uvicorn raises it again once it has stopped
-        serve(first, second, port=port, open_page=open_page)
+        serve(first, second, port=port, open_page=open_page, kept=kept)
     return None
 
 

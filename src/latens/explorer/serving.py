@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from latens.errors import UsageError
 from latens.explorer.app import create_app
+from latens.explorer.kept import Kept
 from latens.explorer.view import View
 
 __all__ = ["HOST", "Serving", "serve"]
@@ -27,15 +28,26 @@ class Serving:
         beside: of a second run.
         port: the first to try; 0 takes any that is free.
         ancestors: origins whose pages may frame it.
+        kept: the token, and the port to try first where any will do; by default the token is a new one.
 
     Raises:
         UsageError: none of the ports is free.
     """
 
-    def __init__(self, view: View, beside: View | None = None, *, port: int = 0, ancestors: Sequence[str] = ()) -> None:
-        self.socket = _listen(port)
+    def __init__(
+        self,
+        view: View,
+        beside: View | None = None,
+        *,
+        port: int = 0,
+        ancestors: Sequence[str] = (),
+        kept: Kept | None = None,
+    ) -> None:
+        self.socket = (_listening(kept.port) if kept and kept.port > 0 and not port else None) or _listen(port)
         self.port: int = self.socket.getsockname()[1]
-        self.app: Starlette = create_app(view, beside, port=self.port, ancestors=ancestors)
+        self.app: Starlette = create_app(
+            view, beside, port=self.port, ancestors=ancestors, token=kept.token if kept else ""
+        )
         config = uvicorn.Config(
             self.app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1
         )
@@ -68,11 +80,24 @@ class Serving:
 
 
 def serve(
-    view: View, beside: View | None = None, *, port: int = 0, open_page: bool = True, say: Callable[[str], None] = print
+    view: View,
+    beside: View | None = None,
+    *,
+    port: int = 0,
+    open_page: bool = True,
+    say: Callable[[str], None] = print,
+    kept: Kept | None = None,
 ) -> None:
-    """Serve until Ctrl-C; the address is printed, and opened in the browser."""
-    serving = Serving(view, beside, port=port)
+    """Serve until Ctrl-C; the address is printed, and opened in the browser. See `Serving`."""
+    serving = Serving(view, beside, port=port, kept=kept)
     say(f"{view.run.name}: {serving.address}\nCtrl-C stops it")
+    if kept is not None and kept.port > 0 and not port and serving.port != kept.port:
+        say(
+            f"port {kept.port}, of the address that was used last, is taken: bookmarks of it don't work until it is free"
+        )
+    elif kept is not None:
+        with suppress(OSError):  # a folder that can't be written costs the bookmark, not the page
+            kept.store(serving.port)
     if open_page:
         threading.Thread(target=webbrowser.open, args=(serving.address,), daemon=True).start()
     serving.run()
@@ -84,14 +109,20 @@ def _listen(port: int) -> socket.socket:
         raise UsageError(f"port is {port}; from 0 to 65535 are allowed")
     last = port if port == 0 else min(65_535, port + TRIES)
     for candidate in range(port, last + 1):
-        # The protocol is said, because asyncio turns Nagle's waiting off (40 ms an answer) only for sockets that say it.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, candidate))
-        except OSError:
-            listener.close()
-        else:
-            listener.listen()  # so that a page that is opened at once waits, and is not refused
+        if listener := _listening(candidate):
             return listener
     raise UsageError(f"ports {port} to {last} are all taken; give another --port")
+
+
+def _listening(port: int) -> socket.socket | None:
+    """A socket that listens on this port; None where it is taken."""
+    # The protocol is said, because asyncio turns Nagle's waiting off (40 ms an answer) only for sockets that say it.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()  # so that a page that is opened at once waits, and is not refused
+    except OSError:
+        listener.close()
+        return None
+    return listener
