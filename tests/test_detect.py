@@ -244,10 +244,15 @@ def test_the_decision_is_that_of_the_threshold(run):
     assert (found.odd == (found.scores > found.threshold)).all()
 
 
-def test_flagged_images_only_get_maps_unless_all_are_asked_for(run, tmp_path):
+def test_all_images_get_maps_or_only_the_flagged_ones(run, tmp_path, monkeypatch):
     images = np.concatenate([texture(10, 31), with_spots(texture(5, 32))[0]])[:, None]
     found = run.detect(images)
-    write_detections(found, images, tmp_path / "a")
+    write_detections(found, images, tmp_path / "all")
+    assert len(list((tmp_path / "all" / "maps").glob("*.png"))) == 15
+    monkeypatch.setattr("latens.report.detections.MOST_DRAWN", 14)
+    write_detections(found, images, tmp_path / "many")
+    assert len(list((tmp_path / "many" / "maps").glob("*.png"))) == found.odd.sum()
+    write_detections(found, images, tmp_path / "a", maps="flagged")
     assert len(list((tmp_path / "a" / "maps").glob("*.png"))) == found.odd.sum()
     write_detections(found, images, tmp_path / "b", maps="none")
     assert not (tmp_path / "b" / "maps").exists()

@@ -550,8 +550,7 @@ def _add_detect(commands: Any) -> None:
     command.add_argument(
         "--maps",
         choices=("flagged", "all", "none"),
-        default="flagged",
-        help="which images get a heat map and an overlay (default: those that are called odd)",
+        help="which images get a heat map and an overlay (default: all of up to 1,000, of more those that are called odd)",
     )
     _overwrite(command)
     _moved(command)

@@ -49,6 +49,7 @@ class Detections:
         notes: for the user, a sentence each.
         fitted: the detector.
         reading: how the new images were read, options of `GivenImages`.
+        table: further columns of a table beside the new images, each (N,).
     """
 
     ids: NDArray[np.str_]
@@ -64,6 +65,7 @@ class Detections:
     notes: tuple[str, ...]
     fitted: Fitted = field(repr=False)
     reading: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    table: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,7 +90,10 @@ class Detections:
         return order
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """id, score, p_value, odd, and class where there are classes: what detections.csv holds, each (N,)."""
+        """What detections.csv holds, each (N,): id, score, p_value, odd, class where there are classes, columns of a table.
+
+        A column of the table that has one of these names is called table_NAME.
+        """
         found: dict[str, NDArray[Any]] = {
             "id": self.ids,
             "score": self.scores,
@@ -97,7 +102,7 @@ class Detections:
         }
         if self.labels is not None:
             found["class"] = np.array(self.class_names)[self.labels]
-        return found
+        return found | {f"table_{name}" if name in found else name: column for name, column in self.table.items()}
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dict an image."""
@@ -182,13 +187,14 @@ def detect_images(
     calibration = fitted.calibrated(false_alarms)  # an α that is out of reach is refused before the new images are read
     _, height, width = run.image_shape
     keeps = maps and 4 * given.total * height * width <= MOST_MAP_BYTES
-    ids, scores, digests, labels, kept = [], [], [], [], []
+    ids, scores, digests, labels, columns, kept = [], [], [], [], [], []
     with progress.stage("detect", "images") as tick:
         for block in given.blocks(tick):
             ids.append(block.ids)
             digests.append(digests_of(block.pixels))
             if block.labels is not None:
                 labels.append(block.labels)
+            columns.append(block.columns)
             for _, measured in _measured(fitted, block.pixels):
                 scores.append(measured.scores)
                 if keeps and measured.maps is not None:
@@ -217,6 +223,7 @@ def detect_images(
         notes=tuple(notes),
         fitted=fitted,
         reading=reading,
+        table={name: np.concatenate([one[name] for one in columns]) for name in columns[0]},
     )
     return _evaluated(found, run, source, seed)
 
@@ -252,16 +259,15 @@ def _evaluated(found: Detections, run: Run, source: Any, seed: int) -> Detection
 
 
 class Drawn(NamedTuple):
-    """An image to draw: its row, pixels (C, H, W), reconstruction (C, H, W), and map (H, W) or None."""
+    """An image to draw: its row, pixels (C, H, W) as the model takes them, and map (H, W) or None."""
 
     row: int
     pixels: NDArray[Any]
-    reconstruction: Floats
     heat: Floats | None
 
 
 def drawn(found: Detections, source: Any, rows: NDArray[np.int64]) -> Iterator[Drawn]:
-    """Chosen images with reconstruction and map, in ascending order; the source is read once more.
+    """Chosen images with their maps, in ascending order; the source is read once more.
 
     Args:
         found: what `detect_images` gave for this source.
@@ -275,7 +281,8 @@ def drawn(found: Detections, source: Any, rows: NDArray[np.int64]) -> Iterator[D
         step = images_at_once(found.fitted.run.image_shape)
         for start in range(0, len(here), step):
             some = here[start : start + step]
-            seen, measured = found.fitted.measure(block.pixels[some])
+            pixels = block.pixels[some]
+            # Where the maps are too many to be kept, they are made once more.
+            maps = found.maps[first + some] if found.maps is not None else found.fitted.measure(pixels)[1].maps
             for k, row in enumerate(some):
-                heat = None if measured.maps is None else measured.maps[k]
-                yield Drawn(int(first + row), seen.pixels[k], seen.reconstructions[k], heat)
+                yield Drawn(int(first + row), pixels[k], None if maps is None else maps[k])

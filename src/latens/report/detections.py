@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from latens.detection.contract import Seen
 from latens.detection.detections import Detections, Drawn, drawn
 from latens.detection.places import TINY
 from latens.errors import UsageError
@@ -36,6 +38,7 @@ CHAPTERS = (
     ("method", "How it was done"),
 )
 DRAWN = ("flagged", "all", "none")  # which images get a heat map and an overlay
+MOST_DRAWN = 1000  # new images of which all get one where nothing is said
 ON_PAGE = 60  # images
 LARGE = 192  # pixels, the side to which small images are enlarged on the page and in overlays
 BRIGHTEST = 2.0  # levels, see `Calibration.level`, at which a heat map is brightest
@@ -44,11 +47,23 @@ COVER = 0.65  # of an overlay, at its strongest
 
 def heat_colours(heat: NDArray[Any], level: float) -> NDArray[np.uint8]:
     """Maps (..., H, W) in colours, uint8 (..., H, W, 3): dark where an image is as usual, bright from twice the level on."""
+    coloured: NDArray[np.uint8] = _palette()[_steps(heat, level)]
+    return coloured
+
+
+def _steps(heat: NDArray[Any], level: float) -> NDArray[np.uint8]:
+    """The rows of the palette."""
+    steps: NDArray[np.uint8] = np.clip(heat * (256 / (BRIGHTEST * max(level, TINY))), 0, 255).astype(np.uint8)
+    return steps
+
+
+@cache
+def _palette() -> NDArray[np.uint8]:
+    """256 colours from dark to bright, uint8 (256, 3)."""
     from matplotlib import colormaps
 
-    share = np.clip(heat / (BRIGHTEST * max(level, TINY)), 0, 1)
-    coloured: NDArray[np.uint8] = colormaps["inferno"](share, bytes=True)[..., :3]
-    return coloured
+    colours: NDArray[np.uint8] = colormaps["inferno"](np.arange(256), bytes=True)[:, :3]
+    return colours
 
 
 def overlay(image: NDArray[np.uint8], heat: NDArray[Any], level: float) -> NDArray[np.uint8]:
@@ -69,7 +84,7 @@ def write_detections(
     source: Any,
     out: str | os.PathLike[str],
     *,
-    maps: str = "flagged",
+    maps: str | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write a folder: detections.csv, detections.parquet, detections.html, and maps/ and overlays/ with a PNG for each image.
@@ -78,7 +93,8 @@ def write_detections(
         found: what `detect_images` gave for the source.
         source: the new images.
         out: the folder; made where it is missing.
-        maps: of which images: `"flagged"` (called odd), `"all"` or `"none"`; the page shows the oddest in any case.
+        maps: of which images: `"all"`, `"flagged"` (called odd) or `"none"`; by default of all where there are at most 1,000,
+            of the flagged ones otherwise. The page shows the oddest in any case.
         progress: shows the progress.
 
     Returns:
@@ -87,6 +103,7 @@ def write_detections(
     Raises:
         UsageError: `maps` is none of these.
     """
+    maps = maps or ("all" if len(found) <= MOST_DRAWN else "flagged")
     if maps not in DRAWN:
         raise UsageError(f"maps {maps!r}; allowed are {', '.join(DRAWN)}")
     folder = Path(out)
@@ -94,24 +111,20 @@ def write_detections(
     worst = found.worst_first[:ON_PAGE]
     rows = {"flagged": np.flatnonzero(found.odd), "all": np.arange(len(found)), "none": np.empty(0, np.int64)}[maps]
     names = _free_names(found.ids)
-    cards: dict[int, dict[str, Any]] = {}
-    wanted = np.union1d(rows, worst)
+    on_page: dict[int, Drawn] = {}
+    wanted, writes = np.union1d(rows, worst), np.isin(np.arange(len(found)), rows)
     with (progress or Silent()).stage("heat maps", "images") as tick:
         for done, one in enumerate(drawn(found, source, wanted), 1):
-            shown = _shown(found, one)
-            if one.heat is not None and np.isin(one.row, rows):
-                for kind, picture in zip(("maps", "overlays"), shown[2:], strict=True):
-                    path = folder / kind / f"{names[one.row]}.png"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(_png(picture))
+            if writes[one.row] and one.heat is not None:
+                _write_maps(found, one, folder, names[one.row])
             if one.row in worst:
-                cards[one.row] = _card(found, one, shown)
+                on_page[one.row] = one
             tick(done, len(wanted))
     atomic_write(folder / "detections.csv", found.as_csv().encode())
     written = [folder / "detections.csv"]
     if _write_parquet(found, folder / "detections.parquet"):
         written.append(folder / "detections.parquet")
-    page = _page(found, [cards[int(row)] for row in worst])
+    page = _page(found, list(_cards(found, [on_page[int(row)] for row in worst])))
     atomic_write(folder / "detections.html", page.encode())
     return [*written, folder / "detections.html"]
 
@@ -130,42 +143,63 @@ def _free_names(ids: Iterable[str]) -> list[str]:
     return names
 
 
-def _shown(found: Detections, one: Drawn) -> tuple[NDArray[np.uint8], ...]:
-    """Image, reconstruction, and where there is a map its colours and the overlay, each uint8 (H, W, 3)."""
-    show = found.fitted.run.format.show
-    image, rebuilt = (shown_in_rgb(np.asarray(array)[None], show)[0] for array in (one.pixels, one.reconstruction))
-    if one.heat is None:
-        return image, rebuilt
+def _write_maps(found: Detections, one: Drawn, folder: Path, name: str) -> None:
+    """The heat map and the overlay of an image, as maps/NAME.png and overlays/NAME.png."""
+    assert one.heat is not None
     level = found.calibration.level
-    return image, rebuilt, heat_colours(one.heat, level), overlay(image, one.heat, level)
+    for kind, data in (
+        ("maps", _heat_png(one.heat, level)),
+        ("overlays", _png(overlay(_image(found, one.pixels), one.heat, level))),
+    ):
+        path = folder / kind / f"{name}.png"
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
-def _png(picture: NDArray[np.uint8], least: int = 0) -> bytes:
-    """A picture (H, W, 3) as PNG; with `least` enlarged by whole pixels to at least that side."""
-    factor = max(1, -(-least // max(picture.shape[:2])))
+def _image(found: Detections, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """An image (C, H, W) as it is shown, uint8 (H, W, 3)."""
+    shown: NDArray[np.uint8] = shown_in_rgb(np.asarray(pixels)[None], found.fitted.run.format.show)[0]
+    return shown
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, 3) as PNG, hardly compressed: thousands of them must not take long."""
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))).save(buffer, format="PNG")
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def _card(found: Detections, one: Drawn, shown: tuple[NDArray[np.uint8], ...]) -> dict[str, Any]:
-    names = ("image", "reconstruction", "where")
-    pictures = [shown[0], shown[1], *shown[3:]]
-    height, width = shown[0].shape[:2]
-    label = "" if found.labels is None else found.class_names[int(found.labels[one.row])]
-    return {
-        "id": str(found.ids[one.row]),
-        "odd": bool(found.odd[one.row]),
-        "p": number(float(found.p_values[one.row])),
-        "score": number(float(found.scores[one.row])),
-        "label": label,
-        "width": round(LARGE * width / max(height, width)),
-        "height": round(LARGE * height / max(height, width)),
-        "pictures": [
-            (name, base64.b64encode(_png(picture)).decode("ascii"))
-            for name, picture in zip(names, pictures, strict=False)
-        ],
-    }
+def _heat_png(heat: NDArray[Any], level: float) -> bytes:
+    """A map (H, W) as PNG with a palette: the values of the pixels rise with the heat, the palette colours them."""
+    image = Image.fromarray(_steps(heat, level), "L")
+    image.putpalette(_palette().tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _cards(found: Detections, chosen: list[Drawn]) -> Iterator[dict[str, Any]]:
+    """What the page shows of images."""
+    if not chosen:
+        return
+    seen = Seen(np.stack([one.pixels for one in chosen]), found.fitted.run)
+    for one, rebuilt in zip(chosen, seen.reconstructions, strict=True):
+        image = _image(found, one.pixels)
+        pictures = {"image": image, "reconstruction": _image(found, rebuilt)}
+        if one.heat is not None:
+            pictures["where"] = overlay(image, one.heat, found.calibration.level)
+        height, width = image.shape[:2]
+        yield {
+            "id": str(found.ids[one.row]),
+            "odd": bool(found.odd[one.row]),
+            "p": number(float(found.p_values[one.row])),
+            "score": number(float(found.scores[one.row])),
+            "label": "" if found.labels is None else found.class_names[int(found.labels[one.row])],
+            "width": round(LARGE * width / max(height, width)),
+            "height": round(LARGE * height / max(height, width)),
+            "pictures": [(name, base64.b64encode(_png(one)).decode("ascii")) for name, one in pictures.items()],
+        }
 
 
 def _write_parquet(found: Detections, path: Path) -> bool:
