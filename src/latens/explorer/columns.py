@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,7 +18,7 @@ from latens.runs import Run
 from latens.runs.run import COLUMN
 from latens.text import natural_key
 
-__all__ = ["NO_VALUE", "Column", "columns_of", "read_columns"]
+__all__ = ["NO_VALUE", "Column", "columns_of", "read_columns", "values_of"]
 
 NO_VALUE = 65_535  # the class of a point that has none
 MOST_CLASSES = 1000
@@ -62,6 +63,13 @@ class Column:
         assert loaded is not None
         return np.ascontiguousarray(loaded, np.uint16 if self.kind == "class" else np.float32)
 
+    def value(self, point: int) -> dict[str, Any]:
+        """The value of one point: `Value` of the page's types.js."""
+        value = self.values[point]
+        if self.kind == "number":
+            return {"title": self.title, "value": float(value), "unit": self.unit}
+        return {"title": self.title, "value": "" if value == NO_VALUE else self.names[value], "unit": ""}
+
 
 def read_columns(path: str | os.PathLike[str], ids: Sequence[str]) -> tuple[Column, ...]:
     """The user's own columns.
@@ -104,7 +112,8 @@ def columns_of(run: Run, part: int | None) -> tuple[Column, ...]:
     for name in run.columns:
         column = run.of_part(COLUMN + name, part)
         if column.dtype.kind != "U":
-            found.append(Column(f"table:{name}", name, "number", load=partial(column.astype, np.float32)))
+            title, unit = _titled(name)
+            found.append(Column(f"table:{name}", title, "number", unit=unit, load=partial(column.astype, np.float32)))
             continue
         classes = sorted(set(column.tolist()) - {""}, key=natural_key)
         if 1 <= len(classes) <= min(MOST_CLASSES, MOST_SHARE * len(column)):
@@ -112,6 +121,26 @@ def columns_of(run: Run, part: int | None) -> tuple[Column, ...]:
                 Column(f"table:{name}", name, "class", classes, load=partial(_codes, classes, column.tolist()))
             )
     return tuple(found)
+
+
+def values_of(run: Run, row: int) -> list[dict[str, Any]]:
+    """What the table of a run's images says of one of them, by its row of latents.npz: `Value` of the page's types.js each."""
+    found = []
+    for name, column in run.columns.items():
+        text = column.dtype.kind == "U"
+        title, unit = (name, "") if text else _titled(name)
+        found.append({"title": title, "value": str(column[row]) if text else float(column[row]), "unit": unit})
+    return found
+
+
+def _titled(name: str) -> tuple[str, str]:
+    """The title and the unit in the name of a column of numbers.
+
+    >>> _titled("area (µm²)"), _titled("age [years]"), _titled("depth")
+    (('area', 'µm²'), ('age', 'years'), ('depth', ''))
+    """
+    found = re.fullmatch(r"(.*\S)\s*(?:\(([^()]+)\)|\[([^\[\]]+)\])", name)
+    return (found[1], found[2] or found[3]) if found else (name, "")
 
 
 def _codes(classes: Sequence[str], texts: Sequence[str]) -> NDArray[np.uint16]:
@@ -129,4 +158,5 @@ def _column(path: Any, name: str, texts: list[str]) -> Column:
                 f"{path}: {name} has {len(classes)} different values; at most {MOST_CLASSES} can be told apart"
             ) from None
         return Column(f"own:{name}", name, "class", classes, load=partial(_codes, classes, texts))
-    return Column(f"own:{name}", name, "number", load=lambda: numbers)
+    title, unit = _titled(name)
+    return Column(f"own:{name}", title, "number", unit=unit, load=lambda: numbers)

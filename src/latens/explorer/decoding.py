@@ -23,16 +23,16 @@ MOST_STEPS = 101
 MOST_DIRECTIONS = 8
 
 
-def decode_at(view: View, map: str, x: float, y: float) -> Answer:
+def decode_at(view: View, map: str, x: float, y: float, look: str = "") -> Answer:
     """The picture at a place of a map, given in the map's own units; with the latent that stands for it, and its own place.
 
     The two places are the same on a plane. Elsewhere a place without images near it is given a mixture of theirs, which the
     map puts where they are.
     """
-    return _decoded(view, view.map(map).inverse(np.array([[x, y]])), map, trips=True)
+    return _decoded(view, view.map(map).inverse(np.array([[x, y]])), map, look=look, trips=True)
 
 
-def decode(view: View, latents: Any, map: str = "") -> Answer:
+def decode(view: View, latents: Any, map: str = "", look: str = "") -> Answer:
     """The pictures of latents (M, D), and where they lie on a map.
 
     Raises:
@@ -50,7 +50,7 @@ def decode(view: View, latents: Any, map: str = "") -> Answer:
         )
     if not np.isfinite(z).all():
         raise UsageError("latents hold NaN or infinity; finite numbers are needed")
-    return _decoded(view, z, map, trips=True)
+    return _decoded(view, z, map, look=look, trips=True)
 
 
 def _decoded(
@@ -58,6 +58,7 @@ def _decoded(
     latents: NDArray[np.float32],
     map: str = "",
     *,
+    look: str = "",
     trips: bool = False,
     labels: NDArray[Any] | None = None,
     note: str = "",
@@ -77,7 +78,7 @@ def _decoded(
     return Answer(
         {"note": note, **facts},
         {
-            "pixels": view.shown(pictures),
+            "pixels": view.shown(pictures, look),
             "latents": np.ascontiguousarray(latents, np.float32),
             "ratio": _in_usual_distances(view, distances[:, 0]),
             "round_trip": (away / lengths).astype(np.float32),
@@ -102,6 +103,7 @@ def probe(
     seed: int = 0,
     map: str = "pca",
     unit: str = "latent",
+    look: str = "",
 ) -> Answer:
     """Latents drawn by a sampler: one picture a class, and a cloud of more on a map.
 
@@ -112,6 +114,7 @@ def probe(
         seed: another seed, another draw.
         map: where the cloud is drawn.
         unit: of the noise: `"latent"`, the latents' own, or `"spread"`, each class's own spread.
+        look: of the pictures, see `latens.explorer.looks`.
 
     Raises:
         UsageError: noise below 0 or not finite, or an unknown unit.
@@ -125,7 +128,7 @@ def probe(
     some = fitted.sample(num, seed=seed, labels=wanted)
     asked = np.resize(classes, CLOUD) if len(classes) else None
     cloud = fitted.sample(CLOUD, seed=seed + 1, labels=asked)
-    shown = _decoded(view, some, map, trips=True, labels=wanted)
+    shown = _decoded(view, some, map, look=look, trips=True, labels=wanted)
     ratios = _in_usual_distances(view, view.near.nearest(cloud, 1)[0][:, 0])
     drawn: dict[str, NDArray[Any]] = {
         "cloud": view.map(map).place(cloud),
@@ -167,7 +170,13 @@ def _scores_of(view: View, sampler: str, ratios: NDArray[np.float32]) -> list[di
 
 
 def path(
-    view: View, start: Sequence[int], end: Sequence[int], way: str = "linear", steps: int = 11, map: str = "pca"
+    view: View,
+    start: Sequence[int],
+    end: Sequence[int],
+    way: str = "linear",
+    steps: int = 11,
+    map: str = "pca",
+    look: str = "",
 ) -> Answer:
     """A path between two images, or between the means of two selections.
 
@@ -178,6 +187,7 @@ def path(
         way: a name of `PATHS`.
         steps: points on the path, both ends included.
         map: where its points are placed.
+        look: of the pictures, see `latens.explorer.looks`.
 
     Raises:
         UsageError: points that are not there, none, twice the same end, or too many steps.
@@ -193,7 +203,7 @@ def path(
     else:
         found = interpolate(ends[0], ends[1], steps, way, view.latents)
     passed = [int(row) for row in found.rows]
-    return _decoded(view, found.latents, map, trips=True, note=found.note, way=way, passed=passed)
+    return _decoded(view, found.latents, map, look=look, trips=True, note=found.note, way=way, passed=passed)
 
 
 def _mean_of(view: View, points: Sequence[int]) -> NDArray[np.float64]:

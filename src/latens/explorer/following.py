@@ -46,7 +46,7 @@ def epochs_of(run: Run) -> list[int]:
     return sorted(int(path.stem) for path in (run.path / "snapshots").glob("*.npz") if path.stem.isdigit())
 
 
-def live(view: View) -> Answer:
+def live(view: View, look: str = "") -> Answer:
     """Some test images and their reconstructions by the weights of the last epoch: `epoch`, `pixels`, `reconstructions`.
 
     Raises:
@@ -55,8 +55,8 @@ def live(view: View) -> Answer:
     run = Run(view.run.path)
     inputs = np.array(view.run.images.test.inputs[:SHOWN])
     model, epoch = _weights_now(run), len(run.history)
-    rebuilt = view.shown(reconstruct_images(model, inputs))
-    return Answer({"epoch": epoch}, {"pixels": view.shown(inputs), "reconstructions": rebuilt})
+    rebuilt = view.shown(reconstruct_images(model, inputs), look)
+    return Answer({"epoch": epoch}, {"pixels": view.shown(inputs, look), "reconstructions": rebuilt})
 
 
 def _weights_now(run: Run) -> Any:

@@ -15,12 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from latens.errors import RunError, UsageError
+from latens.computed.review import KINDS
+from latens.errors import LatensError, RunError, UsageError
 from latens.explorer import decoding
 from latens.explorer.bundling import page_of
+from latens.explorer.columns import values_of
 from latens.explorer.packing import Pack, networks_of, scaled
+from latens.explorer.routes import findings_of
 from latens.explorer.view import View
 from latens.files import atomic_write
+from latens.images.pixels import to_floats, to_uint8
 from latens.interpolation.graph import NEIGHBOURS, neighbour_graph
 from latens.models.contract import Model
 from latens.neighbours import nearest_neighbours, usual_distance
@@ -43,7 +47,8 @@ def write_html(run: Run, path: str | os.PathLike[str]) -> Path:
     """Write the explorer on a run as one HTML file for a browser: it asks no network, and needs no latens.
 
     Of more than 10,000 points every so many is taken, evenly spaced. Pictures are at most 32 pixels a side, and smaller where
-    all of them would be too much to share. A run whose images are not available is exported without pictures, with a warning.
+    all of them would be too much to share. All their channels are in the file where these are at most 10.5 million numbers.
+    A run whose images are not available is exported without pictures, with a warning.
     The maps are those in the run's folder; the samplers are those in it and those that are fitted at once.
 
     Args:
@@ -86,7 +91,12 @@ def _facts(view: View, pack: Pack) -> dict[str, Any]:
     latents = view.latents[rows]
     kept = [name for name in view.map_names if f"maps/{name}.npz" in run.record["files"]]
     maps, info = kept or ["pca"], view.info()
-    columns = [one for one in info["columns"] if one["name"].removeprefix("trust:") in (one["name"], *maps)]
+    odd = _odd(view, rows)
+    columns = [
+        one
+        for one in info["columns"]
+        if one["name"].removeprefix("trust:") in (one["name"], *maps) and (odd or not one["name"].startswith("odd:"))
+    ]
     for one in columns:
         pack.add(f"column {one['name']}", view.column(one["name"])[rows])
     usual = run.usual_distance if len(rows) == num else usual_distance(latents)
@@ -101,6 +111,7 @@ def _facts(view: View, pack: Pack) -> dict[str, Any]:
             pack.add(name, array)
     samplers = _samplers(view, maps[0], pack)
     cell = [] if view.missing else _add_cells(view, rows, pack)
+    layers = _add_layers(view, rows, cell, pack) if cell else None
     size = max(cell[1:], default=0)
     sprites = {"size": size, "across": ACROSS // size, "per_page": (ACROSS // size) ** 2} if cell else None
     if sprites:
@@ -116,6 +127,11 @@ def _facts(view: View, pack: Pack) -> dict[str, Any]:
         "ids": [str(one) for one in view.ids[rows]],
         "labels": view.labels is not None,
         "cell": cell,
+        "layers": layers,
+        "channels": view.channels,
+        "table": _table(run, rows + view.first),
+        "lists": _lists(view, rows),
+        "odd": odd,
         "whole": cell == info["shape"],
         "maps": {name: _add_map(view, name, rows, pack) for name in maps},
         "samplers": samplers,
@@ -145,17 +161,83 @@ def _add_graph(latents: NDArray[np.float32], pack: Pack) -> None:
     pack.add("bridges", np.array(bridges, np.int32))
 
 
+def _odd(view: View, rows: NDArray[np.int64]) -> dict[str, Any] | None:
+    """The oddest images of those in the file; None where the run has no detector."""
+    if not any(column.name == "odd:score" for column in view.all_columns):
+        return None
+    try:
+        facts = view.odd.facts()
+    except LatensError:
+        return None
+    return facts | {"found": _in_file(facts["found"], rows)}
+
+
+def _lists(view: View, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
+    """The lists of images to check, with those images that are in the file."""
+    found = {}
+    for kind in KINDS:
+        with suppress(LatensError):  # it was not reviewed
+            found[kind] = _in_file(findings_of(view, kind), rows)
+    return found
+
+
+def _in_file(found: list[dict[str, Any]], rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+    places = {int(row): place for place, row in enumerate(rows)}
+    return [one | {"point": places[one["point"]]} for one in found if one["point"] in places]
+
+
+def _table(run: Run, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """The columns of the table of the images, for rows of latents.npz."""
+    each = [values_of(run, int(row)) for row in rows] if run.columns else []
+    return [
+        {
+            "title": columns[0]["title"],
+            "unit": columns[0]["unit"],
+            "values": [None if one["value"] != one["value"] else one["value"] for one in columns],
+        }
+        for columns in zip(*each, strict=True)
+    ]
+
+
+def _add_layers(view: View, rows: NDArray[np.int64], cell: list[int], pack: Pack) -> dict[str, Any] | None:
+    """All channels of the points' pictures, for looks that show others; None where they would be too much to share.
+
+    More than 8 bits are held as their root, so that what is dark keeps its steps.
+    """
+    channels, (_, height, width) = view.run.image_shape[0], cell
+    plain = view.run.format.is_plain
+    if plain and channels == cell[0]:
+        pack.layout["layers"] = pack.layout["cells"]
+        return {"channels": channels, "coding": "linear"}
+    if len(rows) * channels * height * width > MOST_PIXELS:
+        return None
+    layers = np.empty((len(rows), channels, height, width), np.uint8)
+    for start in range(0, len(rows), 256):
+        images = to_floats(view.inputs(rows[start : start + 256] + view.first)).clip(0, 1)
+        if images.shape[2:] != (height, width):
+            images = _reduced(images, [height, width])
+        layers[start : start + 256] = to_uint8(images if plain else np.sqrt(images))
+    pack.add("layers", layers)
+    return {"channels": channels, "coding": "linear" if plain else "root"}
+
+
+def _reduced(images: NDArray[Any], size: list[int]) -> NDArray[Any]:
+    reduced: NDArray[Any] = nn.functional.interpolate(
+        torch.from_numpy(images), size, mode="bilinear", antialias=True
+    ).numpy()
+    return reduced
+
+
 def _add_cells(view: View, rows: NDArray[np.int64], pack: Pack) -> list[int]:
     """The points' pictures, small enough to be shared; the shape (C, h, w) of each."""
-    channels, *size = view.run.shown_shape
+    channels, *size = view.shape
     most = min(CELL, int((MOST_PIXELS / len(rows) / channels) ** 0.5))
     small = [max(1, round(side * min(1.0, most / max(size)))) for side in size]
     cells = np.empty((len(rows), channels, *small), np.uint8)
     for start in range(0, len(rows), 256):
         pixels = view.pixels(rows[start : start + 256] + view.first)
         if small != size:
-            reduced = nn.functional.interpolate(torch.from_numpy(pixels), small, mode="bilinear", antialias=True)
-            pixels = reduced.numpy()
+            pixels = _reduced(pixels, small)
         cells[start : start + 256] = pixels
     pack.add("cells", cells)
     return [channels, *small]

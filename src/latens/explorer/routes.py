@@ -18,7 +18,7 @@ from latens.interpolation import PATHS
 from latens.samplers import SAMPLERS
 from latens.sheets import as_csv, as_parquet
 
-__all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "openapi"]
+__all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "findings_of", "openapi"]
 
 REQUIRED = object()
 JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list}
@@ -83,28 +83,36 @@ def _column(view: View, name: str) -> Answer:
     return Answer({"name": name}, {"values": view.column(name)})
 
 
-def _thumbnails(view: View, page: int) -> Answer:
-    return Answer(content=view.thumbnails(page), media_type="image/png")
+def _channels(view: View) -> Answer:
+    return Answer({"channels": view.channels})
 
 
-def _picture(view: View, id: str) -> Answer:
+def _odd(view: View) -> Answer:
+    return Answer(view.odd.facts())
+
+
+def _thumbnails(view: View, page: int, look: str) -> Answer:
+    return Answer(content=view.thumbnails(page, look), media_type="image/png")
+
+
+def _picture(view: View, id: str, look: str) -> Answer:
     row = view.row_of(None, id)
     if not view.missing:
-        return Answer({"id": id, "rebuilt": False}, {"pixels": view.pixels(np.array([row]))[0]})
-    picture = view.shown(view.run.decode(view.run.latents["latents"][row][None]))[0]
+        return Answer({"id": id, "rebuilt": False}, {"pixels": view.pixels(np.array([row]), look)[0]})
+    picture = view.shown(view.run.decode(view.run.latents["latents"][row][None]), look)[0]
     return Answer({"id": id, "rebuilt": True}, {"pixels": picture})
 
 
-def _list(view: View, kind: str) -> Answer:
-    found = [
-        {
-            **vars(one),
-            "point": one.row - view.first,
-            "other_point": one.other_row - view.first,
-        }
+def findings_of(view: View, kind: str) -> list[dict[str, Any]]:
+    """The images of a kind to check: `Finding` of the page's types.js each."""
+    return [
+        {**vars(one), "point": one.row - view.first, "other_point": one.other_row - view.first}
         for one in read_review(view.run).of_kind(kind)
     ]
-    return Answer({"kind": kind, "found": found})
+
+
+def _list(view: View, kind: str) -> Answer:
+    return Answer({"kind": kind, "found": findings_of(view, kind)})
 
 
 def _tags(view: View) -> Answer:
@@ -143,8 +151,8 @@ def _twins(view: View) -> Answer:
     return Answer({}, {"rows": view.twins()})
 
 
-def _path(view: View, start: list[Any], end: list[Any], way: str, steps: int, map: str) -> Answer:
-    return decoding.path(view, start, end, way, steps, map)
+def _path(view: View, start: list[Any], end: list[Any], way: str, steps: int, map: str, look: str) -> Answer:
+    return decoding.path(view, start, end, way, steps, map, look)
 
 
 def _probe_desk(given: Mapping[str, Any]) -> str:
@@ -157,6 +165,7 @@ def _slow(given: Mapping[str, Any]) -> str:
 
 
 MAP = Param("string", "a map's name")
+LOOK = Param("string", "how images are shown, such as red=3@0.1:0.6,green=2; as the run shows them by default", "")
 UNITS = ("latent", "spread")
 POINTS = {"type": "integer"}
 NUMBERS = {"type": "array", "items": {"type": "number"}}
@@ -164,6 +173,18 @@ NUMBERS = {"type": "array", "items": {"type": "number"}}
 ROUTES = (
     Route("/api/openapi.json", "this description", _openapi),
     Route("/api/run", "the run, and which maps, columns and samplers it has", _run),
+    Route(
+        "/api/channels",
+        "the channels of the images, their ranges, and where nearly all pixels lie",
+        _channels,
+        desk=_slow,
+    ),
+    Route(
+        "/api/odd",
+        "the images that training did not see, the oddest first, by the calibrated detector",
+        _odd,
+        desk=_slow,
+    ),
     Route("/api/work", "what is being fitted at the moment, and how far it is", _work),
     Route(
         "/api/map",
@@ -183,39 +204,46 @@ ROUTES = (
         "/api/thumbnails",
         "a sprite page of small images, in the order of the points",
         _thumbnails,
-        {"page": Param("integer", "which, from 0")},
+        {"page": Param("integer", "which, from 0"), "look": LOOK},
         desk=_slow,
         media_type="image/png",
     ),
     Route(
         "/api/image",
         "an image, its reconstruction, its latent, its nearest others",
-        lambda view, row, id: view.image(row, id),
+        lambda view, row, id, look: view.image(row, id, look),
         {
             "row": Param("integer", "the point; below 0: not on the map", None),
             "id": Param("string", "or the image's id", ""),
+            "look": LOOK,
         },
     ),
     Route(
         "/api/picture",
         "an image's pixels, by its id; as it is rebuilt, where the images have gone",
         _picture,
-        {"id": Param("string", "the image's id")},
+        {"id": Param("string", "the image's id"), "look": LOOK},
     ),
     Route(
         "/api/decode",
         "the decoded image at a place of a map, also where no point lies",
-        lambda view, map, x, y: decoding.decode_at(view, map, x, y),
-        {"map": MAP, "x": Param("number", "in the map's units"), "y": Param("number", "in the map's units")},
+        lambda view, **given: decoding.decode_at(view, **given),
+        {
+            "map": MAP,
+            "x": Param("number", "in the map's units"),
+            "y": Param("number", "in the map's units"),
+            "look": LOOK,
+        },
         newest=True,
     ),
     Route(
         "/api/decode",
         "the decoded images of latents, and their places on a map",
-        lambda view, latents, map: decoding.decode(view, latents, map),
+        lambda view, **given: decoding.decode(view, **given),
         {
             "latents": Param("array", "rows of latent numbers", items=NUMBERS),
             "map": Param("string", "a map's name", ""),
+            "look": LOOK,
         },
         method="POST",
         newest=True,
@@ -230,6 +258,7 @@ ROUTES = (
             "unit": Param("string", "of the noise: the latents' own, or the spread of each class", "latent", UNITS),
             "seed": Param("integer", "another seed, another draw", 0),
             "map": MAP,
+            "look": LOOK,
         },
         newest=True,
         desk=_probe_desk,
@@ -244,6 +273,7 @@ ROUTES = (
             "way": Param("string", "how", "linear", tuple(PATHS)),
             "steps": Param("integer", "points of the path", 11),
             "map": MAP,
+            "look": LOOK,
         },
         method="POST",
         newest=True,
@@ -286,7 +316,13 @@ ROUTES = (
     ),
     Route("/api/twins", "beside another run: the point there of the same image, -1 where it has none", _twins),
     Route("/api/history", "loss curve, settings, scores, verdict", following.history),
-    Route("/api/live", "test images as the weights of the last epoch rebuild them", following.live, desk=_slow),
+    Route(
+        "/api/live",
+        "test images as the weights of the last epoch rebuild them",
+        following.live,
+        {"look": LOOK},
+        desk=_slow,
+    ),
     Route(
         "/api/snapshot",
         "the test latents of one epoch on a plane, aligned to the last",

@@ -24,7 +24,8 @@ def table_of(view: View, points: Sequence[Any], map: str) -> dict[str, NDArray[A
 
     Returns:
         By name, (N,) each: texts, or float32 with NaN where there is no value. The columns `cluster`, `trust of the place` and
-        `reconstruction error` have those names, those of a table their own. Tags are separated by "; ".
+        `reconstruction error` have those names, those of a table their own; how odd the images are is there where
+        it has been asked for. Tags are separated by "; ".
 
     Raises:
         UsageError: there is no such image.
@@ -39,7 +40,9 @@ def table_of(view: View, points: Sequence[Any], map: str) -> dict[str, NDArray[A
     for column in view.all_columns:
         if column.name.startswith("trust:") and column.name != f"trust:{map}":
             continue
-        found[_free(column.title, found)] = _values(view, column, rows, on_map)
+        if column.name.startswith("odd:") and not view.odd_known:
+            continue  # a table is no reason to fit a detector
+        found[_free(_title(column), found)] = _values(view, column, rows, on_map)
     if map:
         places = view.map(map).coordinates
         for axis, name in enumerate("xy"):
@@ -50,6 +53,11 @@ def table_of(view: View, points: Sequence[Any], map: str) -> dict[str, NDArray[A
             tags.setdefault(one, []).append(tag)
     found[_free("tags", found)] = np.array(["; ".join(tags.get(one, ())) for one in found["id"].tolist()], object)
     return found
+
+
+def _title(column: Column) -> str:
+    kind, _, name = column.name.partition(":")
+    return name if kind in ("table", "own") else column.title
 
 
 def _values(view: View, column: Column, rows: NDArray[np.int64], on_map: NDArray[np.int64]) -> NDArray[Any]:

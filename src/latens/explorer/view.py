@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from latens.arrays import gather
 from latens.errors import LatensError, UsageError
-from latens.explorer.columns import Column, columns_of
+from latens.explorer.columns import Column, columns_of, values_of
+from latens.explorer.looks import SAMPLED, channels_of, looked_at, show_of
+from latens.explorer.odd import Odd, odd_columns
 from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures import DEFAULT_PALETTE
 from latens.figures.palette import NO_LABELS, class_colours
-from latens.images.pixels import as_bytes, mix_of, picture_mode, to_picture
+from latens.images.pixels import mix_of, picture_mode, to_picture
 from latens.interpolation import PATHS
 from latens.interpolation.graph import Graph
 from latens.maps import MAPS, Map
@@ -130,9 +132,11 @@ class View:
             "status": run.record["status"],
             "data": run.record["data"]["name"],
             "missing": self.missing,
-            "shape": list(run.shown_shape),
+            "shape": list(self.shape),
             "network_shape": list(run.image_shape),
-            "mix": mix_of(run.image_shape[0], run.format.show),
+            "mix": self._mix(),
+            "show": show_of(run.format),
+            "plain": run.image_shape[0] == 1 and run.format.is_plain,
             "latent_dim": run.recipe.latent_dim,
             "count": len(self.latents) if self.ready else 0,
             "part": "test" if self.ready and self.part == TEST else "all",
@@ -147,6 +151,23 @@ class View:
             "note": "",
             "beside": "" if self.other is None else self.other.run.name,
         }
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image as the page shows it: C is 1 for images of one channel, and 3 for all others."""
+        channels, height, width = self.run.image_shape
+        return 1 if channels == 1 else 3, height, width
+
+    def _mix(self) -> list[list[int]] | None:
+        mix = mix_of(self.run.image_shape[0], self.run.format.show)
+        return mix * self.shape[0] if mix is not None and len(mix) == 1 else mix
+
+    @cached_property
+    def channels(self) -> list[dict[str, Any]]:
+        """The channels of the images, see `latens.explorer.looks.channels_of`; ranges are taken from some of the points."""
+        some = np.linspace(0, len(self.latents) - 1, min(SAMPLED, len(self.latents))).astype(np.int64)
+        images = np.empty((0, *self.run.image_shape), np.uint8) if self.missing else self.inputs(some + self.first)
+        return channels_of(self.run.format, images)
 
     @cached_property
     def map_names(self) -> list[str]:
@@ -218,7 +239,7 @@ class View:
                 for name in self.map_names
             ),
         ]
-        return (*own, *columns_of(self.run, self.part), *self.columns)
+        return (*own, *odd_columns(self), *columns_of(self.run, self.part), *self.columns)
 
     def column(self, name: str) -> NDArray[Any]:
         """One column's values, uint16 (N,) for classes and float32 (N,) for numbers.
@@ -252,8 +273,22 @@ class View:
         across = PAGE // size
         return {"size": size, "across": across, "per_page": across**2, "pages": -(-len(self.latents) // across**2)}
 
-    def thumbnails(self, page: int) -> bytes:
-        """One sprite page as a PNG.
+    @cached_property
+    def odd(self) -> Odd:
+        """How odd the points are by the run's calibrated detector; it is fitted when this is first asked for.
+
+        Raises:
+            RunError: the run has no model or images, or no normal images that training did not see.
+        """
+        return Odd(self)
+
+    @property
+    def odd_known(self) -> bool:
+        """Whether `odd` has been computed already."""
+        return "odd" in self.__dict__
+
+    def thumbnails(self, page: int, look: str = "") -> bytes:
+        """One sprite page as a PNG, in a look.
 
         Raises:
             UsageError: there is no such page.
@@ -266,8 +301,8 @@ class View:
         start = page * layout["per_page"]
         rows = np.arange(start, min(start + layout["per_page"], len(self.latents)))
         size, across = layout["size"], layout["across"]
-        sheet = Image.new(picture_mode(self.run.shown_shape[0]), (across * size, -(-len(rows) // across) * size))
-        for place, pixels in enumerate(self.pixels(rows + self.first)):
+        sheet = Image.new(picture_mode(self.shape[0]), (across * size, -(-len(rows) // across) * size))
+        for place, pixels in enumerate(self.pixels(rows + self.first, look)):
             picture = to_picture(pixels)
             picture.thumbnail((size, size))
             left, top = place % across * size, place // across * size
@@ -276,25 +311,35 @@ class View:
         sheet.save(file, "png", compress_level=6)
         return file.getvalue()
 
-    def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images by their rows of latents.npz, which need not be points, as they are shown: uint8 (M, 1 or 3, H, W).
+    def inputs(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Images by their rows of latents.npz, which need not be points, as the networks take them: (M, C, H, W).
 
         Raises:
             ImagesError, RunError: the images are not available.
         """
         images, train = self.run.images, int((self.run.latents["part"] == TRAIN).sum())
-        found = np.empty((len(rows), *self.run.shown_shape), np.uint8)
         in_train = rows < train
-        found[in_train] = self.shown(gather(images.train.inputs, rows[in_train]))
-        found[~in_train] = self.shown(gather(images.test.inputs, rows[~in_train] - train))
-        return found
+        parts = [(in_train, images.train, rows[in_train]), (~in_train, images.test, rows[~in_train] - train)]
+        found = [(where, gather(part.inputs, chosen)) for where, part, chosen in parts if len(chosen)]
+        joined = np.empty((len(rows), *self.run.image_shape), found[0][1].dtype if found else np.uint8)
+        for where, some in found:
+            joined[where] = some
+        return joined
 
-    def shown(self, images: NDArray[Any]) -> NDArray[np.uint8]:
-        """Images as bytes that the page paints, (M, C, H, W) -> (M, 1 or 3, H, W); floats about [0, 1], or bytes."""
-        return as_bytes(self.run.shown(images))
+    def pixels(self, rows: NDArray[np.int64], look: str = "") -> NDArray[np.uint8]:
+        """Images by their rows of latents.npz in a look: uint8 (M, 1 or 3, H, W).
 
-    def image(self, point: int | None = None, id: str = "") -> Answer:
-        """One image, by its point or by its id: `ImageInfo` of the page's types.js.
+        Raises:
+            ImagesError, RunError: the images are not available.
+        """
+        return self.shown(self.inputs(rows), look)
+
+    def shown(self, images: NDArray[Any], look: str = "") -> NDArray[np.uint8]:
+        """Images as bytes that the page paints, (M, C, H, W) -> (M, 1 or 3, H, W); see `latens.explorer.looks.looked_at`."""
+        return looked_at(images, look, self.run)
+
+    def image(self, point: int | None = None, id: str = "", look: str = "") -> Answer:
+        """One image, by its point or by its id, in a look: `ImageInfo` of the page's types.js.
 
         Raises:
             UsageError: there is no such image.
@@ -310,13 +355,17 @@ class View:
             "part": "test" if latents["part"][row] == TEST else "train",
             "label": int(latents["labels"][row]) if "labels" in latents else -1,
             "error": float(latents["squared_error"][row]),
+            "columns": [
+                *values_of(self.run, row),
+                *(one.value(row - self.first) for one in self.columns if row >= self.first),
+            ],
         }
         empty = np.empty(0, np.uint8)
         return Answer(
             facts,
             {
-                "pixels": empty if self.missing else self.pixels(np.array([row]))[0],
-                "reconstruction": self.shown(self.run.decode(z[None]))[0] if self.decodes else empty,
+                "pixels": empty if self.missing else self.pixels(np.array([row]), look)[0],
+                "reconstruction": self.shown(self.run.decode(z[None]), look)[0] if self.decodes else empty,
                 "latents": z,
                 "neighbours": near[0][other][:NEIGHBOURS].astype(np.int32),
                 "distances": in_usual_distances(distances[0][other][:NEIGHBOURS], self.run.usual_distance).astype(

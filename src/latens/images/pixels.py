@@ -57,6 +57,7 @@ __all__ = [
     "to_picture",
     "to_uint8",
     "to_unit",
+    "weights_of",
     "whole_range",
     "with_channels",
 ]
@@ -477,6 +478,15 @@ def _rules(show: str, channels: int) -> list[tuple[str, int]]:
     """Colours with channels, counted from 0."""
     parts = (part.partition("=") for part in (show or default_show(channels)).split(","))
     return [(colour, int(channel) - 1) for colour, _, channel in parts]
+
+
+def weights_of(show: str, channels: int) -> list[tuple[tuple[int, int, int], int]]:
+    """What each channel of a rule adds to red, green and blue (0 or 1 each), and its number, counted from 0.
+
+    >>> weights_of("magenta=2", 3)
+    [((1, 0, 1), 1)]
+    """
+    return [(COLOURS[colour], channel) for colour, channel in _rules(show, channels)]
 
 
 def show_in_words(names: Sequence[str], show: str = "") -> str:

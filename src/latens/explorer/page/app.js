@@ -2,7 +2,7 @@
 
 import {besideMap} from "./beside.js";
 import {decodePanel} from "./decode-panel.js";
-import {button, el, fill} from "./dom.js";
+import {afterwards, button, el, fill} from "./dom.js";
 import {hoverCard} from "./hover.js";
 import {imagePanel} from "./image-panel.js";
 import {listsPanel} from "./lists-panel.js";
@@ -56,7 +56,9 @@ async function start() {
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
   if (!info.count) return noMapYet(store, key);
-  if (info.thumbnails) view.setThumbnails(info.thumbnails, source.thumbnails);
+  const thumbnails = () => info.thumbnails && view.setThumbnails(info.thumbnails, source.thumbnails);
+  thumbnails();
+  store.on("look", afterwards(thumbnails)); // they are drawn again
   await bar.start();
   store.set({tab: store.facts.tab});
   if (info.beside) await besideMap(store, find("maps"));
@@ -83,7 +85,7 @@ function allPanels(store) {
   if (info.count && info.decodes && info.samplers.length) panels.push(probePanel(store));
   if (info.count && info.decodes) panels.push(pathPanel(store));
   if (info.count) panels.push(imagePanel(store));
-  if (info.count && store.served) panels.push(listsPanel(store));
+  if (info.count) panels.push(listsPanel(store));
   if (store.served) panels.push(runPanel(store));
   return panels;
 }

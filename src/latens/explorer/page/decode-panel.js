@@ -59,6 +59,7 @@ export function decodePanel(store) {
   /** @param {number} x @param {number} y 16-bit units */
   async function look(x, y) {
     const {map} = store.facts;
+    looked = [x, y];
     const [unitsX, unitsY] = store.toUnits(x, y);
     const asked = performance.now();
     const done = markOf(shown).start();
@@ -88,6 +89,9 @@ export function decodePanel(store) {
     store.mark("decode", []);
     store.say(error.message);
   }
+
+  /** The place that was decoded last, 16-bit units. @type {[number, number]|null} */
+  let looked = null;
 
   /** @param {number} row */
   async function showNearest(row) {
@@ -121,6 +125,12 @@ export function decodePanel(store) {
     if (!pinned) store.mark("decode", []);
     look(x, y);
   });
+  store.on("look", () => {
+    nearestRow = null; // it is shown in another look now
+    if (!looked) return;
+    if (looks()) look(...looked);
+    else held = null; // it is decoded again when the panel is opened
+  });
   view.addEventListener("leave", () => {
     over = false;
     if (!pinned) store.mark("decode", []);
@@ -144,7 +154,7 @@ export function decodePanel(store) {
     element: info.decodes ? element : el("p", {}, "The model of this run is not available, so nothing can be decoded. The map and the lists work without it."),
     /** Before the pointer has been anywhere: the middle of the map. */
     shown() {
-      if (!held && info.decodes && store.facts.points) look(MIDDLE, MIDDLE);
+      if (!held && info.decodes && store.facts.points) look(...(looked ?? [MIDDLE, MIDDLE]));
     },
   };
 }

@@ -63,6 +63,15 @@ export function slider(text, range, change, words = (value) => String(value)) {
   return {element: el("div", {class: "field"}, el("label", {for: id}, text), input, output), input, output, refresh};
 }
 
+/** Do something once nothing has asked for it for a while. @param {() => unknown} work @param {number} [pause] milliseconds */
+export function afterwards(work, pause = 250) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(work, pause);
+  };
+}
+
 /** Give an element other children. @param {Element} element @param {...(Node|string|null)} children */
 export function fill(element, ...children) {
   element.replaceChildren(...children.filter((child) => child !== null));

@@ -1,7 +1,8 @@
-// The current image: its reconstruction, its latent to change, its neighbours, and the directions in which images like it vary.
+// The current image: what its table says of it, its reconstruction, its latent to change, its neighbours, and the directions in which images like it vary.
 // A latent that was taken from the map belongs to no image: it is shown alone.
 
-import {button, el, fill, slider} from "./dom.js";
+import {channelControls} from "./channels.js";
+import {afterwards, button, el, fill, slider} from "./dom.js";
 import {copy, jsonOf} from "./files.js";
 import {gauge} from "./gauge.js";
 import {percent, readable, steady} from "./numbers.js";
@@ -15,6 +16,7 @@ export function imagePanel(store) {
   const {info, source} = store;
   const facts = el("p", {class: "facts"});
   const pictures = el("div", {class: "pair three"});
+  const table = el("dl", {class: "table"});
   const changed = frame(info.shape, "The decoded image of the latent below");
   const changedCard = captioned(changed, "decoded from the latent below");
   const honest = gauge();
@@ -31,6 +33,8 @@ export function imagePanel(store) {
     {hidden: true},
     facts,
     pictures,
+    channelControls(store),
+    table,
     el("h2", {}, "Latent"),
     el("div", {class: "pair even"}, changedCard, honest.element),
     bars,
@@ -80,6 +84,7 @@ export function imagePanel(store) {
   async function openLatent(taken) {
     fill(facts, el("strong", {}, "A latent from the map"), " · it belongs to no image");
     fill(pictures);
+    fill(table);
     ofImage.hidden = true;
     back.textContent = "Back to the latent as it was taken";
     vary.textContent = "Directions in which all images vary";
@@ -93,6 +98,19 @@ export function imagePanel(store) {
     const name = found.label >= 0 ? info.class_names[found.label] : "";
     const part = found.row < 0 ? " · not on the map" : "";
     fill(facts, el("strong", {}, found.id), name ? ` · ${name}` : "", ` · mean squared error ${readable(found.error)}${part}`);
+    showPictures(found);
+    fill(table, ...found.columns.flatMap(({title, value, unit}) => [el("dt", {}, title), el("dd", {}, typeof value === "string" ? value || "–" : `${readable(value)}${unit && value !== null ? ` ${unit}` : ""}`)]));
+    ofImage.hidden = false;
+    back.textContent = "Back to the latent of this image";
+    vary.textContent = "Directions in which the images near it vary";
+    fill(near);
+    fill(worst);
+    start(found.latents, found.reconstruction);
+    await showOthers(found);
+  }
+
+  /** @param {import("./types.js").ImageInfo} found */
+  function showPictures(found) {
     const parts = [];
     if (found.pixels.length) parts.push(captioned(picture(found.pixels, info.shape, `the image ${found.id}`), "image"));
     if (found.reconstruction.length) parts.push(captioned(picture(found.reconstruction, info.shape, "its reconstruction"), "reconstruction"));
@@ -100,15 +118,15 @@ export function imagePanel(store) {
       parts.push(captioned(picture(difference(found.pixels, found.reconstruction), info.shape, "the difference, grey where there is none"), "difference"));
     }
     fill(pictures, ...parts);
-    ofImage.hidden = false;
-    back.textContent = "Back to the latent of this image";
-    vary.textContent = "Directions in which the images near it vary";
-    fill(near);
-    fill(worst);
-    start(found.latents, found.reconstruction);
-    // The pictures stand before what is computed about them; all of it is of this image, or is not shown.
+  }
+
+  /**
+   * The pictures stand before what is computed about them; all of it is of this image, or is not shown.
+   * @param {import("./types.js").ImageInfo} found @param {boolean} [fresh] it was just opened: the sliders of the directions are not there yet
+   */
+  async function showOthers(found, fresh = true) {
     await store.newest("image", async () => {
-      const about = info.decodes ? await source.directions(found.row).catch(() => null) : null;
+      const about = info.decodes && fresh ? await source.directions(found.row).catch(() => null) : null;
       const nearest = await thumbnails(Array.from(found.neighbours), (i) => `${steady(found.distances[i])} ×`);
       const badly = await thumbnails(await worstOf(found.label), () => "");
       return {about, nearest, badly};
@@ -232,6 +250,27 @@ export function imagePanel(store) {
       shown, el("span", {}, name), " ", words ? el("small", {}, words) : null);
   }
 
+  /** The same image in another look; the latent stays as it was changed. */
+  async function look() {
+    const {current, latent: taken, tab} = store.facts;
+    stale ||= tab !== "image";
+    if (stale) return;
+    if (latent) decode();
+    if (taken || current === null) return;
+    const found = await store.newest("image", () => source.image(current));
+    if (found) showPictures(found);
+    others();
+  }
+
+  const others = afterwards(async () => { // while the contrast is dragged, they wait
+    const {current, tab} = store.facts;
+    if (current === null || tab !== "image" || stale) return;
+    const found = await store.newest("image", () => source.image(current));
+    if (!found) return;
+    showPictures(found);
+    await showOthers(found, false);
+  });
+  store.on("look", look);
   let stale = true; // what is shown is not what the facts say
   const refresh = () => {
     if (!stale || store.facts.tab !== "image") return;

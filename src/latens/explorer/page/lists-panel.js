@@ -2,12 +2,14 @@
 
 import {button, choice, el, fill} from "./dom.js";
 import {csvOf, download} from "./files.js";
+import {percent, readable} from "./numbers.js";
 import {captioned, frame, paint} from "./pictures.js";
 import {saveImages} from "./save-images.js";
 import {images} from "./selection.js";
 
 const KINDS = /** @type {Record<string, [string, string]>} */ ({
   "worst-rebuilt": ["Largest errors", "The images with the largest reconstruction errors."],
+  odd: ["Odd by the detector", ""],
   "far-from-all": ["Far from all others", "Odd images: far from all others in latent space, badly reconstructed, unlike their neighbours."],
   "near-duplicate": ["Near-duplicates", "Pairs that are nearer to each other than images usually are."],
   "doubtful-label": ["Doubtful labels", "Images whose neighbours are of another class."],
@@ -16,10 +18,11 @@ const MORE = 24;
 
 /** @param {import("./store.js").Store} store */
 export function listsPanel(store) {
-  const {info} = store;
-  const served = /** @type {import("./types.js").ServedSource} */ (store.served);
+  const {info, source, served} = store;
+  const known = Object.keys(KINDS).filter((value) => (info.class_names.length || value !== "doubtful-label") && (info.columns.some(({name}) => name === "odd:score") || value !== "odd"));
   let kind = "worst-rebuilt";
   let shown = MORE;
+  let words = "";
   /** @type {import("./types.js").Finding[]} */
   let found = [];
   const about = el("p", {class: "quiet"});
@@ -32,7 +35,7 @@ export function listsPanel(store) {
   const element = el(
     "div",
     {},
-    choice("List", Object.entries(KINDS).filter(([value]) => info.class_names.length || value !== "doubtful-label").map(([value, [text]]) => ({value, text})), kind, (value) => {
+    choice("List", known.map((value) => ({value, text: KINDS[value][0]})), kind, (value) => {
       kind = value;
       shown = MORE;
       read();
@@ -40,25 +43,35 @@ export function listsPanel(store) {
     about,
     grid,
     el("p", {class: "row"}, more, button("Save list (CSV)", saveList), ...saveImages(store, () => [...new Set(found.map(({point}) => point))], "list").slice(-1)),
-    el("h2", {}, "Tags"),
-    tags,
-    el("p", {class: "quiet"}, "Select images with box or lasso above the map, or the current one with s on the map; then give them a tag."),
-    el("p", {class: "row"}, button("Download tags (CSV)", async () => download(await store.attempt(served.tagsFile()), `${info.name}-tags.csv`))),
+    ...(served ? [el("h2", {}, "Tags"),
+      tags,
+      el("p", {class: "quiet"}, "Select images with box or lasso above the map, or the current one with s on the map; then give them a tag."),
+      el("p", {class: "row"}, button("Download tags (CSV)", async () => download(await store.attempt(served.tagsFile()), `${info.name}-tags.csv`)))] : []),
   );
 
   async function read() {
     const wanted = kind;
     found = []; // of another kind
+    words = KINDS[kind][1];
+    if (kind === "odd") words = "The detector is compared with normal images that training did not see…";
     draw();
-    const answer = await store.newest("list", () => served.list(wanted), {busy: grid, failed: (words) => (about.textContent = words)});
+    const answer = await store.newest("list", async () => {
+      if (wanted !== "odd") return {words, found: await source.list(wanted)};
+      const odd = await source.odd();
+      return {words: oddWords(odd), found: odd.found};
+    }, {busy: grid, failed: (why) => (about.textContent = why)});
     if (!answer) return;
-    found = answer;
+    ({words, found} = answer);
     draw();
     if (!found.length) about.textContent += " There are none.";
   }
 
+  /** @param {import("./types.js").OddImages} odd */
+  const oddWords = (odd) => `${images(odd.images)} that training did not see, the oddest first; ${odd.odd.toLocaleString("en")} called odd, at ${percent(odd.false_alarms, 1)} false alarms.`
+    + ` p is the share of ${odd.calibration_images.toLocaleString("en")} normal images that are at least as odd.${odd.notes.map((note) => ` Note: ${note}.`).join("")}`;
+
   function draw() {
-    about.textContent = KINDS[kind][1];
+    about.textContent = words;
     more.hidden = found.length <= shown;
     fill(grid, ...found.slice(0, shown).map(card));
     showCurrent();
@@ -67,10 +80,12 @@ export function listsPanel(store) {
   /** @param {import("./types.js").Finding} one */
   function card(one) {
     const canvas = frame(info.shape);
-    served.picture(one.id).then((pixels) => paint(canvas, pixels, info.shape), () => canvas.classList.add("gone"));
-    const words = one.suggested ? `${one.label}, or ${one.suggested}?` : one.label;
-    const shown = captioned(canvas, words, el("small", {}, one.other_id ? `${one.id} = ${one.other_id}` : one.id));
-    return el("button", {type: "button", class: "bare", "data-row": one.point, onclick: () => store.choose(one.point, {tab: "image"})}, shown);
+    source.picture(one.point, one.id).then((pixels) => paint(canvas, pixels, info.shape), () => canvas.classList.add("gone"));
+    const label = one.suggested ? `${one.label}, or ${one.suggested}?` : one.label;
+    const chance = one.p_value === undefined ? null : el("span", {class: "chance"}, `${label ? " · " : ""}p ${readable(one.p_value, 2)}${one.odd ? " · odd" : ""}`);
+    const card = captioned(canvas, label, ...(chance ? [chance] : []), el("small", {}, one.other_id ? `${one.id} = ${one.other_id}` : one.id));
+    if (one.odd) card.classList.add("odd");
+    return el("button", {type: "button", class: "bare", "data-row": one.point, onclick: () => store.choose(one.point, {tab: "image"})}, card);
   }
 
   function showCurrent() {
@@ -79,13 +94,14 @@ export function listsPanel(store) {
 
   function saveList() {
     const column = (/** @type {"id"|"part"|"label"|"score"|"suggested"|"other_id"} */ name) => found.map((one) => one[name]);
-    const table = {kind: found.map(() => kind), id: column("id"), part: column("part"), label: column("label"), score: column("score"), suggested: column("suggested"), other_id: column("other_id")};
+    const table = {kind: found.map(() => kind), id: column("id"), part: column("part"), label: column("label"), score: column("score"), suggested: column("suggested"), other_id: column("other_id"),
+      ...(kind === "odd" ? {p_value: found.map(({p_value}) => p_value ?? NaN), odd: found.map(({odd}) => (odd ? "yes" : "no"))} : {})};
     download(new Blob([csvOf(table)], {type: "text/csv"}), `${info.name}-${kind}.csv`);
   }
 
   async function readTags() {
-    const known = await store.newest("tags", () => served.tags());
-    if (known) store.set({tagged: known});
+    const now = served && await store.newest("tags", () => served.tags());
+    if (now) store.set({tagged: now});
   }
 
   store.on("current", showCurrent);

@@ -316,7 +316,14 @@ const changes = {
     sprites.shown = []; // some may be hidden
   },
   paper: ({paper, muted}) => Object.assign(shown, {paper, muted}),
-  thumbnails: ({info}) => void (sprites.info = info),
+  thumbnails({info, fresh}) {
+    sprites.info = info;
+    if (!fresh) return;
+    for (const page of sprites.pages.values()) page?.close();
+    sprites.pages.clear();
+    sprites.asked.clear();
+    work.moved = true; // they may all be asked for again
+  },
   page: ({page, bitmap}) => keepPage(page, bitmap),
 };
 

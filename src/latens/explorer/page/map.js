@@ -30,6 +30,7 @@ export class MapView extends EventTarget {
   #crowded = false; // labels were left out for want of room: which of them are shown follows the pointer
   #home = true; // nothing has moved the map yet: it keeps filling its place
   #asked = 0;
+  #round = 0; // of thumbnails: a page that was asked for before they changed is no longer wanted
   #glide = 0;
   #paper = {paper: "#ffffff", ink: "#1f2328", accent: "#1a5f96", rem: 16};
   #gone = new AbortController();
@@ -90,10 +91,11 @@ export class MapView extends EventTarget {
   /** @param {Uint8Array|null} mask points of 0 fade */
   setSelection = (mask) => this.#post({type: "looks", looks: {selection: mask}});
 
-  /** Once. @param {import("./types.js").ThumbnailInfo} info @param {(page: number) => Promise<ImageBitmap>} pageOf  given away */
+  /** Also when the pages have changed: those that are here are asked for again. @param {import("./types.js").ThumbnailInfo} info @param {(page: number) => Promise<ImageBitmap>} pageOf  given away */
   setThumbnails(info, pageOf) {
     this.#pageOf = pageOf;
-    this.#post({type: "thumbnails", info});
+    this.#round++;
+    this.#post({type: "thumbnails", info, fresh: true});
   }
 
   /** Thumbnails are those of the map's own points. @param {import("./types.js").ThumbnailInfo|null} info null shows none */
@@ -272,7 +274,8 @@ export class MapView extends EventTarget {
       this.#answers.get(id)?.(answer);
       this.#answers.delete(id);
     } else if (type === "wanted") {
-      const send = (/** @type {ImageBitmap|null} */ bitmap) =>
+      const round = this.#round;
+      const send = (/** @type {ImageBitmap|null} */ bitmap) => round === this.#round &&
         this.worker.postMessage({type: "page", page, bitmap}, bitmap ? [bitmap] : []);
       this.#pageOf(page).then(send, () => send(null));
     } else {

@@ -28,5 +28,5 @@ export function steady(value, decimals = 2) {
   return Number(rounded) === 0 ? rounded.replace("-", "") : rounded;
 }
 
-/** A share in percent. @param {number} share */
-export const percent = (share) => `${readable(Math.round(100 * share))} %`;
+/** A share in percent. @param {number} share @param {number} [decimals] */
+export const percent = (share, decimals = 0) => `${readable(Math.round(100 * share * 10 ** decimals) / 10 ** decimals)} %`;

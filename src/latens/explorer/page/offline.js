@@ -4,6 +4,7 @@
 // than 1e-3. There are at most 10,000 points, so neighbours are found by comparing all of them.
 
 import {runLayers} from "./layers.js";
+import {composed, partsOf} from "./looks.js";
 import {PLACING, between, cloudOf, inverse, nearest, place} from "./near.js";
 import {principal} from "./principal.js";
 import {WAYS, evenly} from "./ways.js";
@@ -12,7 +13,7 @@ import {WAYS, evenly} from "./ways.js";
 /** @typedef {import("./types.js").Decoded} Decoded */
 /** @typedef {{rows: Float32Array, norms: Float64Array, dim: number}} Cloud  rows to look for neighbours in, and their squared lengths */
 /** @typedef {{facts: any, plane: {mean: Float32Array, axes: Float32Array}|null, places: Float32Array, sites: Cloud, of: number[][]}} Made  a map; of: the points of each site */
-/** @typedef {{facts: any, array: (name: string) => any, cloud: Cloud, count: number, dim: number, encoder: any[]|null, decoder: any[], map: (name: string) => Made}} Held */
+/** @typedef {{facts: any, array: (name: string) => any, cloud: Cloud, count: number, dim: number, encoder: any[]|null, decoder: any[], map: (name: string) => Made, look: string}} Held  look: how images are shown, see looks.js */
 
 const NEIGHBOURS = 12; // of an image
 const DRAWN = 400; // latents of a probe that are dots
@@ -27,6 +28,11 @@ export function offlineSource(texts) {
   const opening = open(texts);
   return {
     run: async () => (await opening).facts.run,
+    show: async (look) => void ((await opening).look = look),
+    channels: async () => (await opening).facts.channels,
+    odd: async () => given((await opening).facts.odd, "list of odd images"),
+    list: async (kind) => given((await opening).facts.lists[kind], `list ${kind}`),
+    picture: async (row) => pictureOf(await opening, row),
     map: async (name) => mapPoints(await opening, name),
     column: async (name) => (await opening).array(`column ${name}`),
     thumbnails: async (page) => sprites(await opening, page),
@@ -43,6 +49,12 @@ export function offlineSource(texts) {
   };
 }
 
+/** @param {any} found @param {string} name */
+function given(found, name) {
+  if (!found) throw new Error(`this file holds no ${name}`);
+  return found;
+}
+
 /** @param {{facts: string, arrays: string}} texts @returns {Promise<Held>} */
 async function open(texts) {
   const facts = JSON.parse(texts.facts);
@@ -52,7 +64,7 @@ async function open(texts) {
   const buffer = await inflated(packed);
   const array = /** @type {(name: string) => any} */ (once((name) => unpacked(facts.arrays[name], buffer, name)));
   const cloud = cloudOf(array("latents"), facts.run.latent_dim);
-  const held = {facts, array, cloud, count: facts.run.count, dim: cloud.dim, encoder: facts.encoder && layersOf(facts.encoder, array), decoder: layersOf(facts.decoder, array)};
+  const held = {facts, array, cloud, count: facts.run.count, dim: cloud.dim, encoder: facts.encoder && layersOf(facts.encoder, array), decoder: layersOf(facts.decoder, array), look: ""};
   return {...held, map: once((name) => mapOf(facts.maps[name], array, name))};
 }
 
@@ -93,7 +105,7 @@ export function layersOf(half, array) {
 
 /** An array of the file; of 16 bit and a scale, where there is one. @param {any} layout @param {ArrayBuffer} buffer @param {string} name */
 export function unpacked(layout, buffer, name) {
-  if (!layout) throw new Error(`this file holds no ${name}`);
+  given(layout, name);
   const kind = {uint8: Uint8Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array}[/** @type {"uint8"} */ (layout.dtype)];
   const codes = new kind(buffer, layout.offset, layout.count);
   if (!layout.low) return codes;
@@ -129,7 +141,6 @@ function mapPoints(held, name) {
 function sprites(held, page) {
   const {size, across, per_page} = held.facts.run.thumbnails;
   const [channels, height, width] = held.facts.cell;
-  const cells = held.array("cells");
   const first = page * per_page;
   const num = Math.min(per_page, held.count - first);
   const image = new ImageData(across * size, Math.ceil(num / across) * size);
@@ -138,12 +149,30 @@ function sprites(held, page) {
   for (let n = 0; n < num; n++) {
     const left = (n % across) * size + ((size - width) >> 1);
     const top = Math.floor(n / across) * size + ((size - height) >> 1);
+    const cell = cellOf(held, first + n);
     for (let c = 0; c < 3; c++) {
-      let from = ((first + n) * channels + Math.min(c, channels - 1)) * height * width;
-      for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) image.data[4 * ((top + y) * image.width + left + x) + c] = cells[from++];
+      let from = Math.min(c, channels - 1) * height * width;
+      for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) image.data[4 * ((top + y) * image.width + left + x) + c] = cell[from++];
     }
   }
   return createImageBitmap(image);
+}
+
+/** An image as the file holds it, in the look; without all channels in the file in that of the run. @param {Held} held @param {number} row @returns {Uint8Array} */
+function cellOf({facts, array, look}, row) {
+  const {channels, coding} = facts.layers ?? {channels: 0, coding: ""};
+  const [shown, height, width] = facts.cell;
+  const [from, places] = [look && channels ? channels : shown, height * width];
+  const codes = array(look && channels ? "layers" : "cells").slice(row * from * places, (row + 1) * from * places);
+  if (!look || !channels) return codes;
+  return as8bit(composed(partsOf(look), Float32Array.from(codes, (code) => (code / 255) ** (coding === "root" ? 2 : 1)), places, shown));
+}
+
+/** @param {Held} held @param {number} row @returns {Uint8Array} */
+function pictureOf(held, row) {
+  if (held.facts.whole) return cellOf(held, row);
+  const latents = held.cloud.rows.slice(row * held.dim, (row + 1) * held.dim);
+  return as8bit(shown(held, runLayers(held.decoder, latents, [held.dim])));
 }
 
 /** @param {Held} held @param {number} row @returns {import("./types.js").ImageInfo} */
@@ -153,26 +182,28 @@ function imageOf(held, row) {
   const latents = cloud.rows.slice(row * dim, (row + 1) * dim);
   const {distances, indices} = nearest(cloud, latents, NEIGHBOURS + 1);
   const others = [...indices.keys()].filter((i) => indices[i] !== row).slice(0, NEIGHBOURS);
-  const numbers = facts.whole ? facts.run.shape.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, 1) : 0;
   return {
     row,
     id: facts.ids[row],
     label: facts.labels ? held.array("column label")[row] : -1,
     error: held.array("column error")[row],
-    pixels: numbers ? held.array("cells").slice(row * numbers, (row + 1) * numbers) : new Uint8Array(0),
-    reconstruction: as8bit(shown(facts.run, runLayers(held.decoder, latents, [dim]))),
+    columns: facts.table.map((/** @type {any} */ {title, unit, values}) => ({title, unit, value: values[row]})),
+    pixels: facts.whole ? cellOf(held, row) : new Uint8Array(0),
+    reconstruction: as8bit(shown(held, runLayers(held.decoder, latents, [dim]))),
     latents,
     neighbours: Int32Array.from(others, (i) => indices[i]),
     distances: Float32Array.from(others, (i) => distances[i] / (facts.usual || NaN)),
   };
 }
 
-/** The channels of an image as they are shown: those that add to one colour added up. @param {import("./types.js").RunInfo} run @param {Float32Array} image @returns {Float32Array} */
-function shown({mix, shape, network_shape}, image) {
-  if (!mix) return image;
+/** The channels of an image as they are shown: those that add to one colour added up. @param {Held} held @param {Float32Array} image @returns {Float32Array} */
+function shown({facts, look}, image) {
+  const {mix, shape, network_shape} = facts.run;
   const places = shape[1] * shape[2];
+  if (look) return composed(partsOf(look), image, places, shape[0]);
+  if (!mix) return image;
   const result = new Float32Array(mix.length * places);
-  mix.forEach((channels, to) => {
+  mix.forEach((/** @type {number[]} */ channels, /** @type {number} */ to) => {
     for (const from of channels.filter((/** @type {number} */ one) => one < network_shape[0])) {
       for (let i = 0; i < places; i++) result[to * places + i] += Math.min(1, Math.max(0, image[from * places + i]));
     }
@@ -195,7 +226,7 @@ function decoded(held, latents, map = "", labels = new Uint16Array(0), note = ""
   for (let n = 0; n < num; n++) {
     const latent = latents.subarray(n * dim, (n + 1) * dim);
     const picture = runLayers(decoder, latent, [dim]);
-    pixels.set(as8bit(shown(facts.run, picture)), n * channels * height * width);
+    pixels.set(as8bit(shown(held, picture)), n * channels * height * width);
     const length = Math.sqrt(latent.reduce((sum, value) => sum + value * value, 0));
     if (!encoder) continue;
     const again = runLayers(encoder, picture.map((value) => Math.min(1, Math.max(0, value))), facts.run.network_shape);
@@ -283,7 +314,7 @@ function table({facts, array, map: mapNamed}, rows, map) {
   for (const {name, title, kind, names} of facts.run.columns) {
     if (name.startsWith("trust:") && name !== `trust:${map}`) continue;
     const values = array(`column ${name}`);
-    put(title, rows.map((row) => (kind === "class" ? (names[values[row]] ?? "") : Number(values[row].toPrecision(9)))));
+    put(name.startsWith("table:") ? name.slice(6) : title, rows.map((row) => (kind === "class" ? (names[values[row]] ?? "") : Number(values[row].toPrecision(9)))));
   }
   const {places} = mapNamed(map);
   ["x", "y"].forEach((name, axis) => put(name, rows.map((row) => Number(places[2 * row + axis].toPrecision(9)))));

@@ -239,7 +239,7 @@ export function pathPanel(store) {
     view.host.classList.remove("grab");
     store.mark("path", []);
   });
-  store.on("points", () => store.facts.tab === "path" && draw());
+  for (const fact of /** @type {const} */ (["points", "look"])) store.on(fact, () => store.facts.tab === "path" && draw());
   return {
     name: "path",
     title: "Path",

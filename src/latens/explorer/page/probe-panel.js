@@ -100,6 +100,6 @@ export function probePanel(store) {
   }
 
   store.on("tab", () => store.facts.tab !== "probe" && store.mark("probe", []));
-  store.on("points", () => store.facts.tab === "probe" && draw({}));
+  for (const fact of /** @type {const} */ (["points", "look"])) store.on(fact, () => store.facts.tab === "probe" && draw({}));
   return {name: "probe", title: "Probe", element, shown: () => draw({})};
 }

@@ -47,7 +47,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && server) ask("/api/work", {}, "application/json").catch(() => {});
 });
 
-/** @param {Record<string, string|number|null>} given */
+/** @param {any} given texts and numbers by name; null is left out */
 const query = (given) => `?${new URLSearchParams(Object.entries(given).flatMap(([k, v]) => (v === null ? [] : [[k, String(v)]])))}`;
 
 /** @param {object} given */
@@ -67,6 +67,7 @@ export function serverSource(prefix = "") {
   const api = `${prefix}/api`;
   /** @type {Map<string, Promise<any>>} */
   const kept = new Map();
+  let look = ""; // how images are shown
   /** What never changes is asked for once. @template T @param {string} key @param {() => Promise<T>} get @returns {Promise<T>} */
   const once = (key, get) => {
     if (!kept.has(key)) kept.set(key, get().catch((error) => {
@@ -75,23 +76,31 @@ export function serverSource(prefix = "") {
     }));
     return /** @type {Promise<T>} */ (kept.get(key));
   };
-  const decodeAt = newestWins((/** @type {object} */ asked) => columns(`${api}/decode${query(/** @type {any} */ (asked))}`));
+  /** @param {object} given */
+  const looking = (given) => (look ? {...given, look} : given);
+  const decodeAt = newestWins((/** @type {object} */ asked) => columns(`${api}/decode${query(asked)}`));
   const decode = newestWins((/** @type {object} */ asked) => columns(`${api}/decode`, post(asked)));
   // Sent at once: a sampler or a graph may have to be fitted for minutes, which must not hold up another. The server drops what is
   // overtaken before its turn comes.
-  const probe = newestWins((/** @type {object} */ asked) => columns(`${api}/probe${query(/** @type {any} */ (asked))}`), {queue: false});
+  const probe = newestWins((/** @type {object} */ asked) => columns(`${api}/probe${query(asked)}`), {queue: false});
   const path = newestWins((/** @type {object} */ asked) => columns(`${api}/path`, post(asked)), {queue: false});
   return {
     run: () => json(`${api}/run`),
     map: (name) => once(`map ${name}`, () => columns(`${api}/map${query({name})}`)),
     column: (name) => once(`column ${name}`, async () => (await columns(`${api}/column${query({name})}`)).values),
-    thumbnails: async (page) => createImageBitmap(await (await ask(`${api}/thumbnails${query({page})}`, {}, "image/png")).blob()),
-    image: (row) => once(`image ${row}`, () => columns(`${api}/image${query({row})}`)),
-    picture: (id) => once(`picture ${id}`, async () => (await columns(`${api}/picture${query({id})}`)).pixels),
-    decodeAt: (map, x, y) => decodeAt({map, x, y}),
-    decode: (latents, map, dim) => decode({latents: rowsOf(latents, dim), map}),
-    probe: (asked) => probe(asked),
-    path: ({from, to, ...rest}) => path({start: from, end: to, ...rest}),
+    show(wanted) {
+      look = wanted;
+      for (const key of kept.keys()) if (/^(image|picture) /.test(key)) kept.delete(key); // they look otherwise now
+    },
+    channels: () => once("channels", async () => (await json(`${api}/channels`)).channels),
+    odd: () => once("odd", () => json(`${api}/odd`)),
+    thumbnails: async (page) => createImageBitmap(await (await ask(`${api}/thumbnails${query(looking({page}))}`, {}, "image/png")).blob()),
+    image: (row) => once(`image ${row}`, () => columns(`${api}/image${query(looking({row}))}`)),
+    picture: (_, id) => once(`picture ${id}`, async () => (await columns(`${api}/picture${query(looking({id}))}`)).pixels),
+    decodeAt: (map, x, y) => decodeAt(looking({map, x, y})),
+    decode: (latents, map, dim) => decode(looking({latents: rowsOf(latents, dim), map})),
+    probe: (asked) => probe(looking(asked)),
+    path: ({from, to, ...rest}) => path(looking({start: from, end: to, ...rest})),
     directions: (point) => columns(`${api}/directions${query({point})}`),
     table: async (points, map, format) => (await ask(`${api}/table`, post({points, map, kind: format}), "*/*")).blob(),
     list: async (kind) => (await json(`${api}/list${query({kind})}`)).found,
@@ -101,7 +110,7 @@ export function serverSource(prefix = "") {
     tagsFile: async () => (await ask(`${api}/tags.csv`, {}, "text/csv")).blob(),
     ids: async (points) => (await json(`${api}/ids`, post({points}))).ids,
     history: () => json(`${api}/history`),
-    live: () => columns(`${api}/live`),
+    live: () => columns(`${api}/live${query(looking({}))}`),
     snapshot: (epoch) => once(`snapshot ${epoch}`, () => columns(`${api}/snapshot${query({epoch})}`)),
     twins: async () => (await columns(`${api}/twins`)).rows,
   };

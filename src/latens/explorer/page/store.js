@@ -21,6 +21,7 @@ import {newestWins} from "./newest.js";
  * @property {number|null} near  the row of the image whose latent is nearest to what was decoded last
  * @property {number[]} selected rows
  * @property {import("./types.js").Tags} tagged  the tags of the run's folder
+ * @property {string} look       which channels of images are shown, in which colours and between which values, see looks.js; "" as the run shows them
  * @property {string} tab        the open panel
  */
 
@@ -40,7 +41,7 @@ export class Store extends EventTarget {
     /** @type {Facts} */
     this.facts = {
       map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filtered: null, current: null, latent: null, near: null,
-      selected: [], tagged: {tags: {}, points: {}, rows: {}}, tab: "decode",
+      selected: [], tagged: {tags: {}, points: {}, rows: {}}, look: "", tab: "decode",
     };
     /** The class of each point. @type {Uint16Array|null} */
     this.labels = null;
@@ -56,6 +57,7 @@ export class Store extends EventTarget {
   /** Change some facts, and tell those who listen for one of them. @param {Partial<Facts>} changes */
   set(changes) {
     Object.assign(this.facts, changes);
+    if (changes.look !== undefined) this.source.show(changes.look);
     for (const name of Object.keys(changes)) this.dispatchEvent(new Event(name));
   }
 

@@ -9,9 +9,11 @@
  * @property {string} status        "training", "stopped", "done", …
  * @property {string} data          what the images are called
  * @property {string} missing       why the run's own images can't be shown; empty where they are there
- * @property {[number, number, number]} shape  (C, H, W) of an image as it is shown; C is 1 or 3
+ * @property {[number, number, number]} shape  (C, H, W) of an image as it is shown; C is 1 for images of one channel, and 3 for all others
  * @property {[number, number, number]} network_shape  (C, H, W) as the networks take it
  * @property {number[][]|null} mix  the channels that are added up in each that is shown; null where they are the same
+ * @property {string} show          the same as a look, see looks.js
+ * @property {boolean} plain        whether images are ordinary grey ones of 8 bits, which need no other look
  * @property {number} latent_dim
  * @property {number} count         points of a map
  * @property {string} part          "test", or "all" where the test part is small
@@ -79,6 +81,7 @@
  * @property {string} id
  * @property {number} label          -1 without labels
  * @property {number} error          mean squared error of its reconstruction
+ * @property {Value[]} columns       what the table of the images says of it, and the user's own columns
  * @property {Uint8Array} pixels     empty where the images have gone
  * @property {Uint8Array} reconstruction
  * @property {Float32Array} latents  D numbers
@@ -86,14 +89,27 @@
  * @property {Float32Array} distances theirs, in usual distances
  */
 
+/** What a column says of an image. @typedef {{title: string, value: string|number|null, unit: string}} Value */
+
+/**
+ * @typedef {object} ChannelInfo
+ * @property {string} name
+ * @property {number} low    the stored number that is black
+ * @property {number} high   the stored number that is white
+ * @property {[number, number]} auto  shares of that range between which nearly all pixels lie
+ */
+
 /**
  * Where the page has everything from: a server (`server.js`), or the file it stands in (`offline.js`).
  * An answer that a newer request of the same kind has overtaken is null. What can't be had is an Error with words for a person.
  * @typedef {object} Source
  * @property {() => Promise<RunInfo>} run
+ * @property {(look: string) => void} show  how images are given from now on, see looks.js; "" as the run shows them
+ * @property {() => Promise<ChannelInfo[]>} channels
  * @property {(map: string) => Promise<MapPoints>} map
  * @property {(name: string) => Promise<Uint16Array|Float32Array>} column
  * @property {(page: number) => Promise<ImageBitmap>} thumbnails
+ * @property {(row: number, id: string) => Promise<Uint8Array>} picture  the pixels of an image; as it is rebuilt, where they have gone
  * @property {(row: number) => Promise<ImageInfo>} image
  * @property {(map: string, x: number, y: number) => Promise<Decoded|null>} decodeAt   x, y in the map's units
  * @property {(latents: Float32Array, map: string, dim: number) => Promise<Decoded|null>} decode     one or several rows of D
@@ -101,13 +117,13 @@
  * @property {(asked: {from: number[], to: number[], way: string, steps: number, map: string}) => Promise<Decoded|null>} path  ends: the mean of some rows
  * @property {(row: number|null) => Promise<Directions>} directions  about a point's neighbours, or of all for null
  * @property {(rows: number[], map: string, format: "csv"|"parquet") => Promise<Blob>} table  what is known of images, as a file
+ * @property {(kind: string) => Promise<Finding[]>} list  of images to check
+ * @property {() => Promise<OddImages>} odd  by the calibrated detector
  */
 
 /**
  * What only a server can answer, beside all of Source.
  * @typedef {object} Served
- * @property {(id: string) => Promise<Uint8Array>} picture
- * @property {(kind: string) => Promise<Finding[]>} list
  * @property {() => Promise<Tags>} tags
  * @property {(tag: string, ids: string[], on: boolean) => Promise<Tags>} tag
  * @property {() => Promise<Blob>} tagsFile
@@ -137,6 +153,19 @@
  * @property {string} suggested
  * @property {string} other_id
  * @property {number} point        its row: below 0 where the image is not on the map
+ * @property {number} [p_value]    of odd images: the share of normal ones that are at least as odd
+ * @property {boolean} [odd]       whether that is so small that it is called odd
+ */
+
+/**
+ * The images that training did not see, the oddest first.
+ * @typedef {object} OddImages
+ * @property {number} images       all of them
+ * @property {number} odd          that are called odd
+ * @property {number} false_alarms the share of normal images that may be called odd
+ * @property {number} calibration_images  normal ones, that p-values rest on
+ * @property {string[]} notes
+ * @property {Finding[]} found
  */
 
 /**
