@@ -23,6 +23,7 @@ from latens.models import MODELS
 from latens.models.contract import Model
 from latens.neighbours import distance_ratios
 from latens.networks import NETWORKS, Network
+from latens.networks.linear_path import FromLinear
 from latens.runs import open_run
 
 CLOSE = 1e-3
@@ -109,6 +110,11 @@ def model_of(name, network, shape, options):
                 parameter.mul_(2)
             else:
                 parameter.add_(0.1 * torch.randn(parameter.shape))
+        if isinstance(model.decoder, FromLinear):
+            model.decoder.further.centres[:50].normal_()
+            model.decoder.further.amounts[:, :50].normal_()
+            model.decoder.further.directions.normal_(std=0.1)
+            model.decoder.further.scale.fill_(2.0)
     return model
 
 
@@ -133,7 +139,10 @@ def computed(tmp_path_factory):
         pack.body += own.body
         for half in halves.values():
             for layer in (one for outer in half for one in (outer, *outer.get("layers", ()))):
-                layer |= {key: f"{i} {one}" for key, one in layer.items() if key.endswith(("weight", "bias", "spread"))}
+                tensors = [
+                    key for key in layer if key.endswith(("weight", "bias", "spread")) or key.startswith("further_")
+                ]
+                layer |= {key: f"{i} {layer[key]}" for key in tensors}
         inputs = {"latents": pack.add(f"{i} z", z.numpy()), "pixels": pack.add(f"{i} x", x.numpy())}
         asked.append({**halves, **inputs, "num": 2, "shape": shape})
     (folder / "cases.bin").write_bytes(pack.body)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from sklearn.kernel_ridge import KernelRidge
 
 import latens
 from latens.errors import UsageError
@@ -15,8 +16,10 @@ from latens.networks.linear_path import LinearPath
 from latens.progress import Silent
 from latens.runs import start_run
 from latens.training.augmentation import moved
+from latens.training.further_start import Smoothness, fit_further
 from latens.training.linear_start import (
     Estimate,
+    Start,
     choose_augmentation,
     choose_estimate,
     linear_error,
@@ -126,7 +129,7 @@ def test_the_start_is_pca(shape):
     images = data(60, shape)
     model = build_model(recipe(), images.shape)
     x = torch.from_numpy(images.train.pixels).float() / 255
-    assert start_linear_path(model, x, None) == Estimate()
+    assert start_linear_path(model, x, None) == Start(Estimate())
     theirs = PCA(6, svd_solver="full").fit(x.flatten(1).numpy())
     test = images.test.pixels.reshape(len(images.test), -1) / 255
     expected = np.square(theirs.inverse_transform(theirs.transform(test)) - test).mean()
@@ -144,21 +147,94 @@ def test_latents_of_a_model_with_a_prior_start_at_its_variance():
     torch.testing.assert_close(model.encode(x).var(0, unbiased=False), torch.ones(6), rtol=0.01, atol=0.01)
 
 
+def floats(images):
+    return torch.from_numpy(images.train.pixels).float() / 255
+
+
 def test_the_kept_weights_are_the_best_on_images_held_out():
     images = data(60)
-    wild = config(epochs=6, holdout=0.2, matrix_learning_rate=3.0, learning_rate=1.0)
-    model = build_model(recipe(), images.shape)
+    wild = config(epochs=6, holdout=0.2, matrix_learning_rate=0.1, learning_rate=0.01)
+    dense = Recipe("test", "autoencoder", "dense", 6, wild)
+    model = build_model(dense, images.shape)
     _, held = held_out(len(images.train), 0.2, 0)
-    errors, at_start = [], build_model(recipe(), images.shape)
-    learned, _ = held_out(len(images.train), 0.2, 0)
-    x = torch.from_numpy(images.train.pixels).float() / 255
-    start_linear_path(at_start, x[learned], x[held])
-    errors.append(evaluate(at_start, images.train.pixels[held]))
+    errors = []
     for last in latens.train(model, images, wild):  # noqa: B007
         errors.append(evaluate(model, images.train.pixels[held]))
     assert errors[-1] == pytest.approx(min(errors), rel=1e-6)  # the last step has put the best weights back
     assert last.test_mse == pytest.approx(evaluate(model, images.test.pixels), rel=1e-6)
-    assert any("held out" in remark for remark in last.remarks)
+
+
+def test_a_start_that_training_does_not_improve_is_kept_from_all_train_images():
+    images = data(60)
+    wild = config(epochs=4, holdout=0.2, matrix_learning_rate=3.0, learning_rate=1.0)
+    model, other = (build_model(recipe(), images.shape) for _ in range(2))
+    *_, last = latens.train(model, images, wild)
+    assert any("from all train images" in remark for remark in last.remarks)
+    learned, held = held_out(len(images.train), 0.2, 0)
+    x = floats(images)
+    start = start_linear_path(other, x[learned], x[held])
+    start_linear_path(other, torch.cat([x[learned], x[held]]), start=start)
+    assert last.test_mse == pytest.approx(evaluate(other, images.test.pixels), rel=1e-5)
+    assert last.test_mse == pytest.approx(evaluate(model, images.test.pixels), rel=1e-6)
+
+
+def test_weights_that_training_improves_are_kept():
+    images = latens.load_images(smooth(300, noise=0.0).clip(0, 128) // 64 * 64)  # steps, which no linear map makes
+    calm = config(epochs=8, holdout=0.1, matrix_learning_rate=0.01)
+    model, at_start = (build_model(recipe(), images.shape) for _ in range(2))
+    learned, held = held_out(len(images.train), 0.1, 0)
+    x = floats(images)
+    start_linear_path(at_start, x[learned], x[held])
+    *_, last = latens.train(model, images, calm)
+    assert not any("from all train images" in remark for remark in last.remarks)
+    assert evaluate(model, images.train.pixels[held]) < evaluate(at_start, images.train.pixels[held])
+
+
+def curve(count, seed=0):
+    """Images of a dot at a place on a line, for each of which a few numbers suffice that no linear map finds."""
+    places = np.random.default_rng(seed).uniform(2, 10, count)
+    rows, columns = np.mgrid[:12, :12]
+    far = (rows - 6) ** 2 + (columns - places[:, None, None]) ** 2
+    return (255 * np.exp(-far / 3)).round().astype(np.uint8)[:, None]
+
+
+def test_further_components_of_images_on_a_curve_are_predicted():
+    images = latens.load_images(curve(200))
+    learned, held = held_out(len(images.train), 0.1, 0)
+    x = floats(images)
+    plain, predicting = (build_model(recipe(), images.shape) for _ in range(2))
+    start_linear_path(plain, x[learned])
+    start = start_linear_path(predicting, x[learned], x[held])
+    assert start.smoothness is not None
+    assert "further components" in str(start)
+    assert Start.from_numbers(start.to_numbers()) == start
+    assert evaluate(predicting, images.test.pixels) < 0.2 * evaluate(plain, images.test.pixels)
+
+
+def test_the_prediction_is_scikit_learns_kernel_ridge():
+    rng = np.random.default_rng(0)
+    u, new, amounts = rng.normal(size=(40, 3)), rng.normal(size=(10, 3)), rng.normal(size=(40, 2))
+    fitted = fit_further(torch.from_numpy(u), torch.from_numpy(amounts), Smoothness(width=1.0, ridge=0.1))
+    theirs = KernelRidge(alpha=0.1, kernel="rbf", gamma=1 / fitted.length).fit(u, amounts)
+    np.testing.assert_allclose(fitted(torch.from_numpy(new)).numpy(), theirs.predict(new), atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["variational", "quantised", "autoencoder:activation=relu"])
+def test_nothing_is_predicted_from_latents_that_are_noisy_or_cut(model):
+    images = latens.load_images(curve(60))
+    built = build_model(recipe().with_options(model=model), images.shape)
+    x = floats(images)
+    assert start_linear_path(built, x[:40], x[40:]).smoothness is None
+    assert not built.decoder.further.amounts.any()
+
+
+def test_weights_without_further_components_are_read():
+    model, other = (build_model(recipe(), (1, 12, 12)) for _ in range(2))
+    model.decoder.further.amounts.normal_()
+    older = {name: tensor for name, tensor in other.state_dict().items() if ".further." not in name}
+    model.load_state_dict(older)
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
 
 
 @pytest.mark.parametrize("augmentation", ["blend-flip", "flip"])

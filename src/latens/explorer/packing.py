@@ -148,7 +148,9 @@ def _layer(layer: nn.Module, name: str, pack: Pack, coarse: bool) -> dict[str, A
     for attribute in ATTRIBUTES[type(layer)]:
         value = getattr(layer, attribute)
         facts[attribute] = list(value) if isinstance(value, tuple) else value
-    tensors = layer.named_buffers(recurse=False) if isinstance(layer, LinearPath) else layer.named_parameters()
+    tensors = list(layer.named_buffers(recurse=False) if isinstance(layer, LinearPath) else layer.named_parameters())
+    if isinstance(layer, FromLinear) and layer.further is not None:
+        tensors += layer.further.named_buffers("further")
     for key, parameter in tensors:
         array = np.ascontiguousarray(parameter.detach().cpu().numpy(), np.float32)
         if key == "weight":

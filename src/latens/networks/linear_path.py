@@ -1,11 +1,13 @@
 """A linear path beside a network: principal component analysis, to which the convolutions only add what they can improve.
 
-Each half computes layers(x) + linear(x). The linear maps are set from the train images before the first step
-(`latens.training.linear_start`), and are not trained; the last layers of the convolutions are then set to zero. So training
-starts as PCA of as many numbers, however few images there are.
+Each half computes layers(x) + linear(x). The decoder adds further principal components as well, which it predicts from those that
+a latent holds. All this is set from the train images before the first step (`latens.training.linear_start`), and is not trained;
+the last layers of the convolutions are then set to zero. So training starts as PCA of as many numbers, or better, however few
+images there are.
 """
 
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,10 @@ from latens.networks import Network
 from latens.networks.convolutional import convolutional
 from latens.networks.half import Half
 
-__all__ = ["FromLinear", "LinearPath", "ToLinear", "linear_path"]
+__all__ = ["FromLinear", "Further", "LinearPath", "ToLinear", "linear_path", "squared_distances"]
+
+NUM_CENTRES = 1024
+MOST_NUMBERS = 65_536  # of an image, up to which further components are stored
 
 
 class LinearPath(nn.Module):
@@ -58,13 +63,68 @@ class ToLinear(LinearPath):
         return linear + found.flatten(1) * self.spread
 
 
+class Further(nn.Module):
+    """Further directions of an image, in amounts predicted from its latent: directions · amounts · exp(-|z / scale - centres|²).
+
+    Args:
+        num_latents: D.
+        num_directions: R.
+        outputs: P, numbers of an image.
+
+    `centres` (K, D), `scale` (D,), `amounts` (R, K) and `directions` (P, R) are buffers. As long as the amounts are zero, nothing
+    is added; weights stored by a version without them are read so.
+    """
+
+    centres: Tensor
+    scale: Tensor
+    amounts: Tensor
+    directions: Tensor
+
+    def __init__(self, num_latents: int, num_directions: int, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(NUM_CENTRES, num_latents))
+        self.register_buffer("scale", torch.ones(num_latents))
+        self.register_buffer("amounts", torch.zeros(num_directions, NUM_CENTRES))
+        self.register_buffer("directions", torch.zeros(outputs, num_directions))
+        self.register_load_state_dict_pre_hook(_without_further)  # type: ignore[no-untyped-call]  # torch has no types for it
+
+    def forward(self, z: Tensor) -> Tensor:  # (B, D) -> (B, P)
+        """Predict the amounts, and sum the directions."""
+        near = torch.exp(-squared_distances(z / self.scale, self.centres))
+        return nn.functional.linear(nn.functional.linear(near, self.amounts), self.directions)
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """The squared distance of each row of (n, D) to each of (m, D): (n, m)."""
+    lengths = a.square().sum(1)[:, None] + b.square().sum(1)
+    return (lengths - 2 * a @ b.mT).clamp_min(0)
+
+
+def _without_further(module: nn.Module, stored: dict[str, Any], prefix: str, *_: Any) -> None:
+    empty = {prefix + name: torch.zeros_like(buffer) for name, buffer in module.named_buffers()}
+    if not empty.keys() & stored.keys():
+        empty[f"{prefix}scale"] += 1
+        stored.update(empty)
+
+
 class FromLinear(LinearPath):
-    """A decoder with a linear path: (B, D) -> (B, C, H, W), linear(z) + layers(z / spread)."""
+    """A decoder with a linear path: (B, D) -> (B, C, H, W), linear(z) + further(z) + layers(z / spread).
+
+    `further` is None for images of more than 65,536 numbers, and of no more than a latent has.
+    """
+
+    def __init__(self, layers: Half, num_latents: int, outputs: int) -> None:
+        super().__init__(layers, num_latents, outputs, num_latents)
+        num_directions = min(num_latents, outputs - num_latents) if outputs <= MOST_NUMBERS else 0
+        self.further = Further(num_latents, num_directions, outputs) if num_directions > 0 else None
 
     def forward(self, z: Tensor) -> Tensor:
-        """Sum both paths."""
+        """Sum all paths."""
         made: Tensor = self.layers(z / self.spread)
-        return made + nn.functional.linear(z, self.weight, self.bias).view(made.shape)
+        flat = nn.functional.linear(z, self.weight, self.bias)
+        if self.further is not None:
+            flat = flat + self.further(z)
+        return made + flat.view(made.shape)
 
 
 def linear_path(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -> Network:
@@ -87,7 +147,7 @@ def linear_path(image_shape: tuple[int, int, int], encoded: int, latent_dim: int
     assert isinstance(inner.encoder, Half)
     assert isinstance(inner.decoder, Half)
     encoder = ToLinear(inner.encoder, pixels, encoded, encoded)
-    decoder = FromLinear(inner.decoder, latent_dim, pixels, latent_dim)
+    decoder = FromLinear(inner.decoder, latent_dim, pixels)
     with torch.no_grad():
         directions = torch.randn(max(encoded, latent_dim), pixels) / pixels**0.5
         encoder.weight.copy_(directions[:encoded])

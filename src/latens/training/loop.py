@@ -30,7 +30,7 @@ from latens.networks.linear_path import LinearPath
 from latens.text import bytes_text
 from latens.training.augmentation import blends, moved, moved_indices
 from latens.training.graphs import Plan, Replay, StaticStep
-from latens.training.linear_start import start_linear_path
+from latens.training.linear_start import Start, gain_of_more, start_linear_path
 from latens.training.optimisers import (
     LOOK_EVERY,
     FiniteGuard,
@@ -319,6 +319,7 @@ class _Trainer:
         self.held: np.ndarray = pixels[held]
         self.best: dict[str, Tensor] = {}  # the weights with the least loss on images held out, if any are
         self.best_loss, self.best_epoch = math.inf, 0
+        self.chosen: _Chosen | None = None  # of a linear path
         self.epoch = self.step = 0
         self.elapsed = 0.0
         self.total_steps = config.epochs * -(-len(self.pixels) // config.batch_size)
@@ -341,12 +342,19 @@ class _Trainer:
         if not isinstance(self.model.encoder, LinearPath):
             return
         began = time.perf_counter()
-        most = max(1, MOST_START // (math.prod(self.model.image_shape) * 4))
-        rows = np.arange(0, len(self.pixels), -(-len(self.pixels) // most))
-        x, held = some_images(self._on_host(), rows), some_images(self.held, np.arange(len(self.held)))
-        start_linear_path(self.model, x, held if len(held) else None)
+        x, held = self._for_start()
+        start = start_linear_path(self.model, x, held if len(held) else None)
+        if start is not None and len(held):
+            gain = gain_of_more(x, held, min(self.model.latent_dim, math.prod(self.model.image_shape)), start)
+            self.chosen = _Chosen(start, _mean_loss(self.model, self.held, self.config.seed) / gain)
         self.elapsed += time.perf_counter() - began
         self.keep_best()
+
+    def _for_start(self) -> tuple[Tensor, Tensor]:
+        """The images of which a linear path starts, and those held out."""
+        most = max(1, MOST_START // (math.prod(self.model.image_shape) * 4))
+        rows = np.arange(0, len(self.pixels), -(-len(self.pixels) // most))
+        return some_images(self._on_host(), rows), some_images(self.held, np.arange(len(self.held)))
 
     def _on_host(self) -> np.ndarray:
         return self.pixels.cpu().numpy() if isinstance(self.pixels, Tensor) else self.pixels
@@ -363,13 +371,28 @@ class _Trainer:
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, self.epoch
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
-        if self.epoch < self.config.epochs or self.best_epoch == self.epoch or not self.best:
+        if self.epoch < self.config.epochs or not self.best:
+            return ""
+        if self.chosen is not None and self.chosen.expected <= self.best_loss:
+            return self._take_start(self.chosen)
+        if self.best_epoch == self.epoch:
             return ""
         self.model.load_state_dict(self.best)
         when = f"after epoch {self.best_epoch}" if self.best_epoch else "before the first epoch, of the linear path,"
         return (
             f"the weights {when} are kept: their loss on {len(self.held)} train images that were held out was"
             f" {self.best_loss:.4g}, after the last epoch {loss:.4g}"
+        )
+
+    def _take_start(self, chosen: "_Chosen") -> str:
+        """Put the start in place of trained weights, computed from the images held out as well; a remark that says so."""
+        trained, (learned, held) = self.best_loss, self._for_start()
+        self.best_epoch, self.best_loss = 0, chosen.expected
+        start_linear_path(self.model, torch.cat([learned, held]), start=chosen.start)
+        self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+        return (
+            "the weights before the first epoch, of the linear path, are kept, and computed anew from all train images: their"
+            f" expected loss is {chosen.expected:.4g}, the least on {len(held)} train images that were held out {trained:.4g}"
         )
 
     def factor(self, step: int) -> float:
@@ -483,6 +506,8 @@ class _Trainer:
                     tensors[f"optimiser.{number}.{index}.{key}"] = torch.as_tensor(value)
         if len(self.held):
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+            if self.chosen is not None:
+                tensors["start"] = torch.tensor(self.chosen.to_numbers(), dtype=torch.float64)
             tensors["best_loss"] = torch.tensor([self.best_loss, self.best_epoch], dtype=torch.float64)
         tensors["position"] = torch.tensor([self.epoch, self.step])
         tensors["elapsed"] = torch.tensor(self.elapsed, dtype=torch.float64)
@@ -516,6 +541,23 @@ class _Trainer:
             optimiser.state[parameter] = {name: _laid_out_like(t, parameter) for name, t in tensors.items()}
         if best_loss is not None and len(self.held):
             self.best, self.best_loss, self.best_epoch = dict(best), float(best_loss[0]), int(best_loss[1])
+        self.chosen = _Chosen.from_numbers(state["start"].tolist()) if "start" in state else None
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The start of a linear path, and the loss on other images that is expected of it from all train images."""
+
+    start: Start
+    expected: float
+
+    def to_numbers(self) -> list[float]:
+        return [*self.start.to_numbers(), self.expected]
+
+    @classmethod
+    def from_numbers(cls, numbers: Sequence[float]) -> "_Chosen":
+        *start, expected = numbers
+        return cls(Start.from_numbers(start), expected)
 
 
 def _part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -25,6 +25,10 @@
  * @property {Float32Array} [second_bias]
  * @property {Float32Array} [spread]        of each number of a latent, beside a linear path
  * @property {Layer[]} [layers]             beside a linear path
+ * @property {Float32Array} [further_centres]  and so on: of further components, predicted from a latent
+ * @property {Float32Array} [further_scale]
+ * @property {Float32Array} [further_amounts]
+ * @property {Float32Array} [further_directions]
  */
 /** @typedef {{size: [number, number], stride: [number, number], padding: [number, number]}} Window  size: of the kernel */
 
@@ -316,9 +320,22 @@ function toLinear({weight, bias, spread, layers}, x) {
 }
 
 /** Layers beside a linear path, which takes latents. @param {Required<Layer>} layer @param {Data} x @returns {Data} */
-function fromLinear({weight, bias, spread, layers}, x) {
+function fromLinear(layer, x) {
+  const {weight, bias, spread, layers} = layer;
   const made = runData(layers, {values: x.values.map((value, i) => value / spread[i]), shape: x.shape});
   const values = linear(weight, bias, x.values);
-  for (let i = 0; i < values.length; i++) values[i] += made.values[i];
+  const more = layer.further_centres ? further(layer, x.values) : null;
+  for (let i = 0; i < values.length; i++) values[i] += made.values[i] + (more ? more[i] : 0);
   return {values, shape: made.shape};
+}
+
+/** Further components, in amounts predicted from a latent. @param {Required<Layer>} layer @param {Float32Array} z */
+function further({further_centres: centres, further_scale: scale, further_amounts: amounts, further_directions: directions}, z) {
+  const near = new Float32Array(centres.length / z.length);
+  for (let k = 0, i = 0; k < near.length; k++) {
+    let distance = 0;
+    for (let d = 0; d < z.length; d++, i++) distance += (z[d] / scale[d] - centres[i]) ** 2;
+    near[k] = Math.exp(-distance);
+  }
+  return linear(directions, null, linear(amounts, null, near));
 }

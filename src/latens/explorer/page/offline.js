@@ -98,7 +98,7 @@ export function layersOf(half, array) {
   /** @param {string} key @param {any} value @returns {any} */
   const given = (key, value) => {
     if (key === "layers") return layersOf(value, array);
-    return /weight$|bias$|^spread$/.test(key) ? array(value) : value;
+    return /weight$|bias$|^spread$|^further_/.test(key) ? array(value) : value;
   };
   return half.map((layer) => Object.fromEntries(Object.entries(layer).map(([key, value]) => [key, given(key, value)])));
 }
