@@ -7,8 +7,8 @@ Trains the recipe, each setting of the sweep, and `fast`; measures reconstructio
 the learned prior, and for the two recipes as they are those of every sampler. Train images decoded more and less sharply are
 compared with other train images, beside the sharpness that the training found. Distances are those of as many samples as there
 are test images from the test images, by the features that latens scores with. Everything runs on one thread. A training of the
-recipe takes about four minutes of processor time, with --short (the sweep alone) one. Rows are kept in --out, so that an
-interrupted run goes on where it stopped; --again measures them anew.
+recipe takes about four minutes of processor time, with --short (the sweep alone) one. Rows and weights are kept in --out, so
+that an interrupted run goes on where it stopped, and samplers can be fitted anew without training; another --out begins anew.
 """
 
 import argparse
@@ -61,15 +61,22 @@ MOST = 10_000  # images, and samples, that are compared
 class Trained:
     """A model that was trained on a set of images, with what it takes to measure it."""
 
-    def __init__(self, images: latens.Dataset, recipe: Recipe) -> None:
+    def __init__(self, images: latens.Dataset, recipe: Recipe, kept: Path) -> None:
         torch.set_num_threads(1)
         self.images = images
         self.model = build_model(recipe, images.shape)
         use_forms(self.model, fastest_forms(recipe, images.shape))
-        cpu, wall = time.process_time(), time.perf_counter()
-        *_, last = latens.train(self.model, images, recipe.config)
-        self.times = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
-        self.mse, self.steps = last.test_mse, last.step
+        if kept.is_file() and kept.with_suffix(".json").is_file():
+            self.model.load_state_dict(torch.load(kept, weights_only=True))
+            self.model.eval()
+            row = read_json(kept.with_suffix(".json"))
+            self.facts = {name: row[name] for name in ("mse", "steps", "cpu_seconds", "wall_seconds")}
+        else:
+            cpu, wall = time.process_time(), time.perf_counter()
+            *_, last = latens.train(self.model, images, recipe.config)
+            times = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+            self.facts = {"mse": last.test_mse, "steps": last.step, **times}
+            torch.save(self.model.state_dict(), kept)
         self.num = min(MOST, len(images.test))
         self.features = features_for(images)
         self.real = moments(self.features(images.test.pixels))
@@ -92,8 +99,10 @@ class Trained:
         return {"fd": self.distance(sampler.sample(self.num)), "cpu_seconds": seconds}
 
 
-def trained(images: latens.Dataset, recipe: str, seed: int, steps: int | None, options: dict[str, Any]) -> Trained:
-    """Train a recipe with other options, for so many steps where they are given."""
+def trained(
+    images: latens.Dataset, recipe: str, seed: int, steps: int | None, options: dict[str, Any], kept: Path
+) -> Trained:
+    """Train a recipe with other options, for so many steps where they are given; or take the weights that were kept."""
     setting = latens.RECIPES[recipe](images)
     if steps is not None:
         epochs = max(1, round(steps * setting.config.batch_size / len(images.train)))
@@ -105,36 +114,42 @@ def trained(images: latens.Dataset, recipe: str, seed: int, steps: int | None, o
         options["model"] = f"{setting.model}:{told},warmup={warmup}"
     elif "model" in options:
         options["model"] = options["model"].format(warmup=warmup)
-    return Trained(images, setting.with_options(**options))
+    return Trained(images, setting.with_options(**options), kept)
 
 
-def measured(images: latens.Dataset, name: str, seed: int, steps: int | None) -> dict[str, Any]:
+def measured(
+    images: latens.Dataset, name: str, seed: int, steps: int | None, row: dict[str, Any], kept: Path
+) -> dict[str, Any]:
     """Train one setting, or the recipe `fast`, and measure it.
 
     Every sampler is fitted to the latents of the two recipes as they are; the learned prior alone to those of other settings.
+    What is in `row` already is not measured again.
     """
     plain = name == FAST
-    done = trained(images, FAST if plain else "generative", seed, None if plain else steps, SETTINGS.get(name, {}))
+    done = trained(
+        images, FAST if plain else "generative", seed, None if plain else steps, SETTINGS.get(name, {}), kept
+    )
     whole = plain or (name == "recipe" and steps is None)
     latents = encode_images(done.model, images.train)
-    samplers = {}
-    for sampler in samplers_for(done.model) if whole else ("prior", "local-mixture"):
+    samplers = dict(row.get("samplers", {}))
+    wanted = samplers_for(done.model) if whole else ("prior", "local-mixture")
+    for sampler in [one for one in wanted if one not in samplers]:
         samplers[sampler] = done.of_sampler(sampler, latents)
         say(f"{name}, {sampler}: {samplers[sampler]['fd']:.3f}, fitted in {samplers[sampler]['cpu_seconds']:.0f} CPU s")
     return {
-        "mse": done.mse,
-        "steps": done.steps,
-        **done.times,
-        "reconstruction": done.reconstruction,
+        **done.facts,
+        "reconstruction": row.get("reconstruction") or done.reconstruction,
         "samplers": samplers,
-        "sharpness": sharpnesses(done) if name == "recipe" and done.model.decodes_logits else {},
+        "sharpness": row.get("sharpness") or (sharpnesses(done) if name == "recipe" else {}),
     }
 
 
 @torch.no_grad()
 def sharpnesses(done: Trained) -> dict[str, float]:
-    """The distance of train images that are decoded more and less sharply from other train images."""
+    """The distance of train images that are decoded more and less sharply from other train images; nothing without logits."""
     model, pixels = done.model, done.images.train.pixels
+    if not model.decodes_logits:
+        return {}
     num = min(MOST, len(pixels) // 2)
     real = moments(done.features(pixels[:num]))
     latents = torch.from_numpy(encode_images(model, pixels[num : 2 * num]))
@@ -232,7 +247,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these settings or recipes alone")
     parser.add_argument("--out", type=Path, default=Path("build/generative"), help="where the rows are kept")
-    parser.add_argument("--again", action="store_true", help="measure anew what is there")
+    parser.add_argument(
+        "--again", nargs="+", metavar="SAMPLER", help="fit these samplers anew, also where there is a row"
+    )
     parser.add_argument("--write", type=Path, metavar="MD", help="write the tables there, as a section of its own")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -242,10 +259,13 @@ def main() -> None:
         images: latens.Dataset | None = None
         for seed, name in itertools.product(args.seeds, names):
             file = _file(args.out, data, name, args.short, seed)
-            if file.is_file() and not args.again:
+            row = read_json(file) if file.is_file() else {}
+            if row and not args.again:
                 continue
             images = load(data) if images is None else images
-            row = measured(images, name, seed, SHORT if args.short else None)
+            for sampler in args.again or ():
+                row.get("samplers", {}).pop(sampler, None)
+            row = measured(images, name, seed, SHORT if args.short else None, row, file.with_suffix(".pt"))
             write_json(file, row)
             say(f"{data}, {name}, seed {seed}: reconstructions {row['reconstruction']:.3f}")
     page = page_of(args.out)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from latens.arrays import blocks, gather, let_go
+from latens.arrays import blocks, gather, held_out, let_go
 from latens.images import load_images
 from latens.images.contract import make_images
 from latens.images.split import split_by_content
@@ -130,3 +130,13 @@ def test_batches_of_large_pictures_are_smaller(what):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"\d+\s*", done.stdout)
     assert int(done.stdout) < 400
+
+
+def test_what_is_held_out_is_of_every_kind():
+    held = held_out(6000, 10)
+    assert held.sum() == 600
+    kinds = np.arange(6000) % 2  # as of MNIST, whose images come alternately from two groups of writers
+    assert 250 < kinds[held].sum() < 350
+    assert (held_out(6000, 10) == held).all()
+    assert held_out(6000, 10, most=50).sum() == 50
+    assert not held_out(9, 10).any()

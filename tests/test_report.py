@@ -312,6 +312,10 @@ def test_a_model_with_a_prior_ends_the_story_beside_the_plain_autoencoder(story)
     plain = rows({}, 0.0021)
     both = PriorFacts("flow", "mnist-1", plain, "It can generate in part.", "latens run mnist")
     text = section(parse(build_html(replace(judged, prior=both))), "verdict")
-    assert "the run mnist-1: it can generate in part." in text
+    assert "the run mnist-1. Its verdict: it can generate in part." in text
     assert re.search(r"from its own prior\s*7\.5\s*–", text)
     assert re.search(r"Test error of the reconstruction\s*0\.0081\s*0\.0021", text)
+    assert re.search(r"that keeps no train image\s*0\.75 \(flow\)\s*7 \(gaussian\)", text)
+    assert "the FD of this run's probe is about the same (50 against 50)" in text
+    assert "sampler that keeps no train image is 9.3 times smaller (0.75 against 7)" in text
+    assert "the test error of its reconstructions is 3.9 times larger (0.0081 against 0.0021)." in text

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["blocks", "drawn_rows", "gather", "let_go"]
+__all__ = ["blocks", "drawn_rows", "gather", "held_out", "let_go"]
 
 TOGETHER = 64  # rows from all over a file: a system may bring in 2 MB around each
 
@@ -83,3 +83,23 @@ def drawn_rows(num: int, most: int, seed: int | np.random.Generator = 0) -> np.n
         return np.arange(num)
     rows: np.ndarray = np.sort(np.random.default_rng(seed).choice(num, most, replace=False))
     return rows
+
+
+def held_out(num: int, share: int, most: int | None = None) -> np.ndarray:
+    """Which of some rows are held out, one in `share`, to choose by them: bool (num,).
+
+    They are drawn, for the same number always the same: rows in turn may be of one kind. The images of MNIST come alternately
+    from two groups of writers, so that every tenth is from one group alone.
+
+    Args:
+        num: of rows there are.
+        share: 1 or more.
+        most: how many are held out at most.
+
+    >>> held_out(40, 10).sum(), held_out(40, 10, most=3).sum(), held_out(9, 10).any()
+    (np.int64(4), np.int64(3), np.False_)
+    """
+    held = np.zeros(num, np.bool_)
+    count = num // share
+    held[drawn_rows(num, count if most is None else min(count, most))] = True
+    return held

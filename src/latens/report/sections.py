@@ -24,6 +24,7 @@ __all__ = ["CHAPTERS", "chapter", "headline"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_ROWS = 300
+SAME = 1.1  # times, under which two figures are about the same
 ANSWERS = {"holds": "bad", "partly": "fair", "does not hold": "good", "not measured": "muted"}
 FINDINGS = {
     "far-from-all": ("Far from all others", "Oddity"),
@@ -244,16 +245,19 @@ def _samplers_of(scores: Iterable[Score]) -> tuple[list[str], list[list[str]]]:
     return list(found), rows
 
 
-def _ending_of(story: Story) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows of what a model with a prior gains over a plain autoencoder, and what that costs; no rows without one."""
+def _ending_of(story: Story) -> tuple[list[str], list[list[str]], str]:
+    """What a model with a prior gains over a plain autoencoder, and what that costs: the heading and rows of a table, and words.
+
+    No rows without a prior, no words without a plain autoencoder.
+    """
     if story.prior is None:
-        return [], []
+        return [], [], ""
     ours, plain = Known(story.scores), Known(story.prior.plain_scores)
     name = "FD" if ours.distance == "frechet" else "KID"
     asked = [
+        (f"{name} of the probe: class means plus noise", ("generation", ours.distance, "class-means")),
         (f"{name} of samples from its own prior", ("generation", ours.distance, "prior")),
         (f"{name} of samples from its learned prior", ("generation", ours.distance, story.prior.learned)),
-        (f"{name} of the probe: class means plus noise", ("generation", ours.distance, "class-means")),
         (f"{name} of a Gaussian a class", ("generation", ours.distance, "gaussian")),
         ("Half-way images between classes that look real", ("continuity", "path_realism_between", "")),
         ("Class by nearest neighbours", ("representation", "knn_accuracy", "")),
@@ -266,7 +270,46 @@ def _ending_of(story: Story) -> tuple[list[str], list[list[str]]]:
         for text, what in asked
         if ours.value(*what) is not None
     ]
-    return ["", "this run", *([story.prior.plain] if story.prior.plain else [])], rows
+    best = [_best_without_data(known) for known in columns]
+    if best[0] is not None:
+        cells = [f"{number(one[1])} ({one[0]})" if one else "–" for one in best]
+        place = sum(row[0].startswith((f"{name} of the probe", f"{name} of samples")) for row in rows)
+        rows.insert(place, [f"{name} of the best sampler that keeps no train image", *cells])
+    if ours.latent_dim is not None:
+        rows.append(["Numbers a latent has", *(number(known.latent_dim) for known in columns)])
+    heading = ["", "this run", *([story.prior.plain] if story.prior.plain else [])]
+    return heading, rows, _gains_and_costs(ours, plain, name) if story.prior.plain else ""
+
+
+def _best_without_data(known: Known) -> tuple[str, float] | None:
+    best = known.best()
+    return None if best is None or known.keeps_data(best[0]) else best
+
+
+def _gains_and_costs(ours: Known, plain: Known, name: str) -> str:
+    """What a model gains over a plain autoencoder, and what that costs, in words."""
+    best = [_best_without_data(known) for known in (ours, plain)]
+    figures = {
+        f"the {name} of this run's probe": [
+            known.value("generation", ours.distance, "class-means") for known in (ours, plain)
+        ],
+        f"the {name} of its best sampler that keeps no train image": [one and one[1] for one in best],
+        "the test error of its reconstructions": [known.value("reconstruction", "mse") for known in (ours, plain)],
+    }
+    told = [f"{what} is {_compared(ours, plain)}" for what, (ours, plain) in figures.items() if ours and plain]
+    return f"Against that run, {'; '.join(told)}." if told else ""
+
+
+def _compared(value: float, other: float) -> str:
+    """How many times one is the other, both above 0.
+
+    >>> _compared(0.5, 6.0), _compared(2.0, 1.9)
+    ('12 times smaller (0.5 against 6)', 'about the same (2 against 1.9)')
+    """
+    times = max(value, other) / min(value, other)
+    word = "smaller" if value < other else "larger"
+    how = "about the same" if times < SAME else f"{times:.{0 if times >= 10 else 1}f} times {word}"
+    return f"{how} ({number(value)} against {number(other)})"
 
 
 def _named(score: Score) -> Markup:

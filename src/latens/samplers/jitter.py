@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.arrays import drawn_rows
+from latens.arrays import drawn_rows, held_out
 from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
 from latens.samplers.contract import Tick
@@ -110,10 +110,10 @@ def _moved(
 
 def _scale_of_new(latents: NDArray[np.float64], labels: NDArray[np.int64] | None, neighbours: int) -> float:
     """The scale at which samples are as far from the nearest of most latents, in the median, as the others are."""
-    held = np.arange(len(latents)) % HELD_OUT == HELD_OUT - 1
+    held = held_out(len(latents), HELD_OUT, JUDGES)
     if not held.any():
         return 1.0
-    base, others = latents[~held], latents[held][:JUDGES]
+    base, others = latents[~held], latents[held]
     target = np.median(nearest_neighbours(base, others, 1)[0])
     random = np.random.default_rng(0)
     rows = random.integers(0, len(base), JUDGES)

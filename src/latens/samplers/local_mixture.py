@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from latens.algebra import covariance, factor
-from latens.arrays import drawn_rows
+from latens.arrays import drawn_rows, held_out
 from latens.errors import UsageError
 from latens.neighbours import nearest_neighbours
 from latens.samplers.contract import Tick
@@ -75,11 +75,12 @@ class LocalMixtureSampler(Learned):
 
     def _chosen(self, latents: NDArray[np.float64], owners: NDArray[np.int64], progress: Tick) -> tuple[int, float]:
         """Size and scale: those that were given, or those that suit the latents held out best."""
-        held = np.arange(len(latents)) % HELD_OUT == HELD_OUT - 1
+        held = held_out(len(latents), HELD_OUT, JUDGES)
+        held[np.unique(owners, return_index=True)[1]] = False  # a class is left with one at least
         sizes = (self.size,) if self.size else SIZES
         if not held.any() or (self.size and self.scale):
             return sizes[-1], self.scale or 1.0
-        base, others = latents[~held], latents[held][:JUDGES]
+        base, others = latents[~held], latents[held]
         usual = float(np.median(nearest_neighbours(base, others, 1)[0]))
         best: tuple[float, int, float] | None = None
         for done, size in enumerate(sizes):

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latens.arrays import drawn_rows
+from latens.arrays import drawn_rows, held_out
 from latens.samplers.contract import Tick
 from latens.samplers.em import Mixture, fit_mixture, improve
 from latens.samplers.learned import Learned, chances_and_noise
@@ -79,7 +79,7 @@ class MixtureSampler(Learned):
 
 def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]], progress: Tick) -> list[Mixture]:
     """A mixture for each group, all of the setting under which the groups' held-out latents are likeliest."""
-    held = [torch.arange(len(group)) % HELD_OUT == HELD_OUT - 1 for group in groups]
+    held = [torch.from_numpy(held_out(len(group), HELD_OUT)) for group in groups]
     best: tuple[float, list[Mixture], bool] | None = None
     most = MOST_NUMBERS // (len(groups) * groups[0].shape[1] ** 2)
     settings = [setting for setting in settings if setting[0] <= max(1, most)]
