@@ -40,14 +40,15 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     exec(compile(code_of((ROOT / "docs" / f"{page}.md").read_text()), f"{page}.md", "exec"), {})
 
 
-def test_the_page_of_jobs_runs(tmp_path, monkeypatch):
-    code = code_of((ROOT / "docs" / "jobs.md").read_text())
+@pytest.mark.parametrize("page", ["jobs", "features"])
+def test_the_pages_about_a_run_run(page, tmp_path, monkeypatch):
+    code = code_of((ROOT / "docs" / f"{page}.md").read_text())
     pixels, labels = make_blobs(150)
     np.savez(tmp_path / "blobs.npz", images=pixels[:, 0], labels=labels)
     monkeypatch.chdir(tmp_path)
     ids = load_images("blobs.npz").test.ids
     short = code.replace('"mnist"', '"blobs.npz"').replace('"test/7"', repr(str(ids[7])))
-    exec(compile(short.replace("latens.run(", "latens.run(epochs=1, latent_dim=3, source="), "jobs.md", "exec"), {})
+    exec(compile(short.replace("latens.run(", "latens.run(epochs=1, latent_dim=3, source="), f"{page}.md", "exec"), {})
 
 
 def test_the_command_lines_page_is_up_to_date():
@@ -65,7 +66,7 @@ def test_examples_in_docstrings_are_true(name):
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/detect.md", "docs/jobs.md"]
+    "document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/detect.md", "docs/jobs.md", "docs/features.md"]
 )
 def test_files_that_documents_name_exist(document):
     text = (ROOT / document).read_text()

@@ -335,16 +335,17 @@ def adopt(
     return run if run.record["status"] == "done" else _complete(run, loaded, progress)
 
 
-def review(run: Run, *, most: int = LEAST_FINDINGS, progress: Progress | None = None) -> Review:
+def review(run: Run, *, most: int = LEAST_FINDINGS, features: Any = None, progress: Progress | None = None) -> Review:
     """Find images to check among a run's own, into review.csv and into the report of a complete run.
 
     Args:
         run: complete.
         most: the most findings of each kind.
+        features: an encoder by whose features neighbours are found, see `latens.features.encoders`; None takes the latents.
         progress: shows the progress.
     """
     progress = progress or progress_for()
-    found = review_run(run, run.images, most=most, progress=progress)
+    found = review_run(run, run.images, most=most, features=features, progress=progress)
     if run.record["status"] == "done":
         left = LeftOut(progress.say)
         draw_run(run, run.images, left=left, names=["review"])

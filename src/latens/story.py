@@ -161,6 +161,7 @@ class Story:
         worst: id and squared error of the images that are rebuilt worst, worst first.
         findings: kind of finding -> images or pairs, the most striking first; see `latens.computed.review`.
         reviewed: among how many images these were found; 0 if there was no review.
+        reviewed_by: the encoder by whose features they were found; empty for the latents.
         versions: program -> version.
         run_path: the run's folder.
         mapped: the images that maps and the probe show: "test", or "train and test".
@@ -182,6 +183,7 @@ class Story:
     worst: tuple[tuple[str, float], ...] = ()
     findings: Mapping[str, tuple[FoundImage, ...]] = field(default_factory=dict)
     reviewed: int = 0
+    reviewed_by: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     run_path: str = ""
     mapped: str = "test"

@@ -332,6 +332,12 @@ def _augmentation(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _features(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--features", metavar="ENCODER", help=f"{what}: timm:NAME, onnx:FILE, or MODULE:NAME (docs/features.md)"
+    )
+
+
 def _palette(command: argparse.ArgumentParser, default: str) -> None:
     text = f"colours of the classes: {DEFAULT_PALETTE}, which everyone can tell apart, or those of the reference experiment"
     command.add_argument("--palette", choices=list(PALETTES), help=f"{text} (default: {default})")
@@ -468,6 +474,7 @@ def _add_map(commands: Any) -> None:
     command.add_argument(
         "--coordinates", metavar="FILE", help="use these coordinates (N, 2): .npy, or .npz with an array coordinates"
     )
+    _features(command, "map the features that this encoder sees in the images, beside the latents")
     command.add_argument("--refit", action="store_true", help="also fit a new map together with the probe's points")
     _palette(command, "the run's")
 
@@ -542,11 +549,7 @@ def _add_detect(commands: Any) -> None:
         metavar="SHARE",
         help="the share of normal images that may be called odd (default: 0.01, or the least that the run's images allow)",
     )
-    command.add_argument(
-        "--features",
-        metavar="ENCODER",
-        help="compare patches in the features of an encoder: timm:NAME, onnx:FILE, or MODULE:FUNCTION",
-    )
+    _features(command, "compare patches in the features of this encoder")
     command.add_argument(
         "--maps",
         choices=("flagged", "all", "none"),
@@ -586,6 +589,7 @@ def _add_review(commands: Any) -> None:
     command.add_argument(
         "-o", "--output", metavar="DIR", help="with NEW: write review.csv, review.json and the sheet review.png here"
     )
+    _features(command, "find neighbours, odd images and doubtful labels by the features of this encoder")
     _overwrite(command)
     _moved(command)
     _reading(command, "NEW")

@@ -217,17 +217,30 @@ def figure_command(args: argparse.Namespace) -> Answer:
 
 def map_command(args: argparse.Namespace) -> Answer:
     """Make another map."""
+    from latens.cli.printing import classes_text
     from latens.computed import map_run, probe_run
     from latens.figures.of_run import draw
+    from latens.maps import FEATURES, GIVEN
 
     run, progress = _chosen(args.run), _progress(args)
-    made = map_run(run, args.map, seed=args.seed, coordinates=args.coordinates, progress=progress)
-    name = "given" if args.coordinates else args.map
+    made = map_run(
+        run, args.map, seed=args.seed, coordinates=args.coordinates, features=args.features, progress=progress
+    )
+    name = GIVEN if args.coordinates else FEATURES if args.features else args.map
     if args.refit:
         probe_run(run, refit=True, seed=args.seed, progress=progress)
     path = draw(run, "map", run.path / "figures" / f"map-{name}.png", map=name, palette=args.palette)
     drawn = [str(path)] + ([str(draw(run, "probe-map", refit=True, palette=args.palette))] if args.refit else [])
-    return {"map": name, "points": len(made.coordinates), "figures": drawn}, "\n".join(drawn)
+    answer = {"map": name, "points": len(made.coordinates), "figures": drawn}
+    if not args.features:
+        return answer, "\n".join(drawn)
+    scores = run.map_scores(name)
+    answer |= {
+        "features": args.features,
+        "scores": [one.as_dict() for one in scores.scores],
+        "notes": list(scores.notes),
+    }
+    return answer, "\n".join([classes_text(scores), *drawn])
 
 
 def score_command(args: argparse.Namespace) -> Answer:
@@ -282,7 +295,7 @@ def review_command(args: argparse.Namespace) -> Answer:
             f"{', '.join(given)}: only with new images: latens review RUN NEW -o DIR; --csv FILE writes the table"
         )
     run = _chosen(args.run, data=args.new_data)
-    found = review(run, most=max(args.n or 0, LEAST_FINDINGS), progress=_progress(args))
+    found = review(run, most=max(args.n or 0, LEAST_FINDINGS), features=args.features, progress=_progress(args))
     if args.csv:
         atomic_write(args.csv, found.as_csv().encode())
     path = args.csv or str(run.path / "review.csv")
@@ -301,7 +314,7 @@ def _review_new(args: argparse.Namespace) -> Answer:
     if args.output is not None:
         output_folder(args.output, args.overwrite)
     run, progress = _chosen(args.run, data=args.new_data), _progress(args)
-    found = review_new(run, args.new, progress=progress, **_reading(args))
+    found = review_new(run, args.new, features=args.features, progress=progress, **_reading(args))
     for note in found.notes:
         progress.say(f"note: {note}")
     files = []

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from latens.computed.review import NewReview, Review
     from latens.computed.searching import Found
     from latens.detection import Detections
-    from latens.metrics import Score
+    from latens.metrics import Score, Scores
     from latens.runs import Run
     from latens.training.recipes import Recipe
 
 __all__ = [
+    "classes_text",
     "comparison_text",
     "detections_text",
     "new_review_text",
@@ -156,7 +157,23 @@ def review_text(review: "Review", path: str, first: int | None = None) -> str:
         for finding in found[: first or FIRST_FINDINGS]:
             rows.append([f"  {finding.image}", finding.labelled, _number(finding.score)])
     table = _table(["image", "label", "score"], rows, right=(2,))
-    return f"{table}\n{review.num_images:,} images checked; all findings: {path}"
+    return f"{table}\n{review.num_images:,} images checked{_seen_by(review.features)}; all findings: {path}"
+
+
+def classes_text(scores: "Scores") -> str:
+    """How well the classes can be told from the neighbours, among given features and among latents."""
+    found = {score.name: score for score in scores.scores if score.name.startswith("features_")}
+    if not found:
+        return "\n".join(f"note: {note}" for note in scores.notes if "neighbours" in note)
+    titles = {
+        "features_knn_accuracy": "kNN accuracy",
+        "features_knn_accuracy_by_class": "kNN accuracy, mean over classes",
+    }
+    rows = [
+        [titles[name], "" if score.baseline is None else f"{score.baseline:.3f}", f"{score.value:.3f}"]
+        for name, score in found.items()
+    ]
+    return _table(["", "latents", "features"], rows, right=(1, 2))
 
 
 def new_review_text(review: "NewReview", files: Sequence[str], first: int | None = None) -> str:
@@ -176,7 +193,12 @@ def new_review_text(review: "NewReview", files: Sequence[str], first: int | None
                 rows.append([f"  {one.id}", f"{one.label} → {one.suggested}", _number(one.doubt)])
     table = _table(["image", "", "score"], rows, right=(2,))
     where = "".join(f"\n{path}" for path in files)
-    return f"{table}\n{len(review.images):,} new images compared with {review.num_run:,} of the run{where}"
+    by = _seen_by(review.features)
+    return f"{table}\n{len(review.images):,} new images compared with {review.num_run:,} of the run{by}{where}"
+
+
+def _seen_by(features: str) -> str:
+    return f" by the features of {features}" if features else ""
 
 
 MOST_QUERIES = 10

@@ -2,17 +2,25 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from latens.computed.given_features import features_of_run
 from latens.errors import UsageError
 from latens.files import read_npz
-from latens.maps import MAPS, Map
+from latens.maps import FEATURES, MAPS, Map
+from latens.maps.features import FeaturesMap
 from latens.maps.given import GivenMap
+from latens.metrics import Score
+from latens.metrics.map import score_map
+from latens.metrics.score import together
 from latens.neighbours import distance_ratios, nearest_neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
+from latens.runs.run import TEST
 from latens.samplers.class_means import ClassMeansSampler
 from latens.training.recipes import MAX_SEED, whole_number
 
@@ -27,26 +35,56 @@ def map_run(
     *,
     seed: int | None = None,
     coordinates: str | os.PathLike[str] | None = None,
+    features: Any = None,
     progress: Progress | None = None,
 ) -> Map:
-    """Make a map of the latents of `run.mapped_part`, or take given coordinates, and keep it in the run.
+    """Make a map of the latents of `run.mapped_part`, or of given features, or take given coordinates, and keep it in the run.
 
     Args:
         run: with latents.
-        name: one of `MAPS`; the name under which given coordinates are kept.
+        name: one of `MAPS`.
         seed: of the map; None takes the run's.
-        coordinates: a .npy or .npz (`coordinates`) of (N, 2), one row a mapped image in their order.
+        coordinates: a .npy or .npz (`coordinates`) of (N, 2), one row a mapped image in their order; kept as the map `given`.
+        features: an encoder, see `latens.features.encoders`: its features of the same images are mapped in place of the latents,
+            and the map is kept as `features`, beside those of the latents. Its scores say how well it shows the features, and
+            what these say of the classes beside the latents.
         progress: shows how far a fit is.
 
     Raises:
         UnknownName: no such map.
-        UsageError: the coordinates don't fit.
+        UsageError: the coordinates don't fit, or both they and features are given, or there is no such encoder.
     """
+    if features is not None:
+        if coordinates is not None:
+            raise UsageError("coordinates and features each make a map of their own; give one of them")
+        return _features_map(run, name, seed, features, progress)
     if coordinates is None:
         return run.map(name, run.recipe.config.seed if seed is None else seed, progress)
     given = GivenMap(_read_coordinates(Path(coordinates))).fit(run.of_part("latents", run.mapped_part))
     run.keep_map("given", given)
     return given
+
+
+def _features_map(run: Run, name: str, seed: int | None, features: Any, progress: Progress | None) -> FeaturesMap:
+    kind, part = MAPS[name], run.mapped_part
+    chosen = run.recipe.config.seed if seed is None else whole_number("seed", seed, 0, MAX_SEED)
+    found = features_of_run(run, features, progress=progress)
+    vectors = found.of_part(part)
+    with (progress or Silent()).stage(f"map {name} of features") as tick:
+        fitted = kind().fit(vectors, seed=chosen, progress=tick)
+    made = FeaturesMap(fitted, found.name).fit(run.of_part("latents", part))
+    split = "test" if part == TEST else "train and test"
+    of_map = score_map(vectors, made.coordinates, run.labels_of(part), kept=made.trust, split=split, seed=chosen)
+    of_map = replace(of_map, scores=tuple(_by_features(one, found.name) for one in of_map.scores))
+    run.keep_map(FEATURES, made)
+    run.save(f"maps/{FEATURES}.json", together(of_map, found.class_scores()).as_json())
+    return made
+
+
+def _by_features(score: Score, encoder: str) -> Score:
+    """A score of a map whose protocol says that it is one of features."""
+    what = score.protocol.what.replace("in latent space", "among the features")
+    return replace(score, protocol=replace(score.protocol, what=what, features=encoder))
 
 
 def _read_coordinates(path: Path) -> np.ndarray:

@@ -22,7 +22,7 @@ from latens.interpolation.graph import Graph
 from latens.maps import MAPS, Map
 from latens.neighbours import Neighbours, in_usual_distances
 from latens.runs import Run
-from latens.runs.run import TEST, TRAIN
+from latens.runs.run import MADE_ELSEWHERE, TEST, TRAIN
 from latens.samplers import samplers_for
 
 __all__ = ["View"]
@@ -178,7 +178,7 @@ class View:
             if name.startswith("maps/")
         ]
         known = dict.fromkeys(
-            [*(name for name in FIRST_MAPS if name in kept), *sorted(set(kept) & {*MAPS, "given"}), *MAPS]
+            [*(name for name in FIRST_MAPS if name in kept), *sorted(set(kept) & {*MAPS, *MADE_ELSEWHERE}), *MAPS]
         )
         return list(known)
 
@@ -206,6 +206,7 @@ class View:
         corner = (low.astype(np.float64) + high) / 2 - size / 2
         places = np.rint((made.coordinates - corner) / size * STEPS).clip(0, STEPS).astype(np.uint16)
         facts = {"name": name, "note": made.note, "left": float(corner[0]), "bottom": float(corner[1]), "size": size}
+        facts["decodable"] = made.decodable
         return facts, {"x": places[:, 0], "y": places[:, 1]}
 
     @cached_property

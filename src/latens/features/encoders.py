@@ -8,7 +8,9 @@ latens ships no such weights, and fetches none by itself.
 """
 
 import os
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -29,6 +31,7 @@ STRIDES = (
     8,
     16,
 )  # pixels a place of the chosen feature maps, about: small enough to say where, large enough to know what
+CLASSES = (1000, 1001, 21_841, 21_843)  # of ImageNet: a network that gives so many numbers gives classes, no features
 FORMS = "timm:NAME, onnx:FILE, or MODULE:NAME of a function or a torch module"
 
 Floats = NDArray[np.float32]
@@ -42,11 +45,13 @@ class Encoder:
         name: as it was asked for.
         function: float32 (B, 3, H, W), normalised as for ImageNet, to one or several tensors (B, F, h, w) or (B, F).
         size: (H, W) that it takes; None for any.
+        whole: like `function`, what it sees in an image as a whole; None where `function` says that too.
     """
 
     name: str
     function: Callable[[Tensor], Any]
     size: tuple[int, int] | None = None
+    whole: Callable[[Tensor], Any] | None = None
 
     @torch.no_grad()
     def maps(self, images: NDArray[Any]) -> list[Tensor]:
@@ -61,17 +66,24 @@ class Encoder:
         Raises:
             UsageError: the encoder fails, or gives something else.
         """
+        return self._called(self.function, images)
+
+    def _called(self, function: Callable[[Tensor], Any], images: NDArray[Any]) -> list[Tensor]:
         x = torch.from_numpy(np.ascontiguousarray(images, np.float32)).expand(-1, 3, -1, -1)
         size = self.size or _enlarged(x.shape[2], x.shape[3])
         x = functional.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
         x = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None]
         try:
-            found = self.function(x)
+            found = function(x)
+            tensors: list[Tensor] = [found] if torch.is_tensor(found) else [torch.as_tensor(one) for one in found]
         except Exception as error:  # anybody's code
             raise UsageError(f"features {self.name}: the encoder fails ({type(error).__name__}: {error})") from error
-        tensors: list[Tensor] = [found] if torch.is_tensor(found) else list(found)
         usable = [t.float() if t.ndim == 4 else t.float()[:, :, None, None] for t in tensors if t.ndim in (2, 4)]
-        if not usable or any(len(t) != len(x) or not torch.isfinite(t).all() for t in usable):
+        if any(not torch.isfinite(t).all() for t in usable):
+            raise UsageError(
+                f"features {self.name}: gives NaN or infinity; finite feature maps (B, F, h, w) are needed"
+            )
+        if not usable or any(len(t) != len(x) for t in usable):
             shapes = ", ".join(str(tuple(t.shape)) for t in tensors) or "nothing"
             raise UsageError(
                 f"features {self.name}: gives {shapes} for {len(x)} images; finite feature maps (B, F, h, w) are needed"
@@ -79,8 +91,19 @@ class Encoder:
         return usable
 
     def vectors(self, images: NDArray[Any]) -> Floats:
-        """One vector an image: the mean of each feature over all places, float32 (B, F)."""
-        found: Floats = torch.cat([one.mean((2, 3)) for one in self.maps(images)], 1).numpy()
+        """What it sees in each image as a whole: the mean of each feature over all places, float32 (B, F).
+
+        Of a network these are its own vector of features, or where it gives classes or maps its deepest feature map; of a
+        function all that it gives.
+
+        Args:
+            images: as for `maps`.
+
+        Raises:
+            UsageError: the encoder fails, or gives something else.
+        """
+        maps = self._called(self.whole or self.function, images)
+        found: Floats = torch.cat([one.mean((2, 3)) for one in maps], 1).numpy()
         return found
 
 
@@ -120,9 +143,10 @@ def encoder_of(features: Any) -> Encoder:
 
 def _imported(name: str, module: str, attribute: str) -> Any:
     try:
-        found = getattr(import_module(module), attribute)
-        # A function that makes a network, or the network itself.
-        return found() if callable(found) and not isinstance(found, nn.Module) and _takes_nothing(found) else found
+        with redirect_stdout(sys.stderr):  # what it prints while it loads is no part of an answer
+            found = getattr(import_module(module), attribute)
+            # A function that makes a network, or the network itself.
+            return found() if callable(found) and not isinstance(found, nn.Module) and _takes_nothing(found) else found
     except Exception as error:  # anybody's code
         raise UsageError(
             f"features {name!r}: can't be loaded ({type(error).__name__}: {error}); allowed is {FORMS}"
@@ -138,7 +162,8 @@ def _takes_nothing(function: Any) -> bool:
 
 def _of_object(name: str, found: Any) -> Encoder:
     if isinstance(found, nn.Module):
-        return Encoder(name, _Hooked(found.eval()))
+        hooked = _Hooked(found.eval())
+        return Encoder(name, hooked, whole=hooked.whole)
     return Encoder(name, found)
 
 
@@ -151,6 +176,21 @@ class _Hooked:
             parameter.requires_grad_(False)
 
     def __call__(self, x: Tensor) -> list[Tensor]:
+        seen, output = self._seen(x)
+        chosen = _of_strides(list(seen), x.shape[2])
+        return [seen[size] for size in chosen] if chosen else ([output] if isinstance(output, Tensor) else list(output))
+
+    def whole(self, x: Tensor) -> list[Tensor]:
+        """Its own vector of features, or its deepest feature map."""
+        seen, output = self._seen(x)
+        own = output if isinstance(output, Tensor) else None
+        if own is not None and own.ndim == 2 and own.shape[1] not in CLASSES:
+            return [own]
+        deepest = _deepest(list(seen))
+        return [own] if deepest is None and own is not None else [seen[deepest]] if deepest else list(output)
+
+    def _seen(self, x: Tensor) -> tuple[dict[tuple[int, int], Tensor], Any]:
+        """The last feature map of each size, and the output."""
         seen: dict[tuple[int, int], Tensor] = {}
 
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -163,8 +203,12 @@ class _Hooked:
         finally:
             for handle in handles:
                 handle.remove()
-        chosen = _of_strides(list(seen), x.shape[2])
-        return [seen[size] for size in chosen] if chosen else ([output] if isinstance(output, Tensor) else list(output))
+        return seen, output
+
+
+def _deepest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """The smallest size of a map that still has places."""
+    return min((size for size in sizes if min(size) > 1), key=lambda size: size[0] * size[1], default=None)
 
 
 def _of_strides(sizes: Sequence[tuple[int, int]], height: int) -> list[tuple[int, int]]:
@@ -182,10 +226,10 @@ def _of_timm(name: str, model: str) -> Encoder:
     except Exception as error:  # timm fails in several ways where torchvision is missing
         raise MissingExtra(f"features {name!r} need timm ({error}): pip install timm") from error
     try:
-        made = timm.create_model(model, pretrained=True)
+        made = timm.create_model(model, pretrained=True, num_classes=0)  # its features, not its classes
     except Exception as error:
         raise UsageError(f"features {name!r}: timm can't make it ({type(error).__name__}: {error})") from error
-    return Encoder(name, _Hooked(made.eval()))
+    return _of_object(name, made)
 
 
 def _of_onnx(name: str, path: str) -> Encoder:
@@ -203,7 +247,7 @@ def _of_onnx(name: str, path: str) -> Encoder:
         entry = session.get_inputs()[0]
         fixed = tuple(side for side in entry.shape[2:] if isinstance(side, int))
         size = (fixed[0], fixed[1]) if len(fixed) == 2 else (SIDE, SIDE)
-        names = _maps_to_take(session, entry.name, size)
+        names, whole = _outputs_to_take(session, entry.name, size)
     except UsageError:
         raise
     except Exception as error:  # onnx and onnxruntime have errors of their own
@@ -212,12 +256,12 @@ def _of_onnx(name: str, path: str) -> Encoder:
         ) from None
     batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
 
-    def run(x: Tensor) -> list[Tensor]:
+    def run(x: Tensor, names: Sequence[str] = names) -> list[Tensor]:
         blocks = torch.split(x, batch) if batch else [x]
         found = [session.run(names, {entry.name: block.numpy()}) for block in blocks]
         return [torch.from_numpy(np.concatenate(parts)) for parts in zip(*found, strict=True)]
 
-    return Encoder(name, run, size)
+    return Encoder(name, run, size, lambda x: run(x, [whole]))
 
 
 def _with_all_maps(onnx: Any, model: Any) -> Any:
@@ -231,13 +275,15 @@ def _with_all_maps(onnx: Any, model: Any) -> Any:
     return model
 
 
-def _maps_to_take(session: Any, entry: str, size: tuple[int, int]) -> list[str]:
-    """The names of the outputs that are the last feature maps of the wanted sizes."""
+def _outputs_to_take(session: Any, entry: str, size: tuple[int, int]) -> tuple[list[str], str]:
+    """The names of the last feature maps of the wanted sizes, and of what the network sees in the whole image."""
     names = [output.name for output in session.get_outputs()]
     found = session.run(names, {entry: np.zeros((1, 3, *size), np.float32)})
     last: dict[tuple[int, int], str] = {}
     for name, value in zip(names, found, strict=True):
         if getattr(value, "ndim", 0) == 4 and len(value) == 1:
             last[value.shape[2], value.shape[3]] = name
-    chosen = _of_strides(list(last), size[0])
-    return [last[one] for one in chosen] if chosen else names[:1]
+    chosen, deepest = _of_strides(list(last), size[0]), _deepest(list(last))
+    own: tuple[int, ...] = getattr(found[0], "shape", ())
+    whole = names[0] if deepest is None or (len(own) == 2 and own[1] not in CLASSES) else last[deepest]
+    return [last[one] for one in chosen] if chosen else names[:1], whole

@@ -30,12 +30,12 @@ from latens.figures.contract import FigureEntry, Option, Words
 from latens.figures.palette import NO_CLASS, NO_LABELS, class_colours
 from latens.figures.placing import place_boxes
 from latens.figures.probes import kind_of_probe, probe_arrays
-from latens.maps import GIVEN, MAPS, map_kind
+from latens.maps import FEATURES, GIVEN, MAPS, map_kind
+from latens.maps.features import FeaturesMap
 from latens.text import number, quoted
 
 if TYPE_CHECKING:
     from latens.images import Dataset
-    from latens.maps import Map
     from latens.metrics import Scores
     from latens.runs import Run
     from latens.story import Story
@@ -52,6 +52,10 @@ SCORE_NAMES = {
     "trustworthiness": "trustworthiness",
     "neighbour_recall": "neighbour recall",
     "map_knn_accuracy": "kNN accuracy on the map",
+    "features_knn_accuracy": "of features",
+    "latents_knn_accuracy": "of latents",
+    "features_knn_accuracy_by_class": "mean over classes of features",
+    "latents_knn_accuracy_by_class": "of latents",
 }
 
 
@@ -348,11 +352,14 @@ CLUSTER_TITLE = "Latents in two dimensions, coloured by k-means cluster as there
 
 
 def _map_of_run(run: "Run", images: "Dataset", map: str, palette: str | None) -> Figure:
-    shown = _shown_map(run, map)
+    shown = run.map(map)
     labels, names, title = _colours(run)
-    scores = _values(run.map_scores(map))
+    if isinstance(shown, FeaturesMap):
+        title = title.replace("Latents", f"Features of {shown.encoder}")
+    else:
+        title = f"{title} ({map_kind(map).title})"
     return latent_map(
-        shown.coordinates, labels, names, f"{title} ({map_kind(map).title})", scores, chosen_palette(run, palette)
+        shown.coordinates, labels, names, title, _values(run.map_scores(map)), chosen_palette(run, palette)
     )
 
 
@@ -369,7 +376,7 @@ def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool, pale
         points, placed = _refit(run, probe, map)
         scores = score_map(run.of_part("latents", run.mapped_part), points, run.labels_of(run.mapped_part))
     else:
-        shown = _shown_map(run, map)
+        shown = run.map(map)
         points, scores = shown.coordinates, run.map_scores(map)
         placed = probe["coordinates"] if map == "tsne" else shown.place(probe["latents"])
     labels, names, _ = _colours(run)
@@ -386,17 +393,14 @@ def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool, pale
     )
 
 
-def _shown_map(run: "Run", name: str) -> "Map":
-    if name == GIVEN and f"maps/{GIVEN}.npz" not in run.record["files"]:
-        raise RunError(
-            f"{run.path}: no coordinates were given; say `latens map {quoted(run.path)} --coordinates FILE` first"
-        )
-    return run.map(name)
-
-
 def _values(scores: "Scores") -> dict[str, float]:
-    """The scores that are printed on every map."""
-    return {score.name: score.value for score in scores.scores}
+    """The scores that are printed on every map; of a map of features with those of the latents beside."""
+    found = {}
+    for score in scores.scores:
+        found[score.name] = score.value
+        if score.name.startswith("features_") and score.baseline is not None:
+            found[f"latents_{score.name.removeprefix('features_')}"] = score.baseline
+    return found
 
 
 def _colours(run: "Run") -> tuple[np.ndarray | None, tuple[str, ...], str]:
@@ -423,6 +427,8 @@ def _refit(run: "Run", probe: dict[str, np.ndarray], name: str) -> tuple[np.ndar
 
 def _words_of_map(story: "Story", variant: str) -> Words:
     coloured = ", coloured by class" if story.data.class_names else ""
+    if variant == FEATURES:
+        return _words_of_features(story)
     known = variant == GIVEN or variant in MAPS
     how = f" Made by {map_kind(variant).meaning if known else variant}." if variant else ""
     trust = story.score("trustworthiness")
@@ -433,6 +439,16 @@ def _words_of_map(story: "Story", variant: str) -> Words:
         f"Each dot is an image of the {story.mapped} part, placed where the map puts its latent{coloured}.{how}"
         " Dots close together are images that the encoder finds alike. The numbers below the map say how far its"
         " neighbourhoods can be trusted. The axes have no meaning, and neither has the empty space between clusters of a t-SNE."
+    )
+
+
+def _words_of_features(story: "Story") -> Words:
+    coloured = ", coloured by class" if story.data.class_names else ""
+    return (
+        f"Scatter plot of the {story.mapped} images in two dimensions by the features of a given encoder{coloured}.",
+        f"The same images by the features that a given encoder sees in them{coloured}: images close together are alike to that"
+        " encoder, not to this model. Below it stands how many test images have the class of most of their five nearest train"
+        " images, among the features and among the latents.",
     )
 
 
@@ -447,11 +463,12 @@ def _words_of_probe_map(story: "Story", variant: str) -> Words:
 
 
 def _both_maps(run: "Run") -> Mapping[str, Mapping[str, Any]]:
-    return {name: {"map": name} for name in ("tsne", "pca")}
+    kept = [FEATURES] if f"maps/{FEATURES}.npz" in run.record["files"] else []
+    return {name: {"map": name} for name in ("tsne", "pca", *kept)}
 
 
 PALETTE = Option("palette", None, "colours of the classes (default: the run's)", str, tuple(PALETTES))
-WHICH_MAP = Option("map", "tsne", "which map", str, (*MAPS, GIVEN))
+WHICH_MAP = Option("map", "tsne", "which map", str, (*MAPS, GIVEN, FEATURES))
 MAP = FigureEntry(latent_map, _map_of_run, _words_of_map, "map", options=(WHICH_MAP, PALETTE), variants=_both_maps)
 PROBE_MAP = FigureEntry(
     probe_map,

@@ -1,12 +1,12 @@
 """Maps: latents to two dimensions and back. They take plain arrays, so they work on any latents.
 
-`MAPS` holds those that are fitted; `GivenMap` takes coordinates made elsewhere.
+`MAPS` holds those that are fitted; `GivenMap` takes coordinates made elsewhere, and `FeaturesMap` those of given features.
 """
 
 from latens.maps.contract import Map
 from latens.tables import Table
 
-__all__ = ["GIVEN", "MAPS", "Map", "map_kind"]
+__all__ = ["FEATURES", "GIVEN", "MAPS", "Map", "map_kind"]
 
 MAPS: Table[type[Map]] = Table(
     "map",
@@ -21,9 +21,12 @@ MAPS: Table[type[Map]] = Table(
 GIVEN = "given"
 """The name of a map of coordinates made elsewhere: it can be stored in a run, but not fitted."""
 
+FEATURES = "features"
+"""The name of a map of the features of a given encoder, see `latens.computed.given_features`."""
+
 
 def map_kind(name: str) -> type[Map]:
-    """The class of the map of that name: one of `MAPS`, or `GivenMap`.
+    """The class of the map of that name: one of `MAPS`, or `GivenMap`, or `FeaturesMap`.
 
     Raises:
         UnknownName: there is no such map.
@@ -32,4 +35,8 @@ def map_kind(name: str) -> type[Map]:
         from latens.maps.given import GivenMap
 
         return GivenMap
+    if name == FEATURES:
+        from latens.maps.features import FeaturesMap
+
+        return FeaturesMap
     return MAPS[name]

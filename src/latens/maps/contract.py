@@ -15,12 +15,13 @@ __all__ = ["Map"]
 class Map(ABC):
     """A map of latents: two coordinates for each, the trust in each, new latents placed on it, and its inverse.
 
-    A subclass describes itself to other rooms by: `title`, `meaning`, `cost`, `plane`.
+    A subclass describes itself to other rooms by: `title`, `meaning`, `cost`, `plane`, `decodable`.
     """
 
     title: ClassVar[str]  # the name for people, as in a heading: "t-SNE"
     meaning: ClassVar[str]  # what it shows, as a part of a sentence: "t-SNE, which keeps neighbours together"
     cost: ClassVar[Literal["quick", "long"]] = "quick"  # of a fit of 10,000 latents: under a second, or longer
+    decodable: ClassVar[bool] = True  # whether its places stand for latents: otherwise `inverse` is refused
     coordinates: "NDArray[np.float32]"  # (N, 2)
     trust: "NDArray[np.float32]"  # (N,) in [0, 1]: share of the 10 nearest on the map that are so in latent space
     note: str = ""  # a remark on its settings for readers of the map

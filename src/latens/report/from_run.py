@@ -68,6 +68,7 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         findings=_findings(run),
         reviewed=len(run.latents["ids"]) if FILE in run.record["files"] else 0,
+        reviewed_by=read_review(run).features if FILE in run.record["files"] else "",
         versions=run.record["versions"],
         run_path=str(run.path),
         mapped="test" if run.mapped_part == TEST else "train and test",

@@ -33,7 +33,7 @@ from latens.images.given import as_array
 from latens.images.load import load_again
 from latens.images.pixels import PixelFormat, composite, shown_channels, to_floats
 from latens.latents import decode_latents, encode_images, reconstruct_images
-from latens.maps import MAPS, Map, map_kind
+from latens.maps import FEATURES, GIVEN, MAPS, Map, map_kind
 from latens.metrics import Scores, ScoreTable
 from latens.metrics.map import score_map
 from latens.models.contract import Model
@@ -52,6 +52,10 @@ __all__ = ["TEST", "TRAIN", "Run", "Samples", "weights_in"]
 WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "latents.npz"
 LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
 COLUMN = "column:"  # what the names of a table's columns begin with in latents.npz
+MADE_ELSEWHERE = {  # maps that are stored, but not fitted unasked: what is missing, and the option that gives it
+    FEATURES: ("no features were mapped", "--features ENCODER"),
+    GIVEN: ("no coordinates were given", "--coordinates FILE"),
+}
 TRAIN, TEST = 0, 1  # the two values of `part`
 ENOUGH_FOR_A_MAP = 1000  # test images; with fewer, maps also show the train images
 
@@ -421,15 +425,32 @@ class Run:
             self._usual_distance = latents, usual_distance(self.of_part("latents", self.mapped_part))
         return self._usual_distance[1]
 
-    def map(self, name: str = "tsne", seed: int | None = None, progress: Progress | None = None) -> Map:
+    def map(
+        self, name: str = "tsne", seed: int | None = None, progress: Progress | None = None, *, features: Any = None
+    ) -> Map:
         """A map of the latents of `mapped_part`: the stored one, or a new fit, which is stored.
 
         Args:
-            name: one of `MAPS`.
+            name: one of `MAPS`, or `features` or `given` where there is one.
             seed: fit again with this seed; None takes the stored map, or the run's seed for a fit.
             progress: shows the progress of a fit.
+            features: an encoder: maps its features of the images in place of the latents, anew, and stores the map as `features`;
+                see `latens.computed.map_run`.
+
+        Raises:
+            UnknownName: there is no such map.
+            RunError: the map `features` or `given` was not made yet.
         """
+        if features is not None:
+            # What is computed from runs stands above them; only this call goes the other way.
+            made: Map = import_module("latens.computed").map_run(
+                self, name, seed=seed, features=features, progress=progress
+            )
+            return made
         file = f"maps/{name}.npz"
+        if name in MADE_ELSEWHERE and file not in self.record["files"]:
+            missing, option = MADE_ELSEWHERE[name]
+            raise RunError(f"{self.path}: {missing}; say `latens map {quoted(self.path)} {option}` first")
         latents = self.of_part("latents", self.mapped_part)
         # A map of given coordinates can only be stored, not fitted.
         kind = map_kind(name) if file in self.record["files"] else MAPS[name]

@@ -3,13 +3,14 @@
 import csv
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latens.arrays import blocks, gather
+from latens.computed.given_features import features_of_run
 from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.labels import doubtful_labels
 from latens.computed.review.moved import moved_duplicates
@@ -89,10 +90,12 @@ class Review:
     Args:
         findings: what was found.
         num_images: among how many.
+        features: the encoder by whose features neighbours were found; empty for the latents.
     """
 
     findings: tuple[Finding, ...]
     num_images: int
+    features: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -106,22 +109,30 @@ class Review:
     def first(self, most: int) -> "Review":
         """The same with at most so many findings of each kind."""
         findings = tuple(finding for kind in self.kinds for finding in self.of_kind(kind)[:most])
-        return Review(findings, self.num_images)
+        return replace(self, findings=findings)
 
     def as_json(self) -> dict[str, Any]:
         """Plain dicts and lists."""
-        return {"num_images": self.num_images, "findings": [asdict(finding) for finding in self.findings]}
+        findings = [asdict(finding) for finding in self.findings]
+        return {"num_images": self.num_images, "features": self.features, "findings": findings}
 
     def as_csv(self) -> str:
         """A table with a line of names, one row a finding."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["num_images", *(field.name for field in fields(Finding))])
-        table.writerows([self.num_images, *vars(finding).values()] for finding in self.findings)
+        table.writerow(["num_images", *(field.name for field in fields(Finding)), "features"])
+        table.writerows([self.num_images, *vars(finding).values(), self.features] for finding in self.findings)
         return text.getvalue()
 
 
-def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, progress: Progress | None = None) -> Review:
+def review_run(
+    run: Run,
+    images: Dataset | None = None,
+    *,
+    most: int = 100,
+    features: Any = None,
+    progress: Progress | None = None,
+) -> Review:
     """Find the images of a run, train and test, that a person should look at, and keep them in the run.
 
     The model is not needed: latents and errors are read from the run. There are at most `most` doubtful labels
@@ -131,10 +142,12 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
         run: with latents.
         images: what it was trained on; by default they are loaded again.
         most: findings of a kind that are returned, at least 1; the run keeps 100 at least.
+        features: an encoder, see `latens.features.encoders`: neighbours are those in its features, in place of the latents, for
+            all but the worst reconstructions.
         progress: shows how far it is.
 
     Raises:
-        UsageError: `most` below 1, or fewer than ten pictures.
+        UsageError: `most` below 1, or fewer than ten pictures; or there is no such encoder, or it fails.
         RunError: the run has no latents yet, or its images have changed.
     """
     images = run.images if images is None else images
@@ -142,9 +155,11 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
     if most < 1 or len(latents) < FEWEST:
         raise UsageError(f"{most} findings of {len(latents)} pictures: at least 1, of at least {FEWEST}, are needed")
     asked, most = most, max(most, KEPT)
+    found = None if features is None else features_of_run(run, features, images, progress)
+    points = latents if found is None else found.vectors
     with (progress or Silent()).stage("review", "steps") as tick:
         tick(0, 4, "neighbours")
-        neighbours = nearest_neighbours(latents, k=min(NEIGHBOURS, len(latents) - 1), exact=False)
+        neighbours = nearest_neighbours(points, k=min(NEIGHBOURS, len(points) - 1), exact=False)
         about = _Describer(run)
         findings = [about.finding("worst-rebuilt", row, errors) for row in _largest(errors, most)]
         tick(1, 4, "far from all others")
@@ -156,8 +171,8 @@ def review_run(run: Run, images: Dataset | None = None, *, most: int = 100, prog
         moved, of_moved = moved_duplicates(pick, len(latents), pairs)
         findings += about.pairs(np.concatenate([pairs, moved]), np.concatenate([shares, of_moved]), most)
         tick(3, 4, "doubtful labels")
-        findings += _doubtful(run, about, neighbours, most)
-    review = Review(tuple(findings), len(latents))
+        findings += _doubtful(points, about, neighbours, most)
+    review = Review(tuple(findings), len(latents), "" if found is None else found.name)
     run.save(FILE, review.as_csv().encode())
     return review.first(asked)
 
@@ -178,7 +193,7 @@ def read_review(run: Run) -> Review:
             Finding(**{field.name: kinds.get(field.name, str)(row[field.name]) for field in fields(Finding)})
             for row in rows
         ]
-        return Review(tuple(findings), int(rows[0]["num_images"]))
+        return Review(tuple(findings), int(rows[0]["num_images"]), rows[0].get("features", ""))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise RunDamaged(f"{path}: not readable as a review ({error})") from None
 
@@ -214,10 +229,10 @@ def picker(images: Dataset) -> Callable[[NDArray[Any]], NDArray[Any]]:
     return pick
 
 
-def _doubtful(run: Run, about: "_Describer", neighbours: Any, most: int) -> Iterator[Finding]:
+def _doubtful(points: NDArray[Any], about: "_Describer", neighbours: Any, most: int) -> Iterator[Finding]:
     if about.labels is None:
         return
-    doubt, suggested = doubtful_labels(run.latents["latents"], about.labels, neighbours)
+    doubt, suggested = doubtful_labels(points, about.labels, neighbours)
     for row in _largest(np.nan_to_num(doubt, nan=-np.inf, posinf=np.inf), most):
         if doubt[row] > 0:
             yield about.finding("doubtful-label", row, doubt, suggested=about.class_name(suggested[row]))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.arrays import blocks, drawn_rows, gather
+from latens.computed.given_features import features_of_run
 from latens.computed.given_images import GivenImages
 from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.findings import CANDIDATES, FEWEST, NEIGHBOURS, picker
@@ -18,7 +19,7 @@ from latens.errors import UsageError
 from latens.images import Dataset
 from latens.images.pixels import to_floats
 from latens.latents import decode_latents, encode_images
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import Neighbours, nearest_neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.runs.run import TEST, TRAIN
@@ -76,6 +77,7 @@ class NewReview:
             the new ones; -1 where there is none, int64 (N,).
         num_run: images of the run that they were compared with.
         notes: what a user should be told.
+        features: the encoder by whose features neighbours were found; empty for the latents.
     """
 
     images: tuple[NewImage, ...]
@@ -83,6 +85,7 @@ class NewReview:
     partners: NDArray[np.int64]
     num_run: int
     notes: tuple[str, ...] = ()
+    features: str = ""
 
     def rows_of(self, kind: str) -> list[int]:
         """Rows of the `"odd"`, `"near-duplicate"` or `"doubtful-label"` ones, the most striking first."""
@@ -104,6 +107,7 @@ class NewReview:
         return {
             "num_images": len(images),
             "num_run": self.num_run,
+            "features": self.features,
             **counts,
             "images": images,
             "notes": list(self.notes),
@@ -118,7 +122,9 @@ class NewReview:
         return text.getvalue()
 
 
-def review_new(run: Run, source: Any, *, progress: Progress | None = None, **reading: Any) -> NewReview:
+def review_new(
+    run: Run, source: Any, *, features: Any = None, progress: Progress | None = None, **reading: Any
+) -> NewReview:
     """Review images that a run has not seen: near-duplicates of its images or of each other, odd ones, doubtful labels.
 
     Odd is what is farther from the run's images than 99 % of its test images are, or than all of them where there are fewer than
@@ -127,11 +133,13 @@ def review_new(run: Run, source: Any, *, progress: Progress | None = None, **rea
     Args:
         run: complete, with its images.
         source: as for `load_images`; one file will do; or `Images`.
+        features: an encoder, see `latens.features.encoders`: neighbours are those in its features, in place of the latents.
         progress: shows how far it is.
         **reading: how the images are read: `strict`, `table`, `value_range`, `pages` and others of `GivenImages`.
 
     Raises:
-        UsageError: the run has fewer than ten test images to compare with, or the source is a run's folder.
+        UsageError: the run has fewer than ten test images to compare with, or the source is a run's folder; or there is no such
+            encoder, or it fails.
         RunError: the run has no latents yet, or its images have changed.
         ImagesError: the new images can't be read.
     """
@@ -142,16 +150,19 @@ def review_new(run: Run, source: Any, *, progress: Progress | None = None, **rea
             f"{shown(run.path)}: {counted(int(test.sum()), 'test image')}; what is usual is learned from at least {FEWEST}"
         )
     given = GivenImages(run, source, **reading)
+    seen = None if features is None else features_of_run(run, features, images, progress)
+    points = stored["latents"] if seen is None else seen.vectors
     with (progress or Silent()).stage("review", "steps") as tick:
         tick(0, 4, "new images")
         pixels, ids, latents, errors, labels = _encoded(run, given)
         tick(1, 4, "far from all others")
-        usual, held_out, new = _views(run, images, pixels, latents, errors)
+        of_new = latents if seen is None else seen.compared(seen.of(pixels))
+        usual, held_out, new = _views(run, images, pixels, latents, errors, points, of_new)
         usual_scores, scores = strangeness_of_new(usual, held_out), strangeness_of_new(usual, new)
         at_least = len(usual_scores) - np.searchsorted(np.sort(usual_scores), scores, side="left")
         p_values = (1 + at_least) / (len(usual_scores) + 1)
         tick(2, 4, "near-duplicates")
-        every = np.concatenate([stored["latents"], latents])
+        every = np.concatenate([points, of_new])
         neighbours = nearest_neighbours(every, k=min(NEIGHBOURS, len(every) - 1), exact=False)
         partners, shares = _nearest_copies(images, pixels, num, neighbours[1][:, :CANDIDATES])
         tick(3, 4, "doubtful labels")
@@ -168,7 +179,7 @@ def review_new(run: Run, source: Any, *, progress: Progress | None = None, **rea
             copied, part = str(every_id[other]), str(parts[other])
             one = replace(one, duplicate_of=copied, duplicate_part=part, duplicate_distance=float(shares[row]))
         found.append(replace(one, doubtful=bool(doubt[row] > 0), doubt=float(doubt[row]), suggested=suggested[row]))
-    return NewReview(tuple(found), pixels, partners, num, tuple(given.notes))
+    return NewReview(tuple(found), pixels, partners, num, tuple(given.notes), "" if seen is None else seen.name)
 
 
 def _encoded(run: Run, given: GivenImages) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
@@ -193,22 +204,36 @@ def _encoded(run: Run, given: GivenImages) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def _views(
-    run: Run, images: Dataset, pixels: np.ndarray, latents: np.ndarray, errors: np.ndarray
+    run: Run,
+    images: Dataset,
+    pixels: np.ndarray,
+    latents: np.ndarray,
+    errors: np.ndarray,
+    points: np.ndarray,
+    of_new: np.ndarray,
 ) -> tuple[Views, Views, Views]:
-    """What the oddity is seen by: of train images, which say what is usual, of the run's test images, and of the new ones."""
-    train = run.of_part("latents", TRAIN)
+    """What the oddity is seen by: of train images, which say what is usual, of the run's test images, and of the new ones.
+
+    Neighbours are those among `points` of the run and `of_new`: latents, or the features of a given encoder.
+    """
+    train, part = run.of_part("latents", TRAIN), run.latents["part"]
+    near = Neighbours(np.ascontiguousarray(points[part == TRAIN], np.float32))
     k = min(NEIGHBOURS, len(train))
     inputs = images.train.inputs
     mean = sum(to_floats(block).sum(0, dtype=np.float64) for block in blocks(inputs, ROWS)) / len(inputs)
 
-    def views(z: np.ndarray, squared: np.ndarray, some: np.ndarray) -> Views:
-        distances = nearest_neighbours(train, z, k, exact=False)[0][:, -1]
+    def views(z: np.ndarray, squared: np.ndarray, some: np.ndarray, at: np.ndarray) -> Views:
+        distances = near.nearest(np.ascontiguousarray(at, np.float32), k)[0][:, -1]
         return Views(z, distances, squared, variances(some, np.asarray(mean)), picture_statistics(some))
 
     rows = drawn_rows(len(train), MOST_USUAL)
-    usual = views(train[rows], run.of_part("squared_error", TRAIN)[rows], gather(inputs, rows))
-    held_out = views(run.of_part("latents", TEST), run.of_part("squared_error", TEST), images.test.inputs)
-    return usual, held_out, views(latents, errors, pixels)
+    usual = views(
+        train[rows], run.of_part("squared_error", TRAIN)[rows], gather(inputs, rows), points[part == TRAIN][rows]
+    )
+    held_out = views(
+        run.of_part("latents", TEST), run.of_part("squared_error", TEST), images.test.inputs, points[part == TEST]
+    )
+    return usual, held_out, views(latents, errors, pixels, of_new)
 
 
 def _nearest_copies(

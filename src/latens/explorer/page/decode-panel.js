@@ -58,8 +58,10 @@ export function decodePanel(store) {
 
   /** @param {number} x @param {number} y 16-bit units */
   async function look(x, y) {
-    const {map} = store.facts;
-    looked = [x, y];
+    const {map, points} = store.facts;
+    shown.hidden = latentButton.hidden = points?.decodable === false;
+    looked = shown.hidden ? null : [x, y];
+    if (shown.hidden) return passOver(x, y);
     const [unitsX, unitsY] = store.toUnits(x, y);
     const asked = performance.now();
     const done = markOf(shown).start();
@@ -92,6 +94,21 @@ export function decodePanel(store) {
 
   /** The place that was decoded last, 16-bit units. @type {[number, number]|null} */
   let looked = null;
+
+  /** A place of features: the nearest image stands for it. @param {number} x @param {number} y */
+  async function passOver(x, y) {
+    held = null;
+    honest.clear("A place of this map cannot be decoded: it shows features, and the decoder takes latents.");
+    if (store.facts.tab === "decode") store.mark("decode", pinned || !moved ? [cross(x, y)] : []);
+    place.textContent = pinned ? "Held here. Press the map to release it." : "";
+    const points = /** @type {import("./types.js").MapPoints} */ (store.facts.points);
+    let [best, least] = [0, Infinity];
+    for (let row = 0; row < points.x.length; row++) {
+      const away = (points.x[row] - x) ** 2 + (points.y[row] - y) ** 2;
+      if (away < least) [best, least] = [row, away];
+    }
+    if (best !== nearestRow) await showNearest(best);
+  }
 
   /** @param {number} row */
   async function showNearest(row) {
@@ -141,7 +158,9 @@ export function decodePanel(store) {
     store.mark("decode", []);
   });
   store.on("map", () => {
-    how.textContent = store.facts.map === "pca"
+    how.textContent = store.facts.points?.decodable === false
+      ? "Images close together on this map are alike to the encoder that was given. Choose another map to decode places."
+      : store.facts.map === "pca"
       ? "Each place of this map is a point of the plane in which the latents vary most."
       : "Each place of this map stands for a mixture of the latents of the nearest images, so it is seldom far from the data.";
     pinned = moved = false;

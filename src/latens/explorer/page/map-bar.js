@@ -6,7 +6,7 @@ import {coloured, legend} from "./legend.js";
 import {saveMap} from "./save-map.js";
 import {progressWords, whileFitting} from "./waiting.js";
 
-const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given"});
+const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given", features: "features"});
 const SLOW = 400; // milliseconds after which it is said that a map is being fitted
 const TOOLS = {
   pan: "Drag to move the map, turn the wheel to zoom",

@@ -56,6 +56,7 @@
  * @property {number} left
  * @property {number} bottom
  * @property {number} size
+ * @property {boolean} decodable    whether its places stand for latents
  * @property {Uint16Array} x
  * @property {Uint16Array} y
  */
