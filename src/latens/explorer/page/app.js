@@ -1,8 +1,10 @@
 // The page: opens its source, and puts the map and the panels together around one store.
 
+import {keepAddress} from "./address.js";
 import {besideMap} from "./beside.js";
 import {decodePanel} from "./decode-panel.js";
 import {afterwards, button, el, fill} from "./dom.js";
+import {filterChips} from "./filters.js";
 import {hoverCard} from "./hover.js";
 import {imagePanel} from "./image-panel.js";
 import {listsPanel} from "./lists-panel.js";
@@ -51,6 +53,7 @@ async function start() {
   fill(find("top"), ...heading(store), bar.element);
   hoverCard(store, box);
   selectionBar(store, box);
+  filterChips(store, box);
   tabs(store, allPanels(store));
   wire(store);
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
@@ -59,8 +62,12 @@ async function start() {
   const thumbnails = () => info.thumbnails && view.setThumbnails(info.thumbnails, source.thumbnails);
   thumbnails();
   store.on("look", afterwards(thumbnails)); // they are drawn again
-  await bar.start();
-  store.set({tab: store.facts.tab});
+  if (window === window.top) await keepAddress(store, bar).start();
+  else { // the address is that of another page, such as a notebook
+    await bar.showMap(info.maps[0], false);
+    await bar.colour(info.columns[0].name);
+    store.set({tab: store.facts.tab});
+  }
   if (info.beside) await besideMap(store, find("maps"));
 }
 
@@ -74,7 +81,7 @@ function noMapYet(store, key) {
 /** @param {Store} store */
 function heading({info}) {
   const words = `${info.model} · ${info.network} · latent dimension ${info.latent_dim}${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
-  return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet"}, words),
+  return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet", title: words}, words),
     el("p", {class: "lost-note", role: "alert"})];
 }
 
@@ -93,6 +100,7 @@ function allPanels(store) {
 /** @param {Store} store @param {Panel[]} panels */
 function tabs(store, panels) {
   const list = find("tabs");
+  store.tabs = panels.map(({name}) => name);
   const made = panels.map(({name, title}) =>
     button(title, () => store.set({tab: name}), {role: "tab", id: `tab-${name}`, "aria-selected": "false", "aria-controls": "panel"}));
   fill(list, ...made);

@@ -44,6 +44,7 @@ export function fileSource() {
     picture: ask("picture"),
     thumbnails: ask("thumbnails"),
     image: ask("image"),
+    find: ask("find"),
     decodeAt: newest("decodeAt"),
     decode: newest("decode"),
     probe: newest("probe"),

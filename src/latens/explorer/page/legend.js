@@ -39,9 +39,10 @@ export function coloured(column, values) {
 
 /**
  * @param {HTMLElement} host @param {import("./types.js").ColumnInfo} column @param {ReturnType<typeof coloured>} shown
- * @param {Set<number>} hidden classes; those that are hidden later are put into it @param {(mask: Uint8Array|null) => void} filter
+ * @param {() => Set<number>} hiddenNow the classes that are hidden @param {(hidden: Set<number>) => void} hide these instead
+ * @returns {() => void} shows again which are hidden
  */
-export function legend(host, column, shown, hidden, filter) {
+export function legend(host, column, shown, hiddenNow, hide) {
   if (column.kind === "number") {
     const steps = [0, 13, 25, 38, 50, 63].map((i) => {
       const step = el("span", {class: "ramp-step"});
@@ -50,7 +51,7 @@ export function legend(host, column, shown, hidden, filter) {
     });
     fill(host, el("span", {}, readable(shown.low, 2)), el("span", {class: "ramp", "aria-hidden": "true"}, ...steps),
       el("span", {}, readable(shown.high, 2)), el("small", {}, column.unit));
-    return;
+    return () => {};
   }
   const counts = new Uint32Array(shown.palette.length);
   for (const code of shown.codes) counts[code]++;
@@ -62,20 +63,23 @@ export function legend(host, column, shown, hidden, filter) {
     press.dataset.code = String(code);
     return press;
   };
-  const apply = () => {
+  const press = () => {
+    const hidden = hiddenNow();
     for (const one of /** @type {NodeListOf<HTMLElement>} */ (host.querySelectorAll(".entry"))) one.setAttribute("aria-pressed", String(!hidden.has(Number(one.dataset.code))));
-    filter(hidden.size ? Uint8Array.from(shown.codes, (code) => (hidden.has(code) ? 0 : 1)) : null);
   };
   const toggle = (/** @type {number} */ code) => {
+    const hidden = hiddenNow();
     if (!hidden.delete(code)) hidden.add(code);
-    apply();
+    hide(hidden);
   };
   const alone = (/** @type {number} */ code) => {
+    const hidden = hiddenNow();
     const was = !hidden.has(code) && hidden.size === shown.palette.length - 1;
     hidden.clear();
     for (let other = 0; !was && other < shown.palette.length; other++) if (other !== code) hidden.add(other);
-    apply();
+    hide(hidden);
   };
   fill(host, ...column.names.map(entry), counts[column.names.length] ? entry("no value", column.names.length) : null);
-  apply();
+  press();
+  return press;
 }

@@ -2,6 +2,7 @@
 
 import {classNames} from "./class-names.js";
 import {button, choice, el, fill} from "./dom.js";
+import {hiddenOf, withFilter} from "./filters.js";
 import {coloured, legend} from "./legend.js";
 import {saveMap} from "./save-map.js";
 import {progressWords, whileFitting} from "./waiting.js";
@@ -24,8 +25,7 @@ export function mapBar(store, key) {
   const columns = () => info.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${store.facts.map}`);
   const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
 
-  /** The classes of each column that are hidden. @type {Map<string, Set<number>>} */
-  const hidden = new Map();
+  let pressed = () => {}; // shows in the legend which classes are hidden
   /** @type {{column: import("./types.js").ColumnInfo, looks: ReturnType<typeof coloured>}|null} */
   let shown = null;
 
@@ -50,6 +50,7 @@ export function mapBar(store, key) {
       return;
     }
     if (said) store.say(points.note ? `${mapTitle(name)}: ${points.note}` : "");
+    maps.select.value = name;
     store.set({map: name, points, snapshot: null});
     fillColours();
     if (store.facts.coloured.startsWith("trust:")) await colour(`trust:${name}`);
@@ -69,11 +70,11 @@ export function mapBar(store, key) {
     if (name.startsWith("trust:") && name !== `trust:${store.facts.map}`) return colour(`trust:${store.facts.map}`);
     if (name === "label") store.labels = /** @type {Uint16Array} */ (values);
     shown = {column, looks: coloured(column, values)};
-    store.set({coloured: name, filtered: null});
+    store.set({coloured: name});
     fillColours();
     paint();
-    if (!hidden.has(name)) hidden.set(name, new Set());
-    legend(key, column, shown.looks, /** @type {Set<number>} */ (hidden.get(name)), (filtered) => store.set({filtered}));
+    pressed = legend(key, column, shown.looks, () => hiddenOf(store.facts.filters, name),
+      (hidden) => store.set({filters: withFilter(store.facts.filters, name, {hidden: [...hidden].sort((a, b) => a - b)})}));
   }
 
   /** @type {{x: Uint16Array, y: Uint16Array}|null} */
@@ -118,6 +119,7 @@ export function mapBar(store, key) {
   for (const fact of /** @type {const} */ (["points", "snapshot"])) store.on(fact, show);
   for (const fact of /** @type {const} */ (["filtered", "selected"])) store.on(fact, paint);
   for (const fact of /** @type {const} */ (["tab", "snapshot"])) store.on(fact, nameClasses);
+  store.on("filters", () => pressed());
   store.on("snapshot", () => {
     if (!store.facts.snapshot) return;
     store.set({wanted: ""});
@@ -131,6 +133,19 @@ export function mapBar(store, key) {
     for (const one of tools) one.setAttribute("aria-pressed", String(one.textContent === tool));
     if (tool !== "pan") store.say("Draw around some images to select them; Escape ends the selection.");
   };
+  const back = (/** @type {"undo"|"redo"} */ what) => store.back(what).then((words) => store.say(words ? `${what === "undo" ? "Undone" : "Done again"}: ${words}.` : `There is nothing to ${what}.`));
+  const undo = button("↶", () => back("undo"), {title: "Undo (Ctrl-Z)", "aria-label": "Undo", disabled: true});
+  const redo = button("↷", () => back("redo"), {title: "Redo (Ctrl-Shift-Z)", "aria-label": "Redo", disabled: true});
+  store.on("deeds", () => {
+    undo.disabled = !store.deeds.done.length;
+    redo.disabled = !store.deeds.undone.length;
+  });
+  addEventListener("keydown", (event) => {
+    const typing = event.target instanceof HTMLInputElement && event.target.type === "text";
+    if (typing || !(event.ctrlKey || event.metaKey) || event.altKey || !/^[zy]$/i.test(event.key)) return;
+    event.preventDefault();
+    back(event.shiftKey || event.key.toLowerCase() === "y" ? "redo" : "undo");
+  });
   const whole = button("whole map", () => view.reset(), {title: "Show all of the map again (0)"});
   const saving = saveMap(store, () => {
     const {selected, filtered} = store.facts;
@@ -139,14 +154,11 @@ export function mapBar(store, key) {
     const title = `${info.name} · ${store.plays ? `latents after epoch ${store.facts.snapshot?.epoch}` : mapTitle(store.facts.map)} of ${info.count.toLocaleString("en")} ${part} · colour: ${shown.column.title}`;
     return {view, points: drawn, looks: shown.looks, column: shown.column, visible: filtered, selected, title};
   });
-  const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), whole, saving);
+  const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), el("div", {class: "tools", role: "group", "aria-label": "Changes"}, undo, redo), whole, saving);
   element.hidden = !info.count;
   return {
     element,
-    /** The first map in its first colours. */
-    async start() {
-      await showMap(info.maps[0], false);
-      await colour(info.columns[0].name);
-    },
+    showMap,
+    colour,
   };
 }

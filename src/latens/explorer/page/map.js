@@ -229,6 +229,16 @@ export class MapView extends EventTarget {
     return [x + (clientX - left - this.#size.width / 2) / scale, y - (clientY - top - this.#size.height / 2) / scale];
   }
 
+  /** Of the whole map, CSS pixels a unit. */
+  get homeScale() {
+    return this.#homeScale();
+  }
+
+  /** Whether the whole map is shown, and keeps filling its place. */
+  get isHome() {
+    return this.#home;
+  }
+
   #homeScale() {
     return Math.max(1e-4, (0.94 * Math.min(this.#size.width, this.#size.height)) / 65536);
   }

@@ -32,6 +32,7 @@ export function offlineSource(texts) {
     channels: async () => (await opening).facts.channels,
     odd: async () => given((await opening).facts.odd, "list of odd images"),
     list: async (kind) => given((await opening).facts.lists[kind], `list ${kind}`),
+    find: async (id) => rowOf((await opening).facts.ids, id),
     picture: async (row) => pictureOf(await opening, row),
     map: async (name) => mapPoints(await opening, name),
     column: async (name) => (await opening).array(`column ${name}`),
@@ -47,6 +48,13 @@ export function offlineSource(texts) {
     directions: async (row) => directions(await opening, row),
     table: async (rows, map) => table(await opening, rows, map),
   };
+}
+
+/** @param {string[]} ids @param {string} id */
+function rowOf(ids, id) {
+  const row = ids.indexOf(id);
+  if (row < 0) throw new Error(`no image ${id} in this file`);
+  return row;
 }
 
 /** @param {any} found @param {string} name */

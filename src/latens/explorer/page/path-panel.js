@@ -22,6 +22,10 @@ export function pathPanel(store) {
   /** @type {{from: End, to: End}} */
   const ends = {from: {rows: [], words: ""}, to: {rows: [], words: ""}};
   let way = info.ways[0];
+  const ways = choice("Kind of path", info.ways.map((name) => ({value: name, text: WORDS[name] ?? name})), way, (value) => {
+    way = value;
+    draw();
+  });
   let picking = /** @type {"from"|"to"|""} */ ("");
   /** @type {import("./types.js").Decoded|null} */
   let path = null;
@@ -40,10 +44,7 @@ export function pathPanel(store) {
     el("p", {}, "What lies between two images? Choose two ends, then drag the handle in the panel or on the map."),
     slots.from.element,
     slots.to.element,
-    choice("Kind of path", info.ways.map((name) => ({value: name, text: WORDS[name] ?? name})), way, (value) => {
-      way = value;
-      draw();
-    }).element,
+    ways.element,
     handle.element,
     strip,
     el("p", {class: "row"}, button("Save strip", save), button("Copy as JSON", copyPath)),
@@ -118,6 +119,20 @@ export function pathPanel(store) {
     return {rows: [row], words: ""};
   }
 
+  /** The path that an address names. @param {{from: number[], to: number[], way: string}} known */
+  function adopt(known) {
+    const end = (/** @type {number[]} */ rows) => ({rows, words: rows.length === 1 ? "" : `mean of ${rows.length} images`});
+    [ends.from, ends.to, way] = [end(known.from), end(known.to), known.way];
+    ways.select.value = way;
+  }
+
+  store.on("path", () => {
+    const {path: known, tab} = store.facts;
+    if (!known || (known.from === ends.from.rows && known.to === ends.to.rows && known.way === way)) return;
+    adopt(known);
+    if (tab === "path") draw();
+  });
+
   /** There is no path: say why. @param {string} why */
   function clear(why) {
     path = null;
@@ -132,6 +147,7 @@ export function pathPanel(store) {
     if (path && pathMap !== store.facts.map) store.mark("path", []); // its places are another map's
     const [{rows: from}, {rows: to}] = [ends.from, ends.to];
     const map = store.facts.map;
+    store.set({path: {from, to, way}});
     for (const which of /** @type {const} */ (["from", "to"])) {
       const rows = ends[which].rows;
       const known = rows.length === 1 && rows[0] >= 0 && store.labels;
@@ -245,6 +261,8 @@ export function pathPanel(store) {
     title: "Path",
     element,
     shown() {
+      const {path: known} = store.facts;
+      if (known && !ends.from.rows.length) adopt(known);
       if (!ends.from.rows.length) {
         const last = Math.min(info.class_names.length - 1, 7);
         ends.from = info.class_names.length ? ofClass(last) : {rows: [0], words: ""};

@@ -96,6 +96,7 @@ export function serverSource(prefix = "") {
     odd: () => once("odd", () => json(`${api}/odd`)),
     thumbnails: async (page) => createImageBitmap(await (await ask(`${api}/thumbnails${query(looking({page}))}`, {}, "image/png")).blob()),
     image: (row) => once(`image ${row}`, () => columns(`${api}/image${query(looking({row}))}`)),
+    find: async (id) => (await json(`${api}/image${query({id})}`)).row,
     picture: (_, id) => once(`picture ${id}`, async () => (await columns(`${api}/picture${query(looking({id}))}`)).pixels),
     decodeAt: (map, x, y) => decodeAt(looking({map, x, y})),
     decode: (latents, map, dim) => decode(looking({latents: rowsOf(latents, dim), map})),

@@ -15,15 +15,23 @@ import {newestWins} from "./newest.js";
  * @property {import("./types.js").MapPoints|null} points  its points
  * @property {import("./types.js").Snapshot|null} snapshot  the latents of an epoch, shown in place of the map; null while that is shown
  * @property {string} coloured   the column that points are coloured by
- * @property {Uint8Array|null} filtered  0 for points that the legend hides; null where none is hidden
+ * @property {Record<string, import("./filters.js").Filter>} filters  by column; a point is shown where all of them let it
+ * @property {Uint8Array|null} filtered  0 for points that the filters hide; null where there are none. It follows from them (filters.js)
  * @property {number|null} current  the row of the image that all panels, keys and lists are about
  * @property {Float32Array|null} latent  one that was taken from the map and belongs to no image; there is no current image then
  * @property {number|null} near  the row of the image whose latent is nearest to what was decoded last
  * @property {number[]} selected rows
  * @property {import("./types.js").Tags} tagged  the tags of the run's folder
  * @property {string} look       which channels of images are shown, in which colours and between which values, see looks.js; "" as the run shows them
+ * @property {{from: number[], to: number[], way: string}|null} path  the rows at whose means a path begins and ends, and its kind; null before there was one
  * @property {string} tab        the open panel
  */
+
+/** What Ctrl-Z takes back: changes of these facts, and what is put on the stack by `did`. */
+const UNDOABLE = /** @type {const} */ (["selected", "filters"]);
+const MOST_UNDONE = 100;
+
+/** Something that was done, how it is taken back and how it is done again. @typedef {{words: string, undo: () => unknown, redo: () => unknown}} Deed */
 
 export class Store extends EventTarget {
   /** @type {Map<string, Mark[]>} */ #marks = new Map();
@@ -40,9 +48,14 @@ export class Store extends EventTarget {
     this.view = view;
     /** @type {Facts} */
     this.facts = {
-      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filtered: null, current: null, latent: null, near: null,
-      selected: [], tagged: {tags: {}, points: {}, rows: {}}, look: "", tab: "decode",
+      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filters: {}, filtered: null, current: null, latent: null, near: null,
+      selected: [], tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, tab: "decode",
     };
+    /** The names of the panels. @type {string[]} */
+    this.tabs = [];
+    /** What can be undone and done again, the latest last. @type {{done: Deed[], undone: Deed[]}} */
+    this.deeds = {done: [], undone: []};
+    this.quiet = false; // changes are not put on the stack
     /** The class of each point. @type {Uint16Array|null} */
     this.labels = null;
     /** Show a message for a while. @type {(text: string) => void} */
@@ -56,12 +69,41 @@ export class Store extends EventTarget {
 
   /** Change some facts, and tell those who listen for one of them. @param {Partial<Facts>} changes */
   set(changes) {
+    const names = UNDOABLE.filter((name) => name in changes && JSON.stringify(changes[name]) !== JSON.stringify(this.facts[name]));
+    if (names.length && !this.quiet) {
+      const [before, after] = [this.facts, {...this.facts, ...changes}].map((facts) => Object.fromEntries(names.map((name) => [name, facts[name]])));
+      this.did({words: names.map((name) => ({selected: "the selection", filters: "the filters"})[name]).join(" and "), undo: () => this.set(before), redo: () => this.set(after)});
+    }
     Object.assign(this.facts, changes);
     if (changes.look !== undefined) this.source.show(changes.look);
     for (const name of Object.keys(changes)) this.dispatchEvent(new Event(name));
   }
 
-  /** @param {keyof Facts} name @param {() => void} listener */
+  /** Put something on the stack, that was just done. @param {Deed} deed */
+  did(deed) {
+    this.deeds.done.push(deed);
+    this.deeds.done.splice(0, this.deeds.done.length - MOST_UNDONE);
+    this.deeds.undone = [];
+    this.dispatchEvent(new Event("deeds"));
+  }
+
+  /** Take back the latest, or do again what was taken back last. @param {"undo"|"redo"} what @returns {Promise<string>} what that was, in words; "" for nothing */
+  async back(what) {
+    const {done, undone} = this.deeds;
+    const deed = (what === "undo" ? done : undone).pop();
+    if (!deed) return "";
+    this.quiet = true;
+    try {
+      await deed[what]();
+    } finally {
+      this.quiet = false;
+    }
+    (what === "undo" ? undone : done).push(deed);
+    this.dispatchEvent(new Event("deeds"));
+    return deed.words;
+  }
+
+  /** @param {keyof Facts|"deeds"} name  deeds: what can be undone has changed @param {() => void} listener */
   on(name, listener) {
     this.addEventListener(name, listener);
   }

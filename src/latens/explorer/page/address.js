@@ -1,0 +1,156 @@
+// The address holds the state: what is shown and chosen stands behind its #, so that Back, Forward, reload and links work.
+
+import {afterwards} from "./dom.js";
+
+const FACTS = /** @type {const} */ (["map", "coloured", "filters", "look", "tab", "current", "selected", "path", "tagged"]);
+const STEP = 1000; // milliseconds within which steps from image to image are one step of Back
+const MOST_ROWS = 200; // selected ones that the address names; more are named by their tag
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {{showMap: (name: string, said?: boolean) => Promise<void>, colour: (name: string) => Promise<void>}} Bar */
+
+/**
+ * @param {Store} store @param {Bar} bar that shows maps and colours
+ * @returns {{start: () => Promise<void>}} start: show what the address says, once there is a map
+ */
+export function keepAddress(store, bar) {
+  const {info, view, source, served} = store;
+  let applying = true; // what the address says is being shown: that is no new step
+  let last = ""; // what the address says
+  let stepped = 0; // when only the current image had changed
+  /** The ids of images that have been current ones. @type {Map<number, string>} */
+  const ids = new Map();
+
+  function written() {
+    const {map, coloured, filters, look, tab, current, selected, path} = store.facts;
+    const said = new URLSearchParams();
+    if (map !== info.maps[0]) said.set("map", map);
+    if (coloured && coloured !== info.columns[0]?.name) said.set("colour", coloured);
+    if (tab !== "decode") said.set("tab", tab);
+    if (current !== null) said.set("image", ids.get(current) ?? String(current));
+    for (const [name, filter] of Object.entries(filters)) {
+      if ("hidden" in filter) said.set(`hide.${name}`, filter.hidden.join("."));
+      else said.set(`range.${name}`, `${filter.low}..${filter.high}`);
+    }
+    if (look) said.set("look", look);
+    if (selected.length) {
+      const tag = Object.entries(store.facts.tagged.rows).find(([, rows]) => same(rows, selected))?.[0];
+      if (tag !== undefined) said.set("tag", tag);
+      else if (selected.length <= MOST_ROWS) said.set("select", selected.join("."));
+    }
+    if (path) said.set("path", [path.from.join("."), path.to.join("."), path.way].join("_"));
+    const {x, y, scale} = view.view;
+    if (!view.isHome) said.set("view", [Math.round(x), Math.round(y), (scale / view.homeScale).toPrecision(4)].join("_"));
+    return String(said);
+  }
+
+  /** @param {boolean} step whether Back leads to what was before */
+  function write(step) {
+    if (applying || store.plays) return;
+    const now = written();
+    if (now === last) return;
+    const only = (/** @type {string} */ text) => text.replace(/(^|&)image=[^&]*/, "");
+    const walked = only(now) === only(last) && performance.now() - stepped < STEP;
+    stepped = only(now) === only(last) ? performance.now() : 0;
+    last = now;
+    history[step && !walked ? "pushState" : "replaceState"](null, "", now ? `#${now}` : location.pathname + location.search);
+  }
+
+  async function apply() {
+    applying = store.quiet = true;
+    const said = new URLSearchParams(location.hash.slice(1));
+    /** @type {string[]} */
+    const lost = [];
+    try {
+      const map = known(said.get("map"), info.maps, "the map", lost);
+      if (map !== store.facts.map || !store.facts.points) await bar.showMap(map, false);
+      const colour = known(said.get("colour"), info.columns.map(({name}) => name), "the column", lost);
+      if (colour !== store.facts.coloured) await bar.colour(colour);
+      const filters = filtersIn(said, lost);
+      if (JSON.stringify(filters) !== JSON.stringify(store.facts.filters)) store.set({filters});
+      const look = said.get("look") ?? "";
+      if (look !== store.facts.look) store.set({look});
+      const [from, to, way] = (said.get("path") ?? "").split("_");
+      if (way && info.ways.includes(way)) store.set({path: {from: numbers(from), to: numbers(to), way}});
+      await select(said, lost);
+      const id = said.get("image");
+      const row = id === null ? null : await source.find(id).catch(() => (lost.push(`the image ${id}`), null));
+      if (row !== store.facts.current) {
+        if (row !== null && id !== null) ids.set(row, id);
+        store.set(row === null ? {current: null} : {current: row, latent: null});
+      }
+      const tab = said.get("tab") ?? "decode";
+      store.set({tab: store.tabs.includes(tab) ? tab : store.facts.tab});
+      const [x, y, scale] = (said.get("view") ?? "").split("_").map(Number);
+      if (scale > 0) view.setView({x, y, scale: scale * view.homeScale});
+      else if (!view.isHome) view.reset();
+    } finally {
+      last = String(said);
+      applying = store.quiet = false;
+    }
+    if (lost.length) store.say(`This address names what this run does not have: ${[...new Set(lost)].join(", ")}.`);
+  }
+
+  /** What the address names, or the first of those that there are. @param {string|null} name @param {string[]} all @param {string} what @param {string[]} lost */
+  function known(name, all, what, lost) {
+    if (name === null || all.includes(name)) return name ?? all[0];
+    lost.push(`${what} ${name}`);
+    return all[0];
+  }
+
+  /** @param {URLSearchParams} said @param {string[]} lost */
+  function filtersIn(said, lost) {
+    /** @type {Record<string, import("./filters.js").Filter>} */
+    const filters = {};
+    for (const [key, value] of said) {
+      const [kind, name] = [key.slice(0, key.indexOf(".")), key.slice(key.indexOf(".") + 1)];
+      if (kind !== "hide" && kind !== "range") continue;
+      if (!info.columns.some((one) => one.name === name)) lost.push(`the column ${name}`);
+      else if (kind === "hide") filters[name] = {hidden: numbers(value)};
+      else filters[name] = {low: Number(value.split("..")[0]), high: Number(value.split("..")[1])};
+    }
+    return filters;
+  }
+
+  /** @param {URLSearchParams} said @param {string[]} lost */
+  async function select(said, lost) {
+    const tag = said.get("tag");
+    let rows = numbers(said.get("select") ?? "");
+    if (tag !== null) {
+      const tagged = served && (await store.attempt(served.tags()));
+      if (tagged) store.set({tagged});
+      if (tagged && Object.hasOwn(tagged.rows, tag)) rows = tagged.rows[tag];
+      else lost.push(`the tag ${tag}`);
+    }
+    if (!same(rows, store.facts.selected)) store.set({selected: rows});
+  }
+
+  // An image is named by its id: rows say nothing to a person.
+  store.on("current", async () => {
+    const {current} = store.facts;
+    if (current === null || ids.has(current)) return;
+    const image = await source.image(current).catch(() => null);
+    if (image) ids.set(current, image.id);
+    if (store.facts.current === current) write(false);
+  });
+  let due = false;
+  for (const fact of FACTS) {
+    store.on(fact, () => {
+      if (due || applying) return;
+      due = true;
+      queueMicrotask(() => { // facts that change at once are one step
+        due = false;
+        write(true);
+      });
+    });
+  }
+  view.addEventListener("frame", afterwards(() => write(false)));
+  addEventListener("popstate", apply);
+  return {start: apply};
+}
+
+/** @param {string} text "3.-4.17" @returns {number[]} */
+const numbers = (text) => text.split(".").filter(Boolean).map(Number).filter(Number.isSafeInteger);
+
+/** @param {number[]} a @param {number[]} b */
+const same = (a, b) => a.length === b.length && a.every((row, i) => row === b[i]);
