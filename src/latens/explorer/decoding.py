@@ -13,7 +13,7 @@ from latens.interpolation import interpolate, kept_in_range, principal_direction
 from latens.latents import encode_images
 from latens.neighbours import in_usual_distances
 
-__all__ = ["decode", "decode_at", "directions", "path", "probe"]
+__all__ = ["decode", "decode_at", "directions", "mean", "path", "probe"]
 
 CLOUD = 400  # latents of a probe that are drawn as dots
 SHOWN = 10  # pictures of a probe without classes
@@ -206,9 +206,18 @@ def path(
     return _decoded(view, found.latents, map, look=look, trips=True, note=found.note, way=way, passed=passed)
 
 
+def mean(view: View, points: Sequence[int]) -> Answer:
+    """The mean of the latents of some images: `mean`, float32 (D,).
+
+    Raises:
+        UsageError: no images, or one that is not there.
+    """
+    return Answer({"images": len(points)}, {"mean": _mean_of(view, points).astype(np.float32)})
+
+
 def _mean_of(view: View, points: Sequence[int]) -> NDArray[np.float64]:
     if not len(points):
-        raise UsageError("an end of a path needs at least one image")
+        raise UsageError("a mean needs at least one image")
     rows = [view.row_of(point, "") for point in points]
     mean: NDArray[np.float64] = view.run.latents["latents"][rows].astype(np.float32).mean(0, dtype=np.float64)
     return mean

@@ -302,6 +302,13 @@ ROUTES = (
     Route("/api/tags.csv", "all tags as a table: id,tag", _tags_csv, media_type="text/csv"),
     Route("/api/ids", "the ids of points", _ids, {"points": Param("array", "points", items=POINTS)}, method="POST"),
     Route(
+        "/api/mean",
+        "the mean of the latents of some images",
+        lambda view, points: decoding.mean(view, points),
+        {"points": Param("array", "points, as row of /api/image", items=POINTS)},
+        method="POST",
+    ),
+    Route(
         "/api/table",
         "what is known of images as a file: id, part, class, columns, place on a map, tags",
         _table,

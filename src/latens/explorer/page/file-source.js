@@ -50,6 +50,7 @@ export function fileSource() {
     probe: newest("probe"),
     path: newest("path"),
     directions: ask("directions"),
+    mean: ask("mean"),
     table: async (...asked) => new Blob([csvOf(await ask("table")(...asked))], {type: "text/csv"}),
   };
 }

@@ -5,6 +5,7 @@ import {channelControls} from "./channels.js";
 import {afterwards, button, el, fill, slider} from "./dom.js";
 import {copy, jsonOf} from "./files.js";
 import {gauge} from "./gauge.js";
+import {groupDirection} from "./group-direction.js";
 import {percent, readable, steady} from "./numbers.js";
 import {captioned, difference, frame, paint, picture} from "./pictures.js";
 import {markOf} from "./store.js";
@@ -25,6 +26,7 @@ export function imagePanel(store) {
   const worst = el("div", {class: "grid small"});
   const sliders = el("div", {});
   const vary = el("h2", {});
+  const between = groupDirection(store, along);
   const hint = el("p", {class: "quiet"});
   const back = button("", () => own && reset());
   const ofImage = el("div", {}, el("h2", {}, "Nearest in latent space"), near, el("h2", {}, info.class_names.length ? "Largest errors of its class" : "Largest errors"), worst);
@@ -41,6 +43,7 @@ export function imagePanel(store) {
     el("p", {class: "row"}, back, button("Copy latent (JSON)", copyLatent)),
     vary,
     sliders,
+    between.element,
     ofImage,
   );
   const element = el("div", {}, hint, body);
@@ -154,6 +157,7 @@ export function imagePanel(store) {
   function reset() {
     if (!own) return;
     latent = Float32Array.from(own);
+    between.reset();
     scale = 1.5 * latent.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
     fill(bars, ...Array.from(latent, (_, i) => bar(i)));
     if (directions) showDirections(directions);
@@ -165,6 +169,7 @@ export function imagePanel(store) {
     directions = found;
     amounts = new Float32Array(SHOWN);
     fill(sliders, ...Array.from({length: Math.min(SHOWN, found.shares.length)}, (_, i) => direction(i)));
+    if (between.moved) along(); // before the walls were known
   }
 
   /** A number of the latent as a slider, also moved by the arrow keys. @param {number} i */
@@ -195,12 +200,13 @@ export function imagePanel(store) {
     }, (value) => `${steady(value, 1)} sd`).element;
   }
 
-  /** The latent moved along the directions, kept within what the encoder can give. */
+  /** The latent moved along the directions and between the groups, kept within what the encoder can give. */
   function along() {
-    if (!own || !directions) return;
+    if (!own) return;
     const [about, dim] = [directions, own.length];
     latent = Float32Array.from(own, (value, j) => {
-      let sum = value;
+      let sum = value + between.shift(j);
+      if (!about) return sum; // the directions and the walls are still on their way
       for (let i = 0; i < amounts.length && i < about.shares.length; i++) {
         sum += amounts[i] * about.deviations[i] * about.directions[i * dim + j];
       }

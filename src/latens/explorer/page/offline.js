@@ -46,6 +46,7 @@ export function offlineSource(texts) {
     probe: async (asked) => probe(await opening, asked),
     path: async (asked) => path(await opening, asked),
     directions: async (row) => directions(await opening, row),
+    mean: async (rows) => Float32Array.from(meanOf(await opening, rows)),
     table: async (rows, map) => table(await opening, rows, map),
   };
 }

@@ -20,7 +20,7 @@ export function saveMap(store, shown) {
       el("h2", {id: "save-title"}, "Save the map"),
       el("p", {class: "quiet"}, "As it is seen: this part of the map, its colours, what is drawn over it."),
       format.element,
-      el("div", {class: "field"}, el("label", {for: "save-width"}, "Width"), width, el("output", {}, "pixels")),
+      el("div", {class: "field"}, el("label", {for: "save-width"}, "Width"), width, el("span", {}, "pixels")),
       el("div", {class: "field"}, el("label", {for: "save-legend"}, "Legend"), legend),
       el("p", {class: "row"}, el("button", {class: "main"}, "Save"), button("Cancel", () => dialog.close())))));
 

@@ -103,6 +103,7 @@ export function serverSource(prefix = "") {
     probe: (asked) => probe(looking(asked)),
     path: ({from, to, ...rest}) => path(looking({start: from, end: to, ...rest})),
     directions: (point) => columns(`${api}/directions${query({point})}`),
+    mean: async (points) => (await columns(`${api}/mean`, post({points}))).mean,
     table: async (points, map, format) => (await ask(`${api}/table`, post({points, map, kind: format}), "*/*")).blob(),
     list: async (kind) => (await json(`${api}/list${query({kind})}`)).found,
     tags: () => json(`${api}/tags`),

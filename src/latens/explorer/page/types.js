@@ -118,6 +118,7 @@
  * @property {(asked: {sampler: string, noise: number, unit: string, seed: number, map: string}) => Promise<Probe|null>} probe
  * @property {(asked: {from: number[], to: number[], way: string, steps: number, map: string}) => Promise<Decoded|null>} path  ends: the mean of some rows
  * @property {(row: number|null) => Promise<Directions>} directions  about a point's neighbours, or of all for null
+ * @property {(rows: number[]) => Promise<Float32Array>} mean  of the latents of some images
  * @property {(rows: number[], map: string, format: "csv"|"parquet") => Promise<Blob>} table  what is known of images, as a file
  * @property {(kind: string) => Promise<Finding[]>} list  of images to check
  * @property {() => Promise<OddImages>} odd  by the calibrated detector
