@@ -22,7 +22,7 @@ from latens.computed.review import (
     review_run,
     strangeness,
 )
-from latens.computed.review.labels import AWAY, NEAREST
+from latens.computed.review.labels import AWAY, BALANCE, NEAREST
 from latens.computed.review.moved import moved_duplicates
 from latens.computed.review.outliers import picture_statistics, variances
 from latens.errors import RunDamaged, RunError, UsageError
@@ -59,12 +59,15 @@ def clouds(count=300, classes=3, dim=5, apart=8.0, seed=0):
 # ---- doubtful labels
 
 
-def doubts_by_hand(z, labels):
+def doubts_by_hand(z, labels, k):
     """The definition, class by class, from all distances in float64."""
     distances = cdist(z, z)
     np.fill_diagonal(distances, np.inf)
-    classes = np.unique(labels)
-    to = np.stack([np.sort(distances[:, labels == k], 1)[:, :NEAREST].mean(1) for k in classes], 1)
+    classes, counts = np.unique(labels, return_counts=True)
+    near = np.sort(distances, 1)[:, : min(k or 50, 20)]
+    inverse_dimension = np.mean([np.log(row[-1] / row[:-1]).mean() for row in near])  # equation 8 of Levina and Bickel
+    scales = (counts / counts.mean()) ** (BALANCE * inverse_dimension)
+    to = np.stack([np.sort(distances[:, labels == k], 1)[:, :NEAREST].mean(1) for k in classes], 1) * scales
     own = to[np.arange(len(z)), np.searchsorted(classes, labels)]
     usual = np.array([np.median(own[labels == k]) for k in classes])
     others = np.where(classes == labels[:, None], np.inf, to)
@@ -77,8 +80,8 @@ def doubts_by_hand(z, labels):
 @pytest.mark.parametrize("k", [None, 5, 40])
 def test_doubt_is_what_its_definition_says(apart, k):
     z, labels = clouds(apart=apart)
-    labels[:20] = (labels[:20] + 1) % 3
-    wanted, other = doubts_by_hand(z, labels)
+    labels[:60:3] = 1  # 80, 120 and 100 members
+    wanted, other = doubts_by_hand(z, labels, k)
     found, suggested = doubtful_labels(z, labels, None if k is None else nearest_neighbours(z, k=k))
     contradicted = wanted > 0
     assert contradicted.any()
@@ -97,6 +100,25 @@ def test_wrong_labels_come_before_pictures_between_the_classes():
     doubt, suggested = doubtful_labels(z, labels)
     assert set(np.argsort(-doubt)[:20]) == set(wrong)
     assert (suggested[wrong] == true).all()
+
+
+def test_suggestions_of_unbalanced_classes_are_not_all_the_commonest():
+    """Digits of which each class has two thirds of the one before; a tenth of the labels is changed to any other class."""
+    images = load_images("mnist").train
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([np.flatnonzero(images.labels == k)[: int(600 * 0.65**k)] for k in range(10)])
+    true, x = images.labels[rows], images.pixels[rows].reshape(len(rows), -1) / 255.0
+    axes = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:16]
+    wrong = rng.choice(len(rows), len(rows) // 10, replace=False)
+    labels = true.copy()
+    labels[wrong] = (true[wrong] + rng.integers(1, 10, len(wrong))) % 10
+    doubt, suggested = doubtful_labels((x @ axes.T).astype(np.float32), labels)
+    first = np.argsort(-np.nan_to_num(doubt, nan=-np.inf))[: len(wrong)]
+    assert np.isin(first, wrong).mean() > 0.8
+    share = (true[wrong] == 0).mean()  # of the commonest class
+    assert (suggested[first] == 0).mean() < share + 0.08
+    found = np.isin(wrong, first)
+    assert np.mean([found[true[wrong] == k].mean() for k in np.unique(true[wrong])]) > 0.75  # each class counts as much
 
 
 @pytest.mark.parametrize("labels", [np.zeros(12, int), np.array([0] * 9 + [1] * 3)])

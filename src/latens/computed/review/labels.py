@@ -12,6 +12,8 @@ __all__ = ["NEAREST", "doubtful_labels"]
 
 NEAREST = 3  # of a class, whose mean distance is that to the class
 LOOKED_AT = 50  # neighbours that say whether a label needs a closer look
+BALANCE = 0.5  # share of what distances to a common class are shorter by; all of it would be for classes of one spread
+SCALE_BY = 20  # neighbours by which the dimension of the latents is estimated
 AWAY = 0.25  # weight of how far the other class is, beside how much nearer
 
 
@@ -26,6 +28,10 @@ def doubtful_labels(
     the own class over that to the nearest other one, less a quarter of the logarithm by which the latter is more than is usual in
     that class: a wrong label lies where its true class does, an odd picture away from every class. Above 0 the neighbours
     contradict. A vote says how many of them do, but of wrong labels in a clear place all do, and so it can't order them.
+
+    A common class has members nearly everywhere, and would be suggested for most labels: of n points in d dimensions the nearest
+    is about n^(-1/d) away. The distances to a class are divided by the root of that. Of planted wrong labels the suggestions are
+    then as often the commonest class as is true (`benchmarks/triage.py`); all of it would suggest the rare classes too often.
 
     Args:
         latents: (N, D), finite.
@@ -59,16 +65,32 @@ def doubtful_labels(
         return doubt, suggested
     distances, indices = neighbours or nearest_neighbours(latents, k=min(LOOKED_AT, len(latents) - 1))
     same = labels[indices] == labels[:, None]
-    own = _own(latents, labels, classes, distances, same)
-    bound = _log_ratio(own, _least(distances, ~same))
+    scales = _scales(counts[counts > NEAREST], distances)
+    place = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)  # of another class any will do: it stays NaN
+    own = _own(latents, labels, classes, distances, same) * scales[place]
+    bound = _log_ratio(own, _least(distances, ~same) * scales.min())
     known = np.isin(labels, classes)
     doubt[known] = np.minimum(bound, 0)[known]
     rows = np.flatnonzero(known & (bound > 0))
     if len(rows):
         usual = np.array([np.median(own[labels == label]) for label in classes])
-        doubt[rows], nearest = _exact(latents, labels, classes, rows, own, usual)
+        doubt[rows], nearest = _exact(latents, labels, classes, rows, own, usual, scales)
         suggested[rows] = np.where(doubt[rows] > 0, nearest, -1)
     return doubt, suggested
+
+
+def _scales(counts: NDArray[np.int64], distances: NDArray[Any]) -> NDArray[np.float64]:
+    """What the distances to each class are multiplied by, by the number of its members, (K,).
+
+    The dimension is the maximum likelihood estimate of Levina and Bickel, 2004, of which the inverses are averaged.
+    """
+    near = np.sort(distances[:, :SCALE_BY].astype(np.float64), axis=1)
+    near = near[near[:, 0] > 0]  # copies have no dimension
+    if not len(near) or near.shape[1] < 2:
+        return np.ones(len(counts))
+    inverse = float(np.log(near[:, -1:] / near[:, :-1]).mean())
+    scales: NDArray[np.float64] = (counts / counts.mean()) ** (BALANCE * inverse)
+    return scales
 
 
 def _own(
@@ -104,14 +126,15 @@ def _exact(
     rows: NDArray[Any],
     own: NDArray[np.float64],
     usual: NDArray[np.float64],
+    scales: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Doubt and nearest other class of some rows, by the distances to every class."""
+    """Doubt and nearest other class of some rows, by the distances to every class; `own` and `usual` are scaled already."""
     found = np.full((len(rows), len(classes)), np.inf)
     for place, label in enumerate(classes):
         others = labels[rows] != label
         if others.any():
             distances = nearest_neighbours(latents[labels == label], latents[rows[others]], NEAREST)[0]
-            found[others, place] = distances.mean(1, dtype=np.float64)
+            found[others, place] = distances.mean(1, dtype=np.float64) * scales[place]
     nearest = found.argmin(1)
     distance = found.min(1)
     away = np.maximum(_log_ratio(distance, usual[nearest]), 0)
