@@ -137,7 +137,7 @@ def test_unreadable_files_are_said_or_refused(pets, tmp_path):
     pixels, _ = make_blobs(3, SHAPE)
     for row, picture in enumerate(pixels):
         save(tmp_path / "some" / f"{row}.png", picture)
-    (tmp_path / "some" / "1.png").write_bytes(b"not a picture")
+    (tmp_path / "some" / "1.png").write_bytes(b"not an image")
     encoded = encode_source(run, tmp_path / "some")
     assert encoded.arrays["ids"].tolist() == ["0.png", "2.png"]
     assert any("1 of 3 files can't be used" in note and "1.png" in note for note in encoded.notes)

@@ -455,7 +455,7 @@ def test_a_run_without_its_images(run, tmp_path):
     record = json.loads((folder / "run.json").read_text())
     record["data"]["source"] = str(tmp_path / "gone.npz")
     (folder / "run.json").write_text(json.dumps(record))
-    with pytest.warns(UserWarning, match="exported without pictures"):
+    with pytest.warns(UserWarning, match="exported without images"):
         text = write_html(open_run(folder), tmp_path / "run.html").read_text()
     info, image = ask(tmp_path, text, [["run"], ["image", 0]])
     assert info["thumbnails"] is None

@@ -58,7 +58,7 @@ window.sprites = (info) => map.setThumbnails(info, async (page) => {
   }
   return canvas.transferToImageBitmap();
 });
-// Two frames after the worker's next picture, everything is on the screen.
+// Two frames after the worker's next image, everything is on the screen.
 window.settled = async () => {
   const nextFrame = () => new Promise(requestAnimationFrame);
   map.setView(map.view);

@@ -577,7 +577,7 @@ def test_boxes_go_to_their_anchor_when_nothing_is_in_the_way():
         ("probe-map", (POINTS, None, (), POINTS[:3], NAMES), "one row a name"),
         ("probe-map", (POINTS, None, (), POINTS[:2], NAMES[:2], [1.0]), "one a name"),
         ("probe-map", (POINTS, None, (), POINTS[:2], NAMES[:2], None, ["a"]), "one a name"),
-        ("probe", (REBUILT[:3], NAMES), "one name for each picture"),
+        ("probe", (REBUILT[:3], NAMES), "one name for each image"),
         ("probe-noise", ({}, NAMES), "at least one strength"),
         ("network", ([("input", (1, 8, 8))],), "at least an input and an output"),
         ("network", ([("input", (1, 8, 8)), ("odd", (1, 2, 3, 4))],), "is needed"),

@@ -190,7 +190,7 @@ def test_split_keeps_equal_pictures_together():
     dataset = load_images(array)
     train, test = ({p.tobytes() for p in part.pixels} for part in (dataset.train, dataset.test))
     assert not train & test
-    assert bytes(64) in train, "the many blank pictures stay in the train part"
+    assert bytes(64) in train, "the many blank images stay in the train part"
     assert len(dataset.train) + len(dataset.test) == 150
     assert 15 <= len(dataset.test) <= 30
 
@@ -256,7 +256,7 @@ def test_contact_sheet_shows_every_class_equally():
     assert (contact_sheet(images, 2, 4, 3) == sheet).all()
     assert (contact_sheet(images, 2, 4, 4) != sheet).any()
     few = contact_sheet(images.take([0, 1]), 1, 4)
-    assert (few[:, 20:] == 128).all(), "places without a picture are grey"
+    assert (few[:, 20:] == 128).all(), "places without an image are grey"
     colour = make_images(noise(9, 3, 8, 8), np.arange(9).astype(str), None)
     assert contact_sheet(colour, 1, 2).shape == (8, 18, 3)
     with pytest.raises(UsageError):
@@ -300,7 +300,7 @@ def test_of_forty_people_with_ten_images_each_has_one_to_test():
     labels = np.repeat(np.arange(40), 10)
     dataset = load_images(noise(400, 8, 8), labels=labels)
     assert np.bincount(dataset.test.labels).tolist() == [1] * 40
-    assert any("40 of 400 pictures, chosen in each class by content" in note for note in dataset.notes)
+    assert any("40 of 400 images, chosen in each class by content" in note for note in dataset.notes)
     uneven = load_images(noise(105, 8, 8), labels=np.repeat([0, 1, 2], [70, 33, 2]))
     assert np.bincount(uneven.test.labels).tolist() == [7, 3, 1]  # 11 of 105: 7.3, 3.5 and 0.2, at least one
 

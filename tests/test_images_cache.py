@@ -52,7 +52,7 @@ def test_changes_are_noticed_and_old_entries_go(tmp_path, own_cache):
     seen = {load_images(tmp_path / "mine").fingerprint}
     folder = tmp_path / "mine"
     os.utime(folder / "3.png", ns=(1, 1))
-    assert load_images(folder).fingerprint in seen, "the same pictures, decoded again"
+    assert load_images(folder).fingerprint in seen, "the same images, decoded again"
     (folder / "20.png").write_bytes((folder / "3.png").read_bytes())
     seen.add(load_images(folder).fingerprint)
     (folder / "4.png").unlink()

@@ -48,7 +48,7 @@ def test_idx_validation_and_files_without_partner(tmp_path):
     assert (dataset.train.pixels[:, 0] == np.concatenate([train, more])).all()
     assert dataset.train.labels.tolist() == [*labels, *(np.arange(9) % 3)]
     assert dataset.notes == (
-        "the validation part val-images-idx3-ubyte (9 pictures) was joined to the train part",
+        "the validation part val-images-idx3-ubyte (9 images) was joined to the train part",
         "not used: extra-labels-idx1-ubyte",
     )
     for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
@@ -248,6 +248,14 @@ def test_npz_whose_header_claims_too_much(tmp_path):
         load_images(path)
 
 
+def test_an_npy_file_that_ends_too_early(tmp_path):
+    np.save(tmp_path / "half.npy", noise(40, 12, 12))
+    whole = (tmp_path / "half.npy").read_bytes()
+    (tmp_path / "half.npy").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ImagesDamaged, match=r"half\.npy: ends too early: [\d.]+ kB of about [\d.]+ kB; save or get"):
+        load_images(tmp_path / "half.npy")
+
+
 def test_npz_that_is_no_pictures(tmp_path):
     path = tmp_path / "a.npz"
     objects = np.array([noise(1, 9, 8), None] * 10, dtype=object)
@@ -329,7 +337,7 @@ def test_npz_validation_joins_train_beside_a_test_part(tmp_path, word, labelled)
         "train/19",
         "validation/0",
     )
-    assert dataset.notes == (f"the validation part x_{word} (9 pictures) was joined to the train part",)
+    assert dataset.notes == (f"the validation part x_{word} (9 images) was joined to the train part",)
     if labelled:
         assert dataset.train.labels.tolist() == [*(np.arange(20) % 3), *(np.arange(9) % 3)]
 
@@ -343,7 +351,7 @@ def test_npz_validation_alone_is_the_test_part(tmp_path):
 @pytest.mark.parametrize(
     ("validation", "labels", "words"),
     [
-        (noise(9, 9, 9), np.arange(9) % 2, r"x_val .9 pictures., since its pictures have the shape \(9, 9\)"),
+        (noise(9, 9, 9), np.arange(9) % 2, r"x_val .9 images., since its images have the shape \(9, 9\)"),
         (noise(9, 9, 8), None, "since it has no labels"),
         (noise(9, 9, 8), np.array(["a"] * 9), "another kind"),
     ],

@@ -65,10 +65,10 @@ def test_validation_is_the_test_part_or_trained_on(tmp_path):
     fill(tmp_path / "test", 4, seed=3)
     dataset = load_images(tmp_path)
     assert (len(dataset.train), len(dataset.test)) == (20, 4)
-    assert "the validation part (valid, 10 pictures) was joined to the train part" in dataset.notes
+    assert "the validation part (valid, 10 images) was joined to the train part" in dataset.notes
     before = load_images(tmp_path, rules=1)  # as a run of before was trained
     assert (len(before.train), len(before.test)) == (10, 4)
-    assert any("left out" in note and "valid (10 pictures)" in note for note in before.notes)
+    assert any("left out" in note and "valid (10 images)" in note for note in before.notes)
 
 
 def test_train_alone_is_split_and_test_alone_refused(tmp_path):
@@ -92,17 +92,17 @@ def test_parts_that_do_not_fit(tmp_path):
     for name in ("a", "b"):
         fill(tmp_path / "train" / name, 10, seed=ord(name))
     fill(tmp_path / "test" / "a", 2, seed=5)
-    assert any("without a test picture: b" in note for note in load_images(tmp_path).notes)
+    assert any("without a test image: b" in note for note in load_images(tmp_path).notes)
     # training uses no labels: another class in the test part is no reason to stop
     fill(tmp_path / "test" / "c", 2, seed=6)
     dataset = load_images(tmp_path)
     assert dataset.class_names == ("a", "b", "c")
-    assert "classes without a train picture: c" in dataset.notes
+    assert "classes without a train image: c" in dataset.notes
     shutil.rmtree(tmp_path / "test")
     fill(tmp_path / "test", 2, seed=7)
     dataset = load_images(tmp_path)
     assert (len(dataset.train), len(dataset.test), dataset.class_names, dataset.train.labels) == (20, 2, (), None)
-    assert any("no labels: most pictures of the test part" in note for note in dataset.notes)
+    assert any("no labels: most images of the test part" in note for note in dataset.notes)
 
 
 def test_a_mess(tmp_path):
@@ -111,7 +111,7 @@ def test_a_mess(tmp_path):
     (tmp_path / "empty").mkdir()
     save(tmp_path / "beside.png", noise(1, 16, 16, 3, seed=8)[0])
     (tmp_path / "cat" / "broken.png").write_bytes((tmp_path / "cat" / "0.png").read_bytes()[:300])
-    (tmp_path / "cat" / "text.jpg").write_text("no picture")
+    (tmp_path / "cat" / "text.jpg").write_text("no image")
     (tmp_path / "cat" / "none.gif").touch()
     save(tmp_path / "dog" / "tiny.png", noise(1, 4, 20)[0])
     for ignored in (".hidden.png", "Thumbs.db", ".DS_Store", "labels.csv"):
@@ -122,13 +122,13 @@ def test_a_mess(tmp_path):
     assert (dataset.class_names, len(dataset.train) + len(dataset.test)) == (("cat", "dog"), 30)
     notes = "\n".join(dataset.notes)
     assert "folders with nothing in them: empty" in notes
-    assert "1 picture in no class or part: beside.png" in notes
+    assert "1 image in no class or part: beside.png" in notes
     assert "1 .csv (dog/labels.csv)" in notes
     assert any(
         note.startswith("left out, hidden or made by the system:") and ".hidden.png" in note for note in dataset.notes
     )
     assert "4 of 34 files can't be used" in notes
-    for word in ("cat/broken.png", "cat/none.gif", "cat/text.jpg (not a picture that Pillow knows)", "and 1 more"):
+    for word in ("cat/broken.png", "cat/none.gif", "cat/text.jpg (not an image that Pillow knows)", "and 1 more"):
         assert word in notes
     for _ in range(2):  # decoded, then from the cache
         with pytest.raises(ImagesDamaged, match=r"cat/broken\.png.*strict"):
@@ -147,11 +147,11 @@ def test_a_class_of_broken_pictures_only(tmp_path):
         (label == 1) == str(name).startswith("c/")
         for name, label in zip(dataset.train.ids, dataset.train.labels, strict=True)
     )
-    assert any("classes without a picture that can be used were left out: b" in note for note in dataset.notes)
+    assert any("classes without an image that can be used were left out: b" in note for note in dataset.notes)
 
 
 def test_empty_folders(tmp_path):
-    with pytest.raises(ImagesEmpty, match="no pictures"):
+    with pytest.raises(ImagesEmpty, match="no images"):
         load_images(tmp_path)
     (tmp_path / "data.csv").write_text("1,2")
     (tmp_path / "cat").mkdir()
@@ -184,12 +184,44 @@ def test_labels_come_from_folders(tmp_path):
         load_images(tmp_path, labels=np.zeros(10))
 
 
+def test_too_few_images_are_counted_and_broken_ones_named(tmp_path):
+    fill(tmp_path / "some", 12)
+    for number in range(5):
+        (tmp_path / "some" / f"{number}.png").write_bytes(b"not an image")
+    for strict in (False, True):
+        with pytest.raises(
+            ImagesEmpty, match=r"6 images to train on; at least 8 .*; 5 of 12 files can't be used .*0\.png \("
+        ):
+            load_images(tmp_path / "some", strict=strict)
+    fill(tmp_path / "one", 1)
+    with pytest.raises(ImagesEmpty, match="one: 1 image; at least 9 are needed, 8 to train on and one to test on"):
+        load_images(tmp_path / "one")
+
+
+@pytest.mark.parametrize("largest", [60_000, 4000, 900])
+def test_deep_images_of_a_run_of_before_are_found_as_they_were_read(tmp_path, largest):
+    """By the first version of the rules 16 bits became 8, by the smallest depth that holds all numbers."""
+    level = next(one for one in (1023, 4095, 16383, 65535) if one >= largest)
+    rng = np.random.default_rng(0)
+    values = {f"{k}.png": rng.integers(0, largest, (12, 16)).astype(np.uint16) for k in range(20)}
+    values["0.png"][0, 0] = largest
+    for name, one in values.items():
+        Image.fromarray(one).save(tmp_path / name)
+    for white in (None, level):
+        before = load_images(tmp_path, rules=1, white=white)
+        assert before.train.pixels.dtype == np.uint8
+        assert before.value_range == ((0, 255),)
+        for name, pixels in gather(before).items():
+            assert (pixels[0] == np.rint(values[name] * 255.0 / level)).all()
+    assert load_images(tmp_path).train.pixels.dtype == np.uint16
+
+
 def test_sizes(tmp_path):
     fill(tmp_path, 12, (20, 30, 3))
     save(tmp_path / "other.png", noise(1, 50, 50, 3)[0])
     dataset = load_images(tmp_path)
     assert dataset.shape == (3, 20, 30)
-    assert any("1 of 13 pictures had other sizes" in note for note in dataset.notes)
+    assert any("1 of 13 images had other sizes" in note for note in dataset.notes)
     assert load_images(tmp_path, size=8).shape == (3, 8, 8)
     assert load_images(tmp_path, size=(10, 12)).options["size"] == [10, 12]
 
@@ -220,7 +252,7 @@ def test_grey_and_colour(tmp_path):
     save(tmp_path / "colour.png", noise(1, 9, 9, 3)[0])
     dataset = load_images(tmp_path)
     assert dataset.shape == (3, 9, 9)
-    assert any("10 grey pictures among 11" in note for note in dataset.notes)
+    assert any("10 grey images among 11" in note for note in dataset.notes)
     assert (gather(dataset)["3.png"] == grey[3]).all(), "grey in three channels"
 
 
@@ -334,7 +366,7 @@ def test_bombs_and_programs_are_not_opened(tmp_path):
     (tmp_path / "script.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n")
     notes = "\n".join(load_images(tmp_path).notes)
     assert "bomb.png (too large)" in notes
-    assert "script.png (not a picture that Pillow knows)" in notes
+    assert "script.png (not an image that Pillow knows)" in notes
     assert ".eps" not in picture_suffixes()
     assert {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"} <= picture_suffixes()
 

@@ -168,7 +168,7 @@ def test_grey_and_colour_images_in_one_list():
     images += [Image.fromarray(picture) for picture in noise(10, 9, 8, 3, seed=1)]
     dataset = load_images(images)
     assert dataset.shape == (3, 9, 8)
-    assert dataset.notes[0] == "10 grey pictures among 20 were turned into RGB"
+    assert dataset.notes[0] == "10 grey images among 20 were turned into RGB"
     assert (by_row(dataset)[0][:10, 2] == noise(10, 9, 8)).all()
 
 

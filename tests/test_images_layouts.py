@@ -74,7 +74,7 @@ def test_parts_by_the_words_of_their_names(tmp_path, train, test, above, loose):
     assert of_train == [f"{above}{train}/a", f"{above}{train}/b"]
     assert of_test == [f"{above}{test}/a", f"{above}{test}/b"]
     assert (len(dataset.train), len(dataset.test)) == (12, 12)
-    assert any("1 picture in no class or part: 0.png" in note for note in dataset.notes) == bool(loose)
+    assert any("1 image in no class or part: 0.png" in note for note in dataset.notes) == bool(loose)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_masks_are_no_pictures(tmp_path):
     assert dataset.class_names == ("broken", "good", "scratch")
     assert (len(dataset.train), len(dataset.test)) == (18, 20)  # two of the train part are kept unseen, for detection
     assert of_test == ["test/broken", "test/good", "test/scratch", "train/good"]
-    assert any("ground_truth (6 pictures)" in note for note in dataset.notes)
-    assert any(note == "classes without a train picture: broken, scratch" for note in dataset.notes)
+    assert any("ground_truth (6 images)" in note for note in dataset.notes)
+    assert any(note == "classes without a train image: broken, scratch" for note in dataset.notes)
     for number, counts in enumerate(
         (
             {"images": 12, "masks": 12},
@@ -307,7 +307,7 @@ def test_pictures_in_both_parts_are_named(tmp_path):
         for k, array in enumerate(arrays):
             save(tmp_path / name / f"{k}.png", array)
     (note,) = load_images(tmp_path).notes
-    assert note.startswith("5 of 8 test pictures are in the train part too")
+    assert note.startswith("5 of 8 test images are in the train part too")
     assert "test/2.png is train/10.png, test/3.png is train/11.png, test/4.png is train/12.png and 2 more" in note
     np.savez(tmp_path / "a.npz", x_train=train, x_test=test)
     assert any("test/2 is train/10" in note for note in load_images(tmp_path / "a.npz").notes)

@@ -231,7 +231,10 @@ def test_frames(tmp_path, suffix):
     first.save(tmp_path / f"a{suffix}", save_all=True, append_images=others, **lossless)
     look = look_at(tmp_path / f"a{suffix}")
     assert (look.pages, look.word) == (12, "frames")
-    with pytest.raises(ImagesEmpty, match=r"1 image; 1 of 1 files hold several frames \(up to 12\), .*--pages all"):
+    with pytest.raises(
+        ImagesEmpty,
+        match=r"1 image; at least 9 are needed, .*; 1 of 1 files hold several frames \(up to 12\), .*--pages all",
+    ):
         load_images(tmp_path)
     found = by_id(load_images(tmp_path, pages="all"))
     assert all((found[f"a{suffix}#{row + 1}"] == frames[row]).all() for row in range(12))
@@ -303,5 +306,5 @@ def test_a_file_of_pages_is_a_data_set(tmp_path):
     write_stack(path, values[:, ::-1])
     assert load_images(path, pages="all").fingerprint != dataset.fingerprint
     one = write_stack(tmp_path / "one.tif", values[:1])
-    with pytest.raises(ImagesError, match="not a file of many pictures"):
+    with pytest.raises(ImagesError, match="not a file of many images"):
         load_images(one)

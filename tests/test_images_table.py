@@ -103,7 +103,7 @@ def test_a_table_beside_the_images_is_found(folder, name, capsys):
     assert dataset.notes[0].startswith(
         f"{name}: rows of 30 of 30 images, by file names in image; labels from diagnosis"
     )
-    assert not any("not pictures" in note for note in dataset.notes)
+    assert not any("not images" in note for note in dataset.notes)
     check(load_images(folder))  # from the cache
     assert main(["data", str(folder)]) == 0
     told = capsys.readouterr().out

@@ -102,7 +102,7 @@ def test_what_is_left_out_is_said_by_ending(tmp_path):
 def test_a_folder_of_other_files_only(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"x")
     (tmp_path / "b.csv").write_bytes(b"x")
-    with pytest.raises(ImagesEmpty, match=r"no pictures.*1 \.heic.*1 \.csv"):
+    with pytest.raises(ImagesEmpty, match=r"no images.*1 \.heic.*1 \.csv"):
         load_images(tmp_path)
 
 
@@ -114,7 +114,7 @@ def test_too_few_pictures_say_what_was_left_out(tmp_path):
         load_images(tmp_path)
     for k in range(3):
         (tmp_path / f"{k}.png").write_bytes(b"x")
-    with pytest.raises(ImagesDamaged, match=r"none of its 3 pictures.*30 \.heic"):
+    with pytest.raises(ImagesDamaged, match=r"none of its 3 images.*30 \.heic"):
         load_images(tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_a_picture_under_another_name_is_pointed_out(tmp_path):
     os.rename(tmp_path / "x.png", tmp_path / "x.dat")
     said = notes(tmp_path)
     assert "1 .dat (x.dat)" in said
-    assert "x.dat is a PNG picture by its content" in said
+    assert "x.dat is a PNG image by its content" in said
 
 
 def test_of_an_mpo_the_first_picture(tmp_path):
@@ -186,7 +186,7 @@ def test_small_files_of_the_system_are_not_worth_a_word(tmp_path):
     fill(tmp_path, 12)
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0.png", ".gitignore", ".nomedia"):
         (tmp_path / name).write_bytes(b"x")
-    assert load_images(tmp_path).notes == ("no test part: 2 of 12 pictures, chosen by content, were set aside as one",)
+    assert load_images(tmp_path).notes == ("no test part: 2 of 12 images, chosen by content, were set aside as one",)
     shutil.copy(tmp_path / "0.png", tmp_path / ".secret.png")
     assert ".secret.png" in notes(tmp_path)
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
+from PIL import Image
 
 import latens
+from latens.cli import main
 from latens.computed import encode_source
 from latens.explorer import View, decoding, following, write_html
 from latens.images.pixels import from_floats, to_uint8
@@ -126,3 +129,26 @@ def test_the_lines_of_the_page_on_ranges_run(run, tmp_path, monkeypatch):
     exec(compile(code.replace("latens.run(images)", "trained"), "ranges.md", "exec"), names)
     assert names["images"].value_range == ((0, 4095),) * 5
     assert names["rebuilt"].shape == (3, 5, SIDE, SIDE)
+
+
+def test_a_defect_in_one_channel_is_found_and_located(run, tmp_path, capsys):
+    images, _ = five_channels()
+    new = images[:12].copy()
+    new[5, 3, 8:11, 8:11] = 60_000  # where channel 4 is always dark; elsewhere it is bright itself
+    np.save(tmp_path / "new.npy", new)
+    out = tmp_path / "found"
+    words = ["detect", run.path, tmp_path / "new.npy", "-o", out, "--method", "reconstruction", "--maps", "all"]
+    assert main([str(one) for one in (*words, "--false-alarms", 0.2)]) == 0
+    found = run.detect(new, method="reconstruction", false_alarms=0.2)
+    assert int(found.scores.argmax()) == 5
+    row, column = np.unravel_index(found.maps[5].argmax(), (SIDE, SIDE))
+    assert row in range(8, 11)
+    assert column in range(8, 11)
+    with Image.open(out / "overlays" / "5.png") as overlay:
+        assert overlay.mode == "RGB"
+    assert "detections.html" in capsys.readouterr().out
+
+
+def test_captions_name_the_channels_that_are_shown(run):
+    texts = " ".join(one.get_text() for one in run.figure("reconstructions").findobj(Text))
+    assert "Shown: red 5, green 2, blue 1, each from 0 to 1 of its range." in texts

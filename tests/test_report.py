@@ -252,7 +252,7 @@ def test_a_long_history_is_thinned_and_keeps_its_last_epoch(story):
 def test_missing_or_broken_figures_are_named(story, tmp_path):
     with pytest.raises(RunDamaged, match=r"gone\.png: the figure is missing"):
         build_html(replace(story, figures={"loss": tmp_path / "gone.png"}))
-    (tmp_path / "text.png").write_bytes(b"not a picture, but long enough for a header")
+    (tmp_path / "text.png").write_bytes(b"not an image, but long enough for a header")
     with pytest.raises(RunDamaged, match=r"text\.png: not a PNG"):
         build_html(replace(story, figures={"loss": tmp_path / "text.png"}))
 

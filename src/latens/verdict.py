@@ -222,9 +222,7 @@ class Known:
         if found is None or found[0].baseline is None or found[0].baseline < REALISM * self.real_share:
             return ""
         score, images = found[0], found[0].protocol.images
-        faded = (
-            f"of plain cross-fades of the pixels, which are no real pictures, {score.baseline:.0%} count as real too"
-        )
+        faded = f"of plain cross-fades of the pixels, which are no real images, {score.baseline:.0%} count as real too"
         if images is None or images >= ENOUGH_FOR_BALLS:
             return f"{faded}, so these features cannot tell"
         return f"{faded}: the measure is too coarse{self._enough(images)}"
@@ -474,9 +472,9 @@ def _headline(generates: Claim, best: tuple[str, float] | None) -> str:
     if best is None or generates.answer == "not measured":
         return "Whether this model can generate was not measured."
     return {
-        "does not hold": f"It can generate: sampled by {best[0]}, its pictures are close to real ones.",
-        "partly": f"It can generate in part: sampled by {best[0]}, its pictures are fair.",
-        "holds": f"It cannot generate: even the best sampler, {best[0]}, gives poor pictures.",
+        "does not hold": f"It can generate: sampled by {best[0]}, its images are close to real ones.",
+        "partly": f"It can generate in part: sampled by {best[0]}, its images are fair.",
+        "holds": f"It cannot generate: even the best sampler, {best[0]}, gives poor images.",
     }[generates.answer]
 
 
@@ -579,5 +577,5 @@ def _about_the_space(known: Known, run: str) -> Iterable[Suggestion]:
     if between is not None and _side(between, REALISM * known.real_share) < 0:
         yield Suggestion(
             f"Do not follow straight lines: `latens figure {run} path` goes over real latents from neighbour to neighbour.",
-            f"{between.value:.0%} of half-way pictures between classes look real",
+            f"{between.value:.0%} of half-way images between classes look real",
         )

@@ -24,7 +24,7 @@ __all__ = ["SAMPLES_SEED", "Drawn", "Tile", "draw_comparison"]
 SAMPLES_SEED = 0  # of all samples that are shown, whatever the run's own seed
 ROWS, COLUMNS, MOST_COLUMNS = 6, 8, 12
 MOST_SETTINGS = 36  # a data set; more would make a page that nobody scrolls through
-ORIGINALS = "the test pictures themselves"
+ORIGINALS = "the test images themselves"
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def _load(data: Any, asked: Mapping[str, Any], progress: Progress) -> list[Datas
     sources = data if isinstance(data, list | tuple) else [data]
     loaded = []
     for source in sources:
-        with progress.stage("images", "pictures") as tick:
+        with progress.stage("images", "images") as tick:
             given = isinstance(source, Dataset)
             loaded.append(source if given else load_images(source, **asked, progress=tick))
     for images in loaded:

@@ -117,7 +117,7 @@ def _facts(view: View, pack: Pack) -> dict[str, Any]:
     if sprites:
         sprites["pages"] = -(-len(rows) // sprites["per_page"])
     else:
-        warnings.warn(f"{run.path}: exported without pictures: {view.missing}", stacklevel=3)
+        warnings.warn(f"{run.path}: exported without images: {view.missing}", stacklevel=3)
     note = f"{len(rows):,} of {num:,} images, evenly spaced; distances are among these" if len(rows) < num else ""
     info |= {"count": len(rows), "maps": maps, "columns": columns, "samplers": list(samplers), "thumbnails": sprites}
     info |= {"missing": "" if cell else "they were not available when this file was made", "beside": "", "note": note}

@@ -102,7 +102,7 @@ def _check(sections: Sequence[Section]) -> None:
     ]
     if len(shapes) != 1 or not all(counts):
         raise UsageError(
-            f"{len(sections)} sections with pictures of {len(shapes)} shapes: at least one section, pictures of one shape, and"
+            f"{len(sections)} sections with images of {len(shapes)} shapes: at least one section, images of one shape, and"
             " names and a remark for each are needed"
         )
 

@@ -133,10 +133,10 @@ def traversals(
     pictures, ratios = np.asarray(pictures), np.asarray(ratios)
     if pictures.ndim != 5 or ratios.shape != pictures.shape[:2] or ratios.shape != (len(shares), len(deviations)):
         raise UsageError(
-            f"pictures {pictures.shape}, ratios {ratios.shape}, {len(shares)} shares, {len(deviations)} deviations:"
+            f"images {pictures.shape}, ratios {ratios.shape}, {len(shares)} shares, {len(deviations)} deviations:"
             " (directions, steps, C, H, W), (directions, steps), one a direction and one a step are needed"
         )
-    check_images(pictures.reshape(-1, *pictures.shape[2:]), "pictures")
+    check_images(pictures.reshape(-1, *pictures.shape[2:]), "images")
     _check_few(max(ratios.shape), "steps or directions")
     steps = len(deviations)
     shown = [zoom(to_rgb(row), min(84, max(12, (WIDTH - 2 * MARGIN - GUTTER) // steps - GAP))) for row in pictures]
@@ -230,7 +230,7 @@ def _check_path(rows: Sequence[PathRow], ends: np.ndarray, names: Sequence[str])
     for row in rows:
         if check_images(row.pictures, row.way).shape != (steps, *ends.shape[1:]) or len(row.ratios) != steps:
             raise UsageError(
-                f"{row.way}: pictures {row.pictures.shape} and {len(row.ratios)} ratios; {steps} of each of the"
+                f"{row.way}: images {row.pictures.shape} and {len(row.ratios)} ratios; {steps} of each of the"
                 f" shape {ends.shape[1:]} are needed"
             )
         if len(row.passed) != len(row.places):
@@ -376,18 +376,18 @@ def _held(share: float) -> str:
 
 def _words_of_path(story: "Story", variant: str) -> Words:
     return (
-        "Rows of decoded pictures from one test image to another: along a straight line, along an arc, and along a chain of"
+        "Rows of decoded images from one test image to another: along a straight line, along an arc, and along a chain of"
         " real latents; the originals stand at both ends.",
         "From one test image to another: straight through latent space, along an arc about zero, and along the shortest chain"
-        " of neighbouring real latents. Where the straight way shows two pictures at once or a blurred one while the chain"
-        " shows good ones, the decoder is able and the space between is empty. The small pictures are the real images on the"
+        " of neighbouring real latents. Where the straight way shows two images at once or a blurred one while the chain"
+        " shows good ones, the decoder is able and the space between is empty. The small images are the real images on the"
         " chain.",
     )
 
 
 def _words_of_traversals(story: "Story", variant: str) -> Words:
     return (
-        "Rows of decoded pictures, one row per principal direction of the latents, from three standard deviations below the"
+        "Rows of decoded images, one row per principal direction of the latents, from three standard deviations below the"
         " mean to three above.",
         "The directions in which the latents vary most, largest first, each followed to both sides of the mean latent. What"
         " changes along a row is what that direction controls. The mean, and most of these places, are the latent of no"
@@ -397,7 +397,7 @@ def _words_of_traversals(story: "Story", variant: str) -> Words:
 
 def _words_of_arithmetic(story: "Story", variant: str) -> Words:
     return (
-        "A sum of pictures: one image, minus the mean of its class, plus the mean of another; the decoded result, and the real"
+        "A sum of images: one image, minus the mean of its class, plus the mean of another; the decoded result, and the real"
         " image nearest to it.",
         "One image, minus the mean latent of its class, plus that of another class. If the latent kept class and style apart,"
         " the result would be the other class in the style of the first image. Beside it the real image whose latent is"

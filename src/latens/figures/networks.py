@@ -136,7 +136,7 @@ def _words(story: "Story", variant: str) -> Words:
         else "The network as a row of boxes."
     )
     return alt, (
-        "Each box is one stage: its height is the size of the picture there, its width grows with the number of channels."
+        "Each box is one stage: its height is the size of the image there, its width grows with the number of channels."
         " Below each box: the layer, and the shape of its output (channels × height × width)."
         f" The latent in the middle, {story.network.latent_dim} numbers, is the decoder's only input."
     )

@@ -12,7 +12,7 @@ def read_seed(text: str) -> int:
     return number
 
 
-AUTOSCALE = Option("autoscale", False, "stretch the contrast of each picture, as matplotlib's imshow does", bool)
+AUTOSCALE = Option("autoscale", False, "stretch the contrast of each image, as matplotlib's imshow does", bool)
 FIRST = Option("first", None, "an image of the test part: where it starts", flag="--from", metavar="ROW")
-PER_ROW = Option("per_row", 10, "pictures or pairs per row", metavar="N")
+PER_ROW = Option("per_row", 10, "images or pairs per row", metavar="N")
 SEED = Option("seed", 0, "of what is drawn at random", read_seed, metavar="N")

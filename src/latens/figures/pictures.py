@@ -12,7 +12,7 @@ from latens.figures.contract import FigureEntry, Option, Words
 from latens.figures.options import AUTOSCALE, PER_ROW, SEED
 from latens.figures.tiles import check_images, compose, drawn_side, to_rgb, zoom
 from latens.images.describe import rows_of_classes
-from latens.images.pixels import colour_word
+from latens.images.pixels import colour_word, mix_of, show_in_words
 from latens.latents import reconstruct_images
 from latens.samplers import SAMPLERS
 from latens.text import number
@@ -50,6 +50,7 @@ def reconstructions(
     first: int = 0,
     labels: np.ndarray | None = None,
     total: int | None = None,
+    channels: str = "",
 ) -> Figure:
     """Each original with its reconstruction to the right of it, up to ten pairs per row.
 
@@ -66,6 +67,7 @@ def reconstructions(
         first: index of the first image that is given, where only a part is and `start` says which.
         labels: int (N,), or None.
         total: of how many images those that are given were chosen; N by default.
+        channels: which channels the colours are, in words, where they are not simply grey or red, green and blue.
 
     Raises:
         UsageError: the shapes don't fit each other, or a number is out of its range.
@@ -93,8 +95,12 @@ def reconstructions(
     shifted = [(x + wide + WITHIN_PAIR, y) for x, y in places]
     size = (per_row * across - BETWEEN_PAIRS + 2, -(-count // per_row) * down - BETWEEN_ROWS + 2)
     sheet = compose(np.concatenate([left, right]), places + shifted, size)
-    usual = _SCALES.get(colour_word(originals.shape[1]), "Each channel from 0 to 1.")
-    scale = "Contrast stretched picture by picture." if autoscale else usual
+    usual = (
+        f"Shown: {channels}, each from 0 to 1 of its range."
+        if channels
+        else _SCALES.get(colour_word(originals.shape[1]), "Each channel from 0 to 1.")
+    )
+    scale = "Contrast stretched image by image." if autoscale else usual
     if start is None:
         total = len(originals) if total is None else total
         which = f"All {count:,} images" if count == total else f"{count:,} of {total:,} images"
@@ -274,8 +280,17 @@ def _reconstructions_of_run(
     originals = test.inputs[rows]
     rebuilt = reconstruct_images(run.model, originals)
     labels = None if test.labels is None else test.labels[rows]
+    form = run.format
     return reconstructions(
-        run.shown(originals), run.shown(rebuilt), start, pairs, per_row, autoscale, labels=labels, total=len(test)
+        run.shown(originals),
+        run.shown(rebuilt),
+        start,
+        pairs,
+        per_row,
+        autoscale,
+        labels=labels,
+        total=len(test),
+        channels=show_in_words(form.channel_names, form.show) if mix_of(form.channels, form.show) else "",
     )
 
 
@@ -322,7 +337,7 @@ def _words_of_contact_sheet(story: "Story", variant: str) -> Words:
 
 def _words_of_reconstructions(story: "Story", variant: str) -> Words:
     return (
-        "Pairs of pictures: on the left the original from the test part, on the right its reconstruction.",
+        "Pairs of images: on the left the original from the test part, on the right its reconstruction.",
         "Images of the test part, which the network never saw in training. In each pair the original is on the left and its"
         " reconstruction on the right. Look for what is lost: thin strokes, texture, unusual shapes.",
     )
@@ -339,8 +354,8 @@ def _words_of_worst(story: "Story", variant: str) -> Words:
 
 def _words_of_samples(story: "Story", variant: str) -> Words:
     return (
-        "A grid of pictures decoded from new latents.",
-        "New pictures, which are in no data set: a sampler draws latents, and the decoder turns them into pictures.",
+        "A grid of images decoded from new latents.",
+        "New images, which are in no data set: a sampler draws latents, and the decoder turns them into images.",
     )
 
 

@@ -69,9 +69,7 @@ def probe_noises(
 def _draw(rows: Mapping[float, np.ndarray], names: Sequence[str], autoscale: bool, clusters: bool) -> Figure:
     for noise, images in rows.items():
         if len(check_images(images, f"probe at noise {noise:g}")) != len(names):
-            raise UsageError(
-                f"{len(images)} probe pictures and {len(names)} names: one name for each picture is needed"
-            )
+            raise UsageError(f"{len(images)} probe images and {len(names)} names: one name for each image is needed")
     if clusters:
         names = [name if name.startswith("cluster") else f"cluster {name}" for name in names]
     columns = _columns(names)
@@ -159,16 +157,16 @@ def _probe_noises_of_run(run: "Run", images: "Dataset", autoscale: bool) -> Figu
 def _words_of_probe(story: "Story", variant: str) -> Words:
     noise, kind = number(story.probe.noise_std) if story.probe else "1", kind_of_probe(story)
     return (
-        f"One decoded picture per {kind}, from its mean latent plus noise of standard deviation {noise}.",
-        f"One picture per {kind}: the mean of its latents, plus normal noise of standard deviation {noise}, decoded.",
+        f"One decoded image per {kind}, from its mean latent plus noise of standard deviation {noise}.",
+        f"One image per {kind}: the mean of its latents, plus normal noise of standard deviation {noise}, decoded.",
     )
 
 
 def _words_of_probe_noises(story: "Story", variant: str) -> Words:
     return (
-        f"Rows of decoded pictures, one per {kind_of_probe(story)}, with more noise added to the latent from row to row.",
+        f"Rows of decoded images, one per {kind_of_probe(story)}, with more noise added to the latent from row to row.",
         "The same with more noise from row to row. Without noise the mean latent is decoded, which often gives a blurred"
-        " picture. With noise the latent leaves the region where the training images lie; the more the picture suffers, the"
+        " image. With noise the latent leaves the region where the training images lie; the more the image suffers, the"
         " narrower that region is.",
     )
 

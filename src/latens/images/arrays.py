@@ -151,28 +151,28 @@ def _of_files(paths: Sequence[str | os.PathLike[str]], options: Options) -> Plan
 def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...], int | None]:
     """One array of a list, notes on it, and the number that was read as white."""
     if not pictures:
-        raise ImagesEmpty("the list has no pictures in it")
+        raise ImagesEmpty("the list has no images in it")
     kinds = {_kind(picture) for picture in pictures}
     if len(kinds) > 1:
         rows = [next(row for row, picture in enumerate(pictures) if _kind(picture) == kind) for kind in sorted(kinds)]
         told = " and ".join(f"{type(pictures[row]).__name__} (row {row})" for row in sorted(rows)[:2])
         raise ImagesError(f"the list mixes {told}; give arrays only, or Pillow images only")
-    if kinds == {"picture"}:
+    if kinds == {"image"}:
         return _stack_pictures(pictures, options)
     arrays = [as_array(picture, f"row {row} of the list") for row, picture in enumerate(pictures)]
     for row, array in enumerate(arrays):
         if array.dtype.kind not in "buif":
             raise ImagesError(
-                f"row {row} of the list is no picture: {type(pictures[row]).__name__}; give arrays, tensors or Pillow images"
+                f"row {row} of the list is no image: {type(pictures[row]).__name__}; give arrays, tensors or Pillow images"
             )
         if array.shape != arrays[0].shape:
             raise ImagesError(
-                f"the list has pictures of different shapes: {arrays[0].shape} in row 0, {array.shape} in row {row}; "
+                f"the list has images of different shapes: {arrays[0].shape} in row 0, {array.shape} in row {row}; "
                 "bring them to one size, or give the folder of files, which are resized"
             )
         if array.dtype.kind != arrays[0].dtype.kind:
             raise ImagesError(
-                f"the list has pictures of different types: {arrays[0].dtype} in row 0, {array.dtype} in row {row}; "
+                f"the list has images of different types: {arrays[0].dtype} in row 0, {array.dtype} in row {row}; "
                 "give all of them in one type"
             )
     return np.stack(arrays), (), None
@@ -181,7 +181,7 @@ def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple
 def _kind(picture: Any) -> str:
     if isinstance(picture, str | os.PathLike):
         return "path"
-    return "picture" if isinstance(picture, Image.Image) else "array"
+    return "image" if isinstance(picture, Image.Image) else "array"
 
 
 def _stack_pictures(
@@ -204,23 +204,23 @@ def _stack_pictures(
         try:
             plain.append(upright_picture(picture, channels, white))
         except Exception as error:  # Pillow's plugins raise anything on broken files
-            raise ImagesError(f"row {row} of the list: a picture that can't be used: {reason_of(error)}") from None
+            raise ImagesError(f"row {row} of the list: an image that can't be used: {reason_of(error)}") from None
     sizes = [(picture.height, picture.width) for picture in plain]
     others = sum(size != (options.size or sizes[0]) for size in sizes)
     if others and options.size is None:
         row = next(row for row, size in enumerate(sizes) if size != sizes[0])
         raise ImagesError(
-            f"the list has pictures of different sizes: {sizes[0][0]} x {sizes[0][1]} in row 0, {sizes[row][0]} x "
-            f"{sizes[row][1]} in row {row}; give a size to bring them to: load_images(pictures, size=64)"
+            f"the list has images of different sizes: {sizes[0][0]} x {sizes[0][1]} in row 0, {sizes[row][0]} x "
+            f"{sizes[row][1]} in row {row}; give a size to bring them to: load_images(images, size=64)"
         )
     if grey and not is_grey(channels):
-        notes.append(f"{grey} grey pictures among {len(pictures)} were turned into RGB")
+        notes.append(f"{grey} grey images among {len(pictures)} were turned into RGB")
     if others and options.size is not None:
         height, width = options.size
         target = f"{height} x {width} pixels"
         cost = fit_note(sizes, options.size, options.fit)
         cost = f"; {cost}" if cost else ""
-        notes.append(f"{others} of {len(pictures)} pictures had other sizes and were resized to {target}{cost}")
+        notes.append(f"{others} of {len(pictures)} images had other sizes and were resized to {target}{cost}")
         plain = [fit_picture(picture, options.size, options.fit) for picture in plain]
     return np.stack([from_picture(picture) for picture in plain]), tuple(notes), white
 
@@ -232,15 +232,15 @@ def _stack_deep(pictures: Sequence[Image.Image], options: Options) -> tuple[np.n
     if row is not None and options.size is None:
         height, width = arrays[0].shape
         raise ImagesError(
-            f"the list has pictures of different sizes: {height} x {width} in row 0, {arrays[row].shape[0]} x "
-            f"{arrays[row].shape[1]} in row {row}; give a size to bring them to: load_images(pictures, size=64)"
+            f"the list has images of different sizes: {height} x {width} in row 0, {arrays[row].shape[0]} x "
+            f"{arrays[row].shape[1]} in row {row}; give a size to bring them to: load_images(images, size=64)"
         )
     notes: tuple[str, ...] = ()
     if row is not None and options.size is not None:
         height, width = options.size
         others = sum(array.shape != options.size for array in arrays)
         target = f"{height} x {width} pixels"
-        notes = (f"{others} of {len(pictures)} pictures had other sizes and were resized and cropped to {target}",)
+        notes = (f"{others} of {len(pictures)} images had other sizes and were resized and cropped to {target}",)
         kept = [array.astype(kept_dtype(array.dtype, array.min(), array.max())) for array in arrays]
         arrays = [fit_pixels(array[None, None], options.size)[0, 0] for array in kept]
     return np.stack(arrays), notes, None
@@ -268,7 +268,7 @@ def join_parts(raws: Sequence[RawPart], called: str) -> tuple[RawPart, list[str]
     train, validation = raws
     if train.shape[1:] != validation.shape[1:]:
         reason: str | None = (
-            f"its pictures have the shape {validation.shape[1:]}, those of the train part {train.shape[1:]}"
+            f"its images have the shape {validation.shape[1:]}, those of the train part {train.shape[1:]}"
         )
     elif (train.labels is None) != (validation.labels is None):
         reason = f"it has {'no ' if validation.labels is None else ''}labels, unlike the train part"
@@ -277,7 +277,7 @@ def join_parts(raws: Sequence[RawPart], called: str) -> tuple[RawPart, list[str]
     else:
         reason = None
     if reason is not None:
-        return train, [f"not used: the validation part {called} ({len_of(validation)} pictures), since {reason}"]
+        return train, [f"not used: the validation part {called} ({len_of(validation)} images), since {reason}"]
 
     def read(length: int) -> Iterator[np.ndarray]:
         yield from train.read(length)
@@ -290,7 +290,7 @@ def join_parts(raws: Sequence[RawPart], called: str) -> tuple[RawPart, list[str]
     shape = (len_of(train) + len_of(validation), *train.shape[1:])
     dtype = np.promote_types(train.dtype, validation.dtype)
     joined = RawPart(train.name, train.where, shape, dtype, read, labels, ids)
-    return joined, [f"the validation part {called} ({len_of(validation)} pictures) was joined to the train part"]
+    return joined, [f"the validation part {called} ({len_of(validation)} images) was joined to the train part"]
 
 
 def len_of(raw: RawPart) -> int:
@@ -326,7 +326,7 @@ def plan_arrays(
     shapes = [_checked_shape(raw, options) for raw in raws]
     if shapes[0] != shapes[-1]:
         raise ImagesError(
-            f"the train part ({raws[0].where}) has pictures of (C, H, W) {shapes[0]} and the test part ({raws[-1].where}) of "
+            f"the train part ({raws[0].where}) has images of (C, H, W) {shapes[0]} and the test part ({raws[-1].where}) of "
             f"{shapes[-1]}; both must be the same"
             + ("" if shapes[0][0] != shapes[-1][0] else ": give a size (--size 32)")
         )
@@ -371,7 +371,7 @@ def plan_arrays(
 
 def _checked_shape(raw: RawPart, options: Options) -> Shape:
     if not raw.shape or 0 in raw.shape:
-        raise ImagesEmpty(f"{raw.where}: an array of shape {raw.shape} has no pictures in it")
+        raise ImagesEmpty(f"{raw.where}: an array of shape {raw.shape} has no images in it")
     check_dtype(raw.dtype, raw.where)
     shape = picture_shape(raw.shape, raw.where, options.layout)
     if options.grey and shape[0] not in CHANNELS:

@@ -132,12 +132,12 @@ def assemble(
         decoded = _set_aside(decoded[0], plan, make_store, by_class)
         counts = [len(one.rows) for one in decoded]
         chosen = "chosen in each class by content" if by_class else "chosen by content"
-        notes.append(f"no test part: {counts[1]} of {sum(counts)} pictures, {chosen}, were set aside as one")
+        notes.append(f"no test part: {counts[1]} of {sum(counts)} images, {chosen}, were set aside as one")
     train, test = decoded
     if len(train.rows) < MINIMUM_TRAIN:
         raise ImagesEmpty(
-            f"{train.part.where}: {counted(len(train.rows), 'picture')} to train on; at least {MINIMUM_TRAIN} are needed "
-            "(besides one to test on): add more"
+            f"{train.part.where}: {counted(len(train.rows), 'image')} to train on; at least {MINIMUM_TRAIN} are needed "
+            "(besides one to test on): add more" + (f"; {refused_line(refused, total)}" if refused else "")
         )
     notes += _in_both(train, test)
     class_names, numbers, class_notes = _classes(plan, train, test)
@@ -191,7 +191,12 @@ def _set_aside(everything: _Decoded, plan: Plan, make_store: MakeStore, by_class
             chosen = in_classes
     if min(len(rows) for rows in chosen) == 0:
         count = len(everything.rows)
-        raise ImagesError(f"{everything.part.where}: all of its {count} pictures are equal; give pictures that differ")
+        if count == 1:
+            needed = (
+                f"at least {MINIMUM_TRAIN + 1} are needed, {MINIMUM_TRAIN} to train on and one to test on: add more"
+            )
+            raise ImagesEmpty(f"{everything.part.where}: 1 image; {needed}")
+        raise ImagesError(f"{everything.part.where}: all of its {count} images are equal; give images that differ")
     result, length = [], block_length(plan.shape)
     for name, rows in zip(("train", "test"), chosen, strict=True):
         store, pixel_hash = make_store(name, len(rows), plan.shape, plan.dtype), hashlib.sha256()
@@ -217,8 +222,8 @@ def _in_both(train: _Decoded, test: _Decoded) -> list[str]:
     pairs = [f"{test.ids[row]} is {train.ids[twin]}" for row, twin in zip(both, first, strict=False)]
     more = f" and {len(both) - EXAMPLES:,} more" if len(both) > EXAMPLES else ""
     return [
-        f"{len(both):,} of {len(test.hashes):,} test pictures are in the train part too, with equal pixels: "
-        f"{', '.join(pairs)}{more}; scores on them say nothing about new pictures"
+        f"{len(both):,} of {len(test.hashes):,} test images are in the train part too, with equal pixels: "
+        f"{', '.join(pairs)}{more}; scores on them say nothing about new images"
     ]
 
 
@@ -232,9 +237,9 @@ def _classes(plan: Plan, train: _Decoded, test: _Decoded) -> tuple[tuple[str, ..
     used = in_train | in_test
     notes = []
     for chosen, words in (
-        (~used, "classes without a picture that can be used were left out"),
-        (in_train & ~in_test, "classes without a test picture"),
-        (in_test & ~in_train, "classes without a train picture"),
+        (~used, "classes without an image that can be used were left out"),
+        (in_train & ~in_test, "classes without a test image"),
+        (in_test & ~in_train, "classes without a train image"),
     ):
         if chosen.any():
             notes.append(f"{words}: {listed(_named(plan, chosen))}")

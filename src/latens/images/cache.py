@@ -157,7 +157,7 @@ class _NpyStore:
         needed, free = count * int(np.prod(shape)) * dtype.itemsize, shutil.disk_usage(path.parent).free
         if needed > free:
             raise ImagesError(
-                f"{path.parent.parent}: the decoded pictures need {bytes_text(needed)}, {bytes_text(free)} are free; "
+                f"{path.parent.parent}: the decoded images need {bytes_text(needed)}, {bytes_text(free)} are free; "
                 "set LATENS_CACHE to a folder with room, or give a smaller size (--size 64)"
             )
         self.file = open(path, "xb")  # noqa: SIM115 - closed by close(), after many calls

@@ -343,7 +343,7 @@ def _frames(picture: Image.Image) -> int:
 def reason_of(error: Exception) -> str:
     """Why a picture can't be used, in a few words."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture that Pillow knows"
+        return "not an image that Pillow knows"
     if isinstance(error, Image.DecompressionBombError):
         return "too large"
     if isinstance(error, OSError) and error.strerror:

@@ -112,7 +112,7 @@ def contact_sheet(images: Images, rows: int = 8, columns: int = 12, seed: int = 
         UsageError: rows or columns are not positive.
     """
     if rows < 1 or columns < 1:
-        raise UsageError(f"a contact sheet of {rows} x {columns} pictures; allowed is at least 1 x 1")
+        raise UsageError(f"a contact sheet of {rows} x {columns} images; allowed is at least 1 x 1")
     height, width = images.shape[1:]
     channels = shown_channels(images.shape[0], images.show)
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels), GAP_GREY, dtype=np.uint8)

@@ -234,7 +234,7 @@ def _plan(root: Path, layout: FolderLayout, options: Options, channels: ChannelF
         first = together[0].look
         assert isinstance(first, Failure), "none is good"
         raise ImagesDamaged(
-            f"{root}: none of its {counted(len(together), 'picture')} can be used; the first: {together[0].id} ({first.reason})"
+            f"{root}: none of its {counted(len(together), 'image')} can be used; the first: {together[0].id} ({first.reason})"
         )
     form, said = form_of(together, options, _each)
     fitting = [look for look in good if not form.refusal(look)]
@@ -265,7 +265,8 @@ def _with_enough(plan: Plan) -> Plan:
     count = sum(len(part.ids) for part in plan.parts)
     pages = next((note for note in plan.notes if note.endswith(ALL_PAGES)), None)
     if count <= MINIMUM_TRAIN and pages is not None:
-        raise ImagesEmpty(f"{plan.source}: {counted(count, 'image')}; {pages}")
+        needed = f"at least {MINIMUM_TRAIN + 1} are needed, {MINIMUM_TRAIN} to train on and one to test on"
+        raise ImagesEmpty(f"{plan.source}: {counted(count, 'image')}; {needed}; {pages}")
     return plan
 
 
@@ -279,7 +280,7 @@ def _picture_notes(looks: Sequence[Look], size: Size, options: Options) -> list[
         return [f"resized to {target}; the commonest size is {height} x {width} (size, --size: another){cost}"]
     if others == len(looks):
         return [f"resized to {target}{cost}"]
-    return [f"{others} of {len(looks)} pictures had other sizes and were resized to {target}{cost}"] if others else []
+    return [f"{others} of {len(looks)} images had other sizes and were resized to {target}{cost}"] if others else []
 
 
 def _page_notes(several: Sequence[Look], num_files: int, num_images: int, options: Options) -> list[str]:

@@ -204,7 +204,7 @@ def form_of(images: Sequence[FolderImage], options: Options, each: Each) -> tupl
         raise UsageError(f"grey (--grey) goes with colour images; these are {colour_word(channels)} images")
     notes = []
     if grey and not is_grey(channels):
-        notes.append(f"{grey} grey pictures among {len(used)} were turned into RGB (grey, --grey: all grey)")
+        notes.append(f"{grey} grey images among {len(used)} were turned into RGB (grey, --grey: all grey)")
     elif options.grey and grey < len(used):
         notes.append(f"{len(used) - grey} colour images among {len(used)} were turned into grey, as asked")
     names, said = _names(looks, channels)
@@ -214,10 +214,13 @@ def form_of(images: Sequence[FolderImage], options: Options, each: Each) -> tupl
     dtype = stored_dtype(*(look.dtype for look in looks))
     value_range, said = _range(looks, dtype, channels, options)
     notes += said
+    narrow = options.rules == 1 and dtype != DTYPE and channels in CHANNELS
+    if narrow:
+        factors, dtype, value_range = _to_bytes(used, channels, options, each), DTYPE, None
     alone = all(one.page == 0 and len(one.paths) == 1 for one in used)
     plain = alone and channels in CHANNELS and all(look.is_plain for look in looks)
     white = None
-    if dtype == DTYPE and value_range is None:
+    if dtype == DTYPE and value_range is None and not narrow:
         white, said = _white(used, channels, options, each)
         notes += said
     return Form(dtype, channels, group, names, factors, value_range, plain, white, options.nan), tuple(notes)
@@ -276,6 +279,15 @@ def _factors(images: Sequence[FolderImage], options: Options, each: Each) -> tup
         f"{whole} of {len(images)} images have whole numbers and the others floats: all are kept as float32, and"
         f" whole numbers {rule}"
     ]
+
+
+def _to_bytes(images: Sequence[FolderImage], channels: int, options: Options, each: Each) -> dict[str, float]:
+    """By what values are multiplied to become bytes, as all images were kept by the first version of the rules of reading."""
+    level = options.white
+    if level is None and is_grey(channels):
+        deep = (one for one in images if _look(one).dtype == "uint16")
+        level = choose_white((int(values.max()) for values in each(_values_or_nothing, deep)), deep=True)[0]
+    return {"uint16": WHITE / (level or DEEP_WHITE), "float32": float(WHITE)}
 
 
 def _values_or_nothing(image: FolderImage) -> np.ndarray:
@@ -372,6 +384,8 @@ def _kept(image: FolderImage, values: np.ndarray, form: Form, size: Size, fit: s
     factor = form.factors.get(values.dtype.name)
     if factor is not None:
         scaled = values.astype(np.float64) * factor
+        if form.dtype == DTYPE and not 0 <= scaled.min(initial=0) <= scaled.max(initial=0) <= WHITE:
+            raise ValueError(f"values up to {values.max()}, although {WHITE / factor:g} is said to be white")
         values = np.rint(scaled).astype(form.dtype) if form.dtype.kind == "u" else scaled.astype(form.dtype)
     values = with_channels(values[None].astype(form.dtype, copy=False), form.channels)
     if form.white is not None:

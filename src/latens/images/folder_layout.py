@@ -123,7 +123,7 @@ def lay_out(tree: Tree, for_training: bool = True, *, keep_masks: bool = False, 
     root = tree.root
     if not root.total:
         raise ImagesEmpty(
-            f"{root.path}: no pictures in this folder{tree.contents()}; give a folder of .png, .jpg or other picture files"
+            f"{root.path}: no images in this folder{tree.contents()}; give a folder of .png, .jpg or other image files"
         )
     reading = _Reading(root, rules=rules)
     if not keep_masks and rules > 1:
@@ -268,7 +268,7 @@ def _parts(reading: _Reading, for_training: bool) -> list[tuple[str, list[_Group
     if not groups:
         raise ImagesEmpty(
             f"{reading.root.path}: only masks ({listed(mask.relative for mask in reading.masks.values())}) and no other "
-            "pictures; to train on them, give one of these folders"
+            "images; to train on them, give one of these folders"
         )
     kinds = [kind for kind in TEST_ORDER if any(group.part == kind for group in groups)]
     train = [group for group in groups if group.part == TRAIN]
@@ -289,7 +289,7 @@ def _parts(reading: _Reading, for_training: bool) -> list[tuple[str, list[_Group
         if kind in TRAINED_ON and reading.rules > 1:
             joined = [group for group in groups if group.part == kind]
             named = listed(dict.fromkeys(group.top.relative for group in joined if group.top is not None))
-            count = counted(_count(joined), "picture")
+            count = counted(_count(joined), "image")
             reading.notes.append(f"the {kind} part ({named}, {count}) was joined to the train part")
             train += joined
             continue
@@ -338,12 +338,12 @@ def _classes(reading: _Reading, parts: _Parts) -> tuple[tuple[str, ...], dict[st
     unsorted = [name for name, groups in parts if 2 * _count(groups, loose=True) > _count(groups)]
     if len(unsorted) == len(parts):
         reading.notes.append(
-            f"most pictures lie beside the subfolders ({listed(names, 3)}), which were not taken as classes"
+            f"most images lie beside the subfolders ({listed(names, 3)}), which were not taken as classes"
         )
         return (), {}
     if unsorted:
         reading.notes.append(
-            f"no labels: most pictures of the {unsorted[0]} part lie in no class folder; sort them into the class folders, or "
+            f"no labels: most images of the {unsorted[0]} part lie in no class folder; sort them into the class folders, or "
             "give the train folder alone"
         )
         return (), {}
@@ -398,14 +398,14 @@ def _part(reading: _Reading, name: str, groups: list[_Group], numbers: dict[str,
 def _notes(reading: _Reading, tree: Tree) -> list[str]:
     notes = list(reading.notes)
     if reading.masks:
-        named = listed([f"{mask.relative} ({counted(mask.total, 'picture')})" for mask in reading.masks.values()])
-        notes.append(f"left out, masks and not pictures: {named}")
+        named = listed([f"{mask.relative} ({counted(mask.total, 'image')})" for mask in reading.masks.values()])
+        notes.append(f"left out, masks and not images: {named}")
     if reading.beside:
-        named = listed([f"{node.relative} ({counted(node.total, 'picture')})" for node in reading.beside])
+        named = listed([f"{node.relative} ({counted(node.total, 'image')})" for node in reading.beside])
         notes.append(f"left out, folders beside the train and test part: {named}")
     if reading.loose:
         notes.append(
-            f"left out, {counted(len(reading.loose), 'picture')} in no class or part: {listed(reading.loose, 3)}"
+            f"left out, {counted(len(reading.loose), 'image')} in no class or part: {listed(reading.loose, 3)}"
         )
     empty = [shown(name) for name in reading.root.empty()]
     if empty:

@@ -79,7 +79,7 @@ def label_array(labels: Any, where: str) -> np.ndarray:
         array = array.argmax(1)
     if array.ndim != 1:
         raise LabelsError(
-            f"{where}: labels of shape {array.shape}; allowed are one a picture, (N,), or one-hot rows with a single 1 in each"
+            f"{where}: labels of shape {array.shape}; allowed are one an image, (N,), or one-hot rows with a single 1 in each"
         )
     kind = array.dtype.kind
     if kind == "S":
@@ -117,7 +117,7 @@ def _as_label_array(labels: Any, where: str) -> np.ndarray:
     array = as_array(labels, where)
     if array.ndim == 0:
         raise UsageError(
-            f"{where}: labels of type {type(labels).__name__}; a list or an array is needed, one label a picture"
+            f"{where}: labels of type {type(labels).__name__}; a list or an array is needed, one label an image"
         )
     return array
 
@@ -170,7 +170,7 @@ def _of_objects(values: list[Any], where: str) -> np.ndarray:
 
 
 def _missing(row: int, value: Any, where: str) -> LabelsError:
-    return LabelsError(f"{where}: row {row} has no label ({value}); give every picture one, or leave such pictures out")
+    return LabelsError(f"{where}: row {row} has no label ({value}); give every image one, or leave such images out")
 
 
 def _kind(value: Any) -> str:

@@ -104,12 +104,12 @@ def check_sides(shape: Shape, where: str) -> None:
     _, height, width = shape
     if min(height, width) < MINIMUM_SIDE:
         raise ImagesError(
-            f"{where}: pictures of {height} x {width} pixels are too small; allowed are sides of {MINIMUM_SIDE} to "
+            f"{where}: images of {height} x {width} pixels are too small; allowed are sides of {MINIMUM_SIDE} to "
             f"{MAXIMUM_SIDE}: enlarge them with size (--size 32)"
         )
     if max(height, width) > MAXIMUM_SIDE:
         raise ImagesError(
-            f"{where}: pictures of {height} x {width} pixels are too large; allowed are sides of {MINIMUM_SIDE} to "
+            f"{where}: images of {height} x {width} pixels are too large; allowed are sides of {MINIMUM_SIDE} to "
             f"{MAXIMUM_SIDE}: make them smaller with size (--size 64)"
         )
 
@@ -235,5 +235,5 @@ def number_labels(labels: Any, count: int, where: str) -> np.ndarray:
     """
     array = label_array(labels, where)
     if len(array) != count:
-        raise ImagesError(f"{where}: {len(array)} labels for {count} pictures; there must be one for each")
+        raise ImagesError(f"{where}: {len(array)} labels for {count} images; there must be one for each")
     return array

@@ -313,7 +313,7 @@ def _unreadable(source: Any) -> Exception:
         if stat.S_ISREG(mode):
             packed = path.suffix.lower() in {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
             return ImagesError(
-                f"{path}: not a file of many pictures; allowed are .npy and .npz files, and folders: "
+                f"{path}: not a file of many images; allowed are .npy and .npz files, and folders: "
                 + ("unpack it and give the folder" if packed else "give the folder that it lies in")
             )
         return ImagesError(f"{path}: a pipe, socket or device, neither a folder nor a file; give a folder or a file")

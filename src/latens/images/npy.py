@@ -1,5 +1,6 @@
 """A `.npy` file of pictures, memory-mapped, so that it may be larger than memory."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from latens.images.arrays import plan_arrays, raw_array
 from latens.images.cache import cached_dataset
 from latens.images.contract import Dataset
 from latens.images.plan import Options, Plan
+from latens.text import bytes_text
 
 __all__ = ["NPY", "NpySource", "is_file_like"]
 
@@ -64,6 +66,11 @@ def _map(path: Path) -> np.ndarray:
             )
         if 0 in shape:
             return np.empty(shape, dtype=dtype)  # an empty file can't be mapped
+        expected, there = math.prod(shape) * dtype.itemsize, path.stat().st_size
+        if expected > there:
+            raise ImagesDamaged(
+                f"{path}: ends too early: {bytes_text(there)} of about {bytes_text(expected)}; save or get the file again"
+            )
         mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         return mapped
     except (ValueError, EOFError, OSError, TypeError, OverflowError) as error:

@@ -105,7 +105,7 @@ class NpzMember:
             raise ImagesError(f"{self.where}: holds Python objects, which are never unpickled; save integers or text")
         if math.prod(self.shape) * self.dtype.itemsize > MAXIMUM_LABEL_BYTES:
             raise ImagesError(
-                f"{self.where}: labels of shape {self.shape} are too large; one for each picture is allowed"
+                f"{self.where}: labels of shape {self.shape} are too large; one for each image is allowed"
             )
         with _reading(self.path), zipfile.ZipFile(self.path) as archive, archive.open(self.name) as stream:
             _read_header(stream)

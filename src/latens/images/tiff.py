@@ -203,9 +203,9 @@ def _check_size(page: "TiffPage") -> None:
     """Refuse what is no flat image, and what would need more memory than any image."""
     height, width = page.imagelength, page.imagewidth
     if min(height, width) < 1:
-        raise ValueError("an empty picture")
+        raise ValueError("an empty image")
     if page.imagedepth > 1:
-        raise ValueError(f"a volume of {page.imagedepth} layers; save the layers as pictures")
+        raise ValueError(f"a volume of {page.imagedepth} layers; save the layers as images")
     if height * width > 2 * (Image.MAX_IMAGE_PIXELS or height * width):
         raise Image.DecompressionBombError
     stored = sum(page.databytecounts)
@@ -239,7 +239,7 @@ def _alpha(page: "TiffPage", count: int, colours: int) -> Alpha:
 def _through_palette(page: "TiffPage", samples: np.ndarray, bits: int) -> np.ndarray:
     colours = page.colormap
     if colours is None or samples.dtype.kind != "u" or bits > 16:
-        raise ValueError("a palette picture without a palette")
+        raise ValueError("a palette image without a palette")
     indices = samples[..., 0]
     if int(indices.max()) >= colours.shape[1]:
         raise ValueError(f"a colour {indices.max()} that its palette of {colours.shape[1]} lacks")
@@ -290,7 +290,7 @@ def _samples(tiff: "TiffFile", plane: Plane) -> np.ndarray:
             result = np.zeros((page.imagelength, page.imagewidth, page.samplesperpixel), block.dtype)
         here = result[top : top + height, left : left + width, sample * each : (sample + 1) * each]
         here[:] = block[: here.shape[0], : here.shape[1]]
-    assert result is not None, "a picture has at least one segment"
+    assert result is not None, "an image has at least one segment"
     return result
 
 

@@ -121,14 +121,12 @@ class Tree:
         if self.too_deep:
             found.append(f"what lies more than {DEEPEST} folders deep: {listed(self.too_deep, 1)}")
         pictures = [name for name in self.files if ending_of(name) in UNREADABLE_PICTURES]
-        return [*found, *_by_ending("pictures in a format that Pillow does not read", pictures)]
+        return [*found, *_by_ending("images in a format that Pillow does not read", pictures)]
 
     def notes(self) -> list[str]:
         """All that was left out, one note a group."""
         others = [name for name in self.files if ending_of(name) not in UNREADABLE_PICTURES]
-        found = [
-            f"left out, {group}" for group in (*self.problems(), *_by_ending("not pictures by their names", others))
-        ]
+        found = [f"left out, {group}" for group in (*self.problems(), *_by_ending("not images by their names", others))]
         found += self._renamed(self.files)
         if self.own:
             found.append(f"left out, written by latens: {listed(self.own)}")
@@ -157,7 +155,7 @@ class Tree:
             except OSError:
                 continue
             if known not in (None, "HEIF", "AVIF"):
-                found.append(f"{shown(name)} is a {known} picture by its content; give it that ending to have it read")
+                found.append(f"{shown(name)} is a {known} image by its content; give it that ending to have it read")
         return found
 
 
@@ -304,6 +302,6 @@ def refuse_run(folder: Path) -> None:
         if os.path.isfile(folder / marker):
             look = f"to look at it: latens {'explore' if kind == 'run' else 'compare --runs'} {quoted(folder)}"
             raise ImagesError(
-                f"{folder}: a {kind} of latens (it holds a {marker}), not pictures; give the folder of pictures"
+                f"{folder}: a {kind} of latens (it holds a {marker}), not images; give the folder of images"
                 + (f" ({look})" if kind == "run" else "")
             )

@@ -55,6 +55,6 @@ def choose_white(largest: Iterable[int], deep: bool) -> tuple[int | None, tuple[
     if white == 1:
         return white, ("all numbers are 0 or 1 (masks): 1 was read as white (white, --white: another number)",)
     return white, (
-        f"the largest number of all 16-bit pictures is {found}: {white} ({LEVELS[white]}) was read as white (white, --white: "
+        f"the largest number of all 16-bit images is {found}: {white} ({LEVELS[white]}) was read as white (white, --white: "
         "another number)",
     )

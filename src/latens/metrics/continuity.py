@@ -42,11 +42,11 @@ def _faded(name: str, meaning: str, direction: Direction) -> Definition:
 
 
 _HALF_WAY = (
-    "Take the latents of two pictures{which} and decode the point half-way between them: the share of such pictures that look"
+    "Take the latents of two images{which} and decode the point half-way between them: the share of such images that look"
     " real."
 )
 _STEP = (
-    "Go from the latent of one picture to that of another{which} in equal steps: the largest change of the picture as a multiple"
+    "Go from the latent of one image to that of another{which} in equal steps: the largest change of the image as a multiple"
     " of the mean one. 1 is even, 10 a single jump."
 )
 _WHICH = {"": "", "_within": " of one class", "_between": " of different classes"}
@@ -57,7 +57,7 @@ _TRIP = (
 SAMPLED = (
     Definition(
         "holes",
-        "Share of the sampler's latents that lie far from all real ones: farther than 99 of 100 test pictures do.",
+        "Share of the sampler's latents that lie far from all real ones: farther than 99 of 100 test images do.",
         "lower",
         baseline="test images",
         baseline_kind="real images",
@@ -67,7 +67,7 @@ SAMPLED = (
 DEFINITIONS = (
     *(_faded(f"path_realism{kind}", _HALF_WAY.format(which=which), "higher") for kind, which in _WHICH.items()),
     *(_faded(f"path_smoothness{kind}", _STEP.format(which=which), "lower") for kind, which in _WHICH.items()),
-    Definition("round_trip_data", _TRIP.format(which="latents of test pictures"), "lower"),
+    Definition("round_trip_data", _TRIP.format(which="latents of test images"), "lower"),
     Definition("round_trip_midpoints", _TRIP.format(which="points half-way between latents"), "lower"),
     *OF_HIDDEN,
 )
@@ -357,4 +357,4 @@ def _what_the_map_hides(inputs: Inputs) -> Scores:
     return score_hidden(hidden, "t-SNE", among_own & ~clear)
 
 
-METRIC = Metric("Continuity: what lies between the latents of real pictures?", DEFINITIONS, _score)
+METRIC = Metric("Continuity: what lies between the latents of real images?", DEFINITIONS, _score)

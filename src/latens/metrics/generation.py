@@ -41,14 +41,14 @@ def _real(name: str, meaning: str, beside: str = "train images", direction: Dire
 DEFINITIONS = (
     _real(
         "frechet",
-        "Fréchet distance (FD): how far the generated pictures as a whole are from the test pictures, compared by features that"
+        "Fréchet distance (FD): how far the generated images as a whole are from the test images, compared by features that"
         " a small network computes. 0 would be no difference.",
         direction="lower",
     ),
     _real(
         "kid",
-        "Kernel distance (KID): another measure of how far generated pictures are from the test pictures, which is fair with few"
-        " pictures too; about 0 if there is no difference.",
+        "Kernel distance (KID): another measure of how far generated images are from the test images, which is fair with few"
+        " images too; about 0 if there is no difference.",
         direction="lower",
     ),
     _real(
@@ -57,30 +57,30 @@ DEFINITIONS = (
         " get about 0, bad ones 1 and more.",
         direction="lower",
     ),
-    _real("precision", "Share of generated pictures that look like real ones: they lie close to some real picture."),
-    _real("recall", "Share of real pictures that the sampler can make: they lie close to some generated picture."),
+    _real("precision", "Share of generated images that look like real ones: they lie close to some real image."),
+    _real("recall", "Share of real images that the sampler can make: they lie close to some generated image."),
     _real(
         "density",
-        "How crowded with real pictures the places of the generated ones are; 1 is as crowded as for real ones. Precision that a"
-        " single odd picture cannot raise.",
+        "How crowded with real images the places of the generated ones are; 1 is as crowded as for real ones. Precision that a"
+        " single odd image cannot raise.",
     ),
-    _real("coverage", "Share of real pictures that have a generated one close by. Low where whole kinds are missing."),
+    _real("coverage", "Share of real images that have a generated one close by. Low where whole kinds are missing."),
     _real(
         "memorised",
-        "Share of generated pictures that are nearly copies of a train picture: nearer to one than 99 of 100 test pictures are.",
+        "Share of generated images that are nearly copies of a train image: nearer to one than 99 of 100 test images are.",
         "test images",
         "lower",
     ),
     Definition(
         "three_sample",
-        "Whether generated pictures are closer to the train pictures than test pictures are. About 0 is right; below -3 they are"
-        " copies, far above 0 they are unlike any real picture.",
+        "Whether generated images are closer to the train images than test images are. About 0 is right; below -3 they are"
+        " copies, far above 0 they are unlike any real image.",
         "zero",
         "standard deviations",
     ),
     _real(
         "class_agreement",
-        "Share of generated pictures that show the class that was asked for, as a classifier sees it.",
+        "Share of generated images that show the class that was asked for, as a classifier sees it.",
         "test images",
     ),
 )
@@ -309,4 +309,4 @@ def _keeping_data(found: Scores) -> Scores:
     return replace(found, scores=tuple(told))
 
 
-METRIC = Metric("Generation: are generated pictures like real ones?", (*OF_REFERENCES, *DEFINITIONS, *SAMPLED), _score)
+METRIC = Metric("Generation: are generated images like real ones?", (*OF_REFERENCES, *DEFINITIONS, *SAMPLED), _score)

@@ -15,7 +15,7 @@ __all__ = ["DEFINITIONS", "hidden_points", "score_hidden", "shown_among_own"]
 
 K = 5
 
-_SHOWN = "Points near the mean latent of each class that the map shows among pictures of that class, although"
+_SHOWN = "Points near the mean latent of each class that the map shows among images of that class, although"
 HOLES = Definition(
     "hidden_holes",
     f"{_SHOWN} in latent space they are far from all data: their share. The map hides these holes.",
@@ -23,7 +23,7 @@ HOLES = Definition(
 )
 UNCLEAR = Definition(
     "hidden_unclear",
-    f"{_SHOWN} the picture decoded there looks like no real one: their share. The map hides that they are bad.",
+    f"{_SHOWN} the image decoded there looks like no real one: their share. The map hides that they are bad.",
     "lower",
 )
 DEFINITIONS = (HOLES, UNCLEAR)

@@ -24,18 +24,18 @@ BLOCK_BYTES = 1 << 24
 DEFINITIONS = (
     Definition(
         "trustworthiness",
-        "Whether pictures that are neighbours on the map are near each other in latent space as well: 1 if always, 0.5 for points"
+        "Whether images that are neighbours on the map are near each other in latent space as well: 1 if always, 0.5 for points"
         " at random.",
         "higher",
     ),
     Definition(
         "neighbour_recall",
-        "Share of the 10 nearest pictures in latent space that are among the 10 nearest on the map.",
+        "Share of the 10 nearest images in latent space that are among the 10 nearest on the map.",
         "higher",
     ),
     Definition(
         "map_knn_accuracy",
-        "Share of pictures whose class is that of most of their 5 nearest neighbours on the map.",
+        "Share of images whose class is that of most of their 5 nearest neighbours on the map.",
         "higher",
     ),
 )

@@ -28,7 +28,7 @@ MSE = Definition(
     baseline_kind="method",
 )
 MSE_CLAMPED = Definition(
-    "mse_clamped", "The same error after the output is cut to the range from 0 to 1, as a picture is shown.", "lower"
+    "mse_clamped", "The same error after the output is cut to the range from 0 to 1, as an image is shown.", "lower"
 )
 PSNR = Definition(
     "psnr",
@@ -38,12 +38,12 @@ PSNR = Definition(
 )
 SSIM = Definition(
     "ssim",
-    "Structural similarity: whether edges and textures of the original are kept, from 0 to 1 for an identical picture.",
+    "Structural similarity: whether edges and textures of the original are kept, from 0 to 1 for an identical image.",
     "higher",
 )
 PCA_MSE = Definition(
     "pca_mse",
-    "The error of PCA with as many numbers for each picture: the best that a linear autoencoder can do.",
+    "The error of PCA with as many numbers for each image: the best that a linear autoencoder can do.",
     "none",
 )
 PCA_RATIO = Definition(

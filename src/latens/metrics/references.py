@@ -351,24 +351,24 @@ def _about_shared(num_shared: int, copies: bool, num_test: int) -> str:
 
 FLOOR = Definition(
     "floor",
-    "The Fréchet distance between real train and real test pictures: about the lowest that generated pictures can reach.",
+    "The Fréchet distance between real train and real test images: about the lowest that generated images can reach.",
     "none",
 )
 KID_FLOOR = Definition(
     "kid_floor",
-    "The kernel distance between real train and real test pictures: about the lowest that generated pictures can reach.",
+    "The kernel distance between real train and real test images: about the lowest that generated images can reach.",
     "none",
 )
 RECONSTRUCTION_FD = Definition(
     "reconstruction_fd",
-    "The Fréchet distance of the reconstructions to the test pictures: what the decoder alone costs, before any sampling.",
+    "The Fréchet distance of the reconstructions to the test images: what the decoder alone costs, before any sampling.",
     "lower",
     baseline="train images",
     baseline_kind="real images",
 )
 RECONSTRUCTION_KID = Definition(
     "reconstruction_kid",
-    "The kernel distance of the reconstructions to the test pictures: what the decoder alone costs, before any sampling.",
+    "The kernel distance of the reconstructions to the test images: what the decoder alone costs, before any sampling.",
     "lower",
     baseline="train images",
     baseline_kind="real images",

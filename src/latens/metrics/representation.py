@@ -34,20 +34,20 @@ FEWEST = 2_000  # test images, before train images are left out
 
 KNN = Definition(
     "knn_accuracy",
-    "Share of test pictures whose class is that of most of the 5 train pictures with the nearest latents.",
+    "Share of test images whose class is that of most of the 5 train images with the nearest latents.",
     "higher",
     baseline_kind="method",
 )
 LINEAR = Definition(
     "linear_accuracy",
-    "Share of test pictures whose class a simple (linear) classifier finds from the latent alone.",
+    "Share of test images whose class a simple (linear) classifier finds from the latent alone.",
     "higher",
     baseline="the commonest class",
     baseline_kind="chance",
 )
 CLUSTER = Definition(
     "cluster_accuracy",
-    "Share of pictures that k-means, which knows no labels, puts into the group of their class.",
+    "Share of images that k-means, which knows no labels, puts into the group of their class.",
     "higher",
     baseline="one group",
     baseline_kind="chance",
@@ -68,7 +68,7 @@ ARI = Definition(
 )
 ACTIVE_UNITS = Definition(
     "active_units",
-    "How many of the latent numbers change from picture to picture at all (variance above 0.01). The others are wasted.",
+    "How many of the latent numbers change from image to image at all (variance above 0.01). The others are wasted.",
     "higher",
     baseline="latent units",
     baseline_kind="maximum",

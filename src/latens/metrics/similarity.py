@@ -35,7 +35,7 @@ def structural_similarity(originals: NDArray[Any], reconstructions: NDArray[Any]
     """
     if originals.shape != reconstructions.shape or originals.ndim != 4 or min(originals.shape[2:]) < SSIM_WINDOW:
         raise UsageError(
-            f"pictures have shapes {originals.shape} and {reconstructions.shape};"
+            f"images have shapes {originals.shape} and {reconstructions.shape};"
             f" structural similarity needs twice the same (N, C, H, W), at least {SSIM_WINDOW} pixels each way"
         )
     down, across = (_blur(size) for size in originals.shape[2:])

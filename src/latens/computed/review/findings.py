@@ -153,7 +153,7 @@ def review_run(
     images = run.images if images is None else images
     latents, errors = run.latents["latents"], run.latents["squared_error"]
     if most < 1 or len(latents) < FEWEST:
-        raise UsageError(f"{most} findings of {len(latents)} pictures: at least 1, of at least {FEWEST}, are needed")
+        raise UsageError(f"{most} findings of {len(latents)} images: at least 1, of at least {FEWEST}, are needed")
     asked, most = most, max(most, KEPT)
     found = None if features is None else features_of_run(run, features, images, progress)
     points = latents if found is None else found.vectors
