@@ -288,7 +288,7 @@ def candidates(labelled: Labelled, run: Run) -> dict[str, Callable[[], Scored]]:
     }
 
 
-def measured(name: str, folder: Path) -> dict[str, Any]:
+def measured(name: str, folder: Path, left_out: Sequence[str] = ()) -> dict[str, Any]:
     """AUROC of each detector on a set, with an interval, and where masks are known AUROC and AUPRO of places.
 
     Raises:
@@ -313,8 +313,11 @@ def measured(name: str, folder: Path) -> dict[str, Any]:
         "machine": machine(),
     }
     for method, score in candidates(labelled, run).items():
+        file = folder / f"{method.replace(' ', '-')}.npz"
+        if method in left_out and not file.is_file():
+            continue
         try:
-            found = _kept(folder / f"{method.replace(' ', '-')}.npz", score)
+            found = _kept(file, score)
         except Unavailable as error:
             say(f"{name}: {method} skipped: {error}")
             row["missing"][method] = str(error)
@@ -409,7 +412,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(KNOWN)}")
     parser.add_argument("--photographs", metavar="FOLDER", help="folder or zip of colour photographs in classes")
     parser.add_argument("--out", type=Path, default=Path("build/detect"), help="where runs, scores and rows are kept")
-    parser.add_argument("--again", action="store_true", help="measure sets anew whose row is there; what is kept stays")
+    parser.add_argument("--again", action="store_true", help="measure anew what is kept; runs are not trained again")
+    parser.add_argument(
+        "--plain", action="store_true", help="leave out what needs a pretrained network: most of the time goes there"
+    )
     parser.add_argument("--write", type=Path, metavar="MD", help="write the tables there, as a section of its own")
     args = parser.parse_args()
     unknown = [name for name in args.names if name not in KNOWN]
@@ -419,11 +425,11 @@ def main() -> None:
         os.environ["LATENS_PHOTOGRAPHS"] = args.photographs
     for name in args.names or KNOWN:
         file = args.out / name / "row.json"
-        if file.is_file() and not args.again:
-            continue
         file.parent.mkdir(parents=True, exist_ok=True)
+        for kept in file.parent.glob("*.npz") if args.again else ():
+            kept.unlink()
         try:
-            row = measured(name, file.parent)
+            row = measured(name, file.parent, ON_FEATURES if args.plain else ())
         except Unavailable as error:
             say(f"{name}: skipped: {error}")
             continue

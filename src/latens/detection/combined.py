@@ -2,7 +2,6 @@
 
 from latens.detection.contract import Detector, Floats, Measured, Seen
 from latens.detection.neighbours import NeighboursDetector
-from latens.detection.standard import UsualScore
 from latens.detection.structural import StructuralDetector
 
 __all__ = ["CombinedDetector"]
@@ -15,18 +14,17 @@ class CombinedDetector(Detector):
     can build is seen by its latent alone.
     """
 
-    summary = "structural error and distance to the normal latents together"
+    summary = "structural error and distance to the nearest normal images together"
 
     def __init__(self) -> None:
         self.structural, self.neighbours = StructuralDetector(), NeighboursDetector()
 
     def fit(self, normal: Seen, latents: Floats) -> None:
-        """Fit both, and learn the usual distance."""
+        """Fit both."""
         self.structural.fit(normal, latents)
         self.neighbours.fit(normal, latents)
-        self.usual = UsualScore(self.neighbours.usual())
 
     def measure(self, seen: Seen) -> Measured:
         """The sum, and the map of the structural error."""
         found = self.structural.measure(seen)
-        return Measured(found.scores + self.usual(self.neighbours.measure(seen).scores), found.maps)
+        return Measured(found.scores + self.neighbours.measure(seen).scores, found.maps)

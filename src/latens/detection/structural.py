@@ -31,10 +31,10 @@ class StructuralDetector(Detector):
         self.usual = [UsualScore(_scored(scale(view))) for scale, view in zip(self.scales, views, strict=True)]
 
     def measure(self, seen: Seen) -> Measured:
-        """The sum over both views of the mean over the oddest hundredth of the places, and the mean of their maps."""
+        """The mean over both views of that over the oddest hundredth of the places, and of their maps."""
         maps = [scale(view) for scale, view in zip(self.scales, self._views(seen), strict=True)]
         scores = sum(usual(_scored(one)) for usual, one in zip(self.usual, maps, strict=True))
-        return Measured(np.asarray(scores), (maps[0] + maps[1]) / np.float32(2))
+        return Measured(np.asarray(scores) / 2, (maps[0] + maps[1]) / np.float32(2))
 
     @staticmethod
     def _views(seen: Seen) -> tuple[Floats, Floats]:
