@@ -17,9 +17,9 @@ from latens.samplers.learned import Learned, chances_and_noise
 __all__ = ["LocalMixtureSampler"]
 
 SIZES = (48, 24, 12)  # latents of a component, in the mean; the smallest is still no copy of any
-PATIENCE = 0.02  # by how much the logarithm of the distance may grow for smaller components, which follow curves better
-RANK = 8  # directions of a component's own
-STRENGTH = 4  # latents for which the mean covariance within components counts, beside a component's own
+PATIENCE = 0.03  # by how much the logarithm of the distance may grow for smaller components, which follow curves better
+RANK = 12  # directions of a component's own
+STRENGTH = 1  # latents for which the mean covariance within components counts, beside a component's own
 MOST = 60_000  # latents that the fit looks at
 MOST_TOGETHER = (
     2_000  # components of a class, or of all latents where there are no labels: they bound the time of k-means
