@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from latens.arrays import gather
 from latens.errors import LatensError, UsageError
-from latens.explorer.columns import Column, columns_of, values_of
+from latens.explorer.columns import NO_VALUE, PREDICTED, Column, columns_of, values_of
 from latens.explorer.looks import SAMPLED, channels_of, looked_at, show_of
 from latens.explorer.odd import Odd, odd_columns
 from latens.explorer.wire import Answer
@@ -20,6 +20,7 @@ from latens.images.pixels import mix_of, picture_mode, to_picture
 from latens.interpolation import PATHS
 from latens.interpolation.graph import Graph
 from latens.maps import MAPS, Map
+from latens.metrics.votes import vote
 from latens.neighbours import Neighbours, in_usual_distances
 from latens.runs import Run
 from latens.runs.run import MADE_ELSEWHERE, TEST, TRAIN
@@ -30,6 +31,7 @@ __all__ = ["View"]
 STEPS = 65_535  # of a coordinate
 MARGIN = 0.04  # of the map's extent, left free about the points
 NEIGHBOURS = 12
+VOTERS = 5  # nearest images that vote for a class, as in the score `knn_accuracy`
 CELL = 48  # pixels, the most that a thumbnail has
 PAGE = 1536  # pixels, the most that a sprite page is wide and high
 FIRST_MAPS = ("tsne", "pca")  # in the order in which they are offered
@@ -215,6 +217,11 @@ class View:
         names = self.run.class_names
         own = [
             *([Column("label", "class", "class", names, load=lambda: self.labels)] if self.labels is not None else []),
+            *(
+                [Column(PREDICTED, "class of its neighbours", "class", names, load=self._predicted)]
+                if self.labels is not None and len(names) > 1
+                else []
+            ),
             Column(
                 "cluster",
                 "cluster",
@@ -255,6 +262,22 @@ class View:
 
     def _trust(self, name: str) -> NDArray[np.float32]:
         return self.map(name).trust
+
+    def _predicted(self) -> NDArray[Any]:
+        """The class of each point by the vote of the nearest images: of the train part, as the score `knn_accuracy` has it; on a
+        map of all images, of all others.
+        """
+        assert self.labels is not None
+        if self.part == TEST:
+            known, labels = self.run.of_part("latents", TRAIN), self.run.labels_of(TRAIN)
+            assert labels is not None
+            near = Neighbours(known).nearest(self.latents, min(VOTERS, len(known)))[1]
+            return vote(labels[near])
+        near = self.near.nearest(self.latents, min(VOTERS + 1, len(self.latents)))[1]
+        itself = near == np.arange(len(near))[:, None]
+        itself[:, -1] |= ~itself.any(1)  # among more equal latents than are found, it may be missing: the last one goes
+        others = near[~itself].reshape(len(near), -1)
+        return vote(self.labels[others]) if others.size else np.full(len(near), NO_VALUE)
 
     @cached_property
     def _num_clusters(self) -> int:

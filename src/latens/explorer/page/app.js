@@ -2,6 +2,7 @@
 
 import {keepAddress} from "./address.js";
 import {besideMap} from "./beside.js";
+import {classesPanel, hasClasses} from "./classes-panel.js";
 import {decodePanel} from "./decode-panel.js";
 import {afterwards, button, el, fill} from "./dom.js";
 import {filterChips} from "./filters.js";
@@ -92,6 +93,7 @@ function allPanels(store) {
   if (info.count && info.decodes && info.samplers.length) panels.push(probePanel(store));
   if (info.count && info.decodes) panels.push(pathPanel(store));
   if (info.count) panels.push(imagePanel(store));
+  if (info.count && hasClasses(store)) panels.push(classesPanel(store));
   if (info.count) panels.push(listsPanel(store));
   if (store.served) panels.push(runPanel(store));
   return panels;

@@ -77,6 +77,8 @@ export function mapBar(store, key) {
       (hidden) => store.set({filters: withFilter(store.facts.filters, name, {hidden: [...hidden].sort((a, b) => a - b)})}));
   }
 
+  store.colour = colour;
+
   /** @type {{x: Uint16Array, y: Uint16Array}|null} */
   let drawn = null;
 

@@ -60,6 +60,8 @@ export class Store extends EventTarget {
     this.labels = null;
     /** Show a message for a while. @type {(text: string) => void} */
     this.say = () => {};
+    /** Colour the points by a column. @type {(name: string) => Promise<void>} */
+    this.colour = async () => {};
   }
 
   /** What only a server can do; null in a file. */

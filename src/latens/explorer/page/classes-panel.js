@@ -1,0 +1,78 @@
+// Classes: what the neighbours of each image say of its class. The cells of the table select the images that are in them.
+
+import {button, el, fill} from "./dom.js";
+import {readable} from "./numbers.js";
+import {images} from "./selection.js";
+
+const MOST = 24; // classes of a table; with more, the most frequent confusions are listed
+const LISTED = 40;
+const PREDICTED = "predicted"; // the column
+
+/** Whether there is something to show. @param {import("./store.js").Store} store */
+export const hasClasses = ({info}) => info.columns.some(({name}) => name === PREDICTED);
+
+/** @param {import("./store.js").Store} store */
+export function classesPanel(store) {
+  const {info, source} = store;
+  const names = info.class_names;
+  const about = el("p", {});
+  const found = el("div", {class: "scrolled"});
+  const element = el("div", {}, about, found,
+    el("p", {class: "row"}, button("Select what the neighbours contradict", () => wrong && select(wrong)), button("Colour by the neighbours' class", () => store.colour(PREDICTED))),
+    el("p", {class: "quiet"}, "The class of an image's neighbours is that which most of the five nearest images in latent space have."));
+  /** @type {number[]|null} */
+  let wrong = null;
+
+  /** @param {number[]} rows */
+  const select = (rows) => {
+    store.set({selected: rows});
+    store.say(`${images(rows.length)} selected.`);
+  };
+
+  async function draw() {
+    const both = await store.newest("classes", () => Promise.all([source.column("label"), source.column(PREDICTED)]), {busy: found});
+    if (!both) return;
+    const [labels, predicted] = both;
+    /** The images of each class by the class of their neighbours. @type {number[][][]} */
+    const cells = names.map(() => names.map(() => []));
+    wrong = [];
+    for (let row = 0; row < labels.length; row++) {
+      cells[labels[row]]?.[predicted[row]]?.push(row);
+      if (labels[row] !== predicted[row] && predicted[row] < names.length) wrong.push(row);
+    }
+    const right = labels.length - wrong.length;
+    fill(about, `The neighbours give ${right.toLocaleString("en")} of ${images(labels.length)} (`, el("strong", {}, `${readable((100 * right) / labels.length)} %`), ") their own class.");
+    fill(found, names.length <= MOST ? table(cells) : list(cells));
+  }
+
+  /** @param {number[][][]} cells */
+  function table(cells) {
+    const most = Math.max(1, ...cells.flatMap((row, label) => row.map(({length}, other) => (label === other ? 0 : length))));
+    const head = el("tr", {}, el("td", {}), ...names.map((name) => el("th", {scope: "col", title: name}, el("span", {}, name))));
+    const rows = cells.map((row, label) => {
+      const all = row.reduce((sum, {length}) => sum + length, 0);
+      return el("tr", {}, el("th", {scope: "row", title: names[label]}, names[label]), ...row.map((rowsOf, other) => {
+        const cell = el("td", {});
+        if (rowsOf.length) {
+          cell.append(button(rowsOf.length.toLocaleString("en"), () => select(rowsOf), {class: other === label ? "cell own" : "cell", title: words(label, other, rowsOf.length), "aria-label": words(label, other, rowsOf.length)}));
+          cell.style.setProperty("--share", String(Math.round(100 * Math.sqrt(rowsOf.length / (other === label ? all : most)))));
+        }
+        return cell;
+      }));
+    });
+    return el("table", {class: "confusions"}, el("caption", {}, "Rows: the class of an image. Columns: that of its neighbours. Press a number to select its images."), el("thead", {}, head), el("tbody", {}, ...rows));
+  }
+
+  /** @param {number[][][]} cells */
+  function list(cells) {
+    const pairs = cells.flatMap((row, label) => row.map((rowsOf, other) => ({label, other, rowsOf}))).filter(({label, other, rowsOf}) => label !== other && rowsOf.length);
+    pairs.sort((a, b) => b.rowsOf.length - a.rowsOf.length);
+    return el("ul", {class: "tags"}, ...pairs.slice(0, LISTED).map(({label, other, rowsOf}) => el("li", {}, `${names[label]}, neighbours ${names[other]} `,
+      button(images(rowsOf.length), () => select(rowsOf), {"aria-label": words(label, other, rowsOf.length)}))));
+  }
+
+  /** @param {number} label @param {number} other @param {number} count */
+  const words = (label, other, count) => `Select ${images(count)} of class ${names[label]} with neighbours of class ${names[other]}`;
+
+  return {name: "classes", title: "Classes", element, shown: draw};
+}
