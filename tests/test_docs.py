@@ -66,7 +66,9 @@ def test_examples_in_docstrings_are_true(name):
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/detect.md", "docs/jobs.md", "docs/features.md"]
+    "document",
+    ["README.md", "CONTRIBUTING.md"]
+    + [f"docs/{page}.md" for page in ("guide", "detect", "jobs", "features", "images", "ranges", "folders")],
 )
 def test_files_that_documents_name_exist(document):
     text = (ROOT / document).read_text()

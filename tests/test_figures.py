@@ -31,6 +31,7 @@ from latens.figures.placing import place_boxes
 from latens.figures.tiles import to_rgb, zoom
 from latens.images import load_images
 from latens.images.describe import rows_of_classes
+from latens.images.pixels import PixelFormat
 from latens.models.autoencoder import AutoencoderModel
 from latens.report.elements import least_width
 
@@ -248,7 +249,8 @@ def test_only_the_reference_recipe_starts_at_image_200(recipe, told):
     images = load_images(rng.integers(0, 256, (4000, 1, 8, 8), dtype=np.uint8), labels=np.repeat(np.arange(4), 1000))
     test = images.test
     model = AutoencoderModel((1, 8, 8), 4, "dense")
-    run = SimpleNamespace(recipe=SimpleNamespace(name=recipe), model=model, shown=lambda images: images)
+    form = PixelFormat.usual(1)
+    run = SimpleNamespace(recipe=SimpleNamespace(name=recipe), model=model, shown=lambda images: images, format=form)
     entry = FIGURES["reconstructions"]
     figure = entry.of_run(run, SimpleNamespace(test=test), **entry.settle("reconstructions", {}))
     assert any(told in text for text in texts(figure)), texts(figure)

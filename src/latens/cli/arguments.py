@@ -192,9 +192,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 DATA_HELP = "mnist, fashion-mnist, a folder of images, a folder of IDX files, a .npz or a .npy file"
-RATE_HELP = (
-    "learning rate of Adam; with Muon (recipes fast and best), the learning rate of Muon is scaled by the same factor"
-)
 RUN_HELP = "the folder of a run, or its name in runs/ (default: the latest run)"
 
 
@@ -306,11 +303,7 @@ def _add_run(commands: Any) -> None:
     )
     command.add_argument("--network", choices=list(NETWORKS), help="encoder and decoder")
     command.add_argument("--latent-dim", type=count, metavar="D", help="latent dimension: numbers per image")
-    command.add_argument("--epochs", type=count, metavar="N", help="passes over the training images")
-    command.add_argument("--batch-size", type=count, metavar="B", help="images per training step")
-    command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
-    command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
-    _augmentation(command)
+    _training(command)
     command.add_argument("--seed", type=seed, metavar="N", help="seed of weights, order and noise")
     _palette(command, DEFAULT_PALETTE)
     _reading(command)
@@ -323,7 +316,16 @@ def _add_run(commands: Any) -> None:
     _moved(command, "with --resume: ")
 
 
-def _augmentation(command: argparse.ArgumentParser) -> None:
+def _training(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--epochs", type=count, metavar="N", help="passes over the training images")
+    command.add_argument("--batch-size", type=count, metavar="B", help="images per training step")
+    command.add_argument(
+        "--learning-rate",
+        type=rate,
+        metavar="R",
+        help="learning rate of Adam; with Muon (recipes fast and best), the learning rate of Muon is scaled by the same factor",
+    )
+    command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
     command.add_argument(
         "--augmentation",
         type=augmentation,
@@ -357,14 +359,18 @@ def _add_encode(commands: Any) -> None:
     command.add_argument(
         "-o", "--output", metavar="NPZ", required=True, help="file for latents, ids, labels, class names"
     )
+    _part(command)
+    _device(command)
+    _reading(command, "DATA")
+
+
+def _part(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--part",
         choices=("train", "test", "all"),
         default="all",
         help="which part of the images (default: %(default)s)",
     )
-    _device(command)
-    _reading(command, "DATA")
 
 
 def _made(command: argparse.ArgumentParser) -> None:
@@ -391,12 +397,7 @@ def _given_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("data", metavar="DATA", help=DATA_HELP + ", one image file")
     _made(command)
-    command.add_argument(
-        "--part",
-        choices=("train", "test", "all"),
-        default="all",
-        help="which part of the images (default: %(default)s)",
-    )
+    _part(command)
     _device(command)
     _reading(command, "DATA")
 
@@ -518,11 +519,7 @@ def _add_compare(commands: Any) -> None:
     command.add_argument(
         "--recipe", choices=list(RECIPES), default="fast", help="settings to start from (default: %(default)s)"
     )
-    command.add_argument("--epochs", type=count, metavar="N", help="passes over the training images")
-    command.add_argument("--batch-size", type=count, metavar="B", help="images per training step")
-    command.add_argument("--learning-rate", type=rate, metavar="R", help=RATE_HELP)
-    command.add_argument("--precision", choices=PRECISIONS, help="precision of the arithmetic in training")
-    _augmentation(command)
+    _training(command)
     _palette(command, "each run's")
     _reading(command)
     _device(command)
