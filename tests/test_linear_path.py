@@ -214,9 +214,10 @@ def test_further_components_of_images_on_a_curve_are_predicted():
 def test_the_prediction_is_scikit_learns_kernel_ridge():
     rng = np.random.default_rng(0)
     u, new, amounts = rng.normal(size=(40, 3)), rng.normal(size=(10, 3)), rng.normal(size=(40, 2))
-    fitted = fit_further(torch.from_numpy(u), torch.from_numpy(amounts), Smoothness(width=1.0, ridge=0.1))
-    theirs = KernelRidge(alpha=0.1, kernel="rbf", gamma=1 / fitted.length).fit(u, amounts)
-    np.testing.assert_allclose(fitted(torch.from_numpy(new)).numpy(), theirs.predict(new), atol=1e-5)
+    fitted = fit_further(torch.from_numpy(u), torch.from_numpy(amounts), Smoothness(1.0, 0.1, 1.0, 2))
+    gamma = 1 / (fitted.scale[0].item() / u[:, 0].std()) ** 2
+    theirs = KernelRidge(alpha=0.1, kernel="rbf", gamma=gamma).fit(u / u.std(0), amounts)
+    np.testing.assert_allclose(fitted(torch.from_numpy(new)).numpy(), theirs.predict(new / u.std(0)), atol=1e-5)
 
 
 @pytest.mark.parametrize("model", ["variational", "quantised", "autoencoder:activation=relu"])

@@ -149,7 +149,7 @@ def _layer(layer: nn.Module, name: str, pack: Pack, coarse: bool) -> dict[str, A
         value = getattr(layer, attribute)
         facts[attribute] = list(value) if isinstance(value, tuple) else value
     tensors = list(layer.named_buffers(recurse=False) if isinstance(layer, LinearPath) else layer.named_parameters())
-    if isinstance(layer, FromLinear) and layer.further is not None:
+    if isinstance(layer, FromLinear) and layer.further is not None and layer.further.amounts.any():
         tensors += layer.further.named_buffers("further")
     for key, parameter in tensors:
         array = np.ascontiguousarray(parameter.detach().cpu().numpy(), np.float32)

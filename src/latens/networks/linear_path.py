@@ -19,7 +19,8 @@ from latens.networks.half import Half
 __all__ = ["FromLinear", "Further", "LinearPath", "ToLinear", "linear_path", "squared_distances"]
 
 NUM_CENTRES = 1024
-MOST_NUMBERS = 65_536  # of an image, up to which further components are stored
+MOST_FURTHER = 3  # times the numbers of a latent
+MOST_STORED = 1 << 23  # numbers of all further directions together
 
 
 class LinearPath(nn.Module):
@@ -110,12 +111,12 @@ def _without_further(module: nn.Module, stored: dict[str, Any], prefix: str, *_:
 class FromLinear(LinearPath):
     """A decoder with a linear path: (B, D) -> (B, C, H, W), linear(z) + further(z) + layers(z / spread).
 
-    `further` is None for images of more than 65,536 numbers, and of no more than a latent has.
+    `further` is None for images of no more numbers than a latent has.
     """
 
     def __init__(self, layers: Half, num_latents: int, outputs: int) -> None:
         super().__init__(layers, num_latents, outputs, num_latents)
-        num_directions = min(num_latents, outputs - num_latents) if outputs <= MOST_NUMBERS else 0
+        num_directions = min(MOST_FURTHER * num_latents, outputs - num_latents, max(1, MOST_STORED // outputs))
         self.further = Further(num_latents, num_directions, outputs) if num_directions > 0 else None
 
     def forward(self, z: Tensor) -> Tensor:

@@ -16,10 +16,17 @@ from latens.networks.linear_path import NUM_CENTRES, squared_distances
 
 __all__ = ["Fitted", "Smoothness", "choose_smoothness", "fit_further", "further_directions"]
 
-WIDTHS = (0.25, 1.0, 4.0, 16.0)  # of the median squared distance of latents
+WIDTHS = (0.25, 1.0, 4.0)  # of the median squared distance of latents
+OTHERS = (
+    (0.0, 0.25),
+    (0.0, 1.0),
+    (1.0, 1.0),
+    (1.0, 4.0),
+)  # whitening, and the width as a multiple of the best at a half
 RIDGES = (1e-3, 1e-2, 0.1, 1.0, 10.0)
 EXTRA, ROUNDS = 16, 3
 LEAST = 1e-8  # of the largest eigenvalue of the centres' kernel, that is kept
+LEAST_SPREAD = 1e-3  # of the largest, for whitening
 CLEAR = 0.999  # of the error without them, that it must be below with further components
 
 
@@ -30,26 +37,31 @@ class Smoothness:
     Args:
         width: squared length of the Gaussians, as a share of the median squared distance of latents.
         ridge: what is added to the diagonal of the features' products.
+        whitening: the power of the spread of each number of a latent that it is divided by: 0 leaves the numbers as they are,
+            with 1 all count alike.
+        count: how many further components are predicted, the leading ones.
     """
 
     width: float
     ridge: float
+    whitening: float
+    count: int
 
     def __str__(self) -> str:
-        return f"further components by Gaussians of width {self.width:g} with a ridge of {self.ridge:g}"
+        return f"{self.count} further components by Gaussians of width {self.width:g} with a ridge of {self.ridge:g}"
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """amounts · exp(-|u / √length - centres|²) for latents u (n, D): centres (K, D), length (), amounts (R, K)."""
+    """amounts · exp(-|z / scale - centres|²) for latents z (n, D): centres (K, D), scale (D,), amounts (R, K); all float64."""
 
     centres: Tensor
-    length: float
+    scale: Tensor
     amounts: Tensor
 
-    def __call__(self, u: Tensor) -> Tensor:
+    def __call__(self, z: Tensor) -> Tensor:
         """The predicted amounts, (n, R) float64."""
-        return torch.exp(-squared_distances(u.double() / self.length**0.5, self.centres)) @ self.amounts.T
+        return torch.exp(-squared_distances(z.double() / self.scale, self.centres)) @ self.amounts.T
 
 
 def further_directions(rest: Tensor, num: int) -> Tensor:
@@ -64,47 +76,62 @@ def further_directions(rest: Tensor, num: int) -> Tensor:
     return directions
 
 
-def fit_further(u: Tensor, amounts: Tensor, smoothness: Smoothness) -> Fitted:
+def fit_further(z: Tensor, amounts: Tensor, smoothness: Smoothness) -> Fitted:
     """Fit the prediction of amounts (N, R) from latents (N, D)."""
-    return _Regression(u, amounts, smoothness.width).fitted(smoothness.ridge)
+    return _Regression(z, amounts[:, : smoothness.count], smoothness.width, smoothness.whitening).fitted(
+        smoothness.ridge
+    )
 
 
-def choose_smoothness(u: Tensor, amounts: Tensor, held: Tensor, held_amounts: Tensor) -> Smoothness | None:
-    """The width and the ridge with the least error on images held out; None if nothing is gained.
+def choose_smoothness(z: Tensor, amounts: Tensor, held: Tensor, held_amounts: Tensor) -> Smoothness | None:
+    """The prediction with the least error on images held out; None if nothing is gained.
 
     Args:
-        u: latents (N, D).
+        z: latents (N, D).
         amounts: (N, R), to predict.
         held: latents (n, D) of images held out.
         held_amounts: theirs, (n, R).
     """
-    best, least = None, CLEAR * float(held_amounts.double().square().sum())
-    for width in WIDTHS:
-        regression = _Regression(u, amounts, width)
+    before = held_amounts.double().square().sum(0)
+    best, least = None, CLEAR * float(before.sum())
+
+    def look(width: float, whitening: float) -> None:
+        nonlocal best, least
+        regression = _Regression(z, amounts, width, whitening)
         for ridge in RIDGES:
-            error = float((regression.fitted(ridge)(held) - held_amounts).square().sum())
-            if error < least:
-                best, least = Smoothness(width, ridge), error
+            gains = (before - (regression.fitted(ridge)(held) - held_amounts).square().sum(0)).cumsum(0)
+            count = int(gains.argmax()) + 1
+            if (error := float(before.sum() - gains[count - 1])) < least:
+                best, least = Smoothness(width, ridge, whitening, count), error
+
+    for width in WIDTHS:
+        look(width, 0.5)
+    first = best.width if best is not None else 1.0
+    for whitening, times in OTHERS:
+        look(first * times, whitening)
     return best
 
 
 class _Regression:
     """Kernel ridge regression of one width, for any ridge: all in float64."""
 
-    def __init__(self, u: Tensor, amounts: Tensor, width: float) -> None:
-        u = u.double()
+    def __init__(self, z: Tensor, amounts: Tensor, width: float, whitening: float) -> None:
+        z = z.double()
+        spread = z.std(0, correction=0)
+        calm = spread.clamp_min(LEAST_SPREAD * float(spread.max()) + 1e-12) ** whitening
+        u = z / calm
         chosen = u[torch.linspace(0, len(u) - 1, min(len(u), NUM_CENTRES)).round().long()]
         to_centres = squared_distances(u, chosen)
-        self.length = max(width * float(to_centres.median()), torch.finfo(torch.float32).tiny)
-        self.centres = chosen / self.length**0.5
+        length = max(width * float(to_centres.median()), torch.finfo(torch.float32).tiny)
+        self.scale, self.centres = calm * length**0.5, chosen / length**0.5
         values, turn = torch.linalg.eigh(torch.exp(-squared_distances(self.centres, self.centres)))
         kept = values > LEAST * values[-1]
-        whitening = turn[:, kept] / values[kept].sqrt()
-        features = torch.exp(-to_centres / self.length) @ whitening
+        whitener = turn[:, kept] / values[kept].sqrt()
+        features = torch.exp(-to_centres / length) @ whitener
         self.values, turn = torch.linalg.eigh(features.T @ features)
-        self.turned = whitening @ turn
+        self.turned = whitener @ turn
         self.products = turn.T @ (features.T @ amounts.double())
 
     def fitted(self, ridge: float) -> Fitted:
         weights = self.turned @ (self.products / (self.values.clamp_min(0) + ridge)[:, None])
-        return Fitted(self.centres, self.length, weights.T)
+        return Fitted(self.centres, self.scale, weights.T)

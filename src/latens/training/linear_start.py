@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latens.models.contract import HasPrior, Model
-from latens.networks.linear_path import FromLinear, Further, ToLinear
+from latens.networks.linear_path import MOST_FURTHER, FromLinear, Further, ToLinear
 from latens.training.further_start import Fitted, Smoothness, choose_smoothness, fit_further, further_directions
 
 __all__ = [
@@ -223,15 +223,17 @@ class Start:
         return f"{self.estimate}, {self.smoothness}" if self.smoothness else str(self.estimate)
 
     def to_numbers(self) -> list[float]:
-        """Its settings as six numbers; a width of 0 stands for no further components."""
-        width, ridge = (self.smoothness.width, self.smoothness.ridge) if self.smoothness else (0.0, 0.0)
-        return [*astuple(self.estimate), width, ridge]
+        """Its settings as numbers: four of the estimate, and four of the prediction, if there is one."""
+        return [*astuple(self.estimate), *(astuple(self.smoothness) if self.smoothness else ())]
 
     @classmethod
     def from_numbers(cls, numbers: Sequence[float]) -> "Start":
         """The start that `to_numbers` made numbers of."""
-        *parts, width, ridge = numbers
-        return cls(Estimate(*parts), Smoothness(width, ridge) if width else None)
+        estimate = Estimate(*numbers[:4])
+        if len(numbers) == 4:
+            return cls(estimate)
+        width, ridge, whitening, count = numbers[4:]
+        return cls(estimate, Smoothness(width, ridge, whitening, int(count)))
 
 
 def start_linear_path(model: Model, x: Tensor, held: Tensor | None = None, start: Start | None = None) -> Start | None:
@@ -269,7 +271,7 @@ def _choose_start(x: Tensor, held: Tensor, num: int, predicts: bool) -> Start:
         return Start(estimate)
     (x, held), num = _smaller(num, x, held)
     fitted = _Rebuilt(x, num, Start(estimate))
-    directions = further_directions(fitted.rest, num)
+    directions = further_directions(fitted.rest, MOST_FURTHER * num)
     seen, rest = _seen_and_rest(fitted.found, held)
     return Start(estimate, choose_smoothness(fitted.seen, fitted.rest @ directions, seen, rest @ directions))
 
@@ -307,22 +309,23 @@ class _Rebuilt:
         self.seen, self.rest = _seen_and_rest(self.found, x)
         self.further: Fitted | None = None
         if start.smoothness is not None:
-            self.directions = further_directions(self.rest, num)
+            self.directions = further_directions(self.rest, start.smoothness.count)
             self.further = fit_further(self.seen, self.rest @ self.directions, start.smoothness)
 
     def error(self, x: Tensor) -> float:
         """The mean squared error on images."""
         seen, rest = _seen_and_rest(self.found, x)
         if self.further is not None:
-            rest = rest - self.further(seen).to(rest.dtype) @ self.directions.T
+            made: Tensor = self.further(seen).to(rest.dtype) @ self.directions.T
+            rest = rest - made
         return rest.square().mean().item()
 
 
 def _seen_and_rest(found: Principal, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Each image's principal components (N, D), in square roots of their spread, and what they leave of it (N, P)."""
+    """Each image's principal components (N, D), and what they leave of it (N, P)."""
     centred = x.flatten(1) - found.mean
     components = centred @ found.directions
-    return components / _calm(found.spread).sqrt(), centred - components @ found.directions.T
+    return components, centred - components @ found.directions.T
 
 
 def _calm(spread: Tensor) -> Tensor:
@@ -339,16 +342,14 @@ def _set_further(
     if smoothness is None:
         return
     seen, rest = _seen_and_rest(found, x)
-    directions = further_directions(rest, len(further.amounts))
-    fitted: Fitted = fit_further(seen, rest @ directions, smoothness)
-    num, count = seen.shape[1], len(fitted.centres)
-    # Of a latent z, which is a component times a scale: seen / √length = (z - middle) / width.
-    width = (_calm(found.spread).sqrt() * fitted.length**0.5).to(encoder.weight.device)
-    scales = encoder.weight[:num].norm(dim=1)
-    further.scale[:num].copy_(width * scales)
+    directions = further_directions(rest, min(smoothness.count, len(further.amounts)))
+    fitted = fit_further(seen, rest @ directions, smoothness)
+    (count, num), made = fitted.centres.shape, directions.shape[1]
+    inverse_scales = encoder.weight[:num].norm(dim=1)  # of latents, which are components divided by a scale
+    further.scale[:num].copy_(fitted.scale.to(inverse_scales.device) * inverse_scales)
     further.centres[:count, :num].copy_(fitted.centres)
-    further.amounts[: directions.shape[1], :count].copy_(fitted.amounts)
-    further.directions[:, : directions.shape[1]].copy_(directions)
+    further.amounts[:made, :count].copy_(fitted.amounts)
+    further.directions[:, :made].copy_(directions)
     if model.decodes_logits:
         mean = found.mean.clamp(0.01, 0.99).to(further.directions.device)
         further.directions.div_((mean * (1 - mean))[:, None])
