@@ -93,11 +93,11 @@ def test_the_probe_draws_about_the_means_of_the_classes(page, view):
     until(page, lambda: all(shows(one, mean) for one, mean in zip(cards.all(), means, strict=True)))
     slide(noise, 2)
     until(page, lambda: not shows(cards.first, means[0]))
-    expect(page.locator("output").first).to_have_text("2.00 × spread")
+    expect(page.locator("#panel output").first).to_have_text("2.00 × spread")
     drawn = decoding.probe(view, noise=2.0, seed=0, map="tsne", unit="spread").arrays
     until(page, lambda: shows(cards.first, drawn["pixels"][0, 0]))
     page.get_by_label("Unit of the noise").select_option(label="latent units")
-    expect(page.locator("output").first).to_have_text("2.00")
+    expect(page.locator("#panel output").first).to_have_text("2.00")
     before = decoding.probe(view, noise=2.0, seed=0, map="tsne", unit="latent").arrays["pixels"][:, 0]
     assert np.abs(before.astype(int) - drawn["pixels"][:, 0]).max() > 3
     until(page, lambda: shows(cards.first, before[0]))

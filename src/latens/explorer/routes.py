@@ -103,6 +103,23 @@ def _picture(view: View, id: str, look: str) -> Answer:
     return Answer({"id": id, "rebuilt": True}, {"pixels": picture})
 
 
+def _pictures(view: View, points: list[Any], look: str) -> Answer:
+    if not 1 <= len(points) <= MOST_PICTURES:
+        raise UsageError(f"{len(points)} images were asked for; from 1 to {MOST_PICTURES} are allowed at once")
+    rows = np.array([view.row_of(point) for point in points], np.int64)
+    if not view.missing:
+        return Answer({}, {"pixels": view.pixels(rows, look)})
+    return Answer({}, {"pixels": view.shown(view.run.decode(view.run.latents["latents"][rows]), look)})
+
+
+def _classes(view: View, points: list[Any]) -> Answer:
+    rows = np.array([view.row_of(point) for point in points], np.int64)
+    labels = view.run.latents.get("labels")
+    return Answer(
+        {}, {"classes": np.full(len(rows), -1, np.int32) if labels is None else labels[rows].astype(np.int32)}
+    )
+
+
 def findings_of(view: View, kind: str) -> list[dict[str, Any]]:
     """The images of a kind to check: `Finding` of the page's types.js each."""
     return [
@@ -167,6 +184,7 @@ def _slow(given: Mapping[str, Any]) -> str:
 MAP = Param("string", "a map's name")
 LOOK = Param("string", "how images are shown, such as red=3@0.1:0.6,green=2; as the run shows them by default", "")
 UNITS = ("latent", "spread")
+MOST_PICTURES = 500  # in one answer
 POINTS = {"type": "integer"}
 NUMBERS = {"type": "array", "items": {"type": "number"}}
 
@@ -223,6 +241,20 @@ ROUTES = (
         "an image's pixels, by its id; as it is rebuilt, where the images have gone",
         _picture,
         {"id": Param("string", "the image's id"), "look": LOOK},
+    ),
+    Route(
+        "/api/pictures",
+        "the pixels of several images; as they are rebuilt, where the images have gone",
+        _pictures,
+        {"points": Param("array", "points, as row of /api/image", items=POINTS), "look": LOOK},
+        method="POST",
+    ),
+    Route(
+        "/api/classes",
+        "the classes of several images as numbers; -1 where there are none",
+        _classes,
+        {"points": Param("array", "points, as row of /api/image", items=POINTS)},
+        method="POST",
     ),
     Route(
         "/api/decode",

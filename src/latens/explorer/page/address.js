@@ -17,6 +17,7 @@ export function keepAddress(store, bar) {
   const {info, view, source, served} = store;
   let applying = true; // what the address says is being shown: that is no new step
   let last = ""; // what the address says
+  let first = true;
   let stepped = 0; // when only the current image had changed
   /** The ids of images that have been current ones. @type {Map<number, string>} */
   const ids = new Map();
@@ -72,6 +73,7 @@ export function keepAddress(store, bar) {
       if (look !== store.facts.look) store.set({look});
       const [from, to, way] = (said.get("path") ?? "").split("_");
       if (way && info.ways.includes(way)) store.set({path: {from: numbers(from), to: numbers(to), way}});
+      else if (store.facts.path) store.set({path: null});
       await select(said, lost);
       const id = said.get("image");
       const row = id === null ? null : await source.find(id).catch(() => (lost.push(`the image ${id}`), null));
@@ -79,7 +81,8 @@ export function keepAddress(store, bar) {
         if (row !== null && id !== null) ids.set(row, id);
         store.set(row === null ? {current: null} : {current: row, latent: null});
       }
-      const tab = said.get("tab") ?? "decode";
+      const tab = said.get("tab") ?? (first ? store.facts.tab : "decode"); // one may have been opened meanwhile
+      first = false;
       store.set({tab: store.tabs.includes(tab) ? tab : store.facts.tab});
       const [x, y, scale] = (said.get("view") ?? "").split("_").map(Number);
       if (scale > 0) view.setView({x, y, scale: scale * view.homeScale});
@@ -88,6 +91,7 @@ export function keepAddress(store, bar) {
       last = String(said);
       applying = store.quiet = false;
     }
+    write(false);
     if (lost.length) store.say(`This address names what this run does not have: ${[...new Set(lost)].join(", ")}.`);
   }
 

@@ -15,6 +15,7 @@ import {pathPanel} from "./path-panel.js";
 import {probePanel} from "./probe-panel.js";
 import {runPanel} from "./run-panel.js";
 import {images, selectionBar} from "./selection.js";
+import {selectionPanel} from "./selection-panel.js";
 import {serverSource} from "./server.js";
 import {Store} from "./store.js";
 
@@ -92,7 +93,7 @@ function allPanels(store) {
   const panels = info.count ? [decodePanel(store)] : [];
   if (info.count && info.decodes && info.samplers.length) panels.push(probePanel(store));
   if (info.count && info.decodes) panels.push(pathPanel(store));
-  if (info.count) panels.push(imagePanel(store));
+  if (info.count) panels.push(imagePanel(store), selectionPanel(store));
   if (info.count && hasClasses(store)) panels.push(classesPanel(store));
   if (info.count) panels.push(listsPanel(store));
   if (store.served) panels.push(runPanel(store));
@@ -133,9 +134,9 @@ function tabs(store, panels) {
 /** What a pointer and keys do on the map becomes facts of the store, and facts become marks on the map. @param {Store} store */
 function wire(store) {
   const {view} = store;
-  const select = (/** @type {number[]} */ rows) => {
-    store.set({selected: rows});
-    announce(`${images(rows.length)} selected`);
+  const select = (/** @type {number[]} */ rows, /** @type {import("./store.js").Joining|undefined} */ how) => {
+    store.select(rows, how);
+    announce(`${images(store.facts.selected.length)} selected`);
   };
   view.addEventListener("press", (event) => {
     const {row} = /** @type {CustomEvent} */ (event).detail;
@@ -149,13 +150,14 @@ function wire(store) {
     if (name) announce(name);
   });
   view.addEventListener("select", (event) => {
-    if (!store.plays) select(Array.from(/** @type {CustomEvent} */ (event).detail.rows));
+    const {rows, how} = /** @type {CustomEvent} */ (event).detail;
+    if (!store.plays) select(Array.from(rows), how);
   });
   view.host.addEventListener("keydown", (event) => {
     const {current, selected} = store.facts;
     if (event.key !== "s" || event.ctrlKey || event.metaKey || event.altKey || store.plays) return;
     if (current === null) return say("There is no current image: press one on the map, or move there by the arrow keys.");
-    select(selected.includes(current) ? selected.filter((one) => one !== current) : [...selected, current]);
+    select([current], selected.includes(current) ? "subtract" : "add");
   });
   // Points of the map only: an image that is not on it has a row below 0, and gets no ring.
   const showCurrent = () => view.setCursor(store.plays ? -1 : Math.max(-1, store.facts.current ?? -1));

@@ -45,6 +45,8 @@ export function fileSource() {
     thumbnails: ask("thumbnails"),
     image: ask("image"),
     find: ask("find"),
+    pictures: ask("pictures"),
+    classes: ask("classes"),
     decodeAt: newest("decodeAt"),
     decode: newest("decode"),
     probe: newest("probe"),

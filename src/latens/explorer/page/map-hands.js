@@ -63,7 +63,7 @@ export class Hands {
     this.#pointers.set(event.pointerId, event);
     const [x, y] = this.map.placeAt(event);
     const held = this.map.grabs({x, y}) ? "hold" : this.tool;
-    const what = this.#pointers.size > 1 ? "pinch" : event.button === 1 ? "pan" : event.shiftKey ? "box" : held;
+    const what = this.#pointers.size > 1 ? "pinch" : event.button === 1 ? "pan" : event.shiftKey && this.tool === "pan" ? "box" : held;
     this.#gesture = {what, moved: what === "pinch", trail: [this.map.placeAt(event)], start: event};
   }
 
@@ -122,7 +122,9 @@ export class Hands {
     this.#due ||= requestAnimationFrame(() => this.#tell());
     if (meant && !gesture.moved) this.map.tell("press", await this.#pick(event));
     if (!meant || !outline.length) return;
-    this.map.tell("select", {rows: await this.map.ask({type: "inside", corners: Float64Array.from(outline.flat())})});
+    const {shiftKey, altKey} = event;
+    const how = this.tool === "pan" ? undefined : shiftKey && altKey ? "intersect" : shiftKey ? "add" : altKey ? "subtract" : undefined;
+    this.map.tell("select", {rows: await this.map.ask({type: "inside", corners: Float64Array.from(outline.flat())}), how});
   }
 
   /** @param {Spot} spot @returns {Promise<{row: number, x: number, y: number}>} */
@@ -197,7 +199,7 @@ export class Hands {
 
   /** Cancel the outline that is being drawn; else clear the selection. */
   #escape() {
-    if (!this.#gesture) this.map.tell("select", {rows: new Uint32Array(0)});
+    if (!this.#gesture) this.map.tell("select", {rows: new Uint32Array(0), how: "replace"});
     this.#gesture = null;
     this.map.drawOver();
   }

@@ -296,7 +296,7 @@ export class MapView extends EventTarget {
   }
 
   /**
-   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, leave, press {row, x, y}, select {rows}, walk {row, x, y}, frame {ms, points, whole},
+   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, leave, press {row, x, y}, select {rows, how} (how they join: by the keys held, else undefined), walk {row, x, y}, frame {ms, points, whole},
    * error {message}. Places are in units; rows are -1 where there is no point.
    * @param {string} name @param {any} [detail]
    */

@@ -32,6 +32,14 @@ export function offlineSource(texts) {
     channels: async () => (await opening).facts.channels,
     odd: async () => given((await opening).facts.odd, "list of odd images"),
     list: async (kind) => given((await opening).facts.lists[kind], `list ${kind}`),
+    async pictures(rows) {
+      const held = await opening;
+      return Uint8Array.from(rows.flatMap((row) => Array.from(pictureOf(held, row))));
+    },
+    async classes(rows) {
+      const {array, facts} = await opening;
+      return Int32Array.from(rows, (row) => (facts.labels ? array("column label")[row] : -1));
+    },
     find: async (id) => rowOf((await opening).facts.ids, id),
     picture: async (row) => pictureOf(await opening, row),
     map: async (name) => mapPoints(await opening, name),

@@ -1,12 +1,14 @@
 // A bar over the map for the selected images: tag them, save them, zoom to them.
 
-import {button, el, fill} from "./dom.js";
+import {button, choice, el, fill} from "./dom.js";
 import {saveImages} from "./save-images.js";
 
 /** @typedef {import("./types.js").Tags} Tags */
 
 /** @param {number} count */
 export const images = (count) => (count === 1 ? "1 image" : `${count.toLocaleString("en")} images`);
+
+const JOININGS = {replace: "new", add: "add", subtract: "subtract", intersect: "intersect"};
 
 /** @param {import("./store.js").Store} store @param {HTMLElement} box that holds the map */
 export function selectionBar(store, box) {
@@ -15,15 +17,20 @@ export function selectionBar(store, box) {
   const name = /** @type {HTMLInputElement} */ (el("input", {id: "tag-name", type: "text", maxLength: 60, placeholder: "tag, e.g. odd", "aria-label": "Tag"}));
   name.setAttribute("list", "known-tags");
   const known = el("datalist", {id: "known-tags"});
+  const joinings = choice("Next", Object.entries(JOININGS).map(([value, text]) => ({value, text})), "replace", (joining) => store.set({joining: /** @type {import("./store.js").Joining} */ (joining)}));
+  joinings.select.title = "How what is drawn around next joins the selection; with box or lasso, Shift adds, Alt subtracts, both intersect";
+  store.on("joining", () => (joinings.select.value = store.facts.joining));
   const bar = el(
     "div",
     {class: "selection", role: "group", "aria-label": "Selection", hidden: true},
     count,
+    button("Look at them", () => store.set({tab: "selection"})),
+    joinings.element,
     ...(served ? [el("form", {class: "tagging", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), tag(true))},
       name, known, el("button", {}, "Tag"), button("Untag", () => tag(false)))] : []),
     ...saveImages(store, () => store.facts.selected, "selection"),
     button("Zoom to them", () => view.zoomTo(store.facts.selected.filter((row) => row >= 0))),
-    button("Clear", () => store.set({selected: []})),
+    button("Clear", () => store.set({selected: [], joining: "replace"})),
   );
   box.append(bar);
 

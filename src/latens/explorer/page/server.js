@@ -96,6 +96,8 @@ export function serverSource(prefix = "") {
     odd: () => once("odd", () => json(`${api}/odd`)),
     thumbnails: async (page) => createImageBitmap(await (await ask(`${api}/thumbnails${query(looking({page}))}`, {}, "image/png")).blob()),
     image: (row) => once(`image ${row}`, () => columns(`${api}/image${query(looking({row}))}`)),
+    pictures: async (points) => (await columns(`${api}/pictures`, post(looking({points})))).pixels,
+    classes: async (points) => (await columns(`${api}/classes`, post({points}))).classes,
     find: async (id) => (await json(`${api}/image${query({id})}`)).row,
     picture: (_, id) => once(`picture ${id}`, async () => (await columns(`${api}/picture${query(looking({id}))}`)).pixels),
     decodeAt: (map, x, y) => decodeAt(looking({map, x, y})),

@@ -21,11 +21,14 @@ import {newestWins} from "./newest.js";
  * @property {Float32Array|null} latent  one that was taken from the map and belongs to no image; there is no current image then
  * @property {number|null} near  the row of the image whose latent is nearest to what was decoded last
  * @property {number[]} selected rows
+ * @property {Joining} joining    how what is drawn around next joins the selection
  * @property {import("./types.js").Tags} tagged  the tags of the run's folder
  * @property {string} look       which channels of images are shown, in which colours and between which values, see looks.js; "" as the run shows them
  * @property {{from: number[], to: number[], way: string}|null} path  the rows at whose means a path begins and ends, and its kind; null before there was one
  * @property {string} tab        the open panel
  */
+
+/** @typedef {"replace"|"add"|"subtract"|"intersect"} Joining */
 
 /** What Ctrl-Z takes back: changes of these facts, and what is put on the stack by `did`. */
 const UNDOABLE = /** @type {const} */ (["selected", "filters"]);
@@ -49,7 +52,7 @@ export class Store extends EventTarget {
     /** @type {Facts} */
     this.facts = {
       map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filters: {}, filtered: null, current: null, latent: null, near: null,
-      selected: [], tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, tab: "decode",
+      selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, tab: "decode",
     };
     /** The names of the panels. @type {string[]} */
     this.tabs = [];
@@ -113,6 +116,19 @@ export class Store extends EventTarget {
   /** Make an image the current one. @param {number} row @param {Partial<Facts>} [more] facts that change with it */
   choose(row, more = {}) {
     this.set({current: row, latent: null, ...more});
+  }
+
+  /** Select rows; how they join those that are selected already. @param {number[]} rows @param {Joining} [how] */
+  select(rows, how = this.facts.joining) {
+    const before = this.facts.selected;
+    const [had, given] = [new Set(before), new Set(rows)];
+    const joined = {
+      replace: () => rows,
+      add: () => [...before, ...rows.filter((row) => !had.has(row))],
+      subtract: () => before.filter((row) => !given.has(row)),
+      intersect: () => before.filter((row) => given.has(row)),
+    };
+    this.set({selected: joined[how]()});
   }
 
   /** Whether latents of training are shown in place of the map. */

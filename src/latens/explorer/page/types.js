@@ -113,6 +113,8 @@
  * @property {(row: number, id: string) => Promise<Uint8Array>} picture  the pixels of an image; as it is rebuilt, where they have gone
  * @property {(row: number) => Promise<ImageInfo>} image
  * @property {(id: string) => Promise<number>} find  the row of an image, by its id
+ * @property {(rows: number[]) => Promise<Uint8Array>} pictures  the pixels of several images, one after the other; as rebuilt where they have gone
+ * @property {(rows: number[]) => Promise<Int32Array>} classes  of images; -1 without
  * @property {(map: string, x: number, y: number) => Promise<Decoded|null>} decodeAt   x, y in the map's units
  * @property {(latents: Float32Array, map: string, dim: number) => Promise<Decoded|null>} decode     one or several rows of D
  * @property {(asked: {sampler: string, noise: number, unit: string, seed: number, map: string}) => Promise<Probe|null>} probe
