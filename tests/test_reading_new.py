@@ -185,3 +185,17 @@ def test_a_folder_that_holds_something_is_kept(call, run, tmp_path, capsys):
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
     assert cli.main(["review", str(run.path), "--nan", "0"]) == 2
     assert "--nan" in capsys.readouterr().err
+
+
+def test_values_that_are_no_numbers_are_said_in_python_too(run):
+    pixels = np.zeros((3, 2, SIDE, SIDE), np.float32)
+    pixels[1, 0, :2, 0] = np.nan, np.inf
+    with pytest.raises(UsageError, match="images have 2 of 864 values that are not numbers"):
+        run.encode(pixels)
+
+
+def test_one_file_that_is_no_image(call, tmp_path):
+    (tmp_path / "text.png").write_bytes(b"a text")
+    answer, code = call("detect", tmp_path / "text.png")
+    assert code == 2
+    assert answer["error"] == f"{tmp_path / 'text.png'}: can't be used (not an image that Pillow knows)"

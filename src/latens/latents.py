@@ -51,6 +51,11 @@ def as_pixels(images: Any, image_shape: tuple[int, int, int]) -> np.ndarray:
     if not np.issubdtype(pixels.dtype, np.floating):
         raise UsageError(f"images are {pixels.dtype}; uint8 or floats in [0, 1] are allowed")
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 1):
+        if broken := int(pixels.size - np.isfinite(pixels).sum()):
+            raise UsageError(
+                f"images have {broken:,} of {pixels.size:,} values that are not numbers (NaN or infinity); replace them:"
+                " np.nan_to_num(images)"
+            )
         raise UsageError(
             f"images lie in [{pixels.min():g}, {pixels.max():g}]; floats must lie in [0, 1]; divide by 255?"
         )

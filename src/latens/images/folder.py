@@ -233,6 +233,8 @@ def _plan(root: Path, layout: FolderLayout, options: Options, channels: ChannelF
     if not good:
         first = together[0].look
         assert isinstance(first, Failure), "none is good"
+        if len(together) == 1:
+            raise ImagesDamaged(f"{root / together[0].id}: can't be used ({first.reason})")
         raise ImagesDamaged(
             f"{root}: none of its {counted(len(together), 'image')} can be used; the first: {together[0].id} ({first.reason})"
         )
