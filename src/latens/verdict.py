@@ -560,10 +560,14 @@ def _about_the_space(known: Known, run: str) -> Iterable[Suggestion]:
     dead, dim = known.dead_units, known.latent_dim
     rank = known.score("representation", "effective_rank")
     if dead is not None and dim is not None and dead > DEAD_SHARE * dim:
-        yield Suggestion(
-            "Avoid dead units: `--model autoencoder:activation=none` has no ReLU on the latent.",
-            f"{dead} of {dim} units hardly vary",
-        )
+        if "prior" in known.samplers():  # what empties units is the prior then, no ReLU
+            how = (
+                "Keep more units in use: `--model variational:beta=0.1` weighs the prior less,"
+                " `--model variational:free_bits=0.1` lets each unit tell something for nothing."
+            )
+        else:
+            how = "Avoid dead units: `--model autoencoder:activation=none` has no ReLU on the latent."
+        yield Suggestion(how, f"{dead} of {dim} units hardly vary")
     if rank is not None and dim is not None and dim > 1 and rank.value < CROWDED * dim:
         images = rank.protocol.images
         if images is None or images >= ENOUGH_FOR_RANK * dim:
