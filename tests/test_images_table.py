@@ -223,6 +223,14 @@ def test_parts_from_a_column(folder, tmp_path, words, train, test):
         assert any("was joined to the train part" in note or "was left out" in note for note in dataset.notes)
 
 
+def test_a_split_of_folds_is_kept_as_a_column_and_said(folder, tmp_path):
+    rows = "".join(f"{name},fold{k % 3}\n" for k, name in enumerate(sorted(p.name for p in folder.rglob("*.png"))))
+    (tmp_path / "t.csv").write_text(f"file,split\n{rows}")
+    dataset = load_images(folder, table=tmp_path / "t.csv")
+    assert "split" in dataset.train.columns
+    assert any("split: no parts taken, since fold0, fold1" in note for note in dataset.notes), dataset.notes
+
+
 def test_a_column_of_other_words_is_no_split(folder, tmp_path):
     (tmp_path / "t.csv").write_text("file,set\n" + "".join(f"{k}.png,{'AB'[k % 2]}\n" for k in range(30)))
     dataset = load_images(folder, table=tmp_path / "t.csv")

@@ -140,6 +140,11 @@ def tell(
         kinds = _kinds(values)
         in_parts, said = joined_parts([kinds[value] for value in of_images(values)])
         notes += [f"{where}: {shown(split)}: {one}" for one in said]
+    elif parts:
+        for name in columns:
+            if _plain(name) in SPLITS[:1]:  # it is called split, and means something else
+                words = listed(list(dict.fromkeys(filter(None, columns[name]))), EXAMPLES)
+                notes.append(f"{where}: {shown(name)}: no parts taken, since {words} are no words for train and test")
     label, classes, from_what = None, None, ""
     if labels:
         label, said = _label_column(columns, rows[have], label_column, table.where)
