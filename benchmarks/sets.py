@@ -253,18 +253,26 @@ KNOWN = {
 }
 
 
+def images_of(name: str) -> latens.Dataset:
+    """The images of a set.
+
+    Raises:
+        Unavailable: it can't be had here.
+    """
+    try:
+        found = KNOWN[name].load()
+    except latens.LatensError as error:
+        raise Unavailable(str(error)) from None
+    return found if isinstance(found, latens.Dataset) else latens.load_images(_last_axis(found))
+
+
 def measured(name: str) -> dict[str, Any]:
     """Train on a set; its row.
 
     Raises:
         Unavailable: it can't be had here.
     """
-    known = KNOWN[name]
-    try:
-        found = known.load()
-    except latens.LatensError as error:
-        raise Unavailable(str(error)) from None
-    images = found if isinstance(found, latens.Dataset) else latens.load_images(_last_axis(found))
+    known, images = KNOWN[name], images_of(name)
     before, began = time.process_time(), time.perf_counter()
     recipe = latens.RECIPES["fast"](images).with_options(latent_dim=known.latent_dim)
     model = build_model(recipe, images.shape)

@@ -227,6 +227,17 @@ class Known:
             return f"{faded}, so these features cannot tell"
         return f"{faded}: the measure is too coarse{self._enough(images)}"
 
+    @property
+    def soft(self) -> str:
+        """Why a low realism says nothing of what was decoded, empty where it does: reconstructions are no more real."""
+        rebuilt = self.value("generation", "precision_rebuilt")
+        if rebuilt is None or rebuilt >= REALISM * self.real_share:
+            return ""
+        return (
+            f"of reconstructions of real images only {rebuilt:.0%} look like real ones to this measure, so it sees how sharp the"
+            " decoder is and not what lies between"
+        )
+
     @staticmethod
     def _enough(images: int | None) -> str:
         """How many test images would do in place of these; empty where more would not help."""
@@ -362,6 +373,8 @@ def _continuity(known: Known) -> Claim:
     side = _side(between, needed)
     if side >= 0 and known.saturated:
         return Claim("continuity", claim, "not measured", f"{sentence} But {known.saturated}.")
+    if side <= 0 and known.soft:
+        return Claim("continuity", claim, "not measured", f"{sentence} But {known.soft}.")
     if side == 0:
         return Claim("continuity", claim, "not measured", f"{sentence} {_open(between, needed)}.")
     return Claim("continuity", claim, "does not hold" if side > 0 else "holds", sentence)
@@ -454,6 +467,8 @@ def _hidden(known: Known) -> Claim:
     side = _side(unclear, limit)
     if side <= 0 and known.saturated:
         return Claim("map", claim, "not measured", f"{sentence} But {known.saturated}.")
+    if side >= 0 and known.soft:
+        return Claim("map", claim, "not measured", f"{sentence} But {known.soft}.")
     if side == 0:
         return Claim("map", claim, "not measured", f"{sentence} {_open(unclear, limit)}.")
     return Claim("map", claim, "does not hold" if side < 0 else "holds", sentence)

@@ -9,6 +9,7 @@ import numpy as np
 from latens.computed.mapping import NOISES
 from latens.errors import RunError
 from latens.features import features_for
+from latens.features.statistics import ImageStatistics
 from latens.images import Dataset, Images
 from latens.latents import encode_images, reconstruct_images
 from latens.left_out import LeftOut
@@ -130,6 +131,7 @@ def inputs_of(
         class_names=images.class_names,
         seed=seed,
         make_features=lambda: features_for(images, progress, device=run.device),
+        make_statistics=lambda: ImageStatistics(images.train.inputs, images.format.is_plain),
         samplers=samplers,
         sample=sample,
         map=run.map,

@@ -316,14 +316,15 @@ def _score(inputs: Inputs) -> Scores:
     if min(len(inputs.train.pixels), len(inputs.test.pixels)) < FEWEST:
         return Scores((), (f"left out: with fewer than {FEWEST} images in a part there is nothing to compare",))
     test = inputs.test
+    features, references = inputs.realism
     rows = some(len(test.pixels), inputs.seed)
     between = score_continuity(
         test.latents[rows],
         None if test.labels is None else test.labels[rows],
-        inputs.references,
+        references,
         decode=inputs.decode,
         encode=inputs.encode,
-        features=inputs.features,
+        features=features,
         pixels=test.pixels[rows],
         seed=inputs.seed,
     )
@@ -351,8 +352,8 @@ def _what_the_map_hides(inputs: Inputs) -> Scores:
         coordinates=shown.coordinates,
         limit=float(np.quantile(nearest_neighbours(latents, k=1)[0], BEYOND)),
     )
-    references = inputs.references
-    clear = inside_balls(references.test, references.radii, inputs.features(inputs.decode(points)))
+    features, references = inputs.realism
+    clear = inside_balls(references.test, references.radii, features(inputs.decode(points)))
     among_own = shown_among_own(classes, places, labels, shown.coordinates)
     return score_hidden(hidden, "t-SNE", among_own & ~clear)
 

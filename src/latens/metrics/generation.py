@@ -96,6 +96,7 @@ def score_generation(
     predicted: NDArray[Any] | None = None,
     real_agreement: float | None = None,
     more: NDArray[Any] | None = None,
+    realism: tuple[NDArray[Any], References] | None = None,
     seed: int = 0,
 ) -> Scores:
     """Score samples against the test images.
@@ -109,6 +110,8 @@ def score_generation(
         real_agreement: the share of test images to which that classifier gives their label, for the baseline.
         more: features of more decoded samples, (L, F), by which the kernel distance is measured where test images are few: the
             more samples, the narrower its interval; None takes the samples.
+        realism: other features of the same samples, `more` or else `samples`, and the references by these: precision, recall,
+            density and coverage are measured by them.
         seed: of what is drawn.
 
     Returns:
@@ -123,15 +126,19 @@ def score_generation(
     rows = some(len(samples), seed)
     notes = list(references.scores.notes[:1]) if references.num_shared else []
     agreement = _class_agreement(len(samples), asked, predicted, real_agreement, rows, references.features, notes)
-    samples = np.asarray(samples[rows], np.float32)
+    num, samples = len(samples), np.asarray(samples[rows], np.float32)
     if len(samples) != references.num_real:
         notes.append(
             f"baselines are of {references.num_real:,} train images, the scores of {len(samples):,} samples:"
             " with other numbers the baselines differ"
         )
+    every = samples if more is None else np.asarray(more, np.float32)
+    singles, by = (
+        (samples, references) if realism is None else (np.asarray(realism[0][:num][rows], np.float32), realism[1])
+    )
     scores = [
-        *_distances(samples, samples if more is None else np.asarray(more, np.float32), references, seed, notes),
-        *_of_neighbourhoods(samples, references),
+        *_distances(samples, every, references, seed, notes),
+        *_of_neighbourhoods(singles, by),
         *_of_copies(samples, references, seed, notes),
         *agreement,
     ]
@@ -257,8 +264,7 @@ def _score(inputs: Inputs) -> Scores:
     """The scores of the data and the decoder, and as subjects those of each sampler."""
     if min(len(inputs.train.pixels), len(inputs.test.pixels)) < FEWEST:
         return Scores((), (f"left out: with fewer than {FEWEST} images in a part there is nothing to compare",))
-    references = inputs.references
-    found = score_references(references)
+    found = score_references(inputs.references.with_realism_of(inputs.realism[1]))
     hole = hole_distance(inputs.train.latents, inputs.test.latents) if inputs.samplers else 0.0
     subjects = {}
     with inputs.progress.stage("samplers") as tick:
@@ -279,6 +285,7 @@ def _score_sampler(inputs: Inputs, name: str, hole: float) -> Scores:
     drawn = inputs.sample(name, max(num, FEWEST_OF_KERNEL))
     more = inputs.features(drawn.images)
     features = more[:num]
+    see, by = inputs.realism
     of_pictures = score_generation(
         features,
         inputs.references,
@@ -287,6 +294,7 @@ def _score_sampler(inputs: Inputs, name: str, hole: float) -> Scores:
         predicted=inputs.features.classify(features),
         more=more if len(more) > num else None,
         real_agreement=inputs.real_agreement,
+        realism=None if by is inputs.references else (see(drawn.images), by),
         seed=inputs.seed,
     )
     of_latents = score_sampled_latents(

@@ -8,13 +8,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.arrays import drawn_rows, gather
 from latens.left_out import LeftOut
 from latens.metrics.planted import planted_features
-from latens.metrics.references import References, prepare_references
+from latens.metrics.references import References, prepare_references, some
 from latens.metrics.score import Scores
 from latens.progress import Progress, Silent
 
 __all__ = ["Drawn", "FeatureFunction", "Inputs", "MapOfLatents", "Part"]
+
+REBUILT = 1_000  # train images whose reconstructions show what the decoder's sharpness allows
 
 
 class FeatureFunction(Protocol):
@@ -91,6 +94,7 @@ class Inputs:
         class_names: of the labels.
         seed: of what is drawn.
         make_features: gives the features through which sets of images are compared.
+        make_statistics: gives others, by which single images are told from real ones where the former do not; None for none.
         samplers: the names of those that are to be scored.
         sample: name of a sampler and a number -> what it draws.
         map: name -> the map of the latents of `mapped`.
@@ -109,6 +113,7 @@ class Inputs:
     class_names: Sequence[str] = ()
     seed: int = 0
     make_features: Callable[[], FeatureFunction] | None = None
+    make_statistics: Callable[[], FeatureFunction] | None = None
     samplers: Sequence[str] = ()
     sample: Callable[[str, int], Drawn] | None = None
     map: Callable[[str], MapOfLatents] | None = None
@@ -149,6 +154,31 @@ class Inputs:
         return prepare_references(
             test, train, features=features.protocol, reconstructed=rebuilt, planted=planted, seed=self.seed
         )
+
+    @cached_property
+    def realism(self) -> tuple[FeatureFunction, References]:
+        """The features by which single images are told from real ones, and the references by these.
+
+        They are those of sets, where these see that blurred and cross-faded images are not real; or else the statistics, where
+        these see more.
+        """
+        own = self.features, self.references
+        if self.references.seen == len(self.references.planted) or self.make_statistics is None:
+            return own
+        with self.progress.stage("image statistics") as tick:
+            features = self.make_statistics()
+            tick(1, 4)
+            test = features(self.test.pixels)
+            tick(2, 4)
+            train = features(gather(self.train.pixels, some(len(self.train.pixels), self.seed)))
+            tick(3, 4)
+            planted = planted_features(self.train.pixels, features, self.seed)
+            some_train = gather(self.train.pixels, drawn_rows(len(self.train.pixels), REBUILT, self.seed))
+            rebuilt = features(self.reconstruct(some_train))
+        found = prepare_references(
+            test, train, features=features.protocol, planted=planted, rebuilt_train=rebuilt, seed=self.seed
+        )
+        return (features, found) if found.seen > self.references.seen else own
 
     @cached_property
     def real_agreement(self) -> float | None:

@@ -123,6 +123,28 @@ class References:
         return value, around(value, jackknife_deviation(ratio, GROUPS))
 
     @property
+    def seen(self) -> int:
+        """How many kinds of planted images the balls surely tell from real ones."""
+        by_name = {one.name: one for one in self.scores.scores}
+        real = by_name.get("precision_real")
+        return sum(real is not None and by_name[one].surely_below(real) for one in _SEEN.values() if one in by_name)
+
+    def with_realism_of(self, other: "References") -> "References":
+        """The same, where single images are told from real ones by the balls of other features."""
+        if other is self:
+            return self
+        kept = tuple(one for one in self.scores.scores if one.name not in OF_SINGLE)
+        taken = tuple(one for one in other.scores.scores if one.name in OF_SINGLE)
+        blind = _blind(self.scores.scores, None, True)
+        notes = tuple(note for note in self.scores.notes if note not in blind)
+        notes += tuple(_blind(taken, None, True))
+        notes += (
+            f"precision, recall, density, coverage and path_realism are measured by {other.features}, since"
+            f" {self.features} do not tell blurred and cross-faded images from real ones",
+        )
+        return replace(self, scores=replace(self.scores, scores=(*kept, *taken), notes=notes))
+
+    @property
     def copied_within(self) -> float:
         """The distance to a train image below which a sample counts as memorised."""
         return float(np.quantile(self.test_distances, COPIED))
@@ -135,6 +157,7 @@ def prepare_references(
     features: str,
     reconstructed: NDArray[Any] | None = None,
     planted: Mapping[str, NDArray[Any]] | None = None,
+    rebuilt_train: NDArray[Any] | None = None,
     seed: int = 0,
 ) -> References:
     """Compute once what all samples of a run are compared with.
@@ -150,6 +173,8 @@ def prepare_references(
         reconstructed: features of the reconstructions of the same test images, (N, F), or None.
         planted: kind -> features (M, F) of train images that were made bad, see `latens.metrics.planted`. They give the kernel
             distance a scale, and show whether precision tells bad images from real ones.
+        rebuilt_train: features of reconstructions of train images, (R, F): what the sharpness of the decoder leaves;
+            None leaves that out.
         seed: of what is drawn.
 
     Raises:
@@ -189,6 +214,9 @@ def prepare_references(
     about = replace(about, features=features, settings={"k": k})
     seen = [_seen("precision_real", found.precise, about)] if planted else []
     seen += [_seen(_SEEN[kind], inside_balls(test, balls, bad), about) for kind, bad in (planted or {}).items()]
+    if rebuilt_train is not None:
+        check_features(test=test, rebuilt=rebuilt_train)
+        seen.append(_seen("precision_rebuilt", inside_balls(test, balls, rebuilt_train), about))
     scores = _scores(
         next(iter(floor.values())),
         rebuilt,
@@ -390,7 +418,13 @@ SEEN = (
     Definition(
         "precision_faded", f"Share of cross-fades of two train images that {_COUNT}: what mixed images get.", "none"
     ),
+    Definition(
+        "precision_rebuilt",
+        f"Share of reconstructions of train images that {_COUNT}: the most that a decoder of this sharpness allows.",
+        "none",
+    ),
 )
+OF_SINGLE = tuple(one.name for one in SEEN)
 DEFINITIONS = (FLOOR, KID_FLOOR, RECONSTRUCTION_FD, RECONSTRUCTION_KID, *SEEN, KID_SCALE)
 
 

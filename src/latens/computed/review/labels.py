@@ -30,8 +30,8 @@ def doubtful_labels(
     contradict. A vote says how many of them do, but of wrong labels in a clear place all do, and so it can't order them.
 
     A common class has members nearly everywhere, and would be suggested for most labels: of n points in d dimensions the nearest
-    is about n^(-1/d) away. The distances to a class are divided by the root of that. Of planted wrong labels the suggestions are
-    then as often the commonest class as is true (`benchmarks/triage.py`); all of it would suggest the rare classes too often.
+    is about n^(-1/d) away. The distances to a class are divided by the root of that: all of it would suggest the rare classes too
+    often.
 
     Args:
         latents: (N, D), finite.

@@ -23,6 +23,8 @@ export function decodePanel(store) {
   const shown = captioned(made, "decoded here");
   const latentButton = button("Take this latent", () => held && store.set({latent: held, current: null, tab: "image"}));
   const nearestButton = button("Go to the nearest image", () => nearestRow !== null && store.choose(nearestRow, {tab: "image"}));
+  const saveButton = button("Save image", save);
+  const copyButton = button("Copy as JSON", copyPlace);
   const element = el(
     "div",
     {},
@@ -30,7 +32,7 @@ export function decodePanel(store) {
     honest.element,
     place,
     how,
-    el("p", {class: "row"}, nearestButton, latentButton, button("Save image", save), button("Copy as JSON", copyPlace)),
+    el("p", {class: "row"}, nearestButton, latentButton, saveButton, copyButton),
     el("p", {class: "quiet"}, "Press on the map to hold a place; press again to release it. The arrow keys move from image to image, and s selects the current one."),
   );
   /** @type {number|null} */
@@ -59,7 +61,7 @@ export function decodePanel(store) {
   /** @param {number} x @param {number} y 16-bit units */
   async function look(x, y) {
     const {map, points} = store.facts;
-    shown.hidden = latentButton.hidden = points?.decodable === false;
+    for (const one of [shown, latentButton, saveButton, copyButton]) one.hidden = points?.decodable === false;
     looked = shown.hidden ? null : [x, y];
     if (shown.hidden) return passOver(x, y);
     const [unitsX, unitsY] = store.toUnits(x, y);
