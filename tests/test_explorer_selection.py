@@ -147,3 +147,25 @@ def test_pictures_of_images_whose_files_have_gone_are_rebuilt(run, view, monkeyp
     assert (rebuilt == to_uint8(view.run.decode(view.latents[5:6]))).all()
     with pytest.raises(Exception, match="from 1 to 500 are allowed at once"):
         answer(run, "/api/pictures?points=[]")
+
+
+def test_an_image_is_found_by_its_id_as_one_types(page, view):
+    open_tab(page, "Image")
+    field = page.get_by_label("Find", exact=True)
+    field.press_sequentially("17")
+    wanted = sorted(
+        (one for one in map(str, view.ids) if "17" in one),
+        key=lambda one: (one != "17", not one.startswith("17"), view.row_of(None, one)),
+    )
+    until(
+        page,
+        lambda: page.locator("#found-images option").evaluate_all("all => all.map((one) => one.value)") == wanted[:20],
+    )
+    field.press("Enter")
+    expect(page.locator("#panel .facts strong")).to_have_text(wanted[0])
+    field.fill(wanted[1])
+    field.press("Enter")
+    expect(page.locator("#panel .facts strong")).to_have_text(wanted[1])
+    field.fill("nobody")
+    field.press("Enter")
+    until(page, lambda: status(page) == "No image has nobody in its id.")

@@ -103,6 +103,20 @@ def _picture(view: View, id: str, look: str) -> Answer:
     return Answer({"id": id, "rebuilt": True}, {"pixels": picture})
 
 
+def _find(view: View, words: str) -> Answer:
+    wanted = words.lower()
+
+    def rank(one: str) -> int:
+        return 0 if one == wanted else 1 if one.startswith(wanted) else 2 if _file(one).startswith(wanted) else 3
+
+    found = [(rank(one.lower()), row, one) for one, row in view.row_of_id.items() if wanted in one.lower()]
+    return Answer({"found": [{"id": one, "row": row - view.first} for _, row, one in sorted(found)[:MOST_FOUND]]})
+
+
+def _file(one: str) -> str:
+    return one.rpartition("/")[2]
+
+
 def _pictures(view: View, points: list[Any], look: str) -> Answer:
     if not 1 <= len(points) <= MOST_PICTURES:
         raise UsageError(f"{len(points)} images were asked for; from 1 to {MOST_PICTURES} are allowed at once")
@@ -184,6 +198,7 @@ def _slow(given: Mapping[str, Any]) -> str:
 MAP = Param("string", "a map's name")
 LOOK = Param("string", "how images are shown, such as red=3@0.1:0.6,green=2; as the run shows them by default", "")
 UNITS = ("latent", "spread")
+MOST_FOUND = 20
 MOST_PICTURES = 500  # in one answer
 POINTS = {"type": "integer"}
 NUMBERS = {"type": "array", "items": {"type": "number"}}
@@ -241,6 +256,12 @@ ROUTES = (
         "an image's pixels, by its id; as it is rebuilt, where the images have gone",
         _picture,
         {"id": Param("string", "the image's id"), "look": LOOK},
+    ),
+    Route(
+        "/api/find",
+        "images with some words in their ids, the likeliest first",
+        _find,
+        {"words": Param("string", "part of an id or a file name, in any case")},
     ),
     Route(
         "/api/pictures",

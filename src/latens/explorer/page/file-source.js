@@ -45,6 +45,7 @@ export function fileSource() {
     thumbnails: ask("thumbnails"),
     image: ask("image"),
     find: ask("find"),
+    search: ask("search"),
     pictures: ask("pictures"),
     classes: ask("classes"),
     decodeAt: newest("decodeAt"),

@@ -4,6 +4,7 @@
 import {channelControls} from "./channels.js";
 import {afterwards, button, el, fill, slider} from "./dom.js";
 import {copy, jsonOf} from "./files.js";
+import {findField} from "./find.js";
 import {gauge} from "./gauge.js";
 import {groupDirection} from "./group-direction.js";
 import {percent, readable, steady} from "./numbers.js";
@@ -46,7 +47,7 @@ export function imagePanel(store) {
     between.element,
     ofImage,
   );
-  const element = el("div", {}, hint, body);
+  const element = el("div", {}, findField(store), hint, body);
   /** What the sliders start from: the image's latent, or the one that was taken. @type {Float32Array|null} */
   let own = null;
   /** @type {Float32Array|null} */

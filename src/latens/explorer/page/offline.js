@@ -32,6 +32,7 @@ export function offlineSource(texts) {
     channels: async () => (await opening).facts.channels,
     odd: async () => given((await opening).facts.odd, "list of odd images"),
     list: async (kind) => given((await opening).facts.lists[kind], `list ${kind}`),
+    search: async (words) => searched((await opening).facts.ids, words),
     async pictures(rows) {
       const held = await opening;
       return Uint8Array.from(rows.flatMap((row) => Array.from(pictureOf(held, row))));
@@ -57,6 +58,16 @@ export function offlineSource(texts) {
     mean: async (rows) => Float32Array.from(meanOf(await opening, rows)),
     table: async (rows, map) => table(await opening, rows, map),
   };
+}
+
+const MOST_FOUND = 20;
+
+/** As `find` of routes.py. @param {string[]} ids @param {string} words */
+function searched(ids, words) {
+  const wanted = words.toLowerCase();
+  const rank = (/** @type {string} */ id) => (id === wanted ? 0 : id.startsWith(wanted) ? 1 : id.split("/").pop()?.startsWith(wanted) ? 2 : 3);
+  const found = ids.flatMap((id, row) => (id.toLowerCase().includes(wanted) ? [{id, row, rank: rank(id.toLowerCase())}] : []));
+  return found.sort((a, b) => a.rank - b.rank || a.row - b.row).slice(0, MOST_FOUND).map(({id, row}) => ({id, row}));
 }
 
 /** @param {string[]} ids @param {string} id */

@@ -96,6 +96,7 @@ export function serverSource(prefix = "") {
     odd: () => once("odd", () => json(`${api}/odd`)),
     thumbnails: async (page) => createImageBitmap(await (await ask(`${api}/thumbnails${query(looking({page}))}`, {}, "image/png")).blob()),
     image: (row) => once(`image ${row}`, () => columns(`${api}/image${query(looking({row}))}`)),
+    search: async (words) => (await json(`${api}/find${query({words})}`)).found,
     pictures: async (points) => (await columns(`${api}/pictures`, post(looking({points})))).pixels,
     classes: async (points) => (await columns(`${api}/classes`, post({points}))).classes,
     find: async (id) => (await json(`${api}/image${query({id})}`)).row,

@@ -113,6 +113,7 @@
  * @property {(row: number, id: string) => Promise<Uint8Array>} picture  the pixels of an image; as it is rebuilt, where they have gone
  * @property {(row: number) => Promise<ImageInfo>} image
  * @property {(id: string) => Promise<number>} find  the row of an image, by its id
+ * @property {(words: string) => Promise<{row: number, id: string}[]>} search  images with these words in their ids, the likeliest first
  * @property {(rows: number[]) => Promise<Uint8Array>} pictures  the pixels of several images, one after the other; as rebuilt where they have gone
  * @property {(rows: number[]) => Promise<Int32Array>} classes  of images; -1 without
  * @property {(map: string, x: number, y: number) => Promise<Decoded|null>} decodeAt   x, y in the map's units
