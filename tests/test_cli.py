@@ -383,7 +383,7 @@ def test_choices_are_the_tables_names():
     for name, table in {"recipe": RECIPES, "network": NETWORKS, "precision": PRECISIONS}.items():
         assert choices("run", name) == list(table)
     assert choices("figure", "figure") == list(FIGURES)
-    assert choices("figure", "map") == [*MAPS, "given"]
+    assert choices("figure", "map") == [*MAPS, "given", "features"]
     assert choices("map", "map") == list(MAPS)
     assert choices("sample", "sampler") == choices("figure", "sampler") == list(SAMPLERS)
     assert all("--json" in command.format_help() for command in commands.choices.values())
