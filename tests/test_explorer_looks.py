@@ -30,7 +30,7 @@ from latens.explorer.columns import read_columns
 from latens.runs import Run, open_run
 from latens.runs import run as view_of_run
 
-TABS = ["Decode", "Probe", "Path", "Image", "Lists", "Run"]
+TABS = ["Decode", "Probe", "Path", "Image", "Selection", "Classes", "Lists", "Run"]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 HOSTILE = '<img src=x onerror="document.title=1">'
 
