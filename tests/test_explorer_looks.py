@@ -70,6 +70,7 @@ def fill_tab(page, name):
         page.locator(".map").focus()
         page.keyboard.press("ArrowRight")
     last = {"Probe": ".scores dd", "Path": ".step", "Image": ".bar-of", "Lists": "#panel .bare", "Run": ".chart"}
+    last |= {"Selection": "#panel .facts", "Classes": "#panel table"}
     expect(page.locator(last.get(name, ".verdict")).first).to_be_visible()
 
 
