@@ -69,8 +69,11 @@ def fill_tab(page, name):
     if name == "Image":
         page.locator(".map").focus()
         page.keyboard.press("ArrowRight")
+    if name == "Selection":
+        page.locator(".map").focus()
+        page.keyboard.press("s")  # the current image, of the panel before
     last = {"Probe": ".scores dd", "Path": ".step", "Image": ".bar-of", "Lists": "#panel .bare", "Run": ".chart"}
-    last |= {"Selection": "#panel .facts", "Classes": "#panel table"}
+    last |= {"Selection": "#panel .class-row", "Classes": "#panel table"}
     expect(page.locator(last.get(name, ".verdict")).first).to_be_visible()
 
 
