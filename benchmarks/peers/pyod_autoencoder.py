@@ -6,20 +6,25 @@ Needs pyod and torch. IN has `normal` (N, F) and `tested` (M, F), floats in [0, 
 JSON.
 """
 
+import argparse
 import importlib.metadata
 import json
-import sys
 
 import numpy as np
-from pyod.models.auto_encoder import AutoEncoder
 
 
 def main() -> None:
-    with np.load(sys.argv[1]) as arrays:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("input", metavar="IN.npz")
+    parser.add_argument("output", metavar="OUT.npz")
+    args = parser.parse_args()
+    from pyod.models.auto_encoder import AutoEncoder
+
+    with np.load(args.input) as arrays:
         normal, tested = arrays["normal"], arrays["tested"]
     detector = AutoEncoder(random_state=0, verbose=0)
     detector.fit(normal)
-    np.savez(sys.argv[2], scores=detector.decision_function(tested))
+    np.savez(args.output, scores=detector.decision_function(tested))
     print(json.dumps({"pyod": importlib.metadata.version("pyod")}))
 
 

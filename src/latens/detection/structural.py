@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from latens.detection.contract import Detector, Floats, Measured, Seen
-from latens.detection.places import WIDTH, PlaceScale, peak
+from latens.detection.places import WIDTH, PlaceScale, peak, smoothed
 from latens.detection.standard import UsualScore
 
 __all__ = ["StructuralDetector"]
@@ -20,31 +20,48 @@ class StructuralDetector(Detector):
     The difference is smoothed with its sign, so that noise, which has none, cancels: a spot, a crack or a missing part remains.
     It is looked at twice: as it is, and divided by the image's own median difference. A rough image is rebuilt less well
     everywhere, and a defect is somewhere; but an image that is rebuilt badly everywhere is odd as well.
+
+    The map has the difference without its sign too, smoothed likewise: a texture that is wrong, or a mark of light and dark side
+    by side, cancels with its sign, and where it lies would not be seen.
     """
 
     summary = "peak of the smoothed difference from the reconstruction"
 
     def fit(self, normal: Seen, latents: Floats) -> None:
         """Learn the usual difference of each place."""
-        views = self._views(normal)
+        views = _views(_signed(normal))
         self.scales = [PlaceScale().fit(view) for view in views]
         self.usual = [UsualScore(_scored(scale(view))) for scale, view in zip(self.scales, views, strict=True)]
+        self.unsigned = [PlaceScale().fit(view) for view in _views(_unsigned(normal))]
 
     def measure(self, seen: Seen) -> Measured:
-        """The mean over both views of that over the oddest hundredth of the places, and of their maps."""
-        maps = [scale(view) for scale, view in zip(self.scales, self._views(seen), strict=True)]
+        """The mean over both views of that over the oddest hundredth of the places; and the mean of all maps."""
+        maps = [scale(view) for scale, view in zip(self.scales, _views(_signed(seen)), strict=True)]
         scores = sum(usual(_scored(one)) for usual, one in zip(self.usual, maps, strict=True))
-        return Measured(np.asarray(scores) / 2, (maps[0] + maps[1]) / np.float32(2))
+        others = [scale(view) for scale, view in zip(self.unsigned, _views(_unsigned(seen)), strict=True)]
+        where = ((maps[0] + maps[1]) / 2 + others[0] + others[1]) / 3
+        return Measured(np.asarray(scores) / 2, where.astype(np.float32))
 
-    @staticmethod
-    def _views(seen: Seen) -> tuple[Floats, Floats]:
-        sigma = WIDTH * max(seen.residuals.shape[2:])
-        difference = gaussian_filter(seen.residuals, (0, 0, sigma, sigma), mode="nearest", truncate=3)
-        # Of several channels the root of the sum of squares: a change of hue counts like one of brightness.
-        strength: Floats = np.sqrt(np.square(difference).mean(1))
-        level = np.maximum(np.median(strength, axis=(1, 2), keepdims=True), LEAST_LEVEL)
-        relative: Floats = (strength / level).astype(np.float32)
-        return strength, relative
+
+def _signed(seen: Seen) -> Floats:
+    """How strong the difference is at each place, (B, H, W), smoothed with its sign."""
+    sigma = WIDTH * max(seen.residuals.shape[2:])
+    difference = gaussian_filter(seen.residuals, (0, 0, sigma, sigma), mode="nearest", truncate=3)
+    # Of several channels the root of the sum of squares: a change of hue counts like one of brightness.
+    strength: Floats = np.sqrt(np.square(difference).mean(1))
+    return strength
+
+
+def _unsigned(seen: Seen) -> Floats:
+    """The same, smoothed without its sign."""
+    return smoothed(np.sqrt(np.square(seen.residuals).mean(1)))
+
+
+def _views(strength: Floats) -> tuple[Floats, Floats]:
+    """As it is, and divided by each image's own median."""
+    level = np.maximum(np.median(strength, axis=(1, 2), keepdims=True), LEAST_LEVEL)
+    relative: Floats = (strength / level).astype(np.float32)
+    return strength, relative
 
 
 def _scored(maps: Floats) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures import DEFAULT_PALETTE
 from latens.figures.palette import NO_LABELS, class_colours
-from latens.images.pixels import mix_of, picture_mode, to_picture
+from latens.images.pixels import is_grey, mix_of, picture_mode, to_picture
 from latens.interpolation import PATHS
 from latens.interpolation.graph import Graph
 from latens.maps import MAPS, Map
@@ -138,7 +138,7 @@ class View:
             "network_shape": list(run.image_shape),
             "mix": self._mix(),
             "show": show_of(run.format),
-            "plain": run.image_shape[0] == 1 and run.format.is_plain,
+            "plain": is_grey(run.image_shape[0]) and run.format.is_plain,
             "latent_dim": run.recipe.latent_dim,
             "count": len(self.latents) if self.ready else 0,
             "part": "test" if self.ready and self.part == TEST else "all",
@@ -158,7 +158,7 @@ class View:
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image as the page shows it: C is 1 for images of one channel, and 3 for all others."""
         channels, height, width = self.run.image_shape
-        return 1 if channels == 1 else 3, height, width
+        return 1 if is_grey(channels) else 3, height, width
 
     def _mix(self) -> list[list[int]] | None:
         mix = mix_of(self.run.image_shape[0], self.run.format.show)

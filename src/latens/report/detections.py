@@ -53,7 +53,8 @@ def heat_colours(heat: NDArray[Any], level: float) -> NDArray[np.uint8]:
 
 def _steps(heat: NDArray[Any], level: float) -> NDArray[np.uint8]:
     """The rows of the palette."""
-    steps: NDArray[np.uint8] = np.clip(heat * (256 / (BRIGHTEST * max(level, TINY))), 0, 255).astype(np.uint8)
+    last = len(_palette()) - 1
+    steps: NDArray[np.uint8] = np.clip(heat * ((last + 1) / (BRIGHTEST * max(level, TINY))), 0, last).astype(np.uint8)
     return steps
 
 

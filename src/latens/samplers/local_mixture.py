@@ -112,7 +112,15 @@ def _components(latents: NDArray[np.float64], owners: NDArray[np.int64], size: i
         group = latents[owners == owner]
         num = max(1, min(MOST_TOGETHER, len(group) // size, len(np.unique(group, axis=0))))
         points = torch.from_numpy(group).float()
-        nearest = nearest_centre(points, cluster_centres(points, num)).numpy()
+        centres = cluster_centres(points, num)
+        nearest = nearest_centre(points, centres).numpy()
+        counts = np.bincount(nearest, minlength=len(centres))
+        if (counts == 1).any() and (
+            counts > 1
+        ).any():  # the mean of one latent would be that latent, which is kept by no sampler
+            shared = np.flatnonzero(counts > 1)
+            alone = counts[nearest] == 1
+            nearest[alone] = shared[nearest_centre(points[alone], centres[shared]).numpy()]
         kept, nearest, counts = np.unique(nearest, return_inverse=True, return_counts=True)
         sums = np.zeros((len(kept), group.shape[1]))
         np.add.at(sums, nearest, group)

@@ -54,7 +54,7 @@ export function classesPanel(store) {
       return el("tr", {}, el("th", {scope: "row", title: names[label]}, names[label]), ...row.map((rowsOf, other) => {
         const cell = el("td", {});
         if (rowsOf.length) {
-          cell.append(button(rowsOf.length.toLocaleString("en"), () => select(rowsOf), {class: other === label ? "cell own" : "cell", title: words(label, other, rowsOf.length), "aria-label": words(label, other, rowsOf.length)}));
+          cell.append(button(rowsOf.length.toLocaleString("en"), () => select(rowsOf), {class: other === label ? "confusion own" : "confusion", title: words(label, other, rowsOf.length), "aria-label": words(label, other, rowsOf.length)}));
           cell.style.setProperty("--share", String(Math.round(100 * Math.sqrt(rowsOf.length / (other === label ? all : most)))));
         }
         return cell;
