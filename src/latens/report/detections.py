@@ -26,6 +26,7 @@ from latens.pages import templates
 from latens.progress import Progress, Silent
 from latens.report.elements import embedded
 from latens.report.page import lay_out
+from latens.sheets import as_parquet, parquet_library
 from latens.text import number
 
 __all__ = ["DRAWN", "heat_colours", "overlay", "write_detections"]
@@ -123,7 +124,8 @@ def write_detections(
             tick(done, len(wanted))
     atomic_write(folder / "detections.csv", found.as_csv().encode())
     written = [folder / "detections.csv"]
-    if _write_parquet(found, folder / "detections.parquet"):
+    if parquet_library():
+        atomic_write(folder / "detections.parquet", as_parquet(found.columns()))
         written.append(folder / "detections.parquet")
     page = _page(found, list(_cards(found, [on_page[int(row)] for row in worst])))
     atomic_write(folder / "detections.html", page.encode())
@@ -201,18 +203,6 @@ def _cards(found: Detections, chosen: list[Drawn]) -> Iterator[dict[str, Any]]:
             "height": round(LARGE * height / max(height, width)),
             "pictures": [(name, base64.b64encode(_png(one)).decode("ascii")) for name, one in pictures.items()],
         }
-
-
-def _write_parquet(found: Detections, path: Path) -> bool:
-    """The table as Parquet, where pyarrow is installed."""
-    try:
-        from pyarrow import parquet, table
-    except ImportError:
-        return False
-    buffer = io.BytesIO()
-    parquet.write_table(table({name: column.tolist() for name, column in found.columns().items()}), buffer)
-    atomic_write(path, buffer.getvalue())
-    return True
 
 
 def _page(found: Detections, cards: list[dict[str, Any]]) -> str:
