@@ -282,7 +282,7 @@ def measured(name: str, folder: Path, left_out: Sequence[str] = ()) -> dict[str,
         labelled = load()
     except latens.LatensError as error:
         raise Unavailable(str(error)) from None
-    run = _trained(labelled.normal, folder / "run")
+    run = trained(labelled.normal, folder / "run")
     row: dict[str, Any] = {
         "set": name,
         "title": title,
@@ -319,10 +319,14 @@ def _kept(file: Path, score: Callable[[], Scored]) -> Scored:
         return Scored(arrays["scores"], arrays.get("maps"))
 
 
-def _trained(normal: np.ndarray, out: Path) -> Run:
-    """A run of the default recipe, trained and encoded, without its report."""
+def trained(normal: np.ndarray, out: Path, **options: Any) -> Run:
+    """A run of the default recipe, or with options of it, trained and encoded, without its report."""
     images = latens.load_images(normal[:, 0] if normal.shape[1] == 1 else normal.transpose(0, 2, 3, 1))
-    run = open_run(out) if out.is_dir() else start_run(images, latens.RECIPES["fast"](images), out, "cpu")
+    run = (
+        open_run(out)
+        if out.is_dir()
+        else start_run(images, latens.RECIPES["fast"](images).with_options(**options), out, "cpu")
+    )
     run.images = images
     if run.record["status"] != "done":
         with run.folder.working():

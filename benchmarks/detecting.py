@@ -2,9 +2,9 @@
 
     python benchmarks/detecting.py [--repeats 3] [--write docs/detect.md]
 
-A run of few epochs on each set: MNIST, and woven parts that are made as in detect.py. Fitting the detector and calibrating it,
-scores with maps, and writing the tables, the page and the heat maps are timed by the clock and by the processor, as the command
-does them with its defaults. On a machine that does other work as well the clock says more than it should.
+A run of one epoch on each set: digits of MNIST, and woven parts that are made as in detect.py. Fitting the detector and
+calibrating it, scores with maps, and writing the tables, the page and the heat maps are timed by the clock and by the processor,
+as the command does them with its defaults. On a machine that does other work as well the clock says more than it should.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 from common import machine, machine_line, set_up_threads, write_section
 
 LARGE, SIDE = 1000, 128
+TRAINED = 20_000  # digits
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -31,7 +32,8 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
 
 def row_of(title: str, run: Any, new: np.ndarray, repeats: int) -> str:
     """One line of the table: medians of several calls."""
-    from latens.detection import detect_images, fit_detector
+    from latens.detection import detect_images
+    from latens.detection.fitted import fit_detector
     from latens.images.contract import make_images
     from latens.report.detections import write_detections
 
@@ -60,23 +62,17 @@ def main() -> None:
     args = parser.parse_args()
     set_up_threads()
     import latens
-    from detect import made_parts
-    from latens.progress import Silent
+    from detect import made_parts, trained
 
     told = machine_line(machine())
     print(told)
     with tempfile.TemporaryDirectory() as folder:
-        small = latens.run("mnist", out=Path(folder) / "small", epochs=1, device="cpu", progress=Silent())
-        rows = [
-            row_of(
-                "10,000 of 28 × 28 pixels", small, np.ascontiguousarray(small.images.test.pixels[::-1]), args.repeats
-            )
-        ]
+        digits = latens.load_images("mnist")
+        small = trained(digits.train.pixels[:TRAINED], Path(folder) / "small", epochs=1)
+        new = np.ascontiguousarray(digits.test.pixels)
+        rows = [row_of(f"{len(new):,} of 28 × 28 pixels", small, new, args.repeats)]
         parts = made_parts(SIDE)
-        np.savez(Path(folder) / "parts.npz", images=parts.normal[:, 0])
-        large = latens.run(
-            Path(folder) / "parts.npz", out=Path(folder) / "large", epochs=1, device="cpu", progress=Silent()
-        )
+        large = trained(parts.normal, Path(folder) / "large", epochs=1)
         new = np.concatenate([parts.tested] * (LARGE // len(parts.tested)))[:LARGE]
         rows.append(row_of(f"{len(new):,} of {SIDE} × {SIDE} pixels", large, new, args.repeats))
     table = "\n".join(
