@@ -443,7 +443,7 @@ def test_many_points_are_thinned_out(run, tmp_path, monkeypatch):
 
 
 def test_large_pictures_are_made_small(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(one_file, "CELL", 6)
+    monkeypatch.setattr(one_file, "FINEST", 6)
     info, image = ask(tmp_path, write_html(run, tmp_path / "run.html").read_text(), [["run"], ["image", 0]])
     assert info["thumbnails"] == {"size": 6, "across": 256, "per_page": 65536, "pages": 1}
     assert image["pixels"] == []

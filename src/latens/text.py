@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable
 
 __all__ = [
+    "bytes_of",
     "bytes_text",
     "counted",
     "listed",
@@ -94,6 +95,22 @@ def bytes_text(count: float) -> str:
     while count >= 999.95 and power < len(UNITS) - 1:
         count, power = count / 1000, power + 1
     return f"{count:.1f} {UNITS[power]}" if power else f"{count:.0f} B"
+
+
+def bytes_of(text: str) -> int:
+    """The bytes of a size with its unit: the other way of `bytes_text`, which also takes units of 1024.
+
+    >>> bytes_of("20MB"), bytes_of("1.5 kB"), bytes_of("2MiB")
+    (20000000, 1500, 2097152)
+
+    Raises:
+        ValueError: it is no such size.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?)(i?)B", text.strip())
+    if not found or (found[3] and not found[2]) or not float(found[1]):
+        raise ValueError(f"{text!r} is not a size with its unit, such as 20MB or 500kB")
+    unit: int = (1024 if found[3] else 1000) ** " KMGT".index(found[2].upper() or " ")
+    return round(float(found[1]) * unit)
 
 
 def number(value: float | None) -> str:

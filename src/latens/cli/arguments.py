@@ -40,6 +40,7 @@ from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
 from latens.samplers import SAMPLERS
+from latens.text import bytes_of
 from latens.training.recipes import AUGMENTATIONS, MAX_SEED, PRECISIONS, RECIPES, read_choice, whole_number
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ def rate(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+def size_of_file(text: str) -> int:
+    """`20MB` -> 20000000."""
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def model(text: str) -> str:
@@ -636,6 +645,13 @@ def _add_export(commands: Any) -> None:
     )
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--html", metavar="FILE", required=True, help="the file to write")
+    command.add_argument(
+        "--size",
+        type=size_of_file,
+        metavar="SIZE",
+        help="the most that the file may have, such as 20MB: as many images and as fine pictures as fit (default: 8MB, or more"
+        " where the networks alone are large)",
+    )
     _moved(command)
 
 

@@ -407,9 +407,11 @@ def export_command(args: argparse.Namespace) -> Answer:
     from latens.explorer import write_html
 
     output_file(args.html, ".html", ".htm")
-    path = write_html(_chosen(args.run, data=args.new_data), args.html)
+    left: list[str] = []
+    path = write_html(_chosen(args.run, data=args.new_data), args.html, args.size, say=left.append)
     size = path.stat().st_size
-    return {"file": str(path), "bytes": size}, f"{path}: {bytes_text(size)}, works offline in any browser"
+    lines = [f"{path}: {bytes_text(size)}, works offline in any browser", *(f"in it: {line}" for line in left)]
+    return {"file": str(path), "bytes": size, "left_out": left}, "\n".join(lines)
 
 
 def import_command(args: argparse.Namespace) -> Answer:

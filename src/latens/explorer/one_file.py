@@ -4,11 +4,16 @@ The page is the explorer's own; its modules become one script, and what the serv
 (`page/offline.js`). Latents and weights are stored as 16 bit between their lowest and highest value where that is exact enough.
 """
 
+import base64
 import os
 import warnings
+import zlib
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +24,7 @@ from latens.computed.review import KINDS
 from latens.errors import LatensError, RunError, UsageError
 from latens.explorer import decoding
 from latens.explorer.bundling import page_of
+from latens.explorer.choosing import FINEST, MOST_IMAGES, Content, Costs, fitted, ladder, left_out, small
 from latens.explorer.columns import values_of
 from latens.explorer.packing import Pack, networks_of, scaled
 from latens.explorer.routes import findings_of
@@ -34,40 +40,197 @@ from latens.text import quoted
 
 __all__ = ["write_html"]
 
-MOST_POINTS = 10_000
-CELL = 32  # pixels, the most that a picture has
-MOST_PIXELS = 10_500_000  # of all pictures together, before they are compressed
+MOST_POINTS = 10_000  # where no size was asked for
+DEFAULT_SIZE = 8_000_000  # bytes
+AROUND_NETWORKS = 5_000_000  # bytes that are left beside large networks where no size was asked for
+MOST_BYTES = 300_000_000  # of all pictures together, before they are compressed
 ACROSS = 1536  # pixels of a sprite page
+THUMBNAIL = 48  # pixels, the most that a thumbnail has
 BANK = 600  # latents of a sampler that are drawn for the file
 SMALL = 5e-4  # usual distances that latents of 16 bit may be off by
 TRIED = 64  # latents on which that is checked
+MEASURED = 300  # images by which sizes are estimated
 
 
-def write_html(run: Run, path: str | os.PathLike[str]) -> Path:
+def write_html(
+    run: Run,
+    path: str | os.PathLike[str],
+    size: int | None = None,
+    *,
+    say: Callable[[str], object] = lambda text: None,
+) -> Path:
     """Write the explorer on a run as one HTML file for a browser: it asks no network, and needs no latens.
 
-    Of more than 10,000 points every so many is taken, evenly spaced. Pictures are at most 32 pixels a side, and smaller where
-    all of them would be too much to share. All their channels are in the file where these are at most 10.5 million numbers.
-    A run whose images are not available is exported without pictures, with a warning.
+    How many images it holds and how fine their pictures are is chosen so that the file comes close to a size: all images of the
+    map and pictures of up to 256 pixels a side, where there is room; else coarser pictures, then fewer images, evenly spaced. A
+    run whose images are not available is exported without pictures, with a warning.
     The maps are those in the run's folder; the samplers are those in it and those that are fitted at once.
 
     Args:
         run: complete, of a model of latens.
         path: the file.
+        size: bytes that it may have at most; by default 8 MB, or more where the networks alone are large, with at most 10,000
+            images.
+        say: called with each line on what was left out.
 
     Returns:
         The path.
 
     Raises:
         RunError: it has no latents yet, or the page cannot compute its model or one of its layers.
+        UsageError: the size is too small for the run.
     """
     view = View(run)
     if not view.ready:
         raise RunError(f"{run.path}: has no latents yet; `latens run --resume --out {quoted(run.path)}` completes it")
-    pack = Pack()
-    facts = {**networks_of(_model_of(run), pack, _tried(view)), **_facts(view, pack)}
-    atomic_write(path, page_of(facts | {"arrays": pack.layout}, bytes(pack.body)).encode())
+    made = _Pages(view).of_size(size)
+    for line in made.left_out:
+        say(line)
+    atomic_write(path, made.page)
     return Path(path)
+
+
+class _Made(NamedTuple):
+    """A file, and what it leaves out of the run."""
+
+    page: bytes
+    left_out: list[str]
+
+
+class _Pages:
+    """The files that can be made of a run; what all of them hold is computed once."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.pack = Pack()
+        self.networks = networks_of(_model_of(view.run), self.pack, _tried(view))
+        kept = [name for name in view.map_names if f"maps/{name}.npz" in view.run.record["files"]]
+        self.maps = kept or ["pca"]
+        self.samplers = _samplers(view, self.maps[0], self.pack)
+        if view.missing:
+            warnings.warn(f"{view.run.path}: exported without images: {view.missing}", stacklevel=3)
+
+    def of_size(self, size: int | None) -> _Made:
+        """The fullest one that a size allows."""
+        points, side = len(self.view.latents), min(FINEST, max(self.view.run.image_shape[1:]))
+        most = Content(
+            min(points, MOST_POINTS if size is None else MOST_IMAGES),
+            0 if self.view.missing else side,
+            not self.view.missing and not self._plain,
+            self.networks["encoder"] is not None,
+        )
+        costs = self._costs(most)
+        if size is None:
+            size = max(DEFAULT_SIZE, round(costs.fixed + costs.encoder) + AROUND_NETWORKS)
+        steps = [step for step in ladder(most) if self._bytes(step) <= MOST_BYTES]
+        return fitted(steps, costs, self.make, lambda made: len(made.page), size)
+
+    def _bytes(self, content: Content) -> int:
+        """Of all pictures, before they are compressed."""
+        height, width = small(self.view.shape[1:], content.side)
+        channels = self.view.shape[0] + content.layers * self.view.run.image_shape[0]
+        return content.images * channels * height * width
+
+    def _costs(self, most: Content) -> Costs:
+        view = self.view
+        few = Content(min(MEASURED, most.images), 0, False, most.encoder)
+        fewer = replace(few, images=-(-few.images // 2))
+        whole, half, bare = (len(self.make(one).page) for one in (few, fewer, replace(fewer, encoder=False)))
+        image = (whole - half) / max(1, few.images - fewer.images)
+        rows = np.linspace(0, len(view.latents) - 1, few.images).round().astype(np.int64)
+
+        @cache
+        def picture(side: int, layers: bool) -> float:
+            pack, cell = Pack(), list(small(view.shape[1:], side))
+            _add_cells(view, rows, cell, pack)
+            if layers:
+                _add_layers(view, rows, cell, pack)
+            return len(base64.b64encode(zlib.compress(bytes(pack.body), 9))) / len(rows)
+
+        return Costs(bare - fewer.images * image, half - bare, image, picture)
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the pictures as they are shown have all that the images have."""
+        return self.view.run.format.is_plain and self.view.run.image_shape[0] == self.view.shape[0]
+
+    def make(self, content: Content) -> _Made:
+        """The file of a content."""
+        pack = self.pack.copy()
+        networks = self.networks
+        if not content.encoder:
+            pack, networks = pack.without("encoder "), {**networks, "encoder": None}
+        left = left_out(content, len(self.view.latents), self.view.shape[1:], not self._plain)
+        facts = {**networks, **self._facts(content, pack, "; ".join(left))}
+        return _Made(page_of(facts | {"arrays": pack.layout}, bytes(pack.body)).encode(), left)
+
+    def _facts(self, content: Content, pack: Pack, note: str) -> dict[str, Any]:
+        """All but the networks: what the run is, its points, maps, columns, pictures, samplers; arrays go into the pack."""
+        view, maps = self.view, self.maps
+        run, num = view.run, len(view.latents)
+        rows = np.linspace(0, num - 1, content.images).round().astype(np.int64)
+        latents = view.latents[rows]
+        info = view.info()
+        odd = _odd(view, rows)
+        columns = [
+            one
+            for one in info["columns"]
+            if one["name"].removeprefix("trust:") in (one["name"], *maps)
+            and (odd or not one["name"].startswith("odd:"))
+        ]
+        for one in columns:
+            pack.add(f"column {one['name']}", view.column(one["name"])[rows])
+        usual = run.usual_distance if len(rows) == num else usual_distance(latents)
+        # Numbers of a few levels are often equally far from each other, which rounding would hide; and they pack well as
+        # they are.
+        levels = len(np.unique(latents)) <= 256
+        coarse = not levels and np.linalg.norm(scaled(latents)[2]) / 2 < SMALL * usual
+        (pack.add_scaled if coarse else pack.add)("latents", latents)
+        _add_graph(latents, pack)
+        with suppress(UsageError):  # latents that are all the same have no directions
+            found = decoding.directions(view, count=min(decoding.MOST_DIRECTIONS, latents.shape[1]))
+            for name, array in found.arrays.items():
+                pack.add(name, array)
+        cell, layers, sprites = [], None, None
+        if content.side:
+            height, width = small(view.shape[1:], content.side)
+            cell = [view.shape[0], height, width]
+            _add_cells(view, rows, cell[1:], pack)
+            if self._plain:
+                pack.layout["layers"] = pack.layout["cells"]
+                layers = {"channels": cell[0], "coding": "linear"}
+            elif content.layers:
+                layers = _add_layers(view, rows, cell[1:], pack)
+            size = min(THUMBNAIL, content.side)
+            sprites = {"size": size, "across": ACROSS // size, "per_page": (ACROSS // size) ** 2}
+            sprites["pages"] = -(-len(rows) // sprites["per_page"])
+        info |= {
+            "count": len(rows),
+            "maps": maps,
+            "columns": columns,
+            "samplers": list(self.samplers),
+            "thumbnails": sprites,
+        }
+        info |= {
+            "missing": "" if cell else "they were not available when this file was made",
+            "beside": "",
+            "note": note,
+        }
+        return {
+            "run": info,
+            "usual": usual if np.isfinite(usual) else None,
+            "ids": [str(one) for one in view.ids[rows]],
+            "labels": view.labels is not None,
+            "cell": cell,
+            "layers": layers,
+            "channels": view.channels,
+            "table": _table(run, rows + view.first),
+            "lists": _lists(view, rows),
+            "odd": odd,
+            "whole": cell == info["shape"],
+            "maps": {name: _add_map(view, name, rows, pack) for name in maps},
+            "samplers": self.samplers,
+        }
 
 
 def _model_of(run: Run) -> Model:
@@ -82,60 +245,6 @@ def _model_of(run: Run) -> Model:
 def _tried(view: View) -> NDArray[np.float32]:
     some: NDArray[np.float32] = view.latents[np.linspace(0, len(view.latents) - 1, TRIED).astype(int)]
     return some
-
-
-def _facts(view: View, pack: Pack) -> dict[str, Any]:
-    """All but the networks: what the run is, its points, maps, columns, pictures, samplers; arrays go into the pack."""
-    run, num = view.run, len(view.latents)
-    rows = np.linspace(0, num - 1, min(num, MOST_POINTS)).round().astype(np.int64)
-    latents = view.latents[rows]
-    kept = [name for name in view.map_names if f"maps/{name}.npz" in run.record["files"]]
-    maps, info = kept or ["pca"], view.info()
-    odd = _odd(view, rows)
-    columns = [
-        one
-        for one in info["columns"]
-        if one["name"].removeprefix("trust:") in (one["name"], *maps) and (odd or not one["name"].startswith("odd:"))
-    ]
-    for one in columns:
-        pack.add(f"column {one['name']}", view.column(one["name"])[rows])
-    usual = run.usual_distance if len(rows) == num else usual_distance(latents)
-    # Numbers of a few levels are often equally far from each other, which rounding would hide; and they pack well as they are.
-    levels = len(np.unique(latents)) <= 256
-    coarse = not levels and np.linalg.norm(scaled(latents)[2]) / 2 < SMALL * usual
-    (pack.add_scaled if coarse else pack.add)("latents", latents)
-    _add_graph(latents, pack)
-    with suppress(UsageError):  # latents that are all the same have no directions
-        found = decoding.directions(view, count=min(decoding.MOST_DIRECTIONS, latents.shape[1]))
-        for name, array in found.arrays.items():
-            pack.add(name, array)
-    samplers = _samplers(view, maps[0], pack)
-    cell = [] if view.missing else _add_cells(view, rows, pack)
-    layers = _add_layers(view, rows, cell, pack) if cell else None
-    size = max(cell[1:], default=0)
-    sprites = {"size": size, "across": ACROSS // size, "per_page": (ACROSS // size) ** 2} if cell else None
-    if sprites:
-        sprites["pages"] = -(-len(rows) // sprites["per_page"])
-    else:
-        warnings.warn(f"{run.path}: exported without images: {view.missing}", stacklevel=3)
-    note = f"{len(rows):,} of {num:,} images, evenly spaced; distances are among these" if len(rows) < num else ""
-    info |= {"count": len(rows), "maps": maps, "columns": columns, "samplers": list(samplers), "thumbnails": sprites}
-    info |= {"missing": "" if cell else "they were not available when this file was made", "beside": "", "note": note}
-    return {
-        "run": info,
-        "usual": usual if np.isfinite(usual) else None,
-        "ids": [str(one) for one in view.ids[rows]],
-        "labels": view.labels is not None,
-        "cell": cell,
-        "layers": layers,
-        "channels": view.channels,
-        "table": _table(run, rows + view.first),
-        "lists": _lists(view, rows),
-        "odd": odd,
-        "whole": cell == info["shape"],
-        "maps": {name: _add_map(view, name, rows, pack) for name in maps},
-        "samplers": samplers,
-    }
 
 
 def _add_map(view: View, name: str, rows: NDArray[np.int64], pack: Pack) -> dict[str, Any]:
@@ -199,23 +308,17 @@ def _table(run: Run, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
     ]
 
 
-def _add_layers(view: View, rows: NDArray[np.int64], cell: list[int], pack: Pack) -> dict[str, Any] | None:
-    """All channels of the points' pictures, for looks that show others; None where they would be too much to share.
+def _add_layers(view: View, rows: NDArray[np.int64], size: list[int], pack: Pack) -> dict[str, Any]:
+    """All channels of the points' pictures (H, W), for looks that show others.
 
     More than 8 bits are held as their root, so that what is dark keeps its steps.
     """
-    channels, (_, height, width) = view.run.image_shape[0], cell
-    plain = view.run.format.is_plain
-    if plain and channels == cell[0]:
-        pack.layout["layers"] = pack.layout["cells"]
-        return {"channels": channels, "coding": "linear"}
-    if len(rows) * channels * height * width > MOST_PIXELS:
-        return None
-    layers = np.empty((len(rows), channels, height, width), np.uint8)
+    channels, plain = view.run.image_shape[0], view.run.format.is_plain
+    layers = np.empty((len(rows), channels, *size), np.uint8)
     for start in range(0, len(rows), 256):
         images = to_floats(view.inputs(rows[start : start + 256] + view.first)).clip(0, 1)
-        if images.shape[2:] != (height, width):
-            images = _reduced(images, [height, width])
+        if list(images.shape[2:]) != size:
+            images = _reduced(images, size)
         layers[start : start + 256] = to_uint8(images if plain else np.sqrt(images))
     pack.add("layers", layers)
     return {"channels": channels, "coding": "linear" if plain else "root"}
@@ -228,19 +331,13 @@ def _reduced(images: NDArray[Any], size: list[int]) -> NDArray[Any]:
     return reduced
 
 
-def _add_cells(view: View, rows: NDArray[np.int64], pack: Pack) -> list[int]:
-    """The points' pictures, small enough to be shared; the shape (C, h, w) of each."""
-    channels, *size = view.shape
-    most = min(CELL, int((MOST_PIXELS / len(rows) / channels) ** 0.5))
-    small = [max(1, round(side * min(1.0, most / max(size)))) for side in size]
-    cells = np.empty((len(rows), channels, *small), np.uint8)
+def _add_cells(view: View, rows: NDArray[np.int64], size: list[int], pack: Pack) -> None:
+    """The points' pictures, of a size (H, W)."""
+    cells = np.empty((len(rows), view.shape[0], *size), np.uint8)
     for start in range(0, len(rows), 256):
         pixels = view.pixels(rows[start : start + 256] + view.first)
-        if small != size:
-            pixels = _reduced(pixels, small)
-        cells[start : start + 256] = pixels
+        cells[start : start + 256] = pixels if list(pixels.shape[2:]) == size else _reduced(pixels, size)
     pack.add("cells", cells)
-    return [channels, *small]
 
 
 def _samplers(view: View, map: str, pack: Pack) -> dict[str, Any]:

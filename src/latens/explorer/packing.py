@@ -53,6 +53,23 @@ class Pack:
         self.layout: dict[str, dict[str, Any]] = {}
         self.body = bytearray()
 
+    def copy(self) -> "Pack":
+        """Another one with the same arrays."""
+        made = Pack()
+        made.layout, made.body = dict(self.layout), bytearray(self.body)
+        return made
+
+    def without(self, prefix: str) -> "Pack":
+        """Another one without the arrays whose names begin so."""
+        made = Pack()
+        for name, layout in self.layout.items():
+            if not name.startswith(prefix):
+                end = layout["offset"] + layout["count"] * np.dtype(layout["dtype"]).itemsize
+                made.layout[name] = {**layout, "offset": len(made.body)}
+                made.body += self.body[layout["offset"] : end]
+                made.body += bytes(-len(made.body) % 8)
+        return made
+
     def add(self, name: str, array: NDArray[Any], **more: Any) -> str:
         """Put in an array of uint8, uint16, int32 or float32 under a name, which is given back."""
         assert array.dtype.name in ("uint8", "uint16", "int32", "float32"), f"{name} is {array.dtype}"

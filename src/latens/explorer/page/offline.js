@@ -1,7 +1,7 @@
 // The source of a page that is one file: it computes all answers of the server from the data in the file.
 //
 // Latents are stored as 16 bit between the lowest and the highest value of each number; results differ from those of Python by less
-// than 1e-3. There are at most 10,000 points, so neighbours are found by comparing all of them.
+// than 1e-3. There are at most 50,000 points, so neighbours are found by comparing all of them.
 
 import {runLayers} from "./layers.js";
 import {composed, partsOf} from "./looks.js";
@@ -174,16 +174,25 @@ function sprites(held, page) {
   const image = new ImageData(across * size, Math.ceil(num / across) * size);
   image.data.fill(0);
   for (let i = 3; i < image.data.length; i += 4) image.data[i] = 255;
+  const [tall, wide] = [height, width].map((side) => Math.max(1, Math.round(side * Math.min(1, size / Math.max(height, width)))));
   for (let n = 0; n < num; n++) {
-    const left = (n % across) * size + ((size - width) >> 1);
-    const top = Math.floor(n / across) * size + ((size - height) >> 1);
+    const left = (n % across) * size + ((size - wide) >> 1);
+    const top = Math.floor(n / across) * size + ((size - tall) >> 1);
     const cell = cellOf(held, first + n);
     for (let c = 0; c < 3; c++) {
-      let from = Math.min(c, channels - 1) * height * width;
-      for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) image.data[4 * ((top + y) * image.width + left + x) + c] = cell[from++];
+      const from = Math.min(c, channels - 1) * height * width;
+      for (let y = 0; y < tall; y++) for (let x = 0; x < wide; x++) image.data[4 * ((top + y) * image.width + left + x) + c] = meanOfBox(cell, from, [height, width], [tall, wide], y, x);
     }
   }
   return createImageBitmap(image);
+}
+
+/** What a channel has where a place of a smaller picture lies. @type {(cell: Uint8Array, from: number, size: number[], small: number[], y: number, x: number) => number} */
+function meanOfBox(cell, from, [height, width], [tall, wide], y, x) {
+  const [top, bottom, left, right] = [(y * height) / tall, ((y + 1) * height) / tall, (x * width) / wide, ((x + 1) * width) / wide].map(Math.floor);
+  let sum = 0;
+  for (let row = top; row < bottom; row++) for (let column = left; column < right; column++) sum += cell[from + row * width + column];
+  return sum / ((bottom - top) * (right - left));
 }
 
 /** An image as the file holds it, in the look; without all channels in the file in that of the run. @param {Held} held @param {number} row @returns {Uint8Array} */
