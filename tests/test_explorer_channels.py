@@ -1,10 +1,13 @@
 """Five channels of 16 bits in the explorer: channels, contrast, the table's columns and odd images, served and as one file."""
 
+import io
 import re
 import shutil
 
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 import latens
 from browser import (
@@ -21,8 +24,8 @@ from browser import (
     slide,
     until,
 )
-from latens.errors import UsageError
-from latens.explorer import View, answer, write_html
+from latens.errors import ImagesError, UsageError
+from latens.explorer import View, answer, decoding, write_html
 from latens.explorer.looks import auto_ranges, looked_at
 from latens.images.pixels import to_floats, to_uint8
 from latens.progress import Silent
@@ -278,3 +281,20 @@ def test_looks(run):
             looked_at(images, look, run)
     with pytest.raises(UsageError, match="there is no channel"):
         answer(run, "/api/image?row=0&look=red%3D7")
+
+
+def test_a_file_of_other_channels_cannot_be_found(view):
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((SIDE, SIDE), np.uint8)).save(file, "png")
+    with pytest.raises(ImagesError, match=r"grey\.png: images of 1 channel; the model takes 5 channels"):
+        decoding.encode(view, file.getvalue(), "grey.png")
+
+
+def test_a_file_of_all_channels_is_read_by_the_range_of_the_run(view):
+    stored = cells()[0][105]  # image 5 of the test part, as it was given
+    file = io.BytesIO()
+    tifffile.imwrite(file, stored, imagej=True, metadata={"axes": "CYX"})
+    found = decoding.encode(view, file.getvalue(), "five.tif")
+    row = 105 - view.first
+    assert found.arrays["neighbours"][0] == row
+    np.testing.assert_allclose(found.arrays["latents"], view.latents[row], atol=1e-5)

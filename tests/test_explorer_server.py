@@ -1,5 +1,6 @@
 """The explorer's server: its answers, access checks and messages for wrong requests."""
 
+import io
 import json
 import os
 import re
@@ -12,11 +13,12 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 import latens
 from latens.errors import RunDamaged, UsageError
-from latens.explorer import View, answer, create_app, decoding, following
+from latens.explorer import View, answer, app, create_app, decoding, following
 from latens.explorer.columns import NO_VALUE, read_columns
 from latens.explorer.guard import Guard
 from latens.explorer.routes import ROUTES
@@ -103,14 +105,27 @@ def test_raw_columns_hold_what_the_json_says(view, client):
             )
 
 
+def test_a_file_is_posted_as_it_is_and_not_beyond_its_limit(client, view, monkeypatch):
+    file = io.BytesIO()
+    Image.fromarray(view.inputs(np.array([view.first]))[0, 0]).save(file, "png")
+    answered = client.post("/api/encode?name=a.png&map=pca", content=file.getvalue())
+    assert (answered.status_code, answered.json()["neighbours"][0]) == (200, 0)
+    refused = client.post("/api/encode?name=a.txt", content=b"text")
+    assert (refused.status_code, refused.json()["error"]) == (400, "a.txt: is no image that latens reads")
+    monkeypatch.setattr(app, "MOST_FILE_BYTES", 100)
+    large = client.post("/api/encode?name=a.png", content=file.getvalue() + bytes(1000))
+    assert (large.status_code, "too large" in large.json()["error"]) == (400, True)
+
+
 def test_openapi_describes_the_routes(client):
     described = client.get("/api/openapi.json").json()
     found = {(path, method.upper()) for path, methods in described["paths"].items() for method in methods}
     assert found == {(route.path, route.method) for route in ROUTES}
     for route in ROUTES:
         operation = described["paths"][route.path][route.method.lower()]
-        if route.method == "GET":
-            assert [p["name"] for p in operation["parameters"]] == list(route.params)
+        if route.method == "GET" or route.file:
+            assert [p["name"] for p in operation["parameters"]] == [one for one in route.params if one != route.file]
+            assert not route.file or list(operation["requestBody"]["content"]) == ["application/octet-stream"]
         else:
             assert set(operation["requestBody"]["content"]["application/json"]["schema"]["properties"]) == set(
                 route.params

@@ -16,6 +16,7 @@ from starlette.routing import Route as At
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latens.errors import LatensError, RunError, UsageError
+from latens.explorer.decoding import MOST_FILE_BYTES
 from latens.explorer.guard import Guard, policy
 from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.view import View
@@ -127,7 +128,7 @@ def _endpoint(route: Route, view: View, desks: Mapping[str, Desk]) -> Callable[[
     async def endpoint(request: Request) -> Response:
         kind = f"{request.headers.get('x-latens-tab', '')} {route.method} {route.path}" if route.newest else ""
         try:
-            given = dict(request.query_params) if route.method == "GET" else await _body(request)
+            given = await _given(request, route)
             desk = desks[route.desk(given)]
             return _response(request, route, await desk.ask(lambda: ask(route, view, given), kind))
         except Overtaken:
@@ -139,14 +140,30 @@ def _endpoint(route: Route, view: View, desks: Mapping[str, Desk]) -> Callable[[
     return endpoint
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise UsageError(f"{request.url.path}: a JSON object is needed, with content-type application/json")
+async def _given(request: Request, route: Route) -> dict[str, Any]:
+    if route.method == "GET":
+        return dict(request.query_params)
+    if route.file:
+        too_much = f"the file has more than {MOST_FILE_BYTES >> 20} MB; that is too large"
+        return {**request.query_params, route.file: await _body(request, MOST_FILE_BYTES, too_much)}
+    return await _json_body(request)
+
+
+async def _body(request: Request, most: int, too_much: str) -> bytes:
     content = bytearray()
     async for part in request.stream():
         content += part
-        if len(content) > MOST_BYTES:
-            raise UsageError(f"{request.url.path}: more than {MOST_BYTES >> 20} MB; ask for less at once")
+        if len(content) > most:
+            raise UsageError(too_much)
+    return bytes(content)
+
+
+async def _json_body(request: Request) -> dict[str, Any]:
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise UsageError(f"{request.url.path}: a JSON object is needed, with content-type application/json")
+    content = await _body(
+        request, MOST_BYTES, f"{request.url.path}: more than {MOST_BYTES >> 20} MB; ask for less at once"
+    )
     try:
         given = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -1,19 +1,24 @@
 """What the page decodes: a place of the map, a latent, a probe, a path; each with how far it is from the data."""
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.errors import UsageError
-from latens.explorer.view import View
+from latens.computed.given_images import GivenImages
+from latens.errors import ImagesError, UsageError
+from latens.explorer.view import NEIGHBOURS, View
 from latens.explorer.wire import Answer
+from latens.images.kinds import advice_for, ending_of, is_picture
+from latens.images.pixels import to_floats
 from latens.interpolation import interpolate, kept_in_range, principal_directions
 from latens.latents import encode_images
 from latens.neighbours import in_usual_distances
 
-__all__ = ["decode", "decode_at", "directions", "mean", "path", "probe"]
+__all__ = ["MOST_FILE_BYTES", "decode", "decode_at", "directions", "encode", "mean", "nearest", "path", "probe"]
 
 CLOUD = 400  # latents of a probe that are drawn as dots
 SHOWN = 10  # pictures of a probe without classes
@@ -21,6 +26,9 @@ AROUND = 200  # neighbours whose principal directions are a point's own
 MOST_LATENTS = 1000  # in one request
 MOST_STEPS = 101
 MOST_DIRECTIONS = 8
+MOST_FILE_BYTES = 64 << 20  # of an image file that is encoded
+LONGEST_NAME = 200  # bytes; file systems take 255
+MOST_NEAREST = 10_000
 
 
 def decode_at(view: View, map: str, x: float, y: float, look: str = "") -> Answer:
@@ -38,6 +46,10 @@ def decode(view: View, latents: Any, map: str = "", look: str = "") -> Answer:
     Raises:
         UsageError: not numbers (M, D), not finite, or too many.
     """
+    return _decoded(view, _latents(view, latents), map, look=look, trips=True)
+
+
+def _latents(view: View, latents: Any) -> NDArray[np.float32]:
     try:
         with np.errstate(over="ignore"):  # too large becomes infinite, and is refused as that
             z = np.array(latents, np.float32)
@@ -50,7 +62,7 @@ def decode(view: View, latents: Any, map: str = "", look: str = "") -> Answer:
         )
     if not np.isfinite(z).all():
         raise UsageError("latents hold NaN or infinity; finite numbers are needed")
-    return _decoded(view, z, map, look=look, trips=True)
+    return z
 
 
 def _decoded(
@@ -88,6 +100,80 @@ def _decoded(
             "labels": np.empty(0, np.uint16) if labels is None else labels.astype(np.uint16),
         },
     )
+
+
+def encode(view: View, file: bytes, name: str, map: str = "", look: str = "") -> Answer:
+    """An image file of the user's, read as the run's own images are and encoded: `Given` of the page's types.js.
+
+    It is placed on the map by the map's own way of placing new latents, and its nearest neighbours are points.
+
+    Args:
+        view: of a run whose model is available.
+        file: the file's content.
+        name: the file's name, by whose ending its format is known.
+        map: on which it is placed; "" for none.
+        look: of the pictures, see `latens.explorer.looks`.
+
+    Raises:
+        UsageError: it is empty, too large, or no image.
+        ImagesError: it can't be read, or has other channels than the run's images.
+    """
+    pixels, notes = _read_file(view, file, name)
+    z = encode_images(view.run.model, pixels[None])
+    placed = _decoded(view, z, map, look=look, trips=True)
+    distances, near = view.near.nearest(z, min(NEIGHBOURS, len(view.latents)))
+    error = (to_floats(pixels).astype(np.float64) - view.run.decode(z)[0]) ** 2
+    return Answer(
+        {"id": name, "label": -1, "columns": [], "error": float(error.mean()), "note": "; ".join(notes)},
+        {
+            "pixels": view.shown(pixels[None], look)[0],
+            "reconstruction": placed.arrays["pixels"][0],
+            "neighbours": near[0].astype(np.int32),
+            "distances": _in_usual_distances(view, distances[0]),
+            "latents": z[0],
+            **{name: placed.arrays[name] for name in ("ratio", "round_trip", "moved", "places")},
+        },
+    )
+
+
+def _read_file(view: View, file: bytes, name: str) -> tuple[NDArray[Any], list[str]]:
+    """The first image of a file as the networks take it, (C, H, W), and what should be said of it."""
+    if not file:
+        raise UsageError(f"{name}: is empty")
+    if len(file) > MOST_FILE_BYTES:
+        raise UsageError(f"{name}: has {len(file) >> 20} MB; at most {MOST_FILE_BYTES >> 20} MB are read")
+    plain = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "-" for c in name)
+    if not 1 <= len(plain.encode("utf-8", "replace")) <= LONGEST_NAME or plain.startswith("."):
+        plain = f"image{ending_of(plain)}"
+    with tempfile.TemporaryDirectory(prefix="latens-") as folder:
+        path = Path(folder) / plain
+        path.write_bytes(file)
+        if not is_picture(str(path), plain):
+            advice = advice_for([ending_of(plain)])
+            raise UsageError(f"{name}: is no image that latens reads{f'; {advice}' if advice else ''}")
+        try:
+            given = GivenImages(view.run, path, strict=True)
+            block = next(given.blocks())
+        except ImagesError as error:
+            said = str(error).replace(f"{path}", name).replace(f"{folder}/", "").replace(folder, name)
+            raise type(error)(said) from None
+    notes = [one.replace(f"{folder}/", "") for one in given.notes]
+    if given.total > 1:
+        notes.append(f"the file holds {given.total} images; this is the first")
+    return block.pixels[0], notes
+
+
+def nearest(view: View, latents: Sequence[float], count: int = 50) -> Answer:
+    """The points nearest to a latent, nearest first: `rows`, int32 (K,), and `distances` in usual ones, float32 (K,).
+
+    Raises:
+        UsageError: no D finite numbers, or a count that is not allowed.
+    """
+    z = _latents(view, [latents])
+    if not 1 <= count <= MOST_NEAREST:
+        raise UsageError(f"count is {count}; from 1 to {MOST_NEAREST:,} are allowed")
+    distances, near = view.near.nearest(z, min(count, len(view.latents)))
+    return Answer({}, {"rows": near[0].astype(np.int32), "distances": _in_usual_distances(view, distances[0])})
 
 
 def _in_usual_distances(view: View, distances: NDArray[Any]) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -97,7 +98,8 @@ def answer(
     Args:
         run: see `explore`.
         address: path and query, such as `/api/decode?map=tsne&x=0&y=0`; what a POST route would be sent as JSON stands in the
-            query as JSON, `/api/path?start=[7]&end=[21]&map=tsne`. Routes that change something are not asked this way.
+            query as JSON, `/api/path?start=[7]&end=[21]&map=tsne`, and a file as its path. Routes that change something are not
+            asked this way.
         beside: see `explore`; its own routes are below `/beside`.
         columns: see `explore`.
 
@@ -117,12 +119,21 @@ def answer(
     if route is None:
         known = ", ".join(dict.fromkeys(route.path for route in ROUTES if not route.changes))
         raise UsageError(f"{address}: no such route; known: {known}")
-    if route.method == "POST":
+    if route.file and route.file in given:
+        given = {"name": Path(given[route.file]).name, **given, route.file: _content(given[route.file])}
+    elif route.method == "POST":
         given = {name: _from_json(text) for name, text in given.items()}
     found = ask(route, view, given)
     if route.media_type:
         return {"media_type": found.media_type, "base64": base64.b64encode(found.content).decode()}
     return as_json(found)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).expanduser().read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
 
 
 def _route_of(path: str, given: Mapping[str, Any]) -> Route | None:

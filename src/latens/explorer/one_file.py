@@ -214,6 +214,7 @@ class _Pages:
         info |= {
             "missing": "" if cell else "they were not available when this file was made",
             "beside": "",
+            "encodes": False,
             "note": note,
         }
         return {

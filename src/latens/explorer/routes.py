@@ -21,7 +21,7 @@ from latens.sheets import as_csv, as_parquet
 __all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "findings_of", "openapi"]
 
 REQUIRED = object()
-JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list}
+JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "file": bytes}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Route:
         path: below the server's root.
         text: what it answers.
         answer: gives the answer, called with the view and the params.
-        params: by name.
+        params: by name. One of type "file" is the whole body of the request, and the others are then in the query.
         method: GET, or POST where a request is too long for an address, or changes something.
         newest: whether a newer request of the same tab replaces an older one.
         desk: the thread that answers, by the parameters: `quick`; `slow` where something may have to be fitted first; `lengthy`
@@ -61,6 +61,11 @@ class Route:
     desk: Callable[[Mapping[str, Any]], str] = lambda given: "quick"
     changes: bool = False
     media_type: str = ""
+
+    @property
+    def file(self) -> str:
+        """The name of the param that is the whole body; "" where there is none."""
+        return next((name for name, param in self.params.items() if param.type == "file"), "")
 
 
 def _openapi(view: View) -> Answer:
@@ -302,6 +307,29 @@ ROUTES = (
         newest=True,
     ),
     Route(
+        "/api/encode",
+        "an image file of the user's: read as the run's images, encoded, decoded, placed on a map, its nearest points",
+        lambda view, **given: decoding.encode(view, **given),
+        {
+            "file": Param("file", "the image file"),
+            "name": Param("string", "the file's name, whose ending says its format", "image"),
+            "map": Param("string", "a map's name", ""),
+            "look": LOOK,
+        },
+        method="POST",
+        desk=_slow,
+    ),
+    Route(
+        "/api/nearest",
+        "the points whose latents are nearest to a latent, nearest first",
+        lambda view, **given: decoding.nearest(view, **given),
+        {
+            "latents": Param("array", "the latent's numbers", items={"type": "number"}),
+            "count": Param("integer", "how many points", 50),
+        },
+        method="POST",
+    ),
+    Route(
         "/api/probe",
         "latents drawn by a sampler: one image per class, and a cloud of points on a map",
         lambda view, **given: decoding.probe(view, **given),
@@ -455,6 +483,13 @@ def _operation(route: Route) -> dict[str, Any]:
             {"name": name, "in": "query", "required": name in required, "description": p.text, "schema": _schema(p)}
             for name, p in route.params.items()
         ]
+    elif route.file:
+        said["parameters"] = [
+            {"name": name, "in": "query", "required": name in required, "description": p.text, "schema": _schema(p)}
+            for name, p in route.params.items()
+            if name != route.file
+        ]
+        said["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     else:
         body = {"type": "object", "required": required, "properties": {n: _schema(p) for n, p in route.params.items()}}
         said["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}

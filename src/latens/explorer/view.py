@@ -150,6 +150,7 @@ class View:
             "columns": [column.info(self.palette) for column in self.all_columns] if self.ready else [],
             "thumbnails": self.sprites if self.ready and not self.missing else None,
             "decodes": self.decodes,
+            "encodes": self.decodes,
             "note": "",
             "beside": "" if self.other is None else self.other.run.name,
         }

@@ -6,6 +6,7 @@ import {classesPanel, hasClasses} from "./classes-panel.js";
 import {decodePanel} from "./decode-panel.js";
 import {afterwards, button, el, fill} from "./dom.js";
 import {filterChips} from "./filters.js";
+import {givenImages} from "./find.js";
 import {hoverCard} from "./hover.js";
 import {imagePanel} from "./image-panel.js";
 import {listsPanel} from "./lists-panel.js";
@@ -26,7 +27,7 @@ const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.
 /** Show a message for a while. @param {string} text */
 function say(text) {
   const status = find("status");
-  status.textContent = text.charAt(0).toUpperCase() + text.slice(1);
+  status.textContent = text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase()); // a file's name stays as it is
   status.classList.remove("said");
   requestAnimationFrame(() => status.classList.add("said"));
 }
@@ -58,6 +59,7 @@ async function start() {
   filterChips(store, box);
   tabs(store, allPanels(store));
   wire(store);
+  givenImages(store, box);
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
   if (!info.count) return noMapYet(store, key);

@@ -52,6 +52,10 @@ export function fileSource() {
     decode: newest("decode"),
     probe: newest("probe"),
     path: newest("path"),
+    encode: async () => {
+      throw new Error("This file cannot encode images: open the run by latens explore.");
+    },
+    nearest: ask("nearest"),
     directions: ask("directions"),
     mean: ask("mean"),
     table: async (...asked) => new Blob([csvOf(await ask("table")(...asked))], {type: "text/csv"}),

@@ -30,7 +30,8 @@ export function imagePanel(store) {
   const between = groupDirection(store, along);
   const hint = el("p", {class: "quiet"});
   const back = button("", () => own && reset());
-  const ofImage = el("div", {}, el("h2", {}, "Nearest in latent space"), near, el("h2", {}, info.class_names.length ? "Largest errors of its class" : "Largest errors"), worst);
+  const ofClass = el("div", {}, el("h2", {}, info.class_names.length ? "Largest errors of its class" : "Largest errors"), worst);
+  const ofImage = el("div", {}, el("h2", {}, "Nearest in latent space"), near);
   const body = el(
     "div",
     {hidden: true},
@@ -38,6 +39,7 @@ export function imagePanel(store) {
     pictures,
     channelControls(store),
     table,
+    ofImage,
     el("h2", {}, "Latent"),
     el("div", {class: "pair even"}, changedCard, honest.element),
     bars,
@@ -45,7 +47,7 @@ export function imagePanel(store) {
     vary,
     sliders,
     between.element,
-    ofImage,
+    ofClass,
   );
   const element = el("div", {}, findField(store), hint, body);
   /** What the sliders start from: the image's latent, or the one that was taken. @type {Float32Array|null} */
@@ -73,6 +75,8 @@ export function imagePanel(store) {
   /** What the facts say: the current image, a latent, or nothing. */
   async function open() {
     const {current, latent: taken} = store.facts;
+    const given = store.shownGiven;
+    if (given) return openImage(given);
     if (taken) return openLatent(taken);
     if (current === null) {
       store.drop("image");
@@ -89,7 +93,7 @@ export function imagePanel(store) {
     fill(facts, el("strong", {}, "A latent from the map"), " · it belongs to no image");
     fill(pictures);
     fill(table);
-    ofImage.hidden = true;
+    ofImage.hidden = ofClass.hidden = true;
     back.textContent = "Back to the latent as it was taken";
     vary.textContent = "Directions in which all images vary";
     start(taken, null);
@@ -97,14 +101,17 @@ export function imagePanel(store) {
     if (about) showDirections(about);
   }
 
-  /** @param {import("./types.js").ImageInfo} found */
+  /** @param {import("./types.js").ImageInfo|import("./types.js").Given} found of the run, or the user's */
   async function openImage(found) {
-    const name = found.label >= 0 ? info.class_names[found.label] : "";
-    const part = found.row < 0 ? " · not on the map" : "";
+    const own = "row" in found ? found : null;
+    const name = own ? (info.class_names[own.label] ?? "") : "";
+    const part = !own ? " · an image of yours, not of this run" : own.row < 0 ? " · not on the map" : "";
     fill(facts, el("strong", {}, found.id), name ? ` · ${name}` : "", ` · mean squared error ${readable(found.error)}${part}`);
     showPictures(found);
-    fill(table, ...found.columns.flatMap(({title, value, unit}) => [el("dt", {}, title), el("dd", {}, typeof value === "string" ? value || "–" : `${readable(value)}${unit && value !== null ? ` ${unit}` : ""}`)]));
+    const columns = own ? own.columns : "note" in found && found.note ? [{title: "as it was read", value: found.note, unit: ""}] : [];
+    fill(table, ...columns.flatMap(({title, value, unit}) => [el("dt", {}, title), el("dd", {}, typeof value === "string" ? value || "–" : `${readable(value)}${unit && value !== null ? ` ${unit}` : ""}`)]));
     ofImage.hidden = false;
+    ofClass.hidden = !own;
     back.textContent = "Back to the latent of this image";
     vary.textContent = "Directions in which the images near it vary";
     fill(near);
@@ -113,7 +120,7 @@ export function imagePanel(store) {
     await showOthers(found);
   }
 
-  /** @param {import("./types.js").ImageInfo} found */
+  /** @param {{id: string, pixels: Uint8Array, reconstruction: Uint8Array}} found */
   function showPictures(found) {
     const parts = [];
     if (found.pixels.length) parts.push(captioned(picture(found.pixels, info.shape, `the image ${found.id}`), "image"));
@@ -126,13 +133,13 @@ export function imagePanel(store) {
 
   /**
    * The pictures stand before what is computed about them; all of it is of this image, or is not shown.
-   * @param {import("./types.js").ImageInfo} found @param {boolean} [fresh] it was just opened: the sliders of the directions are not there yet
+   * @param {import("./types.js").ImageInfo|import("./types.js").Given} found @param {boolean} [fresh] it was just opened: the sliders of the directions are not there yet
    */
   async function showOthers(found, fresh = true) {
     await store.newest("image", async () => {
-      const about = info.decodes && fresh ? await source.directions(found.row).catch(() => null) : null;
+      const about = info.decodes && fresh ? await source.directions("row" in found ? found.row : found.neighbours[0]).catch(() => null) : null;
       const nearest = await thumbnails(Array.from(found.neighbours), (i) => `${steady(found.distances[i])} ×`);
-      const badly = await thumbnails(await worstOf(found.label), () => "");
+      const badly = "row" in found ? await thumbnails(await worstOf(found.label), () => "") : [];
       return {about, nearest, badly};
     }, {busy: near}).then((rest) => {
       if (!rest) return;

@@ -193,7 +193,7 @@ export class Hands {
     const row = await map.ask(map.cursor < 0 ? {type: "pick", x, y, radius: 65536} : {type: "walk", x, y, dx, dy});
     if (row < 0) return;
     map.setCursor(row);
-    map.keepInSight(row);
+    map.keepInSight(map.placeOf(row));
     map.tell("walk", {row, x: map.placeOf(row)[0], y: map.placeOf(row)[1]});
   }
 

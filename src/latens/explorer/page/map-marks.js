@@ -16,7 +16,7 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
       Object.assign(context, {lineWidth: width, strokeStyle: style});
       context.stroke();
     }
-    if (mark.kind === "dots" && !mark.ring) context.fill();
+    if (mark.kind === "diamond" || (mark.kind === "dots" && !mark.ring)) context.fill();
   }
   context.setLineDash([]);
 }
@@ -24,7 +24,7 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
 /** The labels among marks, one by one. @param {Mark[]} marks @param {Pair[][]} places of each mark, on the screen */
 export function labelsOf(marks, places) {
   return marks.flatMap((mark, k) => (mark.kind === "label"
-    ? places[k].map((at, i) => ({text: mark.text[i], at, weight: mark.weights?.[i] ?? 0, colour: mark.colour})) : []));
+    ? places[k].map(([x, y], i) => ({text: mark.text[i], at: /** @type {Pair} */ ([x, y + (mark.below ?? 0)]), weight: mark.weights?.[i] ?? 0, colour: mark.colour})) : []));
 }
 
 const FEW_LABELS = 12; // that are always written where there is room
@@ -78,6 +78,12 @@ function tracePath(context, mark, places, dashed, size) {
     }
     const strokes = mark.kind === "cross" ? [[x - 9, y, x + 9, y], [x, y - 9, x, y + 9]] : [];
     if (mark.kind === "line" && k && Boolean(mark.off?.[k - 1]) === dashed) strokes.push([...places[k - 1], x, y]);
+    if (mark.kind === "diamond") {
+      const reach = 10 * size;
+      context.moveTo(x, y - reach);
+      for (const [dx, dy] of [[reach, 0], [0, reach], [-reach, 0]]) context.lineTo(x + dx, y + dy);
+      context.closePath();
+    }
     for (const [x0, y0, x1, y1] of strokes) {
       context.moveTo(x0, y0);
       context.lineTo(x1, y1);

@@ -207,9 +207,8 @@ export class MapView extends EventTarget {
     this.setView({x: x + (from.x - x) * share, y: y + (from.y - y) * share, scale}, {animate});
   }
 
-  /** Bring a point that lies at the edge, or beyond, to the middle. @param {number} row */
-  keepInSight(row) {
-    const [x, y] = this.placeOf(row);
+  /** Bring a place that lies at the edge, or beyond, to the middle. @param {Pair} place in units */
+  keepInSight([x, y]) {
     const [left, top] = this.toScreen(x, y, this.#goal);
     const {width, height} = this.#size;
     if (Math.min(left, top, width - left, height - top) < 40) this.setView({x, y, scale: this.#goal.scale}, {animate: true});

@@ -22,7 +22,7 @@ const AROUND = 200; // neighbours whose directions are a point's own
 
 /**
  * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
- * @returns {Omit<Source, "table"> & {table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
+ * @returns {Omit<Source, "table"|"encode"> & {table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
  */
 export function offlineSource(texts) {
   const opening = open(texts);
@@ -54,6 +54,11 @@ export function offlineSource(texts) {
     decode: async (latents, map) => decoded(await opening, latents, map),
     probe: async (asked) => probe(await opening, asked),
     path: async (asked) => path(await opening, asked),
+    nearest: async (latents, count) => {
+      const {cloud, facts} = await opening;
+      const {distances, indices} = nearest(cloud, latents, count);
+      return {rows: indices, distances: Float32Array.from(distances, (d) => d / (facts.usual || NaN))};
+    },
     directions: async (row) => directions(await opening, row),
     mean: async (rows) => Float32Array.from(meanOf(await opening, rows)),
     table: async (rows, map) => table(await opening, rows, map),

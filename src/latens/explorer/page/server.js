@@ -5,6 +5,8 @@ import {readColumns} from "./wire.js";
 
 /** @typedef {import("./types.js").Source} Source */
 
+const MOST_FILE = 64 * 2 ** 20; // bytes, as decoding.py has it
+
 const token = location.pathname.split("/")[1] ?? "";
 const tab = Math.random().toString(36).slice(2);
 
@@ -105,6 +107,12 @@ export function serverSource(prefix = "") {
     decode: (latents, map, dim) => decode(looking({latents: rowsOf(latents, dim), map})),
     probe: (asked) => probe(looking(asked)),
     path: ({from, to, ...rest}) => path(looking({start: from, end: to, ...rest})),
+    encode: async (file, map) => {
+      if (file.size > MOST_FILE) throw new Error(`${file.name}: has ${Math.round(file.size / 2 ** 20)} MB; at most ${MOST_FILE / 2 ** 20} MB are read`);
+      const asked = query(looking({name: file.name || "image", map}));
+      return columns(`${api}/encode${asked}`, {method: "POST", headers: {"content-type": "application/octet-stream"}, body: file});
+    },
+    nearest: (latents, count) => columns(`${api}/nearest`, post({latents: Array.from(latents), count})),
     directions: (point) => columns(`${api}/directions${query({point})}`),
     mean: async (points) => (await columns(`${api}/mean`, post({points}))).mean,
     table: async (points, map, format) => (await ask(`${api}/table`, post({points, map, kind: format}), "*/*")).blob(),

@@ -19,6 +19,7 @@ import {newestWins} from "./newest.js";
  * @property {Uint8Array|null} filtered  0 for points that the filters hide; null where there are none. It follows from them (filters.js)
  * @property {number|null} current  the row of the image that all panels, keys and lists are about
  * @property {Float32Array|null} latent  one that was taken from the map and belongs to no image; there is no current image then
+ * @property {import("./find.js").Found[]} given  images of the user's that are on the map, see find.js; `latent` is that of the one which is shown
  * @property {number|null} near  the row of the image whose latent is nearest to what was decoded last
  * @property {number[]} selected rows
  * @property {Joining} joining    how what is drawn around next joins the selection
@@ -51,7 +52,7 @@ export class Store extends EventTarget {
     this.view = view;
     /** @type {Facts} */
     this.facts = {
-      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filters: {}, filtered: null, current: null, latent: null, near: null,
+      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filters: {}, filtered: null, current: null, latent: null, given: [], near: null,
       selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, tab: "decode",
     };
     /** The names of the panels. @type {string[]} */
@@ -116,6 +117,12 @@ export class Store extends EventTarget {
   /** Make an image the current one. @param {number} row @param {Partial<Facts>} [more] facts that change with it */
   choose(row, more = {}) {
     this.set({current: row, latent: null, ...more});
+  }
+
+  /** The image of the user's that is shown in place of one of the run; null where there is none. */
+  get shownGiven() {
+    const {current, latent, given} = this.facts;
+    return current === null ? (given.find((one) => one.latents === latent) ?? null) : null;
   }
 
   /** Select rows; how they join those that are selected already. @param {number[]} rows @param {Joining} [how] */

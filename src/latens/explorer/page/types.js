@@ -25,6 +25,7 @@
  * @property {ColumnInfo[]} columns what points can be coloured by
  * @property {ThumbnailInfo|null} thumbnails
  * @property {boolean} decodes      whether the model is available
+ * @property {boolean} encodes      whether images of the user's can be encoded, see Source.encode
  * @property {string} note          a note about what is shown, or ""
  * @property {string} beside        the run that is shown beside it, or ""
  */
@@ -90,6 +91,23 @@
  * @property {Float32Array} distances theirs, in usual distances
  */
 
+/**
+ * An image of the user's, which the run does not have: read by the run's own size, fit, channels and range, encoded and placed.
+ * @typedef {object} Given
+ * @property {string} id             the file's name
+ * @property {number} error          mean squared error of its reconstruction
+ * @property {string} note           what was done to it, such as "colour images were turned into grey"; or ""
+ * @property {Uint8Array} pixels     as the networks were given it, as a picture (C, H, W) of RunInfo.shape
+ * @property {Uint8Array} reconstruction  likewise
+ * @property {Float32Array} latents  D numbers
+ * @property {Int32Array} neighbours points with the nearest latents, nearest first
+ * @property {Float32Array} distances theirs, in usual distances
+ * @property {Float32Array} ratio    one number; it, round_trip and moved as in Decoded, of the reconstruction
+ * @property {Float32Array} round_trip
+ * @property {Float32Array} moved
+ * @property {Float32Array} places   (x, y) on the map asked for, in its units; empty where none was asked for
+ */
+
 /** What a column says of an image. @typedef {{title: string, value: string|number|null, unit: string}} Value */
 
 /**
@@ -121,6 +139,9 @@
  * @property {(asked: {sampler: string, noise: number, unit: string, seed: number, map: string}) => Promise<Probe|null>} probe
  * @property {(asked: {from: number[], to: number[], way: string, steps: number, map: string}) => Promise<Decoded|null>} path  ends: the mean of some rows
  * @property {(row: number|null) => Promise<Directions>} directions  about a point's neighbours, or of all for null
+ * @property {(file: File, map: string) => Promise<Given>} encode  an image file of the user's, placed on a map. Where RunInfo.encodes is false it can't be had.
+ *   An Error says in one line why a file can't be used: that it is no image, has other channels, or is too large
+ * @property {(latents: Float32Array, count: number) => Promise<{rows: Int32Array, distances: Float32Array}>} nearest  the points nearest to a latent, nearest first; in usual distances
  * @property {(rows: number[]) => Promise<Float32Array>} mean  of the latents of some images
  * @property {(rows: number[], map: string, format: "csv"|"parquet") => Promise<Blob>} table  what is known of images, as a file
  * @property {(kind: string) => Promise<Finding[]>} list  of images to check
@@ -194,9 +215,9 @@
  * Something drawn over the map; places are in the map's 16-bit units, fractions allowed.
  * @typedef {{kind: "dots", x: number[], y: number[], colour?: string, radius?: number, ring?: boolean}
  *   | {kind: "line", x: number[], y: number[], colour?: string, off?: boolean[]}
- *   | {kind: "cross", x: number[], y: number[], colour?: string}
- *   | {kind: "label", x: number[], y: number[], text: string[], weights?: number[], colour?: string}} Mark
- *   weights: of labels; where there is room for one of two, the larger is shown. colour: "ink" is that of the text; off: which stretches of a line leave the data (drawn dashed), one a segment
+ *   | {kind: "cross"|"diamond", x: number[], y: number[], colour?: string}
+ *   | {kind: "label", x: number[], y: number[], text: string[], weights?: number[], below?: number, colour?: string}} Mark
+ *   below: so many pixels of the page below their places; weights: of labels; where there is room for one of two, the larger is shown. colour: "ink" is that of the text; off: which stretches of a line leave the data (drawn dashed), one a segment
  */
 
 export {};
