@@ -12,6 +12,7 @@ TOLERANCE = 1e-2  # nats a point; fitting stops after a round that gains less
 AT_ONCE = 2**23  # numbers of the largest array that a round makes
 REGULAR = 1e-4  # added to variances, where the mean variance of a unit is 1
 MEANS_ROUNDS = 5  # of k-means, with which it begins
+DRAWN_TOGETHER = 32  # one centre is drawn for so many before it, at least one: of thousands most are drawn in few rounds
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ def nearest_centre(x: Tensor, centres: Tensor) -> Tensor:
     return torch.cat([torch.cdist(rows, centres).argmin(1) for rows in parts])
 
 
+def _nearest_square(x: Tensor, squares: Tensor, centres: Tensor) -> Tensor:
+    """The squared distance of points (N, D), whose `squares` are (N,), to the nearest of some centres: (N,), to draw by."""
+    return squares + torch.addmm(centres.square().sum(1), x, centres.T, alpha=-2).amin(1)
+
+
 def _sums(x: Tensor, share: Tensor) -> Sums:
     """Count (K,), sum (K, D) and sum of squares (K, D, D) of points (N, D), of which components own shares (N, K)."""
     return share.sum(0), share.T @ x, (share.T[:, None, :] * x.T) @ x
@@ -122,12 +128,14 @@ def cluster_centres(x: Tensor, num: int) -> Tensor:
     """Centres of clusters (K, D): k-means, begun with points that are drawn by their squared distance to those before."""
     random = torch.Generator().manual_seed(0)
     centres = x[torch.randint(len(x), (1,), generator=random)]
-    distance = (x - centres).square().sum(1)
-    for _ in range(num - 1):
+    distance, squares = (x - centres).square().sum(1), x.square().sum(1)
+    while len(centres) < num:
         # All points may have been drawn already: then any point is as good.
-        row = torch.multinomial(distance + 1e-12, 1, generator=random)
-        centres = torch.cat([centres, x[row]])
-        distance = torch.minimum(distance, (x - x[row]).square().sum(1))
+        some = min(num - len(centres), max(1, len(centres) // DRAWN_TOGETHER))
+        rows = torch.multinomial(distance.clamp(min=0) + 1e-12, some, generator=random)
+        centres = torch.cat([centres, x[rows]])
+        new = (x - x[rows]).square().sum(1) if some == 1 else _nearest_square(x, squares, x[rows])
+        distance = torch.minimum(distance, new)
     for _ in range(MEANS_ROUNDS):
         nearest = nearest_centre(x, centres)
         total = torch.zeros_like(centres).index_add_(0, nearest, x)

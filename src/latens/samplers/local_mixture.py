@@ -1,5 +1,6 @@
 """Many small Gaussians along the data: a mixture whose components are the clusters of a fine k-means."""
 
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,15 +10,15 @@ from numpy.typing import NDArray
 from latens.algebra import covariance, factor
 from latens.arrays import drawn_rows, held_out
 from latens.errors import UsageError
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import Neighbours, nearest_neighbours
 from latens.samplers.contract import Tick
 from latens.samplers.em import cluster_centres, nearest_centre
 from latens.samplers.learned import Learned, chances_and_noise
 
 __all__ = ["LocalMixtureSampler"]
 
-SIZES = (48, 24, 12)  # latents of a component, in the mean; the smallest is still no copy of any
-PATIENCE = 0.03  # by how much the logarithm of the distance may grow for smaller components, which follow curves better
+SIZES = (12, 24, 48)  # latents of a component, in the mean; the smallest is still no copy of any
+PATIENCE = 0.03  # by how much larger components must make the logarithm of the distance less: smaller ones follow curves better
 RANK = 12  # directions of a component's own
 STRENGTH = 1  # latents for which the mean covariance within components counts, beside a component's own
 MOST = 60_000  # latents that the fit looks at
@@ -26,8 +27,7 @@ MOST_TOGETHER = (
 )
 HELD_OUT = 10  # one latent in so many is held out, to choose by
 JUDGES = 2_000  # held-out latents, and samples, whose distances decide
-HALVINGS = 8
-NARROWEST, WIDEST = 0.5, 1.2  # of the scale
+NARROWEST, WIDEST, PRECISE = 0.5, 1.2, 0.005  # of the scale
 BLOCK = 2_000  # samples at a time
 
 
@@ -79,18 +79,20 @@ class LocalMixtureSampler(Learned):
         held[np.unique(owners, return_index=True)[1]] = False  # a class is left with one at least
         sizes = (self.size,) if self.size else SIZES
         if not held.any() or (self.size and self.scale):
-            return sizes[-1], self.scale or 1.0
+            return sizes[0], self.scale or 1.0
         base, others = latents[~held], latents[held]
-        usual = float(np.median(nearest_neighbours(base, others, 1)[0]))
+        near_base = Neighbours(base)
+        usual = float(np.median(near_base.nearest(others)[0]))
         best: tuple[float, int, float] | None = None
         for done, size in enumerate(sizes):
             progress(done, len(sizes) + 1)
             parts = _components(base, owners[~held], size)
-            scale = self.scale or _scale_of(parts, base, usual)
+            scale = self.scale or _scale_of(parts, near_base, usual)
             near = nearest_neighbours(_drawn(parts, len(base), scale), others, 1)[0]
             far = float(np.log(np.maximum(near, np.finfo(np.float32).tiny)).mean())
-            if best is None or far < best[0] + PATIENCE:
-                best = min(far, far if best is None else best[0]), size, scale
+            if best is not None and far > best[0] - PATIENCE:
+                break  # larger components follow curves no better
+            best = far, size, scale
         assert best is not None
         return best[1], best[2]
 
@@ -128,30 +130,44 @@ def _components(latents: NDArray[np.float64], owners: NDArray[np.int64], size: i
         within = covariance(group - means[nearest])
         members = np.split(np.argsort(nearest, kind="stable"), np.cumsum(counts)[:-1])
         spread = max(float(np.trace(within)), np.finfo(np.float64).tiny)
-        own, rest = zip(
-            *(_own(group[rows] - mean, spread) for rows, mean in zip(members, means, strict=True)), strict=True
-        )
+        own, rest = _own([group[rows] - mean for rows, mean in zip(members, means, strict=True)], spread)
         found["weights"].append(counts / len(latents))
         found["means"].append(means)
-        found["own"].append(np.stack(own) * (np.diag(within) > 0))  # rounding would move units that never vary
-        found["rest"].append(np.array(rest))
+        found["own"].append(own * (np.diag(within) > 0))  # rounding would move units that never vary
+        found["rest"].append(rest)
         found["within"].append(factor(within)[None])
         found["owners"].append(np.full(len(kept), owner))
     return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
 
-def _own(deviations: NDArray[np.float64], spread: float) -> tuple[NDArray[np.float64], float]:
-    """The main directions of a component, as long as the standard deviations along them (R, D), and the share of the rest.
+def _own(deviations: list[NDArray[np.float64]], spread: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The main directions of components, as long as the standard deviations along them (T, R, D), and the shares of the rest (T,).
 
     Their squares and the rest's are those of the covariance that is drawn towards the mean one, of the trace `spread`.
+
+    Args:
+        deviations: of each component's latents from its mean, (n, D) each.
+        spread: the trace of the mean covariance within components.
     """
-    total = len(deviations) + STRENGTH
-    own = np.zeros((RANK, deviations.shape[1]))
-    _, lengths, directions = np.linalg.svd(deviations, full_matrices=False)
-    first = min(RANK, len(lengths))
-    own[:first] = lengths[:first, None] * directions[:first] / np.sqrt(total)
-    left = float((lengths[first:] ** 2).sum()) / spread
-    return own, float(np.sqrt((STRENGTH + left) / total))
+    dim = deviations[0].shape[1]
+    own, rest = np.zeros((len(deviations), RANK, dim)), np.empty(len(deviations))
+    by_count: dict[int, list[int]] = {}
+    for component, rows in enumerate(deviations):
+        by_count.setdefault(len(rows), []).append(component)
+    for count, components in by_count.items():  # those of as many latents together: thousands, one by one, take seconds
+        rows = np.stack([deviations[component] for component in components])
+        total, first = count + STRENGTH, min(RANK, count, dim)
+        if count <= dim:
+            squares, sides = np.linalg.eigh(rows @ rows.transpose(0, 2, 1))
+            turned = sides.transpose(0, 2, 1)[:, ::-1][:, :first] @ rows  # each axis, as long as its singular value
+        else:
+            squares, axes = np.linalg.eigh(rows.transpose(0, 2, 1) @ rows)
+            lengths = np.sqrt(squares[:, ::-1, None].clip(0))
+            turned = (lengths * axes.transpose(0, 2, 1)[:, ::-1])[:, :first]
+        own[components, :first] = turned / np.sqrt(total)
+        left = squares[:, : squares.shape[1] - first].clip(0).sum(1) / spread
+        rest[components] = np.sqrt((STRENGTH + left) / total)
+    return own, rest
 
 
 def _picked(
@@ -191,11 +207,17 @@ def _drawn(parts: dict[str, NDArray[Any]], n: int, scale: float) -> NDArray[np.f
     return _moved(parts, _picked(parts, chances, None), noise, scale)
 
 
-def _scale_of(parts: dict[str, NDArray[Any]], base: NDArray[np.float64], usual: float) -> float:
+def _scale_of(parts: dict[str, NDArray[Any]], base: Neighbours, usual: float) -> float:
     """The scale at which samples are as far from the nearest latent, in the median, as others are."""
-    low, high = NARROWEST, WIDEST
-    for _ in range(HALVINGS):
-        scale = (low + high) / 2
-        nearer = np.median(nearest_neighbours(base, _drawn(parts, JUDGES, scale), 1)[0]) < usual
-        low, high = (scale, high) if nearer else (low, scale)
-    return (low + high) / 2
+
+    from scipy.optimize import brentq  # a third of a second
+
+    @cache
+    def beyond(scale: float) -> float:
+        return float(np.median(base.nearest(_drawn(parts, JUDGES, scale))[0])) - usual
+
+    if beyond(WIDEST) < 0:
+        return WIDEST
+    if beyond(NARROWEST) > 0:
+        return NARROWEST
+    return float(brentq(beyond, NARROWEST, WIDEST, xtol=PRECISE))
