@@ -12,7 +12,9 @@ TOLERANCE = 1e-2  # nats a point; fitting stops after a round that gains less
 AT_ONCE = 2**23  # numbers of the largest array that a round makes
 REGULAR = 1e-4  # added to variances, where the mean variance of a unit is 1
 MEANS_ROUNDS = 5  # of k-means, with which it begins
-DRAWN_TOGETHER = 32  # one centre is drawn for so many before it, at least one: of thousands most are drawn in few rounds
+DRAWN_TOGETHER = (
+    32  # one centre is drawn for so many before it, at least one: of thousands most are drawn in few rounds
+)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _components(latents: NDArray[np.float64], owners: NDArray[np.int64], size: i
 
 
 def _own(deviations: list[NDArray[np.float64]], spread: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The main directions of components, as long as the standard deviations along them (T, R, D), and the shares of the rest (T,).
+    """The main directions of components, as long as the deviations along them (T, R, D), and the shares of the rest (T,).
 
     Their squares and the rest's are those of the covariance that is drawn towards the mean one, of the trace `spread`.
 
@@ -209,7 +209,6 @@ def _drawn(parts: dict[str, NDArray[Any]], n: int, scale: float) -> NDArray[np.f
 
 def _scale_of(parts: dict[str, NDArray[Any]], base: Neighbours, usual: float) -> float:
     """The scale at which samples are as far from the nearest latent, in the median, as others are."""
-
     from scipy.optimize import brentq  # a third of a second
 
     @cache
