@@ -16,6 +16,7 @@ from PIL import Image
 import latens
 from conftest import REFERENCE, make_blobs
 from latens.explorer import View, decoding
+from latens.explorer.pair import pair
 from latens.explorer.serving import Serving
 from latens.progress import Silent
 from latens.runs import open_run
@@ -64,12 +65,25 @@ def learned_run(tmp_path_factory):
     return folder / "run"
 
 
+def second_run(tmp_path_factory):
+    """The folder of a run on the images of `learned_run` and 40 more, of another network and latent dimension."""
+    folder = tmp_path_factory.getbasetemp() / "second"
+    if not folder.exists():
+        folder.mkdir()
+        (pixels, labels), (more, further) = make_blobs(240), make_blobs(40, seed=1)
+        np.savez(folder / "blobs.npz", images=np.concatenate([pixels, more])[:, 0], labels=[*labels, *further])
+        options = {"network": "dense", "latent_dim": 4, "epochs": 40, "learning_rate": 0.003, "seed": 3}
+        options |= {"samplers": ("class-means",), "device": "cpu"}
+        latens.run(folder / "blobs.npz", out=folder / "second", **options, progress=Silent())
+    return folder / "second"
+
+
 @contextmanager
 def served(run, beside=None, columns=()):
     """The address of the explorer on a run's folder, or two."""
     view, other = View(open_run(run), columns), None if beside is None else View(open_run(beside))
     if other is not None:
-        view.other, other.other = other, view
+        pair(view, other)
     serving = Serving(view, other).start()
     yield serving.address
     serving.stop()

@@ -371,29 +371,3 @@ def test_the_tabs_by_the_keyboard_alone(browser, address):
             assert page.locator("[role=tab][tabindex='0']").count() == 1
             expect(page.get_by_role("tabpanel", name=name)).not_to_be_empty()
             page.keyboard.press("ArrowRight")
-
-
-def test_two_runs_mark_the_same_image(browser, learned, tmp_path):
-    second = shutil.copytree(learned, tmp_path / "second")
-    with served(learned, second) as address, opened(browser, address) as page:
-        settled(page)
-        expect(page.locator(".map")).to_have_count(2)
-        expect(page.locator(".map-name")).to_have_text(["run", "second"])
-        row = 17
-        view = View(open_run(second))
-        _, points = view.map_points("tsne")
-        spots = [Place(page, which).on_screen(points["x"], points["y"])[row] for which in (0, 1)]
-        before = [around(page, spot) for spot in spots]
-        page.mouse.move(*spots[0])
-        expect(page.locator(".beside-pair")).to_contain_text(f"image {view.ids[row]} ")
-        until(page, lambda: np.abs(around(page, spots[1]) - before[1]).max() > 60)
-        page.mouse.move(5, 5)
-        row = 40
-        spot = Place(page, 1).on_screen(points["x"], points["y"])[row]
-        page.mouse.move(*spot)
-        expect(page.locator(".beside-pair")).to_contain_text(f"image {view.ids[row]} ")
-
-
-def around(page, spot):
-    x, y = (int(one) for one in spot)
-    return screenshot(page)[y - 12 : y + 12, x - 12 : x + 12]

@@ -84,7 +84,7 @@ def samples(view):
 
 def test_every_get_route_answers_json_and_the_command_line_the_same(view, client):
     for path, address in samples(view).items():
-        if path == "/api/twins":
+        if path == "/api/link":  # of two runs
             continue
         response = client.get(address)
         assert response.status_code == 200, (address, response.text)
@@ -271,7 +271,8 @@ def test_an_image_by_point_or_by_id(view, client):
         ("/api/list?kind=best", "known"),
         ("/api/directions?count=0", "directions"),
         ("/api/snapshot?epoch=77", "was not kept"),
-        ("/api/twins", "beside"),
+        ("/api/link", "beside"),
+        ("/api/list?kind=other-neighbours", "beside"),
     ],
 )
 def test_a_wrong_question_gets_one_line_of_json(client, address, said):
@@ -454,15 +455,6 @@ def test_columns_that_cannot_be_read(tmp_path, text, said):
         read_columns(path, ["a", "b"])
     with pytest.raises(UsageError, match="no such file"):
         read_columns(tmp_path / "none.csv", ["a"])
-
-
-def test_a_second_run_beside_it(finished_run):
-    first, second = View(finished_run), View(finished_run)
-    first.other, second.other = second, first
-    with TestClient(create_app(first, second, token=TOKEN), base_url=HOST, headers={"x-latens-token": TOKEN}) as client:
-        assert client.get("/beside/api/run").json()["beside"] == finished_run.name
-        assert client.get("/api/twins").json()["rows"] == list(range(len(first.latents)))
-    assert answer(finished_run, "/beside/api/run", finished_run)["name"] == finished_run.name
 
 
 def test_newer_requests_overtake_older_ones(view):

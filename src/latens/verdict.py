@@ -246,13 +246,12 @@ class Known:
         return f"; with {images:,} test images neighbourhoods are wide; about {ENOUGH_FOR_BALLS:,} would do"
 
 
-def judge(scores: Iterable[Score], run: str = "RUN", *, relu: bool = True) -> Verdict:
+def judge(scores: Iterable[Score], run: str = "RUN") -> Verdict:
     """Answer the claims of the reference experiment for a run, say what limits generation, and what would help.
 
     Args:
         scores: of a run.
         run: its folder, as the commands that are suggested name it: one word of a shell.
-        relu: whether its latents are cut off by a ReLU, see `Recipe.has_relu_latent`: only then it is advised to train without.
 
     An answer is given only where the 95 % interval of the score lies on one side of the threshold.
     """
@@ -266,7 +265,7 @@ def judge(scores: Iterable[Score], run: str = "RUN", *, relu: bool = True) -> Ve
         at_fault=at_fault,
         fault=fault,
         best_sampler=best[0] if best else "",
-        suggestions=tuple(_suggestions(known, best, at_fault, run, relu)),
+        suggestions=tuple(_suggestions(known, best, at_fault, run)),
     )
 
 
@@ -539,7 +538,7 @@ def _limits(known: Known, best: tuple[str, float] | None) -> tuple[tuple[str, ..
 
 
 def _suggestions(
-    known: Known, best: tuple[str, float] | None, at_fault: Sequence[str] | None, run: str, relu: bool
+    known: Known, best: tuple[str, float] | None, at_fault: Sequence[str] | None, run: str
 ) -> Iterable[Suggestion]:
     samplers = known.samplers()
     of_probe = known.score("generation", known.distance, PROBE)
@@ -562,7 +561,7 @@ def _suggestions(
             " costs.",
             f"FD of reconstructions {rebuilt:.4g}, floor {floor:.4g}",
         )
-    yield from _about_the_space(known, run, relu)
+    yield from _about_the_space(known, run)
     for name in samplers:
         if known.copies(name):
             share = known.value("generation", "memorised", name)
@@ -572,21 +571,18 @@ def _suggestions(
             )
 
 
-def _about_the_space(known: Known, run: str, relu: bool) -> Iterable[Suggestion]:
+def _about_the_space(known: Known, run: str) -> Iterable[Suggestion]:
     dead, dim = known.dead_units, known.latent_dim
     rank = known.score("representation", "effective_rank")
     if dead is not None and dim is not None and dead > DEAD_SHARE * dim:
-        found = f"{dead} of {dim} units hardly vary"
         if "prior" in known.samplers():  # what empties units is the prior then, no ReLU
-            yield Suggestion(
+            how = (
                 "Keep more units in use: `--model variational:beta=0.1` weighs the prior less,"
-                " `--model variational:free_bits=0.1` lets each unit tell something for nothing.",
-                found,
+                " `--model variational:free_bits=0.1` lets each unit tell something for nothing."
             )
-        elif relu:
-            yield Suggestion(
-                "Avoid dead units: `--model autoencoder:activation=none` has no ReLU on the latent.", found
-            )
+        else:
+            how = "Avoid dead units: `--model autoencoder:activation=none` has no ReLU on the latent."
+        yield Suggestion(how, f"{dead} of {dim} units hardly vary")
     if rank is not None and dim is not None and dim > 1 and rank.value < CROWDED * dim:
         images = rank.protocol.images
         if images is None or images >= ENOUGH_FOR_RANK * dim:

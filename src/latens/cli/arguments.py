@@ -314,7 +314,6 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--latent-dim", type=count, metavar="D", help="latent dimension: numbers per image")
     _training(command)
     command.add_argument("--seed", type=seed, metavar="N", help="seed of weights, order and noise")
-    _features(command, "map, score and review by the features of this encoder too")
     _palette(command, DEFAULT_PALETTE)
     _reading(command)
     _device(command)
@@ -488,7 +487,6 @@ def _add_map(commands: Any) -> None:
     _features(command, "map the features that this encoder sees in the images, beside the latents")
     command.add_argument("--refit", action="store_true", help="also fit a new map together with the probe's points")
     _palette(command, "the run's")
-    _device(command)
 
 
 def _add_score(commands: Any) -> None:
@@ -502,7 +500,6 @@ def _add_score(commands: Any) -> None:
         help=f"samplers to score: all, or some of {', '.join(SAMPLERS)}"
         " (default: those that are quick to fit and keep no training data)",
     )
-    _features(command, "compare images by the features of this encoder, and show what they say of the classes")
     _moved(command)
     _device(command)
 
@@ -601,7 +598,6 @@ def _add_review(commands: Any) -> None:
     _features(command, "find neighbours, odd images and doubtful labels by the features of this encoder")
     _overwrite(command)
     _moved(command)
-    _device(command)
     _reading(command, "NEW")
 
 
@@ -629,7 +625,7 @@ def _add_search(commands: Any) -> None:
 def _add_explore(commands: Any) -> None:
     command = _command(commands, "explore", explore_command, "open a page that decodes any point of the map")
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
-    command.add_argument("--beside", metavar="RUN", help="a second run, shown beside it")
+    command.add_argument("--beside", metavar="RUN", help="a second run of the same images, beside it and linked to it")
     command.add_argument("--columns", metavar="CSV", help="your own columns by id, as colours of the points")
     _palette(command, "the run's")
     command.add_argument(

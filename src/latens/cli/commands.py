@@ -49,8 +49,7 @@ def run_command(args: argparse.Namespace) -> Answer:
 
     watch = _Watch(args)
     if args.resume:
-        others = ("features", "palette", "recipe")
-        flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, *others)} | args.reading
+        flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, "palette", "recipe")} | args.reading
         given = _given(args, flags)
         if given:
             raise UsageError(f"--resume continues a run as it was started; leave out {', '.join(given)}")
@@ -76,7 +75,6 @@ def run_command(args: argparse.Namespace) -> Answer:
         out=args.out,
         **_reading(args),
         device=args.device,
-        features=args.features,
         started=watch.start,
         palette=args.palette,
         progress=_progress(args),
@@ -218,16 +216,21 @@ def figure_command(args: argparse.Namespace) -> Answer:
 
 
 def map_command(args: argparse.Namespace) -> Answer:
-    """Make another map, and write the report again."""
+    """Make another map."""
     from latens.cli.printing import classes_text
-    from latens.experiment import make_map
+    from latens.computed import map_run, probe_run
+    from latens.figures.of_run import draw
     from latens.maps import FEATURES, GIVEN
 
-    run, progress = _chosen(args.run, args.device), _progress(args)
-    options = {name: getattr(args, name) for name in ("seed", "coordinates", "features", "refit", "palette")}
-    made = make_map(run, args.map, **options, progress=progress)
+    run, progress = _chosen(args.run), _progress(args)
+    made = map_run(
+        run, args.map, seed=args.seed, coordinates=args.coordinates, features=args.features, progress=progress
+    )
     name = GIVEN if args.coordinates else FEATURES if args.features else args.map
-    drawn = [str(run.path / "figures" / f"{file}.png") for file in (f"map-{name}", *(["probe-map"] * args.refit))]
+    if args.refit:
+        probe_run(run, refit=True, seed=args.seed, progress=progress)
+    path = draw(run, "map", run.path / "figures" / f"map-{name}.png", map=name, palette=args.palette)
+    drawn = [str(path)] + ([str(draw(run, "probe-map", refit=True, palette=args.palette))] if args.refit else [])
     answer = {"map": name, "points": len(made.coordinates), "figures": drawn}
     if not args.features:
         return answer, "\n".join(drawn)
@@ -245,8 +248,7 @@ def score_command(args: argparse.Namespace) -> Answer:
     from latens.cli.printing import run_answer
     from latens.experiment import score
 
-    run = _chosen(args.run, args.device, args.new_data)
-    return run_answer(score(run, args.samplers, features=args.features, progress=_progress(args)))
+    return run_answer(score(_chosen(args.run, args.device, args.new_data), args.samplers, progress=_progress(args)))
 
 
 def compare_command(args: argparse.Namespace) -> Answer:
@@ -292,7 +294,7 @@ def review_command(args: argparse.Namespace) -> Answer:
         raise UsageError(
             f"{', '.join(given)}: only with new images: latens review RUN NEW -o DIR; --csv FILE writes the table"
         )
-    run = _chosen(args.run, args.device, args.new_data)
+    run = _chosen(args.run, data=args.new_data)
     found = review(run, most=max(args.n or 0, LEAST_FINDINGS), features=args.features, progress=_progress(args))
     if args.csv:
         atomic_write(args.csv, found.as_csv().encode())
@@ -311,7 +313,7 @@ def _review_new(args: argparse.Namespace) -> Answer:
 
     if args.output is not None:
         output_folder(args.output, args.overwrite)
-    run, progress = _chosen(args.run, args.device, args.new_data), _progress(args)
+    run, progress = _chosen(args.run, data=args.new_data), _progress(args)
     found = review_new(run, args.new, features=args.features, progress=progress, **_reading(args))
     for note in found.notes:
         progress.say(f"note: {note}")

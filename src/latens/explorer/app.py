@@ -51,7 +51,9 @@ def create_app(
     token = token or token_urlsafe(18)
     routes = [At(f"/{token}/", _page), At(f"/{token}/{{name}}", _page)]
     for prefix, one in (("", view), *([("/beside", beside)] if beside else [])):
-        routes += [At(prefix + route.path, _endpoint(route, one, desks), methods=[route.method]) for route in ROUTES]
+        routes += [
+            At(prefix + route.path, _endpoint(route, one, desks, prefix), methods=[route.method]) for route in ROUTES
+        ]
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found, 500: _failed})
     # Each start is another server: a page of an earlier one that finds this one at its address must not take it for its own.
     headers = {**policy(ancestors), "x-latens-server": token_urlsafe(9)}
@@ -124,9 +126,10 @@ def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None)
         future.set_exception(error)
 
 
-def _endpoint(route: Route, view: View, desks: Mapping[str, Desk]) -> Callable[[Request], Any]:
+def _endpoint(route: Route, view: View, desks: Mapping[str, Desk], prefix: str) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
-        kind = f"{request.headers.get('x-latens-tab', '')} {route.method} {route.path}" if route.newest else ""
+        tab = request.headers.get("x-latens-tab", "")
+        kind = f"{tab} {route.method} {prefix}{route.path}" if route.newest else ""
         try:
             given = await _given(request, route)
             desk = desks[route.desk(given)]

@@ -36,6 +36,7 @@ class Column:
         kind: `"class"`, or `"number"`.
         names: of the classes, in the order of their numbers.
         unit: of the numbers.
+        better: which numbers are better, where that can be said.
         load: gives the values (N,); called once.
     """
 
@@ -44,6 +45,7 @@ class Column:
     kind: Literal["class", "number"]
     names: Sequence[str] = ()
     unit: str = ""
+    better: Literal["lower", "higher", ""] = ""
     load: Callable[[], NDArray[Any] | None] = lambda: None
 
     def info(self, palette: str) -> dict[str, Any]:
@@ -55,6 +57,7 @@ class Column:
             "names": list(self.names),
             "colours": list(class_colours(len(self.names), palette)),
             "unit": self.unit,
+            "better": self.better,
         }
 
     @cached_property

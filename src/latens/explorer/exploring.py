@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from latens.errors import UsageError
 from latens.explorer.columns import read_columns
 from latens.explorer.kept import kept_in, kept_of
+from latens.explorer.pair import pair
 from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.serving import Serving, serve
 from latens.explorer.view import View
@@ -38,7 +39,7 @@ def explore(
 
     Args:
         run: a `Run`, or where its folder is.
-        beside: a second run, whose map is shown beside it.
+        beside: a second run, whose map is shown beside it, linked by the ids of the images that both have.
         columns: a CSV of the user's own columns by id, to colour the points by.
         port: the first to try; 0 takes any that is free.
         open_page: open the browser; the address is printed in any case.
@@ -52,7 +53,8 @@ def explore(
 
     Raises:
         RunNotFound, RunDamaged: there is no run there, or it can't be read.
-        UsageError: columns that can't be read, no port is free, or a token file that others may read.
+        UsageError: columns that can't be read, no port is free, a token file that others may read, or a second run that has none
+            of the images.
     """
     first, second = _views(run, beside, columns)
     kept = kept_of(first.run) if token_file is None else kept_in(token_file)
@@ -157,5 +159,5 @@ def _views(run: Any, beside: Any, columns: Any) -> tuple[View, View | None]:
             raise UsageError(f"{first.run.path}: has no latents yet, so there are no points to give columns to")
         first.columns = read_columns(columns, [str(one) for one in first.ids])
     if second is not None:
-        first.other, second.other = second, first
+        pair(first, second)
     return first, second

@@ -11,10 +11,12 @@ from latens.explorer.wire import Answer
 from latens.files import read_npz
 from latens.latents import reconstruct_images
 from latens.maps.pca import principal_plane
+from latens.maps.procrustes import FEWEST
 from latens.metrics.meanings import meaning_of
 from latens.runs import Run
+from latens.runs.run import TEST
 
-__all__ = ["history", "live", "snapshot"]
+__all__ = ["epochs_of", "history", "live", "snapshot"]
 
 SHOWN = 10  # reconstructions while it trains
 MARGIN = 1.08
@@ -67,6 +69,8 @@ def _weights_now(run: Run) -> Any:
 def snapshot(view: View, epoch: int) -> Answer:
     """The test latents of one epoch on their principal plane, turned and mirrored so that they lie as those of the last epoch do.
 
+    Beside another run, those of the last epoch of the second lie as those of the first do.
+
     Returns:
         `x` and `y`, uint16 (N,), each epoch scaled so that its farthest point is inside; `labels` where there are any.
 
@@ -80,8 +84,7 @@ def snapshot(view: View, epoch: int) -> Answer:
         raise UsageError(f"epoch {epoch} was not kept; known: {', '.join(map(str, epochs)) or 'none'}")
     last = _plane(view.run, epochs[-1])
     here = _plane(view.run, epoch) if epoch != epochs[-1] else last
-    left, _, right = np.linalg.svd(here.T @ last)
-    turned = here @ (left @ right)
+    turned = here @ _turn(here, _as_beside(view, last))
     # Each epoch to the same size: latents grow while they are learned, and what the eye follows is their order. All points are
     # inside, as on a map: outliers that were cut off would stand in a column at the edge.
     half = MARGIN * float(np.abs(turned).max(initial=0)) or 1.0
@@ -89,6 +92,28 @@ def snapshot(view: View, epoch: int) -> Answer:
     arrays: dict[str, NDArray[Any]] = {"x": places[:, 0], "y": places[:, 1]}
     labels = _labels(view.run, len(places))
     return Answer({"epoch": epoch}, arrays if labels is None else {**arrays, "labels": labels})
+
+
+def _turn(places: NDArray[np.float64], onto: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The turn or mirroring (2, 2) about 0 that lays places onto others best."""
+    left, _, right = np.linalg.svd(places.T @ onto)
+    turn: NDArray[np.float64] = left @ right
+    return turn
+
+
+def _as_beside(view: View, last: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The places of the last epoch, turned as those of the first run lie, where this run is the second of two."""
+    if view.pair is None or view.pair.first is view:
+        return last
+    first = view.pair.first.run
+    there = {str(one): row for row, one in enumerate(first.of_part("ids", TEST))}
+    pairs = [(row, there[str(one)]) for row, one in enumerate(view.run.of_part("ids", TEST)) if str(one) in there]
+    epochs = epochs_of(first)
+    if len(pairs) < FEWEST or not epochs:
+        return last
+    mine, theirs = np.array(pairs).T
+    onto = _plane(first, epochs[-1])[theirs]
+    return last @ _turn(last[mine] - last[mine].mean(0), onto - onto.mean(0))
 
 
 def _plane(run: Run, epoch: int) -> NDArray[np.float64]:

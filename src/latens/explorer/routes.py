@@ -10,6 +10,7 @@ from latens import __version__
 from latens.computed.review import KINDS, read_review
 from latens.errors import UsageError
 from latens.explorer import decoding, following
+from latens.explorer.pair import DIFFERING, Pair
 from latens.explorer.table import table_of
 from latens.explorer.tags import Tags
 from latens.explorer.view import View
@@ -141,6 +142,8 @@ def _classes(view: View, points: list[Any]) -> Answer:
 
 def findings_of(view: View, kind: str) -> list[dict[str, Any]]:
     """The images of a kind to check: `Finding` of the page's types.js each."""
+    if kind == DIFFERING:
+        return _paired(view).differing(view)
     return [
         {**vars(one), "point": one.row - view.first, "other_point": one.other_row - view.first}
         for one in read_review(view.run).of_kind(kind)
@@ -183,8 +186,16 @@ def _ids(view: View, points: list[Any]) -> Answer:
     return Answer({"ids": [str(view.run.latents["ids"][view.row_of(point, "")]) for point in points]})
 
 
-def _twins(view: View) -> Answer:
-    return Answer({}, {"rows": view.twins()})
+def _link(view: View) -> Answer:
+    pair = _paired(view)
+    epochs = following.epochs_of(pair.other(view).run)
+    return Answer({**pair.facts(view), "other_epochs": epochs}, {"rows": pair.rows(view)})
+
+
+def _paired(view: View) -> Pair:
+    if view.pair is None:
+        raise UsageError("no second run is shown beside this one; `latens explore RUN --beside OTHER` shows two")
+    return view.pair
 
 
 def _path(view: View, start: list[Any], end: list[Any], way: str, steps: int, map: str, look: str) -> Answer:
@@ -366,7 +377,13 @@ ROUTES = (
         lambda view, point, count: decoding.directions(view, point, count),
         {"point": Param("integer", "about which; all by default", None), "count": Param("integer", "how many", 8)},
     ),
-    Route("/api/list", "images to check", _list, {"kind": Param("string", "the kind of images", choices=KINDS)}),
+    Route(
+        "/api/list",
+        "images to check",
+        _list,
+        {"kind": Param("string", "the kind of images", choices=(*KINDS, DIFFERING))},
+        desk=lambda given: "slow" if given.get("kind") == DIFFERING else "quick",
+    ),
     Route("/api/tags", "all tags, the ids that have them, which of the map's points do, and the rows of all", _tags),
     Route(
         "/api/tags",
@@ -402,7 +419,12 @@ ROUTES = (
         desk=_slow,
         media_type="application/octet-stream",
     ),
-    Route("/api/twins", "beside another run: the point there of the same image, -1 where it has none", _twins),
+    Route(
+        "/api/link",
+        "beside another run: the row there of each image, what both share, and their scores side by side",
+        _link,
+        desk=_slow,
+    ),
     Route("/api/history", "loss curve, settings, scores, verdict", following.history),
     Route(
         "/api/live",

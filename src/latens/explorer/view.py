@@ -12,6 +12,7 @@ from latens.errors import LatensError, UsageError
 from latens.explorer.columns import NO_VALUE, PREDICTED, Column, columns_of, values_of
 from latens.explorer.looks import SAMPLED, channels_of, looked_at, show_of
 from latens.explorer.odd import Odd, odd_columns
+from latens.explorer.pair import Pair, pair_columns
 from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures import DEFAULT_PALETTE
@@ -54,7 +55,7 @@ class View:
         self.watched = watched
         self.palette: str = run.record.get("palette", DEFAULT_PALETTE)
         self._ready = "latents.npz" in run.record["files"] and not watched
-        self.other: View | None = None  # beside which it is shown
+        self.pair: Pair | None = None  # of it and the run that it is shown beside, see `latens.explorer.pair.pair`
         self.work = Work()
         self._maps: dict[str, Map] = {}
 
@@ -152,7 +153,7 @@ class View:
             "decodes": self.decodes,
             "encodes": self.decodes,
             "note": "",
-            "beside": "" if self.other is None else self.other.run.name,
+            "beside": "" if self.pair is None else self.pair.other(self).run.name,
         }
 
     @property
@@ -201,15 +202,22 @@ class View:
         return self._maps[name]
 
     def map_points(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """A map's facts and its places quantised to 16 bit: `MapPoints` of the page's types.js."""
+        """A map's facts and its places quantised to 16 bit: `MapPoints` of the page's types.js.
+
+        Beside another run, both maps have one frame, in the units of the first's map, onto which the second's is laid.
+        """
+        if self.pair is None:
+            shown = held = self.map(name).coordinates
+            laid = None
+        else:
+            name, shown, held, laid = self.pair.placed(self, name)
         made = self.map(name)
-        low: NDArray[np.float32] = made.coordinates.min(0)
-        high: NDArray[np.float32] = made.coordinates.max(0)
+        low, high = held.min(0), held.max(0)
         size = max(float((high - low).max()) * (1 + 2 * MARGIN), float(np.finfo(np.float32).tiny))
         corner = (low.astype(np.float64) + high) / 2 - size / 2
-        places = np.rint((made.coordinates - corner) / size * STEPS).clip(0, STEPS).astype(np.uint16)
+        places = np.rint((shown - corner) / size * STEPS).clip(0, STEPS).astype(np.uint16)
         facts = {"name": name, "note": made.note, "left": float(corner[0]), "bottom": float(corner[1]), "size": size}
-        facts["decodable"] = made.decodable
+        facts |= {"decodable": made.decodable, "laid": None if laid is None else laid.as_json()}
         return facts, {"x": places[:, 0], "y": places[:, 1]}
 
     @cached_property
@@ -235,6 +243,7 @@ class View:
                 "reconstruction error",
                 "number",
                 unit="mse",
+                better="lower",
                 load=lambda: self.run.of_part("squared_error", self.part),
             ),
             *(
@@ -243,12 +252,13 @@ class View:
                     "trust of the place",
                     "number",
                     unit="of 10 neighbours kept",
+                    better="higher",
                     load=partial(self._trust, name),
                 )
                 for name in self.map_names
             ),
         ]
-        return (*own, *odd_columns(self), *columns_of(self.run, self.part), *self.columns)
+        return (*own, *pair_columns(self), *odd_columns(self), *columns_of(self.run, self.part), *self.columns)
 
     def column(self, name: str) -> NDArray[Any]:
         """One column's values, uint16 (N,) for classes and float32 (N,) for numbers.
@@ -418,14 +428,3 @@ class View:
                 f"image {point} is no point of the map; points run from 0 to {len(self.latents) - 1}{also}"
             )
         return point + self.first
-
-    def twins(self) -> NDArray[np.int32]:
-        """Beside another run: the point there of the same image, by its id; -1 where it has none. int32 (N,).
-
-        Raises:
-            UsageError: it stands alone.
-        """
-        if self.other is None:
-            raise UsageError("no second run is shown beside this one; `latens explore RUN --beside OTHER` shows two")
-        there = {str(one): point for point, one in enumerate(self.other.ids)}
-        return np.array([there.get(str(one), -1) for one in self.ids], np.int32)

@@ -149,10 +149,20 @@ class Score:
     @property
     def beats_baseline(self) -> bool | None:
         """Whether it is on the better side of its baseline; None where that cannot be said."""
-        if self.baseline is None or self.baseline_kind == "maximum" or self.direction == "none":
+        if self.baseline is None or self.baseline_kind == "maximum":
             return None
-        difference = abs(self.value) - abs(self.baseline) if self.direction == "zero" else self.value - self.baseline
-        if difference == 0 or not abs(difference) < float("inf"):
+        return self._is_better(self.baseline)
+
+    def better_than(self, other: "Score") -> bool | None:
+        """Whether its value is on the better side of that of another run's score of the same name and protocol.
+
+        None where they are equal, or where neither value is better than another.
+        """
+        return self._is_better(other.value)
+
+    def _is_better(self, than: float) -> bool | None:
+        difference = abs(self.value) - abs(than) if self.direction == "zero" else self.value - than
+        if self.direction == "none" or difference == 0 or not abs(difference) < float("inf"):
             return None
         return (difference > 0) == (self.direction == "higher")
 

@@ -610,4 +610,4 @@ class Run:
         Raises:
             RunError: the run was not scored yet.
         """
-        return judge(self.scores, quoted(self.path), relu=self.recipe.has_relu_latent)
+        return judge(self.scores, quoted(self.path))

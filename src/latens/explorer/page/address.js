@@ -2,7 +2,7 @@
 
 import {afterwards} from "./dom.js";
 
-const FACTS = /** @type {const} */ (["map", "coloured", "filters", "look", "tab", "current", "selected", "path", "tagged"]);
+const FACTS = /** @type {const} */ (["map", "coloured", "filters", "look", "tab", "current", "selected", "path", "tagged", "listed"]);
 const STEP = 1000; // milliseconds within which steps from image to image are one step of Back
 const MOST_ROWS = 200; // selected ones that the address names; more are named by their tag
 
@@ -23,11 +23,12 @@ export function keepAddress(store, bar) {
   const ids = new Map();
 
   function written() {
-    const {map, coloured, filters, look, tab, current, selected, path} = store.facts;
+    const {map, coloured, filters, look, tab, current, selected, path, listed} = store.facts;
     const said = new URLSearchParams();
     if (map !== info.maps[0]) said.set("map", map);
     if (coloured && coloured !== info.columns[0]?.name) said.set("colour", coloured);
     if (tab !== "decode") said.set("tab", tab);
+    if (listed !== "worst-rebuilt") said.set("list", listed);
     if (current !== null) said.set("image", ids.get(current) ?? String(current));
     for (const [name, filter] of Object.entries(filters)) {
       if ("hidden" in filter) said.set(`hide.${name}`, filter.hidden.join("."));
@@ -69,6 +70,8 @@ export function keepAddress(store, bar) {
       if (colour !== store.facts.coloured) await bar.colour(colour);
       const filters = filtersIn(said, lost);
       if (JSON.stringify(filters) !== JSON.stringify(store.facts.filters)) store.set({filters});
+      const listed = said.get("list") ?? "worst-rebuilt";
+      if (listed !== store.facts.listed) store.set({listed});
       const look = said.get("look") ?? "";
       if (look !== store.facts.look) store.set({look});
       const [from, to, way] = (said.get("path") ?? "").split("_");

@@ -1,21 +1,23 @@
 // The page: opens its source, and puts the map and the panels together around one store.
 
 import {keepAddress} from "./address.js";
-import {besideMap} from "./beside.js";
 import {classesPanel, hasClasses} from "./classes-panel.js";
+import {comparePanel} from "./compare-panel.js";
 import {decodePanel} from "./decode-panel.js";
 import {afterwards, button, el, fill} from "./dom.js";
 import {filterChips} from "./filters.js";
 import {givenImages} from "./find.js";
 import {hoverCard} from "./hover.js";
 import {imagePanel} from "./image-panel.js";
+import {linkRuns} from "./linked.js";
 import {listsPanel} from "./lists-panel.js";
 import {mapBar} from "./map-bar.js";
+import {wire} from "./map-input.js";
 import {MapView} from "./map.js";
 import {pathPanel} from "./path-panel.js";
 import {probePanel} from "./probe-panel.js";
 import {runPanel} from "./run-panel.js";
-import {images, selectionBar} from "./selection.js";
+import {selectionBar} from "./selection.js";
 import {selectionPanel} from "./selection-panel.js";
 import {serverSource} from "./server.js";
 import {Store} from "./store.js";
@@ -47,7 +49,7 @@ async function start() {
   const host = el("div", {class: "map"});
   const view = new MapView(host, {label: `Map of ${info.count} images; arrow keys move from image to image, s selects one, plus and minus zoom`});
   const store = new Store(source, info, view);
-  store.say = say;
+  Object.assign(store, {say, announce});
   const key = el("div", {class: "legend", role: "group", "aria-label": "Legend"});
   const bar = mapBar(store, key);
   const box = el("div", {class: "map-box"}, host, key);
@@ -60,6 +62,7 @@ async function start() {
   tabs(store, allPanels(store));
   wire(store);
   givenImages(store, box);
+  ringCurrent(store);
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
   if (!info.count) return noMapYet(store, key);
@@ -72,7 +75,7 @@ async function start() {
     await bar.colour(info.columns[0].name);
     store.set({tab: store.facts.tab});
   }
-  if (info.beside) await besideMap(store, find("maps"));
+  if (info.beside) await linkRuns(store, serverSource("/beside"), find("maps"));
 }
 
 /** A run that is still training has no map; its latents are shown epoch by epoch. @param {Store} store @param {HTMLElement} key */
@@ -98,6 +101,7 @@ function allPanels(store) {
   if (info.count) panels.push(imagePanel(store), selectionPanel(store));
   if (info.count && hasClasses(store)) panels.push(classesPanel(store));
   if (info.count) panels.push(listsPanel(store));
+  if (info.beside) panels.push(comparePanel(store));
   if (store.served) panels.push(runPanel(store));
   return panels;
 }
@@ -133,40 +137,13 @@ function tabs(store, panels) {
   });
 }
 
-/** What a pointer and keys do on the map becomes facts of the store, and facts become marks on the map. @param {Store} store */
-function wire(store) {
-  const {view} = store;
-  const select = (/** @type {number[]} */ rows, /** @type {import("./store.js").Joining|undefined} */ how) => {
-    store.select(rows, how);
-    announce(`${images(store.facts.selected.length)} selected`);
-  };
-  view.addEventListener("press", (event) => {
-    const {row} = /** @type {CustomEvent} */ (event).detail;
-    if (row >= 0 && !store.plays) store.choose(row);
-  });
-  view.addEventListener("walk", async (event) => {
-    const {row} = /** @type {CustomEvent} */ (event).detail;
-    if (store.plays) return;
-    store.choose(row);
-    const name = await store.newest("announce", () => store.nameOf(row));
-    if (name) announce(name);
-  });
-  view.addEventListener("select", (event) => {
-    const {rows, how} = /** @type {CustomEvent} */ (event).detail;
-    if (!store.plays) select(Array.from(rows), how);
-  });
-  view.host.addEventListener("keydown", (event) => {
-    const {current, selected} = store.facts;
-    if (event.key !== "s" || event.ctrlKey || event.metaKey || event.altKey || store.plays) return;
-    if (current === null) return say("There is no current image: press one on the map, or move there by the arrow keys.");
-    select([current], selected.includes(current) ? "subtract" : "add");
-  });
-  // Points of the map only: an image that is not on it has a row below 0, and gets no ring.
-  const showCurrent = () => view.setCursor(store.plays ? -1 : Math.max(-1, store.facts.current ?? -1));
-  store.on("current", showCurrent);
+/** The current image has a ring on the map; one that is not on it, with a row below 0, has none. @param {Store} store */
+function ringCurrent(store) {
+  const show = () => store.view.setCursor(store.plays ? -1 : Math.max(-1, store.facts.current ?? -1));
+  store.on("current", show);
   store.on("snapshot", () => {
     document.body.classList.toggle("playing", store.plays);
-    showCurrent();
+    show();
   });
 }
 

@@ -73,6 +73,7 @@ export function decodePanel(store) {
     made.dataset.ms = (performance.now() - asked).toFixed(1);
     held = found.latents;
     last = {found, map, x: unitsX, y: unitsY};
+    store.set({decoded: {x, y, found}});
     const own = store.fromUnits(found.places);
     const empty = Math.hypot(own.x[0] - x, own.y[0] - y) / 65535 > SPACINGS / Math.sqrt(info.count);
     honest.show(found, 0, empty);
@@ -92,6 +93,7 @@ export function decodePanel(store) {
     honest.clear(`This place cannot be decoded: ${error.message}`);
     store.mark("decode", []);
     store.say(error.message);
+    store.set({decoded: null});
   }
 
   /** The place that was decoded last, 16-bit units. @type {[number, number]|null} */
@@ -120,7 +122,6 @@ export function decodePanel(store) {
     paint(nearest, image.pixels.length ? image.pixels : image.reconstruction, info.shape);
     const name = store.className(row);
     fill(nearestWords, `nearest ${image.pixels.length ? "image" : "image, reconstructed"}${name ? ` · ${name}` : ""}`);
-    store.set({near: row});
   }
 
   const looks = () => store.facts.tab === "decode" && info.decodes && store.facts.points !== null && !store.plays;

@@ -41,6 +41,7 @@ export function fileSource() {
     channels: ask("channels"),
     odd: ask("odd"),
     list: ask("list"),
+    link: ask("link"),
     picture: ask("picture"),
     thumbnails: ask("thumbnails"),
     image: ask("image"),

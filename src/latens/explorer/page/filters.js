@@ -20,9 +20,26 @@ export function hiddenOf(filters, name) {
   return new Set(filter && "hidden" in filter ? filter.hidden : []);
 }
 
+/** The points that filters let through: 1, and 0 for all others. @param {import("./store.js").Store} store @param {Record<string, Filter>} filters of columns that it has */
+export async function maskOf({info, source}, filters) {
+  const given = Object.entries(filters);
+  const values = await Promise.all(given.map(([name]) => source.column(name)));
+  const mask = new Uint8Array(info.count).fill(1);
+  given.forEach(([name, filter], which) => {
+    const column = values[which];
+    const noValue = info.columns.find((one) => one.name === name)?.names.length;
+    const hidden = "hidden" in filter ? new Set(filter.hidden) : null;
+    for (let row = 0; row < mask.length; row++) {
+      const value = column[row];
+      if (hidden ? hidden.has(value === NO_VALUE ? noValue ?? NO_VALUE : value) : !("low" in filter && value >= filter.low && value <= filter.high)) mask[row] = 0;
+    }
+  });
+  return mask;
+}
+
 /** Keeps the fact `filtered` up with the fact `filters`, and shows a chip for each. @param {import("./store.js").Store} store @param {HTMLElement} box that holds the map */
 export function filterChips(store, box) {
-  const {info, source} = store;
+  const {info} = store;
   const chips = el("div", {class: "chips", role: "group", "aria-label": "Filters", hidden: true});
   box.append(chips);
 
@@ -33,19 +50,8 @@ export function filterChips(store, box) {
       store.drop("filtered");
       return store.set({filtered: null});
     }
-    const values = await store.newest("filtered", () => Promise.all(filters.map(([name]) => source.column(name))));
-    if (!values) return;
-    const mask = new Uint8Array(info.count).fill(1);
-    filters.forEach(([name, filter], which) => {
-      const column = values[which];
-      const noValue = columnOf(name).names.length;
-      const hidden = "hidden" in filter ? new Set(filter.hidden) : null;
-      for (let row = 0; row < mask.length; row++) {
-        const value = column[row];
-        if (hidden ? hidden.has(value === NO_VALUE ? noValue : value) : !("low" in filter && value >= filter.low && value <= filter.high)) mask[row] = 0;
-      }
-    });
-    store.set({filtered: mask});
+    const mask = await store.newest("filtered", () => maskOf(store, Object.fromEntries(filters)));
+    if (mask) store.set({filtered: mask});
   }
 
   const columnOf = (/** @type {string} */ name) => /** @type {import("./types.js").ColumnInfo} */ (info.columns.find((one) => one.name === name));

@@ -22,16 +22,17 @@ function ramp(stops) {
 
 /**
  * @param {import("./types.js").ColumnInfo} column @param {Uint16Array|Float32Array} values
+ * @param {{low: number, high: number}} [ends] of the scale, in place of those of the values
  * @returns {{codes: Uint16Array, palette: string[], low: number, high: number}}
  */
-export function coloured(column, values) {
+export function coloured(column, values, ends) {
   if (column.kind === "class") {
     const palette = [...column.colours, NOTHING];
     return {codes: Uint16Array.from(values, (v) => (v === NO_VALUE ? palette.length - 1 : v)), palette, low: 0, high: 0};
   }
   const finite = Float32Array.from(values).filter(Number.isFinite).sort();
   // The lowest and the highest hundredth share the ends of the scale, so that single outliers do not hide all differences.
-  const [low, high] = [finite[Math.floor(0.01 * finite.length)] ?? 0, finite[Math.ceil(0.99 * (finite.length - 1))] ?? 1];
+  const {low, high} = ends ?? {low: finite[Math.floor(0.01 * finite.length)] ?? 0, high: finite[Math.ceil(0.99 * (finite.length - 1))] ?? 1};
   const span = high - low || 1;
   const code = (/** @type {number} */ v) => (Number.isFinite(v) ? Math.min(LEVELS - 1, Math.max(0, Math.floor(((v - low) / span) * LEVELS))) : LEVELS);
   return {codes: Uint16Array.from(values, code), palette: [...ramp(RAMP), NOTHING], low, high};

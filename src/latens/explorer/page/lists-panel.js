@@ -13,14 +13,15 @@ const KINDS = /** @type {Record<string, [string, string]>} */ ({
   "far-from-all": ["Far from all others", "Odd images: far from all others in latent space, badly reconstructed, unlike their neighbours."],
   "near-duplicate": ["Near-duplicates", "Pairs that are nearer to each other than images usually are."],
   "doubtful-label": ["Doubtful labels", "Images whose neighbours are of another class."],
+  "other-neighbours": ["Other neighbours in the other run", "Images whose nearest images differ most between the two runs; below each how many of them both runs have."],
 });
 const MORE = 24;
 
 /** @param {import("./store.js").Store} store */
 export function listsPanel(store) {
   const {info, source, served} = store;
-  const known = Object.keys(KINDS).filter((value) => (info.class_names.length || value !== "doubtful-label") && (info.columns.some(({name}) => name === "odd:score") || value !== "odd"));
-  let kind = "worst-rebuilt";
+  const known = Object.keys(KINDS).filter((value) => (info.class_names.length || value !== "doubtful-label") && (info.columns.some(({name}) => name === "odd:score") || value !== "odd") && (info.beside || value !== "other-neighbours"));
+  let kind = store.facts.listed;
   let shown = MORE;
   let words = "";
   /** @type {import("./types.js").Finding[]} */
@@ -32,14 +33,17 @@ export function listsPanel(store) {
     draw();
   });
   const tags = el("ul", {class: "tags"});
+  const lists = choice("List", known.map((value) => ({value, text: KINDS[value][0]})), kind, (listed) => store.set({listed}));
+  store.on("listed", () => {
+    kind = lists.select.value = store.facts.listed;
+    shown = MORE;
+    found = [];
+    if (store.facts.tab === "lists") read();
+  });
   const element = el(
     "div",
     {},
-    choice("List", known.map((value) => ({value, text: KINDS[value][0]})), kind, (value) => {
-      kind = value;
-      shown = MORE;
-      read();
-    }).element,
+    lists.element,
     about,
     grid,
     el("p", {class: "row"}, more, button("Save list (CSV)", saveList), ...saveImages(store, () => [...new Set(found.map(({point}) => point))], "list").slice(-1)),
@@ -83,7 +87,8 @@ export function listsPanel(store) {
     source.picture(one.point, one.id).then((pixels) => paint(canvas, pixels, info.shape), () => canvas.classList.add("gone"));
     const label = one.suggested ? `${one.label}, or ${one.suggested}?` : one.label;
     const chance = one.p_value === undefined ? null : el("span", {class: "chance"}, `${label ? " · " : ""}p ${readable(one.p_value, 2)}${one.odd ? " · odd" : ""}`);
-    const card = captioned(canvas, label, ...(chance ? [chance] : []), el("small", {}, one.other_id ? `${one.id} = ${one.other_id}` : one.id));
+    const kept = kind === "other-neighbours" ? el("span", {class: "chance"}, `${label ? " · " : ""}${percent(one.score)} shared`) : null;
+    const card = captioned(canvas, label, ...(chance ?? kept ? [/** @type {Node} */ (chance ?? kept)] : []), el("small", {}, one.other_id ? `${one.id} = ${one.other_id}` : one.id));
     if (one.odd) card.classList.add("odd");
     return el("button", {type: "button", class: "bare", "data-row": one.point, onclick: () => store.choose(one.point, {tab: "image"})}, card);
   }

@@ -1,9 +1,9 @@
 // The controls above the map: which map, which colour, which tool. What is shown on the map is decided here, by the facts.
 
-import {classNames} from "./class-names.js";
 import {button, choice, el, fill} from "./dom.js";
 import {hiddenOf, withFilter} from "./filters.js";
 import {coloured, legend} from "./legend.js";
+import {drawnMap} from "./map-drawn.js";
 import {saveMap} from "./save-map.js";
 import {progressWords, whileFitting} from "./waiting.js";
 
@@ -25,6 +25,7 @@ export function mapBar(store, key) {
   const columns = () => info.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${store.facts.map}`);
   const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
 
+  const map = drawnMap(store);
   let pressed = () => {}; // shows in the legend which classes are hidden
   /** @type {{column: import("./types.js").ColumnInfo, looks: ReturnType<typeof coloured>}|null} */
   let shown = null;
@@ -72,55 +73,13 @@ export function mapBar(store, key) {
     shown = {column, looks: coloured(column, values)};
     store.set({coloured: name});
     fillColours();
-    paint();
+    map.paint(shown);
     pressed = legend(key, column, shown.looks, () => hiddenOf(store.facts.filters, name),
       (hidden) => store.set({filters: withFilter(store.facts.filters, name, {hidden: [...hidden].sort((a, b) => a - b)})}));
   }
 
   store.colour = colour;
 
-  /** @type {{x: Uint16Array, y: Uint16Array}|null} */
-  let drawn = null;
-
-  /** Put on the map what the facts say: the snapshot that is played, or else the map's own points. */
-  function show() {
-    const {points, snapshot} = store.facts;
-    const wanted = snapshot ?? points;
-    if (!wanted || wanted === drawn) return;
-    const before = drawn;
-    const same = before?.x.length === wanted.x.length; // else the snapshots are of the test part, and the map is of all images
-    drawn = wanted;
-    view.setPoints(wanted, {animate: same});
-    if (info.thumbnails) view.showThumbnails(wanted.x.length === points?.x.length ? info.thumbnails : null);
-    paint();
-    if (before && !same) view.reset();
-  }
-
-  /** Give the points their colours. */
-  function paint() {
-    const {points, snapshot, filtered, selected} = store.facts;
-    if (snapshot && snapshot.x.length !== points?.x.length) {
-      return view.setColours(snapshot.labels ?? new Uint16Array(snapshot.x.length), info.colours);
-    }
-    if (!shown) return;
-    view.setColours(shown.looks.codes, shown.looks.palette);
-    view.setVisible(filtered);
-    const mask = selected.length ? new Uint8Array(info.count) : null;
-    for (const row of selected) if (mask && row >= 0) mask[row] = 1;
-    view.setSelection(mask);
-    nameClasses();
-  }
-
-  // The probe writes the names of its own dots.
-  function nameClasses() {
-    const {points, filtered, tab, snapshot} = store.facts;
-    if (!shown || !points || snapshot || tab === "probe") store.mark("names", []);
-    else store.mark("names", classNames(points, shown.column, shown.looks.codes, filtered));
-  }
-
-  for (const fact of /** @type {const} */ (["points", "snapshot"])) store.on(fact, show);
-  for (const fact of /** @type {const} */ (["filtered", "selected"])) store.on(fact, paint);
-  for (const fact of /** @type {const} */ (["tab", "snapshot"])) store.on(fact, nameClasses);
   store.on("filters", () => pressed());
   store.on("snapshot", () => {
     if (!store.facts.snapshot) return;
@@ -151,6 +110,7 @@ export function mapBar(store, key) {
   const whole = button("whole map", () => view.reset(), {title: "Show all of the map again (0)"});
   const saving = saveMap(store, () => {
     const {selected, filtered} = store.facts;
+    const drawn = map.points();
     if (!shown || !drawn || shown.looks.codes.length !== drawn.x.length) return null;
     const part = info.part === "test" ? "test images" : "images";
     const title = `${info.name} · ${store.plays ? `latents after epoch ${store.facts.snapshot?.epoch}` : mapTitle(store.facts.map)} of ${info.count.toLocaleString("en")} ${part} · colour: ${shown.column.title}`;

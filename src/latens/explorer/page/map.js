@@ -163,15 +163,28 @@ export class MapView extends EventTarget {
   setView(view, {animate = false} = {}) {
     this.stop();
     this.#home = false;
-    if (!animate || this.#calm.matches) return this.#show(view);
+    if (!animate || this.#calm.matches) return this.#move(view);
     const [from, to, began] = [this.#view, this.#within(view), performance.now()];
     this.#goal = to;
     const step = () => {
       const time = Math.min(1, (performance.now() - began) / GLIDE);
-      this.#show(between(from, to, 1 - (1 - time) ** 3), to);
+      this.#move(between(from, to, 1 - (1 - time) ** 3), to);
       if (time < 1) this.#glide = requestAnimationFrame(step);
     };
     step();
+  }
+
+  /** Show the same places as another map. @param {MapView} other */
+  follow(other) {
+    const {x, y, scale} = other.view;
+    this.setView({x, y, scale: (scale / other.homeScale) * this.#homeScale()});
+    this.#home = other.isHome;
+  }
+
+  /** @param {View} view @param {View} [goal] of a glide */
+  #move(view, goal) {
+    this.#show(view, goal);
+    this.tell("view");
   }
 
   /** Stop a view that is gliding to another. */
@@ -295,7 +308,7 @@ export class MapView extends EventTarget {
   }
 
   /**
-   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, leave, press {row, x, y}, select {rows, how} (how they join: by the keys held, else undefined), walk {row, x, y}, frame {ms, points, whole},
+   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, leave, press {row, x, y}, select {rows, how} (how they join: by the keys held, else undefined), walk {row, x, y}, view (it was moved), frame {ms, points, whole},
    * error {message}. Places are in units; rows are -1 where there is no point.
    * @param {string} name @param {any} [detail]
    */

@@ -32,6 +32,7 @@ export function offlineSource(texts) {
     channels: async () => (await opening).facts.channels,
     odd: async () => given((await opening).facts.odd, "list of odd images"),
     list: async (kind) => given((await opening).facts.lists[kind], `list ${kind}`),
+    link: async () => given((await opening).facts.link, "second run"),
     search: async (words) => searched((await opening).facts.ids, words),
     async pictures(rows) {
       const held = await opening;
@@ -167,7 +168,7 @@ function mapPoints(held, name) {
   const {facts, places} = held.map(name);
   const steps = (/** @type {number} */ axis, /** @type {number} */ from) =>
     Uint16Array.from({length: held.count}, (_, i) => Math.min(65535, Math.max(0, Math.round(((places[2 * i + axis] - from) / facts.size) * 65535))));
-  return {name, note: facts.note, left: facts.left, bottom: facts.bottom, size: facts.size, decodable: facts.decodable, x: steps(0, facts.left), y: steps(1, facts.bottom)};
+  return {name, note: facts.note, left: facts.left, bottom: facts.bottom, size: facts.size, decodable: facts.decodable, laid: facts.laid, x: steps(0, facts.left), y: steps(1, facts.bottom)};
 }
 
 /** One page of thumbnails, each in the middle of its square. @param {Held} held @param {number} page */

@@ -95,7 +95,7 @@ export function runPanel(store) {
     coming++;
     const found = await store.newest("viewed", () => served.snapshot(snapshots[index]));
     coming--;
-    if (found && store.facts.tab === "run") store.set({snapshot: found});
+    if (found && store.facts.tab === "run") store.set({snapshot: {...found, at: snapshots[index]}});
   }
 
   /** Playback ends; a map that is on its way is still wanted. */

@@ -116,6 +116,7 @@ export function serverSource(prefix = "") {
     directions: (point) => columns(`${api}/directions${query({point})}`),
     mean: async (points) => (await columns(`${api}/mean`, post({points}))).mean,
     table: async (points, map, format) => (await ask(`${api}/table`, post({points, map, kind: format}), "*/*")).blob(),
+    link: () => once("link", () => columns(`${api}/link`)),
     list: async (kind) => (await json(`${api}/list${query({kind})}`)).found,
     tags: () => json(`${api}/tags`),
     tag: (tag, ids, on) => json(`${api}/tags`, post({tag, ids, on})),
@@ -125,7 +126,6 @@ export function serverSource(prefix = "") {
     history: () => json(`${api}/history`),
     live: () => columns(`${api}/live${query(looking({}))}`),
     snapshot: (epoch) => once(`snapshot ${epoch}`, () => columns(`${api}/snapshot${query({epoch})}`)),
-    twins: async () => (await columns(`${api}/twins`)).rows,
   };
 }
 

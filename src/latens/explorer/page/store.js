@@ -20,12 +20,14 @@ import {newestWins} from "./newest.js";
  * @property {number|null} current  the row of the image that all panels, keys and lists are about
  * @property {Float32Array|null} latent  one that was taken from the map and belongs to no image; there is no current image then
  * @property {import("./find.js").Found[]} given  images of the user's that are on the map, see find.js; `latent` is that of the one which is shown
- * @property {number|null} near  the row of the image whose latent is nearest to what was decoded last
+ * @property {{x: number, y: number, found: import("./types.js").Decoded}|null} decoded  the place that the panel Decode shows, 16-bit units, and what it is decoded to
+ * @property {import("./linked.js").Linked|null} linked  the run that is shown beside this one
  * @property {number[]} selected rows
  * @property {Joining} joining    how what is drawn around next joins the selection
  * @property {import("./types.js").Tags} tagged  the tags of the run's folder
  * @property {string} look       which channels of images are shown, in which colours and between which values, see looks.js; "" as the run shows them
  * @property {{from: number[], to: number[], way: string}|null} path  the rows at whose means a path begins and ends, and its kind; null before there was one
+ * @property {string} listed     the list of images that the panel Lists shows
  * @property {string} tab        the open panel
  */
 
@@ -52,8 +54,8 @@ export class Store extends EventTarget {
     this.view = view;
     /** @type {Facts} */
     this.facts = {
-      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filters: {}, filtered: null, current: null, latent: null, given: [], near: null,
-      selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, tab: "decode",
+      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filters: {}, filtered: null, current: null, latent: null, given: [], decoded: null, linked: null,
+      selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, listed: "worst-rebuilt", tab: "decode",
     };
     /** The names of the panels. @type {string[]} */
     this.tabs = [];
@@ -64,6 +66,8 @@ export class Store extends EventTarget {
     this.labels = null;
     /** Show a message for a while. @type {(text: string) => void} */
     this.say = () => {};
+    /** Tell screen readers something. @type {(text: string) => void} */
+    this.announce = () => {};
     /** Colour the points by a column. @type {(name: string) => Promise<void>} */
     this.colour = async () => {};
   }

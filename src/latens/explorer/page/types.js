@@ -38,6 +38,7 @@
  * @property {string[]} names of the classes; empty for numbers
  * @property {string[]} colours of the classes, "#rrggbb" each
  * @property {string} unit
+ * @property {"lower"|"higher"|""} better  which numbers are better, where that can be said
  */
 
 /**
@@ -58,8 +59,53 @@
  * @property {number} bottom
  * @property {number} size
  * @property {boolean} decodable    whether its places stand for latents
+ * @property {Laid|null} laid       how it is laid onto the map of the run beside it: then left, bottom and size are in the units of that
  * @property {Uint16Array} x
  * @property {Uint16Array} y
+ */
+
+/**
+ * How a map was laid onto another: a place p of its own lies at (p - origin) rotation scale + target.
+ * @typedef {object} Laid
+ * @property {[number, number][]} rotation
+ * @property {number} scale
+ * @property {[number, number]} origin
+ * @property {[number, number]} target
+ * @property {number} angle       degrees against the clock, after it was mirrored
+ * @property {boolean} mirrored
+ * @property {number} disparity   0 where the maps are then the same, 1 where they have nothing in common
+ * @property {number} count       images that are on both
+ */
+
+/**
+ * What links a run to the one beside it.
+ * @typedef {object} Link
+ * @property {Int32Array} rows      the row in the other run of each image, rows from -first on; none where that does not have it
+ * @property {number} none
+ * @property {number} first         images that are not on the map, which have rows below 0
+ * @property {number} other_first   the same of the other run
+ * @property {number} shared        images that both have
+ * @property {number} mapped        images that are on both maps
+ * @property {number} nearest       how many nearest images are compared
+ * @property {string[]} notes       a sentence each
+ * @property {ComparedScore[]} scores
+ * @property {number[]} other_epochs  of which the other run has snapshots
+ */
+
+/**
+ * A score of both runs.
+ * @typedef {object} ComparedScore
+ * @property {string} group       in words
+ * @property {string} subject     the sampler, map or class that it is about, or ""
+ * @property {string} name
+ * @property {string} unit
+ * @property {string} meaning
+ * @property {[number|null, number|null]} values
+ * @property {[[number, number]|null, [number, number]|null]} intervals
+ * @property {[string, string]} protocols
+ * @property {boolean} alike      whether both were measured in the same way
+ * @property {"first"|"second"|""} better
+ * @property {boolean} sure       whether their intervals do not overlap
  */
 
 /**
@@ -145,6 +191,7 @@
  * @property {(rows: number[]) => Promise<Float32Array>} mean  of the latents of some images
  * @property {(rows: number[], map: string, format: "csv"|"parquet") => Promise<Blob>} table  what is known of images, as a file
  * @property {(kind: string) => Promise<Finding[]>} list  of images to check
+ * @property {() => Promise<Link>} link  to the run that is shown beside this one
  * @property {() => Promise<OddImages>} odd  by the calibrated detector
  */
 
@@ -159,11 +206,10 @@
  * @property {() => Promise<any>} history
  * @property {() => Promise<{epoch: number, pixels: Uint8Array, reconstructions: Uint8Array}>} live
  * @property {(epoch: number) => Promise<Snapshot>} snapshot
- * @property {() => Promise<Int32Array>} twins
  * @typedef {Source & Served} ServedSource
  */
 
-/** The test latents of one epoch on a plane. @typedef {{epoch: number, x: Uint16Array, y: Uint16Array, labels?: Uint16Array}} Snapshot */
+/** The test latents of one epoch on a plane; at: the epoch that was asked for, of which this run may have kept none. @typedef {{epoch: number, at: number, x: Uint16Array, y: Uint16Array, labels?: Uint16Array}} Snapshot */
 
 /**
  * Tags by name: the ids of their images, those that are points of the map, and the rows of all.

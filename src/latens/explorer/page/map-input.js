@@ -1,0 +1,45 @@
+// What a pointer and keys do on a map becomes facts of the store.
+
+import {images} from "./selection.js";
+
+/**
+ * @param {import("./store.js").Store} store @param {import("./map.js").MapView} [view] the store's own map, or another one
+ * @param {(point: number) => number|null} [rowOf] the row of a point of that map; null where the store's run does not have the image
+ */
+export function wire(store, view = store.view, rowOf = (point) => point) {
+  const {say} = store;
+  const alone = () => say("This image is in one of the two runs only, so it can't be chosen here.");
+  const select = (/** @type {number[]} */ points, /** @type {import("./store.js").Joining|undefined} */ how) => {
+    const rows = points.flatMap((point) => rowOf(point) ?? []);
+    store.select(rows, how);
+    const left = points.length - rows.length;
+    if (left) say(`${images(left)} of these ${left === 1 ? "is" : "are"} in one of the two runs only, and not selected.`);
+    else store.announce(`${images(store.facts.selected.length)} selected`);
+  };
+  view.addEventListener("press", (event) => {
+    const {row: point} = /** @type {CustomEvent} */ (event).detail;
+    if (point < 0 || store.plays) return;
+    const row = rowOf(point);
+    if (row === null) alone();
+    else store.choose(row);
+  });
+  view.addEventListener("walk", async (event) => {
+    const row = rowOf(/** @type {CustomEvent} */ (event).detail.row);
+    if (store.plays) return;
+    if (row === null) return alone();
+    store.choose(row);
+    const name = await store.newest("announce", () => store.nameOf(row));
+    if (name) store.announce(name);
+  });
+  view.addEventListener("select", (event) => {
+    const {rows, how} = /** @type {CustomEvent} */ (event).detail;
+    if (!store.plays) select(Array.from(rows), how);
+  });
+  view.host.addEventListener("keydown", (event) => {
+    const {current, selected} = store.facts;
+    if (event.key !== "s" || event.ctrlKey || event.metaKey || event.altKey || store.plays) return;
+    if (current === null) return say("There is no current image: press one on the map, or move there by the arrow keys.");
+    store.select([current], selected.includes(current) ? "subtract" : "add");
+    store.announce(`${images(store.facts.selected.length)} selected`);
+  });
+}

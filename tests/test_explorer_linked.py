@@ -1,0 +1,230 @@
+"""Two runs on one page: one selection, one current image, one colour, one view and one playback over both maps."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from browser import (
+    Place,
+    distance,
+    drag,
+    expect,
+    learned_run,
+    open_tab,
+    opened,
+    pixels,
+    processed,
+    screenshot,
+    second_run,
+    served,
+    status,
+    until,
+)
+from latens.explorer import View, decoding
+from latens.explorer.pair import NONE, pair
+from latens.runs import open_run
+
+
+@pytest.fixture(scope="module")
+def views(tmp_path_factory):
+    """The two runs, asked without a page; copies, since tags are written to them."""
+    folder = tmp_path_factory.mktemp("linked")
+    runs = [learned_run(tmp_path_factory), second_run(tmp_path_factory)]
+    first, second = (View(open_run(shutil.copytree(run, folder / run.name))) for run in runs)
+    pair(first, second)
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def address(views):
+    with served(*(view.run.path for view in views)) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser, address):
+    with opened(browser, address, width=2300, height=1100) as page:
+        settled(page)
+        yield page
+
+
+def settled(page):
+    expect(page.locator(".verdict").first).to_contain_text("usual distance")
+    expect(page.locator(".map-name").nth(1)).to_contain_text("scale")
+    processed(page)
+
+
+class Spots:
+    """Where the points of both maps lie on the screen."""
+
+    def __init__(self, page, views, name="tsne"):
+        self.places = [Place(page, which) for which in (0, 1)]
+        self.points = [view.map_points(name)[1] for view in views]
+        self.of = [
+            place.on_screen(points["x"], points["y"]) for place, points in zip(self.places, self.points, strict=True)
+        ]
+        self.there = views[0].pair.rows(views[0])
+        self.back = views[0].pair.rows(views[1])
+
+    def lonely(self, which):
+        apart = np.linalg.norm(self.of[which][:, None] - self.of[which], axis=-1)
+        apart = (apart + np.diag(np.full(len(apart), np.inf))).min(1)
+        return [int(row) for row in np.argsort(-apart) if apart[row] > 9]
+
+
+def around(page, spot):
+    x, y = (int(one) for one in spot)
+    return screenshot(page)[y - 12 : y + 12, x - 12 : x + 12]
+
+
+def strip(page):
+    return page.locator(".beside-pair")
+
+
+def decoded(page, name):
+    return page.get_by_role("img", name=f"decoded by {name}")
+
+
+def close(canvas, wanted):
+    return np.abs(pixels(canvas)[..., 0].astype(int) - wanted).max() <= 1
+
+
+def test_the_same_image_is_marked_in_both_maps_and_decoded_by_both(page, views):
+    spots = Spots(page, views)
+    expect(page.locator(".map-name").first).to_have_text(views[0].run.name)
+    row = spots.lonely(0)[0]
+    twin = spots.there[row]
+    before = around(page, spots.of[1][twin])
+    page.mouse.move(*spots.of[0][row])
+    expect(strip(page)).to_contain_text(f"image {views[0].ids[row]} ")
+    until(page, lambda: np.abs(around(page, spots.of[1][twin]) - before).max() > 60)
+    for view, point in zip(views, (row, twin), strict=True):
+        picture = view.image(int(point)).arrays["reconstruction"][0]
+        until(page, lambda view=view, picture=picture: close(decoded(page, view.run.name), picture))
+    page.mouse.move(5, 5)
+    twin = next(one for one in spots.lonely(1) if spots.back[one] != NONE)
+    page.mouse.move(*spots.of[1][twin])
+    expect(strip(page)).to_contain_text(f"image {views[1].ids[twin]} ")
+    expect(page.locator(".map-box").nth(1).locator(".hover")).to_contain_text(str(views[1].ids[twin]))
+
+
+def test_the_same_place_is_decoded_by_both(page, views):
+    spots = Spots(page, views)
+    facts = [view.map_points("tsne")[0] for view in views]
+    laid = views[0].pair.alignment("tsne")
+    for which in (0, 1):
+        middle = np.round(spots.places[which].middle)
+        spot = max(
+            (middle - (dx, dy) for dx in range(-80, 81, 20) for dy in range(-80, 81, 20)),
+            key=lambda one: np.linalg.norm(spots.of[which] - one, axis=1).min(),
+        )
+        page.mouse.move(*spot)
+        expect(strip(page)).to_contain_text("The same place, decoded by both")
+        place = spots.places[which].in_units(spot) / 65_535 * facts[0]["size"] + [facts[0]["left"], facts[0]["bottom"]]
+        own = [place, laid.undo(place[None])[0]]
+        for view, (x, y) in zip(views, own, strict=True):
+            arrays = decoding.decode_at(view, "tsne", float(x), float(y)).arrays
+            until(page, lambda v=view, a=arrays: close(decoded(page, v.run.name), a["pixels"][0, 0]))
+
+
+def test_one_selection_over_both_from_either_map(page, views):
+    spots = Spots(page, views)
+    middle = spots.places[1].middle
+    page.keyboard.down("Shift")
+    corner, end = middle - (300, 300), middle - (-90, -90)
+    drag(page, [corner, middle, end])
+    page.keyboard.up("Shift")
+    inside = np.flatnonzero(((spots.of[1] > corner) & (spots.of[1] < end)).all(1))
+    shared = [one for one in inside if spots.back[one] != NONE]
+    assert 10 < len(shared) < len(inside)
+    expect(page.get_by_role("group", name="Selection").locator("strong")).to_have_text(f"{len(shared)} images selected")
+    alone = len(inside) - len(shared)
+    assert f"{alone} image" in status(page)
+    assert "in one of the two runs only" in status(page)
+    rows = sorted(int(spots.back[one]) for one in shared)
+    assert sorted(map(int, page.url.partition("select=")[2].partition("&")[0].split("."))) == rows
+    open_tab(page, "Selection")
+    expect(page.locator("#panel .facts")).to_have_text(f"{len(shared)} images selected")
+    colours = [np.array([list(bytes.fromhex(one[1:])) for one in view.info()["colours"]]) for view in views]
+
+    def drawn(which, points):
+        seen = screenshot(page)
+        labels = views[which].labels[points]
+        found = np.array([seen[int(y), int(x)] for x, y in spots.of[which][points]])
+        return distance(found, colours[which][labels]) < 60
+
+    below = spots.lonely(1)
+    kept = np.isin(below, shared)
+    until(page, lambda: drawn(1, below)[kept].mean() > 0.9 > 0.1 > drawn(1, below)[~kept].mean())
+    below = [one for one in spots.lonely(0) if spots.of[0][one][1] > spots.places[0].middle[1]]  # beyond the bar
+    kept = np.isin(below, rows)
+    until(page, lambda: drawn(0, below)[kept].mean() > 0.9 > 0.1 > drawn(0, below)[~kept].mean())
+
+
+def test_an_image_of_the_second_map_becomes_the_current_one(page, views):
+    spots = Spots(page, views)
+    twin = next(one for one in spots.lonely(1) if spots.back[one] != NONE)
+    open_tab(page, "Image")
+    page.mouse.click(*spots.of[1][twin])
+    expect(page.locator("#panel .facts strong")).to_have_text(f"{views[1].ids[twin]}")
+    page.locator(".map").nth(1).focus()
+    before = page.url
+    page.keyboard.press("ArrowRight")
+    until(page, lambda: page.url != before and "image=" in page.url)
+    page.keyboard.press("s")
+    expect(page.get_by_role("group", name="Selection").locator("strong")).to_have_text("1 image selected")
+
+
+def test_an_image_of_the_second_run_only_is_shown_but_not_chosen(page, views):
+    spots = Spots(page, views)
+    twin = next(one for one in spots.lonely(1) if spots.back[one] == NONE)
+    page.mouse.move(*spots.of[1][twin])
+    expect(strip(page)).to_contain_text(f"It is in {views[1].run.name} only.")
+    page.mouse.click(*spots.of[1][twin])
+    until(page, lambda: "in one of the two runs only" in status(page))
+    assert "image=" not in page.url
+
+
+def test_one_view_over_both(page, views):
+    spots = Spots(page, views)
+    inner = [one for one in spots.lonely(1) if 30 < np.linalg.norm(spots.of[1][one] - spots.places[1].middle) < 250]
+    twin = inner[0]
+    wanted = list(bytes.fromhex(views[1].info()["colours"][views[1].labels[twin]][1:]))
+    for which, other in ((0, 1), (1, 0)):
+        start = spots.places[which].middle + spots.places[which].scale * np.array(
+            [20_000.0, 31_000.0]
+        )  # where no image is
+        drag(page, [start, start - [20, 0], start - [80, 60]])
+        until(page, lambda: distance(colour_at(page, spots.of[1][twin] - [80, 60]), wanted) < 60)
+        until(page, lambda: "view=" in page.url)
+        page.locator(".map").nth(other).focus()
+        page.keyboard.press("0")
+        until(page, lambda: distance(colour_at(page, spots.of[1][twin]), wanted) < 60)
+        until(page, lambda: "view=" not in page.url)
+
+
+def colour_at(page, spot):
+    x, y = (int(one) for one in spot)
+    return screenshot(page)[y, x]
+
+
+def test_one_colour_and_one_filter_over_both(page, views):
+    spots = Spots(page, views)
+    colours = np.array([list(bytes.fromhex(one[1:])) for one in views[1].info()["colours"]])
+    rows = spots.lonely(1)
+
+    def there():
+        seen = screenshot(page)
+        found = np.array([seen[int(y), int(x)] for x, y in spots.of[1][rows]])
+        return distance(found, colours[views[1].labels[rows]]) < 60
+
+    until(page, lambda: there().mean() > 0.95)
+    page.locator(".legend .entry").first.click()
+    hidden = views[1].labels[rows] == 0
+    until(page, lambda: there()[~hidden].mean() > 0.95 and not there()[hidden].any())
+    page.get_by_label("Colour").select_option(label=f"neighbours shared with {views[1].run.name}")
+    expect(page.locator(".legend")).to_contain_text("of its 10 nearest")
+    until(page, lambda: there().mean() < 0.2)
+    assert "colour=shared" in page.url
+    assert "hide.label=0" in page.url
