@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-all check format docs bench recipes clean
+.PHONY: demo test test-all check format docs bench faults faults-long recipes clean
 
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
@@ -35,6 +35,16 @@ bench: .venv/installed-dev ## short forms of the benchmarks; the first time, env
 	$(BIN)/python benchmarks/training.py --short --quality --epochs 2 --json build/bench/quality.json
 	$(BIN)/python benchmarks/maps.py --short --json build/bench/maps.json
 	$(BIN)/python benchmarks/growth.py --short --json build/bench/growth.json
+
+faults: .venv/installed-dev ## short forms of the faults: damaged bytes, kills, a full disk
+	$(BIN)/python benchmarks/faults/damage.py --json build/faults/damage.json
+	$(BIN)/python benchmarks/faults/kills.py --json build/faults/kills.json
+	$(BIN)/python benchmarks/faults/disk.py --json build/faults/disk.json
+
+faults-long: .venv/installed-dev ## the full counts
+	$(BIN)/python benchmarks/faults/damage.py --long --json build/faults/damage.json
+	$(BIN)/python benchmarks/faults/kills.py --long --json build/faults/kills.json
+	$(BIN)/python benchmarks/faults/disk.py --long --json build/faults/disk.json
 
 recipes: .venv/installed-dev ## the table of the recipe `fast` with five seeds
 	$(BIN)/python benchmarks/recipes.py

@@ -25,6 +25,7 @@ from latens.neighbours import distance_ratios
 from latens.networks import NETWORKS, Network
 from latens.networks.linear_path import FromLinear
 from latens.runs import open_run
+from records import read_record, write_record
 
 CLOSE = 1e-3
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 17, 23)]
@@ -405,9 +406,9 @@ def test_the_file_makes_no_requests(file):
 
 def test_data_never_become_html(run, file, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")
-    record = json.loads((folder / "run.json").read_text())
+    record = read_record(folder)
     record["data"]["class_names"][0] = NASTY
-    (folder / "run.json").write_text(json.dumps(record))
+    write_record(folder, record)
     text = write_html(open_run(folder), tmp_path / "run.html").read_text()
     assert "<img" not in text
     assert [tag for tag, *_ in Elements(text).found] == [tag for tag, *_ in Elements(file).found]
@@ -452,9 +453,9 @@ def test_large_pictures_are_made_small(run, tmp_path, monkeypatch):
 
 def test_a_run_without_its_images(run, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")
-    record = json.loads((folder / "run.json").read_text())
+    record = read_record(folder)
     record["data"]["source"] = str(tmp_path / "gone.npz")
-    (folder / "run.json").write_text(json.dumps(record))
+    write_record(folder, record)
     with pytest.warns(UserWarning, match="exported without images"):
         text = write_html(open_run(folder), tmp_path / "run.html").read_text()
     info, image = ask(tmp_path, text, [["run"], ["image", 0]])

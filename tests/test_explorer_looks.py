@@ -1,7 +1,6 @@
 """The explorer's page for users: readable for all, on small screens, and with odd, missing or hostile data."""
 
 import csv
-import json
 import os
 import re
 import shutil
@@ -29,6 +28,7 @@ from latens.explorer import View
 from latens.explorer.columns import read_columns
 from latens.runs import Run, open_run
 from latens.runs import run as view_of_run
+from records import read_record, write_record
 
 TABS = ["Decode", "Probe", "Path", "Image", "Selection", "Classes", "Lists", "Run"]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
@@ -53,10 +53,10 @@ def copy(learned, tmp_path):
 
 def change(run, **entries):
     """Write entries of a run's record; those of `data` are put into what is there."""
-    record = json.loads((run / "run.json").read_text())
+    record = read_record(run)
     record["data"].update(entries.pop("data", {}))
     record.update(entries)
-    (run / "run.json").write_text(json.dumps(record))
+    write_record(run, record)
 
 
 def settled(page):
@@ -256,7 +256,7 @@ def test_a_run_whose_images_have_gone_still_decodes(browser, copy):
 
 def in_training(run):
     """What of a run is there while it trains; what was taken away is given back."""
-    record = json.loads((run / "run.json").read_text())
+    record = read_record(run)
     files = {name: digest for name, digest in record["files"].items() if name.startswith(("model", "snapshots"))}
     change(run, status="training", files=files, result=None)
     return lambda: change(run, status="done", files=record["files"], result=record["result"])

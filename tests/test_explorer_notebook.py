@@ -16,6 +16,7 @@ import latens.explorer.exploring
 from latens.explorer import View, notebook
 from latens.explorer.notebook import REMOTE, Frame, is_remote, origins, show
 from latens.runs import open_run
+from records import read_record, write_record
 
 EDITORS = ["vscode-webview:", "vscode-file:"]
 ANY_PORT = ["http://localhost:*", "http://127.0.0.1:*"]
@@ -160,8 +161,8 @@ def test_what_shows_something_else_gets_a_server_of_its_own(server, running, fin
     folder = tmp_path / "run"
     shutil.copytree(finished_run.path, folder)
     addresses = [show(View(finished_run)).address, show(View(open_run(folder))).address]
-    record = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(record | {"seconds": -1}))  # as if it was trained again
+    record = read_record(folder)
+    write_record(folder, record | {"seconds": -1})  # as if it was trained again
     addresses.append(show(View(open_run(folder))).address)
     ids = [str(one) for one in View(finished_run).ids]
     for values in (np.zeros(len(ids)), np.ones(len(ids))):

@@ -29,6 +29,7 @@ from latens.figures.palette import class_colours
 from latens.interpolation import interpolate
 from latens.neighbours import distance_ratios
 from latens.samplers.class_means import ClassMeansSampler
+from records import read_record, write_record
 
 TOKEN = "a-token"
 HOST = "http://127.0.0.1:8123"
@@ -519,10 +520,10 @@ def test_a_fit_says_how_far_it_is(finished_run, tmp_path):
 
 def test_a_run_without_its_images_or_scores(finished_run, tmp_path):
     folder = shutil.copytree(finished_run.path, tmp_path / "run")
-    record = json.loads((folder / "run.json").read_text())
+    record = read_record(folder)
     record["data"]["source"] = str(tmp_path / "gone.npz")
     del record["files"]["metrics.json"]
-    (folder / "run.json").write_text(json.dumps(record))
+    write_record(folder, record)
     view = View(latens.open_run(folder))
     assert "gone.npz" in view.info()["missing"]
     assert view.info()["thumbnails"] is None

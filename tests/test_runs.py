@@ -1,7 +1,6 @@
 """Runs: recorded, opened, resumed, damaged."""
 
 import itertools
-import json
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from latens.runs import latest_run, list_runs, open_run, record, start_run
 from latens.runs.recording import last_state
 from latens.training.loop import train
 from latens.training.recipes import RECIPES
+from records import read_record, write_record
 
 
 def recipe_for(images, **options):
@@ -175,10 +175,10 @@ def test_wrong_records_are_refused(finished_run, tmp_path):
     (folder / "run.json").write_text("[]")
     with pytest.raises(RunDamaged, match="not a run's record"):
         open_run(folder)
-    (folder / "run.json").write_text(json.dumps({**finished_run.record, "format": 99}))
+    write_record(folder, {**finished_run.record, "format": 99})
     with pytest.raises(RunError, match="later latens"):
         open_run(folder)
-    (folder / "run.json").write_text(json.dumps({**finished_run.record, "files": {}}))
+    write_record(folder, {**finished_run.record, "files": {}})
     with pytest.raises(RunError, match=r"has no latents\.npz yet"):
         _ = open_run(folder).latents
 
@@ -189,7 +189,7 @@ def test_images_that_have_changed_are_refused(finished_run, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     data = {**finished_run.record["data"], "source": str(tmp_path / "blobs.npz")}
-    (folder / "run.json").write_text(json.dumps({**finished_run.record, "data": data}))
+    write_record(folder, {**finished_run.record, "data": data})
     with pytest.raises(RunError, match="fingerprint differs"):
         _ = open_run(folder).images
 
@@ -421,7 +421,7 @@ def test_numpy_scalars_are_stored_as_plain_numbers(blobs, tmp_path):
         "model_options": {"beta": np.float64(0.5)},
     }
     run = start_run(blobs, RECIPES["fast"](blobs).with_options(**options), tmp_path / "run")
-    stored = json.loads((run.path / "run.json").read_text())["recipe"]
+    stored = read_record(run.path)["recipe"]
     assert [stored["latent_dim"], stored["model_options"]] == [4, {"beta": 0.5}]
     assert [stored["config"][name] for name in ("epochs", "batch_size", "seed")] == [1, 32, 7]
     assert open_run(run.path).recipe == run.recipe
@@ -477,9 +477,10 @@ def test_two_processes_can_not_complete_one_run(blobs, tmp_path):
 def test_a_run_of_the_previous_version_can_be_resumed(blobs, tmp_path):
     """Its checkpoint had no hash in run.json, and history could be one epoch ahead."""
     run = stopped_run(blobs, tmp_path / "run")
-    old = json.loads((run.path / "run.json").read_text())
-    del old["files"]["checkpoint.safetensors"]
-    (run.path / "run.json").write_text(json.dumps(old))
+    old = read_record(run.path)
+    for name in ("checkpoint.safetensors", "history.jsonl"):
+        del old["files"][name]
+    write_record(run.path, old)
     lines = (run.path / "history.jsonl").read_text()
     (run.path / "history.jsonl").write_text(lines + lines.replace('"epoch": 1', '"epoch": 2'))
     resumed = latens.resume(run.path, device="cpu", progress=Silent())

@@ -22,7 +22,7 @@ from latens.models import MODELS
 from latens.models.contract import Model
 from latens.networks import NETWORKS
 from latens.progress import Progress, progress_for
-from latens.report.from_run import write_report
+from latens.report.from_run import REPORT, write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
 from latens.runs.importing import read_weights
 from latens.runs.record import check_free
@@ -388,7 +388,7 @@ def _report(run: Run, images: Dataset, left: LeftOut) -> None:
         stages = tuple(stages_of(run))
     run.update(left_out=left.added_to(run.record.get("left_out", {})))
     with left.attempt("report"):
-        (run.path / "report.html").unlink(missing_ok=True)  # an old report must not stay if this one fails
+        run.forget(REPORT)  # an old report must not stay if this one fails
         write_report(run, images, stages, left)
     run.update(left_out=left.added_to(run.record["left_out"]))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from latens import __version__
 from latens.cli.commands import (
     DEFAULT_RECIPE,
+    check_command,
     compare_command,
     data_command,
     decode_command,
@@ -195,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
         _add_export,
         _add_import,
         _add_runs,
+        _add_check,
     ):
         add(commands)
     return top
@@ -668,3 +670,18 @@ def _add_import(commands: Any) -> None:
 def _add_runs(commands: Any) -> None:
     command = _command(commands, "runs", runs_command, "list all runs, or show one")
     command.add_argument("run", nargs="?", metavar="RUN", help="the folder of a run, or its name in runs/")
+
+
+def _add_check(commands: Any) -> None:
+    command = _command(commands, "check", check_command, "read every byte of a run, and repair what can be made again")
+    command.add_argument("run", metavar="RUN", help="the folder of a run, or its name in runs/")
+    command.add_argument(
+        "--repair",
+        action="store_true",
+        help="make damaged files again: latents, maps, samplers, scores, figures, report",
+    )
+    command.add_argument(
+        "--accept", action="store_true", help="take run.json as it is, where you have changed it on purpose"
+    )
+    _moved(command)
+    _device(command)

@@ -442,6 +442,30 @@ def runs_command(args: argparse.Namespace) -> Answer:
     return records, runs_text(runs, others)
 
 
+def check_command(args: argparse.Namespace) -> Answer:
+    """Read every byte of a run, and repair what can be made again."""
+    from latens.errors import RunDamaged
+    from latens.experiment import resume
+    from latens.runs import Run
+    from latens.runs.checking import check_run, folder_of, forget_damaged
+
+    path = folder_of(args.run)
+    found = check_run(path, accept=args.accept)
+    if found and not args.repair:
+        listed = "; ".join(f"{damage.name}: {damage.way_out}" for damage in found)
+        raise RunDamaged(f"{path}: {counted(len(found), 'file')} of it not as written: {listed}")
+    if found:
+        forget_damaged(path)
+    run = Run(path, args.device)
+    facts = {"path": str(path), "files": len(run.folder.files), "repaired": [damage.name for damage in found]}
+    if found and run.record["status"] == "done":
+        resume(path, data=args.new_data, device=args.device, progress=_progress(args))
+    elif found:
+        return facts, f"{path}: taken out; to continue: latens run --resume --out {quoted(path)}"
+    done = f", {counted(len(found), 'file')} made again" if found else ""
+    return facts, f"{path}: {counted(facts['files'], 'file')}, all as written{done}"
+
+
 def _advise(args: argparse.Namespace, run: "Run") -> None:
     """Name the command that continues this run, for the case that it is interrupted from now on."""
     args.advice = f"; to continue: latens run --resume --out {quoted(run.path)}"

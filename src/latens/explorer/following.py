@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from latens.errors import LatensError, UsageError
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
-from latens.files import read_npz
 from latens.latents import reconstruct_images
 from latens.maps.pca import principal_plane
 from latens.maps.procrustes import FEWEST
@@ -117,7 +116,7 @@ def _as_beside(view: View, last: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _plane(run: Run, epoch: int) -> NDArray[np.float64]:
-    latents = read_npz(run.path / "snapshots" / f"{epoch:05d}.npz", ("latents",))["latents"]
+    latents = run.folder.load(f"snapshots/{epoch:05d}.npz", ("latents",))["latents"]
     mean, directions, _ = principal_plane(latents)
     places: NDArray[np.float64] = (latents - mean) @ directions
     return places

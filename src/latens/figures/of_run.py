@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from latens.errors import RunError
-from latens.figures import FIGURES, save_png
+from latens.figures import FIGURES, png_bytes, save_png
 from latens.figures.contract import FigureEntry
 from latens.images import Dataset
 from latens.left_out import LeftOut
@@ -16,6 +16,8 @@ from latens.progress import Progress, Silent
 from latens.runs import Run
 
 __all__ = ["draw", "draw_run", "figure_of"]
+
+FOLDER = "figures"  # of a run
 
 
 def draw(run: Run, name: str, out: str | os.PathLike[str] | None = None, **options: Any) -> Path:
@@ -32,8 +34,12 @@ def draw(run: Run, name: str, out: str | os.PathLike[str] | None = None, **optio
         UsageError: the figure has no such option, or a value is not allowed.
         RunError: the run lacks what the figure needs.
     """
-    path = Path(out) if out is not None else run.path / "figures" / f"{name}.png"
-    save_png(figure_of(run, name, **options), path)
+    path = Path(out) if out is not None else run.path / FOLDER / f"{name}.png"
+    figure = figure_of(run, name, **options)
+    if path.parent == run.path / FOLDER:
+        run.save(f"{FOLDER}/{path.name}", png_bytes(figure))
+    else:
+        save_png(figure, path)
     return path
 
 
@@ -73,8 +79,8 @@ def draw_run(
     with progress.stage("figures") as tick:
         for done, (file, entry, options) in enumerate(files):
             tick(done, len(files), file)
-            path = run.path / "figures" / f"{file}.png"
+            path = f"{FOLDER}/{file}.png"
             with left.attempt(f"figure {file}"):
-                path.unlink(missing_ok=True)  # one of an earlier completion would stand for what failed
+                run.forget(path)  # one of an earlier completion would stand for what failed
                 if not entry.missing(run):
-                    save_png(entry.of_run(run, images, **options), path)
+                    run.save(path, png_bytes(entry.of_run(run, images, **options)))

@@ -132,9 +132,7 @@ def _note(noises: Sequence[float], clusters: bool) -> str:
 
 def probe_arrays(run: "Run") -> dict[str, np.ndarray]:
     """The arrays of a run's probe.npz."""
-    from latens.files import read_npz
-
-    return read_npz(run.checked("probe.npz"), ("images", "noises", "names", "coordinates", "ratios"))
+    return run.folder.load("probe.npz", ("images", "noises", "names", "coordinates", "ratios"))
 
 
 def kind_of_probe(story: "Story") -> str:

@@ -9,12 +9,11 @@ import numpy as np
 
 from latens.computed.review import KINDS, read_review
 from latens.computed.review.findings import FILE
-from latens.files import read_npz
 from latens.images import Dataset, summary
 from latens.left_out import LeftOut
 from latens.metrics import ScoreTable
 from latens.models.contract import HasPrior
-from latens.report.page import write_html
+from latens.report.page import build_html
 from latens.runs import Run, list_runs
 from latens.runs.kept_images import can_be_loaded_again
 from latens.runs.run import TEST
@@ -23,8 +22,9 @@ from latens.text import quoted
 from latens.training.recipes import RECIPE_OPTIONS, RECIPES
 from latens.verdict import judge
 
-__all__ = ["command_of", "story_of", "write_report"]
+__all__ = ["REPORT", "command_of", "story_of", "write_report"]
 
+REPORT = "report.html"
 WORST = 20
 FLAT, FEWEST_EPOCHS = 0.02, 8  # a fall of the error that is none, and the epochs it takes to see one
 
@@ -43,9 +43,8 @@ def write_report(
         stages: the network's layers with their shapes.
         left: keeps the reasons of what could not be written; by default its failure is an error.
     """
-    path = run.path / "report.html"
-    write_html(story_of(run, images, stages), path, left)
-    return path
+    run.save(REPORT, build_html(story_of(run, images, stages), left).encode())
+    return run.path / REPORT
 
 
 def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]], ...] = ()) -> Story:
@@ -175,7 +174,7 @@ def _training(run: Run) -> TrainingFacts | None:
 def _probe(run: Run) -> ProbeFacts | None:
     if "probe.npz" not in run.record["files"]:
         return None
-    probe = read_npz(run.checked("probe.npz"), ("names", "noises", "ratios"))
+    probe = run.folder.load("probe.npz", ("names", "noises", "ratios"))
     return ProbeFacts(
         names=tuple(probe["names"].tolist()),
         noise_std=float(probe["noises"][-1]),

@@ -13,6 +13,7 @@ Writers take turns: they hold a lock of the operating system, read run.json agai
 others. Readers take no lock: they see the content before a save or after it.
 """
 
+import json
 import os
 import threading
 import weakref
@@ -40,7 +41,7 @@ from latens.files import (
 )
 from latens.text import quoted
 
-__all__ = ["FORMAT", "RECORD", "RunFolder", "check_free", "is_run"]
+__all__ = ["FORMAT", "RECORD", "RunFolder", "accept_record", "check_free", "is_run"]
 
 FORMAT = 1
 RECORD = "run.json"
@@ -48,6 +49,7 @@ LOCK, WORK_LOCK = ".lock", ".working"  # held during one save; held while a proc
 STAGED_DIGITS = 16  # of the hash, in the name of a staged file
 READS = 100  # attempts of a reader whose file is replaced while it reads
 ENTRIES = ("status", "created", "data", "recipe", "files")  # required in run.json
+SEAL = "seal"  # the hash of all other entries; runs of earlier versions have none
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
@@ -97,7 +99,7 @@ class RunFolder:
         """
         path = Path(path)
         check_free(path)
-        content = json_content({**record, "files": {}})
+        content = _sealed({**record, "files": {}})
         path.mkdir(parents=True, exist_ok=True)
         with _locked_for_writing(path):  # of two processes, the second finds the run.json of the first
             check_free(path)
@@ -193,7 +195,7 @@ class RunFolder:
                 for name, content in files.items():
                     staged[name] = self._stage(name, _encoded(name, content))
                 record = _with(before, entries, staged, forget)
-                encoded = json_content(record)
+                encoded = _sealed(record)
             except BaseException:
                 self._settle(before)
                 raise
@@ -283,7 +285,7 @@ class RunFolder:
                 file.close()
                 damage = f"{self.path / name}: its bytes are not those that were written (SHA-256 differs)"
             if self._read_record() == record:
-                raise RunDamaged(damage)
+                raise RunDamaged(f"{damage}; `latens check {quoted(self.path)}` says what to do")
             damage = ""
         raise RunDamaged(
             f"{self.path / name}: was replaced during each of {READS} attempts to read it; try again later"
@@ -343,10 +345,47 @@ def _checked_record(record: Any, path: Path) -> dict[str, Any]:
     lacking = [name for name in ENTRIES if name not in record]
     if lacking:
         raise RunDamaged(f"{path}: not a run's record; it has no {', '.join(lacking)}")
+    if not isinstance(record["files"], dict):
+        raise RunDamaged(f"{path}: its files are not names and hashes")
     outside = [name for name in record["files"] if Path(name).is_absolute() or ".." in Path(name).parts]
     if outside:
         raise RunDamaged(f"{path}: names a file outside of the run's folder: {outside[0]}")
-    return record
+    entries = {name: entry for name, entry in record.items() if name != SEAL}
+    if SEAL in record and record[SEAL] != _seal_of(entries):
+        raise RunDamaged(
+            f"{path}: an entry is not the one that was written (its seal differs); if you changed it yourself,"
+            f" `latens check {quoted(path.parent)} --accept` takes it as it is"
+        )
+    return entries
+
+
+def accept_record(folder: str | os.PathLike[str]) -> None:
+    """Seal a run.json anew that somebody has changed on purpose.
+
+    Raises:
+        RunDamaged: it is missing, or no run's record.
+    """
+    path = Path(folder) / RECORD
+    with _locked_for_writing(path.parent):
+        record = read_json(path)
+        if isinstance(record, dict):
+            record.pop(SEAL, None)
+        atomic_write(path, _sealed(_checked_record(record, path)))
+
+
+def _seal_of(entries: Mapping[str, Any]) -> str:
+    """The hash of a record's entries, whatever their order and the space between them."""
+    return sha256_bytes(json.dumps(entries, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
+
+
+def _sealed(record: Mapping[str, Any]) -> bytes:
+    """A record as it is written, with its seal.
+
+    Raises:
+        ValueError: NaN or infinity in an entry.
+    """
+    plain: dict[str, Any] = json.loads(json_content(record))  # numpy's numbers are plain, and keys are texts
+    return json_content({**plain, SEAL: _seal_of(plain)})
 
 
 def _with(

@@ -18,12 +18,12 @@ import torch
 import latens
 from latens.device import choose_device, describe_device
 from latens.errors import TrainingDiverged, UsageError
-from latens.files import atomic_write, json_content, read_safetensors
+from latens.files import json_content, read_safetensors
 from latens.images import Dataset
 from latens.latents import encode_images
 from latens.runs.kept_images import IMAGES, images_to_keep
 from latens.runs.record import FORMAT, RunFolder
-from latens.runs.run import CHECKPOINT, WEIGHTS, Run, weights_in
+from latens.runs.run import CHECKPOINT, HISTORY_FILE, WEIGHTS, Run, weights_in
 from latens.training.loop import Step, build_model, fastest_forms, num_learned
 from latens.training.recipes import Recipe
 
@@ -150,7 +150,10 @@ def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> It
 
 
 def last_state(run: Run) -> dict[str, torch.Tensor] | None:
-    """The state in the last checkpoint, or None. Later epochs are removed from the history, since they will be repeated."""
+    """The state in the last checkpoint, or None.
+
+    Earlier versions wrote the history before the checkpoint: epochs of it that come later are removed, they will be repeated.
+    """
     if CHECKPOINT in run.folder.files:
         state = run.folder.load(CHECKPOINT)
     elif (run.path / CHECKPOINT).exists():  # of an earlier version
@@ -159,7 +162,7 @@ def last_state(run: Run) -> dict[str, torch.Tensor] | None:
         return None
     epoch, history = int(state["position"][0]), run.history
     if any(line["epoch"] > epoch for line in history):
-        _write_history(run, [line for line in history if line["epoch"] <= epoch])
+        run.save(HISTORY_FILE, _lines([line for line in history if line["epoch"] <= epoch]))
     return dict(state)
 
 
@@ -197,19 +200,18 @@ class _Recorder:
             self.run.write_arrays(f"snapshots/{step.epoch:05}.npz", {"latents": latents})
 
     def write(self) -> None:
-        """Write history and checkpoint. History first: `last_state` removes epochs that are later than the checkpoint."""
+        """Write history and checkpoint, in one event."""
         if self.pending is not None:
-            _write_history(self.run, self.history)
-            self.run.save(CHECKPOINT, self.pending)
+            self.run.folder.commit({HISTORY_FILE: _lines(self.history), CHECKPOINT: self.pending})
             self.pending, self.written = None, time.monotonic()
 
     def close(self) -> None:
         """Save weights, result and status in one event, so that the run can be opened."""
         run = self.run
         state = last_state(run) if self.pending is None else self.pending
+        files: dict[str, Any] = {}
         if self.pending is not None:
-            _write_history(run, self.history)
-        files: dict[str, Any] = {} if self.pending is None else {CHECKPOINT: self.pending}
+            files = {HISTORY_FILE: _lines(self.history), CHECKPOINT: self.pending}
         weights = self._weights(state)
         if weights is not None:
             files[WEIGHTS] = weights
@@ -256,8 +258,8 @@ def _result(run: Run, last: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_history(run: Run, history: list[dict[str, Any]]) -> None:
-    atomic_write(run.path / "history.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())
+def _lines(history: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(line) + "\n" for line in history).encode()
 
 
 def _is_snapshot(epoch: int, epochs: int) -> bool:

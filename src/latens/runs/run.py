@@ -50,6 +50,7 @@ from latens.verdict import Verdict, judge
 __all__ = ["TEST", "TRAIN", "Run", "Samples", "weights_in"]
 
 WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "latents.npz"
+HISTORY_FILE = "history.jsonl"
 LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
 COLUMN = "column:"  # what the names of a table's columns begin with in latents.npz
 MADE_ELSEWHERE = {  # maps that are stored, but not fitted unasked: what is missing, and the option that gives it
@@ -329,11 +330,13 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """One dict per epoch: epoch, step, train_loss, train_mse, test_mse, learning_rate, elapsed (seconds)."""
-        path = self.path / "history.jsonl"
-        if not path.exists():
+        path = self.path / HISTORY_FILE
+        sealed = HISTORY_FILE in self.folder.files  # runs of earlier versions have no hash of it
+        if not sealed and not path.exists():
             return []
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            content: bytes = self.folder.load(HISTORY_FILE) if sealed else path.read_bytes()
+            return [json.loads(line) for line in content.decode().splitlines()]
         except ValueError as error:
             raise RunDamaged(f"{path}: not readable as lines of JSON ({error})") from None
 
