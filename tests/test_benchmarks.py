@@ -21,7 +21,7 @@ from notebook_oracle import NotebookNet
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = sorted(
-    path for path in [*BENCHMARKS.glob("*.py"), *BENCHMARKS.glob("peers/*.py")] if "__main__" in path.read_text()
+    path for path in [*BENCHMARKS.glob("*.py"), *BENCHMARKS.glob("*/*.py")] if "__main__" in path.read_text()
 )
 
 

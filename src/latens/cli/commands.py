@@ -463,7 +463,7 @@ def check_command(args: argparse.Namespace) -> Answer:
     elif found:
         return facts, f"{path}: taken out; to continue: latens run --resume --out {quoted(path)}"
     done = f", {counted(len(found), 'file')} made again" if found else ""
-    return facts, f"{path}: {counted(facts['files'], 'file')}, all as written{done}"
+    return facts, f"{path}: {counted(len(run.folder.files), 'file')}, all as written{done}"
 
 
 def _advise(args: argparse.Namespace, run: "Run") -> None:

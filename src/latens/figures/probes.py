@@ -132,7 +132,8 @@ def _note(noises: Sequence[float], clusters: bool) -> str:
 
 def probe_arrays(run: "Run") -> dict[str, np.ndarray]:
     """The arrays of a run's probe.npz."""
-    return run.folder.load("probe.npz", ("images", "noises", "names", "coordinates", "ratios"))
+    arrays: dict[str, np.ndarray] = run.folder.load("probe.npz", ("images", "noises", "names", "coordinates", "ratios"))
+    return arrays
 
 
 def kind_of_probe(story: "Story") -> str:
