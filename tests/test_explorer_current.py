@@ -90,7 +90,7 @@ def test_rows_below_0_are_images_that_are_not_on_the_map(test_part):
         np.testing.assert_array_equal(answer.arrays["latents"], latents["latents"][row + view.first])
     with pytest.raises(Exception, match=f"from -{view.first} to -1"):
         view.image(-view.first - 1)
-    ends = decoding.path(view, [-1], [0], "graph", 5, "pca").arrays["latents"][[0, -1]]
+    ends = decoding.path(view, [[-1], [0]], "graph", 5, "pca").arrays["latents"][[0, -1]]
     np.testing.assert_allclose(ends, latents["latents"][[view.first - 1, view.first]], atol=1e-5)
     about = decoding.directions(view, -1).arrays["mean"]
     near = view.near.nearest(latents["latents"][view.first - 1][None], min(200, len(view.latents)))[1][0]

@@ -214,11 +214,22 @@ def answered(run, file, tmp_path_factory):
         )
     for way in ("linear", "spherical", "graph"):
         for start, end in (([0], [7]), ([3], [100, 101, 5]), ([1, 2, 4], [9, 12])):
-            asked = {"from": start, "to": end, "way": way, "steps": 9, "map": "tsne"}
+            asked = {"stops": [start, end], "way": way, "steps": 9, "map": "tsne"}
             wanted[f"{way} {start} {end}"] = (
                 ["path", asked],
-                lambda s=start, e=end, w=way: decoding.path(view, s, e, w, 9, "tsne"),
+                lambda s=start, e=end, w=way: decoding.path(view, [s, e], w, 9, "tsne"),
             )
+    stops = [[0], {"map": "tsne", "x": 1.5, "y": -2.0}, [3, 4], {"map": "pca", "x": 0.1, "y": 0.2}]
+    for way in ("linear", "graph"):
+        wanted[f"{way} through way points"] = (
+            ["path", {"stops": stops, "way": way, "steps": 13, "map": "pca"}],
+            lambda w=way: decoding.path(view, stops, w, 13, "pca"),
+        )
+    for name in ("pca", "tsne"):
+        wanted[f"compass on {name}"] = (
+            ["compass", name, 0.5, -0.5],
+            lambda n=name: decoding.compass(view, n, 0.5, -0.5),
+        )
     for row in (0, 17, 239):
         wanted[f"image {row}"] = (["image", row], lambda r=row: view.image(r))
         wanted[f"directions {row}"] = (["directions", row], lambda r=row: decoding.directions(view, r))
@@ -243,6 +254,8 @@ def test_answers_are_those_of_the_server(answered):
                 np.testing.assert_allclose(got, array.ravel(), atol=atol, err_msg=f"{name}: {key}")
         for key in {"note", "label", "error", "id"} & set(expected.facts):
             assert answer[key] == pytest.approx(expected.facts[key]), (name, key)
+        for key in {"stops", "steps", "shares", "arrows", "around"} & set(expected.facts):
+            np.testing.assert_allclose(answer[key], expected.facts[key], atol=0.02, err_msg=f"{name}: {key}")
 
 
 def test_ratios_are_usual_distances(run, file, tmp_path):
@@ -435,7 +448,7 @@ def test_many_points_are_thinned_out(run, tmp_path, monkeypatch):
     info, image, far = ask(
         tmp_path,
         text,
-        [["run"], ["image", 49], ["path", {"from": [0], "to": [40], "way": "graph", "steps": 3, "map": "tsne"}]],
+        [["run"], ["image", 49], ["path", {"stops": [[0], [40]], "way": "graph", "steps": 3, "map": "tsne"}]],
     )
     assert info["count"] == 50
     assert info["note"] == "50 of 240 images, evenly spaced; distances are among these"

@@ -64,7 +64,7 @@ def test_a_path_from_the_file(page, view):
     ends = [view.row_of(None, one) - view.first for one in ids]
     for way, words in (("linear", "straight line"), ("graph", "from neighbour to neighbour")):
         page.get_by_label("Kind of path", exact=True).select_option(label=words)
-        arrays = decoding.path(view, [ends[0]], [ends[1]], way, 13, "tsne").arrays
+        arrays = decoding.path(view, [[ends[0]], [ends[1]]], way, 13, "tsne").arrays
         slide(page.get_by_label("Along the path", exact=True), 6)
         until(page, lambda a=arrays: shows(page.get_by_label("The decoded image at the handle"), a["pixels"][6, 0]))
 

@@ -43,7 +43,7 @@ def test_a_path_is_there_at_once_and_followed_by_the_handle(page, view):
     strip = page.locator(".strip .step")
     expect(strip).to_have_count(13)
     ends = [point_of(view, words) for words in page.locator(".chosen").all_text_contents()]
-    arrays = decoding.path(view, [ends[0]], [ends[1]], "linear", 13, "tsne").arrays
+    arrays = decoding.path(view, [[ends[0]], [ends[1]]], "linear", 13, "tsne").arrays
     assert [view.labels[one] for one in ends] == [2, 1]
     points = Points(page, view)
     for step in (0, 6, 12):
@@ -67,7 +67,7 @@ def test_another_way_and_other_ends_make_another_path(page, view):
     middles = []
     for way, words in (("spherical", "arc"), ("graph", "from neighbour to neighbour")):
         page.get_by_label("Kind of path", exact=True).select_option(label=words)
-        answer = decoding.path(view, [ends[0]], [ends[1]], way, 13, "tsne")
+        answer = decoding.path(view, [[ends[0]], [ends[1]]], way, 13, "tsne")
         middles.append(answer.arrays["pixels"][6, 0])
         until(page, lambda: shows(strip.nth(6), middles[-1]))
         off = [answer.arrays["ratio"], answer.arrays["moved"], 6 * answer.arrays["round_trip"]]
@@ -185,7 +185,7 @@ def test_the_handle_follows_the_pointer_along_the_path(page, view):
     open_tab(page, "Path")
     expect(page.locator(".strip .step")).to_have_count(13)
     ends = [point_of(view, words) for words in page.locator(".chosen").all_text_contents()]
-    places = decoding.path(view, [ends[0]], [ends[1]], "linear", 13, "tsne").arrays["places"]
+    places = decoding.path(view, [[ends[0]], [ends[1]]], "linear", 13, "tsne").arrays["places"]
     points = Points(page, view)
     handle = page.get_by_label("Along the path", exact=True)
     page.mouse.move(*points.on_map(places[12]))
@@ -203,7 +203,7 @@ def test_the_handle_is_dragged_and_stands_between_pictures(page, view):
     open_tab(page, "Path")
     expect(page.locator(".strip .step")).to_have_count(13)
     ends = [point_of(view, words) for words in page.locator(".chosen").all_text_contents()]
-    arrays = decoding.path(view, [ends[0]], [ends[1]], "linear", 13, "tsne").arrays
+    arrays = decoding.path(view, [[ends[0]], [ends[1]]], "linear", 13, "tsne").arrays
     handle, large = (
         page.get_by_label("Along the path", exact=True),
         page.get_by_label("The decoded image at the handle"),
@@ -212,10 +212,10 @@ def test_the_handle_is_dragged_and_stands_between_pictures(page, view):
     between = decoding.decode(view, arrays["latents"][5:7].mean(0, keepdims=True)).arrays
     until(page, lambda: shows(large, between["pixels"][0, 0]))
     expect(page.locator("#panel .honest")).to_contain_text(f"{between['ratio'][0]:.2f} ×")
-    slide(handle, 0)
+    slide(handle, 3)
     points = Points(page, view)
     along = np.array([points.on_map(place) for place in arrays["places"]])
-    drag(page, [along[0], along[12]])
+    drag(page, [along[3], along[12]])  # at the ends of the line the ends themselves are dragged
     expect(handle).to_have_value("12")
     handle.hover()  # off the map: the card of the hovered image would hide points
     rows = np.array(

@@ -77,6 +77,7 @@ def samples(view):
         "/api/picture": f"?id={row}",
         "/api/decode": "?map=pca&x=0&y=0",
         "/api/probe": "?map=pca",
+        "/api/compass": "?map=pca&x=0&y=0",
         "/api/list": "?kind=worst-rebuilt",
     }
     given |= {"/api/snapshot": "?epoch=1", "/api/find": f"?words={row}"}
@@ -229,14 +230,16 @@ def test_outliers_of_the_playback_keep_their_places(finished_run, tmp_path):
 
 
 def test_a_path_goes_from_image_to_image_or_between_means(view, client):
-    asked = {"start": [0], "end": [1, 2], "way": "linear", "steps": 5, "map": "pca"}
+    asked = {"stops": [[0], [1, 2]], "way": "linear", "steps": 5, "map": "pca"}
     _, arrays = columns(client.post("/api/path", json=asked, headers=RAW))
     ends = view.latents[0], view.latents[1:3].mean(0)
     np.testing.assert_allclose(arrays["latents"][[0, -1]], ends, rtol=1e-5)
     np.testing.assert_allclose(arrays["latents"][2], (ends[0] + ends[1]) / 2, rtol=1e-4, atol=1e-5)
     for way in view.info()["ways"]:
         for end in ([1, 2], [2]):
-            facts, arrays = columns(client.post("/api/path", json={**asked, "end": end, "way": way}, headers=RAW))
+            facts, arrays = columns(
+                client.post("/api/path", json={**asked, "stops": [[0], end], "way": way}, headers=RAW)
+            )
             wanted = interpolate(view.latents[0], view.latents[end].mean(0), 5, way, view.latents)
             np.testing.assert_allclose(arrays["latents"], wanted.latents, rtol=1e-5, atol=1e-6)
             assert facts["passed"] == wanted.rows.tolist()
@@ -291,12 +294,12 @@ def test_a_wrong_question_gets_one_line_of_json(client, address, said):
         ("/api/decode", {"latents": []}, "latents have the shape"),
         ("/api/decode", {"latents": "zero"}, "finite array"),
         ("/api/decode", {}, "latents is missing"),
-        ("/api/path", {"start": [], "end": [1], "map": "pca"}, "at least one image"),
-        ("/api/path", {"start": [0], "end": [0], "map": "pca"}, "from a place to itself"),
-        ("/api/path", {"start": [0], "end": [99999], "map": "pca"}, "no point of the map"),
-        ("/api/path", {"start": [0], "end": ["a"], "map": "pca"}, "no point of the map"),
-        ("/api/path", {"start": [0], "end": [1], "map": "pca", "steps": 1}, "steps is 1"),
-        ("/api/path", {"start": [0], "end": [1], "map": "pca", "way": "crow"}, "known"),
+        ("/api/path", {"stops": [[], [1]], "map": "pca"}, "at least one image"),
+        ("/api/path", {"stops": [[0], [0]], "map": "pca"}, "from a place to itself"),
+        ("/api/path", {"stops": [[0], [99999]], "map": "pca"}, "no point of the map"),
+        ("/api/path", {"stops": [[0], ["a"]], "map": "pca"}, "no point of the map"),
+        ("/api/path", {"stops": [[0], [1]], "map": "pca", "steps": 1}, "steps is 1"),
+        ("/api/path", {"stops": [[0], [1]], "map": "pca", "way": "crow"}, "known"),
         ("/api/tags", {"tag": " ", "ids": ["x"]}, "no image 'x'"),
         ("/api/ids", {"points": [-1]}, "no point"),
         ("/api/ids", {"points": ["x"]}, "no point"),
@@ -558,7 +561,7 @@ def test_the_command_ends_cleanly_by_ctrl_c(finished_run):
 
 
 def test_what_is_sent_as_json_stands_in_the_query_of_get(view, client):
-    sent = {"start": [0], "end": [1, 2], "way": "spherical", "steps": 3, "map": "pca"}
+    sent = {"stops": [[0], [1, 2]], "way": "spherical", "steps": 3, "map": "pca"}
     told = "&".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in sent.items())
     assert answer(view.run, f"/api/path?{told}") == client.post("/api/path", json=sent).json()
     z = view.latents[:1].tolist()

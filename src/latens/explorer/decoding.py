@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,30 @@ from latens.explorer.view import NEIGHBOURS, View
 from latens.explorer.wire import Answer
 from latens.images.kinds import advice_for, ending_of, is_picture
 from latens.images.pixels import to_floats
-from latens.interpolation import interpolate, kept_in_range, principal_directions
+from latens.interpolation import LatentPath, interpolate, kept_in_range, principal_directions
+from latens.interpolation.way_points import steps_of_legs
 from latens.latents import encode_images
 from latens.neighbours import in_usual_distances
 
-__all__ = ["MOST_FILE_BYTES", "decode", "decode_at", "directions", "encode", "mean", "nearest", "path", "probe"]
+__all__ = [
+    "MOST_FILE_BYTES",
+    "compass",
+    "decode",
+    "decode_at",
+    "directions",
+    "encode",
+    "latent_of_stop",
+    "mean",
+    "nearest",
+    "path",
+    "probe",
+]
 
 CLOUD = 400  # latents of a probe that are drawn as dots
 SHOWN = 10  # pictures of a probe without classes
 AROUND = 200  # neighbours whose principal directions are a point's own
+COMPASS = 3  # directions of a compass
+STEPS = (-2.0, -1.0, 1.0, 2.0)  # of each, in standard deviations along it
 MOST_LATENTS = 1000  # in one request
 MOST_STEPS = 101
 MOST_DIRECTIONS = 8
@@ -221,7 +237,10 @@ def probe(
         "cloud_ratio": ratios,
         "cloud_labels": np.empty(0, np.uint16) if asked is None else asked.astype(np.uint16),
     }
-    return Answer({**shown.facts, "scores": _scores_of(view, sampler, ratios)}, {**shown.arrays, **drawn})
+    spreads = [] if fitted.spreads is None else fitted.spreads.tolist()
+    return Answer(
+        {**shown.facts, "scores": _scores_of(view, sampler, ratios), "spreads": spreads}, {**shown.arrays, **drawn}
+    )
 
 
 def _scores_of(view: View, sampler: str, ratios: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -257,39 +276,78 @@ def _scores_of(view: View, sampler: str, ratios: NDArray[np.float32]) -> list[di
 
 def path(
     view: View,
-    start: Sequence[int],
-    end: Sequence[int],
+    stops: Sequence[Any],
     way: str = "linear",
     steps: int = 11,
     map: str = "pca",
     look: str = "",
 ) -> Answer:
-    """A path between two images, or between the means of two selections.
+    """A path from one stop to another, through way points if there are more than two.
 
     Args:
         view: of a run whose model is available.
-        start: rows, see `View.row_of`; the path begins at the mean of their latents.
-        end: rows likewise.
-        way: a name of `PATHS`.
-        steps: points on the path, both ends included.
+        stops: two or more. Each is a list of rows, see `View.row_of`, and then the mean of their latents; or a place of a map,
+            `{"map": name, "x": x, "y": y}` in the map's own units, and then the latent that stands for it.
+        way: a name of `PATHS`, from each stop to the next.
+        steps: points on the path; all stops are among them, and `stops` of the answer says which they are.
         map: where its points are placed.
         look: of the pictures, see `latens.explorer.looks`.
 
     Raises:
-        UsageError: points that are not there, none, twice the same end, or too many steps.
+        UsageError: images or places that are not there, a stop twice in a row, too many steps, or fewer steps than stops.
         UnknownName: no such way, or map.
     """
     if not 2 <= steps <= MOST_STEPS:
         raise UsageError(f"steps is {steps}; from 2 to {MOST_STEPS} are allowed")
-    ends = [_mean_of(view, points) for points in (start, end)]
-    if (ends[0] == ends[1]).all():
+    if not 2 <= len(stops) <= steps:
+        raise UsageError(f"{len(stops)} stops of a path of {steps} steps; from 2 to {steps} are allowed")
+    places = [latent_of_stop(view, stop) for stop in stops]
+    pairs = list(pairwise(places))
+    if any((start == end).all() for start, end in pairs):
         raise UsageError("a path from a place to itself; choose two different ends")
-    if way == "graph" and len(start) == len(end) == 1 and start[0] >= 0 and end[0] >= 0:
-        found = view.graph.path(start[0], end[0], steps)
-    else:
-        found = interpolate(ends[0], ends[1], steps, way, view.latents)
-    passed = [int(row) for row in found.rows]
-    return _decoded(view, found.latents, map, look=look, trips=True, note=found.note, way=way, passed=passed)
+    legs = steps_of_legs([float(np.linalg.norm(end - start)) for start, end in pairs], steps)
+    found = [
+        _leg(view, stops[i : i + 2], pair, way, taken + 1)
+        for i, (pair, taken) in enumerate(zip(pairs, legs, strict=True))
+    ]
+    latents = np.concatenate([found[0].latents, *(one.latents[1:] for one in found[1:])])
+    passed = [int(row) for one in found for row in one.rows]
+    note = "; ".join(dict.fromkeys(one.note for one in found if one.note))
+    at = [0, *(int(step) for step in np.cumsum(legs))]
+    return _decoded(view, latents, map, look=look, trips=True, note=note, way=way, passed=passed, stops=at)
+
+
+def _leg(
+    view: View, stops: Sequence[Any], ends: tuple[NDArray[np.float64], NDArray[np.float64]], way: str, steps: int
+) -> LatentPath:
+    """From one stop to the next; the graph of all points serves where both are points."""
+    if way == "graph" and all(isinstance(stop, list) and len(stop) == 1 and stop[0] >= 0 for stop in stops):
+        return view.graph.path(stops[0][0], stops[1][0], steps)
+    return interpolate(*ends, steps, way, view.latents)
+
+
+def latent_of_stop(view: View, stop: Any) -> NDArray[np.float64]:
+    """The latent of a stop of a path, float64 (D,).
+
+    Raises:
+        UsageError: it is neither images of the run nor a place of a map that has latents.
+    """
+    if isinstance(stop, list):
+        return _mean_of(view, stop)
+    if not isinstance(stop, dict) or set(stop) != {"map", "x", "y"}:
+        raise UsageError(
+            f"{str(stop)[:60]} is no stop of a path; images as [3, 7], or a place as map, x, y, are needed"
+        )
+    if not isinstance(stop["map"], str) or not all(_is_number(stop[axis]) for axis in "xy"):
+        raise UsageError(f"{str(stop)[:60]} is no place; the name of a map and two finite numbers are needed")
+    latent: NDArray[np.float64] = (
+        view.map(stop["map"]).inverse(np.array([[stop["x"], stop["y"]]]))[0].astype(np.float64)
+    )
+    return latent
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def mean(view: View, points: Sequence[int]) -> Answer:
@@ -309,6 +367,48 @@ def _mean_of(view: View, points: Sequence[int]) -> NDArray[np.float64]:
     return mean
 
 
+def compass(view: View, map: str, x: float, y: float, look: str = "") -> Answer:
+    """Where the directions lead in which the latents near a place of a map vary most, and pictures of small steps along them.
+
+    The answer is a `Compass` of the page's types.js: the place's own latent first; then for each direction the steps of `STEPS`,
+    in standard deviations of the `AROUND` nearest latents along it, kept within what the encoder can give. `arrows` lead from
+    where the place's latent lies to where, on average, those of the nearest images lie that are the last of `STEPS` ahead: the
+    least-squares slope of their places over their scores along the direction, pairs (x, y). A direction that the map does not
+    show has a short one.
+
+    Args:
+        view: of a run whose model is available.
+        map: its name.
+        x: in the map's own units.
+        y: in the map's own units.
+        look: of the pictures, see `latens.explorer.looks`.
+
+    Raises:
+        UsageError: places of the map have no latents, or the latents near it do not vary.
+    """
+    centre = view.map(map).inverse(np.array([[x, y]])).astype(np.float32)  # (1, D)
+    near = _around(view, centre)
+    data = view.latents[near]
+    mean, axes, deviations, shares = principal_directions(data, COMPASS)
+    scores = (data - mean) @ axes.T  # (B, directions), uncorrelated
+    places = view.map(map).coordinates[near].astype(np.float64)
+    arrows = (
+        scores.T @ (places - places.mean(0)) / np.square(scores).sum(0)[:, None] * (STEPS[-1] * deviations[:, None])
+    )
+    steps = centre + np.multiply.outer(deviations[:, None] * axes, STEPS).transpose(0, 2, 1).reshape(
+        -1, centre.shape[1]
+    )
+    latents = np.concatenate([centre, kept_in_range(steps, view.latents)])
+    facts = {"around": len(data), "steps": list(STEPS), "shares": shares.tolist(), "arrows": arrows.ravel().tolist()}
+    return _decoded(view, latents, map, look=look, trips=True, **facts)
+
+
+def _around(view: View, centre: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The points whose latents are nearest to one, (1, D) -> (`AROUND`,), or all where there are fewer."""
+    found: NDArray[np.int64] = view.near.nearest(centre, min(AROUND, len(view.latents)))[1][0]
+    return found
+
+
 def directions(view: View, point: int | None = None, count: int = MOST_DIRECTIONS) -> Answer:
     """The directions in which the latents near an image vary most, or for None all latents: `Directions` of the page's types.js.
 
@@ -317,8 +417,7 @@ def directions(view: View, point: int | None = None, count: int = MOST_DIRECTION
     """
     data = view.latents
     if point is not None:
-        centre = _mean_of(view, [point]).astype(np.float32)
-        data = data[view.near.nearest(centre[None], min(AROUND, len(data)))[1][0]]
+        data = data[_around(view, _mean_of(view, [point]).astype(np.float32)[None])]
     mean, axes, deviations, shares = principal_directions(data, count)
     walls = kept_in_range(np.stack([np.full(len(mean), -1e30), np.full(len(mean), 1e30)]), view.latents)
     return Answer(

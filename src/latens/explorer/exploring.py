@@ -100,7 +100,7 @@ def answer(
     Args:
         run: see `explore`.
         address: path and query, such as `/api/decode?map=tsne&x=0&y=0`; what a POST route would be sent as JSON stands in the
-            query as JSON, `/api/path?start=[7]&end=[21]&map=tsne`, and a file as its path. Routes that change something are not
+            query as JSON, `/api/path?stops=[[7],[21]]&map=tsne`, and a file as its path. Routes that change something are not
             asked this way.
         beside: see `explore`; its own routes are below `/beside`.
         columns: see `explore`.

@@ -27,9 +27,10 @@ from latens.explorer.bundling import page_of
 from latens.explorer.choosing import FINEST, MOST_IMAGES, Content, Costs, fitted, ladder, left_out, small
 from latens.explorer.columns import values_of
 from latens.explorer.packing import Pack, networks_of, scaled
+from latens.explorer.paths import Paths
 from latens.explorer.routes import findings_of
 from latens.explorer.view import View
-from latens.files import atomic_write
+from latens.files import atomic_write, sha256_bytes
 from latens.images.pixels import to_floats, to_uint8
 from latens.interpolation.graph import NEIGHBOURS, neighbour_graph
 from latens.models.contract import Model
@@ -228,6 +229,7 @@ class _Pages:
             "table": _table(run, rows + view.first),
             "lists": _lists(view, rows),
             "odd": odd,
+            "paths": {"of": sha256_bytes(latents.tobytes())[:16], "kept": _paths(view, rows, maps)},
             "whole": cell == info["shape"],
             "maps": {name: _add_map(view, name, rows, pack) for name in maps},
             "samplers": self.samplers,
@@ -289,6 +291,25 @@ def _lists(view: View, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]
         with suppress(LatensError):  # it was not reviewed
             found[kind] = _in_file(findings_of(view, kind), rows)
     return found
+
+
+def _paths(view: View, rows: NDArray[np.int64], maps: list[str]) -> list[dict[str, Any]]:
+    """The paths that are kept with the run, whose images and maps are all in the file."""
+    places = {int(row): place for place, row in enumerate(rows)}
+    kept = []
+    for one in Paths(view.run.path).resolved(view):
+        images = [row for stop in one["stops"] if isinstance(stop, list) for row in stop]
+        if (
+            one["lost"]
+            or any(row not in places for row in images)
+            or any("map" in stop and stop["map"] not in maps for stop in one["stops"])
+        ):
+            continue
+        kept.append(
+            one
+            | {"stops": [[places[row] for row in stop] if isinstance(stop, list) else stop for stop in one["stops"]]}
+        )
+    return kept
 
 
 def _in_file(found: list[dict[str, Any]], rows: NDArray[np.int64]) -> list[dict[str, Any]]:

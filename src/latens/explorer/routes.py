@@ -11,6 +11,7 @@ from latens.computed.review import KINDS, read_review
 from latens.errors import UsageError
 from latens.explorer import decoding, following
 from latens.explorer.pair import DIFFERING, Pair
+from latens.explorer.paths import Paths, as_kept
 from latens.explorer.table import table_of
 from latens.explorer.tags import Tags
 from latens.explorer.view import View
@@ -198,8 +199,21 @@ def _paired(view: View) -> Pair:
     return view.pair
 
 
-def _path(view: View, start: list[Any], end: list[Any], way: str, steps: int, map: str, look: str) -> Answer:
-    return decoding.path(view, start, end, way, steps, map, look)
+def _paths(view: View) -> Answer:
+    return Answer({"paths": Paths(view.run.path).resolved(view)})
+
+
+def _keep_path(view: View, name: str, stops: list[Any], way: str) -> Answer:
+    paths = Paths(view.run.path)
+    if stops:
+        if not 2 <= len(stops) <= decoding.MOST_STEPS:
+            raise UsageError(f"a path has 2 to {decoding.MOST_STEPS} stops, not {len(stops)}")
+        for stop in stops:
+            decoding.latent_of_stop(view, stop)
+        paths.keep(name, way, [as_kept(view, stop) for stop in stops])
+    else:
+        paths.remove(name)
+    return _paths(view)
 
 
 def _probe_desk(given: Mapping[str, Any]) -> str:
@@ -218,6 +232,21 @@ MOST_FOUND = 20
 MOST_PICTURES = 500  # in one answer
 POINTS = {"type": "integer"}
 NUMBERS = {"type": "array", "items": {"type": "number"}}
+
+STOPS = Param(
+    "array",
+    "two or more: points, as row of /api/image, whose mean it is; or a place as map, x, y",
+    items={
+        "oneOf": [
+            {"type": "array", "items": POINTS},
+            {
+                "type": "object",
+                "required": ["map", "x", "y"],
+                "properties": {"map": {"type": "string"}, "x": {"type": "number"}, "y": {"type": "number"}},
+            },
+        ]
+    },
+)
 
 ROUTES = (
     Route("/api/openapi.json", "this description", _openapi),
@@ -357,11 +386,10 @@ ROUTES = (
     ),
     Route(
         "/api/path",
-        "a path between two images, or the means of two selections, decoded",
-        _path,
+        "a path from image to image, or mean to mean, or place to place, decoded",
+        lambda view, **given: decoding.path(view, **given),
         {
-            "start": Param("array", "points, as row of /api/image; the path begins at their mean", items=POINTS),
-            "end": Param("array", "points likewise", items=POINTS),
+            "stops": STOPS,
             "way": Param("string", "how", "linear", tuple(PATHS)),
             "steps": Param("integer", "points of the path", 11),
             "map": MAP,
@@ -384,6 +412,18 @@ ROUTES = (
         {"kind": Param("string", "the kind of images", choices=(*KINDS, DIFFERING))},
         desk=lambda given: "slow" if given.get("kind") == DIFFERING else "quick",
     ),
+    Route(
+        "/api/compass",
+        "where the directions lead in which the latents near a place of a map vary most, decoded",
+        lambda view, **given: decoding.compass(view, **given),
+        {
+            "map": MAP,
+            "x": Param("number", "in the map's units"),
+            "y": Param("number", "in the map's units"),
+            "look": LOOK,
+        },
+        newest=True,
+    ),
     Route("/api/tags", "all tags, the ids that have them, which of the map's points do, and the rows of all", _tags),
     Route(
         "/api/tags",
@@ -396,6 +436,20 @@ ROUTES = (
         },
         method="POST",
         changes=True,
+    ),
+    Route("/api/paths", "the paths that are kept with the run", _paths),
+    Route(
+        "/api/paths",
+        "keep a path with the run under a name, or remove it",
+        _keep_path,
+        {
+            "name": Param("string", "its name"),
+            "stops": Param("array", f"{STOPS.text}; none removes the path", items=STOPS.items),
+            "way": Param("string", "how", "linear", tuple(PATHS)),
+        },
+        method="POST",
+        changes=True,
+        desk=_slow,
     ),
     Route("/api/tags.csv", "all tags as a table: id,tag", _tags_csv, media_type="text/csv"),
     Route("/api/ids", "the ids of points", _ids, {"points": Param("array", "points", items=POINTS)}, method="POST"),

@@ -1,19 +1,12 @@
-"""Tags that a person gives to images, kept in the run's folder.
-
-The file is a journal: each change is one line, appended in one write. So two tabs, or two processes, can tag at the same time and
-neither undoes what the other did.
-"""
+"""Tags that a person gives to images, kept in the run's folder as a journal."""
 
 import csv
-import errno
 import io
-import json
-import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from latens.errors import RunDamaged, UsageError
+from latens.errors import UsageError
+from latens.explorer.journal import append_change, changes_in, not_a_change
 
 __all__ = ["FILE", "Tags"]
 
@@ -39,21 +32,15 @@ class Tags:
             RunDamaged: a whole line of the file is no change of tags.
         """
         tags: dict[str, dict[str, None]] = {}
-        if not self.path.exists():
-            return {}
-        text = self.path.read_bytes()
-        # A last line without its end was torn by a full disk or a crash: that change was never confirmed, so it does not count.
-        whole = text[: text.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.split(b"\n")[:-1], 1):
+        for number, change in changes_in(self.path, "tags"):
             try:
-                change = json.loads(line)
                 ids = tags.setdefault(change["tag"], {})
                 for one in change["ids"]:
                     ids[one] = None
                     if not change["on"]:
                         del ids[one]
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunDamaged(f"{self.path}: line {number} is not a change of tags ({error})") from None
+            except (KeyError, TypeError) as error:
+                raise not_a_change(self.path, number, "tags", error) from None
         return {tag: list(ids) for tag, ids in tags.items() if ids}
 
     def change(self, tag: str, ids: Sequence[str], on: bool = True) -> None:
@@ -72,13 +59,7 @@ class Tags:
             raise UsageError(f"a tag must be a text of 1 to {LONGEST} printable characters")
         if not 1 <= len(ids) <= MOST_IDS:
             raise UsageError(f"{len(ids)} images were to be tagged; from 1 to {MOST_IDS:,} are allowed")
-        change = {"tag": tag, "on": on, "at": datetime.now(UTC).isoformat(timespec="seconds"), "ids": list(ids)}
-        line = json.dumps(change, ensure_ascii=False).encode() + b"\n"
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            _append(file, line)
-        finally:
-            os.close(file)
+        append_change(self.path, {"tag": tag, "on": on, "ids": list(ids)})
 
     def as_csv(self) -> str:
         """One line an image and tag: `id,tag`."""
@@ -87,20 +68,3 @@ class Tags:
         writer.writerow(("id", "tag"))
         writer.writerows((one, tag) for tag, ids in self.read().items() for one in ids)
         return file.getvalue()
-
-
-def _append(file: int, line: bytes) -> None:
-    """Append a line whole or not at all."""
-    before = os.fstat(file).st_size
-    if before:
-        os.lseek(file, 0, os.SEEK_SET)
-        with os.fdopen(os.dup(file), "rb") as reader:
-            whole = reader.read().rfind(b"\n") + 1
-        if whole < before and os.fstat(file).st_size == before:  # a torn last line would run into this one
-            os.ftruncate(file, whole)
-            before = whole
-    written = os.write(file, line)
-    if written != len(line):  # the disk is full
-        if os.fstat(file).st_size == before + written:  # else another process has appended since
-            os.ftruncate(file, before)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), FILE)

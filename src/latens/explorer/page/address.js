@@ -2,7 +2,7 @@
 
 import {afterwards} from "./dom.js";
 
-const FACTS = /** @type {const} */ (["map", "coloured", "filters", "look", "tab", "current", "selected", "path", "tagged", "listed"]);
+const FACTS = /** @type {const} */ (["map", "coloured", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed"]);
 const STEP = 1000; // milliseconds within which steps from image to image are one step of Back
 const MOST_ROWS = 200; // selected ones that the address names; more are named by their tag
 
@@ -23,7 +23,7 @@ export function keepAddress(store, bar) {
   const ids = new Map();
 
   function written() {
-    const {map, coloured, filters, look, tab, current, selected, path, listed} = store.facts;
+    const {map, coloured, filters, look, tab, current, selected, path, compass, listed} = store.facts;
     const said = new URLSearchParams();
     if (map !== info.maps[0]) said.set("map", map);
     if (coloured && coloured !== info.columns[0]?.name) said.set("colour", coloured);
@@ -40,7 +40,8 @@ export function keepAddress(store, bar) {
       if (tag !== undefined) said.set("tag", tag);
       else if (selected.length <= MOST_ROWS) said.set("select", selected.join("."));
     }
-    if (path) said.set("path", [path.from.join("."), path.to.join("."), path.way].join("_"));
+    if (compass) said.set("compass", "on");
+    if (path) said.set("path", [...path.stops.map(stopText), path.way].join("_"));
     const {x, y, scale} = view.view;
     if (!view.isHome) said.set("view", [Math.round(x), Math.round(y), (scale / view.homeScale).toPrecision(4)].join("_"));
     return String(said);
@@ -74,8 +75,10 @@ export function keepAddress(store, bar) {
       if (listed !== store.facts.listed) store.set({listed});
       const look = said.get("look") ?? "";
       if (look !== store.facts.look) store.set({look});
-      const [from, to, way] = (said.get("path") ?? "").split("_");
-      if (way && info.ways.includes(way)) store.set({path: {from: numbers(from), to: numbers(to), way}});
+      if ((said.get("compass") === "on") !== store.facts.compass) store.set({compass: !store.facts.compass});
+      const told = (said.get("path") ?? "").split("_");
+      const [stops, way] = [told.slice(0, -1).map(stopOf), told[told.length - 1]];
+      if (stops.length > 1 && info.ways.includes(way)) store.set({path: {stops, way}});
       else if (store.facts.path) store.set({path: null});
       await select(said, lost);
       const id = said.get("image");
@@ -154,6 +157,15 @@ export function keepAddress(store, bar) {
   view.addEventListener("frame", afterwards(() => write(false)));
   addEventListener("popstate", apply);
   return {start: apply};
+}
+
+/** A stop of a path: rows, or a place as x*y*map. @param {import("./types.js").Stop} stop */
+const stopText = (stop) => (Array.isArray(stop) ? stop.join(".") : [stop.x.toPrecision(6), stop.y.toPrecision(6), encodeURIComponent(stop.map).replaceAll("_", "%5F")].join("*"));
+
+/** @param {string} text @returns {import("./types.js").Stop} */
+function stopOf(text) {
+  const [x, y, map] = text.split("*");
+  return map ? {map: decodeURIComponent(map), x: Number(x), y: Number(y)} : numbers(text);
 }
 
 /** @param {string} text "3.-4.17" @returns {number[]} */

@@ -1,5 +1,6 @@
 // Decode: what the decoder makes of the place under the pointer, also where no image lies.
 
+import {compass} from "./compass.js";
 import {button, el, fill} from "./dom.js";
 import {gauge} from "./gauge.js";
 import {copy, download, jsonOf, pngOf} from "./files.js";
@@ -25,6 +26,7 @@ export function decodePanel(store) {
   const nearestButton = button("Go to the nearest image", () => nearestRow !== null && store.choose(nearestRow, {tab: "image"}));
   const saveButton = button("Save image", save);
   const copyButton = button("Copy as JSON", copyPlace);
+  const around = compass(store);
   const element = el(
     "div",
     {},
@@ -32,7 +34,8 @@ export function decodePanel(store) {
     honest.element,
     place,
     how,
-    el("p", {class: "row"}, nearestButton, latentButton, saveButton, copyButton),
+    el("p", {class: "row"}, nearestButton, latentButton, saveButton, copyButton, around.toggle),
+    around.element,
     el("p", {class: "quiet"}, "Press on the map to hold a place; press again to release it. The arrow keys move from image to image, and s selects the current one."),
   );
   /** @type {number|null} */
@@ -63,7 +66,12 @@ export function decodePanel(store) {
     const {map, points} = store.facts;
     for (const one of [shown, latentButton, saveButton, copyButton]) one.hidden = points?.decodable === false;
     looked = shown.hidden ? null : [x, y];
-    if (shown.hidden) return passOver(x, y);
+    around.toggle.hidden = shown.hidden;
+    if (shown.hidden) {
+      around.at(null);
+      return passOver(x, y);
+    }
+    around.at(x, y);
     const [unitsX, unitsY] = store.toUnits(x, y);
     const asked = performance.now();
     const done = markOf(shown).start();
@@ -153,7 +161,9 @@ export function decodePanel(store) {
   });
   view.addEventListener("leave", () => {
     over = false;
-    if (!pinned) store.mark("decode", []);
+    if (pinned) return;
+    store.mark("decode", []);
+    store.mark("compass", []);
   });
   store.on("tab", () => {
     if (store.facts.tab === "decode") return;

@@ -33,6 +33,7 @@ export function fileSource() {
     const send = newestWins((/** @type {any[]} */ asked) => ask(method)(...asked));
     return (...asked) => send(asked);
   };
+  const paths = async () => allKept(await ask("paths")());
   return {
     run: ask("run"),
     map: ask("map"),
@@ -50,9 +51,18 @@ export function fileSource() {
     pictures: ask("pictures"),
     classes: ask("classes"),
     decodeAt: newest("decodeAt"),
+    compass: newest("compass"),
     decode: newest("decode"),
     probe: newest("probe"),
     path: newest("path"),
+    paths,
+    async keepPath(name, path) {
+      const {of, kept} = await ask("paths")();
+      const other = path && allKept({of, kept}).find((one) => one.name === name.trim());
+      if (other && JSON.stringify([other.stops, other.way]) !== JSON.stringify([path.stops, path.way])) throw new Error(`there is another path named ${name.trim()}; choose another name, or remove that one first`);
+      storage().setItem(`latens path ${of} ${name.trim()}`, JSON.stringify(path && {stops: path.stops, way: path.way}));
+      return paths();
+    },
     encode: async () => {
       throw new Error("This file cannot encode images: open the run by latens explore.");
     },
@@ -65,3 +75,26 @@ export function fileSource() {
 
 /** @param {string} id */
 const textOf = (id) => document.getElementById(id)?.textContent ?? "";
+
+/** The browser's own storage for this page; each path is one entry, so two tabs lose nothing of each other's. */
+function storage() {
+  try {
+    return localStorage;
+  } catch {
+    throw new Error("this browser keeps nothing for this page: copy or save the path as JSON instead");
+  }
+}
+
+/** The paths that the file was made with and those that were named in this browser since. @param {{of: string, kept: import("./types.js").KeptPath[]}} file */
+function allKept({of, kept}) {
+  const all = new Map(kept.map((one) => [one.name, one]));
+  try {
+    const start = `latens path ${of} `;
+    for (const key of Object.keys(localStorage).filter((one) => one.startsWith(start)).sort()) {
+      const [name, path] = [key.slice(start.length), JSON.parse(localStorage.getItem(key) ?? "null")];
+      if (path) all.set(name, {name, lost: 0, ...path});
+      else all.delete(name);
+    }
+  } catch { /* no storage: those of the file are all that there are; to keep one says so */ }
+  return [...all.values()];
+}

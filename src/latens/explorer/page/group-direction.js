@@ -1,6 +1,7 @@
 // A direction in latent space from one group of images to another, such as from a class to another or between two tags.
 
-import {choice, el, fill, slider} from "./dom.js";
+import {button, choice, el, fill, slider} from "./dom.js";
+import {copy, jsonOf} from "./files.js";
 import {steady} from "./numbers.js";
 
 const MOST = 2; // whole differences between the groups' means, to either side
@@ -13,11 +14,16 @@ export function groupDirection(store, changed) {
   const ends = [choice("From", [], "", choose), choice("To", [], "", choose)];
   /** @type {Float32Array|null} */
   let difference = null;
+  let of = "[[],[]]"; // the groups' images
   const amount = slider("Amount", {min: -MOST, max: MOST, step: 0.05, value: 0}, changed, (value) => `${steady(value)} ×`);
   const note = el("p", {class: "quiet"});
+  const copied = button("Copy direction (JSON)", async () => {
+    const [from, to] = ends.map(({select}) => select.selectedOptions[0].textContent);
+    if (await store.attempt(copy(jsonOf({run: info.name, from, to, direction: difference})).then(() => true))) store.say("The direction is on the clipboard.");
+  }, {title: "The mean of one group less that of the other, in latent units"});
   const element = el("section", {"aria-label": "Direction between two groups"}, el("h2", {}, "Direction between two groups"),
-    el("div", {class: "slot"}, ...ends.map(({element: one}) => one)), amount.element, note);
-  amount.input.disabled = true;
+    el("div", {class: "slot"}, ...ends.map(({element: one}) => one)), amount.element, note, el("p", {class: "row"}, copied));
+  amount.input.disabled = copied.disabled = true;
 
   /** The groups that there are: classes, tags, the selection. @returns {{value: string, text: string}[]} */
   const groups = () => [
@@ -39,6 +45,7 @@ export function groupDirection(store, changed) {
 
   /** @param {string} value of a group @returns {number[]} its images */
   function rowsOf(value) {
+    if (!value) return [];
     if (value === "selection") return store.facts.selected;
     if (value.startsWith("tag ")) return store.facts.tagged.rows[value.slice(4)] ?? [];
     const [label, rows] = [Number(value.slice(6)), /** @type {number[]} */ ([])];
@@ -46,12 +53,15 @@ export function groupDirection(store, changed) {
     return rows;
   }
 
+  const counted = (/** @type {number[]} */ rows) => (rows.length === 1 ? "1 image" : `${rows.length.toLocaleString("en")} images`);
+
   /** Another pair of groups: the shift begins at nothing. */
   async function choose() {
     const groups = ends.map(({select}) => rowsOf(select.value));
+    of = JSON.stringify(groups);
     const moved = reset();
     difference = null;
-    amount.input.disabled = true;
+    amount.input.disabled = copied.disabled = true;
     if (moved) changed();
     if (!ends.every(({select}) => select.value)) return void (note.textContent = "");
     if (groups.some((rows) => !rows.length)) return void (note.textContent = "One of the groups has no images.");
@@ -59,8 +69,8 @@ export function groupDirection(store, changed) {
     if (!means) return;
     const [from, to] = means;
     difference = to.map((value, j) => value - from[j]);
-    amount.input.disabled = !difference.some((value) => value !== 0);
-    note.textContent = amount.input.disabled ? "Both groups have the same mean." : "1 × is the whole way from the mean of one group to that of the other.";
+    amount.input.disabled = copied.disabled = !difference.some((value) => value !== 0);
+    note.textContent = amount.input.disabled ? "Both groups have the same mean." : `1 × is the whole way from the mean of one group (${counted(groups[0])}) to that of the other (${counted(groups[1])}).`;
   }
 
   /** Back to no shift. @returns {boolean} whether there was one */
@@ -71,7 +81,15 @@ export function groupDirection(store, changed) {
     return moved;
   }
 
-  store.on("tagged", offer);
+  store.on("tagged", () => {
+    offer();
+    if (JSON.stringify(ends.map(({select}) => rowsOf(select.value))) !== of) choose();
+  });
+  store.on("tab", async () => {
+    const {served, facts} = store;
+    const tagged = served && facts.tab === "image" ? await store.newest("tags", () => served.tags()) : null;
+    if (tagged && JSON.stringify(tagged) !== JSON.stringify(store.facts.tagged)) store.set({tagged});
+  });
   store.on("selected", () => {
     offer();
     if (ends.some(({select}) => select.value === "selection")) choose();

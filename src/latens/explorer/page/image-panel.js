@@ -57,6 +57,8 @@ export function imagePanel(store) {
   /** @type {import("./types.js").Directions|null} */
   let directions = null;
   let amounts = new Float32Array(SHOWN);
+  /** @type {ReturnType<typeof bar>[]} */
+  let shownBars = [];
   let scale = 1;
 
   async function copyLatent() {
@@ -167,7 +169,8 @@ export function imagePanel(store) {
     latent = Float32Array.from(own);
     between.reset();
     scale = 1.5 * latent.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-6);
-    fill(bars, ...Array.from(latent, (_, i) => bar(i)));
+    shownBars = Array.from(latent, (_, i) => bar(i));
+    fill(bars, ...shownBars.map((one) => one.element));
     if (directions) showDirections(directions);
     decode();
   }
@@ -180,22 +183,24 @@ export function imagePanel(store) {
     if (between.moved) along(); // before the walls were known
   }
 
-  /** A number of the latent as a slider, also moved by the arrow keys. @param {number} i */
+  /** A number of the latent as a slider, also moved by the arrow keys, and in digits. @param {number} i */
   function bar(i) {
     const input = /** @type {HTMLInputElement} */ (el("input", {type: "range", class: "bar-of", "aria-label": `latent ${i}`}));
+    const digits = el("output", {"aria-hidden": "true"});
     Object.assign(input, {min: String(-scale), max: String(scale), step: String(scale / 100)});
-    input.value = String(latent?.[i] ?? 0);
-    const speak = () => {
-      input.setAttribute("aria-valuetext", readable(Number(input.value)));
-      input.title = `latent ${i}: ${readable(Number(input.value))}`;
+    const show = (/** @type {number} */ value) => {
+      input.value = String(value);
+      input.setAttribute("aria-valuetext", readable(value));
+      digits.textContent = steady(value).replace("-", "−");
     };
-    speak();
+    show(latent?.[i] ?? 0);
     input.addEventListener("input", () => {
-      speak();
-      if (latent) latent[i] = Number(input.value);
+      const value = Number(input.value);
+      show(value);
+      if (latent) latent[i] = value;
       decode();
     });
-    return input;
+    return {element: el("div", {class: "bar-cell", title: `latent ${i}`}, el("small", {"aria-hidden": "true"}, String(i)), input, digits), show};
   }
 
   /** @param {number} i */
@@ -220,7 +225,7 @@ export function imagePanel(store) {
       }
       return Math.min(about.highest[j], Math.max(about.lowest[j], sum));
     });
-    for (const [i, input] of [...bars.children].entries()) /** @type {HTMLInputElement} */ (input).value = String(latent[i]);
+    latent.forEach((value, i) => shownBars[i].show(value));
     decode();
   }
 

@@ -29,7 +29,7 @@ export class Hands {
       pointermove: (event) => this.#move(event),
       pointerup: (event) => this.#up(event, true),
       pointercancel: (event) => this.#up(event, false),
-      pointerleave: () => this.#leave(),
+      pointerleave: () => this.leave(),
       wheel: (event) => this.#wheel(event),
       dblclick: (event) => map.zoom(2, event, true),
       keydown: (event) => this.#key(event),
@@ -121,6 +121,10 @@ export class Hands {
     this.map.drawOver();
     this.#due ||= requestAnimationFrame(() => this.#tell());
     if (meant && !gesture.moved) this.map.tell("press", await this.#pick(event));
+    if (gesture.what === "hold" && gesture.moved) {
+      const [x, y] = this.map.placeAt(event);
+      this.map.tell("drop", {x, y, meant});
+    }
     if (!meant || !outline.length) return;
     const {shiftKey, altKey} = event;
     const how = this.tool === "pan" ? undefined : shiftKey && altKey ? "intersect" : shiftKey ? "add" : altKey ? "subtract" : undefined;
@@ -153,7 +157,8 @@ export class Hands {
     this.map.tell("hover", {row, clientX: spot?.clientX, clientY: spot?.clientY});
   }
 
-  #leave() {
+  /** The pointer is no longer over the points. */
+  leave() {
     this.#pointer = null;
     this.#hover(-1, null);
     this.map.tell("leave");

@@ -67,9 +67,23 @@ export function drawLabels(context, labels, {width, height}, pointer, {paper, in
   return taken.length < seen.length;
 }
 
+const HEAD = 9; // pixels of an arrow's head
+
+/** The head of an arrow along a line; null where the line has no length. @param {Pair[]} places on the screen @returns {Pair[]|null} */
+function headOf(places) {
+  const [x, y] = places[places.length - 1];
+  const from = places.findLast((place) => Math.hypot(place[0] - x, place[1] - y) > 2);
+  if (!from) return null;
+  const along = Math.atan2(y - from[1], x - from[0]);
+  const side = (/** @type {number} */ turn) => /** @type {Pair} */ ([x - HEAD * Math.cos(along + turn), y - HEAD * Math.sin(along + turn)]);
+  return [side(0.5), [x, y], side(-0.5)];
+}
+
 /** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places @param {boolean} dashed  stretches @param {number} size of dots */
 function tracePath(context, mark, places, dashed, size) {
   context.beginPath();
+  const arrow = mark.kind === "line" && mark.arrow && !dashed ? headOf(places) : null;
+  if (arrow) arrow.forEach(([x, y], k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
   places.forEach(([x, y], k) => {
     if (mark.kind === "dots") {
       const radius = size * (mark.radius || (mark.ring ? 6 : 4)) - (mark.ring ? 0 : 1); // a full one's stroke adds to it

@@ -159,6 +159,11 @@ export class MapView extends EventTarget {
     return {...this.#view};
   }
 
+  /** Of the latest picture, which what lies over the points follows. */
+  get drawn() {
+    return this.#drawn;
+  }
+
   /** @param {View} view @param {{animate?: boolean}} [how] */
   setView(view, {animate = false} = {}) {
     this.stop();
@@ -308,7 +313,7 @@ export class MapView extends EventTarget {
   }
 
   /**
-   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, leave, press {row, x, y}, select {rows, how} (how they join: by the keys held, else undefined), walk {row, x, y}, view (it was moved), frame {ms, points, whole},
+   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, drop {x, y, meant} of it, leave, press {row, x, y}, select {rows, how} (how they join: by the keys held, else undefined), walk {row, x, y}, view (it was moved), frame {ms, points, whole},
    * error {message}. Places are in units; rows are -1 where there is no point.
    * @param {string} name @param {any} [detail]
    */

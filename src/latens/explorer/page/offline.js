@@ -7,7 +7,7 @@ import {runLayers} from "./layers.js";
 import {composed, partsOf} from "./looks.js";
 import {PLACING, between, cloudOf, inverse, nearest, place} from "./near.js";
 import {principal} from "./principal.js";
-import {WAYS, evenly} from "./ways.js";
+import {WAYS, evenly, stepsOfLegs} from "./ways.js";
 
 /** @typedef {import("./types.js").Source} Source */
 /** @typedef {import("./types.js").Decoded} Decoded */
@@ -22,7 +22,7 @@ const AROUND = 200; // neighbours whose directions are a point's own
 
 /**
  * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
- * @returns {Omit<Source, "table"|"encode"> & {table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
+ * @returns {Omit<Source, "table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
  */
 export function offlineSource(texts) {
   const opening = open(texts);
@@ -52,6 +52,7 @@ export function offlineSource(texts) {
       const held = await opening;
       return decoded(held, inverse(held, held.map(map), x, y), map);
     },
+    compass: async (map, x, y) => compass(await opening, map, x, y),
     decode: async (latents, map) => decoded(await opening, latents, map),
     probe: async (asked) => probe(await opening, asked),
     path: async (asked) => path(await opening, asked),
@@ -60,6 +61,7 @@ export function offlineSource(texts) {
       const {distances, indices} = nearest(cloud, latents, count);
       return {rows: indices, distances: Float32Array.from(distances, (d) => d / (facts.usual || NaN))};
     },
+    paths: async () => (await opening).facts.paths,
     directions: async (row) => directions(await opening, row),
     mean: async (rows) => Float32Array.from(meanOf(await opening, rows)),
     table: async (rows, map) => table(await opening, rows, map),
@@ -328,19 +330,23 @@ function probe(held, asked) {
     cloud: place(held, map, many.latents, map.plane ? null : near),
     cloud_labels: many.labels,
     cloud_ratio: ratios,
+    spreads: held.facts.samplers[asked.sampler].spreads,
     scores: [distance, ...held.facts.samplers[asked.sampler].scores],
   };
 }
 
-/** @param {Held} held @param {{from: number[], to: number[], way: string, steps: number, map: string}} asked @returns {Decoded} */
-function path(held, {from, to, way, steps, map}) {
-  const [start, end] = [meanOf(held, from), meanOf(held, to)];
-  if (start.every((value, j) => value === end[j])) throw new Error("a path from a place to itself; choose two different ends");
-  const {points, note} = WAYS[way](held, start, end, steps);
-  const latents = Float32Array.from(points.flat());
-  latents.set(start);
-  latents.set(end, latents.length - held.dim);
-  return decoded(held, latents, map, undefined, note);
+/** @param {Held} held @param {{stops: import("./types.js").Stop[], way: string, steps: number, map: string}} asked @returns {import("./types.js").Path} */
+function path(held, {stops, way, steps, map}) {
+  const places = stops.map((stop) => (Array.isArray(stop) ? meanOf(held, stop) : Array.from(inverse(held, held.map(stop.map), stop.x, stop.y))));
+  const pairs = places.slice(1).map((end, i) => [places[i], end]);
+  if (pairs.some(([start, end]) => start.every((value, j) => value === end[j]))) throw new Error("a path from a place to itself; choose two different ends");
+  const legs = stepsOfLegs(pairs.map(([start, end]) => between(start, 0, end, 0, held.dim)), steps);
+  const found = pairs.map(([start, end], i) => WAYS[way](held, start, end, legs[i] + 1));
+  const latents = Float32Array.from(found.flatMap(({points}, i) => points.slice(i ? 1 : 0)).flat());
+  const at = legs.reduce((before, taken) => [...before, before[before.length - 1] + taken], [0]);
+  places.forEach((place, i) => latents.set(place, at[i] * held.dim));
+  const note = [...new Set(found.map((one) => one.note).filter(Boolean))].join("; ");
+  return {...decoded(held, latents, map, undefined, note), stops: at};
 }
 
 /**
@@ -371,10 +377,52 @@ function meanOf({cloud: {rows: latents}, dim}, rows) {
   return mean;
 }
 
+const COMPASS = 3; // directions of a compass
+const STEPS = [-2, -1, 1, 2]; // of each, in standard deviations along it
+
+/** As `compass` of decoding.py. @param {Held} held @param {string} map @param {number} x @param {number} y @returns {import("./types.js").Compass} */
+function compass(held, map, x, y) {
+  const {array, cloud, dim} = held;
+  const made = held.map(map);
+  const centre = inverse(held, made, x, y);
+  const near = around(cloud, centre);
+  const {mean, directions, deviations, shares} = principal(near.map((row) => rowOfCloud(cloud, row)));
+  const [lowest, highest, num] = [array("lowest"), array("highest"), Math.min(COMPASS, shares.length)];
+  const latents = new Float32Array((1 + num * STEPS.length) * dim);
+  latents.set(centre);
+  for (let i = 0; i < num; i++) {
+    STEPS.forEach((step, k) => {
+      for (let j = 0; j < dim; j++) {
+        const value = centre[j] + step * deviations[i] * directions[i * dim + j];
+        latents[(1 + i * STEPS.length + k) * dim + j] = Math.min(highest[j], Math.max(lowest[j], value));
+      }
+    });
+  }
+  const middle = [0, 1].map((axis) => near.reduce((sum, row) => sum + made.places[2 * row + axis], 0) / near.length);
+  const arrows = Array.from({length: 2 * num}, (_, k) => { // the slope of the places over the scores
+    const [i, axis] = [k >> 1, k & 1];
+    let [sum, squares] = [0, 0];
+    for (const row of near) {
+      let score = 0;
+      for (let j = 0; j < dim; j++) score += (cloud.rows[row * dim + j] - mean[j]) * directions[i * dim + j];
+      sum += score * (made.places[2 * row + axis] - middle[axis]);
+      squares += score * score;
+    }
+    return (sum / squares) * STEPS[STEPS.length - 1] * deviations[i];
+  });
+  return {...decoded(held, latents, map), around: near.length, steps: STEPS, shares: Array.from(shares.subarray(0, num)), arrows};
+}
+
+/** The rows nearest to a latent. @param {Cloud} cloud @param {Float32Array} latent */
+const around = (cloud, latent) => Array.from(nearest(cloud, latent, AROUND).indices);
+
+/** @param {Cloud} cloud @param {number} row */
+const rowOfCloud = ({rows, dim}, row) => rows.subarray(row * dim, (row + 1) * dim);
+
 /** @param {Held} held @param {number|null} row @returns {import("./types.js").Directions} */
 function directions({array, cloud, dim}, row) {
   const about = row === null
     ? {mean: array("mean"), directions: array("directions"), deviations: array("deviations"), shares: array("shares")}
-    : principal(Array.from(nearest(cloud, cloud.rows.slice(row * dim, (row + 1) * dim), AROUND).indices, (near) => cloud.rows.subarray(near * dim, (near + 1) * dim)));
+    : principal(around(cloud, cloud.rows.slice(row * dim, (row + 1) * dim)).map((near) => rowOfCloud(cloud, near)));
   return {...about, lowest: array("lowest"), highest: array("highest")};
 }

@@ -22,8 +22,9 @@ export function probePanel(store) {
     noise.refresh();
     draw({});
   });
+  const sizes = el("p", {class: "quiet"});
   const noiseBox = el("div", {}, noise.element, unit.element,
-    el("p", {class: "quiet"}, "The spread of a class is the root mean square of the standard deviations of its latents: at 1 a draw is as far from the mean as the images of its class are."));
+    el("p", {class: "quiet"}, "Normal noise, of this standard deviation in each number of the latent. The spread of a class is the root mean square of the standard deviations of its latents: at 1 a draw is as far from the mean as the images of its class are."), sizes);
   const samplers = choice("Sampler", info.samplers.map((name) => ({value: name, text: !info.class_names.length && name === "class-means" ? "cluster means" : name.replaceAll("-", " ")})), asked.sampler, (value) => {
     noiseBox.hidden = value !== "class-means";
     draw({sampler: value});
@@ -74,6 +75,8 @@ export function probePanel(store) {
     asFitted();
     if (!drawn) return;
     busy.textContent = "";
+    const [least, most] = [Math.min(...drawn.spreads), Math.max(...drawn.spreads)].map((spread) => readable(spread));
+    sizes.textContent = drawn.spreads.length ? `Spread of ${least === most ? `each class: ${least}` : `the classes: ${least} to ${most}`} latent units.` : "";
     fill(grid, ...Array.from(drawn.ratio, (ratio, i) => {
       const name = drawn.labels.length ? (info.class_names[drawn.labels[i]] ?? `cluster ${drawn.labels[i] + 1}`) : "";
       const {words, kind} = judge(ratio, drawn.round_trip[i], drawn.moved[i]);

@@ -81,6 +81,7 @@ export function serverSource(prefix = "") {
   /** @param {object} given */
   const looking = (given) => (look ? {...given, look} : given);
   const decodeAt = newestWins((/** @type {object} */ asked) => columns(`${api}/decode${query(asked)}`));
+  const compass = newestWins((/** @type {object} */ asked) => columns(`${api}/compass${query(asked)}`));
   const decode = newestWins((/** @type {object} */ asked) => columns(`${api}/decode`, post(asked)));
   // Sent at once: a sampler or a graph may have to be fitted for minutes, which must not hold up another. The server drops what is
   // overtaken before its turn comes.
@@ -104,15 +105,18 @@ export function serverSource(prefix = "") {
     find: async (id) => (await json(`${api}/image${query({id})}`)).row,
     picture: (_, id) => once(`picture ${id}`, async () => (await columns(`${api}/picture${query(looking({id}))}`)).pixels),
     decodeAt: (map, x, y) => decodeAt(looking({map, x, y})),
+    compass: (map, x, y) => compass(looking({map, x, y})),
     decode: (latents, map, dim) => decode(looking({latents: rowsOf(latents, dim), map})),
     probe: (asked) => probe(looking(asked)),
-    path: ({from, to, ...rest}) => path(looking({start: from, end: to, ...rest})),
     encode: async (file, map) => {
       if (file.size > MOST_FILE) throw new Error(`${file.name}: has ${Math.round(file.size / 2 ** 20)} MB; at most ${MOST_FILE / 2 ** 20} MB are read`);
       const asked = query(looking({name: file.name || "image", map}));
       return columns(`${api}/encode${asked}`, {method: "POST", headers: {"content-type": "application/octet-stream"}, body: file});
     },
     nearest: (latents, count) => columns(`${api}/nearest`, post({latents: Array.from(latents), count})),
+    path: (asked) => path(looking(asked)),
+    paths: async () => (await json(`${api}/paths`)).paths,
+    keepPath: async (name, kept) => (await json(`${api}/paths`, post(kept ? {name, ...kept} : {name, stops: []}))).paths,
     directions: (point) => columns(`${api}/directions${query({point})}`),
     mean: async (points) => (await columns(`${api}/mean`, post({points}))).mean,
     table: async (points, map, format) => (await ask(`${api}/table`, post({points, map, kind: format}), "*/*")).blob(),

@@ -26,7 +26,9 @@ import {newestWins} from "./newest.js";
  * @property {Joining} joining    how what is drawn around next joins the selection
  * @property {import("./types.js").Tags} tagged  the tags of the run's folder
  * @property {string} look       which channels of images are shown, in which colours and between which values, see looks.js; "" as the run shows them
- * @property {{from: number[], to: number[], way: string}|null} path  the rows at whose means a path begins and ends, and its kind; null before there was one
+ * @property {{stops: import("./types.js").Stop[], way: string}|null} path  where a path begins, leads through and ends, and its kind; null before there was one
+ * @property {import("./types.js").KeptPath[]} paths  those that were named
+ * @property {boolean} compass   whether the compass is shown where places are decoded
  * @property {string} listed     the list of images that the panel Lists shows
  * @property {string} tab        the open panel
  */
@@ -34,7 +36,7 @@ import {newestWins} from "./newest.js";
 /** @typedef {"replace"|"add"|"subtract"|"intersect"} Joining */
 
 /** What Ctrl-Z takes back: changes of these facts, and what is put on the stack by `did`. */
-const UNDOABLE = /** @type {const} */ (["selected", "filters"]);
+const UNDOABLE = /** @type {const} */ (["selected", "filters", "path"]);
 const MOST_UNDONE = 100;
 
 /** Something that was done, how it is taken back and how it is done again. @typedef {{words: string, undo: () => unknown, redo: () => unknown}} Deed */
@@ -55,7 +57,7 @@ export class Store extends EventTarget {
     /** @type {Facts} */
     this.facts = {
       map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filters: {}, filtered: null, current: null, latent: null, given: [], decoded: null, linked: null,
-      selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, listed: "worst-rebuilt", tab: "decode",
+      selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, paths: [], compass: false, listed: "worst-rebuilt", tab: "decode",
     };
     /** The names of the panels. @type {string[]} */
     this.tabs = [];
@@ -77,12 +79,12 @@ export class Store extends EventTarget {
     return "history" in this.source ? /** @type {import("./types.js").ServedSource} */ (this.source) : null;
   }
 
-  /** Change some facts, and tell those who listen for one of them. @param {Partial<Facts>} changes */
-  set(changes) {
+  /** Change some facts, and tell those who listen for one of them. @param {Partial<Facts>} changes @param {{undoable?: boolean}} [how] undoable: what nobody chose is not */
+  set(changes, {undoable = true} = {}) {
     const names = UNDOABLE.filter((name) => name in changes && JSON.stringify(changes[name]) !== JSON.stringify(this.facts[name]));
-    if (names.length && !this.quiet) {
+    if (names.length && undoable && !this.quiet) {
       const [before, after] = [this.facts, {...this.facts, ...changes}].map((facts) => Object.fromEntries(names.map((name) => [name, facts[name]])));
-      this.did({words: names.map((name) => ({selected: "the selection", filters: "the filters"})[name]).join(" and "), undo: () => this.set(before), redo: () => this.set(after)});
+      this.did({words: names.map((name) => ({selected: "the selection", filters: "the filters", path: "the path"})[name]).join(" and "), undo: () => this.set(before), redo: () => this.set(after)});
     }
     Object.assign(this.facts, changes);
     if (changes.look !== undefined) this.source.show(changes.look);

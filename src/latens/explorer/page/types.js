@@ -122,6 +122,19 @@
  * @property {string} note            a note, or ""
  */
 
+/** A stop of a path: images, by their rows, whose mean it is; or a place of a map, in the map's units. @typedef {number[]|{map: string, x: number, y: number}} Stop */
+
+/** The steps of a path; stops: which of them are its stops. @typedef {Decoded & {stops: number[]}} Path */
+
+/**
+ * Where the directions lead in which the latents near a place vary most: the place's own latent, then for each direction its steps.
+ * @typedef {Decoded & {around: number, steps: number[], shares: number[], arrows: number[]}} Compass
+ * around: how many nearest latents that are; steps: in standard deviations along a direction; shares: of their variance, one a direction;
+ * arrows: pairs (x, y) in the map's units, to where those of them lie on average that are the last of steps ahead
+ */
+
+/** A path that was named. lost: how many of its images are not here @typedef {{name: string, way: string, stops: Stop[], lost: number}} KeptPath */
+
 /**
  * An image of the run.
  * @typedef {object} ImageInfo
@@ -181,9 +194,12 @@
  * @property {(rows: number[]) => Promise<Uint8Array>} pictures  the pixels of several images, one after the other; as rebuilt where they have gone
  * @property {(rows: number[]) => Promise<Int32Array>} classes  of images; -1 without
  * @property {(map: string, x: number, y: number) => Promise<Decoded|null>} decodeAt   x, y in the map's units
+ * @property {(map: string, x: number, y: number) => Promise<Compass|null>} compass  x, y in the map's units
  * @property {(latents: Float32Array, map: string, dim: number) => Promise<Decoded|null>} decode     one or several rows of D
  * @property {(asked: {sampler: string, noise: number, unit: string, seed: number, map: string}) => Promise<Probe|null>} probe
- * @property {(asked: {from: number[], to: number[], way: string, steps: number, map: string}) => Promise<Decoded|null>} path  ends: the mean of some rows
+ * @property {(asked: {stops: Stop[], way: string, steps: number, map: string}) => Promise<Path|null>} path
+ * @property {() => Promise<KeptPath[]>} paths  those that were named
+ * @property {(name: string, path: {stops: Stop[], way: string}|null) => Promise<KeptPath[]>} keepPath  name a path, or remove it for null; all of them then
  * @property {(row: number|null) => Promise<Directions>} directions  about a point's neighbours, or of all for null
  * @property {(file: File, map: string) => Promise<Given>} encode  an image file of the user's, placed on a map. Where RunInfo.encodes is false it can't be had.
  *   An Error says in one line why a file can't be used: that it is no image, has other channels, or is too large
@@ -243,8 +259,8 @@
 
 /**
  * Draws of a sampler: one picture for each class, and a cloud of more latents on the map.
- * @typedef {Decoded & {cloud: Float32Array, cloud_labels: Uint16Array, cloud_ratio: Float32Array, scores: {name: string, value: number, unit: string, hint: string}[]}} Probe
- * the Decoded: one a class, or ten; cloud: pairs (x, y) on the map, in its units; cloud_ratio: as ratio; scores: in words
+ * @typedef {Decoded & {cloud: Float32Array, cloud_labels: Uint16Array, cloud_ratio: Float32Array, spreads: number[], scores: {name: string, value: number, unit: string, hint: string}[]}} Probe
+ * the Decoded: one a class, or ten; cloud: pairs (x, y) on the map, in its units; cloud_ratio: as ratio; spreads: of classes whose noise can be set, in latent units; scores: in words
  */
 
 /**
@@ -260,10 +276,10 @@
 /**
  * Something drawn over the map; places are in the map's 16-bit units, fractions allowed.
  * @typedef {{kind: "dots", x: number[], y: number[], colour?: string, radius?: number, ring?: boolean}
- *   | {kind: "line", x: number[], y: number[], colour?: string, off?: boolean[]}
+ *   | {kind: "line", x: number[], y: number[], colour?: string, off?: boolean[], arrow?: boolean}
  *   | {kind: "cross"|"diamond", x: number[], y: number[], colour?: string}
  *   | {kind: "label", x: number[], y: number[], text: string[], weights?: number[], below?: number, colour?: string}} Mark
- *   below: so many pixels of the page below their places; weights: of labels; where there is room for one of two, the larger is shown. colour: "ink" is that of the text; off: which stretches of a line leave the data (drawn dashed), one a segment
+ *   below: so many pixels of the page below their places; weights: of labels; where there is room for one of two, the larger is shown. colour: "ink" is that of the text; off: which stretches of a line leave the data (drawn dashed), one a segment; arrow: it has a head at its end
  */
 
 export {};

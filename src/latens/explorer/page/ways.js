@@ -118,6 +118,18 @@ function sink(heap, entry) {
   heap[i] = entry;
 }
 
+/** How many steps each leg of a path takes, as `latens.interpolation.way_points`. @param {number[]} lengths @param {number} steps of the whole path */
+export function stepsOfLegs(lengths, steps) {
+  const spare = steps - 1 - lengths.length;
+  if (spare < 0) throw new Error(`a path of ${steps} steps through ${lengths.length + 1} places; it needs a step for each place`);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const wanted = lengths.map((length) => (total > 0 ? (spare * length) / total : spare / lengths.length));
+  const given = wanted.map(Math.floor);
+  const order = wanted.map((_, i) => i).sort((a, b) => given[a] - wanted[a] - (given[b] - wanted[b]) || a - b);
+  for (const i of order.slice(0, spare - given.reduce((sum, one) => sum + one, 0))) given[i]++;
+  return given.map((one) => one + 1);
+}
+
 /** Points at equal lengths along a line through corners. @param {number[][]} corners @param {number} steps */
 export function evenly(corners, steps) {
   const along = [0];
