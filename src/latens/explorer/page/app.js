@@ -42,6 +42,7 @@ function announce(text) {
 
 async function start() {
   const file = document.getElementById("latens-data") !== null;
+  const port = document.getElementById("latens-notebook") ? await (await import("./notebook.js")).wayToKernel() : null;
   const source = file ? (await import("./file-source.js")).fileSource() : serverSource();
   const info = await source.run();
   document.body.classList.toggle("two", info.beside !== "");
@@ -74,6 +75,7 @@ async function start() {
     await bar.showMap(info.maps[0], false);
     await bar.colour(info.columns[0].name);
     store.set({tab: store.facts.tab});
+    if (port) (await import("./notebook.js")).shareFacts(store, port);
   }
   if (info.beside) await linkRuns(store, serverSource("/beside"), find("maps"));
 }

@@ -10,10 +10,18 @@ const MOST_FILE = 64 * 2 ** 20; // bytes, as decoding.py has it
 const token = location.pathname.split("/")[1] ?? "";
 const tab = Math.random().toString(36).slice(2);
 
+/** What carries a request to the server, as fetch does. @type {(path: string, options: RequestInit) => Promise<Response>} */
+let carry = (path, options) => fetch(path, options);
+
+/** Let something else carry requests: a notebook has a way of its own. @param {typeof carry} other */
+export function carryBy(other) {
+  carry = other;
+}
+
 let server = ""; // the one that this page is of; a server that is started again is another
 
 /** The page is no longer connected: what it shows is old, and must not look live. @param {string} why */
-function lost(why) {
+export function lost(why) {
   document.body.classList.add("lost");
   const note = document.querySelector(".lost-note");
   if (note) note.textContent = `${why} What is shown here is old.`;
@@ -27,7 +35,7 @@ async function ask(path, options = {}, accept = "application/octet-stream") {
   const headers = {"x-latens-token": token, "x-latens-tab": tab, accept, ...options.headers};
   let response;
   try {
-    response = await fetch(path, {...options, headers});
+    response = await carry(path, {...options, headers});
   } catch {
     lost("The server of the explorer has stopped: start it again, and open the address that it prints.");
     throw new Error("the server of the explorer does not answer; has it been stopped?");
