@@ -76,7 +76,7 @@ def in_node(folder, script):
     node = shutil.which("node")
     if node is None:
         missing("there is no node")
-    for name in ("layers.js", "looks.js", "near.js", "newest.js", "offline.js", "principal.js", "ways.js"):
+    for name in ("fit.js", "layers.js", "looks.js", "near.js", "newest.js", "offline.js", "principal.js", "ways.js"):
         shutil.copy(PAGE / name, folder)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "script.js").write_text(script)

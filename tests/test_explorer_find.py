@@ -10,7 +10,7 @@ from PIL import Image
 
 from browser import Points, expect, open_tab, opened, screenshot, shows, status, until
 from latens.errors import ImagesError, UsageError
-from latens.explorer import answer, decoding, write_html
+from latens.explorer import answer, decoding, packing, write_html
 from latens.images.pixels import to_uint8
 from latens.neighbours import usual_distance
 from latens.runs import open_run
@@ -184,12 +184,13 @@ def test_what_is_wrong_with_a_file_is_said_on_the_page(browser, page, address, o
     expect(page.locator(".given-one")).to_have_count(0)
 
 
-def test_a_file_without_an_encoder_says_so(browser, run, tmp_path, own):
+def test_a_file_without_an_encoder_says_so(browser, run, tmp_path, own, monkeypatch):
+    monkeypatch.setattr(packing, "MOST_ENCODER", 0)
     address = write_html(open_run(run), tmp_path / "run.html").as_uri()
     with opened(browser, address) as page:
         expect(page.locator(".verdict").first).to_contain_text("usual distance")
         give(page, ("mine.png", png(own)))
-        until(page, lambda: "holds no encoder" in status(page))
+        until(page, lambda: "cannot encode images" in status(page))
         open_tab(page, "Image")
         expect(page.get_by_role("button", name="By image…")).to_have_count(0)
 

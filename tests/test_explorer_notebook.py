@@ -32,6 +32,7 @@ def server(tmp_path, monkeypatch):
     for name in (*REMOTE, "LATENS_NOTEBOOK", "VSCODE_PID", "JPY_PARENT_PID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(notebook, "find_spec", lambda name: None)  # anywidget is not installed
 
     def leave(port, pid=0, hostname="localhost", name="jpserver", **more):
         told = {"port": port, "pid": pid, "hostname": hostname, "secure": False, "sock": "", **more}

@@ -7,7 +7,7 @@ import pytest
 
 from browser import PAGE, missing
 
-OFFLINE = {"offline-worker.js", "offline.js", "near.js", "ways.js", "principal.js", "layers.js", "looks.js"}
+OFFLINE = {"fit.js", "offline-worker.js", "offline.js", "near.js", "ways.js", "principal.js", "layers.js", "looks.js"}
 WORKERS = {"map-worker.js", "splat.js", *OFFLINE}
 STRICT = ["--noEmit", "--allowJs", "--checkJs", "--strict", "--target", "es2022"]
 MODULES = ["--module", "es2022", "--moduleResolution", "bundler"]

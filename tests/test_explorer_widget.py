@@ -1,7 +1,7 @@
 """The explorer as a widget: Python and the page in Chromium share selection, current image and tags, without a server.
 
-The widget is the real one of anywidget and ipywidgets. Of Jupyter there are only the two ends that it gives: a comm in Python, and
-a model in the notebook's page; messages between them are carried as they come.
+The widget is the real one of anywidget and ipywidgets. Of Jupyter there are only the two ends that it gives: a comm in Python,
+and a model in the notebook's page; messages between them are carried as they come.
 """
 
 import base64
@@ -34,7 +34,8 @@ EDITOR = (
 MODEL = """
 const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const textOf = (value) => {
-  const bytes = ArrayBuffer.isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(value);
+  const given = ArrayBuffer.isView(value) ? [value.buffer, value.byteOffset, value.byteLength] : [value];
+  const bytes = new Uint8Array(...given);
   let letters = "";
   for (let i = 0; i < bytes.length; i += 4096) letters += String.fromCharCode(...bytes.subarray(i, i + 4096));
   return btoa(letters);
@@ -154,7 +155,8 @@ def opened(browser, shown):
         code = files("latens.explorer").joinpath("widget.js").read_text().replace("export default", "const widget =")
         held = "".join(f'<div id="{name}"></div>' for name in cells)
         meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">' if policy else ""
-        body = f'<!doctype html>{meta}<link rel="icon" href="data:,"><button id="away">away</button>{held}<script type="module">{code}{MODEL}</script>'
+        held += f'<button id="away">away</button><script type="module">{code}{MODEL}</script>'
+        body = f'<!doctype html>{meta}<link rel="icon" href="data:,">{held}'
         context.route(f"{HOST}**", lambda route: route.fulfill(body=body, content_type="text/html"))
         page.expose_function("kernelHears", shown.wire.hear)
         page.expose_function("kernelSays", shown.wire.say)
@@ -172,7 +174,7 @@ def opened(browser, shown):
 
 
 def test_python_selects_and_the_page_shows_it(shown, opened):
-    page, frame = opened()
+    _, frame = opened()
     ids = shown.selected_ids
     assert (ids.shape, ids.dtype.kind, shown.selection.dtype, shown.current) == ((0,), "U", np.int64, None)
     shown.selection = [3, 5, 8]

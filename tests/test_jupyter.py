@@ -19,7 +19,8 @@ CELLS = (
     "import latens, time\nshown = latens.explore({folder!r}, height=520)\nshown",
     "shown.selection = [3, 5, 8]; shown.current = 17\nprint('SET', type(shown).__name__, shown.current)",
     "print('READ', shown.selection.tolist(), shown.current)",
-    "before = shown.current\nfor _ in range(1200):\n    time.sleep(0.05)\n    if shown.current != before: break\nprint('MEANWHILE', shown.current != before)",
+    "before = shown.current\nfor _ in range(1200):\n    time.sleep(0.05)\n    if shown.current != before: break\n"
+    "print('MEANWHILE', shown.current != before)",
 )
 
 

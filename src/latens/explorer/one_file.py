@@ -31,6 +31,7 @@ from latens.explorer.paths import Paths
 from latens.explorer.routes import findings_of
 from latens.explorer.view import View
 from latens.files import atomic_write, sha256_bytes
+from latens.images.fit import default_fit
 from latens.images.pixels import to_floats, to_uint8
 from latens.interpolation.graph import NEIGHBOURS, neighbour_graph
 from latens.models.contract import Model
@@ -155,6 +156,12 @@ class _Pages:
         """Whether the pictures as they are shown have all that the images have."""
         return self.view.run.format.is_plain and self.view.run.image_shape[0] == self.view.shape[0]
 
+    @property
+    def _reads(self) -> bool:
+        """Whether the page can read an image file as the run's images were read: bytes of grey or RGB."""
+        run = self.view.run
+        return self._plain and run.format.show == "" and run.record["data"]["options"].get("white") is None
+
     def make(self, content: Content) -> _Made:
         """The file of a content."""
         pack = self.pack.copy()
@@ -215,7 +222,7 @@ class _Pages:
         info |= {
             "missing": "" if cell else "they were not available when this file was made",
             "beside": "",
-            "encodes": False,
+            "encodes": content.encoder and self._reads,
             "note": note,
         }
         return {
@@ -231,6 +238,7 @@ class _Pages:
             "odd": odd,
             "paths": {"of": sha256_bytes(latents.tobytes())[:16], "kept": _paths(view, rows, maps)},
             "whole": cell == info["shape"],
+            "fit": run.record["data"]["options"].get("fit", default_fit(run.record["data"].get("rules", 1))),
             "maps": {name: _add_map(view, name, rows, pack) for name in maps},
             "samplers": self.samplers,
         }

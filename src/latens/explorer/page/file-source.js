@@ -1,6 +1,7 @@
 // The source of a page that is one file: a worker gets what the file holds, and answers.
 
 import {csvOf} from "./files.js";
+import {pictureIn} from "./image-file.js";
 import {newestWins} from "./newest.js";
 
 /** @typedef {import("./types.js").Source} Source */
@@ -63,9 +64,7 @@ export function fileSource() {
       storage().setItem(`latens path ${of} ${name.trim()}`, JSON.stringify(path && {stops: path.stops, way: path.way}));
       return paths();
     },
-    encode: async () => {
-      throw new Error("This file cannot encode images: open the run by latens explore.");
-    },
+    encode: async (file, map) => ask("encode")(await pictureIn(file), file.name || "image", map),
     nearest: ask("nearest"),
     directions: ask("directions"),
     mean: ask("mean"),

@@ -106,7 +106,7 @@ const encoded = async (store, file) => ({...(await store.source.encode(file, sto
 /** Encode files, put them on the map, and show the first. @param {import("./store.js").Store} store @param {File[]} files */
 async function place(store, files) {
   const {info, view} = store;
-  if (!info.encodes) return store.say(store.served ? "The model of this run is not available, so no image can be encoded." : "This file holds no encoder, so it cannot find an image: open the run by latens explore.");
+  if (!info.encodes) return store.say(store.served ? "The model of this run is not available, so no image can be encoded." : "This file cannot encode images: open the run by latens explore.");
   if (!files.length) return store.say("What was dropped holds no file.");
   const found = [];
   for (const file of files.slice(0, MOST_GIVEN)) {

@@ -66,7 +66,7 @@ export function shareFacts(store, port) {
   store.on("selected", () => {
     if (selection === store.facts.selected.join()) return;
     selection = store.facts.selected.join();
-    port.postMessage({fact: "selection", value: Int32Array.from(store.facts.selected).buffer});
+    port.postMessage({fact: "selection", value: new DataView(Int32Array.from(store.facts.selected).buffer)});
   });
   store.on("current", () => {
     if (current === store.facts.current) return;

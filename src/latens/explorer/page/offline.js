@@ -3,6 +3,7 @@
 // Latents are stored as 16 bit between the lowest and the highest value of each number; results differ from those of Python by less
 // than 1e-3. There are at most 50,000 points, so neighbours are found by comparing all of them.
 
+import {fitted} from "./fit.js";
 import {runLayers} from "./layers.js";
 import {composed, partsOf} from "./looks.js";
 import {PLACING, between, cloudOf, inverse, nearest, place} from "./near.js";
@@ -22,7 +23,7 @@ const AROUND = 200; // neighbours whose directions are a point's own
 
 /**
  * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
- * @returns {Omit<Source, "table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
+ * @returns {Omit<Source, "table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, encode: (picture: import("./fit.js").Picture, name: string, map: string) => Promise<import("./types.js").Given>, table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
  */
 export function offlineSource(texts) {
   const opening = open(texts);
@@ -56,6 +57,7 @@ export function offlineSource(texts) {
     decode: async (latents, map) => decoded(await opening, latents, map),
     probe: async (asked) => probe(await opening, asked),
     path: async (asked) => path(await opening, asked),
+    encode: async (picture, name, map) => encoded(await opening, picture, name, map),
     nearest: async (latents, count) => {
       const {cloud, facts} = await opening;
       const {distances, indices} = nearest(cloud, latents, count);
@@ -281,6 +283,27 @@ function decoded(held, latents, map = "", labels = new Uint16Array(0), note = ""
   }
   const places = map ? place(held, held.map(map), latents) : new Float32Array(0);
   return {pixels, latents, ratio: Float32Array.from(distances, (d) => d / (facts.usual || NaN)), round_trip: trips, moved, nearest: indices, places, labels, note};
+}
+
+/** An image of the user's, see `encode` of decoding.py. @param {Held} held @param {import("./fit.js").Picture} picture @param {string} id @param {string} map @returns {import("./types.js").Given} */
+function encoded(held, picture, id, map) {
+  const {facts, cloud, dim, encoder, decoder} = held;
+  const shape = facts.run.network_shape;
+  const image = Float32Array.from(fitted(picture, shape, facts.fit).values, (value) => Math.fround(value / 255));
+  const latents = runLayers(given(encoder, "encoder"), image, shape);
+  const {distances, indices} = nearest(cloud, latents, NEIGHBOURS);
+  const rebuilt = runLayers(decoder, latents, [dim]);
+  const [had, takes] = [picture.shape[0], shape[0]].map((channels) => (channels === 1 ? "grey" : "colour"));
+  return {
+    ...decoded(held, latents, map),
+    id,
+    error: rebuilt.reduce((sum, value, i) => sum + (value - image[i]) ** 2, 0) / rebuilt.length,
+    note: had === takes ? "" : `${had} images were turned into ${takes}, as the model takes them`,
+    pixels: as8bit(shown(held, image)),
+    reconstruction: as8bit(shown(held, rebuilt)),
+    neighbours: indices,
+    distances: Float32Array.from(distances, (d) => d / (facts.usual || NaN)),
+  };
 }
 
 /** Normal numbers, the same for a seed: mulberry32, and Box and Muller's method. @param {number} seed @returns {() => number} */
