@@ -64,6 +64,7 @@ const source = offlineSource(texts);
 const answers = [];
 for (const [method, ...given] of asked) {
   if (method === "decode") given[0] = Float32Array.from(given[0]);
+  if (method === "encode") given[0].values = Uint8Array.from(given[0].values);
   answers.push(await source[method](...given).catch((error) => ({failed: error.message})));
 }
 const plain = (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : value;

@@ -12,8 +12,8 @@ import latens
 from browser import expect, learned_run, open_tab, opened, shows, status, until
 from conftest import REFERENCE
 from latens.explorer import View, decoding, write_html
-from latens.images.fit import FITS, fit_picture
-from latens.images.pixels import from_picture
+from latens.images.fit import FITS, centre_box, inner_size, padded
+from latens.images.pixels import from_picture, with_channels
 from latens.progress import Silent
 from latens.runs import open_run
 from test_explorer_export import ask, in_node
@@ -31,23 +31,26 @@ writeFileSync("answers.json", JSON.stringify(cases.map(({values, shape, size, fi
 SIZES = [(12, 12), (40, 30), (30, 40), (7, 90), (8, 8), (13, 29), (100, 11), (9, 9), (64, 48)]
 
 
+def rows_first(picture, size, fit):
+    """By Pillow in two steps, since from 13 on it begins with the columns of tall images, and each step rounds."""
+    inner = inner_size(picture.height, picture.width, size) if fit == "pad" else size
+    left, top, right, bottom = centre_box(*picture.size, size) if fit == "crop" else (0, 0, *picture.size)
+    step = picture.resize((inner[1], picture.height), Image.Resampling.BICUBIC, box=(left, 0, right, picture.height))
+    step = step.resize(inner[::-1], Image.Resampling.BICUBIC, box=(0, top, inner[1], bottom))
+    return padded(from_picture(step), size)
+
+
 def test_images_are_fitted_to_the_same_bytes(tmp_path):
     rng, cases, expected = np.random.default_rng(0), [], []
     for height, width in SIZES:
         for found, wanted in ((1, 1), (3, 3), (3, 1), (1, 3)):
             for fit in FITS:
                 values = rng.integers(0, 256, (height, width, found), np.uint8)
-                values[: height // 2] = np.where(
-                    values[: height // 2] > 127, 255, 0
-                )  # edges, over which the filter shoots
-                picture = Image.fromarray(values if found == 3 else values[..., 0]).convert(
-                    "L" if wanted == 1 else "RGB"
-                )
-                expected.append(from_picture(fit_picture(picture, (12, 17), fit)))
-                shape, size = [found, height, width], [wanted, 12, 17]
-                cases.append(
-                    {"values": values.transpose(2, 0, 1).ravel().tolist(), "shape": shape, "size": size, "fit": fit}
-                )
+                values[: height // 2] = np.where(values[: height // 2] > 127, 255, 0)  # the filter shoots over edges
+                picture = Image.fromarray(values if found == 3 else values[..., 0])
+                expected.append(with_channels(rows_first(picture, (12, 17), fit)[None], wanted))
+                given = {"values": values.transpose(2, 0, 1).ravel().tolist(), "shape": [found, height, width]}
+                cases.append({**given, "size": [wanted, 12, 17], "fit": fit})
     (tmp_path / "cases.json").write_text(json.dumps(cases))
     for answer, wanted, case in zip(in_node(tmp_path, FIT), expected, cases, strict=True):
         np.testing.assert_array_equal(answer, wanted.ravel(), err_msg=f"{case['shape']} {case['fit']}")
@@ -95,14 +98,17 @@ def test_latents_are_those_of_python(view, file, in_colour, tmp_path, of, channe
     view, file = (view, file) if of == "grey" else in_colour
     pixels = photo(50, 37, channels)
     picture = {"values": np.atleast_3d(pixels).transpose(2, 0, 1).ravel().tolist(), "shape": [channels, 50, 37]}
-    (answer,) = ask(tmp_path, file.read_text(), [["encode", picture, "mine.png", "pca"]])
-    expected = decoding.encode(view, encoded(pixels, "png"), "mine.png", "pca")
+    (answer,) = ask(tmp_path, file.read_text(), [["encode", picture, "mine.png", "tsne"]])
+    expected = decoding.encode(view, encoded(pixels, "png"), "mine.png", "tsne")
+    assert "failed" not in answer, answer
     for key in ("pixels", "reconstruction"):
         assert np.abs(np.array(answer[key]) - expected.arrays[key].ravel()).max() <= 1, key
     for key in ("latents", "distances", "ratio", "round_trip", "places"):
         wanted = expected.arrays[key].ravel()
         np.testing.assert_allclose(answer[key], wanted, atol=CLOSE * max(1, np.abs(wanted).max()), err_msg=key)
-    assert (answer["note"], answer["id"]) == (expected.facts["note"], "mine.png")
+    assert answer["id"] == "mine.png"
+    assert expected.facts["note"].endswith(answer["note"])
+    assert bool(answer["note"]) == (channels != view.run.image_shape[0])
     assert answer["error"] == pytest.approx(expected.facts["error"], rel=1e-3)
     assert answer["neighbours"] == expected.arrays["neighbours"].tolist()
 

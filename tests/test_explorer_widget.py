@@ -163,7 +163,7 @@ def opened(browser, shown):
         page.goto(HOST)
         frames = [page.locator(f"#{name} iframe").content_frame for name in cells]
         for frame in frames:
-            expect(frame.locator(".verdict").first).to_be_attached()
+            expect(frame.locator(".verdict").first).to_be_attached(timeout=40_000)
         return page, *frames
 
     yield open_
@@ -248,7 +248,7 @@ def test_a_place_is_decoded_and_a_frame_moved_elsewhere_opens_again(shown, opene
     expect(frame.locator("#panel .honest").first).to_contain_text("usual distance")
     shown.selection = [1, 2, 3, 4]
     page.evaluate("document.body.append(document.getElementById('one'))")  # as notebooks do; the frame is loaded again
-    expect(frame.locator(".verdict").first).to_be_attached()
+    expect(frame.locator(".verdict").first).to_be_attached(timeout=40_000)
     open_tab(frame, "Selection")
     expect(frame.locator("#panel")).to_contain_text("4 images")
 

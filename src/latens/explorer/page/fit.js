@@ -1,5 +1,6 @@
-// Bringing an image to the shape that the networks take, as `latens.images` does: grey, padded, cropped or stretched, resized as
-// Pillow does. The same bytes come out.
+// Bringing an image to the shape that the networks take, as `latens.images` does: padded, cropped or stretched, then grey or in colour.
+//
+// It is resized as Pillow does, rows first. Pillow 13 begins with the columns of tall images: then bytes may differ by a rounding.
 
 /** An image of bytes, channel after channel. @typedef {{values: Uint8Array, shape: number[]}} Picture  shape: (C, H, W) */
 
@@ -10,21 +11,18 @@ const SUPPORT = 2; // of the bicubic filter
  * @param {Picture} picture of one channel or three @param {number[]} shape (C, H, W) to come @param {string} fit "pad", "crop" or "stretch"
  * @returns {Picture}
  */
-export function fitted(picture, shape, fit) {
-  const [channels, ...size] = shape;
-  const {values, shape: [, height, width]} = withChannels(picture, channels);
-  if (height === size[0] && width === size[1]) return {values, shape};
+export function fitted({values, shape: [found, height, width]}, [channels, ...size], fit) {
+  if (height === size[0] && width === size[1]) return withChannels({values, shape: [found, height, width]}, channels);
   const scales = [size[0] / height, size[1] / width];
-  const scale = Math.min(...scales);
+  const [scale, most] = [Math.min(...scales), Math.max(...scales)];
   const inner = fit === "pad" ? [height, width].map((side, i) => Math.max(1, Math.min(size[i], halfToEven(side * scale)))) : size;
-  const most = Math.max(...scales);
   const box = fit === "crop" ? [height, width].map((side, i) => Math.min(size[i] / most, side)) : [height, width];
-  const result = new Uint8Array(channels * size[0] * size[1]);
-  for (let c = 0; c < channels; c++) {
+  const result = new Uint8Array(found * size[0] * size[1]);
+  for (let c = 0; c < found; c++) {
     const one = resized(values.subarray(c * height * width, (c + 1) * height * width), [height, width], box, inner);
     result.set(inner === size ? one : padded(one, inner, size), c * size[0] * size[1]);
   }
-  return {values: result, shape};
+  return withChannels({values: result, shape: [found, ...size]}, channels);
 }
 
 /** @param {Picture} picture @param {number} channels @returns {Picture} */
@@ -54,6 +52,7 @@ function resized(values, [height, width], box, size) {
 
 /** For each place to come: where it begins to see, and how it weighs what it sees. @param {number} length @param {number} from @param {number} span @param {number} num */
 function weightsOf(length, from, span, num) {
+  [from, span] = [Math.fround(from), Math.fround(Math.fround(from + span) - Math.fround(from))]; // Pillow has boxes in 32 bits
   const scale = Math.max(span / num, 1);
   return Array.from({length: num}, (_, place) => {
     const centre = from + ((place + 0.5) * span) / num;
