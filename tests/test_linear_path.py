@@ -1,10 +1,13 @@
 """The linear path: it starts as PCA, held-out images choose what is kept, and resuming continues to the same weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
 from sklearn.kernel_ridge import KernelRidge
+from torch.utils.flop_counter import FlopCounterMode
 
 import latens
 from latens.errors import UsageError
@@ -22,11 +25,13 @@ from latens.training.linear_start import (
     Start,
     choose_augmentation,
     choose_estimate,
+    gain_of_more,
     linear_error,
     principal_components,
     start_linear_path,
+    start_seconds,
 )
-from latens.training.loop import build_model, estimated_seconds, evaluate, held_out
+from latens.training.loop import Expected, build_model, estimated_seconds, evaluate, held_out
 from latens.training.recipes import AUGMENTATIONS, RECIPES, Recipe, TrainConfig
 
 
@@ -300,14 +305,28 @@ def test_the_time_of_training_is_estimated_without_changing_the_model():
     model = build_model(recipe(), images.shape)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     whole, half = (estimated_seconds(model, images, setting, epochs) for epochs in (200, 100))
-    assert whole > 0
-    assert half > 0
+    assert whole.epochs > 0
+    assert half.epochs > 0
+    assert whole.whole == whole.start + whole.epochs > whole.start > 0
+    assert estimated_seconds(model, images, setting, 200, resumed=True).start == 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert estimated_seconds(model, images, config(epochs=1, batch_size=60), 1) == 0  # a step or two need none
+    plain = build_model(replace(recipe(), network="dense"), images.shape)
+    assert estimated_seconds(plain, images, setting, 200).start == 0
+
+
+def test_the_products_of_a_start_are_counted(monkeypatch):
+    """In units of one product, so that no clock is looked at: what is counted is about what is multiplied."""
+    monkeypatch.setattr("latens.training.linear_start._seconds_a_product", lambda: 1.0)
+    shape = (3, 24, 24)
+    x, held = (torch.from_numpy(smooth(num, shape, num)) / 255 for num in (300, 30))
+    model = build_model(recipe(), shape)
+    with FlopCounterMode(display=False) as done:
+        start = start_linear_path(model, x, held)
+        gain_of_more(x, held, 6, start)
+    assert 0.7 < start_seconds(model, len(x), len(held)) / (done.get_total_flops() / 2) < 4
 
 
 def test_long_training_is_said_before_it_starts_with_what_would_be_shorter(tmp_path, monkeypatch):
-    monkeypatch.setattr("latens.experiment.estimated_seconds", lambda *_: 600.0)
     lines = []
 
     class Lines(Silent):
@@ -315,6 +334,16 @@ def test_long_training_is_said_before_it_starts_with_what_would_be_shorter(tmp_p
             lines.append(text)
 
     images = data(40)
-    run = start_run(images, recipe(epochs=5, holdout=0.1), tmp_path / "run")
-    train_run(run, images, Lines())
-    assert lines[0] == "training will take about 10 min 0 s on this machine; --epochs 1 takes about 2 min 0 s"
+    for place, (expected, told) in enumerate(
+        (
+            (Expected(0, 600), "10 min 0 s on this machine; --epochs 1 takes about 2 min 0 s"),
+            (Expected(60, 120), "3 min 0 s on this machine, 1 min 0 s of it before the first epoch; --epochs 2 takes"),
+            (Expected(300, 1), "5 min 1 s on this machine, 5 min 0 s of it before the first epoch"),
+        )
+    ):
+        monkeypatch.setattr("latens.experiment.estimated_seconds", lambda *_, of=expected, **__: of)
+        run = start_run(images, recipe(epochs=5, holdout=0.1), tmp_path / f"run-{place}")
+        lines.clear()
+        train_run(run, images, Lines())
+        assert lines[0].startswith(f"training will take about {told}")
+        assert ("--epochs" in lines[0]) == ("--epochs" in told)

@@ -53,7 +53,7 @@ def call(run, tmp_path, capsys):
         out = {"encode": ["-o", tmp_path / f"{monkey}.npz"], "search": ["-k", 2]}.get(
             name, ["-o", tmp_path / f"out-{monkey}"]
         )
-        more = ["--false-alarms", 0.1] if name == "detect" else []
+        more = ["--device", "cpu", *(["--false-alarms", 0.1] if name == "detect" else [])]
         capsys.readouterr()
         code = cli.main([str(one) for one in (name, run.path, source, *out, *more, *options, "--json")])
         printed = capsys.readouterr()
@@ -93,6 +93,40 @@ def test_all_pages(name, call, tmp_path):
     assert count(call(name, tmp_path / "z.tif")[0], name) == 1
     answer, code = call(name, tmp_path / "z.tif", "--pages", "all")
     assert (code, count(answer, name)) == (0, NEW)
+
+
+@each_job
+def test_an_array_whose_channels_are_last(name, call, tmp_path):
+    """One row of two channels could be two rows of as many columns: the option says which axis is which."""
+    pixels = cells(NEW, 2)
+    np.save(tmp_path / "last.npy", np.moveaxis(pixels, 1, 3))
+    np.save(tmp_path / "first.npy", pixels)
+    answers = [
+        call(name, tmp_path / file, "--layout", layout)
+        for file, layout in (("last.npy", "nhwc"), ("first.npy", "nchw"))
+    ]
+    assert [(code, count(answer, name)) for answer, code in answers] == [(0, NEW)] * 2
+    told = {"detect": "detections", "review": "images", "search": "queries"}
+    if name in told:
+        first, last = (answer[told[name]] for answer, _ in answers)
+        keys = {"detect": "score", "review": "odd_score", "search": "neighbours"}
+        assert [one[keys[name]] for one in first] == [one[keys[name]] for one in last]
+    answer, code = call(name, tmp_path / "last.npy", "--layout", "nchw")
+    assert code == 2
+    assert f"{SIDE} channels" in answer["error"]
+
+
+@each_job
+def test_masks_beside_the_images(name, call, tmp_path):
+    (tmp_path / "plate").mkdir()
+    for row, pixels in enumerate(cells(NEW, 2)):
+        tifffile.imwrite(tmp_path / "plate" / f"{row}.tif", pixels, photometric="minisblack", planarconfig="separate")
+        tifffile.imwrite(tmp_path / "plate" / f"{row}_mask.tif", 255 * (pixels[0] > 300).astype(np.uint8))
+    answer, code = call(name, tmp_path / "plate")
+    assert (code, count(answer, name)) == (0, NEW)
+    answer, code = call(name, tmp_path / "plate", "--masks", "keep")
+    assert code == 2  # the masks have one channel
+    assert "images of 1 channel; the model takes 2" in answer["error"]
 
 
 @each_job

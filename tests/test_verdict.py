@@ -126,6 +126,8 @@ def test_suggestions_follow_from_what_was_measured():
     assert "--samplers all" not in texts(mixture=3.0, flow=2.5)
     assert "--recipe best" in texts(mixture=3.0, rebuilt=2.9)
     assert "activation=none" in texts(active=50)
+    without = judge(scores(active=50), relu=False).suggestions
+    assert not any("activation=none" in one.text for one in without)  # it has no ReLU
     assert "activation=none" not in texts(active=50, prior=30.0)  # there the prior empties units, no ReLU
     assert "free_bits" in texts(active=50, prior=30.0)
     assert "--latent-dims 16 32 64" in texts(rank=20.0)

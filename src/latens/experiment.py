@@ -30,7 +30,7 @@ from latens.runs.recording import last_state
 from latens.runs.run import TEST, WEIGHTS
 from latens.samplers import SAMPLERS, samplers_for
 from latens.text import seconds_in_words, shown
-from latens.training.loop import build_model, estimated_seconds, num_learned, train
+from latens.training.loop import Expected, build_model, estimated_seconds, num_learned, train
 from latens.training.recipes import RECIPES, Recipe, TrainConfig
 
 __all__ = [
@@ -414,6 +414,18 @@ def _in_words(run: Run) -> str:
     )
 
 
+def _long_training(expected: Expected, epochs: int, resumed: bool) -> str:
+    """How long training will take, what of it comes before the first epoch, and how many epochs would take less."""
+    told = f"training will take about {seconds_in_words(expected.whole)} on this machine"
+    if expected.start > LONG / 4:
+        told += f", {seconds_in_words(expected.start)} of it before the first epoch"
+    fewer = max(1, int(epochs * (LONG - expected.start) / max(expected.epochs, 1e-9)))
+    if resumed or expected.start >= LONG or fewer >= epochs:  # a resumed run has its epochs; others gain nothing
+        return told
+    shorter = expected.start + expected.epochs * fewer / epochs
+    return f"{told}; --epochs {fewer} takes about {seconds_in_words(shorter)}"
+
+
 def train_run(run: Run, images: Dataset, progress: Progress) -> None:
     """Train a run's model and record it; from the last checkpoint if there is one. A trained model is left as it is."""
     if run.record["status"] not in ("training", "stopped"):
@@ -425,13 +437,9 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
     run.folder.commit(forget=() if state else [WEIGHTS], status="training")
     run.model = run.untrained_model()
     epochs = config.epochs - (int(state["position"][0]) if state else 0)
-    seconds = estimated_seconds(run.model, images, config, epochs)
-    if seconds > LONG:
-        fewer = max(1, int(config.epochs * LONG / seconds))
-        progress.say(
-            f"training will take about {seconds_in_words(seconds)} on this machine; --epochs {fewer} takes about"
-            f" {seconds_in_words(seconds * fewer / epochs)}"
-        )
+    expected = estimated_seconds(run.model, images, config, epochs, resumed=state is not None)
+    if expected.whole > LONG:
+        progress.say(_long_training(expected, epochs, resumed=state is not None))
     with progress.stage("training", "steps") as tick:
 
         def on_batch(epoch: int, step: int, loss: float) -> None:

@@ -246,12 +246,13 @@ class Known:
         return f"; with {images:,} test images neighbourhoods are wide; about {ENOUGH_FOR_BALLS:,} would do"
 
 
-def judge(scores: Iterable[Score], run: str = "RUN") -> Verdict:
+def judge(scores: Iterable[Score], run: str = "RUN", *, relu: bool = True) -> Verdict:
     """Answer the claims of the reference experiment for a run, say what limits generation, and what would help.
 
     Args:
         scores: of a run.
         run: its folder, as the commands that are suggested name it: one word of a shell.
+        relu: whether its latents are cut off by a ReLU, see `Recipe.has_relu_latent`: only then it is advised to train without.
 
     An answer is given only where the 95 % interval of the score lies on one side of the threshold.
     """
@@ -265,7 +266,7 @@ def judge(scores: Iterable[Score], run: str = "RUN") -> Verdict:
         at_fault=at_fault,
         fault=fault,
         best_sampler=best[0] if best else "",
-        suggestions=tuple(_suggestions(known, best, at_fault, run)),
+        suggestions=tuple(_suggestions(known, best, at_fault, run, relu)),
     )
 
 
@@ -538,7 +539,7 @@ def _limits(known: Known, best: tuple[str, float] | None) -> tuple[tuple[str, ..
 
 
 def _suggestions(
-    known: Known, best: tuple[str, float] | None, at_fault: Sequence[str] | None, run: str
+    known: Known, best: tuple[str, float] | None, at_fault: Sequence[str] | None, run: str, relu: bool
 ) -> Iterable[Suggestion]:
     samplers = known.samplers()
     of_probe = known.score("generation", known.distance, PROBE)
@@ -561,7 +562,7 @@ def _suggestions(
             " costs.",
             f"FD of reconstructions {rebuilt:.4g}, floor {floor:.4g}",
         )
-    yield from _about_the_space(known, run)
+    yield from _about_the_space(known, run, relu)
     for name in samplers:
         if known.copies(name):
             share = known.value("generation", "memorised", name)
@@ -571,18 +572,21 @@ def _suggestions(
             )
 
 
-def _about_the_space(known: Known, run: str) -> Iterable[Suggestion]:
+def _about_the_space(known: Known, run: str, relu: bool) -> Iterable[Suggestion]:
     dead, dim = known.dead_units, known.latent_dim
     rank = known.score("representation", "effective_rank")
     if dead is not None and dim is not None and dead > DEAD_SHARE * dim:
+        found = f"{dead} of {dim} units hardly vary"
         if "prior" in known.samplers():  # what empties units is the prior then, no ReLU
-            how = (
+            yield Suggestion(
                 "Keep more units in use: `--model variational:beta=0.1` weighs the prior less,"
-                " `--model variational:free_bits=0.1` lets each unit tell something for nothing."
+                " `--model variational:free_bits=0.1` lets each unit tell something for nothing.",
+                found,
             )
-        else:
-            how = "Avoid dead units: `--model autoencoder:activation=none` has no ReLU on the latent."
-        yield Suggestion(how, f"{dead} of {dim} units hardly vary")
+        elif relu:
+            yield Suggestion(
+                "Avoid dead units: `--model autoencoder:activation=none` has no ReLU on the latent.", found
+            )
     if rank is not None and dim is not None and dim > 1 and rank.value < CROWDED * dim:
         images = rank.protocol.images
         if images is None or images >= ENOUGH_FOR_RANK * dim:

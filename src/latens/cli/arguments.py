@@ -489,6 +489,7 @@ def _add_map(commands: Any) -> None:
     _features(command, "map the features that this encoder sees in the images, beside the latents")
     command.add_argument("--refit", action="store_true", help="also fit a new map together with the probe's points")
     _palette(command, "the run's")
+    _device(command)
 
 
 def _add_score(commands: Any) -> None:
@@ -600,6 +601,7 @@ def _add_review(commands: Any) -> None:
     _features(command, "find neighbours, odd images and doubtful labels by the features of this encoder")
     _overwrite(command)
     _moved(command)
+    _device(command)
     _reading(command, "NEW")
 
 

@@ -222,7 +222,7 @@ def map_command(args: argparse.Namespace) -> Answer:
     from latens.figures.of_run import draw
     from latens.maps import FEATURES, GIVEN
 
-    run, progress = _chosen(args.run), _progress(args)
+    run, progress = _chosen(args.run, args.device), _progress(args)
     made = map_run(
         run, args.map, seed=args.seed, coordinates=args.coordinates, features=args.features, progress=progress
     )
@@ -294,7 +294,7 @@ def review_command(args: argparse.Namespace) -> Answer:
         raise UsageError(
             f"{', '.join(given)}: only with new images: latens review RUN NEW -o DIR; --csv FILE writes the table"
         )
-    run = _chosen(args.run, data=args.new_data)
+    run = _chosen(args.run, args.device, args.new_data)
     found = review(run, most=max(args.n or 0, LEAST_FINDINGS), features=args.features, progress=_progress(args))
     if args.csv:
         atomic_write(args.csv, found.as_csv().encode())
@@ -313,7 +313,7 @@ def _review_new(args: argparse.Namespace) -> Answer:
 
     if args.output is not None:
         output_folder(args.output, args.overwrite)
-    run, progress = _chosen(args.run, data=args.new_data), _progress(args)
+    run, progress = _chosen(args.run, args.device, args.new_data), _progress(args)
     found = review_new(run, args.new, features=args.features, progress=progress, **_reading(args))
     for note in found.notes:
         progress.say(f"note: {note}")

@@ -50,7 +50,7 @@ def run_answer(run: "Run") -> tuple[dict[str, Any], str]:
     """The answer of `run`: JSON; as text the scores, the report's path and two commands to try next."""
     report = run.path / "report.html"
     scores = run.scores if "metrics.json" in run.record["files"] else ScoreTable()
-    verdict = judge(scores, quoted(run.path))
+    verdict = judge(scores, quoted(run.path), relu=run.recipe.has_relu_latent)
     facts = {"path": str(run.path), "report": str(report), **run.record, **scores.as_json()}
     facts["verdict"] = verdict.as_json()
     text = [

@@ -62,7 +62,7 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         score_notes=scores.notes,
         figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
         probe=_probe(run),
-        verdict=judge(scores, quoted(run.path)),
+        verdict=judge(scores, quoted(run.path), relu=run.recipe.has_relu_latent),
         prior=_prior(run),
         worst=tuple((str(run.of_part("ids", TEST)[row]), float(errors[row])) for row in rows),
         findings=_findings(run),

@@ -613,4 +613,4 @@ class Run:
         Raises:
             RunError: the run was not scored yet.
         """
-        return judge(self.scores, quoted(self.path))
+        return judge(self.scores, quoted(self.path), relu=self.recipe.has_relu_latent)

@@ -14,7 +14,16 @@ from torch import Tensor
 
 from latens.networks.linear_path import NUM_CENTRES, squared_distances
 
-__all__ = ["Fitted", "Smoothness", "choose_smoothness", "fit_further", "further_directions"]
+__all__ = [
+    "OTHERS",
+    "RIDGES",
+    "WIDTHS",
+    "Fitted",
+    "Smoothness",
+    "choose_smoothness",
+    "fit_further",
+    "further_directions",
+]
 
 WIDTHS = (0.25, 1.0, 4.0)  # of the median squared distance of latents
 OTHERS = (

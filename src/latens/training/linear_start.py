@@ -12,6 +12,7 @@ Further components are then predicted from the principal ones (`latens.training.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 
@@ -20,8 +21,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latens.models.contract import HasPrior, Model
-from latens.networks.linear_path import MOST_FURTHER, FromLinear, Further, ToLinear
-from latens.training.further_start import Fitted, Smoothness, choose_smoothness, fit_further, further_directions
+from latens.networks.linear_path import MOST_FURTHER, NUM_CENTRES, FromLinear, Further, ToLinear
+from latens.training.further_start import (
+    OTHERS,
+    RIDGES,
+    WIDTHS,
+    Fitted,
+    Smoothness,
+    choose_smoothness,
+    fit_further,
+    further_directions,
+)
 
 __all__ = [
     "Estimate",
@@ -33,6 +43,7 @@ __all__ = [
     "linear_error",
     "principal_components",
     "start_linear_path",
+    "start_seconds",
 ]
 
 MOST_CHOSEN = 4096  # numbers of an image with which estimates are compared; larger images are averaged down to it
@@ -45,6 +56,8 @@ WEIGHTS = (0.2, 0.5)
 KEPT = (0.8, 0.5, 0.0)
 LENGTHS = (1 / 8, 1 / 16, 1 / 4)  # of the larger side
 LEAST_SPREAD = 1e-3  # of the largest
+TIMED = 512  # rows of the product by which the speed of this machine is measured
+BESIDE_PRODUCTS = 1.5  # times of the products, with decompositions and passes over memory
 
 
 @dataclass(frozen=True)
@@ -278,9 +291,64 @@ def _choose_start(x: Tensor, held: Tensor, num: int, predicts: bool) -> Start:
 
 def _smaller(num: int, *parts: Tensor) -> tuple[tuple[Tensor, ...], int]:
     """Images averaged down to what estimates are compared with, and as many components as those can have."""
-    while math.prod(parts[0].shape[1:]) > MOST_CHOSEN and min(parts[0].shape[2:]) >= 16:
+    while tuple(parts[0].shape[1:]) != _smaller_shape(parts[0].shape[1:]):
         parts = tuple(F.avg_pool2d(part, 2) for part in parts)
     return parts, max(1, min(num, math.prod(parts[0].shape[1:]) - 1))
+
+
+def start_seconds(model: Model, num_images: int, num_held: int) -> float:
+    """About how long choosing and setting the start of a linear path takes on this CPU; 0 for a model without linear maps.
+
+    Args:
+        model: not changed.
+        num_images: N, train images of which it starts.
+        num_held: n, those held out.
+
+    The products are counted and one of them is timed.
+    """
+    encoder, decoder = model.encoder, model.decoder
+    if not isinstance(encoder, ToLinear) or not isinstance(decoder, FromLinear):
+        return 0.0
+    size, smaller = math.prod(model.image_shape), math.prod(_smaller_shape(model.image_shape))
+    num, localising = min(model.latent_dim, size), size <= MOST_LOCALISED
+    wide, more, centres = num + EXTRA, MOST_FURTHER * num, min(num_images, NUM_CENTRES)
+
+    def covariance(numbers: int) -> float:  # a multiplication and an addition count as one
+        return num_images * numbers**2 if localising else 0.0
+
+    def iterated(rounds: int, numbers: int, copies: int = 1, localised: bool = localising) -> float:
+        each = numbers**2 if localised else 2 * copies * num_images * numbers
+        return (rounds + 1) * each * (wide + EXTRA)
+
+    def further(numbers: int, widths: int, ridges: int) -> float:
+        directions = 7 * num_images * numbers * more
+        features = num_images * centres * (num + centres + more) + 20 * centres**3
+        return directions + 2 * widths * (features + ridges * centres * more * (centres + num_held))  # in float64
+
+    mirrored = sum(len(WEIGHTS) * iterated(NEAR_ROUNDS, smaller, copies, False) for copies in (2, 4))
+    near = (len(KEPT) + len(LENGTHS)) * iterated(NEAR_ROUNDS, smaller) if localising else 0.0
+    chosen = iterated(ROUNDS, smaller, localised=False) + mirrored + near + 4 * covariance(smaller)
+    compared = 3 * (iterated(ROUNDS, smaller) + further(smaller, 1, 1))  # before prediction, and in `gain_of_more`
+    taken = covariance(size) + iterated(ROUNDS, size) + further(size, 1, 1)
+    predicted = further(smaller, len(WIDTHS) + len(OTHERS), len(RIDGES)) if decoder.further is not None else 0.0
+    return BESIDE_PRODUCTS * (chosen + compared + taken + predicted) * _seconds_a_product()
+
+
+def _seconds_a_product() -> float:
+    """How long a multiplication and an addition take within a product of matrices."""
+    x, took = torch.ones(TIMED, TIMED), []
+    for _ in range(4):
+        began = time.perf_counter()
+        _ = x @ x
+        took.append(time.perf_counter() - began)
+    return min(took) / TIMED**3
+
+
+def _smaller_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    channels, height, width = shape
+    while channels * height * width > MOST_CHOSEN and min(height, width) >= 16:
+        height, width = height // 2, width // 2
+    return channels, height, width
 
 
 @torch.no_grad()

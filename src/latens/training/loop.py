@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from latens.networks.linear_path import LinearPath
 from latens.text import bytes_text
 from latens.training.augmentation import blends, moved, moved_indices
 from latens.training.graphs import Plan, Replay, StaticStep
-from latens.training.linear_start import Start, gain_of_more, start_linear_path
+from latens.training.linear_start import Start, gain_of_more, start_linear_path, start_seconds
 from latens.training.optimisers import (
     LOOK_EVERY,
     FiniteGuard,
@@ -43,6 +44,7 @@ from latens.training.precision import allowed_precision, check_bfloat16, lowered
 from latens.training.recipes import Recipe, TrainConfig
 
 __all__ = [
+    "Expected",
     "Step",
     "batches",
     "build_model",
@@ -352,8 +354,7 @@ class _Trainer:
 
     def _for_start(self) -> tuple[Tensor, Tensor]:
         """The images of which a linear path starts, and those held out."""
-        most = max(1, MOST_START // (math.prod(self.model.image_shape) * 4))
-        rows = np.arange(0, len(self.pixels), -(-len(self.pixels) // most))
+        rows = _rows_of_start(len(self.pixels), self.model.image_shape)
         return some_images(self._on_host(), rows), some_images(self.held, np.arange(len(self.held)))
 
     def _on_host(self) -> np.ndarray:
@@ -593,21 +594,46 @@ def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator
         yield order[start : start + batch_size]
 
 
-def estimated_seconds(model: Model, images: Dataset, config: TrainConfig, num_epochs: int) -> float:
-    """About how long epochs will take on a CPU, from a few steps with a copy of the model; 0 on other devices.
+class Expected(NamedTuple):
+    """About how many seconds training will take: what comes before the first step, and all epochs."""
+
+    start: float
+    epochs: float
+
+    @property
+    def whole(self) -> float:
+        """Both."""
+        return self.start + self.epochs
+
+
+def estimated_seconds(
+    model: Model, images: Dataset, config: TrainConfig, num_epochs: int, resumed: bool = False
+) -> Expected:
+    """About how long training will take on a CPU, from a few steps with a copy of the model; 0 on other devices.
 
     Args:
         model: not changed.
-        images: whose first train images are used.
+        images: whose first images are used.
         config: the settings.
         num_epochs: that are still to train.
+        resumed: whether it goes on from a state, so that the start is behind it.
     """
+    learned, held = (len(part) for part in held_out(len(images.train), config.holdout, config.seed))
     rows = np.arange(min(config.batch_size, len(images.train)))
-    steps = num_epochs * -(-num_learned(len(images.train), config) // config.batch_size)
-    if model.device.type != "cpu" or steps <= TIMED_STEPS:
-        return 0.0
+    steps = num_epochs * -(-learned // config.batch_size)
+    if model.device.type != "cpu":
+        return Expected(0.0, 0.0)
+    with yielding_threads(), allowed_precision("float32"):
+        start = 0.0 if resumed else start_seconds(model, len(_rows_of_start(learned, model.image_shape)), held)
+        looked = images.test.inputs[: images_at_once(model.image_shape)]
+        _, began = evaluate(model, looked), time.perf_counter()
+        evaluate(model, looked)
+        evaluating_one = (time.perf_counter() - began) / len(looked)
+    between = num_epochs * (len(images.test) + held) * evaluating_one
+    if steps <= TIMED_STEPS:
+        return Expected(start, between)
     trial, noise = copy.deepcopy(model).train(), generator(config.seed, 0, 5, device=model.device)
-    learned = [parameter for parameter in trial.parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in trial.parameters() if parameter.requires_grad]
     optimisers = make_optimisers(
         trial, config.optimiser, config.learning_rate, config.matrix_learning_rate, config.beta2, config.weight_decay
     )
@@ -618,12 +644,19 @@ def estimated_seconds(model: Model, images: Dataset, config: TrainConfig, num_ep
             x = _as_float(images.train.inputs, rows, model.device, model.dtype)
             with lowered(config.precision, model.device):
                 loss = trial.loss(x, noise).total.mean()
-            for parameter, gradient in zip(learned, torch.autograd.grad(loss, learned, allow_unused=True), strict=True):
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
             for optimiser in optimisers:
                 optimiser.step()
             took.append(time.perf_counter() - began)
-    return steps * min(took[1:])
+    return Expected(start, between + steps * min(took[1:]))
+
+
+def _rows_of_start(num_images: int, image_shape: Sequence[int]) -> np.ndarray:
+    """The rows of the images trained on of which a linear path starts: all, or as many as fit into some memory."""
+    most = max(1, MOST_START // (math.prod(image_shape) * 4))
+    return np.arange(0, num_images, -(-num_images // most))
 
 
 def num_learned(num_images: int, config: TrainConfig) -> int:

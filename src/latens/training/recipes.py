@@ -251,7 +251,7 @@ class Recipe:
         chosen = replace(self, **parts, config=replace(self.config, **config))
         if "network" not in parts and chosen.network == LINEAR_PATH and chosen.model_options.get("spatial"):
             chosen = replace(chosen, network="convolutional")  # a grid of latents needs a map
-        if "latent_bias" not in parts and not chosen._has_relu_latent:
+        if "latent_bias" not in parts and not chosen.has_relu_latent:
             chosen = replace(chosen, latent_bias=0.0)  # which is there to keep a ReLU from dying
         elif "latent_bias" not in parts and chosen.config.optimiser == "muon" and chosen.latent_dim < NARROW:
             # So few units can all die in the first long steps of Muon (docs/decisions/0017-models.md).
@@ -259,7 +259,8 @@ class Recipe:
         return chosen
 
     @property
-    def _has_relu_latent(self) -> bool:
+    def has_relu_latent(self) -> bool:
+        """Whether a ReLU cuts off the latents, which can leave units at 0 for ever."""
         return self.model == "autoencoder" and self.model_options.get("activation", "relu") == "relu"
 
     @property
