@@ -1,18 +1,22 @@
 """Features of a given encoder beside the latents: the map, its scores, the review, and what is wrong with an encoder."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 
 import latens
 from conftest import make_blobs
 from latens import cli
 from latens.computed import map_run
-from latens.computed.given_features import features_of_run
+from latens.computed.given_features import GivenFeatures, features_of_run
 from latens.errors import RunError, UsageError
+from latens.experiment import make_map
 from latens.explorer.view import View
+from latens.features.encoders import encoder_of
 from latens.progress import Silent
 
 CALLS: list[int] = []
@@ -82,6 +86,104 @@ def test_a_map_of_features_is_kept_beside_those_of_latents_and_can_not_be_decode
     assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
 
 
+def test_the_report_is_written_again_with_the_map(run):
+    run_file, report = run.path / "run.json", run.path / "report.html"
+    report.unlink()
+    make_map(run, features="test_given_features:encoder", progress=Silent())
+    assert "Features of test_given_features:encoder" not in report.read_text()  # that is drawn, in the figure
+    assert "by the features that a given encoder sees" in report.read_text()
+    make_map(run, "tsne", seed=5, progress=Silent())
+    assert run.scores.find("trustworthiness", "map").value == run.map_scores("tsne").scores[0].value
+    assert [one.group for one in run.scores] == sorted(
+        (one.group for one in run.scores),
+        key=["reconstruction", "representation", "map", "generation", "continuity"].index,
+    )
+    assert run_file.is_file()
+
+
+def test_scores_compare_images_by_the_features(run, capsys):
+    words = ["score", str(run.path), "--samplers", "class-means", "--features", "test_given_features:encoder"]
+    assert cli.main(words) == 0
+    capsys.readouterr()
+    rows = latens.open_run(run.path).scores.to_dicts()
+    scores = {(one["group"], one["subject"], one["name"]): one for one in rows}
+    accuracy = scores["representation", "", "features_knn_accuracy"]
+    assert accuracy["features"] == "test_given_features:encoder"
+    assert accuracy["baseline"] == scores["representation", "", "knn_accuracy"]["value"]
+    for name in ("kid", "class_agreement"):  # realism is measured by image statistics where these see more
+        one = scores["generation", "class-means", name]
+        assert one["features"].startswith("test_given_features:encoder"), name
+    # Its classes are those of the nearest train images, which is what real test images get as a baseline.
+    assert scores["generation", "class-means", "class_agreement"]["baseline"] == accuracy["value"]
+    assert "features_knn_accuracy" in (run.path / "report.html").read_text()
+    latens.experiment.score(run, ["class-means"], progress=Silent())
+    assert run.scores.find("features_knn_accuracy") is None
+
+
+def test_scores_by_features_are_those_of_the_arrays(run):
+    """The same by hand: features in units of the train part, and the kernel distance of what was decoded."""
+    found = features_of_run(run, encoder())
+    compared = GivenFeatures(found)
+    np.testing.assert_allclose(compared(run.images.test.inputs), found.of_part(1), atol=1e-5)
+    train, labels = found.of_part(0), run.labels_of(0)
+    expected = KNeighborsClassifier(1).fit(train, labels).predict(train)
+    assert (compared.classify(train) == expected).mean() > 0.9  # five vote, and the nearest is itself
+    np.testing.assert_array_equal(compared.classify(run.images.test.inputs), compared.classify(found.of_part(1)))
+
+
+def test_a_run_with_features_from_the_start_and_resumed(tmp_path, capsys):
+    images, labels = make_blobs(120, (1, 8, 8), seed=4)
+    np.savez(tmp_path / "blobs.npz", images=images[:, 0], labels=labels)
+    words = ["run", str(tmp_path / "blobs.npz"), "--out", str(tmp_path / "run"), "--epochs", "1", "--latent-dim", "2"]
+    assert cli.main([*words, "--features", "nowhere:f"]) == 2
+    assert not (tmp_path / "run").exists()
+    capsys.readouterr()
+    assert cli.main([*words, "--features", "test_given_features:encoder"]) == 0
+    run = latens.open_run(tmp_path / "run")
+    assert run.record["features"] == "test_given_features:encoder"
+    assert "maps/features.npz" in run.record["files"]
+    assert run.scores.find("features_knn_accuracy") is not None
+    report = (run.path / "report.html").read_text()
+    assert "by the features of test_given_features:encoder" in report
+    assert "--features test_given_features:encoder" in report
+    assert (run.path / "figures" / "map-features.png").is_file()
+    with pytest.raises(UsageError, match="was started with the features of test_given"):
+        latens.resume(run.path, features=nothing, progress=Silent())
+    run.update(features="function", status="stopped")
+    with pytest.raises(UsageError, match=r"give the same encoder: latens.resume\(RUN, features=...\)"):
+        latens.resume(run.path, progress=Silent())
+    run.update(features="")
+    with pytest.raises(UsageError, match="was started with no features of an encoder"):
+        latens.resume(run.path, features=nothing, progress=Silent())
+
+
+def test_an_encoder_that_fails_in_a_run_is_left_out_and_the_run_ends_well(tmp_path):
+    images, labels = make_blobs(60, (1, 8, 8), seed=4)
+    np.savez(tmp_path / "blobs.npz", images=images[:, 0], labels=labels)
+    run = latens.run(
+        tmp_path / "blobs.npz",
+        out=tmp_path / "run",
+        epochs=1,
+        latent_dim=2,
+        samplers=["class-means"],
+        features=nothing,
+        progress=Silent(),
+    )
+    assert run.record["status"] == "done"
+    assert "gives NaN" in run.record["left_out"]["features function"]
+    assert run.scores.find("knn_accuracy") is not None
+    assert "features=encoder" in (run.path / "report.html").read_text()
+
+
+def test_an_encoder_in_the_working_folder_is_found(run, tmp_path, monkeypatch):
+    (tmp_path / "my_own_encoder.py").write_text("def see(x):\n    return x.mean((2, 3))\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [one for one in sys.path if one])
+    before = list(sys.path)
+    assert encoder_of("my_own_encoder:see").name == "my_own_encoder:see"
+    assert sys.path == before
+
+
 def test_the_explorer_offers_it_and_says_that_it_has_no_inverse(run):
     run.map(features="test_given_features:encoder")
     view = View(latens.open_run(run.path))
@@ -130,7 +232,7 @@ def test_new_images_are_reviewed_by_features(run, tmp_path, capsys):
         ("onnx:none.onnx", ""),
     ],
 )
-@pytest.mark.parametrize("command", ["map", "review"])
+@pytest.mark.parametrize("command", ["map", "review", "score"])
 def test_an_encoder_that_cannot_be_used_is_one_line(run, features, says, command, capsys):
     before = dict(run.record["files"])
     assert cli.main([command, str(run.path), "--features", features]) == 2

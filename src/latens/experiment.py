@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from latens.computed import encode_run, map_run, probe_run, score_run
+from latens.computed.given_features import RunFeatures, features_of_run
 from latens.computed.review import FEWEST, Review, review_run
+from latens.computed.scoring import score_maps
 from latens.device import choose_device, describe_device
 from latens.errors import RunError, UnknownName, UsageError
+from latens.features.encoders import Encoder, encoder_of
 from latens.figures import PALETTES
 from latens.figures.live import in_notebook, live_loss
 from latens.figures.network_stages import stages_of
-from latens.figures.of_run import draw_run
+from latens.figures.of_run import draw, draw_run
 from latens.images import Dataset, load_images
 from latens.left_out import LeftOut
+from latens.maps import FEATURES, GIVEN, Map
 from latens.models import MODELS
 from latens.models.contract import Model
 from latens.networks import NETWORKS
@@ -37,6 +41,7 @@ __all__ = [
     "adopt",
     "check_settings",
     "import_run",
+    "make_map",
     "resume",
     "review",
     "run",
@@ -69,6 +74,7 @@ def run(
     strict: bool = False,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
+    features: Any = None,
     started: Callable[[Run], object] | None = None,
     palette: str | None = None,
     progress: Progress | None = None,
@@ -96,6 +102,8 @@ def run(
         strict: see `load_images`.
         device: see `choose_device`.
         samplers: names of `SAMPLERS` whose samples are scored; None means those of the verdict, `("all",)` all.
+        features: an encoder, see `latens.features.encoders`: a map of its features is made beside those of the latents, scores
+            compare images by them, and the review finds neighbours by them.
         started: called with the run once its folder is there; `latens.explorer.watch` shows it while it trains.
         palette: colours of the classes in figures and explorer, a name of `latens.figures.PALETTES`.
         progress: shows the progress; a bar in a terminal by default.
@@ -113,6 +121,7 @@ def run(
     if palette is not None and palette not in PALETTES:
         raise UnknownName("palette", palette, PALETTES)
     choose_device(device)
+    encoder = None if features is None else encoder_of(features)
     if out is not None:
         check_free(out)
     check_settings(recipe, options, samplers)
@@ -128,9 +137,11 @@ def run(
     new = start_run(images, chosen, out, device)
     if palette is not None:
         new.update(palette=palette)  # only for drawing: it is no part of the recipe
+    if encoder is not None:
+        new.update(features=encoder.name)  # so that `resume` goes on with them
     if started is not None:
         started(new)
-    return _complete(new, images, progress, samplers)
+    return _complete(new, images, progress, samplers, encoder)
 
 
 def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[str] | None = None) -> None:
@@ -182,6 +193,7 @@ def resume(
     data: Any = None,
     device: str = "auto",
     samplers: Sequence[str] | None = None,
+    features: Any = None,
     recipe: str | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -196,6 +208,7 @@ def resume(
         data: where its images are now, if they were moved, see `open_run`.
         device: see `choose_device`.
         samplers: see `run`.
+        features: see `run`; only for a run that was started with a function, which has no name to find it by: the same again.
         recipe: see `run`; a run is continued as it was started, and another recipe than its own is refused.
         progress: shows the progress.
         **options: parts of the recipe, see `run`; others than the run's own are refused.
@@ -210,11 +223,33 @@ def resume(
     if stopped.record["status"] == "diverged":
         raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
     _check_recipe(stopped, recipe, options)
+    encoder = _encoder_again(stopped, features)
     if samplers is not None and not stopped.recipe.is_adopted:
         _check_samplers(build_model(stopped.recipe, stopped.image_shape), samplers)
     if images is not None:
         stopped.images = images
-    return _complete(stopped, stopped.images, progress, samplers)
+    return _complete(stopped, stopped.images, progress, samplers, encoder)
+
+
+def _encoder_again(run: Run, features: Any) -> Encoder | None:
+    """The encoder by whose features a run was started."""
+    recorded = run.record.get("features")
+    encoder = None if features is None else encoder_of(features)
+    if encoder is not None and encoder.name != recorded:
+        was = f"the features of {recorded}" if recorded else "no features of an encoder"
+        raise UsageError(
+            f"{run.path}: was started with {was}; a run is continued as it was started, and `latens score RUN --features"
+            " ENCODER` scores it by others afterwards"
+        )
+    if encoder is None and recorded:
+        try:
+            return encoder_of(recorded)
+        except UsageError as error:
+            raise UsageError(
+                f"{run.path}: was started with the features of {recorded}, which can't be loaded again ({error}); from Python"
+                " give the same encoder: latens.resume(RUN, features=...)"
+            ) from None
+    return encoder
 
 
 def _check_recipe(run: Run, recipe: str | None, options: dict[str, Any]) -> None:
@@ -269,25 +304,72 @@ def import_run(
     return _complete(new, images, progress)
 
 
-def score(run: Run, samplers: Sequence[str] | None = ("all",), *, progress: Progress | None = None) -> Run:
+def score(
+    run: Run, samplers: Sequence[str] | None = ("all",), *, features: Any = None, progress: Progress | None = None
+) -> Run:
     """Score a complete run again, or with more samplers, and write its report again.
 
     Args:
         run: complete.
         samplers: names of `SAMPLERS`; `("all",)` means all that its model can have, None those of the verdict. Each is
             fitted if it was not yet.
+        features: an encoder, see `latens.features.encoders`: images are compared by its features in place of latens's own, and
+            what they say of the classes stands beside what the latents say.
         progress: shows the progress.
 
     Raises:
         UnknownName: there is no such sampler.
         RunError: the run is not complete, or its model has no prior.
+        UsageError: there is no such encoder, or it fails.
     """
     progress = progress or progress_for()
     images, left = run.images, LeftOut(progress.say)
-    score_run(run, images, progress, samplers, left)
+    score_run(run, images, progress, samplers, left, features)
     draw_run(run, images, left=left, names=["samples"])
     _report(run, images, left)
     return run
+
+
+def make_map(
+    run: Run,
+    name: str = "tsne",
+    *,
+    seed: int | None = None,
+    coordinates: str | os.PathLike[str] | None = None,
+    features: Any = None,
+    refit: bool = False,
+    palette: str | None = None,
+    progress: Progress | None = None,
+) -> Map:
+    """Make another map of a run, draw it, and write the report of a complete run again.
+
+    Args:
+        run: with latents.
+        name: see `latens.computed.map_run`, as seed, coordinates and features.
+        seed: of the map.
+        coordinates: of a map that was made elsewhere.
+        features: an encoder whose features are mapped.
+        refit: also fit a t-SNE together with the probe's points, and draw it.
+        palette: colours of the classes; the run's by default.
+        progress: shows the progress.
+
+    Raises:
+        UnknownName: there is no such map.
+        UsageError: see `latens.computed.map_run`.
+    """
+    progress = progress or progress_for()
+    made = map_run(run, name, seed=seed, coordinates=coordinates, features=features, progress=progress)
+    kept = GIVEN if coordinates else FEATURES if features is not None else name
+    if refit:
+        probe_run(run, refit=True, seed=seed, progress=progress)
+    draw(run, "map", run.path / "figures" / f"map-{kept}.png", map=kept, palette=palette)
+    if refit or (kept == "tsne" and "probe.npz" in run.record["files"]):  # the probe's points lie elsewhere now
+        draw(run, "probe-map", refit=refit, palette=palette)
+    if run.record["status"] == "done":
+        left = LeftOut(progress.say)
+        score_maps(run, run.images)
+        _report(run, run.images, left)
+    return made
 
 
 def adopt(
@@ -353,12 +435,20 @@ def review(run: Run, *, most: int = LEAST_FINDINGS, features: Any = None, progre
     return found
 
 
-def _complete(run: Run, images: Dataset, progress: Progress, samplers: Sequence[str] | None = None) -> Run:
+def _complete(
+    run: Run,
+    images: Dataset,
+    progress: Progress,
+    samplers: Sequence[str] | None = None,
+    encoder: Encoder | None = None,
+) -> Run:
     with run.folder.working():
-        return _completed(run, images, progress, samplers)
+        return _completed(run, images, progress, samplers, encoder)
 
 
-def _completed(run: Run, images: Dataset, progress: Progress, samplers: Sequence[str] | None) -> Run:
+def _completed(
+    run: Run, images: Dataset, progress: Progress, samplers: Sequence[str] | None, encoder: Encoder | None
+) -> Run:
     _introduce(run, images, progress)
     train_run(run, images, progress)
     encode_run(run, images, progress)
@@ -368,13 +458,20 @@ def _completed(run: Run, images: Dataset, progress: Progress, samplers: Sequence
     for name in ("pca", "tsne"):
         with left.attempt(f"map {name}"):
             map_run(run, name, progress=progress)
+    given: RunFeatures | None = None
+    if encoder is not None:
+        with left.attempt(f"features {encoder.name}"):
+            given = features_of_run(run, encoder, images, progress)
+    if given is not None:
+        with left.attempt("map features"):
+            map_run(run, "tsne", features=given, progress=progress)
     with left.attempt("probe"):
         probe_run(run)
     with left.attempt("scores"):
-        score_run(run, images, progress, samplers, left)
+        score_run(run, images, progress, samplers, left, given)
     if len(images.train) + len(images.test) >= FEWEST:
         with left.attempt("review"):
-            review_run(run, images, progress=progress)
+            review_run(run, images, features=given, progress=progress)
     draw_run(run, images, progress, left)
     _report(run, images, left)
     run.update(status="done")

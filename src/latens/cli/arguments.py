@@ -316,6 +316,7 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--latent-dim", type=count, metavar="D", help="latent dimension: numbers per image")
     _training(command)
     command.add_argument("--seed", type=seed, metavar="N", help="seed of weights, order and noise")
+    _features(command, "map, score and review by the features of this encoder too")
     _palette(command, DEFAULT_PALETTE)
     _reading(command)
     _device(command)
@@ -503,6 +504,7 @@ def _add_score(commands: Any) -> None:
         help=f"samplers to score: all, or some of {', '.join(SAMPLERS)}"
         " (default: those that are quick to fit and keep no training data)",
     )
+    _features(command, "compare images by the features of this encoder, and show what they say of the classes")
     _moved(command)
     _device(command)
 

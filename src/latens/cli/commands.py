@@ -49,7 +49,8 @@ def run_command(args: argparse.Namespace) -> Answer:
 
     watch = _Watch(args)
     if args.resume:
-        flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, "palette", "recipe")} | args.reading
+        others = ("features", "palette", "recipe")
+        flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, *others)} | args.reading
         given = _given(args, flags)
         if given:
             raise UsageError(f"--resume continues a run as it was started; leave out {', '.join(given)}")
@@ -75,6 +76,7 @@ def run_command(args: argparse.Namespace) -> Answer:
         out=args.out,
         **_reading(args),
         device=args.device,
+        features=args.features,
         started=watch.start,
         palette=args.palette,
         progress=_progress(args),
@@ -216,21 +218,16 @@ def figure_command(args: argparse.Namespace) -> Answer:
 
 
 def map_command(args: argparse.Namespace) -> Answer:
-    """Make another map."""
+    """Make another map, and write the report again."""
     from latens.cli.printing import classes_text
-    from latens.computed import map_run, probe_run
-    from latens.figures.of_run import draw
+    from latens.experiment import make_map
     from latens.maps import FEATURES, GIVEN
 
     run, progress = _chosen(args.run, args.device), _progress(args)
-    made = map_run(
-        run, args.map, seed=args.seed, coordinates=args.coordinates, features=args.features, progress=progress
-    )
+    options = {name: getattr(args, name) for name in ("seed", "coordinates", "features", "refit", "palette")}
+    made = make_map(run, args.map, **options, progress=progress)
     name = GIVEN if args.coordinates else FEATURES if args.features else args.map
-    if args.refit:
-        probe_run(run, refit=True, seed=args.seed, progress=progress)
-    path = draw(run, "map", run.path / "figures" / f"map-{name}.png", map=name, palette=args.palette)
-    drawn = [str(path)] + ([str(draw(run, "probe-map", refit=True, palette=args.palette))] if args.refit else [])
+    drawn = [str(run.path / "figures" / f"{file}.png") for file in (f"map-{name}", *(["probe-map"] * args.refit))]
     answer = {"map": name, "points": len(made.coordinates), "figures": drawn}
     if not args.features:
         return answer, "\n".join(drawn)
@@ -248,7 +245,8 @@ def score_command(args: argparse.Namespace) -> Answer:
     from latens.cli.printing import run_answer
     from latens.experiment import score
 
-    return run_answer(score(_chosen(args.run, args.device, args.new_data), args.samplers, progress=_progress(args)))
+    run = _chosen(args.run, args.device, args.new_data)
+    return run_answer(score(run, args.samplers, features=args.features, progress=_progress(args)))
 
 
 def compare_command(args: argparse.Namespace) -> Answer:

@@ -1,4 +1,4 @@
-"""The features that a given encoder sees in a run's images, kept in the run, and what they say of the classes."""
+"""The features that a given encoder sees in a run's images, kept in the run, and what they say of classes and of other images."""
 
 import re
 from collections.abc import Callable
@@ -14,12 +14,14 @@ from latens.features.encoders import Encoder, encoder_of
 from latens.images import Dataset
 from latens.images.pixels import to_floats
 from latens.metrics import Scores
-from latens.metrics.given_features import score_classes
+from latens.metrics.given_features import K, score_classes
+from latens.metrics.votes import vote
+from latens.neighbours import Neighbours
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.runs.run import TEST, TRAIN
 
-__all__ = ["RunFeatures", "features_of_run"]
+__all__ = ["GivenFeatures", "RunFeatures", "features_of_run"]
 
 AT_ONCE = 32  # images; an encoder enlarges them to a few hundred pixels a side
 CHECKED = 4  # images by which kept features are compared with what the encoder gives now
@@ -84,6 +86,42 @@ class RunFeatures:
             labels,
             self.name,
         )
+
+
+class GivenFeatures:
+    """The features of a given encoder as those by which images are compared; see `latens.metrics.inputs.FeatureFunction`.
+
+    Args:
+        found: of the run whose images they are compared with.
+    """
+
+    def __init__(self, found: RunFeatures) -> None:
+        self.found = found
+        self._train: Neighbours | None = None
+
+    @property
+    def protocol(self) -> str:
+        """The encoder's name, as protocols have it."""
+        return self.found.name
+
+    def __call__(self, pixels: Any) -> Floats:
+        """The features of images as the model takes or gives them, (M, C, H, W) -> float32 (M, F); see `RunFeatures.compared`.
+
+        Raises:
+            UsageError: the encoder fails.
+        """
+        return self.found.compared(self.found.of(np.asarray(pixels)))
+
+    def classify(self, pixels_or_features: Any) -> NDArray[np.int64] | None:
+        """The class of most of the five train images with the nearest features, int64 (M,); None without labels."""
+        labels = self.found.run.labels_of(TRAIN)
+        if labels is None:
+            return None
+        features = pixels_or_features if getattr(pixels_or_features, "ndim", 0) == 2 else self(pixels_or_features)
+        if self._train is None:
+            self._train = Neighbours(self.found.of_part(TRAIN))
+        found: NDArray[np.int64] = vote(labels[self._train.nearest(features, min(K, len(labels)))[1]])
+        return found
 
 
 def seen_by(encoder: Encoder, shown: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[NDArray[Any]], Floats]:

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from latens.computed.given_features import GivenFeatures, RunFeatures, features_of_run
 from latens.computed.mapping import NOISES
 from latens.errors import RunError
 from latens.features import features_for
@@ -22,7 +24,7 @@ from latens.runs.run import TEST, TRAIN
 from latens.samplers import SAMPLERS, samplers_for
 from latens.samplers.class_means import ClassMeansSampler
 
-__all__ = ["inputs_of", "samplers_named", "score_run"]
+__all__ = ["inputs_of", "samplers_named", "score_maps", "score_run"]
 
 
 def score_run(
@@ -31,6 +33,7 @@ def score_run(
     progress: Progress | None = None,
     samplers: Sequence[str] | None = None,
     left: LeftOut | None = None,
+    features: Any = None,
 ) -> ScoreTable:
     """Compute the scores of a run, metric by metric, into metrics.json.
 
@@ -42,14 +45,18 @@ def score_run(
         progress: shows how far it is.
         samplers: whose samples are scored, see `samplers_named`.
         left: keeps the reasons of what could not be scored; each has a note too.
+        features: an encoder, see `latens.features.encoders`: images are compared by its features in place of latens's own, and
+            what they say of the classes stands beside what the latents say.
 
     Raises:
         UnknownName: there is no such sampler.
         RunError: a sampler was asked for that this run's model cannot have.
+        UsageError: there is no such encoder, or it fails.
     """
     progress = progress or Silent()
     left = left or LeftOut(progress.say)
-    inputs = inputs_of(run, images, samplers_named(run, samplers), progress, left)
+    given = None if features is None else features_of_run(run, features, images, progress)
+    inputs = inputs_of(run, images, samplers_named(run, samplers), progress, left, given)
     groups: dict[str, Scores] = {}
     with progress.stage("scores") as tick:
         for done, name in enumerate(METRICS):
@@ -58,6 +65,19 @@ def score_run(
     table = ScoreTable.of_groups(groups)
     run.save("metrics.json", table.as_json())
     return table
+
+
+def score_maps(run: Run, images: Dataset) -> None:
+    """Put the scores of a run's maps as they are now into metrics.json, in place of those of earlier maps; if it was scored.
+
+    Args:
+        run: with latents and maps.
+        images: what it was trained on.
+    """
+    if "metrics.json" not in run.record["files"]:
+        return
+    found = _attempted("map", inputs_of(run, images))
+    run.save("metrics.json", run.scores.with_group("map", found).as_json())
 
 
 def _attempted(name: str, inputs: Inputs) -> Scores:
@@ -96,6 +116,7 @@ def inputs_of(
     samplers: Sequence[str] = (),
     progress: Progress | None = None,
     left: LeftOut | None = None,
+    given: RunFeatures | None = None,
 ) -> Inputs:
     """What metrics are given of a run.
 
@@ -105,6 +126,7 @@ def inputs_of(
         samplers: the names of those whose samples are scored; each is fitted where it was not yet, and kept.
         progress: shows how far it is.
         left: keeps the reasons of what could not be scored.
+        given: features of a given encoder, by which images are compared; None takes latens's own.
     """
     progress = progress or Silent()
     seed, mapped = run.recipe.config.seed, run.mapped_part
@@ -123,14 +145,19 @@ def inputs_of(
         return fitted.sample(len(classes), seed, classes), classes
 
     return Inputs(
-        train=_part(run, images.train, TRAIN),
-        test=_part(run, images.test, TEST),
+        train=_part(run, images.train, TRAIN, given),
+        test=_part(run, images.test, TEST, given),
         encode=partial(encode_images, run.model),
         decode=run.decode,
         reconstruct=partial(reconstruct_images, run.model),
         class_names=images.class_names,
         seed=seed,
-        make_features=lambda: features_for(images, progress, device=run.device),
+        make_features=(
+            partial(features_for, images, progress, device=run.device)
+            if given is None
+            else partial(GivenFeatures, given)
+        ),
+        encoder="" if given is None else given.name,
         make_statistics=lambda: ImageStatistics(images.train.inputs, images.format.is_plain),
         samplers=samplers,
         sample=sample,
@@ -143,8 +170,9 @@ def inputs_of(
     )
 
 
-def _part(run: Run, images: Images, part: int) -> Part:
-    return Part(images.inputs, run.of_part("latents", part), images.labels, images.ids)
+def _part(run: Run, images: Images, part: int, given: RunFeatures | None) -> Part:
+    features = None if given is None else given.of_part(part)
+    return Part(images.inputs, run.of_part("latents", part), images.labels, images.ids, features)
 
 
 def _asked_of(run: Run, name: str, num: int, seed: int) -> np.ndarray | None:

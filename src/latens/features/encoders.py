@@ -2,15 +2,16 @@
 
     timm:resnet18           a model of timm, with the weights that are on the disk
     onnx:model.onnx         an ONNX file, run by onnxruntime
-    package.module:name     a function that gives a torch module or a function, or one of these itself
+    package.module:name     a function that gives a torch module or a function, or one of these itself; installed, or in the
+                            working folder
 
 latens ships no such weights, and fetches none by itself.
 """
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -143,7 +144,7 @@ def encoder_of(features: Any) -> Encoder:
 
 def _imported(name: str, module: str, attribute: str) -> Any:
     try:
-        with redirect_stdout(sys.stderr):  # what it prints while it loads is no part of an answer
+        with _working_folder_on_path(), redirect_stdout(sys.stderr):  # what it prints is no part of an answer
             found = getattr(import_module(module), attribute)
             # A function that makes a network, or the network itself.
             return found() if callable(found) and not isinstance(found, nn.Module) and _takes_nothing(found) else found
@@ -151,6 +152,20 @@ def _imported(name: str, module: str, attribute: str) -> Any:
         raise UsageError(
             f"features {name!r}: can't be loaded ({type(error).__name__}: {error}); allowed is {FORMS}"
         ) from error
+
+
+@contextmanager
+def _working_folder_on_path() -> Iterator[None]:
+    """Let modules beside the user be found, behind all that are installed: a command's own path begins at its program."""
+    folder = os.getcwd()
+    missing = folder not in sys.path and "" not in sys.path
+    if missing:
+        sys.path.append(folder)
+    try:
+        yield
+    finally:
+        if missing and folder in sys.path:
+            sys.path.remove(folder)
 
 
 def _takes_nothing(function: Any) -> bool:

@@ -378,7 +378,7 @@ def _probe_map_of_run(run: "Run", images: "Dataset", map: str, refit: bool, pale
     else:
         shown = run.map(map)
         points, scores = shown.coordinates, run.map_scores(map)
-        placed = probe["coordinates"] if map == "tsne" else shown.place(probe["latents"])
+        placed = shown.place(probe["latents"])  # the probe was placed on the map of its time
     labels, names, _ = _colours(run)
     found = probe["names"].tolist()
     return probe_map(

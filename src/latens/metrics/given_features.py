@@ -11,7 +11,7 @@ from latens.metrics.score import Definition, Protocol, Scores
 from latens.metrics.votes import vote
 from latens.neighbours import nearest_neighbours
 
-__all__ = ["DEFINITIONS", "score_classes"]
+__all__ = ["DEFINITIONS", "K", "score_classes"]
 
 K = 5
 

@@ -56,12 +56,14 @@ class Part:
         latents: (N, D).
         labels: int (N,), or None.
         ids: the name of each.
+        features: of the images, (N, F), where they are known already; see `Inputs.features`.
     """
 
     pixels: NDArray[Any]
     latents: NDArray[Any]
     labels: NDArray[Any] | None = None
     ids: Sequence[str] | NDArray[Any] | None = None
+    features: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,7 @@ class Inputs:
         class_names: of the labels.
         seed: of what is drawn.
         make_features: gives the features through which sets of images are compared.
+        encoder: the name of the encoder that the user gave these features by; empty for latens's own.
         make_statistics: gives others, by which single images are told from real ones where the former do not; None for none.
         samplers: the names of those that are to be scored.
         sample: name of a sampler and a number -> what it draws.
@@ -113,6 +116,7 @@ class Inputs:
     class_names: Sequence[str] = ()
     seed: int = 0
     make_features: Callable[[], FeatureFunction] | None = None
+    encoder: str = ""
     make_statistics: Callable[[], FeatureFunction] | None = None
     samplers: Sequence[str] = ()
     sample: Callable[[str, int], Drawn] | None = None
@@ -137,7 +141,10 @@ class Inputs:
     @cached_property
     def test_features(self) -> NDArray[np.float32]:
         """The features of the test images, (M, F)."""
-        return self.features(self.test.pixels)
+        return self._seen(self.test)
+
+    def _seen(self, part: Part) -> NDArray[np.float32]:
+        return self.features(part.pixels) if part.features is None else part.features
 
     @cached_property
     def references(self) -> References:
@@ -148,7 +155,7 @@ class Inputs:
             tick(1, 4)
             rebuilt = features(self.reconstruct(self.test.pixels))
             tick(2, 4)
-            train = features(self.train.pixels)
+            train = self._seen(self.train)
             tick(3, 4)
             planted = planted_features(self.train.pixels, features, self.seed)
         return prepare_references(

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from latens.algebra import principal_axes
 from latens.arrays import drawn_rows
 from latens.errors import UsageError
+from latens.metrics.given_features import DEFINITIONS as OF_GIVEN
+from latens.metrics.given_features import score_classes
 from latens.metrics.inputs import Inputs
 from latens.metrics.intervals import of_ratio
-from latens.metrics.score import Definition, Metric, Protocol, Score, Scores
+from latens.metrics.score import Definition, Metric, Protocol, Score, Scores, together
 from latens.metrics.votes import knn_accuracy
 
 __all__ = [
@@ -305,7 +307,7 @@ def _commonest(labels: NDArray[Any]) -> float:
 
 def _score(inputs: Inputs) -> Scores:
     train, test = inputs.train, inputs.test
-    return score_representation(
+    found = score_representation(
         train.latents,
         test.latents,
         train.labels,
@@ -314,10 +316,15 @@ def _score(inputs: Inputs) -> Scores:
         test_pixels=test.pixels,
         seed=inputs.seed,
     )
+    if not inputs.encoder or train.features is None or test.features is None:
+        return found
+    parts = [[part.features, part.latents, part.labels] for part in (train, test)]
+    of_features, latents, labels = zip(*parts, strict=True)
+    return together(found, score_classes(of_features, latents, labels, inputs.encoder))
 
 
 METRIC = Metric(
     "Representation: what do the latents say about the classes?",
-    (KNN, LINEAR, CLUSTER, NMI, ARI, ACTIVE_UNITS, EFFECTIVE_RANK, ZERO_FRACTION),
+    (KNN, LINEAR, CLUSTER, NMI, ARI, ACTIVE_UNITS, EFFECTIVE_RANK, ZERO_FRACTION, *OF_GIVEN),
     _score,
 )

@@ -123,6 +123,18 @@ class ScoreTable(Sequence[Score]):
         notes = tuple(Note(*group_and_subject(group), text) for group, text in dict(found).items())
         return cls(scores, notes, details)
 
+    def with_group(self, group: str, found: Scores) -> Self:
+        """The table with other scores of one group, at the same place, or at the end where it had none."""
+        new, place = self.of_groups({group: found}), len(self.records)
+        place = next((row for row, one in enumerate(self.records) if one.group == group), place)
+        records = [one for one in self.records if one.group != group]
+        return replace(
+            self,
+            records=(*records[:place], *new.records, *records[place:]),
+            notes=(*(note for note in self.notes if note.group != group), *new.notes),
+            details={**{name: part for name, part in self.details.items() if name != group}, **new.details},
+        )
+
     @classmethod
     def of_groups(cls, groups: Mapping[str, Scores]) -> Self:
         """The table of what metrics returned, by the name of the group."""

@@ -101,14 +101,18 @@ def command_of(run: Run, images: Dataset) -> str:
     settled = default.with_options(**told)  # with what goes with the model and the dimension
     changed = {**told, **_differences(recipe, settled), **_differences(recipe.config, settled.config)}
     asked = {name: value for name, value in data["options"].items() if value}
-    if source == "images" or not set(changed) <= set(RECIPE_OPTIONS):
+    features = run.record.get("features", "")
+    named = ":" in features or features.endswith(".onnx")  # otherwise it is a function, which has no name to find it by
+    if source == "images" or not set(changed) <= set(RECIPE_OPTIONS) or (features and not named):
         options = {**({} if recipe.name == "fast" else {"recipe": recipe.name}), **asked, **changed}
         arguments = [source, *(f"{name}={value!r}" for name, value in options.items())]
+        arguments += [f"features={features!r}" if named else "features=encoder"] if features else []
         return f"latens.run({', '.join(arguments)})"
     words = ["latens", "run", str(data["source"])]
     words += [] if recipe.name == "fast" else ["--recipe", recipe.name]
     for name, value in changed.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
+    words += ["--features", features] if features else []
     if "size" in asked:
         words += ["--size", "x".join(map(str, np.atleast_1d(asked["size"])))]
     return shlex.join(words + (["--strict"] if "strict" in asked else []))
