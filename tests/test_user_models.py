@@ -193,7 +193,7 @@ def test_weights_that_become_nan_are_not_kept(at, epoch, blobs):
 
 
 def test_a_run_that_diverges_at_an_epochs_end_keeps_good_weights_and_readable_files(blobs, tmp_path, monkeypatch):
-    monkeypatch.setattr("latens.runs.run.build_model", lambda *_: Exploding(8))
+    monkeypatch.setattr("latens.training.loop.build_model", lambda *_: Exploding(8))
     recipe = RECIPES["fast"](blobs).with_options(epochs=4, batch_size=32, latent_dim=6, network="dense")
     run = start_run(blobs, recipe, tmp_path / "run")
     with pytest.raises(TrainingDiverged):

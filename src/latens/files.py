@@ -38,6 +38,7 @@ __all__ = [
     "read_json",
     "read_npz",
     "read_safetensors",
+    "read_some",
     "remove_abandoned",
     "safetensors_content",
     "sha256_bytes",
@@ -329,6 +330,28 @@ def read_npz(source: str | os.PathLike[str] | IO[bytes], required: tuple[str, ..
         if name not in arrays:
             raise RunDamaged(f"{path}: has no array {name!r}; it has {', '.join(sorted(arrays)) or 'none'}")
     return arrays
+
+
+def read_some(source: str | os.PathLike[str] | IO[bytes], names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Some arrays of an .npz, those of the names that it has, without reading the others.
+
+    Each is checked by its CRC-32, which the archive holds: that finds damage, but no other file in its place.
+
+    Args:
+        source: the file, by its path or open.
+        names: of the arrays.
+
+    Raises:
+        RunDamaged: the file is missing, is not an .npz of plain arrays, or one of them is damaged.
+    """
+    path = _path_of(source)
+    try:
+        with _opened(source) as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in names if name in archive.files}
+    except FileNotFoundError:
+        raise RunDamaged(f"{path}: the file is missing") from None
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise RunDamaged(f"{path}: not readable as .npz of plain arrays ({type(error).__name__})") from None
 
 
 def map_npy(path: str | os.PathLike[str]) -> np.ndarray:

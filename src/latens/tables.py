@@ -42,6 +42,11 @@ class Table(Mapping[str, T], Generic[T]):
         self.group = group
         self._own = dict(entries)
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The names of the entries of latens itself."""
+        return tuple(self._own)
+
     @cached_property
     def plugins(self) -> Mapping[str, EntryPoint]:
         """The entries of installed packages, by name; looked up once a process."""

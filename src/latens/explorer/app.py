@@ -47,7 +47,7 @@ def create_app(
         port: that it will listen on; None takes any.
         ancestors: origins whose pages may frame it.
     """
-    desks = {"quick": Desk(single=True), "slow": Desk(), "lengthy": Desk()}
+    desks = {"first": Desk(), "quick": Desk(single=True), "slow": Desk(), "lengthy": Desk()}
     token = token or token_urlsafe(18)
     routes = [At(f"/{token}/", _page), At(f"/{token}/{{name}}", _page)]
     for prefix, one in (("", view), *([("/beside", beside)] if beside else [])):
@@ -98,12 +98,14 @@ class Desk:
         return await future
 
     def _serve(self) -> None:
-        if self._single:
-            import torch
-
-            torch.set_num_threads(1)  # of this thread alone
+        alone = not self._single
         while True:
             work, future, loop = self._work.get()
+            if not alone:
+                import torch  # with the first question: the page has its first picture by then
+
+                torch.set_num_threads(1)  # of this thread alone
+                alone = True
             result, error = None, None
             try:
                 result = work()
@@ -134,6 +136,8 @@ def _endpoint(route: Route, view: View, desks: Mapping[str, Desk], prefix: str) 
             given = await _given(request, route)
             desk = desks[route.desk(given)]
             return _response(request, route, await desk.ask(lambda: ask(route, view, given), kind))
+        except asyncio.CancelledError:  # the server ends, and work that takes long is left undone
+            return JSONResponse({"error": "the explorer has been stopped", "kind": "Stopped"}, 503)
         except Overtaken:
             return JSONResponse({"error": "overtaken by a newer request", "kind": "Overtaken"}, 409)
         except (LatensError, OSError) as error:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.detection.fitted import digests_of, fit_detector, images_at_once
 from latens.explorer.columns import Column
 from latens.runs.run import TRAIN
 
@@ -30,6 +29,8 @@ class Odd:
     """
 
     def __init__(self, view: "View") -> None:
+        from latens.detection.fitted import digests_of, fit_detector, images_at_once
+
         self.view = view
         fitted = fit_detector(view.run, progress=view.work)
         self.calibration = fitted.calibrated()

@@ -11,7 +11,6 @@ from latens.explorer.columns import Column
 from latens.maps.procrustes import FEWEST, Alignment, align
 from latens.metrics.meanings import meaning_of, title_of
 from latens.metrics.score import Score
-from latens.neighbours import neighbours_kept
 from latens.runs.run import TEST
 
 if TYPE_CHECKING:
@@ -132,6 +131,8 @@ class Pair:
 
     @cached_property
     def _shares(self) -> NDArray[np.float32]:
+        from latens.neighbours import neighbours_kept
+
         mine, theirs = self.points
         return neighbours_kept(self.first.latents[mine], self.second.latents[theirs], self.num_near)
 

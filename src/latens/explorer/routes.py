@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from latens import __version__
-from latens.computed.review import KINDS, read_review
 from latens.errors import UsageError
-from latens.explorer import decoding, following
 from latens.explorer.pair import DIFFERING, Pair
 from latens.explorer.paths import Paths, as_kept
 from latens.explorer.table import table_of
@@ -33,8 +32,13 @@ class Param:
     type: str
     text: str
     default: Any = REQUIRED
-    choices: Sequence[str] = ()
+    choices: Sequence[str] | Callable[[], Sequence[str]] = ()
     items: Mapping[str, Any] | None = None
+
+    @property
+    def known(self) -> Sequence[str]:
+        """The values that are allowed; empty for all of the type."""
+        return self.choices() if callable(self.choices) else self.choices
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Route:
         params: by name. One of type "file" is the whole body of the request, and the others are then in the query.
         method: GET, or POST where a request is too long for an address, or changes something.
         newest: whether a newer request of the same tab replaces an older one.
-        desk: the thread that answers, by the parameters: `quick`; `slow` where something may have to be fitted first; `lengthy`
+        desk: the thread that answers, by the parameters: `first` for what the page shows before the model and the images are
+            there, `quick`; `slow` where something may have to be fitted first; `lengthy`
             where that may take minutes. Requests of one thread do not hold up the others.
         changes: whether it changes something in the run's folder.
         media_type: of a route that gives a file.
@@ -68,6 +73,23 @@ class Route:
     def file(self) -> str:
         """The name of the param that is the whole body; "" where there is none."""
         return next((name for name, param in self.params.items() if param.type == "file"), "")
+
+
+def _later(where: str) -> Callable[..., Answer]:
+    """A function "package.module:name" whose module is imported at the first call: torch must not hold up the first picture."""
+
+    def call(view: View, **given: Any) -> Answer:
+        module, _, name = where.partition(":")
+        answer: Answer = getattr(import_module(module), name)(view, **given)
+        return answer
+
+    return call
+
+
+def _kinds() -> Sequence[str]:
+    from latens.computed.review import KINDS
+
+    return (*KINDS, DIFFERING)
 
 
 def _openapi(view: View) -> Answer:
@@ -145,6 +167,8 @@ def findings_of(view: View, kind: str) -> list[dict[str, Any]]:
     """The images of a kind to check: `Finding` of the page's types.js each."""
     if kind == DIFFERING:
         return _paired(view).differing(view)
+    from latens.computed.review import read_review
+
     return [
         {**vars(one), "point": one.row - view.first, "other_point": one.other_row - view.first}
         for one in read_review(view.run).of_kind(kind)
@@ -188,8 +212,10 @@ def _ids(view: View, points: list[Any]) -> Answer:
 
 
 def _link(view: View) -> Answer:
+    from latens.explorer.following import epochs_of
+
     pair = _paired(view)
-    epochs = following.epochs_of(pair.other(view).run)
+    epochs = epochs_of(pair.other(view).run)
     return Answer({**pair.facts(view), "other_epochs": epochs}, {"rows": pair.rows(view)})
 
 
@@ -204,6 +230,8 @@ def _paths(view: View) -> Answer:
 
 
 def _keep_path(view: View, name: str, stops: list[Any], way: str) -> Answer:
+    from latens.explorer import decoding
+
     paths = Paths(view.run.path)
     if stops:
         if not 2 <= len(stops) <= decoding.MOST_STEPS:
@@ -250,6 +278,13 @@ STOPS = Param(
 
 ROUTES = (
     Route("/api/openapi.json", "this description", _openapi),
+    Route(
+        "/api/opening",
+        "what the first picture needs, read without the model, the images and the latents: a kept map, and the classes",
+        lambda view, map: view.opening(map),
+        {"map": Param("string", "which, where the run has it", "")},
+        desk=lambda given: "first",
+    ),
     Route("/api/run", "the run, and which maps, columns and samplers it has", _run),
     Route(
         "/api/channels",
@@ -325,7 +360,7 @@ ROUTES = (
     Route(
         "/api/decode",
         "the decoded image at a place of a map, also where no point lies",
-        lambda view, **given: decoding.decode_at(view, **given),
+        _later("latens.explorer.decoding:decode_at"),
         {
             "map": MAP,
             "x": Param("number", "in the map's units"),
@@ -337,7 +372,7 @@ ROUTES = (
     Route(
         "/api/decode",
         "the decoded images of latents, and their places on a map",
-        lambda view, **given: decoding.decode(view, **given),
+        _later("latens.explorer.decoding:decode"),
         {
             "latents": Param("array", "rows of latent numbers", items=NUMBERS),
             "map": Param("string", "a map's name", ""),
@@ -349,7 +384,7 @@ ROUTES = (
     Route(
         "/api/encode",
         "an image file of the user's: read as the run's images, encoded, decoded, placed on a map, its nearest points",
-        lambda view, **given: decoding.encode(view, **given),
+        _later("latens.explorer.decoding:encode"),
         {
             "file": Param("file", "the image file"),
             "name": Param("string", "the file's name, whose ending says its format", "image"),
@@ -362,7 +397,7 @@ ROUTES = (
     Route(
         "/api/nearest",
         "the points whose latents are nearest to a latent, nearest first",
-        lambda view, **given: decoding.nearest(view, **given),
+        _later("latens.explorer.decoding:nearest"),
         {
             "latents": Param("array", "the latent's numbers", items={"type": "number"}),
             "count": Param("integer", "how many points", 50),
@@ -372,7 +407,7 @@ ROUTES = (
     Route(
         "/api/probe",
         "latents drawn by a sampler: one image per class, and a cloud of points on a map",
-        lambda view, **given: decoding.probe(view, **given),
+        _later("latens.explorer.decoding:probe"),
         {
             "sampler": Param("string", "whose", "class-means", tuple(SAMPLERS)),
             "noise": Param("number", "of class-means", 1.0),
@@ -387,7 +422,7 @@ ROUTES = (
     Route(
         "/api/path",
         "a path from image to image, or mean to mean, or place to place, decoded",
-        lambda view, **given: decoding.path(view, **given),
+        _later("latens.explorer.decoding:path"),
         {
             "stops": STOPS,
             "way": Param("string", "how", "linear", tuple(PATHS)),
@@ -402,20 +437,20 @@ ROUTES = (
     Route(
         "/api/directions",
         "directions in which the latents vary most, about a point or of all",
-        lambda view, point, count: decoding.directions(view, point, count),
+        _later("latens.explorer.decoding:directions"),
         {"point": Param("integer", "about which; all by default", None), "count": Param("integer", "how many", 8)},
     ),
     Route(
         "/api/list",
         "images to check",
         _list,
-        {"kind": Param("string", "the kind of images", choices=(*KINDS, DIFFERING))},
+        {"kind": Param("string", "the kind of images", choices=_kinds)},
         desk=lambda given: "slow" if given.get("kind") == DIFFERING else "quick",
     ),
     Route(
         "/api/compass",
         "where the directions lead in which the latents near a place of a map vary most, decoded",
-        lambda view, **given: decoding.compass(view, **given),
+        _later("latens.explorer.decoding:compass"),
         {
             "map": MAP,
             "x": Param("number", "in the map's units"),
@@ -456,7 +491,7 @@ ROUTES = (
     Route(
         "/api/mean",
         "the mean of the latents of some images",
-        lambda view, points: decoding.mean(view, points),
+        _later("latens.explorer.decoding:mean"),
         {"points": Param("array", "points, as row of /api/image", items=POINTS)},
         method="POST",
     ),
@@ -479,18 +514,18 @@ ROUTES = (
         _link,
         desk=_slow,
     ),
-    Route("/api/history", "loss curve, settings, scores, verdict", following.history),
+    Route("/api/history", "loss curve, settings, scores, verdict", _later("latens.explorer.following:history")),
     Route(
         "/api/live",
         "test images as the weights of the last epoch rebuild them",
-        following.live,
+        _later("latens.explorer.following:live"),
         {"look": LOOK},
         desk=_slow,
     ),
     Route(
         "/api/snapshot",
         "the test latents of one epoch on a plane, aligned to the last",
-        following.snapshot,
+        _later("latens.explorer.following:snapshot"),
         {"epoch": Param("integer", "one of the run's snapshots")},
     ),
 )
@@ -531,8 +566,8 @@ def _checked(route: Route, name: str, param: Param, given: Mapping[str, Any]) ->
         raise UsageError(f"{route.path}: {name} is {str(value)[:60]!r}; a finite {param.type} is needed")
     if kind is int and abs(value) >= 2**63:
         raise UsageError(f"{route.path}: {name} is {value}; that is too large")
-    if param.choices and value not in param.choices:
-        raise UsageError(f"{route.path}: {name} is {value!r}; known: {', '.join(param.choices)}")
+    if param.known and value not in param.known:
+        raise UsageError(f"{route.path}: {name} is {value!r}; known: {', '.join(param.known)}")
     return value
 
 
@@ -576,8 +611,8 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _schema(param: Param) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": param.type}
-    if param.choices:
-        schema["enum"] = list(param.choices)
+    if param.known:
+        schema["enum"] = list(param.known)
     if param.items:
         schema["items"] = dict(param.items)
     if param.default is not REQUIRED and param.default is not None:

@@ -2,7 +2,7 @@
 
 import io
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,14 @@ from latens.figures import DEFAULT_PALETTE
 from latens.figures.palette import NO_LABELS, class_colours
 from latens.images.pixels import is_grey, mix_of, picture_mode, to_picture
 from latens.interpolation import PATHS
-from latens.interpolation.graph import Graph
-from latens.maps import MAPS, Map
-from latens.metrics.votes import vote
-from latens.neighbours import Neighbours, in_usual_distances
+from latens.maps import MAPS, Map, is_decodable
 from latens.runs import Run
 from latens.runs.run import MADE_ELSEWHERE, TEST, TRAIN
 from latens.samplers import samplers_for
+
+if TYPE_CHECKING:
+    from latens.interpolation.graph import Graph
+    from latens.neighbours import Neighbours
 
 __all__ = ["View"]
 
@@ -80,13 +81,17 @@ class View:
         return latents
 
     @cached_property
-    def near(self) -> Neighbours:
+    def near(self) -> "Neighbours":
         """The latents of the points, to look for neighbours in."""
+        from latens.neighbours import Neighbours
+
         return Neighbours(self.latents)
 
     @cached_property
-    def graph(self) -> Graph:
+    def graph(self) -> "Graph":
         """The latents of the points as a graph of neighbours."""
+        from latens.interpolation.graph import Graph
+
         return Graph(self.latents)
 
     @cached_property
@@ -104,10 +109,15 @@ class View:
         """Row of an id in latents.npz, where the train part comes before the test part."""
         return {str(one): row for row, one in enumerate(self.run.latents["ids"])}
 
-    @property
+    @cached_property
     def first(self) -> int:
         """The row of latents.npz that point 0 is."""
-        return len(self.run.latents["part"]) - len(self.latents)
+        return len(self.run.part) - self.count
+
+    @cached_property
+    def count(self) -> int:
+        """How many points there are."""
+        return len(self.run.part) if self.part is None else int((self.run.part == self.part).sum())
 
     @cached_property
     def missing(self) -> str:
@@ -141,7 +151,7 @@ class View:
             "show": show_of(run.format),
             "plain": is_grey(run.image_shape[0]) and run.format.is_plain,
             "latent_dim": run.recipe.latent_dim,
-            "count": len(self.latents) if self.ready else 0,
+            "count": self.count if self.ready else 0,
             "part": "test" if self.ready and self.part == TEST else "all",
             "class_names": list(run.class_names),
             "colours": list(class_colours(len(run.class_names), self.palette)) if run.class_names else [NO_LABELS],
@@ -169,7 +179,7 @@ class View:
     @cached_property
     def channels(self) -> list[dict[str, Any]]:
         """The channels of the images, see `latens.explorer.looks.channels_of`; ranges are taken from some of the points."""
-        some = np.linspace(0, len(self.latents) - 1, min(SAMPLED, len(self.latents))).astype(np.int64)
+        some = np.linspace(0, self.count - 1, min(SAMPLED, self.count)).astype(np.int64)
         images = np.empty((0, *self.run.image_shape), np.uint8) if self.missing else self.inputs(some + self.first)
         return channels_of(self.run.format, images)
 
@@ -207,18 +217,53 @@ class View:
         Beside another run, both maps have one frame, in the units of the first's map, onto which the second's is laid.
         """
         if self.pair is None:
-            shown = held = self.map(name).coordinates
-            laid = None
+            shown, note = self._coordinates(name)
+            held, laid = shown, None
         else:
             name, shown, held, laid = self.pair.placed(self, name)
-        made = self.map(name)
+            note = self.map(name).note
         low, high = held.min(0), held.max(0)
         size = max(float((high - low).max()) * (1 + 2 * MARGIN), float(np.finfo(np.float32).tiny))
         corner = (low.astype(np.float64) + high) / 2 - size / 2
         places = np.rint((shown - corner) / size * STEPS).clip(0, STEPS).astype(np.uint16)
-        facts = {"name": name, "note": made.note, "left": float(corner[0]), "bottom": float(corner[1]), "size": size}
-        facts |= {"decodable": made.decodable, "laid": None if laid is None else laid.as_json()}
+        facts = {"name": name, "note": note, "left": float(corner[0]), "bottom": float(corner[1]), "size": size}
+        facts |= {"decodable": is_decodable(name), "laid": None if laid is None else laid.as_json()}
         return facts, {"x": places[:, 0], "y": places[:, 1]}
+
+    def _coordinates(self, name: str) -> tuple[NDArray[np.float32], str]:
+        """The coordinates of a map and its note; of one that is kept, without the latents."""
+        if name not in self._maps and self.keeps_map(name):
+            state = self.run.folder.load(f"maps/{name}.npz")
+            coordinates = np.asarray(state.get("coordinates"))
+            if coordinates.shape == (self.count, 2):  # else restoring says what is wrong
+                return coordinates.astype(np.float32), str(state["note"]) if "note" in state else ""
+        made = self.map(name)
+        return made.coordinates, made.note
+
+    def keeps_map(self, name: str) -> bool:
+        """Whether the run's folder has a map."""
+        return f"maps/{name}.npz" in self.run.record["files"]
+
+    def opening(self, map: str = "") -> Answer:
+        """What the first picture needs, read without model, images and latents: `Opening` of the page's types.js.
+
+        Args:
+            map: that is wanted; the first that the folder has where it has not this one.
+        """
+        run, names = self.run, self.run.class_names
+        facts: dict[str, Any] = {"name": run.name, "class_names": list(names), "count": 0, "beside": ""}
+        facts["colours"] = list(class_colours(len(names), self.palette)) if names else [NO_LABELS]
+        facts["beside"] = "" if self.pair is None else self.pair.other(self).run.name
+        if not self.ready:
+            return Answer(facts)
+        known = [name for name in self.map_names if self.keeps_map(name)]
+        facts["count"] = self.count
+        if not known or self.pair is not None:  # beside another run its map is laid onto the other's, which takes the latents
+            return Answer(facts)
+        made, arrays = self.map_points(map if map in known else known[0])
+        if self.labels is not None:
+            arrays["labels"] = self.labels.astype(np.uint16)
+        return Answer({**facts, **made, "name": run.name, "map": made["name"]}, arrays)
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
@@ -278,13 +323,16 @@ class View:
         """The class of each point by the vote of the nearest images: of the train part, as the score `knn_accuracy` has it; on a
         map of all images, of all others.
         """
+        from latens.metrics.votes import vote
+        from latens.neighbours import Neighbours
+
         assert self.labels is not None
         if self.part == TEST:
             known, labels = self.run.of_part("latents", TRAIN), self.run.labels_of(TRAIN)
             assert labels is not None
             near = Neighbours(known).nearest(self.latents, min(VOTERS, len(known)))[1]
             return vote(labels[near])
-        near = self.near.nearest(self.latents, min(VOTERS + 1, len(self.latents)))[1]
+        near = self.near.nearest(self.latents, min(VOTERS + 1, self.count))[1]
         itself = near == np.arange(len(near))[:, None]
         itself[:, -1] |= ~itself.any(1)  # among more equal latents than are found, it may be missing: the last one goes
         others = near[~itself].reshape(len(near), -1)
@@ -292,7 +340,7 @@ class View:
 
     @cached_property
     def _num_clusters(self) -> int:
-        return min(len(self.run.class_names) or 10, len(self.latents))
+        return min(len(self.run.class_names) or 10, self.count)
 
     def _clusters(self) -> NDArray[Any]:
         from sklearn.cluster import KMeans
@@ -306,7 +354,7 @@ class View:
         """The layout of thumbnails on their pages: `ThumbnailInfo` of the page's types.js."""
         size = min(CELL, max(self.run.image_shape[1:]))
         across = PAGE // size
-        return {"size": size, "across": across, "per_page": across**2, "pages": -(-len(self.latents) // across**2)}
+        return {"size": size, "across": across, "per_page": across**2, "pages": -(-self.count // across**2)}
 
     @cached_property
     def odd(self) -> Odd:
@@ -334,7 +382,7 @@ class View:
         if not 0 <= page < layout["pages"]:
             raise UsageError(f"page {page} of thumbnails; there are {layout['pages']}, from 0")
         start = page * layout["per_page"]
-        rows = np.arange(start, min(start + layout["per_page"], len(self.latents)))
+        rows = np.arange(start, min(start + layout["per_page"], self.count))
         size, across = layout["size"], layout["across"]
         sheet = Image.new(picture_mode(self.shape[0]), (across * size, -(-len(rows) // across) * size))
         for place, pixels in enumerate(self.pixels(rows + self.first, look)):
@@ -379,10 +427,12 @@ class View:
         Raises:
             UsageError: there is no such image.
         """
+        from latens.neighbours import in_usual_distances
+
         row = self.row_of(point, id)
         latents = self.run.latents
         z = np.ascontiguousarray(latents["latents"][row], np.float32)
-        distances, near = self.near.nearest(z[None], min(NEIGHBOURS + 1, len(self.latents)))
+        distances, near = self.near.nearest(z[None], min(NEIGHBOURS + 1, self.count))
         other = near[0] != row - self.first
         facts = {
             "row": row - self.first,
@@ -422,9 +472,7 @@ class View:
             if id not in self.row_of_id:
                 raise UsageError(f"no image {id!r} in this run; ids look like {str(self.ids[0])!r}")
             return self.row_of_id[id]
-        if type(point) is not int or not -self.first <= point < len(self.latents):
+        if type(point) is not int or not -self.first <= point < self.count:
             also = f", and images that are not on it from -{self.first} to -1" if self.first else ""
-            raise UsageError(
-                f"image {point} is no point of the map; points run from 0 to {len(self.latents) - 1}{also}"
-            )
+            raise UsageError(f"image {point} is no point of the map; points run from 0 to {self.count - 1}{also}")
         return point + self.first

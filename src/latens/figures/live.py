@@ -1,11 +1,13 @@
 """A loss curve in a Jupyter notebook that is redrawn while the model trains."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latens.errors import MissingExtra
-from latens.figures import FIGURES, png_bytes
-from latens.training.loop import Step
+from latens.figures import FIGURES
+
+if TYPE_CHECKING:
+    from latens.training import Step
 
 __all__ = ["in_notebook", "live_loss"]
 
@@ -20,7 +22,7 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def live_loss(steps: Iterable[Step], last: int = 30) -> Iterator[Step]:
+def live_loss(steps: "Iterable[Step]", last: int = 30) -> "Iterator[Step]":
     """Yield Steps as they come, and redraw the loss of the last epochs after each.
 
     Args:
@@ -36,6 +38,8 @@ def live_loss(steps: Iterable[Step], last: int = 30) -> Iterator[Step]:
         from IPython.display import Image, display
     except ImportError:
         raise MissingExtra("live_loss draws in notebooks and needs IPython; `pip install ipython`") from None
+    from latens.figures import png_bytes  # who asks `in_notebook` does not wait for matplotlib
+
     history: list[dict[str, Any]] = []
     shown: Any = None
     for step in steps:

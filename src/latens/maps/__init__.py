@@ -6,7 +6,7 @@
 from latens.maps.contract import Map
 from latens.tables import Table
 
-__all__ = ["FEATURES", "GIVEN", "MAPS", "Map", "map_kind"]
+__all__ = ["FEATURES", "GIVEN", "MAPS", "Map", "is_decodable", "map_kind"]
 
 MAPS: Table[type[Map]] = Table(
     "map",
@@ -40,3 +40,14 @@ def map_kind(name: str) -> type[Map]:
 
         return FeaturesMap
     return MAPS[name]
+
+
+def is_decodable(name: str) -> bool:
+    """Whether the places of the map of that name stand for latents: `Map.decodable`, known of our own maps without torch.
+
+    Raises:
+        UnknownName: there is no such map.
+    """
+    if name in (FEATURES, GIVEN) or name in MAPS.own:
+        return name != FEATURES
+    return map_kind(name).decodable

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from latens.errors import RunError, RunNotFound
-from latens.runs.moved import take_images_from
 from latens.runs.record import is_run
 from latens.runs.run import Run
 
@@ -29,6 +28,8 @@ def open_run(path: str | os.PathLike[str], device: str = "cpu", *, data: Any = N
         if is_run(folder):
             run = Run(folder, device)
             if data is not None:
+                from latens.runs.moved import take_images_from
+
                 take_images_from(run, data)
             return run
     known = [run.name for run in list_runs()]

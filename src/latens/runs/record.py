@@ -28,10 +28,12 @@ from latens.files import (
     atomic_write,
     json_content,
     locked,
+    map_npz,
     npz_content,
     read_json,
     read_npz,
     read_safetensors,
+    read_some,
     remove_abandoned,
     safetensors_content,
     sha256_bytes,
@@ -256,8 +258,12 @@ class RunFolder:
                         path.unlink()
             remove_abandoned(folder)
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str, *, unchecked: bool = False) -> BinaryIO:
         """Open a file of the run for reading, after checking its hash. Later saves do not change what the open file contains.
+
+        Args:
+            name: relative to the folder.
+            unchecked: do not read the whole file for its hash; see `glance`.
 
         Raises:
             RunError: the run has no such file yet.
@@ -277,7 +283,7 @@ class RunFolder:
                 except OSError as error:
                     raise RunDamaged(f"{self.path / name}: not readable ({error.strerror})") from None
                 try:
-                    if _hash_of(file) == digest:
+                    if unchecked or _hash_of(file) == digest:
                         return file
                 except BaseException:
                     file.close()
@@ -307,6 +313,27 @@ class RunFolder:
                 return read_npz(file, required)
             reader = _READERS.get(Path(name).suffix)
             return file.read() if reader is None else reader(file)
+
+    def glance(self, name: str, arrays: tuple[str, ...]) -> dict[str, Any]:
+        """Some arrays of an .npz, those that it has of the names, without reading or hashing all of it.
+
+        For what is shown before all of a large file is read. Each array is checked by the CRC-32 that the file holds of it;
+        `load` and `mapped` check the whole file, before anything else is done with it.
+
+        Raises:
+            RunError: the run has no such file yet.
+            RunDamaged: the file is missing, not valid, or one of the arrays is damaged.
+        """
+        with self.open(name, unchecked=True) as file:
+            return read_some(file, arrays)
+
+    def mapped(self, name: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The arrays of an .npz, memory-mapped after the file's hash was checked: memory holds what is used of them.
+
+        Later saves do not change them. What is written to them stays in memory. Raises what `load` does.
+        """
+        with self.open(name) as file:
+            return map_npz(file, required)
 
     def checked(self, name: str) -> Path:
         """The path of a file of the run, after checking its hash. Unlike `open` and `load`, not safe from later saves.

@@ -20,32 +20,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from latens.device import choose_device
 from latens.errors import ImagesNotFound, RunDamaged, RunError, UsageError
 from latens.files import read_safetensors
-from latens.images import Dataset, Images
-from latens.images.given import as_array
-from latens.images.load import load_again
+from latens.images.contract import Dataset, Images
 from latens.images.pixels import PixelFormat, composite, shown_channels, to_floats
-from latens.latents import decode_latents, encode_images, reconstruct_images
 from latens.maps import FEATURES, GIVEN, MAPS, Map, map_kind
 from latens.metrics import Scores, ScoreTable
-from latens.metrics.map import score_map
-from latens.models.contract import Model
-from latens.neighbours import usual_distance
 from latens.progress import Progress, Silent
-from latens.runs.kept_images import IMAGES, load_kept_images
 from latens.runs.record import RunFolder
 from latens.samplers import SAMPLERS, Sampler, samplers_for
 from latens.text import quoted, shown
-from latens.training.loop import build_model, known_forms, use_forms
 from latens.training.recipes import MAX_SEED, Recipe, whole_number
-from latens.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    # What is only needed to compute is imported where it is: the explorer shows a map before torch is there.
+    import torch
+
+    from latens.models.contract import Model
+    from latens.verdict import Verdict
 
 __all__ = ["TEST", "TRAIN", "Run", "Samples", "weights_in"]
 
@@ -70,7 +66,7 @@ class Samples:
     labels: np.ndarray | None
 
 
-def weights_in(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def weights_in(state: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     """The model's weights in a training state, as `Step.state()` returns it."""
     return {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
 
@@ -166,6 +162,8 @@ class Run:
             return replace(images, value_range=form.value_range)
         if form.is_plain or isinstance(images, Dataset):
             return images
+        from latens.images.given import as_array
+
         array = as_array(images, "images")
         own_floats = form.dtype == "float32" and any(pair != (0, 1) for pair in form.value_range)
         if array.dtype.kind in "ui" or (array.dtype.kind == "f" and own_floats):
@@ -203,16 +201,16 @@ class Run:
         """The path of a file of the run, after checking its hash; see `RunFolder.checked`."""
         return self.folder.checked(name)
 
-    def _current(self, name: str, read: Callable[[], Any]) -> Any:
-        """The result of reading a file of the run, cached until the file changes."""
+    def _current(self, name: str, read: Callable[[], Any], what: str = "") -> Any:
+        """The result of reading a file of the run, or what of it, cached until the file changes."""
         with self._reading:  # so that threads of the explorer don't read a file twice
-            digest = self.folder.files.get(name, "")
-            if self._kept.get(name, ("", None))[0] != digest or not digest:
-                self._kept[name] = digest, read()
-            return self._kept[name][1]
+            digest, key = self.folder.files.get(name, ""), what + name
+            if self._kept.get(key, ("", None))[0] != digest or not digest:
+                self._kept[key] = digest, read()
+            return self._kept[key][1]
 
     @property
-    def model(self) -> Model:
+    def model(self) -> "Model":
         """The model with the latest stored weights. It is read again when the file has changed.
 
         Raises:
@@ -225,15 +223,19 @@ class Run:
         return model
 
     @model.setter
-    def model(self, model: Model) -> None:
+    def model(self, model: "Model") -> None:
         """Use a model in memory: one in training, or one made of adopted functions."""
         self._own_model = model
 
-    def untrained_model(self) -> Model:
+    def untrained_model(self) -> "Model":
         """A new model on the run's device, with initial weights from the recipe's seed."""
+        from latens.training.loop import build_model
+
         return self._placed(build_model(self.recipe, self.image_shape))
 
-    def _load_model(self) -> Model:
+    def _load_model(self) -> "Model":
+        from latens.training.loop import build_model
+
         model = build_model(self.recipe, self.image_shape)
         try:
             model.load_state_dict(self.weights())
@@ -241,13 +243,16 @@ class Run:
             raise RunDamaged(f"{self.path}: the weights do not fit the model of run.json ({error})") from None
         return self._placed(model)
 
-    def _placed(self, model: Model) -> Model:
+    def _placed(self, model: "Model") -> "Model":
+        from latens.device import choose_device
+        from latens.training.loop import known_forms, use_forms
+
         device = choose_device(self.device)
         if device.type == "cpu" and self.record.get("forms"):
             use_forms(model, known_forms(self.record["forms"]))
         return model.to(device).eval()
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def weights(self) -> "dict[str, torch.Tensor]":
         """The latest stored weights, on the CPU.
 
         Raises:
@@ -280,10 +285,14 @@ class Run:
 
     def encode(self, images: Any) -> np.ndarray:
         """Encode images, read by the run's range (see `inputs_of`): the latents, float32 (N, D)."""
+        from latens.latents import encode_images
+
         return encode_images(self.model, self.inputs_of(images))
 
     def decode(self, latents: Any) -> np.ndarray:
         """Decode latents (N, D): the images, float32 (N, C, H, W); see `latens.latents.decode_latents`."""
+        from latens.latents import decode_latents
+
         return decode_latents(self.model, latents)
 
     def reconstruct(self, images: Any) -> np.ndarray:
@@ -291,6 +300,8 @@ class Run:
 
         `latens.images.pixels.from_floats` makes numbers of them as the images have.
         """
+        from latens.latents import reconstruct_images
+
         return reconstruct_images(self.model, self.inputs_of(images))
 
     def denoise(self, images: Any) -> np.ndarray:
@@ -306,6 +317,9 @@ class Run:
             RunError: the model was not trained to remove noise.
             UsageError: images of another shape or type.
         """
+        from latens.images.given import as_array
+        from latens.latents import reconstruct_images
+
         self.check_denoises()
         given = self.inputs_of(images)
         if not isinstance(given, Images | Dataset):
@@ -351,6 +365,8 @@ class Run:
             RunError: they no longer exist, or have changed since the run was trained.
         """
         if self._own_images is None:
+            from latens.runs.kept_images import IMAGES, load_kept_images
+
             data = self.record["data"]
             found = load_kept_images(self.folder) if IMAGES in self.folder.files else self._loaded_images(data)
             self.check_images(found, str(data["source"]))
@@ -368,6 +384,8 @@ class Run:
                 f"{self.path}: its images were given as an array and are not kept in the run; give them again:"
                 " run.images = load_images(array), or data= of open_run and resume"
             )
+        from latens.images.load import load_again
+
         try:
             return load_again(data["source"], data)
         except ImagesNotFound:
@@ -397,23 +415,53 @@ class Run:
 
     @property
     def latents(self) -> dict[str, np.ndarray]:
-        """The arrays of latents.npz: latents, part, ids, squared_error, and labels if there are any."""
-        found: dict[str, np.ndarray] = self._current(LATENTS, lambda: self.folder.load(LATENTS, LATENT_ARRAYS))
+        """The arrays of latents.npz, memory-mapped: latents, part, ids, squared_error, and labels if there are any."""
+        found: dict[str, np.ndarray] = self._current(LATENTS, lambda: self.folder.mapped(LATENTS, LATENT_ARRAYS))
         return found
+
+    def _head(self, name: str) -> np.ndarray | None:
+        """`part` or `labels` of latents.npz, None where it has none; all of the file is not read for them."""
+        arrays: dict[str, np.ndarray] = self._current(
+            LATENTS, lambda: self.folder.glance(LATENTS, ("part", "labels")), "head of "
+        )
+        return arrays.get(name)
+
+    @property
+    def part(self) -> np.ndarray:
+        """The part of each image, 0 (train) or 1 (test), (N,).
+
+        Raises:
+            RunError: there are no latents yet.
+            RunDamaged: latents.npz is missing, or damaged there.
+        """
+        part = self._head("part")
+        if part is None:
+            raise RunDamaged(f"{self.path / LATENTS}: has no array 'part'")
+        return part
 
     @property
     def mapped_part(self) -> int | None:
         """The part that maps and the probe show: test, or None (all images) if the test part is small."""
-        return TEST if int((self.latents["part"] == TEST).sum()) >= ENOUGH_FOR_A_MAP else None
+        return TEST if int((self.part == TEST).sum()) >= ENOUGH_FOR_A_MAP else None
 
     def of_part(self, name: str, part: int | None) -> np.ndarray:
         """One array of `latents`: the rows of one part, or all rows for None."""
-        rows: np.ndarray = self.latents[name]
-        return rows if part is None else rows[self.latents["part"] == part]
+        rows: np.ndarray = self.latents[name][self._rows_of(part)]
+        return rows
+
+    def _rows_of(self, part: int | None) -> Any:
+        """What picks the rows of one part, or all for None; a slice, which copies nothing, where the parts do not mix."""
+        if part is None:
+            return slice(None)
+        test = int(np.argmax(self.part == TEST)) if (self.part == TEST).any() else len(self.part)
+        if (self.part[:test] == TRAIN).all() and (self.part[test:] == TEST).all():
+            return slice(0, test) if part == TRAIN else slice(test, None)
+        return self.part == part
 
     def labels_of(self, part: int | None) -> np.ndarray | None:
         """The labels of one part, or of all images for None, int64 (N,); None without labels."""
-        return self.of_part("labels", part) if "labels" in self.latents else None
+        labels = self._head("labels")
+        return None if labels is None else labels[self._rows_of(part)]
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
@@ -425,6 +473,8 @@ class Run:
         """The median distance of a latent of `mapped_part` to its nearest neighbour: the unit of distances from the data."""
         latents = self.latents
         if self._usual_distance is None or self._usual_distance[0] is not latents:
+            from latens.neighbours import usual_distance
+
             self._usual_distance = latents, usual_distance(self.of_part("latents", self.mapped_part))
         return self._usual_distance[1]
 
@@ -474,6 +524,8 @@ class Run:
         """The scores of a map; computed once and stored beside it."""
         file = f"maps/{name}.json"
         if file not in self.record["files"]:
+            from latens.metrics.map import score_map
+
             made, seed = self.map(name), self.recipe.config.seed
             scored = self.folder.files.get(f"maps/{name}.npz")
             part = self.mapped_part
@@ -502,6 +554,10 @@ class Run:
         Raises:
             RunError: the model can't have it, such as `prior` where it has none.
         """
+        import torch
+
+        from latens.device import choose_device
+
         # A stored sampler of an adopted run needs no model.
         kind, model = SAMPLERS[name], self._own_model if self.recipe.is_adopted else self.model
         why_not = kind.unavailable(model)
@@ -607,10 +663,12 @@ class Run:
             raise RunDamaged(f"{self.path / 'metrics.json'}: not readable as scores ({error})") from None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> "Verdict":
         """The conclusions from the scores, see `latens.verdict`.
 
         Raises:
             RunError: the run was not scored yet.
         """
+        from latens.verdict import judge
+
         return judge(self.scores, quoted(self.path), relu=self.recipe.has_relu_latent)

@@ -44,18 +44,20 @@ async function start() {
   const file = document.getElementById("latens-data") !== null;
   const port = document.getElementById("latens-notebook") ? await (await import("./notebook.js")).wayToKernel() : null;
   const source = file ? (await import("./file-source.js")).fileSource() : serverSource();
-  const info = await source.run();
-  document.body.classList.toggle("two", info.beside !== "");
-  document.title = `${info.name} · latens`;
   const host = el("div", {class: "map"});
-  const view = new MapView(host, {label: `Map of ${info.count} images; arrow keys move from image to image, s selects one, plus and minus zoom`});
-  const store = new Store(source, info, view);
-  Object.assign(store, {say, announce});
+  const view = new MapView(host);
   const key = el("div", {class: "legend", role: "group", "aria-label": "Legend"});
-  const bar = mapBar(store, key);
   const box = el("div", {class: "map-box"}, host, key);
   fill(find("maps"), box);
   view.setPaper(); // again, now that it is on the page
+  if ("opening" in source) await firstPicture(/** @type {import("./types.js").ServedSource} */ (source), view);
+  const info = await source.run();
+  document.body.classList.toggle("two", info.beside !== "");
+  document.title = `${info.name} · latens`;
+  host.ariaLabel = `Map of ${info.count} images; arrow keys move from image to image, s selects one, plus and minus zoom`;
+  const store = new Store(source, info, view);
+  Object.assign(store, {say, announce});
+  const bar = mapBar(store, key);
   fill(find("top"), ...heading(store), bar.element);
   hoverCard(store, box);
   selectionBar(store, box);
@@ -80,6 +82,19 @@ async function start() {
   if (info.beside) await linkRuns(store, serverSource("/beside"), find("maps"));
 }
 
+/** Show the map before the model and the images are there. @param {import("./types.js").ServedSource} source @param {MapView} view */
+async function firstPicture(source, view) {
+  const opening = await source.opening(new URLSearchParams(location.hash.slice(1)).get("map") ?? "");
+  const {name, count, x, y, labels, colours, beside} = opening;
+  document.title = `${name} · latens`;
+  document.body.classList.toggle("two", beside !== "");
+  if (!x || !y) return;
+  fill(find("top"), ...title(name, `${count.toLocaleString("en")} images`));
+  fill(find("panel"), el("p", {class: "quiet"}, "Opening the model and the images…"));
+  view.setPoints({x, y});
+  view.setColours(labels ?? new Uint16Array(count), colours);
+}
+
 /** A run that is still training has no map; its latents are shown epoch by epoch. @param {Store} store @param {HTMLElement} key */
 function noMapYet(store, key) {
   document.body.classList.add("young");
@@ -90,9 +105,12 @@ function noMapYet(store, key) {
 /** @param {Store} store */
 function heading({info}) {
   const words = `${info.model} · ${info.network} · latent dimension ${info.latent_dim}${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
-  return [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", info.name), el("p", {class: "quiet", title: words}, words),
-    el("p", {class: "lost-note", role: "alert"})];
+  return title(info.name, words);
 }
+
+/** @param {string} name @param {string} words */
+const title = (name, words) => [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", name), el("p", {class: "quiet", title: words}, words),
+  el("p", {class: "lost-note", role: "alert"})];
 
 /** @param {Store} store @returns {Panel[]} */
 function allPanels(store) {

@@ -97,6 +97,12 @@ export function serverSource(prefix = "") {
   const path = newestWins((/** @type {object} */ asked) => columns(`${api}/path`, post(asked)), {queue: false});
   return {
     run: () => json(`${api}/run`),
+    async opening(map) {
+      const found = await columns(`${api}/opening${query({map})}`);
+      if (found.map) kept.set(`map ${found.map}`, Promise.resolve({...found, name: found.map}));
+      if (found.labels) kept.set("column label", Promise.resolve(found.labels));
+      return found;
+    },
     map: (name) => once(`map ${name}`, () => columns(`${api}/map${query({name})}`)),
     column: (name) => once(`column ${name}`, async () => (await columns(`${api}/column${query({name})}`)).values),
     show(wanted) {

@@ -31,6 +31,20 @@
  */
 
 /**
+ * What the first picture needs: the answer of `/api/opening`, which comes before the model and the images are there.
+ * @typedef {object} Opening
+ * @property {string} name
+ * @property {number} count         points of a map; 0 while there is none
+ * @property {string[]} class_names empty without labels
+ * @property {string[]} colours     as in RunInfo
+ * @property {string} beside        as in RunInfo
+ * @property {string} [map]         the name of the map that is in x and y, as in MapPoints with the rest; missing where none is kept
+ * @property {Uint16Array} [x]
+ * @property {Uint16Array} [y]
+ * @property {Uint16Array} [labels] the class of each point
+ */
+
+/**
  * @typedef {object} ColumnInfo
  * @property {string} name
  * @property {string} title   in words
@@ -214,6 +228,7 @@
 /**
  * What only a server can answer, beside all of Source.
  * @typedef {object} Served
+ * @property {(map: string) => Promise<Opening>} opening  with this map, if it is kept
  * @property {() => Promise<Tags>} tags
  * @property {(tag: string, ids: string[], on: boolean) => Promise<Tags>} tag
  * @property {() => Promise<Blob>} tagsFile
