@@ -29,11 +29,12 @@ from latens.progress import Progress, progress_for
 from latens.report.from_run import REPORT, write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
 from latens.runs.importing import read_weights
+from latens.runs.kept_images import IMAGES
 from latens.runs.record import check_free
 from latens.runs.recording import last_state
-from latens.runs.run import TEST, WEIGHTS
+from latens.runs.run import CHECKPOINT, TEST, WEIGHTS
 from latens.samplers import SAMPLERS, samplers_for
-from latens.text import seconds_in_words, shown
+from latens.text import quoted, seconds_in_words, shown
 from latens.training.loop import Expected, build_model, estimated_seconds, num_learned, train
 from latens.training.recipes import RECIPES, Recipe, TrainConfig
 
@@ -50,6 +51,12 @@ __all__ = [
 ]
 
 LONG = 120  # seconds of training, above which its time is said before it starts
+KEPT = (
+    WEIGHTS,
+    CHECKPOINT,
+    IMAGES,
+    "snapshots/",
+)  # of a run that trains on; all other files were computed of its weights
 LEAST_FINDINGS = 100  # of a kind, that are kept
 
 
@@ -428,7 +435,7 @@ def review(run: Run, *, most: int = LEAST_FINDINGS, features: Any = None, progre
     """
     progress = progress or progress_for()
     found = review_run(run, run.images, most=most, features=features, progress=progress)
-    if run.record["status"] == "done":
+    if "metrics.json" in run.record["files"]:
         left = LeftOut(progress.say)
         draw_run(run, run.images, left=left, names=["review"])
         _report(run, run.images, left)
@@ -474,7 +481,8 @@ def _completed(
             review_run(run, images, features=given, progress=progress)
     draw_run(run, images, progress, left)
     _report(run, images, left)
-    run.update(status="done")
+    if run.record["status"] != "stopped":
+        run.update(status="done")
     return run
 
 
@@ -524,14 +532,20 @@ def _long_training(expected: Expected, epochs: int, resumed: bool) -> str:
 
 
 def train_run(run: Run, images: Dataset, progress: Progress) -> None:
-    """Train a run's model and record it; from the last checkpoint if there is one. A trained model is left as it is."""
+    """Train a run's model and record it; from the last checkpoint if there is one. A trained model is left as it is.
+
+    Where someone asks for it (`RunFolder.ask_to_stop`, the page's button), the training ends after the epoch under way. The run's
+    status is then `stopped`: it can be completed as it is, and continued by `resume`, which forgets what was computed of it.
+    """
     if run.record["status"] not in ("training", "stopped"):
         return
     config = run.recipe.config
     steps_an_epoch = -(-num_learned(len(images.train), config) // config.batch_size)
     state = last_state(run)
     # Without a checkpoint, weights are of a first epoch that did not end: it starts again with the initial weights of the seed.
-    run.folder.commit(forget=() if state else [WEIGHTS], status="training")
+    computed = [name for name in run.folder.files if not name.startswith(KEPT)]
+    run.folder.commit(forget=computed if state else [*computed, WEIGHTS], status="training")
+    run.folder.ask_to_stop(False)  # of an earlier training
     run.model = run.untrained_model()
     epochs = config.epochs - (int(state["position"][0]) if state else 0)
     expected = estimated_seconds(run.model, images, config, epochs, resumed=state is not None)
@@ -551,3 +565,11 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
                 if remark not in said:
                     progress.say(f"epoch {step.epoch}: {remark}")
             said |= set(step.remarks)
+            if run.folder.stop_asked and step.epoch < config.epochs:
+                steps.close()  # which writes the checkpoint
+                progress.say(
+                    f"epoch {step.epoch}: stopped, as was asked; the run is completed as it is, and"
+                    f" latens run --resume --out {quoted(run.path)} trains on"
+                )
+                break
+    run.folder.ask_to_stop(False)

@@ -58,7 +58,7 @@ def run_command(args: argparse.Namespace) -> Answer:
             raise UsageError("DATA and --data both say where the images are; give one of them")
         stopped = _chosen(args.out, data=args.data if args.new_data is None else args.new_data)
         watch.start(stopped)
-        return watch.end(run_answer(experiment.resume(stopped.path, device=args.device, progress=_progress(args))))
+        return watch.end(run_answer(experiment.resume(stopped.path, device=args.device, progress=watch.progress)))
     if args.data is None and args.channels:  # the folder that holds those of the channels
         args.data = os.path.commonpath([os.path.dirname(os.path.abspath(one)) for one in args.channels])
     if args.data is None:
@@ -79,7 +79,7 @@ def run_command(args: argparse.Namespace) -> Answer:
         features=args.features,
         started=watch.start,
         palette=args.palette,
-        progress=_progress(args),
+        progress=watch.progress,
         **options,
     )
     return watch.end(run_answer(finished))
@@ -103,13 +103,19 @@ class _Watch:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.serving: Any = None
+        self.progress: Any = _progress(args)
+        if args.watch:
+            from latens.explorer.work import Both, Work
+
+            self.work = Work()
+            self.progress = Both(self.progress, self.work)
 
     def start(self, run: "Run") -> None:
         _advise(self.args, run)
         if self.args.watch:
             from latens.explorer import watch
 
-            self.serving = watch(run, open_page=not self.args.no_open)
+            self.serving = watch(run, open_page=not self.args.no_open, work=self.work)
 
     def end(self, answer: Answer) -> Answer:
         """The answer. Without --json it is printed now, and the page stays open until Ctrl-C."""

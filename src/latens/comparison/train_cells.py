@@ -63,20 +63,29 @@ def _complete(one: Planned, path: Path, device: str, samplers: Sequence[str], pr
     slow = {name for name in SAMPLERS if not SAMPLERS[name].by_default()}
     scored = ("all",) if slow <= set(samplers) else None  # at once, where all will be asked for
     if not (path / "run.json").exists():
-        return experiment.run(
-            one.images,
-            recipe=one.recipe.name,
-            out=path,
-            device=device,
-            samplers=scored,
-            progress=progress,
-            **one.options,
+        return _whole(
+            experiment.run(
+                one.images,
+                recipe=one.recipe.name,
+                out=path,
+                device=device,
+                samplers=scored,
+                progress=progress,
+                **one.options,
+            )
         )
     run = open_run(path, device)
     _check_same(run, one)
     if run.record["status"] == "done":
         return run
-    return experiment.resume(path, images=one.images, device=device, samplers=scored, progress=progress)
+    return _whole(experiment.resume(path, images=one.images, device=device, samplers=scored, progress=progress))
+
+
+def _whole(run: Run) -> Run:
+    """The run, if all its epochs were trained."""
+    if run.record["status"] == "stopped":
+        raise RunError(f"{run.path}: its training was stopped on its page; the same command continues it")
+    return run
 
 
 def _scored(run: Run, samplers: Sequence[str], progress: Progress) -> Run:

@@ -17,6 +17,7 @@ from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.serving import Serving, serve
 from latens.explorer.view import View
 from latens.explorer.wire import as_json
+from latens.explorer.work import Work
 from latens.figures.live import in_notebook
 from latens.figures.palette import class_colours
 from latens.runs import Run, open_run
@@ -71,15 +72,16 @@ def explore(
     return None
 
 
-def watch(run: Run, *, port: int = 0, open_page: bool = True) -> Serving:
+def watch(run: Run, *, port: int = 0, open_page: bool = True, work: Work | None = None) -> Serving:
     """Show a run while it trains: serve its page in a thread that ends with the process; its address is printed.
 
     Args:
         run: just started.
         port: the first to try; 0 takes any that is free.
         open_page: open the browser.
+        work: the progress of the training and of what follows, for the page to tell.
     """
-    serving = Serving(View(run, watched=True), port=port).start()
+    serving = Serving(View(run, watched=True, work=work), port=port).start()
     print(f"{run.name}: {serving.address}", flush=True)
     if open_page:
         import webbrowser

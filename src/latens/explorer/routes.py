@@ -298,6 +298,20 @@ ROUTES = (
         _odd,
         desk=_slow,
     ),
+    Route(
+        "/api/phase",
+        "what a run that is being made is at, and how far it is",
+        _later("latens.explorer.phase:phase"),
+        desk=lambda given: "first",
+    ),
+    Route(
+        "/api/stop",
+        "end the training after the epoch under way; the run is then completed as it is, and can be trained on",
+        _later("latens.explorer.phase:stop"),
+        method="POST",
+        desk=lambda given: "first",
+        changes=True,
+    ),
     Route("/api/work", "what is being fitted at the moment, and how far it is", _work),
     Route(
         "/api/map",

@@ -47,17 +47,21 @@ class View:
     Args:
         run: opened.
         columns: the user's own, see `latens.explorer.columns.read_columns`.
-        watched: it is being trained by this process, which leaves its maps alone until it is complete.
+        watched: it is being trained by this process: its own maps are waited for, not fitted a second time.
+        work: what is under way for this run; a new one by default.
     """
 
-    def __init__(self, run: Run, columns: tuple[Column, ...] = (), *, watched: bool = False) -> None:
+    def __init__(
+        self, run: Run, columns: tuple[Column, ...] = (), *, watched: bool = False, work: Work | None = None
+    ) -> None:
         self.run = run
         self.columns = columns
-        self.watched = watched
+        # Those of a run that trains on are still there until it does.
+        self._old: str = run.record["files"].get("latents.npz", "") if watched else ""
         self.palette: str = run.record.get("palette", DEFAULT_PALETTE)
-        self._ready = "latents.npz" in run.record["files"] and not watched
+        self._ready = self._has_map(run)
         self.pair: Pair | None = None  # of it and the run that it is shown beside, see `latens.explorer.pair.pair`
-        self.work = Work()
+        self.work = work or Work()
         self._maps: dict[str, Map] = {}
 
     @property
@@ -65,9 +69,17 @@ class View:
         """Whether there are latents to show; where there were none, the folder is looked at again."""
         if not self._ready:
             now = Run(self.run.path, self.run.device)
-            self._ready = "latents.npz" in now.record["files"] and not (self.watched and now.record["status"] != "done")
+            self._ready = self._has_map(now)
             self.run = now if self._ready else self.run
         return self._ready
+
+    def _has_map(self, run: Run) -> bool:
+        """Whether there are latents to show, and no other process is about to make their map."""
+        files, done = run.record["files"], run.record["status"] == "done"
+        latents = files.get("latents.npz", "")
+        if not latents or (latents == self._old and not done):
+            return False
+        return done or f"maps/{FIRST_MAPS[0]}.npz" in files or not run.folder.worked_on
 
     @cached_property
     def part(self) -> int | None:
@@ -156,6 +168,7 @@ class View:
             "class_names": list(run.class_names),
             "colours": list(class_colours(len(run.class_names), self.palette)) if run.class_names else [NO_LABELS],
             "maps": self.map_names if self.ready else [],
+            "kept": [name for name in self.map_names if self.keeps_map(name)] if self.ready else [],
             "samplers": self.sampler_names if self.ready else [],
             "ways": list(PATHS),
             "columns": [column.info(self.palette) for column in self.all_columns] if self.ready else [],

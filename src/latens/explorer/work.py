@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from latens.progress import Tick
+from latens.progress import Progress, Tick
 
-__all__ = ["Work"]
+__all__ = ["Both", "Work"]
 
 
 class Work:
@@ -33,3 +33,26 @@ class Work:
     def as_json(self) -> list[dict[str, str | int]]:
         """The stages under way; `total` is 0 until it is known."""
         return [{"title": title, "done": done, "total": total} for title, (done, total) in list(self._stages.items())]
+
+
+class Both:
+    """A `latens.progress.Progress` that tells two others."""
+
+    def __init__(self, first: Progress, second: Progress) -> None:
+        self.first, self.second = first, second
+
+    def say(self, text: str) -> None:
+        """Tell both."""
+        self.first.say(text)
+        self.second.say(text)
+
+    @contextmanager
+    def stage(self, title: str, unit: str = "") -> Iterator[Tick]:
+        """A stage of both."""
+        with self.first.stage(title, unit) as one, self.second.stage(title, unit) as other:
+
+            def tick(done: int, total: int, text: str = "") -> None:
+                one(done, total, text)
+                other(done, total, text)
+
+            yield tick

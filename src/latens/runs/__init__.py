@@ -1,6 +1,6 @@
 """Runs: start, record, open and list them; import weights, or adopt functions, as a run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
 
 from latens.runs.listing import latest_run, list_runs, list_unreadable, open_run
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-def record(run: Run, steps: "Iterable[Step]", images: "Dataset | None" = None) -> "Iterator[Step]":
+def record(run: Run, steps: "Iterable[Step]", images: "Dataset | None" = None) -> "Generator[Step, None, None]":
     """Pass Steps on, and write history and checkpoints: see `latens.runs.recording.record`."""
     # A function, since the module `record` of this package would stand in the way of a lazy name.
     from latens.runs import recording

@@ -48,6 +48,7 @@ __all__ = ["FORMAT", "RECORD", "RunFolder", "accept_record", "check_free", "is_r
 FORMAT = 1
 RECORD = "run.json"
 LOCK, WORK_LOCK = ".lock", ".working"  # held during one save; held while a process trains and completes the run
+STOP = ".stop"  # there once someone has asked that the training ends after its epoch
 STAGED_DIGITS = 16  # of the hash, in the name of a staged file
 READS = 100  # attempts of a reader whose file is replaced while it reads
 ENTRIES = ("status", "created", "data", "recipe", "files")  # required in run.json
@@ -159,6 +160,27 @@ class RunFolder:
                     " --out"
                 )
             yield
+
+    @property
+    def worked_on(self) -> bool:
+        """Whether a process trains or completes the run at the moment; False where the folder can't be written to."""
+        try:
+            with locked(self.path / WORK_LOCK, wait=False) as free:
+                return not free
+        except OSError:  # then no lock can be tried, and nobody without more rights trains there
+            return False
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether someone has asked that the training ends after the epoch under way."""
+        return (self.path / STOP).exists()
+
+    def ask_to_stop(self, asked: bool = True) -> None:
+        """Ask the process that trains the run to end the training after its epoch and to complete the run; or no longer ask."""
+        if asked:
+            (self.path / STOP).touch()
+        else:
+            (self.path / STOP).unlink(missing_ok=True)
 
     def save(self, name: str, content: Any) -> None:
         """Save one file, see `commit`."""
@@ -356,7 +378,7 @@ class RunFolder:
 
 def _contents(folder: Path) -> list[str]:
     """The names in a folder, except locks and temporary files."""
-    return [name for name in os.listdir(folder) if name not in (LOCK, WORK_LOCK) and not name.endswith(".tmp")]
+    return [name for name in os.listdir(folder) if name not in (LOCK, WORK_LOCK, STOP) and not name.endswith(".tmp")]
 
 
 def _signature(stat: os.stat_result) -> tuple[int, ...]:

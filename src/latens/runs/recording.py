@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,7 +122,7 @@ def _facts_of_model(images: Dataset, recipe: Recipe, device: str) -> dict[str, A
     return {"latent_shape": list(shape), "forms": forms}
 
 
-def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> Iterator[Step]:
+def record(run: Run, steps: Iterable[Step], images: Dataset | None = None) -> Generator[Step, None, None]:
     """Pass Steps on, and write history and checkpoints. If the consumer stops early, the run can still be opened and continued.
 
     Args:

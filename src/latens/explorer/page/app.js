@@ -15,6 +15,7 @@ import {mapBar} from "./map-bar.js";
 import {wire} from "./map-input.js";
 import {MapView} from "./map.js";
 import {pathPanel} from "./path-panel.js";
+import {tellPhase} from "./phase.js";
 import {probePanel} from "./probe-panel.js";
 import {runPanel} from "./run-panel.js";
 import {selectionBar} from "./selection.js";
@@ -66,6 +67,7 @@ async function start() {
   wire(store);
   givenImages(store, box);
   ringCurrent(store);
+  if (store.served && info.status !== "done") tellPhase(store, box);
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
   if (!info.count) return noMapYet(store, key);

@@ -36,7 +36,7 @@ export function mapBar(store, key) {
    */
   async function showMap(name, said = true) {
     store.set({wanted: name});
-    const title = `Fitting the map ${mapTitle(name)} (once)`;
+    const title = info.kept.includes(name) ? `Loading the map ${mapTitle(name)}` : `Fitting the map ${mapTitle(name)} (once)`;
     const tell = (/** @type {string} */ text) => store.facts.wanted === name && store.say(text);
     if (said) tell("");
     const slow = setTimeout(tell, SLOW, `${title}…`);

@@ -142,7 +142,6 @@ export function runPanel(store) {
       status = await look();
     }
     following = false;
-    if (status === "done" && !info.count) location.reload(); // it was training when the page was opened; now there is a map
   }
 
   store.on("tab", () => store.facts.tab !== "run" && info.count && mapAgain());

@@ -142,6 +142,8 @@ export function serverSource(prefix = "") {
     tagsFile: async () => (await ask(`${api}/tags.csv`, {}, "text/csv")).blob(),
     ids: async (points) => (await json(`${api}/ids`, post({points}))).ids,
     history: () => json(`${api}/history`),
+    phase: () => json(`${api}/phase`),
+    stop: () => json(`${api}/stop`, post({})),
     live: () => columns(`${api}/live${query(looking({}))}`),
     snapshot: (epoch) => once(`snapshot ${epoch}`, () => columns(`${api}/snapshot${query({epoch})}`)),
   };

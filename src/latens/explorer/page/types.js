@@ -20,6 +20,7 @@
  * @property {string[]} class_names empty without labels
  * @property {string[]} colours     "#rrggbb", one a class; of one where there are none
  * @property {string[]} maps        names, the best to start with first
+ * @property {string[]} kept        those of the maps that need not be fitted first
  * @property {string[]} samplers    names; empty if the run has none
  * @property {string[]} ways        of paths
  * @property {ColumnInfo[]} columns what points can be coloured by
@@ -28,6 +29,19 @@
  * @property {boolean} encodes      whether images of the user's can be encoded, see Source.encode
  * @property {string} note          a note about what is shown, or ""
  * @property {string} beside        the run that is shown beside it, or ""
+ */
+
+/**
+ * What a run that is being made is at: the answer of `/api/phase`.
+ * @typedef {object} Phase
+ * @property {"training"|"latents"|"maps"|"scores"|"report"|"done"|"diverged"|"stopped"|"broken off"} phase  broken off: no process works on it, and it is not complete
+ * @property {string} status   of the run
+ * @property {string} error    why it diverged, or ""
+ * @property {number} epoch    the last that has ended
+ * @property {number} epochs   that were asked for
+ * @property {boolean} stopping  whether the training is to end after its epoch
+ * @property {boolean} mapped  whether there is a map to show
+ * @property {{title: string, done: number, total: number}[]} work  the stages under way, where the server's own process makes the run
  */
 
 /**
@@ -235,6 +249,8 @@
  * @property {(points: number[]) => Promise<string[]>} ids
  * @property {() => Promise<{title: string, done: number, total: number}[]>} work  what is being fitted, and how far it is
  * @property {() => Promise<any>} history
+ * @property {() => Promise<Phase>} phase
+ * @property {() => Promise<Phase>} stop  the training after its epoch
  * @property {() => Promise<{epoch: number, pixels: Uint8Array, reconstructions: Uint8Array}>} live
  * @property {(epoch: number) => Promise<Snapshot>} snapshot
  * @typedef {Source & Served} ServedSource
