@@ -16,11 +16,10 @@ from starlette.routing import Route as At
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from latens.errors import LatensError, RunError, UsageError
-from latens.explorer.decoding import MOST_FILE_BYTES
 from latens.explorer.guard import Guard, policy
 from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.view import View
-from latens.explorer.wire import Answer, as_bytes, as_json
+from latens.explorer.wire import MOST_FILE_BYTES, Answer, as_bytes, as_json
 from latens.pages import tokens
 
 __all__ = ["PAGE", "create_app"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from latens.computed.given_images import GivenImages
 from latens.errors import ImagesError, UsageError
 from latens.explorer.view import NEIGHBOURS, View
-from latens.explorer.wire import Answer
+from latens.explorer.wire import MOST_FILE_BYTES, Answer
 from latens.images.kinds import advice_for, ending_of, is_picture
 from latens.images.pixels import to_floats
 from latens.interpolation import LatentPath, interpolate, kept_in_range, principal_directions
@@ -21,7 +21,6 @@ from latens.latents import encode_images
 from latens.neighbours import in_usual_distances
 
 __all__ = [
-    "MOST_FILE_BYTES",
     "compass",
     "decode",
     "decode_at",
@@ -42,7 +41,6 @@ STEPS = (-2.0, -1.0, 1.0, 2.0)  # of each, in standard deviations along it
 MOST_LATENTS = 1000  # in one request
 MOST_STEPS = 101
 MOST_DIRECTIONS = 8
-MOST_FILE_BYTES = 64 << 20  # of an image file that is encoded
 LONGEST_NAME = 200  # bytes; file systems take 255
 MOST_NEAREST = 10_000
 

@@ -271,7 +271,7 @@ class View:
             return Answer(facts)
         known = [name for name in self.map_names if self.keeps_map(name)]
         facts["count"] = self.count
-        if not known or self.pair is not None:  # beside another run its map is laid onto the other's, which takes the latents
+        if not known or self.pair is not None:  # beside another run, laying one map onto the other takes the latents
             return Answer(facts)
         made, arrays = self.map_points(map if map in known else known[0])
         if self.labels is not None:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAGIC", "Answer", "as_bytes", "as_json"]
+__all__ = ["MAGIC", "MOST_FILE_BYTES", "Answer", "as_bytes", "as_json"]
 
 MAGIC = b"LTN1"
 ALIGNED = 8
+MOST_FILE_BYTES = 64 << 20  # of an image file that is sent to be encoded
 DTYPES = ("uint8", "uint16", "int32", "float32")
 
 
