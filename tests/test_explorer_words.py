@@ -134,3 +134,13 @@ def test_three_hundred_classes_are_named_by_their_places(tmp_path):
     assert answer["weights"] == [10] * 300
     np.testing.assert_allclose(answer["x"], np.arange(300) * 200 + 10, atol=65_536 / 32)
     assert answer["numbers"] == []
+
+
+def test_a_long_name_on_the_map_is_cut_and_no_letter_is_broken(tmp_path):
+    labels = [{"text": "😀" * 90, "at": [400, 300], "weight": 1}, {"text": "short", "at": [100, 100], "weight": 1}]
+    script = LABELS.replace("LABELS", json.dumps(labels)).replace("POINTER", "null")
+    texts = [one[0] for one in in_node(tmp_path, script)["written"]]
+    assert texts[1] == "short"
+    assert texts[0].endswith("…")
+    assert set(texts[0][:-1]) == {"😀"}
+    assert 5 < len(texts[0]) < 30

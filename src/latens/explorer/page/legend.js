@@ -59,8 +59,8 @@ export function legend(host, column, shown, hiddenNow, hide) {
   const entry = (/** @type {string} */ name, /** @type {number} */ code) => {
     const dot = el("span", {class: "dot"});
     dot.style.background = shown.palette[code];
-    const press = el("button", {type: "button", class: "entry", "aria-pressed": "true", title: `${counts[code]} image${counts[code] === 1 ? "" : "s"}; press to hide or show, double-click for it alone, or for all again`,
-      onclick: () => toggle(code), ondblclick: () => alone(code)}, dot, name);
+    const press = el("button", {type: "button", class: "entry", "aria-pressed": "true", title: `${name}: ${counts[code]} image${counts[code] === 1 ? "" : "s"}; press to hide or show, double-click for it alone, or for all again`,
+      onclick: () => toggle(code), ondblclick: () => alone(code)}, dot, el("span", {class: "name"}, name));
     press.dataset.code = String(code);
     return press;
   };

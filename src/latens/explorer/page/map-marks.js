@@ -28,6 +28,7 @@ export function labelsOf(marks, places) {
 }
 
 const FEW_LABELS = 12; // that are always written where there is room
+const LONGEST = 12; // rem of a label; of longer names the beginning is written
 const COVERED = 0.08; // of the map, by more of them: points are what it shows
 
 /**
@@ -52,8 +53,9 @@ export function drawLabels(context, labels, {width, height}, pointer, {paper, in
   /** @type {{left: number, right: number, top: number, bottom: number}[]} */
   const taken = [];
   let area = 0;
-  for (const {text, at, colour = "ink"} of order) {
+  for (const {text: whole, at, colour = "ink"} of order) {
     if (taken.length >= FEW_LABELS && area > COVERED * width * height) break;
+    const text = shortened(context, whole, Math.min(0.4 * width, LONGEST * rem));
     const reach = context.measureText(text).width / 2 + 4;
     const [x, y] = [Math.max(reach, Math.min(width - reach, at[0])), at[1]]; // none is cut off at an edge
     const box = {left: x - reach, right: x + reach, top: y - 0.6 * size, bottom: y + 0.6 * size};
@@ -65,6 +67,16 @@ export function drawLabels(context, labels, {width, height}, pointer, {paper, in
     context.fillText(text, x, y);
   }
   return taken.length < seen.length;
+}
+
+/** As much of a text as there is room for. @param {CanvasRenderingContext2D} context @param {string} text @param {number} room pixels */
+function shortened(context, text, room) {
+  const width = context.measureText(text).width;
+  if (width <= room) return text;
+  const letters = [...text];
+  let num = Math.floor((letters.length * room) / width);
+  while (num > 1 && context.measureText(`${letters.slice(0, num).join("")}…`).width > room) num--;
+  return `${letters.slice(0, num).join("").trimEnd()}…`;
 }
 
 const HEAD = 9; // pixels of an arrow's head

@@ -80,7 +80,7 @@ export function probePanel(store) {
     fill(grid, ...Array.from(drawn.ratio, (ratio, i) => {
       const name = drawn.labels.length ? (info.class_names[drawn.labels[i]] ?? `cluster ${drawn.labels[i] + 1}`) : "";
       const {words, kind} = judge(ratio, drawn.round_trip[i], drawn.moved[i]);
-      const card = captioned(picture(drawn.pixels, info.shape, `drawn ${name}: ${words}`, i), name, el("small", {title: words}, `${steady(ratio, 1)} ×`));
+      const card = captioned(picture(drawn.pixels, info.shape, `drawn ${name}: ${words}`, i), el("span", {class: "lines", title: name}, name), el("small", {title: words}, `${steady(ratio, 1)} ×`));
       card.dataset.kind = kind;
       return card;
     }));
