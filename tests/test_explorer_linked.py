@@ -1,5 +1,6 @@
 """Two runs on one page: one selection, one current image, one colour, one view and one playback over both maps."""
 
+import json
 import shutil
 
 import numpy as np
@@ -18,11 +19,12 @@ from browser import (
     screenshot,
     second_run,
     served,
+    slide,
     status,
     until,
 )
-from latens.explorer import View, decoding
-from latens.explorer.pair import NONE, pair
+from latens.explorer import View, decoding, following, write_html
+from latens.explorer.pair import NONE, SHARED, pair
 from latens.runs import open_run
 
 
@@ -36,8 +38,12 @@ def views(tmp_path_factory):
     return first, second
 
 
-@pytest.fixture(scope="module")
-def address(views):
+@pytest.fixture(scope="module", params=["served", "file"])
+def address(request, views):
+    if request.param == "file":
+        runs = [view.run for view in views]
+        yield write_html(runs[0], runs[0].path.parent / "two.html", beside=runs[1]).as_uri()
+        return
     with served(*(view.run.path for view in views)) as found:
         yield found
 
@@ -228,3 +234,128 @@ def test_one_colour_and_one_filter_over_both(page, views):
     until(page, lambda: there().mean() < 0.2)
     assert "colour=shared" in page.url
     assert "hide.label=0" in page.url
+
+
+def test_two_runs_are_compared_on_a_selection_in_two_steps(page, views):
+    """A box by Shift and drag, and a press on Compare; `docs/explorer.md` allows three."""
+    spots = Spots(page, views)
+    middle = spots.places[0].middle
+    corner, end = middle - (200, 0), middle - (-60, -250)
+    page.keyboard.down("Shift")
+    drag(page, [corner, middle, end])
+    page.keyboard.up("Shift")
+    open_tab(page, "Compare")
+    rows = np.flatnonzero(((spots.of[0] > corner) & (spots.of[0] < end)).all(1))
+    assert len(rows) > 10
+    panel = page.locator("#panel")
+    expect(panel.locator("caption").first).to_have_text(f"{len(rows)} images selected")
+    twins = spots.there[rows]
+    line = panel.get_by_role("row", name="mean reconstruction error")
+    means = [view.column("error")[some].mean() for view, some in zip(views, (rows, twins), strict=True)]
+    shown = [float(text.split()[0]) for text in line.locator("td").all_text_contents()]
+    assert shown == pytest.approx(means, rel=1e-3)
+    assert ["best" in (cell.get_attribute("class") or "") for cell in line.locator("td").all()] == [
+        means[0] < means[1],
+        means[1] < means[0],
+    ]
+    right = [
+        np.mean(v.column("predicted")[some] == v.labels[some]) for v, some in zip(views, (rows, twins), strict=True)
+    ]
+    line = panel.get_by_role("row", name="class of the neighbours is right")
+    shown = [float(text.split()[0]) for text in line.locator("td").all_text_contents()]
+    assert shown == pytest.approx([100 * one for one in right], abs=0.06)
+    mean = 10 * views[0].column(SHARED)[rows].mean()
+    expect(panel).to_contain_text(f"{float(f'{mean:.2g}'):g} on average")
+    expect(panel.get_by_text("no score is called better")).to_be_visible()
+
+
+def test_nearest_images_in_both_runs(page, views):
+    spots = Spots(page, views)
+    row = next(one for one in spots.lonely(0) if spots.there[one] != NONE)
+    open_tab(page, "Compare")
+    page.mouse.click(*spots.of[0][row])
+    near = [
+        view.image(int(one)).arrays["neighbours"][:10] for view, one in zip(views, (row, spots.there[row]), strict=True)
+    ]
+    both = [one for one in near[0] if spots.there[one] in near[1]]
+    expect(page.locator("#panel")).to_contain_text(f"{len(both)} of 10 are near in both runs")
+    strips = page.locator("#panel .nearest")
+    expect(strips).to_have_count(2)
+    for which in (0, 1):
+        expect(strips.nth(which).locator(".both")).to_have_count(len(both))
+    second = [one for one in near[1] if spots.back[one] != NONE]
+    strips.nth(1).locator("button").nth(list(near[1]).index(second[0])).click()
+    chosen = views[1].ids[second[0]]
+    until(page, lambda: f"image={chosen}" in page.url)
+
+
+def test_the_images_whose_neighbours_differ_most(page, views):
+    open_tab(page, "Compare")
+    page.get_by_role("button", name="List the images whose neighbours differ most").click()
+    wanted = views[0].pair.differing(views[0])
+    cards = page.locator("#panel .grid .bare")
+    expect(cards).to_have_count(24)
+    for card, one in zip(cards.all()[:5], wanted, strict=False):
+        expect(card).to_contain_text(one["id"])
+        expect(card).to_contain_text(f"{100 * one['score']:.0f} % shared")
+    assert "list=other-neighbours" in page.url
+    cards.first.click()
+    until(page, lambda: f"image={wanted[0]['id']}" in page.url)
+
+
+def test_the_address_shows_a_colleague_the_state_of_both(browser, address, page, views):
+    page.get_by_label("Map", exact=True).select_option("pca")
+    open_tab(page, "Compare")
+    spots = Spots(page, views, "pca")
+    page.locator(".map").nth(1).focus()
+    page.keyboard.press("ArrowRight")
+    until(page, lambda: "image=" in page.url)
+    page.keyboard.press("s")
+    until(page, lambda: "select=" in page.url)
+    page.mouse.move(5, 5)
+    words = until(page, lambda: (found := strip(page).text_content()) and "image " in found and found)
+    with opened(browser, page.url, width=2300, height=1100) as other:
+        expect(other.locator(".map-name").nth(1)).to_contain_text("PCA", timeout=15_000)
+        expect(other.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
+        expect(strip(other)).to_have_text(words)
+        expect(other.locator("#panel caption").first).to_have_text("1 image selected")
+        assert len(spots.of[1]) == 280
+
+
+def test_a_file_of_two_runs_holds_shared_pictures_once(views, tmp_path):
+    """The same run twice: the file grows by latents and networks, not by pictures."""
+    run = views[0].run
+    again = open_run(shutil.copytree(run.path, tmp_path / "again"))
+    alone, both = (write_html(run, tmp_path / f"{k}.html", beside=other) for k, other in enumerate((None, again)))
+    text = both.read_text()
+    facts = json.loads(text.partition('id="latens-data">')[2].partition("</script>")[0])
+    assert facts["beside"]["arrays"]["cells"]["offset"] == facts["arrays"]["cells"]["offset"]
+    assert facts["beside"]["arrays"]["latents"]["offset"] > facts["arrays"]["latents"]["offset"]
+    assert facts["run"]["beside"] == "again"
+    assert both.stat().st_size < 2 * alone.stat().st_size
+
+
+def test_one_playback_over_both(browser, views):
+    with served(*(view.run.path for view in views)) as found, opened(browser, found, width=2300, height=1100) as page:
+        settled(page)
+        open_tab(page, "Run")
+        epochs = [following.epochs_of(view.run) for view in views]
+        assert epochs[0][-1] > epochs[1][-1]
+        slider = page.get_by_label("Epoch", exact=True)
+        both = sorted({*epochs[0], *epochs[1]})
+        expect(slider).to_have_attribute("max", str(len(both) - 1))
+        for epoch in (both[0], both[-1], epochs[1][-1]):
+            slide(slider, both.index(epoch))
+            for which, view in enumerate(views):
+                kept = [one for one in epochs[which] if one <= epoch] or epochs[which][:1]
+                arrays = following.snapshot(view, kept[-1]).arrays
+                spots = Place(page, which).on_screen(arrays["x"].astype(int), arrays["y"].astype(int))
+                colours = np.array([list(bytes.fromhex(one[1:])) for one in view.info()["colours"]])[arrays["labels"]]
+                inside = np.abs(spots - Place(page, which).middle).max(1) < 420
+
+                def drawn(spots=spots[inside], colours=colours[inside]):
+                    seen = screenshot(page)
+                    there = np.array([seen[int(y), int(x)] for x, y in spots])
+                    return np.mean(distance(there, colours) < 60) > 0.7
+
+                until(page, drawn)

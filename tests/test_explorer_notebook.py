@@ -14,6 +14,7 @@ import pytest
 import latens
 import latens.explorer.exploring
 from latens.explorer import View, notebook
+from latens.explorer.columns import Column
 from latens.explorer.notebook import REMOTE, Frame, is_remote, origins, show
 from latens.runs import open_run
 from records import read_record, write_record
@@ -192,8 +193,16 @@ def test_where_the_kernel_is_remote_the_whole_page_is_shown(server, running, fin
 
 def test_what_one_file_cannot_show_is_warned_about(server, finished_run, monkeypatch):
     monkeypatch.setenv("LATENS_NOTEBOOK", "file")
-    with pytest.warns(UserWarning, match="no second run"):
-        show(View(finished_run), View(finished_run))
+    column = Column("own:x", "x", "number", load=lambda: np.zeros(240))
+    with pytest.warns(UserWarning, match="no columns of yours"):
+        show(View(finished_run, (column,)))
+
+
+def test_one_file_shows_two_runs(server, finished_run, monkeypatch):
+    monkeypatch.setenv("LATENS_NOTEBOOK", "file")
+    page = show(View(finished_run), View(finished_run)).page
+    facts = json.loads(page.partition('id="latens-data">')[2].partition("</script>")[0])
+    assert facts["beside"]["run"]["name"] == facts["run"]["beside"] == finished_run.name
 
 
 def test_nothing_gets_out_of_a_frames_attributes():

@@ -652,6 +652,9 @@ def _add_export(commands: Any) -> None:
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("--html", metavar="FILE", required=True, help="the file to write")
     command.add_argument(
+        "--beside", metavar="RUN", help="a second run of the same images, put into the file and linked to it"
+    )
+    command.add_argument(
         "--size",
         type=size_of_file,
         metavar="SIZE",

@@ -412,7 +412,8 @@ def export_command(args: argparse.Namespace) -> Answer:
 
     output_file(args.html, ".html", ".htm")
     left: list[str] = []
-    path = write_html(_chosen(args.run, data=args.new_data), args.html, args.size, say=left.append)
+    run, beside = _chosen(args.run, data=args.new_data), None if args.beside is None else _chosen(args.beside)
+    path = write_html(run, args.html, args.size, beside=beside, say=left.append)
     size = path.stat().st_size
     lines = [f"{path}: {bytes_text(size)}, works offline in any browser", *(f"in it: {line}" for line in left)]
     return {"file": str(path), "bytes": size, "left_out": left}, "\n".join(lines)

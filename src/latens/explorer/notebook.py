@@ -169,11 +169,12 @@ def _identity(view: View) -> tuple[Any, ...]:
 def _whole_page(view: View, beside: View | None) -> str:
     from latens.explorer.one_file import write_html
 
-    if beside is not None or view.columns:
+    if view.columns:
         warnings.warn(
-            "this notebook gets the explorer as one file, which has no second run and no columns of yours; if the browser is on"
-            " the kernel's machine, LATENS_NOTEBOOK=frame shows them",
+            "this notebook gets the explorer as one file, which has no columns of yours; if the browser is on the kernel's"
+            " machine, LATENS_NOTEBOOK=frame shows them",
             stacklevel=4,
         )
     with tempfile.TemporaryDirectory() as folder:
-        return write_html(view.run, Path(folder) / "explorer.html").read_text(encoding="utf-8")
+        other = None if beside is None else beside.run
+        return write_html(view.run, Path(folder) / "explorer.html", beside=other).read_text(encoding="utf-8")

@@ -27,6 +27,7 @@ from latens.explorer.bundling import page_of
 from latens.explorer.choosing import FINEST, MOST_IMAGES, Content, Costs, fitted, ladder, left_out, small
 from latens.explorer.columns import values_of
 from latens.explorer.packing import Pack, networks_of, scaled
+from latens.explorer.pair import DIFFERING, NONE, pair
 from latens.explorer.paths import Paths
 from latens.explorer.routes import findings_of
 from latens.explorer.view import View
@@ -59,6 +60,7 @@ def write_html(
     path: str | os.PathLike[str],
     size: int | None = None,
     *,
+    beside: Run | None = None,
     say: Callable[[str], object] = lambda text: None,
 ) -> Path:
     """Write the explorer on a run as one HTML file for a browser: it asks no network, and needs no latens.
@@ -73,6 +75,8 @@ def write_html(
         path: the file.
         size: bytes that it may have at most; by default 8 MB, or more where the networks alone are large, with at most 10,000
             images.
+        beside: a second run, linked to it as by `explore`; the file holds both, and the images that both have once where they
+            are all the same.
         say: called with each line on what was left out.
 
     Returns:
@@ -80,11 +84,15 @@ def write_html(
 
     Raises:
         RunError: it has no latents yet, or the page cannot compute its model or one of its layers.
-        UsageError: the size is too small for the run.
+        UsageError: the size is too small for the run, or the second run has none of its images.
     """
-    view = View(run)
-    if not view.ready:
-        raise RunError(f"{run.path}: has no latents yet; `latens run --resume --out {quoted(run.path)}` completes it")
+    view, other = View(run), None if beside is None else View(beside)
+    for one in (view, other):
+        if one is not None and not one.ready:
+            path = one.run.path
+            raise RunError(f"{path}: has no latents yet; `latens run --resume --out {quoted(path)}` completes it")
+    if other is not None:
+        pair(view, other)
     made = _Pages(view).of_size(size)
     for line in made.left_out:
         say(line)
@@ -100,13 +108,17 @@ class _Made(NamedTuple):
 
 
 class _Pages:
-    """The files that can be made of a run; what all of them hold is computed once."""
+    """The files that can be made of a run, and of the one beside it; what all of them hold is computed once."""
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self.beside = _Pages(view.pair.second) if view.pair is not None and view.pair.first is view else None
         self.pack = Pack()
         self.networks = networks_of(_model_of(view.run), self.pack, _tried(view))
-        kept = [name for name in view.map_names if f"maps/{name}.npz" in view.run.record["files"]]
+        both = [view] if view.pair is None else [view.pair.first, view.pair.second]
+        kept = [
+            name for name in both[0].map_names if all(f"maps/{name}.npz" in one.run.record["files"] for one in both)
+        ]
         self.maps = kept or ["pca"]
         self.samplers = _samplers(view, self.maps[0], self.pack)
         if view.missing:
@@ -164,19 +176,58 @@ class _Pages:
 
     def make(self, content: Content) -> _Made:
         """The file of a content."""
+        rows = np.linspace(0, len(self.view.latents) - 1, content.images).round().astype(np.int64)
+        left = left_out(content, len(self.view.latents), self.view.shape[1:], not self._plain)
+        facts, pack = self._whole(content, rows, "; ".join(left))
+        if self.beside is not None:
+            there = self._rows_beside(rows)
+            more, further = self.beside._whole(content, there, "", pack if self._same_pictures(rows, there) else None)
+            link = {"first": 0, "other_first": 0, "other_epochs": []}
+            for one, view, mine, other in ((facts, self.view, rows, there), (more, self.beside.view, there, rows)):
+                assert view.pair is not None
+                one["link"] = {**view.pair.facts(view), **link}
+                (pack if one is facts else further).add("link rows", _linked(view, mine, other))
+            further.shift(len(pack.body))
+            facts["beside"] = {**more, "arrays": further.layout}
+            pack.body += further.body
+        return _Made(page_of(facts | {"arrays": pack.layout}, bytes(pack.body)).encode(), left)
+
+    def _whole(
+        self, content: Content, rows: NDArray[np.int64], note: str, pictures: Pack | None = None
+    ) -> tuple[dict[str, Any], Pack]:
+        """All facts and arrays of the run; its pictures may be those of another pack."""
         pack = self.pack.copy()
         networks = self.networks
         if not content.encoder:
             pack, networks = pack.without("encoder "), {**networks, "encoder": None}
-        left = left_out(content, len(self.view.latents), self.view.shape[1:], not self._plain)
-        facts = {**networks, **self._facts(content, pack, "; ".join(left))}
-        return _Made(page_of(facts | {"arrays": pack.layout}, bytes(pack.body)).encode(), left)
+        return {**networks, **self._facts(content, rows, pack, note, pictures)}, pack
 
-    def _facts(self, content: Content, pack: Pack, note: str) -> dict[str, Any]:
+    def _rows_beside(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The points of the second run: those of the first's, and a fair part of those that only the second has."""
+        assert self.beside is not None
+        assert self.view.pair is not None
+        view = self.beside.view
+        there = self.view.pair.rows(self.view)[self.view.first :][rows]
+        alone = np.flatnonzero(self.view.pair.rows(view)[view.first :] < 0)
+        count = round(len(alone) * len(rows) / len(self.view.latents))
+        more = alone[np.linspace(0, len(alone) - 1, count).round().astype(np.int64)] if count else alone[:0]
+        found: NDArray[np.int64] = np.concatenate([there[there >= 0], more]).astype(np.int64)
+        return found if len(found) else np.arange(min(len(view.latents), len(rows)))
+
+    def _same_pictures(self, rows: NDArray[np.int64], there: NDArray[np.int64]) -> bool:
+        """Whether the points of both runs have the same pictures, one by one."""
+        assert self.beside is not None
+        views = (self.view, self.beside.view)
+        data, kinds = ([one.run.record["data"]["fingerprint"] for one in views], [one.run.format for one in views])
+        ids = [[str(name) for name in view.ids[some]] for view, some in zip(views, (rows, there), strict=True)]
+        return bool(data[0] == data[1] and kinds[0] == kinds[1] and ids[0] == ids[1])
+
+    def _facts(
+        self, content: Content, rows: NDArray[np.int64], pack: Pack, note: str, pictures: Pack | None
+    ) -> dict[str, Any]:
         """All but the networks: what the run is, its points, maps, columns, pictures, samplers; arrays go into the pack."""
         view, maps = self.view, self.maps
         run, num = view.run, len(view.latents)
-        rows = np.linspace(0, num - 1, content.images).round().astype(np.int64)
         latents = view.latents[rows]
         info = view.info()
         odd = _odd(view, rows)
@@ -203,10 +254,15 @@ class _Pages:
         if content.side:
             height, width = small(view.shape[1:], content.side)
             cell = [view.shape[0], height, width]
-            _add_cells(view, rows, cell[1:], pack)
+            if pictures is None:
+                _add_cells(view, rows, cell[1:], pack)
+            else:
+                pack.share(pictures, "cells", "layers")
             if self._plain:
                 pack.layout["layers"] = pack.layout["cells"]
                 layers = {"channels": cell[0], "coding": "linear"}
+            elif content.layers and pictures is not None:
+                layers = {"channels": run.image_shape[0], "coding": "linear" if run.format.is_plain else "root"}
             elif content.layers:
                 layers = _add_layers(view, rows, cell[1:], pack)
             size = min(THUMBNAIL, content.side)
@@ -221,7 +277,6 @@ class _Pages:
         }
         info |= {
             "missing": "" if cell else "they were not available when this file was made",
-            "beside": "",
             "encodes": content.encoder and self._reads,
             "note": note,
         }
@@ -242,6 +297,14 @@ class _Pages:
             "maps": {name: _add_map(view, name, rows, pack) for name in maps},
             "samplers": self.samplers,
         }
+
+
+def _linked(view: View, rows: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Of each of some points, the place of the same image among those of the other run, or `NONE`."""
+    assert view.pair is not None
+    places = {int(row): place for place, row in enumerate(other)}
+    there = view.pair.rows(view)[view.first :][rows]
+    return np.array([places.get(int(row), NONE) for row in there], np.int32)
 
 
 def _model_of(run: Run) -> Model:
@@ -295,7 +358,7 @@ def _odd(view: View, rows: NDArray[np.int64]) -> dict[str, Any] | None:
 def _lists(view: View, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
     """The lists of images to check, with those images that are in the file."""
     found = {}
-    for kind in KINDS:
+    for kind in KINDS if view.pair is None else (*KINDS, DIFFERING):
         with suppress(LatensError):  # it was not reviewed
             found[kind] = _in_file(findings_of(view, kind), rows)
     return found

@@ -70,6 +70,15 @@ class Pack:
                 made.body += bytes(-len(made.body) % 8)
         return made
 
+    def share(self, other: "Pack", *names: str) -> None:
+        """Take arrays that another pack has: they lie in its body, where `shift` leaves them."""
+        self.layout |= {name: {**other.layout[name], "shared": True} for name in names if name in other.layout}
+
+    def shift(self, offset: int) -> None:
+        """Its body will lie behind another one, of which it has shared arrays."""
+        for name, layout in self.layout.items():
+            self.layout[name] = layout if layout.get("shared") else {**layout, "offset": layout["offset"] + offset}
+
     def add(self, name: str, array: NDArray[Any], **more: Any) -> str:
         """Put in an array of uint8, uint16, int32 or float32 under a name, which is given back."""
         assert array.dtype.name in ("uint8", "uint16", "int32", "float32"), f"{name} is {array.dtype}"

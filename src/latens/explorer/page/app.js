@@ -44,7 +44,7 @@ function announce(text) {
 async function start() {
   const file = document.getElementById("latens-data") !== null;
   const port = document.getElementById("latens-notebook") ? await (await import("./notebook.js")).wayToKernel() : null;
-  const source = file ? (await import("./file-source.js")).fileSource() : serverSource();
+  const {first: source, second} = file ? (await import("./file-source.js")).fileSources() : {first: serverSource(), second: serverSource("/beside")};
   const host = el("div", {class: "map"});
   const view = new MapView(host);
   const key = el("div", {class: "legend", role: "group", "aria-label": "Legend"});
@@ -81,7 +81,7 @@ async function start() {
     store.set({tab: store.facts.tab});
     if (port) (await import("./notebook.js")).shareFacts(store, port);
   }
-  if (info.beside) await linkRuns(store, serverSource("/beside"), find("maps"));
+  if (info.beside) await linkRuns(store, second, find("maps"));
 }
 
 /** Show the map before the model and the images are there. @param {import("./types.js").ServedSource} source @param {MapView} view */

@@ -6,8 +6,10 @@ import {newestWins} from "./newest.js";
 
 /** @typedef {import("./types.js").Source} Source */
 
-/** @returns {Source} */
-export function fileSource() {
+/** @typedef {(which: number, method: string, asked: any[]) => Promise<any>} Ask */
+
+/** The run of the file, and the one beside it, of which a file may have none. @returns {{first: Source, second: Source}} */
+export function fileSources() {
   const worker = new Worker(new URL("./offline-worker.js", import.meta.url), {type: "module"});
   /** @type {Map<number, {resolve: (answer: any) => void, reject: (error: Error) => void}>} */
   const waiting = new Map();
@@ -22,13 +24,20 @@ export function fileSource() {
     for (const {reject} of waiting.values()) reject(new Error(message || "this file's networks did not start"));
     waiting.clear();
   });
-  worker.postMessage({texts: {facts: textOf("latens-data"), arrays: textOf("latens-arrays")}});
-
-  /** @param {string} method @returns {(...asked: any[]) => Promise<any>} */
-  const ask = (method) => (...asked) => new Promise((resolve, reject) => {
+  const facts = textOf("latens-data");
+  worker.postMessage({texts: {facts, arrays: textOf("latens-arrays"), beside: Boolean(JSON.parse(facts).beside)}});
+  /** @type {Ask} */
+  const send = (which, method, asked) => new Promise((resolve, reject) => {
     waiting.set(++last, {resolve, reject});
-    worker.postMessage({id: last, method, asked});
+    worker.postMessage({id: last, which, method, asked});
   });
+  return {first: sourceOf(send, 0), second: sourceOf(send, 1)};
+}
+
+/** @param {Ask} send @param {number} which @returns {Source} */
+function sourceOf(send, which) {
+  /** @param {string} method @returns {(...asked: any[]) => Promise<any>} */
+  const ask = (method) => (...asked) => send(which, method, asked);
   /** Of requests that come while one is answered, only the newest is. @param {string} method @returns {(...asked: any[]) => Promise<any>} */
   const newest = (method) => {
     const send = newestWins((/** @type {any[]} */ asked) => ask(method)(...asked));

@@ -11,6 +11,7 @@ import {mapTitle} from "./map-bar.js";
 import {MapView} from "./map.js";
 import {readable} from "./numbers.js";
 import {captioned, frame, paint} from "./pictures.js";
+import {latest} from "./run-panel.js";
 import {Store} from "./store.js";
 
 const NO_VALUE = 65535;
@@ -117,8 +118,7 @@ function followFacts(store, {store: other, there, back, link}, map) {
     const {snapshot} = store.facts;
     const {served} = other;
     if (!snapshot || !served || !link.other_epochs.length) return void (other.plays && other.set({snapshot: null}));
-    const epoch = link.other_epochs.findLast((one) => one <= snapshot.at) ?? link.other_epochs[0];
-    const found = await other.newest("played", () => served.snapshot(epoch));
+    const found = await other.newest("played", () => served.snapshot(latest(link.other_epochs, snapshot.at)));
     if (found && store.facts.snapshot === snapshot) other.set({snapshot: {...found, at: snapshot.at}});
   }
 
@@ -175,6 +175,7 @@ function bothStrip(store, {store: other, there, back}) {
   let pointing = false; // the pointer is on the second map
 
   async function showImage([row, twin] = hovered ?? [store.facts.current, other.facts.current]) {
+    if (!hovered) other.mark("beside", []);
     if (row === null && twin === null) return;
     const found = await store.newest("beside", () => Promise.all([row === null ? null : store.source.image(row), twin === null ? null : other.source.image(twin)]));
     if (!found) return;
@@ -238,6 +239,7 @@ function bothStrip(store, {store: other, there, back}) {
       if (isLaid(other) && !store.plays) store.view.tell(name, name === "leave" ? undefined : {.../** @type {CustomEvent} */ (event).detail, row: -1});
     });
   }
+  showImage(); // one may be named by the address
   store.on("decoded", showPlace);
   store.on("current", () => hovered || showImage());
   for (const fact of /** @type {const} */ (["points", "snapshot"])) store.on(fact, () => [store, other].forEach((one) => one.mark("beside", [])));

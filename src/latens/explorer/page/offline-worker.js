@@ -2,13 +2,17 @@
 
 import {offlineSource} from "./offline.js";
 
-/** @type {Record<string, (...asked: any[]) => Promise<any>>} */
-let source;
+/** Of the run, and of the one beside it. @type {Record<string, (...asked: any[]) => Promise<any>>[]} */
+let sources = [];
 
-addEventListener("message", async ({data: {texts, id, method, asked}}) => {
-  if (texts) return void (source = /** @type {any} */ (offlineSource(texts)));
+addEventListener("message", async ({data: {texts, id, which, method, asked}}) => {
+  if (texts) {
+    const opened = /** @type {any[]} */ ([offlineSource(texts)]);
+    if (texts.beside) opened.push(offlineSource(texts, true));
+    return void (sources = opened);
+  }
   try {
-    const answer = await source[method](...asked);
+    const answer = await sources[which][method](...asked);
     postMessage({id, answer}, {transfer: answer instanceof ImageBitmap ? [answer] : []});
   } catch (error) {
     postMessage({id, error: error instanceof Error ? error.message : String(error)});

@@ -23,17 +23,21 @@ const AROUND = 200; // neighbours whose directions are a point's own
 
 /**
  * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
+ * @param {boolean} [beside] of the second run in the file
  * @returns {Omit<Source, "table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, encode: (picture: import("./fit.js").Picture, name: string, map: string) => Promise<import("./types.js").Given>, table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
  */
-export function offlineSource(texts) {
-  const opening = open(texts);
+export function offlineSource(texts, beside = false) {
+  const opening = open(texts, beside);
   return {
     run: async () => (await opening).facts.run,
     show: async (look) => void ((await opening).look = look),
     channels: async () => (await opening).facts.channels,
     odd: async () => given((await opening).facts.odd, "list of odd images"),
     list: async (kind) => given((await opening).facts.lists[kind], `list ${kind}`),
-    link: async () => given((await opening).facts.link, "second run"),
+    async link() {
+      const {facts, array} = await opening;
+      return {...given(facts.link, "second run"), rows: array("link rows")};
+    },
     search: async (words) => searched((await opening).facts.ids, words),
     async pictures(rows) {
       const held = await opening;
@@ -93,13 +97,23 @@ function given(found, name) {
   return found;
 }
 
-/** @param {{facts: string, arrays: string}} texts @returns {Promise<Held>} */
-async function open(texts) {
-  const facts = JSON.parse(texts.facts);
-  const letters = atob(texts.arrays.trim());
+/** The arrays of a file, unpacked. @param {string} text @returns {Promise<ArrayBuffer>} */
+function bodyOf(text) {
+  const letters = atob(text.trim());
   const packed = new Uint8Array(letters.length);
   for (let i = 0; i < letters.length; i++) packed[i] = letters.charCodeAt(i);
-  const buffer = await inflated(packed);
+  return inflated(packed);
+}
+
+/** Of a file with two runs, which are opened one after the other. @type {Promise<ArrayBuffer>|null} */
+let body = null;
+
+/** @param {{facts: string, arrays: string}} texts @param {boolean} beside @returns {Promise<Held>} */
+async function open(texts, beside) {
+  const whole = JSON.parse(texts.facts);
+  const facts = beside ? whole.beside : whole;
+  if (!beside) body = bodyOf(texts.arrays);
+  const buffer = await /** @type {Promise<ArrayBuffer>} */ (body);
   const array = /** @type {(name: string) => any} */ (once((name) => unpacked(facts.arrays[name], buffer, name)));
   const cloud = cloudOf(array("latents"), facts.run.latent_dim);
   const held = {facts, array, cloud, count: facts.run.count, dim: cloud.dim, encoder: facts.encoder && layersOf(facts.encoder, array), decoder: layersOf(facts.decoder, array), look: ""};
@@ -170,8 +184,14 @@ function mapOf(facts, array, name) {
 /** @param {Held} held @param {string} name @returns {import("./types.js").MapPoints} */
 function mapPoints(held, name) {
   const {facts, places} = held.map(name);
+  const {laid} = facts;
+  const shown = (/** @type {number} */ i, /** @type {number} */ axis) => {
+    if (!laid) return places[2 * i + axis];
+    const [dx, dy] = [0, 1].map((from) => places[2 * i + from] - laid.origin[from]);
+    return (dx * laid.rotation[0][axis] + dy * laid.rotation[1][axis]) * laid.scale + laid.target[axis];
+  };
   const steps = (/** @type {number} */ axis, /** @type {number} */ from) =>
-    Uint16Array.from({length: held.count}, (_, i) => Math.min(65535, Math.max(0, Math.round(((places[2 * i + axis] - from) / facts.size) * 65535))));
+    Uint16Array.from({length: held.count}, (_, i) => Math.min(65535, Math.max(0, Math.round(((shown(i, axis) - from) / facts.size) * 65535))));
   return {name, note: facts.note, left: facts.left, bottom: facts.bottom, size: facts.size, decodable: facts.decodable, laid: facts.laid, x: steps(0, facts.left), y: steps(1, facts.bottom)};
 }
 

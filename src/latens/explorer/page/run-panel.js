@@ -25,6 +25,8 @@ export function runPanel(store) {
   const element = el("div", {}, state, chart, pictures, playback, verdict, scores, el("h2", {}, "Settings"), settings);
   let epoch = -1;
   let following = false;
+  /** Epochs whose latents this run keeps, and those with them that the run beside it does. @type {number[]} */
+  let kept = [];
   /** @type {number[]} */
   let snapshots = [];
   let coming = 0; // snapshots on their way
@@ -42,7 +44,8 @@ export function runPanel(store) {
       const of = (/** @type {string} */ name) => history.map((/** @type {any} */ line) => line[name] ?? null);
       fill(chart, curve([{name: "train", values: of("train_mse")}, {name: "test MSE", values: of("test_mse")}], of("epoch")));
       if (now.status === "training" || now.status === "stopped") await rebuild();
-      if (String(snapshots) !== String(now.snapshots)) showPlayback(now.snapshots, now.status === "training");
+      kept = now.snapshots;
+      offer(now.status === "training");
     }
     if (now.verdict) showVerdict(now.verdict);
     if (now.scores) showScores(now.scores);
@@ -57,6 +60,13 @@ export function runPanel(store) {
     const one = (/** @type {number} */ i) => el("figure", {class: "card"}, picture(live.pixels, info.shape, `test image ${i}`, i),
       picture(live.reconstructions, info.shape, "its reconstruction", i));
     fill(pictures, ...Array.from({length: count}, (_, i) => one(i)));
+  }
+
+  /** Offer a playback of what both runs keep, where that has changed. @param {boolean} trains */
+  function offer(trains) {
+    const others = store.facts.linked?.link.other_epochs ?? [];
+    const epochs = kept.length ? [...new Set([...kept, ...others])].sort((a, b) => a - b) : [];
+    if (String(snapshots) !== String(epochs)) showPlayback(epochs, trains);
   }
 
   /** @param {number[]} epochs @param {boolean} trains */
@@ -85,15 +95,24 @@ export function runPanel(store) {
     }, {class: "main"});
     const back = button("Back to the map", mapAgain);
     fill(playback, el("h2", {}, "The latents, epoch by epoch"),
-      el("p", {class: "quiet"}, "The test latents on the plane in which they vary most; each epoch is turned and mirrored to match the last one."),
+      el("p", {class: "quiet"}, "The test latents on the plane in which they vary most; each epoch is turned and mirrored to match the last one.", playsTwo()),
       at.element, el("p", {class: "row"}, press, info.maps.length ? back : null));
     if (trains || !info.count) play(last);
+  }
+
+  /** What is said of the run beside this one. */
+  function playsTwo() {
+    const {linked} = store.facts;
+    if (!linked) return "";
+    const {name} = linked.store.info;
+    const others = linked.link.other_epochs;
+    return others.length ? ` ${name} is played with it; where one of the two kept nothing of an epoch, the one before is shown.` : ` ${name} kept no latents of its training.`;
   }
 
   /** Show an epoch in place of the map; the newest choice of an epoch or a map wins. @param {number} index */
   async function play(index) {
     coming++;
-    const found = await store.newest("viewed", () => served.snapshot(snapshots[index]));
+    const found = await store.newest("viewed", () => served.snapshot(latest(kept, snapshots[index])));
     coming--;
     if (found && store.facts.tab === "run") store.set({snapshot: {...found, at: snapshots[index]}});
   }
@@ -144,7 +163,11 @@ export function runPanel(store) {
     following = false;
   }
 
+  store.on("linked", () => kept.length && offer(false));
   store.on("tab", () => store.facts.tab !== "run" && info.count && mapAgain());
   store.on("wanted", () => store.facts.wanted && stop()); // a map was chosen
   return {name: "run", title: "Run", element, shown: follow};
 }
+
+/** The last of some epochs up to one, or the first. @param {number[]} epochs ascending @param {number} epoch */
+export const latest = (epochs, epoch) => epochs.findLast((one) => one <= epoch) ?? epochs[0];
