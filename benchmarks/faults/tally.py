@@ -58,7 +58,7 @@ def finish(tallies: Sequence[Tally], to: str | None, ours: Callable[[Tally], boo
     """Print the table and what was lost. The exit status: 1 where one of `ours` lost something or was never hit."""
     print(table(tallies))
     for one in tallies:
-        for problem in one.lost[:5] if ours(one) else ():
+        for problem in one.lost[:40] if ours(one) else ():
             print(f"  {one.fault}: {problem}")
     if to:
         Path(to).parent.mkdir(parents=True, exist_ok=True)

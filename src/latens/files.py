@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import struct
 import time
 import uuid
@@ -34,6 +35,7 @@ __all__ = [
     "locked",
     "map_npy",
     "map_npz",
+    "open_regular",
     "npz_content",
     "read_json",
     "read_npz",
@@ -52,6 +54,7 @@ __all__ = [
 
 Content = bytes | Callable[[BinaryIO], object]  # bytes, or a function that writes them to an open binary file
 
+MAX_JSON = 1 << 26  # bytes; the largest of ours, the scores and records of runs with thousands of classes, are a few MB
 MAX_SAFETENSORS_HEADER = 1 << 20  # bytes; ours are a few kB
 LOCAL_HEADER = 30  # bytes of a member's header in a zip, before its name
 SECONDS_PER_DAY = 86_400.0
@@ -209,6 +212,24 @@ else:
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading. Pipes, devices and folders are refused: they can be endless, or never answer.
+
+    Raises:
+        OSError: there is no such file, it may not be read, or it is no regular file.
+    """
+    file = open(path, "rb", opener=_opened_at_once)  # noqa: SIM115 - the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return file
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Without waiting for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def sha256_bytes(content: bytes | memoryview) -> str:
     """The SHA-256 of some bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
@@ -216,7 +237,7 @@ def sha256_bytes(content: bytes | memoryview) -> str:
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return sha256_of(file)
 
 
@@ -259,19 +280,25 @@ def read_json(source: str | os.PathLike[str] | IO[bytes]) -> Any:
     path = _path_of(source)
     try:
         with _opened(source) as file:
-            text = file.read().decode("utf-8")
+            content = file.read(MAX_JSON + 1)
+        if len(content) > MAX_JSON:
+            raise ValueError(f"longer than {MAX_JSON >> 20} MiB")
+        text = content.decode("utf-8")
         return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
+    except RecursionError:
+        raise RunDamaged(f"{path}: not readable as JSON (nested too deeply)") from None
     except (OSError, ValueError) as error:
-        raise RunDamaged(f"{path}: not readable as JSON ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise RunDamaged(f"{path}: not readable as JSON ({reason})") from None
 
 
 @contextmanager
 def _opened(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[IO[bytes]]:
     """An open file. A file that was given open is not closed."""
     if isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
+        with open_regular(source) as file:
             yield file
     else:
         yield source
@@ -361,7 +388,7 @@ def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
         RunDamaged: the file is missing, or is not an .npy of a plain array.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return _mapped(file)
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None

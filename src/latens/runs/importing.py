@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from latens.errors import RunError, UsageError
+from latens.files import open_regular
 from latens.images import Dataset
 from latens.runs.recording import start_run
 from latens.runs.run import WEIGHTS, Run
@@ -58,7 +59,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             start = file.read(len(ZIP))
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None

@@ -30,6 +30,7 @@ from latens.files import (
     locked,
     map_npz,
     npz_content,
+    open_regular,
     read_json,
     read_npz,
     read_safetensors,
@@ -51,7 +52,8 @@ LOCK, WORK_LOCK = ".lock", ".working"  # held during one save; held while a proc
 STOP = ".stop"  # there once someone has asked that the training ends after its epoch
 STAGED_DIGITS = 16  # of the hash, in the name of a staged file
 READS = 100  # attempts of a reader whose file is replaced while it reads
-ENTRIES = ("status", "created", "data", "recipe", "files")  # required in run.json
+ENTRIES = {"status": str, "created": str, "data": dict, "recipe": dict, "files": dict}  # required in run.json
+MORE = {"result": dict, "versions": dict, "forms": dict, "left_out": dict}  # entries that it may have
 SEAL = "seal"  # the hash of all other entries; runs of earlier versions have none
 
 
@@ -127,7 +129,7 @@ class RunFolder:
     def _read_record(self) -> dict[str, Any]:
         path = self.path / RECORD
         try:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 signature, record = _signature(os.fstat(file.fileno())), read_json(file)
         except FileNotFoundError:
             raise RunDamaged(f"{path}: the file is missing") from None
@@ -298,7 +300,7 @@ class RunFolder:
             # Staged name first: if it is missing, the rename is done, or run.json has changed since it was read.
             for path in (self._staged(name, digest), self.path / name):
                 try:
-                    file = open(path, "rb")  # noqa: SIM115 - the caller closes it
+                    file = open_regular(path)
                 except FileNotFoundError:
                     damage = damage or f"{self.path / name}: the file is missing"
                     continue
@@ -394,7 +396,12 @@ def _checked_record(record: Any, path: Path) -> dict[str, Any]:
     lacking = [name for name in ENTRIES if name not in record]
     if lacking:
         raise RunDamaged(f"{path}: not a run's record; it has no {', '.join(lacking)}")
-    if not isinstance(record["files"], dict):
+    for name, kind in {**ENTRIES, **MORE}.items():
+        if record.get(name) is not None and not isinstance(record[name], kind):
+            raise RunDamaged(f"{path}: not a run's record; its {name} is of another kind")
+    if any(record[name] is None for name in ENTRIES):
+        raise RunDamaged(f"{path}: not a run's record; an entry is empty")
+    if not all(isinstance(digest, str) and "\0" not in name for name, digest in record["files"].items()):
         raise RunDamaged(f"{path}: its files are not names and hashes")
     outside = [name for name in record["files"] if Path(name).is_absolute() or ".." in Path(name).parts]
     if outside:

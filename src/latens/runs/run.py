@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latens.errors import ImagesNotFound, RunDamaged, RunError, UsageError
-from latens.files import read_safetensors
+from latens.files import MAX_JSON, open_regular, read_safetensors
 from latens.images.contract import Dataset, Images
 from latens.images.pixels import PixelFormat, composite, shown_channels, to_floats
 from latens.maps import FEATURES, GIVEN, MAPS, Map, map_kind
 from latens.metrics import Scores, ScoreTable
 from latens.progress import Progress, Silent
-from latens.runs.record import RunFolder
+from latens.runs.record import RECORD, RunFolder
 from latens.samplers import SAMPLERS, Sampler, samplers_for
 from latens.text import quoted, shown
 from latens.training.recipes import MAX_SEED, Recipe, whole_number
@@ -71,6 +71,42 @@ def weights_in(state: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]"
     return {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
 
 
+FACTS = {"name": str, "source": str, "fingerprint": str, "shape": list, "train": int, "test": int, "class_names": list}
+
+
+def _check_facts(path: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a record whose images or recipe can't be those of a run.
+
+    Raises:
+        RunDamaged: an entry is missing, or of another kind.
+    """
+    data = record["data"]
+    wrong = [name for name, kind in FACTS.items() if not isinstance(data.get(name), kind)]
+    shape = data.get("shape")
+    if not wrong and not (len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)):
+        wrong = ["shape"]
+    if not wrong and not all(isinstance(name, str) for name in data["class_names"]):
+        wrong = ["class_names"]
+    if wrong:
+        raise RunDamaged(f"{path / RECORD}: does not say what its images are: {', '.join(wrong)}")
+    try:
+        Recipe.from_json(record["recipe"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RunDamaged(f"{path / RECORD}: its recipe is not one ({type(error).__name__}: {error})") from None
+
+
+def _unsealed(path: Path) -> bytes:
+    """A small file of a run of an earlier version, which has no hash of it."""
+    try:
+        with open_regular(path) as file:
+            content = file.read(MAX_JSON + 1)
+    except OSError as error:
+        raise RunDamaged(f"{path}: not readable ({error.strerror})") from None
+    if len(content) > MAX_JSON:
+        raise RunDamaged(f"{path}: longer than {MAX_JSON >> 20} MiB")
+    return content
+
+
 class Run:
     """An opened run. `latens.open_run` makes one.
 
@@ -85,6 +121,7 @@ class Run:
 
     def __init__(self, path: str | os.PathLike[str], device: str = "cpu") -> None:
         self.folder = RunFolder(path)
+        _check_facts(self.path, self.folder.record)
         self.device = device
         self._kept: dict[str, tuple[str, Any]] = {}
         self._reading = threading.RLock()
@@ -349,9 +386,9 @@ class Run:
         if not sealed and not path.exists():
             return []
         try:
-            content: bytes = self.folder.load(HISTORY_FILE) if sealed else path.read_bytes()
+            content = self.folder.load(HISTORY_FILE) if sealed else _unsealed(path)
             return [json.loads(line) for line in content.decode().splitlines()]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunDamaged(f"{path}: not readable as lines of JSON ({error})") from None
 
     @property

@@ -147,7 +147,11 @@ def known_forms(recorded: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     >>> known_forms({"encoder": ["native", "columns"]})
     {'encoder': ['native', 'torch']}
     """
-    return {half: [name if name in FORMS else "torch" for name in names] for half, names in recorded.items()}
+    return {
+        half: [name if isinstance(name, str) and name in FORMS else "torch" for name in names]
+        for half, names in recorded.items()
+        if isinstance(names, list | tuple) and 1 <= len(names) <= 2
+    }
 
 
 @dataclass(frozen=True)
