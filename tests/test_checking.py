@@ -1,6 +1,7 @@
 """Every byte of a run matters or is noticed, and what can be made again is."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -138,3 +139,32 @@ def test_lost_weights_are_no_repair(folder):
     assert "report.html" in RunFolder(folder).files  # nothing was changed
     with pytest.raises(RunNotFound):
         check_run(folder / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_an_endless_file_and_other_kinds_are_refused_in_one_line(folder):
+    path = folder / "run.json"
+    whole = path.read_bytes()
+    record = json.loads(whole)
+    del record["seal"]
+    wrong = {"status": 3, "data": {}, "recipe": {}, "files": {"model.safetensors": 3}, "result": [], "created": None}
+    wrong["data"] = {**record["data"], "shape": [1, "x", 3]}
+    for name, value in wrong.items():
+        path.write_text(json.dumps({**record, name: value}))
+        with pytest.raises(RunDamaged) as caught:
+            open_run(folder)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    path.write_text("[" * 100_000)
+    with pytest.raises(RunDamaged, match="nested too deeply"):
+        open_run(folder)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RunDamaged, match="not a regular file"):
+        open_run(folder)
+    path.unlink()
+    path.write_bytes(whole)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("/dev/zero")
+    with pytest.raises(RunDamaged, match="not a regular file"):
+        _ = open_run(folder).model

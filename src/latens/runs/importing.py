@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from latens.training.recipes import notebook
 
 __all__ = ["import_weights", "read_weights"]
 
-ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # how the files of torch.save begin: today's, and those before torch 1.6
+# How the files of torch.save begin: today's, and those before torch 1.6, of any protocol of pickle.
+BEGINNINGS = re.compile(rb"PK\x03\x04|\x80[\x02-\x05](\x95.{8})?\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19", re.DOTALL)
 WRAPPERS = ("module", "_orig_mod")
 
 
@@ -60,12 +62,12 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     path = Path(path)
     try:
         with open_regular(path) as file:
-            start = file.read(len(ZIP))
+            start = file.read(23)
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None
     except OSError as error:
         raise RunError(f"{path}: not readable ({error.strerror})") from None
-    if not start.startswith((ZIP, PICKLE)):
+    if not BEGINNINGS.match(start):
         raise UsageError(f"{path}: not a weights file; a file that torch.save(model.state_dict(), ...) wrote is needed")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
