@@ -18,9 +18,10 @@ from latens.runs import Run
 from latens.runs.run import COLUMN
 from latens.text import natural_key
 
-__all__ = ["NO_VALUE", "PREDICTED", "Column", "columns_of", "read_columns", "values_of"]
+__all__ = ["CONTRADICTED", "NO_VALUE", "PREDICTED", "Column", "columns_of", "read_columns", "values_of"]
 
 PREDICTED = "predicted"  # name of the column with the class of the neighbours
+CONTRADICTED = "contradicted"  # and of that with how many of them have another class
 NO_VALUE = 65_535  # the class of a point that has none
 MOST_CLASSES = 1000
 MOST_SHARE = 0.5  # of the points: a run's column of text with more different values is no column of classes

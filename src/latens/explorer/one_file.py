@@ -20,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from latens.computed.review import KINDS
 from latens.errors import LatensError, RunError, UsageError
 from latens.explorer import decoding
 from latens.explorer.bundling import page_of
@@ -29,7 +28,7 @@ from latens.explorer.columns import values_of
 from latens.explorer.packing import Pack, networks_of, scaled
 from latens.explorer.pair import DIFFERING, NONE, pair
 from latens.explorer.paths import Paths
-from latens.explorer.routes import findings_of
+from latens.explorer.routes import findings_of, lists
 from latens.explorer.view import View
 from latens.files import atomic_write, sha256_bytes
 from latens.images.fit import default_fit
@@ -358,7 +357,7 @@ def _odd(view: View, rows: NDArray[np.int64]) -> dict[str, Any] | None:
 def _lists(view: View, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
     """The lists of images to check, with those images that are in the file."""
     found = {}
-    for kind in KINDS if view.pair is None else (*KINDS, DIFFERING):
+    for kind in lists() if view.pair is None else (*lists(), DIFFERING):
         with suppress(LatensError):  # it was not reviewed
             found[kind] = _in_file(findings_of(view, kind), rows)
     return found

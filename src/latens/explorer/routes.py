@@ -9,17 +9,20 @@ import numpy as np
 
 from latens import __version__
 from latens.errors import UsageError
+from latens.explorer.columns import CONTRADICTED, PREDICTED
 from latens.explorer.pair import DIFFERING, Pair
 from latens.explorer.paths import Paths, as_kept
 from latens.explorer.table import table_of
 from latens.explorer.tags import Tags
 from latens.explorer.view import View
 from latens.explorer.wire import Answer
+from latens.figures.palette import class_colours
 from latens.interpolation import PATHS
+from latens.runs.run import TEST
 from latens.samplers import SAMPLERS
 from latens.sheets import as_csv, as_parquet
 
-__all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "findings_of", "openapi"]
+__all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "findings_of", "lists", "openapi"]
 
 REQUIRED = object()
 JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "file": bytes}
@@ -86,10 +89,15 @@ def _later(where: str) -> Callable[..., Answer]:
     return call
 
 
-def _kinds() -> Sequence[str]:
+def lists() -> Sequence[str]:
+    """The kinds of images to check that every run can have; two runs together also have `DIFFERING`."""
     from latens.computed.review import KINDS
 
-    return (*KINDS, DIFFERING)
+    return (*KINDS, CONTRADICTED)
+
+
+def _kinds() -> Sequence[str]:
+    return (*lists(), DIFFERING)
 
 
 def _openapi(view: View) -> Answer:
@@ -167,11 +175,36 @@ def findings_of(view: View, kind: str) -> list[dict[str, Any]]:
     """The images of a kind to check: `Finding` of the page's types.js each."""
     if kind == DIFFERING:
         return _paired(view).differing(view)
+    if kind == CONTRADICTED:
+        return _contradicted(view)
     from latens.computed.review import read_review
 
     return [
         {**vars(one), "point": one.row - view.first, "other_point": one.other_row - view.first}
         for one in read_review(view.run).of_kind(kind)
+    ]
+
+
+def _contradicted(view: View) -> list[dict[str, Any]]:
+    """The points whose neighbours have another class, those of which most neighbours have one first; at most 500."""
+    if view.labels is None or CONTRADICTED not in {column.name for column in view.all_columns}:
+        return []
+    against, predicted = view.column(CONTRADICTED), view.column(PREDICTED)
+    wrong = np.flatnonzero((predicted != view.labels) & (view.labels >= 0) & (predicted < len(view.run.class_names)))
+    order = wrong[np.argsort(-against[wrong], kind="stable")][:MOST_LISTED]
+    names = view.run.class_names
+    return [
+        {
+            "kind": CONTRADICTED,
+            "id": str(view.ids[point]),
+            "part": "test" if view.run.latents["part"][point + view.first] == TEST else "train",
+            "label": names[view.labels[point]],
+            "score": float(against[point]),
+            "suggested": names[predicted[point]],
+            "other_id": "",
+            "point": int(point),
+        }
+        for point in order
     ]
 
 
@@ -185,14 +218,21 @@ def _tags(view: View) -> Answer:
         tag: [view.row_of(None, one) - view.first for one in ids if one in view.row_of_id] for tag, ids in tags.items()
     }
     points = {tag: [row for row in found if row >= 0] for tag, found in rows.items()}
-    return Answer({"tags": tags, "points": points, "rows": rows})
+    colours = list(class_colours(len(tags) + 1, view.palette))  # the last is that of images with several tags
+    return Answer({"tags": tags, "points": points, "rows": rows, "colours": colours})
 
 
 def _change_tags(view: View, tag: str, ids: list[Any], on: bool) -> Answer:
     ids = [str(one) for one in ids]
     for one in ids:
         view.row_of(None, one)
-    Tags(view.run.path).change(tag, ids, on)
+    name = Tags(view.run.path).change(tag, ids, on)
+    now = _tags(view)
+    return Answer({**now.facts, "change": name})
+
+
+def _undo_tags(view: View, change: str, undone: bool) -> Answer:
+    Tags(view.run.path).undo(change, undone)
     return _tags(view)
 
 
@@ -256,6 +296,7 @@ def _slow(given: Mapping[str, Any]) -> str:
 MAP = Param("string", "a map's name")
 LOOK = Param("string", "how images are shown, such as red=3@0.1:0.6,green=2; as the run shows them by default", "")
 UNITS = ("latent", "spread")
+MOST_LISTED = 500
 MOST_FOUND = 20
 MOST_PICTURES = 500  # in one answer
 POINTS = {"type": "integer"}
@@ -459,7 +500,7 @@ ROUTES = (
         "images to check",
         _list,
         {"kind": Param("string", "the kind of images", choices=_kinds)},
-        desk=lambda given: "slow" if given.get("kind") == DIFFERING else "quick",
+        desk=lambda given: "slow" if given.get("kind") in (DIFFERING, CONTRADICTED) else "quick",
     ),
     Route(
         "/api/compass",
@@ -499,6 +540,17 @@ ROUTES = (
         method="POST",
         changes=True,
         desk=_slow,
+    ),
+    Route(
+        "/api/tags/undo",
+        "take back a change of tags, or do it again; the changes of others stay",
+        _undo_tags,
+        {
+            "change": Param("string", "as the answer to the change called it"),
+            "undone": Param("boolean", "take it back, or do it again", True),
+        },
+        method="POST",
+        changes=True,
     ),
     Route("/api/tags.csv", "all tags as a table: id,tag", _tags_csv, media_type="text/csv"),
     Route("/api/ids", "the ids of points", _ids, {"points": Param("array", "points", items=POINTS)}, method="POST"),

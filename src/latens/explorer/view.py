@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from latens.arrays import gather
 from latens.errors import LatensError, UsageError
-from latens.explorer.columns import NO_VALUE, PREDICTED, Column, columns_of, values_of
+from latens.explorer.columns import CONTRADICTED, NO_VALUE, PREDICTED, Column, columns_of, values_of
 from latens.explorer.looks import SAMPLED, channels_of, looked_at, show_of
 from latens.explorer.odd import Odd, odd_columns
 from latens.explorer.pair import Pair, pair_columns
@@ -285,7 +285,16 @@ class View:
         own = [
             *([Column("label", "class", "class", names, load=lambda: self.labels)] if self.labels is not None else []),
             *(
-                [Column(PREDICTED, "class of its neighbours", "class", names, load=self._predicted)]
+                [
+                    Column(PREDICTED, "class of its neighbours", "class", names, load=self._predicted),
+                    Column(
+                        CONTRADICTED,
+                        "neighbours of another class",
+                        "number",
+                        unit=f"of {VOTERS}",
+                        load=self._contradicted,
+                    ),
+                ]
                 if self.labels is not None and len(names) > 1
                 else []
             ),
@@ -332,24 +341,36 @@ class View:
     def _trust(self, name: str) -> NDArray[np.float32]:
         return self.map(name).trust
 
-    def _predicted(self) -> NDArray[Any]:
-        """The class of each point by the vote of the nearest images: of the train part, as the score `knn_accuracy` has it; on a
-        map of all images, of all others.
+    @cached_property
+    def _voters(self) -> NDArray[np.int64]:
+        """The classes of the images nearest to each point, nearest first, (N, K): of the train part, as the score `knn_accuracy`
+        has it; on a map of all images, of all others.
         """
-        from latens.metrics.votes import vote
         from latens.neighbours import Neighbours
 
         assert self.labels is not None
         if self.part == TEST:
             known, labels = self.run.of_part("latents", TRAIN), self.run.labels_of(TRAIN)
             assert labels is not None
-            near = Neighbours(known).nearest(self.latents, min(VOTERS, len(known)))[1]
-            return vote(labels[near])
+            found: NDArray[np.int64] = labels[Neighbours(known).nearest(self.latents, min(VOTERS, len(known)))[1]]
+            return found
         near = self.near.nearest(self.latents, min(VOTERS + 1, self.count))[1]
         itself = near == np.arange(len(near))[:, None]
         itself[:, -1] |= ~itself.any(1)  # among more equal latents than are found, it may be missing: the last one goes
-        others = near[~itself].reshape(len(near), -1)
-        return vote(self.labels[others]) if others.size else np.full(len(near), NO_VALUE)
+        found = self.labels[near[~itself].reshape(len(near), -1)]
+        return found
+
+    def _predicted(self) -> NDArray[Any]:
+        """The class of each point by the vote of the nearest images."""
+        from latens.metrics.votes import vote
+
+        return vote(self._voters) if self._voters.size else np.full(self.count, NO_VALUE)
+
+    def _contradicted(self) -> NDArray[Any]:
+        """How many of the nearest images of each point have another class; NaN for points without a class."""
+        assert self.labels is not None
+        against = (self._voters != self.labels[:, None]).sum(1).astype(np.float32)
+        return np.where(self.labels < 0, np.float32("nan"), against)
 
     @cached_property
     def _num_clusters(self) -> int:

@@ -1,9 +1,10 @@
 // The address holds the state: what is shown and chosen stands behind its #, so that Back, Forward, reload and links work.
 
 import {afterwards} from "./dom.js";
+import {readTags} from "./tags.js";
 
-const FACTS = /** @type {const} */ (["map", "coloured", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed"]);
-const STEP = 1000; // milliseconds within which steps from image to image are one step of Back
+const FACTS = /** @type {const} */ (["map", "coloured", "scales", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed"]);
+const STEP = 1000; // milliseconds within which steps from image to image, or changes of one range, are one step of Back
 const MOST_ROWS = 200; // selected ones that the address names; more are named by their tag
 
 /** @typedef {import("./store.js").Store} Store */
@@ -14,16 +15,16 @@ const MOST_ROWS = 200; // selected ones that the address names; more are named b
  * @returns {{start: () => Promise<void>}} start: show what the address says, once there is a map
  */
 export function keepAddress(store, bar) {
-  const {info, view, source, served} = store;
+  const {info, view, source} = store;
   let applying = true; // what the address says is being shown: that is no new step
   let last = ""; // what the address says
   let first = true;
-  let stepped = 0; // when only the current image had changed
+  let stepped = {what: "", at: 0}; // when only the current image, or one range, had changed
   /** The ids of images that have been current ones. @type {Map<number, string>} */
   const ids = new Map();
 
   function written() {
-    const {map, coloured, filters, look, tab, current, selected, path, compass, listed} = store.facts;
+    const {map, coloured, scales, filters, look, tab, current, selected, path, compass, listed} = store.facts;
     const said = new URLSearchParams();
     if (map !== info.maps[0]) said.set("map", map);
     if (coloured && coloured !== info.columns[0]?.name) said.set("colour", coloured);
@@ -34,6 +35,7 @@ export function keepAddress(store, bar) {
       if ("hidden" in filter) said.set(`hide.${name}`, filter.hidden.join("."));
       else said.set(`range.${name}`, `${filter.low}..${filter.high}`);
     }
+    for (const [name, {low, high}] of Object.entries(scales)) said.set(`ends.${name}`, `${low}..${high}`);
     if (look) said.set("look", look);
     if (selected.length) {
       const tag = Object.entries(store.facts.tagged.rows).find(([, rows]) => same(rows, selected))?.[0];
@@ -52,9 +54,12 @@ export function keepAddress(store, bar) {
     if (applying || store.plays) return;
     const now = written();
     if (now === last) return;
-    const only = (/** @type {string} */ text) => text.replace(/(^|&)image=[^&]*/, "");
-    const walked = only(now) === only(last) && performance.now() - stepped < STEP;
-    stepped = only(now) === only(last) ? performance.now() : 0;
+    const [before, after] = [last, now].map((text) => new URLSearchParams(text));
+    const changed = [...new Set([...before.keys(), ...after.keys()])].filter((key) => before.get(key) !== after.get(key));
+    const what = changed.length === 1 && /^(image$|range\.)/.test(changed[0]) ? changed[0] : "";
+    const at = performance.now();
+    const walked = what !== "" && what === stepped.what && at - stepped.at < STEP;
+    stepped = {what, at};
     last = now;
     history[step && !walked ? "pushState" : "replaceState"](null, "", now ? `#${now}` : location.pathname + location.search);
   }
@@ -65,10 +70,13 @@ export function keepAddress(store, bar) {
     /** @type {string[]} */
     const lost = [];
     try {
+      if (/(^|&)(colour=tags|hide\.tags|tag=)/.test(String(said))) await readTags(store);
       const map = known(said.get("map"), info.maps, "the map", lost);
       if (map !== store.facts.map || !store.facts.points) await bar.showMap(map, false);
-      const colour = known(said.get("colour"), info.columns.map(({name}) => name), "the column", lost);
+      const colour = known(said.get("colour"), store.columns.map(({name}) => name), "the column", lost);
       if (colour !== store.facts.coloured) await bar.colour(colour);
+      const scales = scalesIn(said, lost);
+      if (JSON.stringify(scales) !== JSON.stringify(store.facts.scales)) store.set({scales});
       const filters = filtersIn(said, lost);
       if (JSON.stringify(filters) !== JSON.stringify(store.facts.filters)) store.set({filters});
       const listed = said.get("list") ?? "worst-rebuilt";
@@ -80,7 +88,7 @@ export function keepAddress(store, bar) {
       const [stops, way] = [told.slice(0, -1).map(stopOf), told[told.length - 1]];
       if (stops.length > 1 && info.ways.includes(way)) store.set({path: {stops, way}});
       else if (store.facts.path) store.set({path: null});
-      await select(said, lost);
+      select(said, lost);
       const id = said.get("image");
       const row = id === null ? null : await source.find(id).catch(() => (lost.push(`the image ${id}`), null));
       if (row !== store.facts.current) {
@@ -109,13 +117,20 @@ export function keepAddress(store, bar) {
   }
 
   /** @param {URLSearchParams} said @param {string[]} lost */
+  function scalesIn(said, lost) {
+    const found = [...said].filter(([key]) => key.startsWith("ends.")).map(([key, value]) => ({name: key.slice(5), low: Number(value.split("..")[0]), high: Number(value.split("..")[1])}));
+    for (const {name} of found) if (!store.columns.some((one) => one.name === name)) lost.push(`the column ${name}`);
+    return Object.fromEntries(found.filter(({name, low, high}) => low < high && store.columns.some((one) => one.name === name)).map(({name, low, high}) => [name, {low, high}]));
+  }
+
+  /** @param {URLSearchParams} said @param {string[]} lost */
   function filtersIn(said, lost) {
     /** @type {Record<string, import("./filters.js").Filter>} */
     const filters = {};
     for (const [key, value] of said) {
       const [kind, name] = [key.slice(0, key.indexOf(".")), key.slice(key.indexOf(".") + 1)];
       if (kind !== "hide" && kind !== "range") continue;
-      if (!info.columns.some((one) => one.name === name)) lost.push(`the column ${name}`);
+      if (!store.columns.some((one) => one.name === name)) lost.push(`the column ${name}`);
       else if (kind === "hide") filters[name] = {hidden: numbers(value)};
       else filters[name] = {low: Number(value.split("..")[0]), high: Number(value.split("..")[1])};
     }
@@ -123,13 +138,12 @@ export function keepAddress(store, bar) {
   }
 
   /** @param {URLSearchParams} said @param {string[]} lost */
-  async function select(said, lost) {
+  function select(said, lost) {
     const tag = said.get("tag");
     let rows = numbers(said.get("select") ?? "");
     if (tag !== null) {
-      const tagged = served && (await store.attempt(served.tags()));
-      if (tagged) store.set({tagged});
-      if (tagged && Object.hasOwn(tagged.rows, tag)) rows = tagged.rows[tag];
+      const {rows: tagged} = store.facts.tagged;
+      if (Object.hasOwn(tagged, tag)) rows = tagged[tag];
       else lost.push(`the tag ${tag}`);
     }
     if (!same(rows, store.facts.selected)) store.set({selected: rows});

@@ -21,7 +21,9 @@ import {runPanel} from "./run-panel.js";
 import {selectionBar} from "./selection.js";
 import {selectionPanel} from "./selection-panel.js";
 import {serverSource} from "./server.js";
+import {stepKeys} from "./stepping.js";
 import {Store} from "./store.js";
+import {keepTags} from "./tags.js";
 
 /** @typedef {{name: string, title: string, element: HTMLElement, shown: () => unknown}} Panel */
 
@@ -67,6 +69,8 @@ async function start() {
   wire(store);
   givenImages(store, box);
   ringCurrent(store);
+  keepTags(store);
+  stepKeys(store);
   if (store.served && info.status !== "done") tellPhase(store, box);
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
@@ -143,18 +147,26 @@ function tabs(store, panels) {
     next.focus();
     next.click();
   });
+  // Each panel has its place in the scrolled box; on a narrow page that is the page itself, where the panels begin below the map.
+  const panel = find("panel");
+  const scroller = () => (getComputedStyle(panel).overflowY === "visible" ? (document.scrollingElement ?? panel) : panel);
+  /** @type {Map<Node|null, number>} */
+  const places = new Map();
   store.on("tab", () => {
     panels.forEach(({name, element, shown}, i) => {
       const open = name === store.facts.tab;
       made[i].setAttribute("aria-selected", String(open));
       made[i].tabIndex = open ? 0 : -1;
       if (!open) return;
-      find("panel").setAttribute("aria-labelledby", `tab-${name}`);
-      if (find("panel").firstChild !== element) {
-        fill(find("panel"), element);
-        find("panel").scrollTop = 0;
+      panel.setAttribute("aria-labelledby", `tab-${name}`);
+      const before = panel.firstChild;
+      const [box, top] = [scroller(), scroller().scrollTop];
+      if (before !== element) {
+        places.set(before, top);
+        fill(panel, element);
       }
       if (store.facts.points || name === "run") shown(); // all others need the map, which comes in a moment
+      if (before !== element) box.scrollTop = places.get(element) ?? (box === panel ? 0 : top);
     });
   });
 }

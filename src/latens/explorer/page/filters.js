@@ -21,13 +21,13 @@ export function hiddenOf(filters, name) {
 }
 
 /** The points that filters let through: 1, and 0 for all others. @param {import("./store.js").Store} store @param {Record<string, Filter>} filters of columns that it has */
-export async function maskOf({info, source}, filters) {
+export async function maskOf(store, filters) {
   const given = Object.entries(filters);
-  const values = await Promise.all(given.map(([name]) => source.column(name)));
-  const mask = new Uint8Array(info.count).fill(1);
+  const values = await Promise.all(given.map(([name]) => store.column(name)));
+  const mask = new Uint8Array(store.info.count).fill(1);
   given.forEach(([name, filter], which) => {
     const column = values[which];
-    const noValue = info.columns.find((one) => one.name === name)?.names.length;
+    const noValue = store.columns.find((one) => one.name === name)?.names.length;
     const hidden = "hidden" in filter ? new Set(filter.hidden) : null;
     for (let row = 0; row < mask.length; row++) {
       const value = column[row];
@@ -39,12 +39,11 @@ export async function maskOf({info, source}, filters) {
 
 /** Keeps the fact `filtered` up with the fact `filters`, and shows a chip for each. @param {import("./store.js").Store} store @param {HTMLElement} box that holds the map */
 export function filterChips(store, box) {
-  const {info} = store;
   const chips = el("div", {class: "chips", role: "group", "aria-label": "Filters", hidden: true});
   box.append(chips);
 
   async function apply() {
-    const filters = Object.entries(store.facts.filters).filter(([name]) => info.columns.some((one) => one.name === name));
+    const filters = Object.entries(store.facts.filters).filter(([name]) => store.columns.some((one) => one.name === name));
     drawChips();
     if (!filters.length) {
       store.drop("filtered");
@@ -54,7 +53,7 @@ export function filterChips(store, box) {
     if (mask) store.set({filtered: mask});
   }
 
-  const columnOf = (/** @type {string} */ name) => /** @type {import("./types.js").ColumnInfo} */ (info.columns.find((one) => one.name === name));
+  const columnOf = (/** @type {string} */ name) => /** @type {import("./types.js").ColumnInfo} */ (store.columns.find((one) => one.name === name));
 
   /** @param {string} name @param {Filter} filter */
   function wordsOf(name, filter) {
@@ -69,7 +68,7 @@ export function filterChips(store, box) {
 
   function drawChips() {
     const {filters} = store.facts;
-    const known = Object.entries(filters).filter(([name]) => info.columns.some((one) => one.name === name));
+    const known = Object.entries(filters).filter(([name]) => store.columns.some((one) => one.name === name));
     chips.hidden = !known.length;
     fill(chips, ...known.map(([name, filter]) => {
       const words = wordsOf(name, filter);
@@ -78,4 +77,5 @@ export function filterChips(store, box) {
   }
 
   store.on("filters", apply);
+  store.on("tagged", () => "tags" in store.facts.filters && apply());
 }

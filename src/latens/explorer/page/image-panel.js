@@ -9,6 +9,7 @@ import {gauge} from "./gauge.js";
 import {groupDirection} from "./group-direction.js";
 import {percent, readable, steady} from "./numbers.js";
 import {captioned, difference, frame, paint, picture} from "./pictures.js";
+import {stepButtons} from "./stepping.js";
 import {markOf} from "./store.js";
 
 const SHOWN = 6; // directions
@@ -36,6 +37,7 @@ export function imagePanel(store) {
     "div",
     {hidden: true},
     facts,
+    stepButtons(store),
     pictures,
     channelControls(store),
     table,

@@ -1,7 +1,6 @@
-// The colours of the points, and a legend: classes that filter when they are pressed, or a scale.
+// The colours of the points, and the legend of classes, which filter when they are pressed; that of numbers is in histogram.js.
 
 import {el, fill} from "./dom.js";
-import {readable} from "./numbers.js";
 
 const RAMP = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"]; // viridis (Smith and van der Walt 2015)
 const LEVELS = 64;
@@ -44,16 +43,6 @@ export function coloured(column, values, ends) {
  * @returns {() => void} shows again which are hidden
  */
 export function legend(host, column, shown, hiddenNow, hide) {
-  if (column.kind === "number") {
-    const steps = [0, 13, 25, 38, 50, 63].map((i) => {
-      const step = el("span", {class: "ramp-step"});
-      step.style.background = shown.palette[i];
-      return step;
-    });
-    fill(host, el("span", {}, readable(shown.low, 2)), el("span", {class: "ramp", "aria-hidden": "true"}, ...steps),
-      el("span", {}, readable(shown.high, 2)), el("small", {}, column.unit));
-    return () => {};
-  }
   const counts = new Uint32Array(shown.palette.length);
   for (const code of shown.codes) counts[code]++;
   const entry = (/** @type {string} */ name, /** @type {number} */ code) => {

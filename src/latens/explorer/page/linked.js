@@ -79,13 +79,13 @@ function followFacts(store, {store: other, there, back, link}, map) {
 
   // Both runs' own values where both have the column, on the scale of the first; else those that the first run has of an image.
   async function colour() {
-    const column = store.info.columns.find(({name}) => name === store.facts.coloured);
+    const column = store.columns.find(({name}) => name === store.facts.coloured);
     if (!column || !other.facts.points) return;
     const own = columnLike(info, column, other.facts.map);
-    const values = await other.newest("coloured", () => Promise.all([store.source.column(column.name), own && source.column(own.name)]));
+    const values = await other.newest("coloured", () => Promise.all([store.column(column.name), own && source.column(own.name)]));
     if (!values) return;
     const [mine, theirs] = values;
-    const looks = coloured(column, theirs ?? ofImages(mine, column), column.kind === "number" ? coloured(column, mine) : undefined);
+    const looks = coloured(column, theirs ?? ofImages(mine, column), column.kind === "number" ? coloured(column, mine, store.facts.scales[column.name]) : undefined);
     map.paint({column, looks});
   }
 
@@ -125,6 +125,7 @@ function followFacts(store, {store: other, there, back, link}, map) {
   const follow = {
     points: showMap,
     coloured: colour,
+    scales: colour,
     filtered: filter,
     snapshot: play,
     selected: () => other.set({selected: store.facts.selected.flatMap((row) => there(row) ?? [])}),

@@ -6,12 +6,15 @@ import {percent, readable} from "./numbers.js";
 import {captioned, frame, paint} from "./pictures.js";
 import {saveImages} from "./save-images.js";
 import {images} from "./selection.js";
+import {seriesOf} from "./stepping.js";
+import {readTags, selectTagged} from "./tags.js";
 
 const KINDS = /** @type {Record<string, [string, string]>} */ ({
   "worst-rebuilt": ["Largest errors", "The images with the largest reconstruction errors."],
   odd: ["Odd by the detector", ""],
   "far-from-all": ["Far from all others", "Odd images: far from all others in latent space, badly reconstructed, unlike their neighbours."],
   "near-duplicate": ["Near-duplicates", "Pairs that are nearer to each other than images usually are."],
+  contradicted: ["Contradicted by their neighbours", "Images most of whose nearest images have another class, those of which all have one first."],
   "doubtful-label": ["Doubtful labels", "Images whose neighbours are of another class."],
   "other-neighbours": ["Other neighbours in the other run", "Images whose nearest images differ most between the two runs; below each how many of them both runs have."],
 });
@@ -20,14 +23,16 @@ const MORE = 24;
 /** @param {import("./store.js").Store} store */
 export function listsPanel(store) {
   const {info, source, served} = store;
-  const known = Object.keys(KINDS).filter((value) => (info.class_names.length || value !== "doubtful-label") && (info.columns.some(({name}) => name === "odd:score") || value !== "odd") && (info.beside || value !== "other-neighbours"));
+  const known = Object.keys(KINDS).filter((value) => (info.class_names.length || value !== "doubtful-label")
+    && Object.entries({odd: "odd:score", contradicted: "contradicted"}).every(([list, column]) => value !== list || info.columns.some(({name}) => name === column))
+    && (info.beside || value !== "other-neighbours"));
   let kind = store.facts.listed;
   let shown = MORE;
   let words = "";
   /** @type {import("./types.js").Finding[]} */
   let found = [];
   const about = el("p", {class: "quiet"});
-  const grid = el("div", {class: "grid small"});
+  const grid = el("div", {class: "grid small", onkeydown: key});
   const more = button("More", () => {
     shown += MORE;
     draw();
@@ -79,6 +84,32 @@ export function listsPanel(store) {
     more.hidden = found.length <= shown;
     fill(grid, ...found.slice(0, shown).map(card));
     showCurrent();
+    if (store.facts.tab === "lists" && found.length) store.set({series: seriesOf("lists", KINDS[kind][0], found.map(({point}) => point))});
+  }
+
+  /** Arrow keys go from card to card. @param {KeyboardEvent} event */
+  function key(event) {
+    const cards = /** @type {HTMLElement[]} */ ([...grid.children]);
+    const at = cards.findIndex((one) => one === document.activeElement);
+    const across = Math.max(1, cards.findIndex((one) => one.offsetTop > cards[0].offsetTop));
+    const step = {ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across}[event.key];
+    if (!step || at < 0) return;
+    event.preventDefault();
+    const next = cards[at + step];
+    next?.focus();
+    if (next) store.choose(found[at + step].point);
+  }
+
+  /** Keys have led to another image: its card is in sight. */
+  function reveal() {
+    if (store.facts.tab !== "lists") return;
+    const at = found.findIndex(({point}) => point === store.facts.current);
+    if (at >= shown) {
+      shown = at + MORE;
+      draw();
+    }
+    showCurrent();
+    if (at >= 0) grid.children[at].scrollIntoView({block: "nearest"});
   }
 
   /** @param {import("./types.js").Finding} one */
@@ -104,21 +135,15 @@ export function listsPanel(store) {
     download(new Blob([csvOf(table)], {type: "text/csv"}), `${info.name}-${kind}.csv`);
   }
 
-  async function readTags() {
-    const now = served && await store.newest("tags", () => served.tags());
-    if (now) store.set({tagged: now});
-  }
-
-  store.on("current", showCurrent);
+  store.on("current", reveal);
   store.on("tagged", () => fill(tags, ...Object.entries(store.facts.tagged.tags).map(([name, ids]) => el("li", {}, el("strong", {}, name), ` ${images(ids.length)} `,
-    button("Select", () => store.set({selected: store.facts.tagged.rows[name]}), {"aria-label": `Select the images tagged ${name}`})))));
-  addEventListener("focus", () => store.facts.tab === "lists" && readTags()); // another window may have changed them
+    button("Select", () => selectTagged(store, name), {"aria-label": `Select the images tagged ${name}`})))));
   return {
     name: "lists",
     title: "Lists",
     element,
     async shown() {
-      await Promise.all([found.length ? draw() : read(), readTags()]);
+      await Promise.all([found.length ? draw() : read(), readTags(store)]);
     },
   };
 }

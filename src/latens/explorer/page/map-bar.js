@@ -2,9 +2,11 @@
 
 import {button, choice, el, fill} from "./dom.js";
 import {hiddenOf, withFilter} from "./filters.js";
+import {numberLegend} from "./histogram.js";
 import {coloured, legend} from "./legend.js";
 import {drawnMap} from "./map-drawn.js";
 import {saveMap} from "./save-map.js";
+import {TAGS} from "./tags.js";
 import {progressWords, whileFitting} from "./waiting.js";
 
 const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given", features: "features"});
@@ -22,7 +24,7 @@ export const mapTitle = (name) => MAP_NAMES[name] ?? name;
 export function mapBar(store, key) {
   const {info, view, source} = store;
   const maps = choice("Map", info.maps.map((name) => ({value: name, text: mapTitle(name)})), info.maps[0] ?? "", (name) => showMap(name));
-  const columns = () => info.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${store.facts.map}`);
+  const columns = () => store.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${store.facts.map}`);
   const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
 
   const map = drawnMap(store);
@@ -64,23 +66,28 @@ export function mapBar(store, key) {
 
   /** @param {string} name of a column */
   async function colour(name) {
-    const column = info.columns.find((one) => one.name === name);
+    const column = store.columns.find((one) => one.name === name);
     if (!column) return;
-    const values = await store.newest("coloured", () => source.column(name), {busy: colours.element});
+    const values = await store.newest("coloured", () => store.column(name), {busy: colours.element});
     if (!values) return void (colours.select.value === name && (colours.select.value = store.facts.coloured));
     if (name.startsWith("trust:") && name !== `trust:${store.facts.map}`) return colour(`trust:${store.facts.map}`);
     if (name === "label") store.labels = /** @type {Uint16Array} */ (values);
-    shown = {column, looks: coloured(column, values)};
+    shown = {column, looks: coloured(column, values, store.facts.scales[name])};
     store.set({coloured: name});
     fillColours();
     map.paint(shown);
-    pressed = legend(key, column, shown.looks, () => hiddenOf(store.facts.filters, name),
+    pressed = column.kind === "number" ? numberLegend(store, key, column, values, shown.looks) : legend(key, column, shown.looks, () => hiddenOf(store.facts.filters, name),
       (hidden) => store.set({filters: withFilter(store.facts.filters, name, {hidden: [...hidden].sort((a, b) => a - b)})}));
   }
 
   store.colour = colour;
 
-  store.on("filters", () => pressed());
+  store.on("tagged", () => {
+    fillColours();
+    if (store.facts.coloured === TAGS) colour(colours.select.value ? TAGS : info.columns[0].name); // the last tag may be gone
+  });
+  for (const fact of /** @type {const} */ (["filters", "filtered"])) store.on(fact, () => pressed());
+  store.on("scales", () => colour(store.facts.coloured));
   store.on("snapshot", () => {
     if (!store.facts.snapshot) return;
     store.set({wanted: ""});
@@ -94,7 +101,7 @@ export function mapBar(store, key) {
     for (const one of tools) one.setAttribute("aria-pressed", String(one.textContent === tool));
     if (tool !== "pan") store.say("Draw around some images to select them; Escape ends the selection.");
   };
-  const back = (/** @type {"undo"|"redo"} */ what) => store.back(what).then((words) => store.say(words ? `${what === "undo" ? "Undone" : "Done again"}: ${words}.` : `There is nothing to ${what}.`));
+  const back = (/** @type {"undo"|"redo"} */ what) => store.back(what).then((words) => words && store.say(`${what === "undo" ? "Undone" : "Done again"}: ${words}.`));
   const undo = button("↶", () => back("undo"), {title: "Undo (Ctrl-Z)", "aria-label": "Undo", disabled: true});
   const redo = button("↷", () => back("redo"), {title: "Redo (Ctrl-Shift-Z)", "aria-label": "Redo", disabled: true});
   store.on("deeds", () => {

@@ -208,7 +208,7 @@ function drawThumbnails(context) {
   Object.assign(sprites, {wanted: new Map(), used: new Set(), shown: []});
   if (!info || room < 17) return;
   const side = Math.round(Math.min(Math.max(24, 0.9 * room), Math.max(56, info.size)) * ratio);
-  const frame = Math.max(1, Math.round(1.5 * ratio));
+  const frame = Math.round(2 * ratio); // a ring in the colour of the point
   sprites.reach = (side / 2 + frame) / ratio / view.scale;
   const colours = [...points.palette, shown.muted];
   context.imageSmoothingEnabled = side < 3 * info.size;

@@ -3,6 +3,7 @@
 import {button, el, fill} from "./dom.js";
 import {frame, paint} from "./pictures.js";
 import {images} from "./selection.js";
+import {seriesOf} from "./stepping.js";
 
 const CELL = 66; // pixels from one cell of the grid to the next
 const AROUND = 3; // rows of cells that are there above and below what is seen
@@ -29,6 +30,8 @@ export function selectionPanel(store) {
   let anchor = -1; // the place that shift-press marks from
   let across = 1;
   let due = false;
+  let top = 0; // where it is scrolled to, which a grid that is taken off the page forgets
+  let returned = false;
 
   const isOpen = () => store.facts.tab === "selection";
 
@@ -40,6 +43,7 @@ export function selectionPanel(store) {
     hint.textContent = selected.length
       ? "Press an image to make it the current one; arrow keys step, Enter opens it, Delete takes it out. Ctrl or Shift and a press mark images."
       : "Nothing is selected. Draw around images with box or lasso, press s on the map for the current image, or select those of a tag on Lists. While a box or lasso is drawn, Shift adds, Alt takes away, and both keep what is in both.";
+    store.set({series: seriesOf("selection", "the selection", selected)});
     cells.clear();
     fill(space);
     drawMarking();
@@ -107,6 +111,9 @@ export function selectionPanel(store) {
     if (!isOpen() || !selected.length) return;
     across = Math.max(1, Math.floor(grid.clientWidth / CELL));
     space.style.height = `${Math.ceil(selected.length / across) * CELL}px`;
+    if (returned) grid.scrollTop = top;
+    returned = false;
+    top = grid.scrollTop;
     const first = Math.max(0, Math.floor(grid.scrollTop / CELL) - AROUND) * across;
     const last = Math.min(selected.length, (Math.ceil((grid.scrollTop + grid.clientHeight) / CELL) + AROUND) * across);
     for (const [at, cell] of cells) {
@@ -170,6 +177,16 @@ export function selectionPanel(store) {
     }
   }
 
+  /** The current image is in sight, where keys have led to it. */
+  function reveal() {
+    const {current, selected} = store.facts;
+    const at = isOpen() && current !== null ? selected.indexOf(current) : -1;
+    if (at < 0) return;
+    const above = Math.floor(at / across) * CELL;
+    if (above < grid.scrollTop) grid.scrollTop = above;
+    else if (above + CELL > grid.scrollTop + grid.clientHeight) grid.scrollTop = above + CELL - grid.clientHeight;
+  }
+
   /** @param {KeyboardEvent} event */
   function key(event) {
     const {selected, current} = store.facts;
@@ -178,15 +195,17 @@ export function selectionPanel(store) {
     if (step) {
       const next = Math.min(selected.length - 1, Math.max(0, at < 0 ? 0 : at + step));
       store.choose(selected[next]);
-      const top = Math.floor(next / across) * CELL;
-      if (top < grid.scrollTop) grid.scrollTop = top;
-      else if (top + CELL > grid.scrollTop + grid.clientHeight) grid.scrollTop = top + CELL - grid.clientHeight;
     } else if (event.key === "Enter" && at >= 0) store.set({tab: "image"});
     else if (event.key === "Delete" && at >= 0) {
       store.set({selected: selected.filter((_, i) => i !== at)});
       if (selected.length > 1) store.choose(selected[at + 1] ?? selected[at - 1]);
     } else return;
     event.preventDefault();
+  }
+
+  function shown() {
+    returned = true;
+    draw();
   }
 
   const later = () => {
@@ -196,15 +215,25 @@ export function selectionPanel(store) {
   grid.addEventListener("scroll", later, {passive: true});
   grid.addEventListener("keydown", key);
   new ResizeObserver(later).observe(grid);
+  /** @type {number[]} */
+  let before = [];
   store.on("selected", () => {
+    const {selected} = store.facts;
+    const had = new Set(before);
+    if (!selected.every((row) => had.has(row))) top = 0; // another selection, not one that was narrowed
+    before = selected;
     marked.clear();
     anchor = -1;
+    returned = true;
     draw();
   });
-  store.on("current", showState);
+  store.on("current", () => {
+    showState();
+    reveal();
+  });
   store.on("look", () => {
     kept.clear();
     if (isOpen()) load();
   });
-  return {name: "selection", title: "Selection", element, shown: draw};
+  return {name: "selection", title: "Selection", element, shown};
 }

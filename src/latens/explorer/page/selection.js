@@ -2,8 +2,7 @@
 
 import {button, choice, el, fill} from "./dom.js";
 import {saveImages} from "./save-images.js";
-
-/** @typedef {import("./types.js").Tags} Tags */
+import {readTags} from "./tags.js";
 
 /** @param {number} count */
 export const images = (count) => (count === 1 ? "1 image" : `${count.toLocaleString("en")} images`);
@@ -38,22 +37,32 @@ export function selectionBar(store, box) {
   async function tag(on) {
     const word = name.value.trim();
     if (!served || !word) return void (store.say("A tag needs a name."), name.focus());
-    const rows = store.facts.selected;
-    const had = Object.hasOwn(store.facts.tagged.rows, word) ? store.facts.tagged.rows[word] : []; // a tag may be called "constructor"
-    const ids = await store.attempt(served.ids(rows));
-    const tags = ids && (await store.attempt(served.tag(word, ids, on)));
-    if (!tags) return;
-    const those = new Set(rows);
-    const changed = on ? rows.length - had.filter((row) => those.has(row)).length : had.filter((row) => those.has(row)).length;
-    store.set({tagged: tags});
-    store.say(`${images(changed)} ${on ? "tagged" : "no longer tagged"} ${word}.`);
+    await tagImages(store, word, store.facts.selected, on);
   }
 
   store.on("selected", () => {
     const num = store.facts.selected.length;
-    if (served && num && bar.hidden) store.newest("tags", () => served.tags()).then((tags) => tags && store.set({tagged: tags}));
+    if (served && num && bar.hidden) readTags(store);
     count.textContent = `${images(num)} selected`;
     bar.hidden = !num;
   });
   store.on("tagged", () => fill(known, ...Object.keys(store.facts.tagged.tags).map((value) => el("option", {value}))));
+}
+
+/**
+ * Give a tag to images, or take it away; it can be undone, and what other windows do to the same tag stays.
+ * @param {import("./store.js").Store} store @param {string} tag @param {number[]} rows @param {boolean} on
+ */
+async function tagImages(store, tag, rows, on) {
+  const {served} = store;
+  if (!served) return;
+  const had = new Set(Object.hasOwn(store.facts.tagged.rows, tag) ? store.facts.tagged.rows[tag] : []); // a tag may be called "constructor"
+  const ids = await store.attempt(served.ids(rows));
+  const tagged = ids && (await store.attempt(served.tag(tag, ids, on)));
+  if (!tagged) return;
+  store.set({tagged});
+  const words = `${images(rows.filter((row) => had.has(row) !== on).length)} ${on ? "tagged" : "no longer tagged"} ${tag}`;
+  const change = async (/** @type {boolean} */ undone) => store.set({tagged: await served.undoTag(tagged.change, undone)});
+  store.did({words, undo: () => change(true), redo: () => change(false)});
+  store.say(`${words}.`);
 }

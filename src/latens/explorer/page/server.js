@@ -138,6 +138,7 @@ export function serverSource(prefix = "") {
     list: async (kind) => (await json(`${api}/list${query({kind})}`)).found,
     tags: () => json(`${api}/tags`),
     tag: (tag, ids, on) => json(`${api}/tags`, post({tag, ids, on})),
+    undoTag: (change, undone) => json(`${api}/tags/undo`, post({change, undone})),
     work: async () => (await json(`${api}/work`)).work,
     tagsFile: async () => (await ask(`${api}/tags.csv`, {}, "text/csv")).blob(),
     ids: async (points) => (await json(`${api}/ids`, post({points}))).ids,

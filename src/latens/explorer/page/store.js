@@ -3,6 +3,7 @@
 
 import {busyMark} from "./busy.js";
 import {newestWins} from "./newest.js";
+import {TAGS, tagColumn, tagValues} from "./tags.js";
 
 /** @typedef {import("./types.js").Mark} Mark */
 
@@ -15,6 +16,7 @@ import {newestWins} from "./newest.js";
  * @property {import("./types.js").MapPoints|null} points  its points
  * @property {import("./types.js").Snapshot|null} snapshot  the latents of an epoch, shown in place of the map; null while that is shown
  * @property {string} coloured   the column that points are coloured by
+ * @property {Record<string, {low: number, high: number}>} scales  the ends of the colours of columns of numbers, where they were set
  * @property {Record<string, import("./filters.js").Filter>} filters  by column; a point is shown where all of them let it
  * @property {Uint8Array|null} filtered  0 for points that the filters hide; null where there are none. It follows from them (filters.js)
  * @property {number|null} current  the row of the image that all panels, keys and lists are about
@@ -31,15 +33,20 @@ import {newestWins} from "./newest.js";
  * @property {boolean} compass   whether the compass is shown where places are decoded
  * @property {string} listed     the list of images that the panel Lists shows
  * @property {string} tab        the open panel
+ * @property {Series|null} series  the images that keys step through: the list or the selection that was open last
  */
+
+/** @typedef {{tab: string, name: string, rows: number[]}} Series  tab: the panel that shows it; name: in words, such as "the selection" */
 
 /** @typedef {"replace"|"add"|"subtract"|"intersect"} Joining */
 
 /** What Ctrl-Z takes back: changes of these facts, and what is put on the stack by `did`. */
-const UNDOABLE = /** @type {const} */ (["selected", "filters", "path"]);
+const UNDOABLE = /** @type {const} */ (["selected", "filters", "scales", "path"]);
+const WORDS = {selected: "the selection", filters: "the filters", scales: "the ends of the colours", path: "the path"};
 const MOST_UNDONE = 100;
+const STEP = 1000; // milliseconds within which changes of one kind, such as those of a slider, are one
 
-/** Something that was done, how it is taken back and how it is done again. @typedef {{words: string, undo: () => unknown, redo: () => unknown}} Deed */
+/** Something that was done, how it is taken back and how it is done again. @typedef {{words: string, undo: () => unknown, redo: () => unknown, step?: string, at?: number}} Deed */
 
 export class Store extends EventTarget {
   /** @type {Map<string, Mark[]>} */ #marks = new Map();
@@ -56,8 +63,8 @@ export class Store extends EventTarget {
     this.view = view;
     /** @type {Facts} */
     this.facts = {
-      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", filters: {}, filtered: null, current: null, latent: null, given: [], decoded: null, linked: null,
-      selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}}, look: "", path: null, paths: [], compass: false, listed: "worst-rebuilt", tab: "decode",
+      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", scales: {}, filters: {}, filtered: null, current: null, latent: null, given: [], decoded: null, linked: null,
+      selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}, colours: []}, look: "", path: null, paths: [], compass: false, listed: "worst-rebuilt", tab: "decode", series: null,
     };
     /** The names of the panels. @type {string[]} */
     this.tabs = [];
@@ -79,12 +86,29 @@ export class Store extends EventTarget {
     return "history" in this.source ? /** @type {import("./types.js").ServedSource} */ (this.source) : null;
   }
 
-  /** Change some facts, and tell those who listen for one of them. @param {Partial<Facts>} changes @param {{undoable?: boolean}} [how] undoable: what nobody chose is not */
-  set(changes, {undoable = true} = {}) {
+  /** What points can be coloured and filtered by: the columns of the run, and the tags. @returns {import("./types.js").ColumnInfo[]} */
+  get columns() {
+    const tags = tagColumn(this);
+    return tags ? [...this.info.columns, tags] : this.info.columns;
+  }
+
+  /** The values of a column, one a point. @param {string} name @returns {Promise<Uint16Array|Float32Array>} */
+  async column(name) {
+    return name === TAGS ? tagValues(this) : this.source.column(name);
+  }
+
+  /**
+   * Change some facts, and tell those who listen for one of them.
+   * @param {Partial<Facts>} changes
+   * @param {{undoable?: boolean, step?: string}} [how] undoable: what nobody chose is not; step: changes of the same name that follow one another quickly are undone at once
+   */
+  set(changes, {undoable = true, step = ""} = {}) {
     const names = UNDOABLE.filter((name) => name in changes && JSON.stringify(changes[name]) !== JSON.stringify(this.facts[name]));
     if (names.length && undoable && !this.quiet) {
       const [before, after] = [this.facts, {...this.facts, ...changes}].map((facts) => Object.fromEntries(names.map((name) => [name, facts[name]])));
-      this.did({words: names.map((name) => ({selected: "the selection", filters: "the filters", path: "the path"})[name]).join(" and "), undo: () => this.set(before), redo: () => this.set(after)});
+      const [last, at, redo] = [this.deeds.done.at(-1), performance.now(), () => this.set(after)];
+      if (step && last?.step === step && at - (last.at ?? 0) < STEP) Object.assign(last, {redo, at});
+      else this.did({words: names.map((name) => WORDS[name]).join(" and "), undo: () => this.set(before), redo, step, at});
     }
     Object.assign(this.facts, changes);
     if (changes.look !== undefined) this.source.show(changes.look);
@@ -99,14 +123,21 @@ export class Store extends EventTarget {
     this.dispatchEvent(new Event("deeds"));
   }
 
-  /** Take back the latest, or do again what was taken back last. @param {"undo"|"redo"} what @returns {Promise<string>} what that was, in words; "" for nothing */
+  /** Take back the latest, or do again what was taken back last. @param {"undo"|"redo"} what @returns {Promise<string>} what that was, in words; "" for nothing, and for what went wrong, which is said */
   async back(what) {
     const {done, undone} = this.deeds;
     const deed = (what === "undo" ? done : undone).pop();
-    if (!deed) return "";
+    if (!deed) {
+      this.say(`There is nothing to ${what}.`);
+      return "";
+    }
     this.quiet = true;
     try {
       await deed[what]();
+    } catch (error) {
+      (what === "undo" ? done : undone).push(deed);
+      this.say(wordsOf(error));
+      return "";
     } finally {
       this.quiet = false;
     }

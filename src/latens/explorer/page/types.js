@@ -244,7 +244,8 @@
  * @typedef {object} Served
  * @property {(map: string) => Promise<Opening>} opening  with this map, if it is kept
  * @property {() => Promise<Tags>} tags
- * @property {(tag: string, ids: string[], on: boolean) => Promise<Tags>} tag
+ * @property {(tag: string, ids: string[], on: boolean) => Promise<Tags & {change: string}>} tag  change: what it is called
+ * @property {(change: string, undone: boolean) => Promise<Tags>} undoTag  take a change back, or do it again; the changes of others stay
  * @property {() => Promise<Blob>} tagsFile
  * @property {(points: number[]) => Promise<string[]>} ids
  * @property {() => Promise<{title: string, done: number, total: number}[]>} work  what is being fitted, and how far it is
@@ -259,8 +260,8 @@
 /** The test latents of one epoch on a plane; at: the epoch that was asked for, of which this run may have kept none. @typedef {{epoch: number, at: number, x: Uint16Array, y: Uint16Array, labels?: Uint16Array}} Snapshot */
 
 /**
- * Tags by name: the ids of their images, those that are points of the map, and the rows of all.
- * @typedef {{tags: Record<string, string[]>, points: Record<string, number[]>, rows: Record<string, number[]>}} Tags
+ * Tags by name: the ids of their images, those that are points of the map, and the rows of all. colours: one a tag, and one for images of several.
+ * @typedef {{tags: Record<string, string[]>, points: Record<string, number[]>, rows: Record<string, number[]>, colours: string[]}} Tags
  */
 
 /**
