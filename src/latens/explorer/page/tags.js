@@ -37,7 +37,7 @@ export function tagColumn({facts: {tagged}}) {
   const all = tags.flatMap((tag) => tagged.points[tag]);
   const several = new Set(all).size < all.length;
   const names = Object.keys(tagged.tags);
-  return {name: TAGS, title: "tag", kind: "class", unit: "", names: several ? [...tags, SEVERAL] : tags,
+  return {name: TAGS, title: "tag", kind: "class", unit: "", better: "", names: several ? [...tags, SEVERAL] : tags,
     colours: [...tags.map((tag) => tagged.colours[names.indexOf(tag)]), ...(several ? tagged.colours.slice(-1) : [])]};
 }
 
