@@ -171,25 +171,25 @@ def test_ends_of_the_colours_can_be_set(page, view):
     points = Points(page, view)
     rows = points.lonely()
     before = colours_at(page, points, rows)
-    page.get_by_label("Colour of the lowest").fill("0")
-    page.get_by_label("Colour of the lowest").press("Tab")  # the track's handles are next
+    page.get_by_label("Lowest end").fill("0")
+    page.get_by_label("Lowest end").press("Tab")  # the track's handles are next
     until(page, lambda: "ends.error=0.." in page.url)
     expect(page.locator(".legend").get_by_role("slider").first).to_be_focused()
-    page.get_by_label("Colour of the highest").fill("1000")
-    page.get_by_label("Colour of the highest").press("Enter")
+    page.get_by_label("Highest end").fill("1000")
+    page.get_by_label("Highest end").press("Enter")
     violet = np.array([0x44, 0x01, 0x54])
     page.mouse.move(5, 300)
     until(page, lambda: (distance(colours_at(page, points, rows), violet) < 60).all())  # all are low on such a scale
     assert np.ptp(colours_at(page, points, rows), axis=0).max() < 4
     until(page, lambda: "ends.error=0..1000" in page.url)
-    page.get_by_label("Colour of the highest").fill("-5")
-    page.get_by_label("Colour of the highest").press("Enter")
+    page.get_by_label("Highest end").fill("-5")
+    page.get_by_label("Highest end").press("Enter")
     until(page, lambda: "must be below the highest" in status(page))
-    page.get_by_label("Colour of the lowest").fill("much")
-    page.get_by_label("Colour of the lowest").press("Enter")
+    page.get_by_label("Lowest end").fill("much")
+    page.get_by_label("Lowest end").press("Enter")
     until(page, lambda: status(page) == "Much is no number.")
-    page.get_by_label("Colour of the lowest").fill("")
-    page.get_by_label("Colour of the lowest").press("Enter")
+    page.get_by_label("Lowest end").fill("")
+    page.get_by_label("Lowest end").press("Enter")
     until(page, lambda: (colours_at(page, points, rows) == before).all())
 
 

@@ -28,8 +28,8 @@ export function numberLegend(store, host, column, values, looks) {
     "aria-valuemin": least, "aria-valuemax": most, onkeydown: (/** @type {KeyboardEvent} */ event) => key(event, side)}));
   const track = el("div", {class: "ramp", title: "Drag a handle to show a range of these numbers only"}, canvas, ...handles);
   // Set only once the focus has moved on: the legend is made anew then, and would take the field away below it.
-  const ends = ["Colour of the lowest", "Colour of the highest"].map((label, side) => {
-    const field = /** @type {HTMLInputElement} */ (el("input", {type: "text", inputMode: "decimal", class: "end", "aria-label": label, title: `${label}: from here on; empty for the usual one`, onchange: () => setTimeout(() => setEnd(side, field.value))}));
+  const ends = ["Lowest end", "Highest end"].map((label, side) => {
+    const field = /** @type {HTMLInputElement} */ (el("input", {type: "text", inputMode: "decimal", class: "end", "aria-label": label, title: `${label} of the colours; empty for the usual one`, onchange: () => setTimeout(() => setEnd(side, field.value))}));
     field.value = readable([low, high][side], 2);
     return field;
   });
