@@ -16,9 +16,10 @@ from browser import learned_run, missing
 
 pytestmark = pytest.mark.jupyter
 CELLS = (
-    "import latens, time\nshown = latens.explore({folder!r}, height=520)\nshown",
-    "shown.selection = [3, 5, 8]; shown.current = 17\nprint('SET', type(shown).__name__, shown.current)",
-    "print('READ', shown.selection.tolist(), shown.current)",
+    "import latens, time\nrun = latens.open_run({folder!r})\nshown = latens.explore(run, height=520)\nshown",
+    "shown.selection = [3, 5, 8]\nshown.current = 17\n"
+    "print('SET', type(shown).__name__, shown.current == run.latents['ids'][17])",
+    "print('READ', shown.selection.tolist())",
     "before = shown.current\nfor _ in range(1200):\n    time.sleep(0.05)\n    if shown.current != before: break\n"
     "print('MEANWHILE', shown.current != before)",
 )
@@ -47,9 +48,9 @@ def server(tmp_path_factory):
         (folder / f"{kind}.ipynb").write_text(json.dumps(notebook))
         options = ["--no-browser", f"--port={port}", "--IdentityProvider.token=t", f"--ServerApp.root_dir={folder}"]
         environment = {**os.environ, "HOME": str(folder), "LATENS_NOTEBOOK": "widget"}
-        log = (folder / f"{kind}.log").open("w")
         command = [Path(told).resolve() / "jupyter", kind, *options, "--allow-root"]
-        running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder))
+        with (folder / f"{kind}.log").open("w") as log:
+            running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder))
         for _ in range(600):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=5).close()
@@ -84,14 +85,14 @@ def test_python_and_the_page_share_facts(browser, server, kind):
     run(0)
     frame = page.locator("iframe[title='latens explorer']").first.content_frame
     frame.locator(".verdict").first.wait_for(state="attached")
-    assert "SET Explorer 17" in run(1, "SET")
+    assert "SET Explorer True" in run(1, "SET")
     frame.get_by_role("tab", name="Selection", exact=True).click()
     frame.locator("#panel").filter(has_text="3 images selected").wait_for()
     frame.locator(".map").focus()
     frame.locator(".map").press("s")
     frame.locator("#panel").filter(has_text="4 images selected").wait_for()
     page.wait_for_timeout(1000)
-    assert "READ [3, 5, 8, 17] 17" in run(2, "READ")
+    assert "READ [3, 5, 8, 17]" in run(2, "READ")
     meanwhile = run(3)
     page.wait_for_timeout(1000)
     frame.locator(".map").focus()
