@@ -194,7 +194,8 @@ def test_a_selection_is_tagged_and_its_table_taken_away(page, view, address, run
     until(page, lambda: status(page) == f"{len(ids)} images tagged odd <i>.")
     expect(page.locator(".tags")).to_contain_text(f"odd <i> {len(ids)} images")
     points = {"odd <i>": rows.tolist()}
-    assert ask(address, "api/tags") == {"tags": {"odd <i>": ids}, "points": points, "rows": points}
+    told = {"tags": {"odd <i>": ids}, "points": points, "rows": points}
+    assert ask(address, "api/tags") == {**told, "colours": view.info()["colours"][:2]}  # those of classes
     assert json.loads((run / "tags.jsonl").read_text())["ids"] == ids
     with page.expect_download() as download:
         page.get_by_role("button", name="Download tags (CSV)").click()
@@ -217,7 +218,7 @@ def test_a_selection_is_tagged_and_its_table_taken_away(page, view, address, run
     page.get_by_role("button", name="Untag").click()
     expect(page.locator(".tags li")).to_have_count(0)
     until(page, lambda: status(page) == f"{len(ids)} images no longer tagged odd <i>.")
-    assert ask(address, "api/tags") == {"tags": {}, "points": {}, "rows": {}}
+    assert ask(address, "api/tags") == {"tags": {}, "points": {}, "rows": {}, "colours": view.info()["colours"][:1]}
 
 
 def test_a_list_opens_an_image(page, view):
