@@ -216,8 +216,9 @@ def test_outliers_of_the_playback_keep_their_places(finished_run, tmp_path):
     rng = np.random.default_rng(0)
     latents = rng.normal(size=(2000, 8)).astype(np.float32)
     latents[:5] *= np.arange(10, 60, 10, dtype=np.float32)[:, None]
-    for epoch in following.epochs_of(latens.open_run(folder)):
-        np.savez(folder / "snapshots" / f"{epoch:05d}.npz", latents=latents)
+    run = latens.open_run(folder)
+    for epoch in following.epochs_of(run):
+        run.write_arrays(f"snapshots/{epoch:05d}.npz", {"latents": latents})
     arrays = following.snapshot(View(latens.open_run(folder)), 1).arrays
     places = np.stack([arrays["x"], arrays["y"]], 1).astype(int)
     assert places.min() > 0
