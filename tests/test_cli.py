@@ -26,6 +26,7 @@ from latens.samplers import SAMPLERS
 from latens.training.loop import train
 from latens.training.recipes import PRECISIONS, RECIPES
 from notebook_oracle import NotebookNet
+from records import read_record
 
 TINY = ("--epochs", "2", "--latent-dim", "8", "--device", "cpu")
 
@@ -252,7 +253,7 @@ def test_runs_lists_and_shows(finished_run, tmp_path, latens_says, as_json):
     assert as_json("runs") == []
     assert "no runs" in latens_says("runs")
     shutil.copytree(finished_run.path, tmp_path / "runs" / "blobs-1")
-    expected = json.loads((tmp_path / "runs" / "blobs-1" / "run.json").read_text())
+    expected = read_record(tmp_path / "runs" / "blobs-1")
     (entry,) = as_json("runs")
     assert entry == {"path": str(Path("runs", "blobs-1")), **expected}
     assert "blobs-1" in latens_says("runs")

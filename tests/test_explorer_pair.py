@@ -1,6 +1,5 @@
 """Two runs beside each other, asked without a page: images by id, maps laid onto each other, neighbours and scores compared."""
 
-import json
 import shutil
 
 import numpy as np
@@ -16,6 +15,7 @@ from latens.explorer import View, answer, create_app, following
 from latens.explorer.pair import NONE, SHARED, pair
 from latens.metrics import Score
 from latens.runs import open_run
+from records import read_record, write_record
 
 HOST = "http://127.0.0.1:8000"
 
@@ -161,9 +161,9 @@ def test_runs_without_a_shared_image_are_refused_in_one_line(folders, tmp_path, 
 
 def test_the_same_ids_of_other_images_are_noticed(folders, tmp_path, monkeypatch):
     copied = shutil.copytree(folders[0], tmp_path / "copied")
-    record = json.loads((copied / "run.json").read_text())
+    record = read_record(copied)
     record["data"]["fingerprint"] = "0" * 64
-    (copied / "run.json").write_text(json.dumps(record))
+    write_record(copied, record)
     first, second = View(open_run(folders[0])), View(open_run(copied))
     monkeypatch.setattr(second, "inputs", first.inputs)  # its own are not those of that fingerprint
     found = pair(first, second)
