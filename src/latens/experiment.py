@@ -32,7 +32,7 @@ from latens.runs.importing import read_weights
 from latens.runs.kept_images import IMAGES
 from latens.runs.record import check_free
 from latens.runs.recording import last_state
-from latens.runs.run import CHECKPOINT, TEST, WEIGHTS
+from latens.runs.run import CHECKPOINT, HISTORY_FILE, TEST, WEIGHTS
 from latens.samplers import SAMPLERS, samplers_for
 from latens.text import quoted, seconds_in_words, shown
 from latens.training.loop import Expected, build_model, estimated_seconds, num_learned, train
@@ -54,6 +54,7 @@ LONG = 120  # seconds of training, above which its time is said before it starts
 KEPT = (
     WEIGHTS,
     CHECKPOINT,
+    HISTORY_FILE,
     IMAGES,
     "snapshots/",
 )  # of a run that trains on; all other files were computed of its weights

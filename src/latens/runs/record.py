@@ -53,7 +53,6 @@ STOP = ".stop"  # there once someone has asked that the training ends after its 
 STAGED_DIGITS = 16  # of the hash, in the name of a staged file
 READS = 100  # attempts of a reader whose file is replaced while it reads
 ENTRIES = {"status": str, "created": str, "data": dict, "recipe": dict, "files": dict}  # required in run.json
-MORE = {"result": dict, "versions": dict, "forms": dict, "left_out": dict}  # entries that it may have
 SEAL = "seal"  # the hash of all other entries; runs of earlier versions have none
 
 
@@ -396,7 +395,7 @@ def _checked_record(record: Any, path: Path) -> dict[str, Any]:
     lacking = [name for name in ENTRIES if name not in record]
     if lacking:
         raise RunDamaged(f"{path}: not a run's record; it has no {', '.join(lacking)}")
-    for name, kind in {**ENTRIES, **MORE}.items():
+    for name, kind in ENTRIES.items():
         if record.get(name) is not None and not isinstance(record[name], kind):
             raise RunDamaged(f"{path}: not a run's record; its {name} is of another kind")
     if any(record[name] is None for name in ENTRIES):

@@ -71,6 +71,7 @@ def weights_in(state: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]"
     return {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
 
 
+MORE = ("result", "versions", "forms", "left_out")  # dicts that run.json may have
 FACTS = {"name": str, "source": str, "fingerprint": str, "shape": list, "train": int, "test": int, "class_names": list}
 
 
@@ -81,6 +82,9 @@ def _check_facts(path: Path, record: Mapping[str, Any]) -> None:
         RunDamaged: an entry is missing, or of another kind.
     """
     data = record["data"]
+    other = [name for name in MORE if not isinstance(record.get(name, {}), dict | None)]
+    if other:
+        raise RunDamaged(f"{path / RECORD}: not a run's record; its {other[0]} is of another kind")
     wrong = [name for name, kind in FACTS.items() if not isinstance(data.get(name), kind)]
     shape = data.get("shape")
     if not wrong and not (len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)):
@@ -458,6 +462,9 @@ class Run:
 
     def _head(self, name: str) -> np.ndarray | None:
         """`part` or `labels` of latents.npz, None where it has none; all of the file is not read for them."""
+        digest, whole = self._kept.get(LATENTS, ("", {}))
+        if digest and digest == self.folder.files.get(LATENTS):
+            return whole.get(name)  # all of it has been read
         arrays: dict[str, np.ndarray] = self._current(
             LATENTS, lambda: self.folder.glance(LATENTS, ("part", "labels")), "head of "
         )
