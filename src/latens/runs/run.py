@@ -464,7 +464,8 @@ class Run:
         """`part` or `labels` of latents.npz, None where it has none; all of the file is not read for them."""
         digest, whole = self._kept.get(LATENTS, ("", {}))
         if digest and digest == self.folder.files.get(LATENTS):
-            return whole.get(name)  # all of it has been read
+            read: np.ndarray | None = whole.get(name)
+            return read  # all of the file is in memory
         arrays: dict[str, np.ndarray] = self._current(
             LATENTS, lambda: self.folder.glance(LATENTS, ("part", "labels")), "head of "
         )
