@@ -56,7 +56,7 @@ export async function tellPhase(store, box) {
         note.remove();
         return store.say(WORDS.done);
       }
-      if (ENDS.includes(now.phase)) return;
+      if (now.phase === "diverged") return; // all others may be continued in another terminal
     }
     await new Promise((resolve) => setTimeout(resolve, EVERY));
   }
