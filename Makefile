@@ -70,9 +70,9 @@ JUPYTER := jupyterlab==4.6.6 notebook==7.6.5 ipykernel==7.4.0 anywidget==0.11.0
 	rm -rf .peers/jupyter
 	$(PYTHON) -m venv .peers/jupyter
 	-.peers/jupyter/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt $(JUPYTER)
-	find $(CURDIR)/.venv/lib -maxdepth 2 -name site-packages > .peers/jupyter/here.pth
-	echo $(CURDIR)/src >> .peers/jupyter/here.pth
-	mv .peers/jupyter/here.pth .peers/jupyter/lib/python*/site-packages/zz_latens.pth
+	find $(CURDIR)/.venv/lib -maxdepth 2 -name site-packages > .peers/jupyter/zz_latens.pth
+	echo $(CURDIR)/src >> .peers/jupyter/zz_latens.pth
+	mv .peers/jupyter/zz_latens.pth .peers/jupyter/lib/python*/site-packages/
 	touch $@
 
 KERNELS := $(wildcard src/latens/native/*.[ch])
