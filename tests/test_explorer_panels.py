@@ -119,6 +119,9 @@ def test_a_latent_is_pulled_at_number_by_number_and_along_directions(page, view)
         page.get_by_label("The decoded image of the latent"),
     )
     expect(bars).to_have_count(8)
+    expect(
+        page.get_by_label(re.compile("of their variance")).first
+    ).to_be_visible()  # nothing comes later and moves the bars
     z = view.latents[row].copy()
 
     def picture(latent):
@@ -254,8 +257,8 @@ def test_an_empty_place_says_so_and_where_its_latent_belongs(page, view):
 
     def ringed():
         """Whether a ring in the text's colour lies about where the latent belongs."""
-        spots = [(x + 6, y), (x - 6, y), (x, y + 6), (x, y - 6)]
-        return all(distance(screenshot(page)[v, u], (0x1F, 0x23, 0x28)) < 90 for u, v in spots)
+        far, spots = distance(screenshot(page), (0x1F, 0x23, 0x28)), [(x + 6, y), (x - 6, y), (x, y + 6), (x, y - 6)]
+        return all(far[v - 1 : v + 2, u - 1 : u + 2].min() < 90 for u, v in spots)  # the place lies between pixels
 
     until(page, ringed)
     page.mouse.move(*filled)

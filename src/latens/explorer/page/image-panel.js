@@ -118,7 +118,7 @@ export function imagePanel(store) {
     ofClass.hidden = !own;
     back.textContent = "Back to the latent of this image";
     vary.textContent = "Directions in which the images near it vary";
-    fill(near);
+    fill(near, ...Array.from(found.neighbours, () => el("div", {class: "card", "aria-hidden": "true"}, frame(info.shape), el("small", {}, "\u00a0")))); // what is below stays where it is
     fill(worst);
     start(found.latents, found.reconstruction);
     await showOthers(found);

@@ -2,7 +2,7 @@
 
 import {button, choice, el, fill} from "./dom.js";
 import {saveImages} from "./save-images.js";
-import {readTags} from "./tags.js";
+import {inTurn, readTags} from "./tags.js";
 
 /** @param {number} count */
 export const images = (count) => (count === 1 ? "1 image" : `${count.toLocaleString("en")} images`);
@@ -58,11 +58,11 @@ async function tagImages(store, tag, rows, on) {
   if (!served) return;
   const had = new Set(Object.hasOwn(store.facts.tagged.rows, tag) ? store.facts.tagged.rows[tag] : []); // a tag may be called "constructor"
   const ids = await store.attempt(served.ids(rows));
-  const tagged = ids && (await store.attempt(served.tag(tag, ids, on)));
+  const tagged = ids && (await store.attempt(inTurn(store, () => served.tag(tag, ids, on))));
   if (!tagged) return;
   store.set({tagged});
   const words = `${images(rows.filter((row) => had.has(row) !== on).length)} ${on ? "tagged" : "no longer tagged"} ${tag}`;
-  const change = async (/** @type {boolean} */ undone) => store.set({tagged: await served.undoTag(tagged.change, undone)});
+  const change = async (/** @type {boolean} */ undone) => store.set({tagged: await inTurn(store, () => served.undoTag(tagged.change, undone))});
   store.did({words, undo: () => change(true), redo: () => change(false)});
   store.say(`${words}.`);
 }

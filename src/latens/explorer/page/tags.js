@@ -15,10 +15,23 @@ export function keepTags(store) {
   store.on("tagged", () => keepFilter(store));
 }
 
+/** @type {WeakMap<import("./store.js").Store, Promise<unknown>>} */
+const turns = new WeakMap();
+
+/**
+ * What asks for tags or changes them waits for what was sent before: a late answer would show the tags from before a change.
+ * @template T @param {import("./store.js").Store} store @param {() => Promise<T>} send @returns {Promise<T>}
+ */
+export function inTurn(store, send) {
+  const turn = (turns.get(store) ?? Promise.resolve()).then(send);
+  turns.set(store, turn.catch(() => {}));
+  return turn;
+}
+
 /** Read them from the run's folder. @param {import("./store.js").Store} store @returns {Promise<Tags|null>} null where that failed, or was overtaken */
 export async function readTags(store) {
   const {served} = store;
-  const now = served && (await store.newest("tags", () => served.tags()));
+  const now = served && (await store.newest("tags", () => inTurn(store, () => served.tags())));
   if (now && JSON.stringify(now) !== JSON.stringify(store.facts.tagged)) store.set({tagged: now});
   return now;
 }
