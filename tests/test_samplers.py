@@ -265,7 +265,9 @@ def test_a_round_of_em_keeps_to_its_memory(monkeypatch):
     largest = []
     sums = em._sums
     monkeypatch.setattr(em, "AT_ONCE", 7_000)
-    monkeypatch.setattr(em, "_sums", lambda x, share: largest.append(share.numel() * x.shape[1]) or sums(x, share))
+    monkeypatch.setattr(
+        em, "_sums", lambda x, share, diagonal: largest.append(share.numel() * x.shape[1]) or sums(x, share, diagonal)
+    )
     parted = fit_mixture(x, 12, 2.0, False, 0)
     assert max(largest) <= 7_000
     fit_mixture(x, 12, 2.0, False, 3)

@@ -10,6 +10,7 @@ __all__ = ["Mixture", "cluster_centres", "fit_mixture", "improve", "nearest_cent
 
 TOLERANCE = 1e-2  # nats a point; fitting stops after a round that gains less
 AT_ONCE = 2**23  # numbers of the largest array that a round makes
+NOTHING = 1e-8  # share of a point that is lost in the rounding of float32: most points have one component, and nearly nothing of others
 REGULAR = 1e-4  # added to variances, where the mean variance of a unit is 1
 MEANS_ROUNDS = 5  # of k-means, with which it begins
 DRAWN_TOGETHER = (
@@ -59,7 +60,7 @@ def fit_mixture(x: Tensor, components: int, strength: float, diagonal: bool, rou
     sums = None
     for rows in torch.split(x, _rows_at_once(centres)):
         share = torch.nn.functional.one_hot(nearest_centre(rows, centres), components).to(x.dtype)
-        sums = _added(sums, _sums(rows, share))
+        sums = _added(sums, _sums(rows, share, diagonal))
     assert sums is not None, "there are points"
     start = _from_sums(*sums, strength, diagonal)
     return improve(start, x, strength, diagonal, rounds)
@@ -78,7 +79,7 @@ def improve(mixture: Mixture, x: Tensor, strength: float, diagonal: bool, rounds
             joint = mixture.log_joint(rows)
             density = joint.logsumexp(1, keepdim=True)
             likelihood += float(density.double().sum())
-            sums = _added(sums, _sums(rows, (joint - density).exp_()))
+            sums = _added(sums, _sums(rows, joint.sub_(density).exp_(), diagonal))
         assert sums is not None
         mixture = _from_sums(*sums, strength, diagonal)
         if likelihood / len(x) - before < TOLERANCE:
@@ -110,9 +111,17 @@ def _nearest_square(x: Tensor, squares: Tensor, centres: Tensor) -> Tensor:
     return squares + torch.addmm(centres.square().sum(1), x, centres.T, alpha=-2).amin(1)
 
 
-def _sums(x: Tensor, share: Tensor) -> Sums:
+def _sums(x: Tensor, share: Tensor, diagonal: bool) -> Sums:
     """Count (K,), sum (K, D) and sum of squares (K, D, D) of points (N, D), of which components own shares (N, K)."""
-    return share.sum(0), share.T @ x, (share.T[:, None, :] * x.T) @ x
+    count, total = share.sum(0), share.T @ x
+    if diagonal:
+        return count, total, torch.diag_embed(share.T @ x.square())
+    square = torch.empty(*total.shape, x.shape[1], dtype=x.dtype)
+    for one, own in zip(square, share.T.contiguous(), strict=True):
+        rows = (own > NOTHING).nonzero().flatten()
+        mine = x[rows]
+        torch.mm((mine * own[rows, None]).T, mine, out=one)
+    return count, total, square
 
 
 def _from_sums(count: Tensor, total: Tensor, square: Tensor, strength: float, diagonal: bool) -> Mixture:

@@ -23,6 +23,7 @@ STARTS = [
 ]  # degrees, times
 DIRECTIONS = 64  # principal directions in which candidates are searched
 ROWS = 2048
+TOGETHER = 256  # images whose differences to their neighbours keep to the cache
 RIDGE = 1e-3  # of the square of a tangent, whose length is 1: no direction that an image lacks is divided by
 # Of what is usual. An alignment leaves too much of a true copy for the rule of `near_duplicates`, which finds none of them;
 # of 6,000 digits, clothes and photographs some 0 to 13 that were not planted lie below this.
@@ -145,17 +146,20 @@ def _tangent_distances(
 
 def _after_tangents(x: NDArray[np.float32], small: NDArray[np.float32], near: NDArray[np.int64]) -> NDArray[np.float64]:
     """What the tangents of images (B, C, h, w) leave of their differences to others, (B, k)."""
-    tangents = _tangents(x)  # (B, T, P)
-    squares = np.einsum("btp,bsp->bts", tangents, tangents, dtype=np.float64)
-    squares += RIDGE * np.eye(tangents.shape[1])
-    inverse = np.linalg.inv(squares)
-    flat = x.reshape(len(x), -1)
+    import torch
+
+    flat, others = x.reshape(len(x), -1), small.reshape(len(small), -1)
     found = np.empty(near.shape)
-    for place in range(near.shape[1]):
-        difference = small[near[:, place]].reshape(len(x), -1) - flat
-        along = np.matmul(tangents, difference[:, :, None])[:, :, 0]
-        explained = np.einsum("bt,bts,bs->b", along, inverse, along)
-        found[:, place] = np.sqrt(np.maximum(np.square(difference).sum(1, dtype=np.float64) - explained, 0))
+    for start in range(0, len(x), TOGETHER):
+        here = slice(start, start + TOGETHER)
+        tangents = torch.from_numpy(_tangents(x[here]))  # (B, T, P)
+        squares = torch.bmm(tangents, tangents.mT).double()
+        squares.diagonal(dim1=1, dim2=2).add_(RIDGE)
+        differences = torch.from_numpy(others[near[here]] - flat[here, None])  # (B, k, P)
+        along = torch.bmm(differences, tangents.mT).double()
+        explained = (torch.linalg.solve(squares, along.mT).mT * along).sum(2)
+        left = differences.square().sum(2).double() - explained
+        found[here] = left.clamp_(min=0).sqrt_().numpy()
     return found
 
 
@@ -179,19 +183,15 @@ def _turned(x: NDArray[np.float32], angle: float, zoom: float) -> NDArray[np.flo
 def _tangents(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """The directions in which images (B, C, h, w) change when they are moved, and in brightness and contrast, (B, T, P)."""
     height, width = x.shape[2:]
-    down, across = np.gradient(x, axis=(2, 3))
     rows = (np.arange(height)[:, None] - (height - 1) / 2).astype(np.float32)
     columns = (np.arange(width) - (width - 1) / 2).astype(np.float32)
-    directions = [
-        down,
-        across,
-        rows * down,
-        columns * across,
-        columns * down - rows * across,
-        np.ones_like(x),
-        x - x.mean((1, 2, 3), keepdims=True),
-    ]
-    stacked = np.stack([one.reshape(len(x), -1) for one in directions], 1)
-    lengths = np.linalg.norm(stacked, axis=2, keepdims=True)
-    tangents: NDArray[np.float32] = stacked / np.maximum(lengths, 1e-9)
+    tangents = np.empty((len(x), 7, *x.shape[1:]), np.float32)
+    tangents[:, 0], tangents[:, 1] = down, across = np.gradient(x, axis=(2, 3))
+    np.multiply(rows, down, out=tangents[:, 2])
+    np.multiply(columns, across, out=tangents[:, 3])
+    np.subtract(columns * down, rows * across, out=tangents[:, 4])
+    tangents[:, 5] = 1
+    np.subtract(x, x.mean((1, 2, 3), keepdims=True), out=tangents[:, 6])
+    tangents = tangents.reshape(len(x), 7, -1)
+    tangents /= np.maximum(np.linalg.norm(tangents, axis=2, keepdims=True), 1e-9)
     return tangents

@@ -14,7 +14,7 @@ __all__ = ["Views", "picture_statistics", "strangeness", "strangeness_of_new", "
 
 SMALLEST = 1e-3  # share of the widest direction's spread under which a direction of latent space is not in use
 ROWS = 4096
-VALUES = 1 << 22  # pixels of a block of which statistics are computed: 32 MiB as float64
+VALUES = 1 << 18  # pixels of a block of which statistics are computed: they keep to the cache
 CLIPPED = 4.0  # robust standard deviations beyond which a statistic does not count for the covariance
 SHRINKAGE = 0.05  # added to the covariance's diagonal, so that statistics which say the same are not counted twice
 DARK = 1e-3  # added to standard deviations before logarithms: a constant picture has none
@@ -161,7 +161,7 @@ def _statistics(x: NDArray[np.float64]) -> NDArray[np.float64]:
     steps = [np.diff(x, axis=axis) for axis in (3, 2)]
     across, down = (_size(step) for step in steps)
     finest = _size(np.diff(x, 2, axis=3)) + _size(np.diff(x, 2, axis=2))
-    contrast = x.std((1, 2, 3)) + DARK
+    contrast = x.reshape(len(x), -1).std(1) + DARK
     flat = sum((step == 0).mean((1, 2, 3)) if step.size else np.ones(len(x)) for step in steps)
     coarse, even = _of_scales(grey)
     return np.stack(
@@ -185,7 +185,7 @@ def _size(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean absolute difference of each picture, never quite 0, (B,)."""
     if not differences.size:
         return np.full(len(differences), DARK / 10)
-    size: NDArray[np.float64] = np.abs(differences).mean((1, 2, 3)) + DARK / 10
+    size: NDArray[np.float64] = np.abs(differences).reshape(len(differences), -1).mean(1) + DARK / 10
     return size
 
 
