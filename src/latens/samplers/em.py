@@ -10,7 +10,7 @@ __all__ = ["Mixture", "cluster_centres", "fit_mixture", "improve", "nearest_cent
 
 TOLERANCE = 1e-2  # nats a point; fitting stops after a round that gains less
 AT_ONCE = 2**23  # numbers of the largest array that a round makes
-NOTHING = 1e-8  # share of a point that is lost in the rounding of float32: most points have one component, and nearly nothing of others
+NOTHING = 1e-8  # share of a point that float32 rounds away: most points belong to one component, and hardly to others
 REGULAR = 1e-4  # added to variances, where the mean variance of a unit is 1
 MEANS_ROUNDS = 5  # of k-means, with which it begins
 DRAWN_TOGETHER = (
