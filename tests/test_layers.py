@@ -18,7 +18,7 @@ LEVELS = {
     2: ["models", "maps", "metrics", "interpolation"],
     3: ["training"],
     4: ["latents", "features", "samplers", "verdict"],
-    5: ["runs", "story"],
+    5: ["runs", "story", "estimators"],
     6: ["computed"],
     7: ["detection", "figures"],
     8: ["report", "explorer"],
@@ -96,5 +96,3 @@ def test_public_names_of_the_package():
         assert getattr(latens, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         latens.nothing  # noqa: B018
-    with pytest.raises(AttributeError, match=r"from latens\.models import AutoencoderModel"):
-        latens.Autoencoder  # noqa: B018

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from latens.computed.review import Review as Review
     from latens.computed.review import review_run as review_run
     from latens.errors import LatensError as LatensError
+    from latens.estimators import TSNE as TSNE
+    from latens.estimators import Autoencoder as Autoencoder
+    from latens.estimators import Mixture as Mixture
     from latens.experiment import adopt as adopt
     from latens.experiment import resume as resume
     from latens.experiment import run as run
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Autoencoder": "estimators",
     "Comparison": "comparison",
     "Dataset": "images",
     "Images": "images",
@@ -51,6 +55,7 @@ _HOMES = {
     "MAPS": "maps",
     "METRICS": "metrics",
     "MODELS": "models",
+    "Mixture": "estimators",
     "NETWORKS": "networks",
     "PATHS": "interpolation",
     "RECIPES": "training",
@@ -58,6 +63,7 @@ _HOMES = {
     "Review": "computed.review",
     "SAMPLERS": "samplers",
     "Step": "training",
+    "TSNE": "estimators",
     "TrainConfig": "training",
     "compare": "comparison",
     "adopt": "experiment",
@@ -79,14 +85,12 @@ _HOMES = {
     "traverse": "interpolation",
 }
 
-_HINTS = {"Autoencoder": "; the torch model is `from latens.models import AutoencoderModel`"}
-
 __all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'latens' has no attribute {name!r}{_HINTS.get(name, '')}")
+        raise AttributeError(f"module 'latens' has no attribute {name!r}")
     return getattr(import_module(f"latens.{_HOMES[name]}"), name)
 
 

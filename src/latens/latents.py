@@ -19,7 +19,7 @@ from latens.models.checks import check_weights, in_words
 from latens.models.contract import Model, evaluating
 from latens.training.precision import allowed_precision
 
-__all__ = ["as_pixels", "decode_latents", "encode_images", "reconstruct_images"]
+__all__ = ["as_pixels", "decode_latents", "encode_images", "in_batches", "reconstruct_images"]
 
 LANES = 3  # batches in flight on a GPU: one copied there, one computed, one copied back
 
@@ -74,7 +74,7 @@ def encode_images(model: Model, images: Any, progress: Callable[[int, int], None
         float32 (N, D).
     """
     pixels = as_pixels(images, model.image_shape)
-    return _in_batches(model, pixels, model.encode, (model.latent_dim,), progress)
+    return in_batches(model, pixels, model.encode, (model.latent_dim,), progress)
 
 
 def decode_latents(model: Model, latents: Any) -> np.ndarray:
@@ -97,7 +97,7 @@ def decode_latents(model: Model, latents: Any) -> np.ndarray:
         raise UsageError(f"latents have the shape {in_words(z.shape)}; this model takes {wanted}")
     if not np.isfinite(z).all():
         raise UsageError("latents hold NaN or infinity; finite numbers are needed")
-    return _in_batches(model, z, model.decode, model.image_shape)
+    return in_batches(model, z, model.decode, model.image_shape)
 
 
 def reconstruct_images(model: Model, images: Any) -> np.ndarray:
@@ -106,7 +106,7 @@ def reconstruct_images(model: Model, images: Any) -> np.ndarray:
 
 
 @torch.no_grad()
-def _in_batches(
+def in_batches(
     model: Model,
     array: np.ndarray,
     function: Callable[[Tensor], Tensor],

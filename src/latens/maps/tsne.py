@@ -13,7 +13,7 @@ from latens.maps.pca import principal_plane
 from latens.maps.surface import Surface, checked_latents
 from latens.neighbours import nearest_neighbours, neighbours_kept
 
-__all__ = ["TSNEMap"]
+__all__ = ["PERPLEXITY", "TSNEMap"]
 
 PERPLEXITY = 30.0
 
@@ -21,24 +21,28 @@ PERPLEXITY = 30.0
 class TSNEMap(Surface):
     """t-distributed stochastic neighbour embedding (van der Maaten and Hinton 2008).
 
-    Perplexity 30, or a third of the other points where that is less; started from the first two principal components; the
-    optimisation is described in `latens.maps.descent`. If it ends in numbers that are not finite, openTSNE (Poličar, Stražar and
-    Zupan 2024) makes the map with its defaults, and the map's note says so.
+    Args:
+        device: where to compute.
+        perplexity: about how many neighbours of each point count; a third of the other points where that is less.
+
+    It is started from the first two principal components; the optimisation is described in `latens.maps.descent`. If it ends in
+    numbers that are not finite, openTSNE (Poličar, Stražar and Zupan 2024) makes the map with its defaults, and the map's note
+    says so.
     """
 
     title: ClassVar[str] = "t-SNE"
     meaning: ClassVar[str] = "t-SNE, which keeps neighbours together"
     cost: ClassVar[Literal["quick", "long"]] = "long"
 
-    def __init__(self, device: str | torch.device = "cpu") -> None:
+    def __init__(self, device: str | torch.device = "cpu", perplexity: float = PERPLEXITY) -> None:
         super().__init__()
-        self.device = torch.device(device)
+        self.device, self.perplexity = torch.device(device), perplexity
 
     def fit(self, latents: NDArray[Any], seed: int = 0, progress: Callable[[int, int], object] | None = None) -> Self:
         """Lay the latents out so that neighbours stay neighbours. See `Map.fit`."""
         latents = checked_latents(latents)
-        perplexity = max(1.0, min(PERPLEXITY, (len(latents) - 1) / 3))
-        reduced = f" (the most that {len(latents)} points allow)" if perplexity < PERPLEXITY else ""
+        perplexity = max(1.0, min(self.perplexity, (len(latents) - 1) / 3))
+        reduced = f" (the most that {len(latents)} points allow)" if perplexity < self.perplexity else ""
         self.note = f"perplexity {perplexity:.3g}{reduced}"
         if len(latents) == 1:
             self._set(latents, np.zeros((1, 2), np.float32), np.ones(1, np.float32))

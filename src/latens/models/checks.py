@@ -14,9 +14,10 @@ from latens.models.contract import evaluating
 from latens.networks import NETWORKS, Network
 from latens.networks.half import Half
 
-__all__ = ["check_choice", "check_number", "check_weights", "in_words", "make_network"]
+__all__ = ["OF_ROWS", "check_choice", "check_number", "check_weights", "in_words", "make_network"]
 
 SIZES = (8, 512)
+OF_ROWS = ("dense", "linear-path")  # networks that also take rows of features, as images of 1 x 1 x F
 
 
 def make_network(
@@ -25,7 +26,7 @@ def make_network(
     """The network of a model, with its shape and dimension checked.
 
     Args:
-        image_shape: (C, H, W), C from 1 to 64, H and W from 8 to 512.
+        image_shape: (C, H, W), C from 1 to 64, H and W from 8 to 512; or (1, 1, F), a row of features, for those of `OF_ROWS`.
         latent_dim: D, at least 1; number of values that the decoder takes.
         network: a name of `NETWORKS`.
         encoded: number of values that the encoder returns; D by default.
@@ -36,7 +37,8 @@ def make_network(
     """
     low, high = SIZES
     channels, height, width = image_shape
-    if not 0 < channels <= MOST_CHANNELS or not low <= height <= high or not low <= width <= high:
+    is_row = network in OF_ROWS and (channels, height) == (1, 1) and width > 0
+    if not is_row and (not 0 < channels <= MOST_CHANNELS or not low <= height <= high or not low <= width <= high):
         raise UsageError(
             f"images are {channels} x {height} x {width}; 1 to {MOST_CHANNELS} channels and {low} to {high} pixels a side are"
             " allowed; use --size"

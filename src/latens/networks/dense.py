@@ -14,6 +14,10 @@ WIDTHS = (
     256,
     256,
 )  # the time of Muon's step grows with the cube: at (1024, 512) it took sixty times as long as all the rest
+FEWEST, PER_NUMBER = (
+    64,
+    4,
+)  # the least width, and the width for each number of an image: a row of few features needs less
 MOST_WEIGHTS = 1 << 24  # between an image and the first layer; a large image makes that layer narrower
 
 
@@ -21,7 +25,7 @@ def dense(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -> N
     """Make the pair of encoder and decoder, two hidden layers each.
 
     Args:
-        image_shape: (C, H, W), H and W from 8 to 512.
+        image_shape: (C, H, W), H and W from 8 to 512; or (1, 1, F), a row of features.
         encoded: number of features that the encoder returns; no activation follows them.
         latent_dim: number of features that the decoder takes.
 
@@ -34,7 +38,8 @@ def dense(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -> N
     ['MapToVector', 'SiLU', 'Linear', 'SiLU', 'Linear']
     """
     channels, *size = image_shape
-    outer, inner = (min(width, max(64, MOST_WEIGHTS // prod(image_shape))) for width in WIDTHS)
+    numbers = prod(image_shape)
+    outer, inner = (min(width, max(FEWEST, min(PER_NUMBER * numbers, MOST_WEIGHTS // numbers))) for width in WIDTHS)
     encoder = [
         MapToVector(channels, (size[0], size[1]), outer),
         nn.SiLU(),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from latens.networks import Network
 from latens.networks.convolutional import convolutional
+from latens.networks.dense import dense
 from latens.networks.half import Half
 
 __all__ = ["FromLinear", "Further", "LinearPath", "ToLinear", "linear_path", "squared_distances"]
@@ -129,10 +130,10 @@ class FromLinear(LinearPath):
 
 
 def linear_path(image_shape: tuple[int, int, int], encoded: int, latent_dim: int) -> Network:
-    """Make the pair of encoder and decoder: the convolutional network with a linear path beside each half.
+    """Make the pair of encoder and decoder: the convolutional network with a linear path beside each half; of rows the dense one.
 
     Args:
-        image_shape: (C, H, W), H and W from 8 to 256.
+        image_shape: (C, H, W), H and W from 8 to 512; or (1, 1, F), a row of features.
         encoded: number of features that the encoder returns; no activation follows them.
         latent_dim: number of features that the decoder takes.
 
@@ -144,7 +145,7 @@ def linear_path(image_shape: tuple[int, int, int], encoded: int, latent_dim: int
     torch.Size([2, 1, 28, 28])
     """
     pixels = prod(image_shape)
-    inner = convolutional(image_shape, encoded, latent_dim)
+    inner = (dense if image_shape[:2] == (1, 1) else convolutional)(image_shape, encoded, latent_dim)
     assert isinstance(inner.encoder, Half)
     assert isinstance(inner.decoder, Half)
     encoder = ToLinear(inner.encoder, pixels, encoded, encoded)

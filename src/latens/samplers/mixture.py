@@ -13,7 +13,7 @@ from latens.samplers.contract import Tick
 from latens.samplers.em import Mixture, fit_mixture, improve
 from latens.samplers.learned import Learned, chances_and_noise
 
-__all__ = ["MixtureSampler"]
+__all__ = ["WHOLE", "MixtureSampler", "best_mixtures", "prior_strength"]
 
 MOST = 60_000  # latents that the fit looks at, and those of the first rounds: they bound its time
 MOST_FIRST = 20_000
@@ -52,7 +52,11 @@ class MixtureSampler(Learned):
         owners = np.zeros(len(rows), np.int64) if labels is None else np.searchsorted(np.unique(labels), labels[rows])
         shares = np.ones(1) if labels is None else np.unique(labels, return_counts=True)[1] / len(labels)
         groups = [scaled[torch.from_numpy(owners == owner)] for owner in range(len(shares))]
-        mixtures = _best(groups, WHOLE if labels is None else A_CLASS, progress) if live.any() else [None] * len(groups)
+        mixtures = (
+            best_mixtures(groups, WHOLE if labels is None else A_CLASS, progress)
+            if live.any()
+            else [None] * len(groups)
+        )
         parts = [_parts(mixture, live) for mixture in mixtures]
         return {
             "weights": np.concatenate([share * part[0] for share, part in zip(shares, parts, strict=True)]),
@@ -77,8 +81,14 @@ class MixtureSampler(Learned):
         return drawn
 
 
-def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]], progress: Tick) -> list[Mixture]:
-    """A mixture for each group, all of the setting under which the groups' held-out latents are likeliest."""
+def best_mixtures(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]], progress: Tick) -> list[Mixture]:
+    """A mixture for each group, all of the setting under which the groups' held-out latents are likeliest.
+
+    Args:
+        groups: points (N, D) of each, about unit variance.
+        settings: numbers of components, with whether covariances are diagonal.
+        progress: called with (done, total) settings.
+    """
     held = [torch.from_numpy(held_out(len(group), HELD_OUT)) for group in groups]
     best: tuple[float, list[Mixture], bool] | None = None
     most = MOST_NUMBERS // (len(groups) * groups[0].shape[1] ** 2)
@@ -96,18 +106,19 @@ def _best(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]], progre
             break  # more components would cost time and gain nothing
     assert best is not None
     _, mixtures, diagonal = best
-    return [improve(m, g, _strength(g), diagonal, ROUNDS[1]) for m, g in zip(mixtures, groups, strict=True)]
+    return [improve(m, g, prior_strength(g), diagonal, ROUNDS[1]) for m, g in zip(mixtures, groups, strict=True)]
 
 
 def _fit(group: Tensor, components: int, diagonal: bool, groups: int) -> Mixture:
     components = max(1, min(components, len(group) // ROOM, len(np.unique(group.numpy(), axis=0))))
     most = max(AT_LEAST, MOST_FIRST // groups)
     first = group[torch.linspace(0, len(group) - 1, min(most, len(group))).long()]
-    mixture = fit_mixture(first, components, _strength(group), diagonal, ROUNDS[0])
-    return improve(mixture, group, _strength(group), diagonal, ROUNDS[1]) if len(first) < len(group) else mixture
+    mixture = fit_mixture(first, components, prior_strength(group), diagonal, ROUNDS[0])
+    return improve(mixture, group, prior_strength(group), diagonal, ROUNDS[1]) if len(first) < len(group) else mixture
 
 
-def _strength(group: Tensor) -> float:
+def prior_strength(group: Tensor) -> float:
+    """How many points the mean covariance counts for: a quarter of the dimensions of points (N, D), at least 1."""
     return max(1.0, group.shape[1] / 4)
 
 
