@@ -1,7 +1,9 @@
 """The folder of a run: a save is one event, writers take turns, readers never see a partial file."""
 
+import errno
 import multiprocessing
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -323,8 +325,69 @@ def test_a_folder_that_contains_only_locks_is_free(tmp_path):
 def test_one_process_works_on_a_run_at_a_time(folder):
     other = RunFolder(folder.path)
     with folder.working():
-        with pytest.raises(RunError, match="another process is training or completing this run"), other.working():
+        with pytest.raises(RunError, match=r"process \d+ is training or completing it since 20"), other.working():
             pass
         other.update(note="small saves are still possible")
     with other.working():
         pass
+
+
+def test_a_look_at_the_work_does_not_refuse_it_and_a_dead_worker_neither(folder):
+    (folder.path / ".working").write_text('{"process": 1, "what": "scoring it", "since": "2026-01-01"}')  # a dead one
+    assert not folder.worked_on
+    look = files.locked(folder.path / ".working", wait=False)
+    look.__enter__()
+    end = threading.Timer(0.1, look.__exit__, (None, None, None))
+    end.start()
+    with folder.working("mapping it"):
+        assert folder.worked_on
+        with pytest.raises(RunError, match=rf"process {os.getpid()} is mapping it since 20"), folder.working():
+            pass
+    assert (folder.path / ".working").read_bytes() == b""
+
+
+def test_a_worker_without_a_name_is_another_process(folder):
+    with files.locked(folder.path / ".working"), pytest.raises(RunError, match="another process is working on it"):
+        folder.working().__enter__()
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_before_the_work(folder, monkeypatch):
+    def refuse(*args, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(sys.modules["latens.runs.record"], "locked", refuse)
+    with pytest.raises(RunError, match=r"run: the folder can't be written to \(Read-only file system\)"):
+        folder.working().__enter__()
+
+
+def test_what_was_computed_of_an_earlier_file_is_not_saved(folder):
+    made_of = {"a.npz": folder.files["a.npz"]}
+    folder.commit({"maps/x.npz": {"x": np.zeros(1)}}, made_of=made_of)
+    folder.commit(NEW)
+    with pytest.raises(RunError, match=r"another process has changed a\.npz in the meantime"):
+        folder.commit({"maps/y.npz": {"x": np.zeros(1)}}, made_of=made_of)
+    folder.forget("a.npz")
+    with pytest.raises(RunError, match=r"another process has changed a\.npz in the meantime"):
+        folder.commit({"maps/y.npz": {"x": np.zeros(1)}}, made_of=made_of)
+    assert "maps/y.npz" not in folder.files
+    assert leftovers(folder) == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_each_error_of_the_disk_names_the_file_that_a_person_knows(folder, call):
+    known = {str(folder.path), *(str(folder.path / name) for name in ("a.npz", "c.json", "run.json"))}
+    errors = []
+    for at in range(1, 20):
+        calls = Interrupted(at, False, fail)
+        calls.real = {call: getattr(os, call)}
+        with calls:
+            try:
+                folder.commit({"a.npz": lambda file: file.write(b"x"), "c.json": [3]})
+            except OSError as error:
+                errors.append(error)
+            else:
+                if calls.seen < at:
+                    break
+    assert len(errors) > 3
+    assert {error.filename for error in errors} <= known
+    assert {error.filename2 for error in errors} == {None}

@@ -20,6 +20,7 @@ from latens.models.autoencoder import AutoencoderModel
 from latens.progress import Silent
 from latens.report.from_run import command_of
 from latens.runs import latest_run, list_runs, open_run, record, start_run
+from latens.runs.record import RunFolder
 from latens.runs.recording import last_state
 from latens.training.loop import train
 from latens.training.recipes import RECIPES
@@ -470,8 +471,40 @@ def test_cached_files_are_read_again_after_another_process_changed_them(finished
 
 def test_two_processes_can_not_complete_one_run(blobs, tmp_path):
     run = stopped_run(blobs, tmp_path / "run")
-    with run.folder.working(), pytest.raises(RunError, match="another process is training or completing this run"):
+    with run.folder.working(), pytest.raises(RunError, match=r"process \d+ is training or completing it since 20"):
         latens.resume(run.path, device="cpu", progress=Silent())
+
+
+@pytest.mark.parametrize(
+    "command", [experiment.score, experiment.make_map, experiment.review], ids=lambda command: command.__name__
+)
+def test_a_second_command_is_told_who_works_on_the_run(finished_run, command):
+    before = dict(finished_run.folder.files)
+    with (
+        finished_run.folder.working("scoring it"),
+        pytest.raises(RunError, match=r"process \d+ is scoring it since 20"),
+    ):
+        command(open_run(finished_run.path), progress=Silent())
+    assert finished_run.folder.files == before
+
+
+@pytest.mark.parametrize("fit", [lambda run: run.map("pca", seed=1), lambda run: run.sampler("gaussian")])
+def test_what_is_fitted_to_earlier_latents_is_not_saved(finished_run, tmp_path, monkeypatch, fit):
+    run, other = (open_run(shutil.copytree(finished_run.path, tmp_path / "run")), open_run(tmp_path / "run"))
+    run.forget("samplers/gaussian.safetensors")
+    commit = RunFolder.commit
+
+    def late(folder, *args, **options):
+        monkeypatch.setattr(RunFolder, "commit", commit)
+        other.write_arrays("latents.npz", {**other.latents, "latents": other.latents["latents"] * 2})
+        before.update(other.folder.files)
+        commit(folder, *args, **options)
+
+    before = {}
+    monkeypatch.setattr(RunFolder, "commit", late)
+    with pytest.raises(RunError, match=r"another process has changed latents\.npz in the meantime"):
+        fit(run)
+    assert run.folder.files == before
 
 
 def test_a_run_of_the_previous_version_can_be_resumed(blobs, tmp_path):

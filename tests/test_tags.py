@@ -1,23 +1,27 @@
 """The journal of tags: a change is written whole or not at all."""
 
+import errno
 import os
 
 import pytest
 
 from latens.errors import RunDamaged, UsageError
-from latens.explorer.tags import FILE, Tags
+from latens.explorer.tags import Tags
+from latens.runs.checking import check_run, forget_damaged
+from latens.runs.journal import TAGS
+from latens.runs.record import RunFolder
 
 
 def test_a_full_disk_leaves_the_earlier_tags_readable(tmp_path, monkeypatch):
     tags = Tags(tmp_path)
     tags.change("odd", ["a"])
-    before = (tmp_path / FILE).read_bytes()
+    before = (tmp_path / TAGS).read_bytes()
     write = os.write
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda file, line: write(file, line[:10]))
         with pytest.raises(OSError, match="No space"):
             tags.change("odd", ["b"])
-    assert (tmp_path / FILE).read_bytes() == before
+    assert (tmp_path / TAGS).read_bytes() == before
     tags.change("odd", ["c"])
     assert tags.read() == {"odd": ["a", "c"]}
 
@@ -25,7 +29,7 @@ def test_a_full_disk_leaves_the_earlier_tags_readable(tmp_path, monkeypatch):
 def test_a_torn_last_line_does_not_count_and_spoils_no_later_one(tmp_path):
     tags = Tags(tmp_path)
     tags.change("odd", ["a"])
-    with (tmp_path / FILE).open("ab") as file:
+    with (tmp_path / TAGS).open("ab") as file:
         file.write(b'{"tag": "od')
     assert tags.read() == {"odd": ["a"]}
     tags.change("odd", ["b"])
@@ -50,7 +54,7 @@ def test_a_change_is_undone_and_done_again_and_those_of_others_stay(tmp_path):
 
 
 def test_lines_without_a_name_are_read_and_stay(tmp_path):
-    (tmp_path / FILE).write_text('{"tag": "old", "on": true, "at": "2026-01-01T00:00:00+00:00", "ids": ["a"]}\n')
+    (tmp_path / TAGS).write_text('{"tag": "old", "on": true, "at": "2026-01-01T00:00:00+00:00", "ids": ["a"]}\n')
     tags = Tags(tmp_path)
     tags.undo(tags.change("old", ["b"]))
     assert tags.read() == {"old": ["a"]}
@@ -58,6 +62,87 @@ def test_lines_without_a_name_are_read_and_stay(tmp_path):
 
 @pytest.mark.parametrize("line", ['{"undo": "x"}', "[]", '"tag"', '{"undo": "x", "on": 1}'])
 def test_a_line_that_is_no_change_is_named(tmp_path, line):
-    (tmp_path / FILE).write_text(f"{line}\n")
+    (tmp_path / TAGS).write_text(f"{line}\n")
     with pytest.raises(RunDamaged, match="line 1 is not a change of tags"):
+        Tags(tmp_path).read()
+
+
+def test_each_changed_byte_and_each_cut_is_noticed_or_loses_only_the_last_change(tmp_path):
+    path, tags = tmp_path / TAGS, Tags(tmp_path)
+    for one in ("a", "ü", "c"):
+        tags.change("odd", [one])
+    content, said = path.read_bytes(), []
+    ends = [at for at, byte in enumerate(content, 1) if byte == ord("\n")]
+    silent = []
+    for at in range(len(content)):
+        for bit in range(8):
+            changed = bytearray(content)
+            changed[at] ^= 1 << bit
+            path.write_bytes(changed)
+            try:
+                if tags.read() != {"odd": ["a", "ü", "c"]}:
+                    silent.append((at, bit))
+            except RunDamaged as error:
+                said.append(str(error))
+        path.write_bytes(content[:at])
+        whole = sum(end <= at + 1 for end in ends)  # without its end mark, a line is still whole
+        assert len(tags.read().get("odd", [])) == whole
+    assert silent == []
+    assert all(f"{path}: line " in one and "\n" not in one for one in said)
+
+
+def test_a_damaged_line_is_put_aside_and_the_others_stay(tmp_path):
+    folder = RunFolder.create(
+        tmp_path / "run", {"format": 1, "status": "stopped", "created": "", "data": {}, "recipe": {}}
+    )
+    path, tags = folder.path / TAGS, Tags(folder.path)
+    for one in "abc":
+        tags.change("odd", [one])
+    assert check_run(folder.path) == []
+    path.write_bytes(path.read_bytes().replace(b'"b"', b'"B"'))
+    (damage,) = check_run(folder.path)
+    assert (damage.name, damage.rebuilt) == (TAGS, True)
+    assert "line 2 is not a change of tags (its check sum differs)" in damage.problem
+    forget_damaged(folder.path)
+    assert tags.read() == {"odd": ["a", "c"]}
+    assert b'"B"' in (folder.path / f"{TAGS}.damaged").read_bytes()
+    assert check_run(folder.path) == []
+
+
+def test_what_comes_after_a_damaged_end_is_a_line_of_its_own(tmp_path):
+    path, tags = tmp_path / TAGS, Tags(tmp_path)
+    tags.change("odd", ["a"])
+    for end in (b"", b"X"):  # the last line's end is missing, or another byte
+        path.write_bytes(path.read_bytes()[:-1] + end)
+        assert "a" in tags.read()["odd"]
+        tags.change("odd", ["b"])
+        assert tags.read() == {"odd": ["a", "b"]}
+
+
+def test_an_error_of_the_disk_while_tagging_names_the_file_and_leaves_the_earlier_tags(tmp_path, monkeypatch):
+    path, tags = tmp_path / TAGS, Tags(tmp_path)
+    tags.change("odd", ["a"])
+    before = path.read_bytes()
+
+    def fails(file):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match=r"error.*tags\.jsonl"):
+            tags.change("odd", ["b"])
+    assert path.read_bytes() == before
+
+
+def test_a_pipe_in_place_of_the_tags_is_refused(tmp_path):
+    os.mkfifo(tmp_path / TAGS)
+    with pytest.raises(RunDamaged, match="not a regular file"):
+        Tags(tmp_path).read()
+    with pytest.raises(OSError, match="regular file"):
+        Tags(tmp_path).change("odd", ["a"])
+
+
+def test_a_line_without_a_check_sum_is_one_of_an_earlier_version(tmp_path):
+    (tmp_path / TAGS).write_text('{"tag": "odd", "on": true, "ids": ["a"], "sun": "00000000"}\n')
+    with pytest.raises(RunDamaged, match="its check sum is missing"):
         Tags(tmp_path).read()

@@ -4,7 +4,8 @@
 
 fsync(2), or rename(2), of the n-th call fails with ENOSPC or EIO, and so do all later ones: a disk that is full stays full. The
 command must end with an error of the disk that names a file of the run, or complete and say what it left out; the folder must
-open with every byte as written; and the same command must succeed once there is space. The short form takes every fifth n.
+open with every byte as written; and the same command must succeed once there is space. The short form takes five n of each,
+from the first to the last.
 """
 
 import errno
@@ -28,7 +29,7 @@ from latens.experiment import review, score
 from latens.progress import Silent
 from latens.runs import record, start_run
 
-EVERY = 5
+SHORT = 5  # n of each command and call
 FAULTS = (("fsync", errno.ENOSPC), ("fsync", errno.EIO), ("replace", errno.ENOSPC))
 COMMANDS: dict[str, Callable[[Path], object]] = {
     "resume": lambda folder: latens.resume(folder, device="cpu", progress=Silent()),
@@ -51,7 +52,7 @@ def main() -> None:
             for call, number in FAULTS:
                 tallies.append(Tally(f"{errno.errorcode[number]} at the n-th {call} of `{name}`"))
                 source = stopped if name == "resume" else done
-                tried(command, source, Path(temporary) / "try", call, number, tallies[-1], 1 if args.long else EVERY)
+                tried(command, source, Path(temporary) / "try", call, number, tallies[-1], args.long)
     sys.exit(finish(tallies, args.json))
 
 
@@ -67,17 +68,24 @@ def stopped_run(pixels: np.ndarray, folder: Path) -> Path:
 
 
 def tried(
-    command: Callable[[Path], object], source: Path, folder: Path, call: str, number: int, found: Tally, step: int
+    command: Callable[[Path], object], source: Path, folder: Path, call: str, number: int, found: Tally, every: bool
 ) -> None:
-    """Let one call after the other fail, until none is left to fail."""
-    for nth in range(1, 10_000, step):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(source, folder)
-        with failing(call, number, nth) as failed:
+    """Let one call after the other fail; all of them, or some from the first to the last."""
+    copied(source, folder)
+    with failing(call, number, None) as calls:
+        command(folder)
+    total = len(calls)
+    for nth in range(1, total + 1) if every else np.unique(np.linspace(1, total, SHORT).round().astype(int)):
+        copied(source, folder)
+        with failing(call, number, nth) as calls:
             problem = outcome(command, folder, number)
-        if not failed:
-            return
-        found.add(True, problem or damage_of(folder) or again(command, folder))
+        found.add(len(calls) >= nth, problem or damage_of(folder) or again(command, folder))
+
+
+def copied(source: Path, folder: Path) -> None:
+    """Make a folder a copy of another."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(source, folder)
 
 
 def outcome(command: Callable[[Path], object], folder: Path, number: int) -> str:
@@ -105,21 +113,19 @@ def again(command: Callable[[Path], object], folder: Path) -> str:
 
 
 @contextmanager
-def failing(call: str, number: int, nth: int) -> Iterator[list[int]]:
-    """A disk on which the n-th call and all later ones fail; yields the list of the calls that did."""
-    real, count, failed = getattr(os, call), 0, []
+def failing(call: str, number: int, nth: int | None) -> Iterator[list[None]]:
+    """A disk on which the n-th call and all later ones fail, None for none; yields a list of all calls."""
+    real, calls = getattr(os, call), []
 
-    def broken(*args: object, **options: object) -> object:
-        nonlocal count
-        count += 1
-        if count >= nth:
-            failed.append(count)
+    def counted(*args: object, **options: object) -> object:
+        calls.append(None)
+        if nth is not None and len(calls) >= nth:
             raise OSError(number, os.strerror(number))
         return real(*args, **options)
 
-    setattr(os, call, broken)
+    setattr(os, call, counted)
     try:
-        yield failed
+        yield calls
     finally:
         setattr(os, call, real)
 

@@ -331,10 +331,11 @@ def score(
         UsageError: there is no such encoder, or it fails.
     """
     progress = progress or progress_for()
-    images, left = run.images, LeftOut(progress.say)
-    score_run(run, images, progress, samplers, left, features)
-    draw_run(run, images, left=left, names=["samples"])
-    _report(run, images, left)
+    with run.folder.working("scoring it"):
+        images, left = run.images, LeftOut(progress.say)
+        score_run(run, images, progress, samplers, left, features)
+        draw_run(run, images, left=left, names=["samples"])
+        _report(run, images, left)
     return run
 
 
@@ -366,17 +367,18 @@ def make_map(
         UsageError: see `latens.computed.map_run`.
     """
     progress = progress or progress_for()
-    made = map_run(run, name, seed=seed, coordinates=coordinates, features=features, progress=progress)
-    kept = GIVEN if coordinates else FEATURES if features is not None else name
-    if refit:
-        probe_run(run, refit=True, seed=seed, progress=progress)
-    draw(run, "map", run.path / "figures" / f"map-{kept}.png", map=kept, palette=palette)
-    if refit or (kept == "tsne" and "probe.npz" in run.record["files"]):  # the probe's points lie elsewhere now
-        draw(run, "probe-map", refit=refit, palette=palette)
-    if run.record["status"] == "done":
-        left = LeftOut(progress.say)
-        score_maps(run, run.images)
-        _report(run, run.images, left)
+    with run.folder.working("mapping it"):
+        made = map_run(run, name, seed=seed, coordinates=coordinates, features=features, progress=progress)
+        kept = GIVEN if coordinates else FEATURES if features is not None else name
+        if refit:
+            probe_run(run, refit=True, seed=seed, progress=progress)
+        draw(run, "map", run.path / "figures" / f"map-{kept}.png", map=kept, palette=palette)
+        if refit or (kept == "tsne" and "probe.npz" in run.record["files"]):  # the probe's points lie elsewhere now
+            draw(run, "probe-map", refit=refit, palette=palette)
+        if run.record["status"] == "done":
+            left = LeftOut(progress.say)
+            score_maps(run, run.images)
+            _report(run, run.images, left)
     return made
 
 
@@ -435,11 +437,12 @@ def review(run: Run, *, most: int = LEAST_FINDINGS, features: Any = None, progre
         progress: shows the progress.
     """
     progress = progress or progress_for()
-    found = review_run(run, run.images, most=most, features=features, progress=progress)
-    if "metrics.json" in run.record["files"]:
-        left = LeftOut(progress.say)
-        draw_run(run, run.images, left=left, names=["review"])
-        _report(run, run.images, left)
+    with run.folder.working("reviewing it"):
+        found = review_run(run, run.images, most=most, features=features, progress=progress)
+        if "metrics.json" in run.record["files"]:
+            left = LeftOut(progress.say)
+            draw_run(run, run.images, left=left, names=["review"])
+            _report(run, run.images, left)
     return found
 
 

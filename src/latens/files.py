@@ -35,6 +35,7 @@ __all__ = [
     "locked",
     "map_npy",
     "map_npz",
+    "name_the_file",
     "npz_content",
     "open_regular",
     "read_json",
@@ -99,10 +100,15 @@ def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None:
-            error.filename = os.fspath(path)  # a full disk names no file, and users don't know the temporary name
+        name_the_file(error, path)
         raise
     sync_folder(path.parent)
+
+
+def name_the_file(error: BaseException, path: str | os.PathLike[str]) -> None:
+    """Let an error of the system name a file: a full disk names none, and users don't know temporary names."""
+    if isinstance(error, OSError) and error.errno is not None:
+        error.filename, error.filename2 = os.fspath(path), None
 
 
 def _new_temporary(path: Path) -> tuple[BinaryIO, Path]:
@@ -144,6 +150,9 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        name_the_file(error, folder)
+        raise
     finally:
         os.close(handle)
 

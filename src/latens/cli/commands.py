@@ -453,6 +453,7 @@ def check_command(args: argparse.Namespace) -> Answer:
     from latens.experiment import resume
     from latens.runs import Run
     from latens.runs.checking import check_run, folder_of, forget_damaged
+    from latens.runs.journal import JOURNALS
 
     path = folder_of(args.run)
     found = check_run(path, accept=args.accept)
@@ -463,11 +464,12 @@ def check_command(args: argparse.Namespace) -> Answer:
         forget_damaged(path)
     run = Run(path, args.device)
     facts = {"path": str(path), "files": len(run.folder.files), "repaired": [damage.name for damage in found]}
-    if found and run.record["status"] == "done":
+    taken_out = [damage for damage in found if damage.name not in JOURNALS]
+    if taken_out and run.record["status"] == "done":
         resume(path, data=args.new_data, device=args.device, progress=_progress(args))
-    elif found:
+    elif taken_out:
         return facts, f"{path}: taken out; to continue: latens run --resume --out {quoted(path)}"
-    done = f", {counted(len(found), 'file')} made again" if found else ""
+    done = f", {counted(len(found), 'file')} repaired" if found else ""
     return facts, f"{path}: {counted(len(run.folder.files), 'file')}, all as written{done}"
 
 

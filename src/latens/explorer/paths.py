@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from latens.errors import UsageError
-from latens.explorer.journal import append_change, changes_in, not_a_change
 from latens.explorer.view import View
-from latens.files import locked
+from latens.runs.journal import PATHS, append_change, changes_in, not_a_change
 
-__all__ = ["FILE", "Paths", "as_kept"]
+__all__ = ["Paths", "as_kept"]
 
-FILE = "paths.jsonl"
 LONGEST = 60  # characters of a name
 
 
@@ -26,7 +24,7 @@ class Paths:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+        self.path = folder / PATHS
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Way and stops of each path by its name, in the order in which they were kept.
@@ -61,12 +59,15 @@ class Paths:
         name = name.strip()
         if not name or len(name) > LONGEST or not name.isprintable():
             raise UsageError(f"the name of a path must be a text of 1 to {LONGEST} printable characters")
-        with locked(self.path):  # of two who choose the same name at once, one is told
+        path = {"way": way, "stops": list(stops)}
+
+        def is_new() -> bool:  # of two who choose the same name at once, one is told
             known = self.read().get(name)
-            if known is not None and known != {"way": way, "stops": list(stops)}:
+            if known is not None and known != path:
                 raise UsageError(f"there is another path named {name!r}; choose another name, or remove that one first")
-            if known is None:
-                append_change(self.path, {"path": name, "way": way, "stops": list(stops)})
+            return known is None
+
+        append_change(self.path, {"path": name, **path}, is_new)
 
     def remove(self, name: str) -> None:
         """Remove a path; nothing where there is none of that name."""

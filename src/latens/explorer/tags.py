@@ -10,11 +10,10 @@ from pathlib import Path
 from secrets import token_hex
 
 from latens.errors import UsageError
-from latens.explorer.journal import append_change, changes_in, not_a_change
+from latens.runs.journal import TAGS, append_change, changes_in, not_a_change
 
-__all__ = ["FILE", "Tags"]
+__all__ = ["Tags"]
 
-FILE = "tags.jsonl"
 LONGEST = 60  # characters of a tag
 MOST_IDS = 100_000  # in one change
 
@@ -27,7 +26,7 @@ class Tags:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+        self.path = folder / TAGS
 
     def read(self) -> dict[str, list[str]]:
         """Each tag and the ids that have it, in the order in which they got it; tags that no image has are left out.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latens.errors import RunDamaged, RunError, RunNotFound
+from latens.runs.journal import JOURNALS, problem_in, put_aside
 from latens.runs.kept_images import IMAGES
 from latens.runs.record import RunFolder, accept_record, is_run
 from latens.runs.run import CHECKPOINT, HISTORY_FILE, WEIGHTS, Run
@@ -66,11 +67,15 @@ def check_run(path: str | os.PathLike[str], *, accept: bool = False) -> list[Dam
             whole.open(name).close()
         except RunDamaged as error:
             found.append(Damage(name, str(error), *_way_out(whole, name)))
-    return found
+    aside = f"`latens check {quoted(folder)} --repair` puts the damaged lines aside and keeps the others"
+    problems = {name: problem_in(folder / name) for name in JOURNALS}
+    return found + [Damage(name, problem, True, aside) for name, problem in problems.items() if problem]
 
 
 def forget_damaged(path: str | os.PathLike[str]) -> list[Damage]:
     """Take those damaged files out of a run that can be made again, or that nothing else needs; `resume` then makes them.
+
+    Of tags and kept paths, only the damaged lines are put aside.
 
     Returns:
         All that were damaged, as `check_run` found them.
@@ -82,7 +87,11 @@ def forget_damaged(path: str | os.PathLike[str]) -> list[Damage]:
     lost = [damage for damage in found if not damage.rebuilt]
     if lost:
         raise RunError(f"{lost[0].problem}; {lost[0].way_out}")
-    RunFolder(folder_of(path)).forget(*(damage.name for damage in found))
+    folder = folder_of(path)
+    RunFolder(folder).forget(*(damage.name for damage in found if damage.name not in JOURNALS))
+    for damage in found:
+        if damage.name in JOURNALS:
+            put_aside(folder / damage.name)
     return found
 
 

@@ -16,9 +16,11 @@ others. Readers take no lock: they see the content before a save or after it.
 import json
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -29,6 +31,7 @@ from latens.files import (
     json_content,
     locked,
     map_npz,
+    name_the_file,
     npz_content,
     open_regular,
     read_json,
@@ -42,15 +45,16 @@ from latens.files import (
     sha256_of,
     sync_folder,
 )
-from latens.text import quoted
+from latens.text import quoted, shown
 
-__all__ = ["FORMAT", "RECORD", "RunFolder", "accept_record", "check_free", "is_run"]
+__all__ = ["FORMAT", "RECORD", "RunFolder", "accept_record", "check_free", "is_run", "locked_for_writing"]
 
 FORMAT = 1
 RECORD = "run.json"
 LOCK, WORK_LOCK = ".lock", ".working"  # held during one save; held while a process trains and completes the run
 STOP = ".stop"  # there once someone has asked that the training ends after its epoch
 STAGED_DIGITS = 16  # of the hash, in the name of a staged file
+SECONDS_OF_A_LOOK = 0.5  # that others may hold the lock of the work for, to look whether someone works
 READS = 100  # attempts of a reader whose file is replaced while it reads
 ENTRIES = {"status": str, "created": str, "data": dict, "recipe": dict, "files": dict}  # required in run.json
 SEAL = "seal"  # the hash of all other entries; runs of earlier versions have none
@@ -105,7 +109,7 @@ class RunFolder:
         check_free(path)
         content = _sealed({**record, "files": {}})
         path.mkdir(parents=True, exist_ok=True)
-        with _locked_for_writing(path):  # of two processes, the second finds the run.json of the first
+        with locked_for_writing(path):  # of two processes, the second finds the run.json of the first
             check_free(path)
             atomic_write(path / RECORD, content)
         return cls(path)
@@ -144,23 +148,37 @@ class RunFolder:
 
         Calls can be nested in one thread.
         """
-        with _locked_for_writing(self.path):
+        with locked_for_writing(self.path):
             yield
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Be the only process that trains and completes this run. Others can still read it, and save maps, samplers or scores.
+    def working(self, what: str = "training or completing it") -> Iterator[None]:
+        """Be the only process that makes the results of this run. Others can read it, and save a map or a sampler that they made.
+
+        Args:
+            what: it does, for the message of a process that comes in between.
 
         Raises:
-            RunError: another process is working on the run.
+            RunError: another process is working on the run, or its folder can't be written to.
         """
-        with locked(self.path / WORK_LOCK, wait=False) as alone:
-            if not alone:
-                raise RunError(
-                    f"{self.path}: another process is training or completing this run; wait until it ends, or choose another"
-                    " --out"
-                )
-            yield
+        path, until = self.path / WORK_LOCK, time.monotonic() + SECONDS_OF_A_LOOK
+        with ExitStack() as held:
+            try:
+                # A page that looks whether the run is worked on holds the lock for a moment.
+                while not held.enter_context(locked(path, wait=False)):
+                    if time.monotonic() > until:
+                        raise RunError(f"{self.path}: {_holder(path)}; wait until it ends, or choose another --out")
+                    held.close()
+                    time.sleep(0.02)
+            except OSError as error:
+                raise RunError(f"{self.path}: the folder can't be written to ({error.strerror})") from None
+            with suppress(OSError):  # on a full disk the lock has no name
+                path.write_bytes(json_content({"process": os.getpid(), "what": what, "since": _now()}))
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    os.truncate(path, 0)
 
     @property
     def worked_on(self) -> bool:
@@ -195,25 +213,46 @@ class RunFolder:
         """Remove files from the run and delete them. Unknown names are ignored."""
         self.commit(forget=names)
 
-    def commit(self, files: Mapping[str, Any] | None = None, *, forget: Iterable[str] = (), **entries: Any) -> None:
+    def commit(
+        self,
+        files: Mapping[str, Any] | None = None,
+        *,
+        forget: Iterable[str] = (),
+        made_of: Mapping[str, str] | None = None,
+        **entries: Any,
+    ) -> None:
         """Change the run in one event: after an error or a crash, either all changes have happened or none.
 
         Args:
             files: file name (relative to the folder) -> content. `.npz` takes arrays by name, `.safetensors` tensors by name,
                 `.json` a JSON value. Any file takes bytes, or a function that writes them to an open binary file.
             forget: names of files to remove from the run.
+            made_of: the files from which the new ones were computed, and the hashes that they had then.
             **entries: entries of run.json to set; the others keep their value on disk.
 
         Raises:
             OSError: the disk is full, or the folder is not writable.
+            RunError: another process has changed a file of `made_of` since.
             UsageError: NaN or infinity in a `.json` file.
             ValueError: NaN or infinity in an entry.
         """
-        self._commit(files or {}, tuple(forget), entries)
+        self._commit(files or {}, tuple(forget), entries, made_of or {})
 
-    def _commit(self, files: Mapping[str, Any], forget: tuple[str, ...], entries: Mapping[str, Any]) -> None:
+    def _commit(
+        self,
+        files: Mapping[str, Any],
+        forget: tuple[str, ...],
+        entries: Mapping[str, Any],
+        made_of: Mapping[str, str] | None = None,
+    ) -> None:
         with self.lock():
             before = self._read_record()
+            for name, digest in (made_of or {}).items():
+                if before["files"].get(name) != digest:
+                    raise RunError(
+                        f"{self.path}: another process has changed {name} in the meantime; what was computed of the"
+                        " earlier one is not saved; do it again"
+                    )
             self._settle(before)
             staged: dict[str, str] = {}
             try:
@@ -246,8 +285,7 @@ class RunFolder:
         try:
             return self._write_staged(name, content)
         except OSError as error:
-            if error.errno is not None:
-                error.filename = os.fspath(self.path / name)  # users know this name, not the staged one
+            name_the_file(error, self.path / name)
             raise
 
     def _write_staged(self, name: str, content: Content) -> str:
@@ -382,6 +420,19 @@ def _contents(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if name not in (LOCK, WORK_LOCK, STOP) and not name.endswith(".tmp")]
 
 
+def _holder(path: Path) -> str:
+    """Who holds the lock of a run, and since when, as far as the lock says so."""
+    try:
+        holder = read_json(path)
+        return f"process {int(holder['process'])} is {shown(holder['what'])} since {shown(holder['since'])}"
+    except (RunDamaged, ValueError, TypeError, KeyError):  # it has just taken the lock, or could not write to it
+        return "another process is working on it"
+
+
+def _now() -> str:
+    return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _signature(stat: os.stat_result) -> tuple[int, ...]:
     """A value that differs after each replacement of a file."""
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
@@ -421,7 +472,7 @@ def accept_record(folder: str | os.PathLike[str]) -> None:
         RunDamaged: it is missing, or no run's record.
     """
     path = Path(folder) / RECORD
-    with _locked_for_writing(path.parent):
+    with locked_for_writing(path.parent):
         record = read_json(path)
         if isinstance(record, dict):
             record.pop(SEAL, None)
@@ -509,7 +560,12 @@ _locks_of_locks = threading.Lock()
 
 
 @contextmanager
-def _locked_for_writing(folder: Path) -> Iterator[None]:
+def locked_for_writing(folder: Path) -> Iterator[None]:
+    """Exclude all other writers of a folder, see `RunFolder.lock`.
+
+    Raises:
+        RunDamaged: there is no such folder.
+    """
     with _locks_of_locks:
         lock = _locks.setdefault(os.path.realpath(folder), _WriterLock(folder))
     if not folder.is_dir():

@@ -549,7 +549,7 @@ class Run:
         if name in MADE_ELSEWHERE and file not in self.record["files"]:
             missing, option = MADE_ELSEWHERE[name]
             raise RunError(f"{self.path}: {missing}; say `latens map {quoted(self.path)} {option}` first")
-        latents = self.of_part("latents", self.mapped_part)
+        latents, made_of = self._latents_of(self.mapped_part)
         # A map of given coordinates can only be stored, not fitted.
         kind = map_kind(name) if file in self.record["files"] else MAPS[name]
         if seed is None and file in self.record["files"]:
@@ -557,13 +557,24 @@ class Run:
         with (progress or Silent()).stage(f"map {name}") as tick:
             chosen = self.recipe.config.seed if seed is None else whole_number("seed", seed, 0, MAX_SEED)
             fitted = kind().fit(latents, seed=chosen, progress=tick)
-        self.keep_map(name, fitted)
+        self.keep_map(name, fitted, made_of)
         return fitted
 
-    def keep_map(self, name: str, fitted: Map) -> None:
-        """Store a map of the latents of `mapped_part` under a name."""
+    def keep_map(self, name: str, fitted: Map, made_of: Mapping[str, str] | None = None) -> None:
+        """Store a map of the latents of `mapped_part` under a name.
+
+        Args:
+            name: of the map.
+            fitted: the map.
+            made_of: see `RunFolder.commit`.
+        """
         # Its scores were those of the previous map.
-        self.folder.commit({f"maps/{name}.npz": fitted.state()}, forget=[f"maps/{name}.json"])
+        self.folder.commit({f"maps/{name}.npz": fitted.state()}, forget=[f"maps/{name}.json"], made_of=made_of)
+
+    def _latents_of(self, part: int | None) -> tuple[np.ndarray, dict[str, str]]:
+        """The latents of a part, and latents.npz with the hash that it had when they were read."""
+        with self._reading:
+            return self.of_part("latents", part), {LATENTS: self._kept[LATENTS][0]}
 
     def map_scores(self, name: str) -> Scores:
         """The scores of a map; computed once and stored beside it."""
@@ -615,9 +626,10 @@ class Run:
         if file in self.record["files"]:
             return kind.restore({n: t.numpy() for n, t in self.folder.load(file).items()}, options)
         with (progress or Silent()).stage(f"sampler {name}") as tick:
-            fitted = kind(**options).fit(self.of_part("latents", TRAIN), self.labels_of(TRAIN), tick)
+            latents, made_of = self._latents_of(TRAIN)
+            fitted = kind(**options).fit(latents, self.labels_of(TRAIN), tick)
         state = {name: torch.from_numpy(np.array(value)) for name, value in fitted.state().items()}
-        self.save(file, state)
+        self.folder.commit({file: state}, made_of=made_of)
         return fitted
 
     def sample(self, n: int, sampler: str = "class-means", seed: int = 0, labels: np.ndarray | None = None) -> Samples:
