@@ -37,17 +37,15 @@ bench: .venv/installed-dev ## short forms of the benchmarks; the first time, env
 	$(BIN)/python benchmarks/maps.py --short --json build/bench/maps.json
 	$(BIN)/python benchmarks/growth.py --short --json build/bench/growth.json
 
-faults: .venv/installed-dev ## short forms of the faults: damaged bytes, kills, a full disk, hostile runs
-	$(BIN)/python benchmarks/faults/damage.py --json build/faults/damage.json
-	$(BIN)/python benchmarks/faults/kills.py --json build/faults/kills.json
-	$(BIN)/python benchmarks/faults/disk.py --json build/faults/disk.json
-	$(BIN)/python benchmarks/faults/hostile.py --json build/faults/hostile.json
+FAULTS := damage kills states disk hostile
+faults: .venv/installed-dev ## short forms of the faults: damaged bytes, kills, a full disk, hostile runs; two at a time
+	$(MAKE) --jobs 2 --output-sync --keep-going $(FAULTS:%=fault-%)
 
 faults-long: .venv/installed-dev ## the full counts
-	$(BIN)/python benchmarks/faults/damage.py --long --json build/faults/damage.json
-	$(BIN)/python benchmarks/faults/kills.py --long --json build/faults/kills.json
-	$(BIN)/python benchmarks/faults/disk.py --long --json build/faults/disk.json
-	$(BIN)/python benchmarks/faults/hostile.py --json build/faults/hostile.json
+	$(MAKE) --jobs 2 --output-sync --keep-going LONG=--long $(FAULTS:%=fault-%)
+
+fault-%: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/faults/$*.py $(LONG) --json build/faults/$*.json
 
 recipes: .venv/installed-dev ## the table of the recipe `fast` with five seeds
 	$(BIN)/python benchmarks/recipes.py

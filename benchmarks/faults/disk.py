@@ -74,11 +74,11 @@ def tried(
     copied(source, folder)
     with failing(call, number, None) as calls:
         command(folder)
-    total = len(calls)
-    for nth in range(1, total + 1) if every else np.unique(np.linspace(1, total, SHORT).round().astype(int)):
+    total, made = len(calls), set(latens.open_run(folder).folder.files)
+    for nth in range(1, total + 1) if every else np.unique(np.linspace(1, total, SHORT).round().astype(int)).tolist():
         copied(source, folder)
         with failing(call, number, nth) as calls:
-            problem = outcome(command, folder, number)
+            problem = outcome(command, folder, number, made)
         found.add(len(calls) >= nth, problem or damage_of(folder) or again(command, folder))
 
 
@@ -88,8 +88,8 @@ def copied(source: Path, folder: Path) -> None:
     shutil.copytree(source, folder)
 
 
-def outcome(command: Callable[[Path], object], folder: Path, number: int) -> str:
-    """What is wrong with how a command ended; empty where it said what happened."""
+def outcome(command: Callable[[Path], object], folder: Path, number: int, made: set[str]) -> str:
+    """What is wrong with how a command ended; empty where it said what happened, or made all files in spite of it."""
     try:
         command(folder)
     except OSError as error:
@@ -100,7 +100,9 @@ def outcome(command: Callable[[Path], object], folder: Path, number: int) -> str
         return "" if str(folder) in str(error) else f"the message names no file: {error}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    return "" if latens.open_run(folder).record.get("left_out") else "it says that all was saved"
+    run = latens.open_run(folder)
+    complete = made <= set(run.folder.files)  # a file that could not be renamed is there under its staged name
+    return "" if complete or run.record.get("left_out") else "it says that all was saved"
 
 
 def again(command: Callable[[Path], object], folder: Path) -> str:

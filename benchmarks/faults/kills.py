@@ -70,7 +70,7 @@ def chain(
     """Kill one run after the other moment, until it is complete, and compare."""
     while True:
         child = started(lambda: complete(pixels, folder))
-        ended = wait(child, random.uniform(0, 0.7 * seconds))
+        ended = wait(child, random.uniform(0, 0.5 * seconds))
         if ended is not None:
             break
         os.kill(child, signal.SIGKILL)
@@ -138,7 +138,7 @@ def naive(path: Path, random: np.random.Generator, kills: int) -> Tally:
             torch.load(path, weights_only=True)
             found.add(True)
         except Exception as error:
-            found.add(True, str(error).splitlines()[0])
+            found.add(True, type(error).__name__)
     return found
 
 
