@@ -19,7 +19,7 @@ from latens.explorer import View, decoding
 from latens.explorer.pair import pair
 from latens.explorer.serving import Serving
 from latens.progress import Silent
-from latens.runs import open_run
+from latens.runs import Run, open_run
 
 try:
     from playwright.sync_api import expect, sync_playwright
@@ -63,6 +63,15 @@ def learned_run(tmp_path_factory):
         options |= {"augmentation": "shift-flip", "holdout": 0.0}
         latens.run(folder / "blobs.npz", out=folder / "run", **options, device="cpu", progress=Silent())
     return folder / "run"
+
+
+def map_the_test_part(folder, patch):
+    """Let the maps of a run's folder show its test part alone, as those of runs with many images do; the run."""
+    patch.setattr("latens.runs.run.ENOUGH_FOR_A_MAP", 10)
+    run = Run(folder)
+    for name in ("tsne", "pca"):
+        run.forget(f"maps/{name}.npz", f"maps/{name}.json")
+    return run
 
 
 def second_run(tmp_path_factory):

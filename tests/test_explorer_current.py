@@ -10,6 +10,7 @@ from browser import (
     ask,
     expect,
     learned_run,
+    map_the_test_part,
     open_tab,
     opened,
     served,
@@ -33,10 +34,7 @@ def copy(tmp_path_factory, tmp_path):
 @pytest.fixture
 def test_part(copy, monkeypatch):
     """A run whose map shows the test part, as those of many images do: images of the train part are not on the map."""
-    monkeypatch.setattr(view_of_run, "ENOUGH_FOR_A_MAP", 10)
-    run = Run(copy)
-    for name in ("tsne", "pca"):
-        run.forget(f"maps/{name}.npz", f"maps/{name}.json")
+    map_the_test_part(copy, monkeypatch)
     return copy
 
 

@@ -13,6 +13,7 @@ from browser import (
     Place,
     expect,
     learned_run,
+    map_the_test_part,
     missing,
     open_tab,
     opened,
@@ -278,23 +279,8 @@ def test_a_run_that_trains_is_followed_until_it_has_a_map(browser, copy):
         settled(page)
 
 
-def map_the_test_part(copy, monkeypatch):
-    """As the maps of runs with many images do."""
-    monkeypatch.setattr(view_of_run, "ENOUGH_FOR_A_MAP", 10)
-    run = Run(copy)
-    for name in ("tsne", "pca"):
-        run.forget(f"maps/{name}.npz")
-        run.forget(f"maps/{name}.json")
-    return run
-
-
 def test_the_latents_are_played_back_epoch_by_epoch(browser, copy, monkeypatch):
-    monkeypatch.setattr(
-        view_of_run, "ENOUGH_FOR_A_MAP", 10
-    )  # so that the map shows the test part, as runs of many images have it
-    run = Run(copy)
-    for name in ("maps/tsne.npz", "maps/tsne.json", "maps/pca.npz", "maps/pca.json"):
-        run.forget(name)
+    map_the_test_part(copy, monkeypatch)
     with served(copy) as address, opened(browser, address, reduced_motion="reduce") as page:
         settled(page)
         page.get_by_label("Colour").select_option(label="reconstruction error")

@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.figures.palette import class_colours
 from latens.runs import Run
-from latens.runs.run import COLUMN
+from latens.runs.run import COLUMN, TRAIN
 from latens.text import natural_key
 
 __all__ = ["CONTRADICTED", "NO_VALUE", "PREDICTED", "Column", "columns_of", "read_columns", "values_of"]
@@ -39,6 +39,7 @@ class Column:
         unit: of the numbers.
         better: which numbers are better, where that can be said.
         load: gives the values (N,); called once.
+        load_train: gives those of the images of the train part, where they are not points; None where it says nothing of them.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Column:
     unit: str = ""
     better: Literal["lower", "higher", ""] = ""
     load: Callable[[], NDArray[Any] | None] = lambda: None
+    load_train: Callable[[], NDArray[Any] | None] | None = None
 
     def info(self, palette: str) -> dict[str, Any]:
         """`ColumnInfo` of the page's types.js, its classes in the colours of a palette."""
@@ -64,24 +66,48 @@ class Column:
     @cached_property
     def values(self) -> NDArray[Any]:
         """uint16 (N,) for classes, float32 (N,) for numbers (NaN where there is none)."""
-        loaded = self.load()
+        return self._as_values(self.load())
+
+    @cached_property
+    def values_of_train(self) -> NDArray[Any]:
+        """The same of the images of the train part, of a column that has `load_train`."""
+        assert self.load_train is not None
+        return self._as_values(self.load_train())
+
+    def of(self, part: str, num_train: int) -> NDArray[Any]:
+        """The values of a part, `"test"` or `"train"`, or of both, the test part first.
+
+        Args:
+            part: of the images.
+            num_train: images of the train part.
+        """
+        if part == "test":
+            return self.values
+        if self.load_train is not None:
+            train = self.values_of_train
+        else:
+            train = self._as_values(np.full(num_train, NO_VALUE if self.kind == "class" else np.nan))
+        return train if part == "train" else np.concatenate([self.values, train])
+
+    def _as_values(self, loaded: NDArray[Any] | None) -> NDArray[Any]:
         assert loaded is not None
         return np.ascontiguousarray(loaded, np.uint16 if self.kind == "class" else np.float32)
 
     def value(self, point: int) -> dict[str, Any]:
-        """The value of one point: `Value` of the page's types.js."""
-        value = self.values[point]
+        """The value of one image, by its point or, below 0, its row: `Value` of the page's types.js."""
+        value = self.values[point] if point >= 0 else self.values_of_train[point]
         if self.kind == "number":
             return {"title": self.title, "value": float(value), "unit": self.unit}
         return {"title": self.title, "value": "" if value == NO_VALUE else self.names[value], "unit": ""}
 
 
-def read_columns(path: str | os.PathLike[str], ids: Sequence[str]) -> tuple[Column, ...]:
+def read_columns(path: str | os.PathLike[str], ids: Sequence[str], train_ids: Sequence[str] = ()) -> tuple[Column, ...]:
     """The user's own columns.
 
     Args:
         path: a CSV with a header; one column is `id`. A column is numbers where each of its values is one; else classes.
         ids: of the points, in order; points that the file does not name have no value, and rows of other ids are passed over.
+        train_ids: of the images that are not points, in order.
 
     Raises:
         UsageError: no such file, no CSV, no column `id`, an id twice, none of the ids, or too many classes.
@@ -105,7 +131,10 @@ def read_columns(path: str | os.PathLike[str], ids: Sequence[str]) -> tuple[Colu
     if not any(one in found for one in ids):
         raise UsageError(f"{path}: has none of the map's images; their ids look like {ids[0]!r}")
     names = [name for name in rows[0] if name != "id"]
-    return tuple(_column(path, name, [found[one][name] if one in found else "" for one in ids]) for name in names)
+    every = [*ids, *train_ids]
+    return tuple(
+        _column(path, name, [found[one][name] if one in found else "" for one in every], len(ids)) for name in names
+    )
 
 
 def columns_of(run: Run, part: int | None) -> tuple[Column, ...]:
@@ -114,17 +143,18 @@ def columns_of(run: Run, part: int | None) -> tuple[Column, ...]:
     Text of more different values than can be told apart by colour, such as names, is left out.
     """
     found = []
-    for name in run.columns:
+    for name, every in run.columns.items():
         column = run.of_part(COLUMN + name, part)
+        train = run.of_part(COLUMN + name, TRAIN)
         if column.dtype.kind != "U":
             title, unit = _titled(name)
-            found.append(Column(f"table:{name}", title, "number", unit=unit, load=partial(column.astype, np.float32)))
+            number = partial(Column, f"table:{name}", title, "number", unit=unit)
+            found.append(number(load=partial(column.astype, np.float32), load_train=partial(train.astype, np.float32)))
             continue
-        classes = sorted(set(column.tolist()) - {""}, key=natural_key)
+        classes = sorted(set(every.tolist()) - {""}, key=natural_key)
         if 1 <= len(classes) <= min(MOST_CLASSES, MOST_SHARE * len(column)):
-            found.append(
-                Column(f"table:{name}", name, "class", classes, load=partial(_codes, classes, column.tolist()))
-            )
+            codes = [partial(_codes, classes, some) for some in (column, train)]
+            found.append(Column(f"table:{name}", name, "class", classes, load=codes[0], load_train=codes[1]))
     return tuple(found)
 
 
@@ -148,12 +178,13 @@ def _titled(name: str) -> tuple[str, str]:
     return (found[1], found[2] or found[3]) if found else (name, "")
 
 
-def _codes(classes: Sequence[str], texts: Sequence[str]) -> NDArray[np.uint16]:
+def _codes(classes: Sequence[str], texts: Iterable[str]) -> NDArray[np.uint16]:
     code = {text: index for index, text in enumerate(classes)}
     return np.array([code.get(text, NO_VALUE) for text in texts], np.uint16)
 
 
-def _column(path: Any, name: str, texts: list[str]) -> Column:
+def _column(path: Any, name: str, texts: list[str], num: int) -> Column:
+    """A column of the values of all images, those of the points first."""
     try:
         numbers = np.array([float(text) if text else np.nan for text in texts], np.float32)
     except ValueError:
@@ -162,6 +193,11 @@ def _column(path: Any, name: str, texts: list[str]) -> Column:
             raise UsageError(
                 f"{path}: {name} has {len(classes)} different values; at most {MOST_CLASSES} can be told apart"
             ) from None
-        return Column(f"own:{name}", name, "class", classes, load=partial(_codes, classes, texts))
+        return Column(f"own:{name}", name, "class", classes, **_loads(_codes(classes, texts), num))
     title, unit = _titled(name)
-    return Column(f"own:{name}", title, "number", unit=unit, load=lambda: numbers)
+    return Column(f"own:{name}", title, "number", unit=unit, **_loads(numbers, num))
+
+
+def _loads(values: NDArray[Any], num: int) -> dict[str, Any]:
+    """What loads the values of the points, which come first, and of the images of the train part, where there are any."""
+    return {"load": lambda: values[:num], "load_train": (lambda: values[num:]) if len(values) > num else None}

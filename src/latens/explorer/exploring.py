@@ -159,7 +159,8 @@ def _views(run: Any, beside: Any, columns: Any) -> tuple[View, View | None]:
     if columns is not None:
         if not first.ready:
             raise UsageError(f"{first.run.path}: has no latents yet, so there are no points to give columns to")
-        first.columns = read_columns(columns, [str(one) for one in first.ids])
+        train = first.run.latents["ids"][: first.first]
+        first.columns = read_columns(columns, [str(one) for one in first.ids], [str(one) for one in train])
     if second is not None:
         pair(first, second)
     return first, second

@@ -269,6 +269,7 @@ class _Pages:
             sprites["pages"] = -(-len(rows) // sprites["per_page"])
         info |= {
             "count": len(rows),
+            "train": 0,
             "maps": maps,
             "columns": columns,
             "samplers": list(self.samplers),

@@ -14,7 +14,7 @@ from latens.explorer.pair import DIFFERING, Pair
 from latens.explorer.paths import Paths, as_kept
 from latens.explorer.table import table_of
 from latens.explorer.tags import Tags
-from latens.explorer.view import View
+from latens.explorer.view import PARTS, View
 from latens.explorer.wire import Answer
 from latens.figures.palette import class_colours
 from latens.interpolation import PATHS
@@ -112,12 +112,12 @@ def _work(view: View) -> Answer:
     return Answer({"work": view.work.as_json()})
 
 
-def _map(view: View, name: str) -> Answer:
-    return Answer(*view.map_points(name))
+def _map(view: View, name: str, part: str) -> Answer:
+    return Answer(*view.map_points(name, part))
 
 
-def _column(view: View, name: str) -> Answer:
-    return Answer({"name": name}, {"values": view.column(name)})
+def _column(view: View, name: str, part: str) -> Answer:
+    return Answer({"name": name}, {"values": view.column(name, part)})
 
 
 def _channels(view: View) -> Answer:
@@ -128,8 +128,8 @@ def _odd(view: View) -> Answer:
     return Answer(view.odd.facts())
 
 
-def _thumbnails(view: View, page: int, look: str) -> Answer:
-    return Answer(content=view.thumbnails(page, look), media_type="image/png")
+def _thumbnails(view: View, page: int, look: str, part: str) -> Answer:
+    return Answer(content=view.thumbnails(page, look, part), media_type="image/png")
 
 
 def _picture(view: View, id: str, look: str) -> Answer:
@@ -240,8 +240,8 @@ def _tags_csv(view: View) -> Answer:
     return Answer(content=Tags(view.run.path).as_csv().encode(), media_type="text/csv; charset=utf-8")
 
 
-def _table(view: View, points: list[Any], map: str, kind: str) -> Answer:
-    columns = table_of(view, points, map)
+def _table(view: View, points: list[Any], map: str, kind: str, part: str) -> Answer:
+    columns = table_of(view, points, map, part)
     if kind == "parquet":
         return Answer(content=as_parquet(columns), media_type="application/vnd.apache.parquet")
     return Answer(content=as_csv(columns), media_type="text/csv; charset=utf-8")
@@ -295,6 +295,12 @@ def _slow(given: Mapping[str, Any]) -> str:
 
 MAP = Param("string", "a map's name")
 LOOK = Param("string", "how images are shown, such as red=3@0.1:0.6,green=2; as the run shows them by default", "")
+PART = Param(
+    "string",
+    "whose images: the map's own points, those of the train part that are placed on it, or both",
+    "test",
+    PARTS,
+)
 UNITS = ("latent", "spread")
 MOST_LISTED = 500
 MOST_FOUND = 20
@@ -358,21 +364,21 @@ ROUTES = (
         "/api/map",
         "places of all points, 16 bit, and how they become the map's own units",
         _map,
-        {"name": MAP},
+        {"name": MAP, "part": PART},
         desk=_slow,
     ),
     Route(
         "/api/column",
         "one value a point: classes as numbers, or numbers",
         _column,
-        {"name": Param("string", "a column's name")},
+        {"name": Param("string", "a column's name"), "part": PART},
         desk=_slow,
     ),
     Route(
         "/api/thumbnails",
         "a sprite page of small images, in the order of the points",
         _thumbnails,
-        {"page": Param("integer", "which, from 0"), "look": LOOK},
+        {"page": Param("integer", "which, from 0"), "look": LOOK, "part": PART},
         desk=_slow,
         media_type="image/png",
     ),
@@ -569,6 +575,7 @@ ROUTES = (
             "points": Param("array", "points, as row of /api/image", items=POINTS),
             "map": Param("string", "a map's name", ""),
             "kind": Param("string", "of the file", "csv", ("csv", "parquet")),
+            "part": PART,
         },
         method="POST",
         desk=_slow,

@@ -13,6 +13,7 @@ from latens.explorer.columns import CONTRADICTED, NO_VALUE, PREDICTED, Column, c
 from latens.explorer.looks import SAMPLED, channels_of, looked_at, show_of
 from latens.explorer.odd import Odd, odd_columns
 from latens.explorer.pair import Pair, pair_columns
+from latens.explorer.placing import places_on, trust_on
 from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures import DEFAULT_PALETTE
@@ -28,14 +29,20 @@ if TYPE_CHECKING:
     from latens.interpolation.graph import Graph
     from latens.neighbours import Neighbours
 
-__all__ = ["View"]
+__all__ = ["PARTS", "View"]
 
 STEPS = 65_535  # of a coordinate
 MARGIN = 0.04  # of the map's extent, left free about the points
 NEIGHBOURS = 12
 VOTERS = 5  # nearest images that vote for a class, as in the score `knn_accuracy`
+ROWS = 4096  # images whose neighbours are looked for at a time, after which the progress is told
 CELL = 48  # pixels, the most that a thumbnail has
 PAGE = 1536  # pixels, the most that a sprite page is wide and high
+PARTS = (
+    "test",
+    "train",
+    "both",
+)  # whose images are on a map: its own points, the images that are placed on it, or both
 FIRST_MAPS = ("tsne", "pca")  # in the order in which they are offered
 
 
@@ -63,6 +70,7 @@ class View:
         self.pair: Pair | None = None  # of it and the run that it is shown beside, see `latens.explorer.pair.pair`
         self.work = work or Work()
         self._maps: dict[str, Map] = {}
+        self._placed: dict[str, NDArray[np.float32]] = {}
 
     @property
     def ready(self) -> bool:
@@ -126,6 +134,14 @@ class View:
         """The row of latents.npz that point 0 is."""
         return len(self.run.part) - self.count
 
+    @property
+    def num_train(self) -> int:
+        """How many images of the train part can be placed on the maps; 0 where these show all images already.
+
+        Beside another run there are none: what both maps have in common is known of their own points only.
+        """
+        return self.first if self.part == TEST and self.pair is None else 0
+
     @cached_property
     def count(self) -> int:
         """How many points there are."""
@@ -165,6 +181,7 @@ class View:
             "latent_dim": run.recipe.latent_dim,
             "count": self.count if self.ready else 0,
             "part": "test" if self.ready and self.part == TEST else "all",
+            "train": self.num_train if self.ready else 0,
             "class_names": list(run.class_names),
             "colours": list(class_colours(len(run.class_names), self.palette)) if run.class_names else [NO_LABELS],
             "maps": self.map_names if self.ready else [],
@@ -224,14 +241,46 @@ class View:
             self._maps[name] = self.run.map(name, progress=self.work)
         return self._maps[name]
 
-    def map_points(self, name: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def placed(self, name: str) -> NDArray[np.float32]:
+        """Where the images of the train part lie on a map, float32 (M, 2); they are placed when this is first asked for.
+
+        Raises:
+            UnknownName: there is no such map.
+            UsageError: it shows them already.
+        """
+        if name not in self._placed:
+            self._checked_part("train")
+            made = self.map(name)
+            with self.work.stage(f"places {name}") as tick:
+                self._placed[name] = places_on(made, self.run.of_part("latents", TRAIN), tick)
+        return self._placed[name]
+
+    def _checked_part(self, part: str) -> None:
+        if part != "test" and not self.num_train:
+            why = "it shows all images already" if self.pair is None else "it is shown beside another run's"
+            raise UsageError(f"no images of the train part can be placed on this map: {why}; leave part={part} out")
+
+    def map_points(self, name: str, part: str = "test") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """A map's facts and its places quantised to 16 bit: `MapPoints` of the page's types.js.
 
         Beside another run, both maps have one frame, in the units of the first's map, onto which the second's is laid.
+
+        Args:
+            name: of the map.
+            part: of `PARTS`; of both, the points of the map come first. With the train part the frame holds both.
+
+        Raises:
+            UnknownName: there is no such map.
+            UsageError: see `placed`.
         """
+        self._checked_part(part)
         if self.pair is None:
-            shown, note = self._coordinates(name)
-            held, laid = shown, None
+            held, note = self._coordinates(name)
+            shown, laid = held, None
+            if part != "test":
+                placed = self.placed(name)
+                held = np.concatenate([held, placed])
+                shown = placed if part == "train" else held
         else:
             name, shown, held, laid = self.pair.placed(self, name)
             note = self.map(name).note
@@ -283,16 +332,37 @@ class View:
         """Columns to colour the points by, in the order in which they are offered."""
         names = self.run.class_names
         own = [
-            *([Column("label", "class", "class", names, load=lambda: self.labels)] if self.labels is not None else []),
             *(
                 [
-                    Column(PREDICTED, "class of its neighbours", "class", names, load=self._predicted),
+                    Column(
+                        "label",
+                        "class",
+                        "class",
+                        names,
+                        load=lambda: self.labels,
+                        load_train=lambda: self.run.labels_of(TRAIN),
+                    )
+                ]
+                if self.labels is not None
+                else []
+            ),
+            *(
+                [
+                    Column(
+                        PREDICTED,
+                        "class of its neighbours",
+                        "class",
+                        names,
+                        load=lambda: _voted(self._voters),
+                        load_train=lambda: _voted(self._others_near),
+                    ),
                     Column(
                         CONTRADICTED,
                         "neighbours of another class",
                         "number",
                         unit=f"of {VOTERS}",
-                        load=self._contradicted,
+                        load=lambda: _against(self._voters, self.labels),
+                        load_train=lambda: _against(self._others_near, self.run.labels_of(TRAIN)),
                     ),
                 ]
                 if self.labels is not None and len(names) > 1
@@ -303,7 +373,8 @@ class View:
                 "cluster",
                 "class",
                 tuple(f"cluster {k + 1}" for k in range(self._num_clusters)),
-                load=self._clusters,
+                load=lambda: self._clusters.labels_,
+                load_train=lambda: self._clusters.predict(self.run.of_part("latents", TRAIN).astype(np.float32)),
             ),
             Column(
                 "error",
@@ -312,6 +383,7 @@ class View:
                 unit="mse",
                 better="lower",
                 load=lambda: self.run.of_part("squared_error", self.part),
+                load_train=lambda: self.run.of_part("squared_error", TRAIN),
             ),
             *(
                 Column(
@@ -321,67 +393,81 @@ class View:
                     unit="of 10 neighbours kept",
                     better="higher",
                     load=partial(self._trust, name),
+                    load_train=partial(self._trust_of_train, name),
                 )
                 for name in self.map_names
             ),
         ]
         return (*own, *pair_columns(self), *odd_columns(self), *columns_of(self.run, self.part), *self.columns)
 
-    def column(self, name: str) -> NDArray[Any]:
-        """One column's values, uint16 (N,) for classes and float32 (N,) for numbers.
+    def column(self, name: str, part: str = "test") -> NDArray[Any]:
+        """One column's values, uint16 (N,) for classes and float32 (N,) for numbers, of the images that `map_points` has.
 
         Raises:
-            UsageError: there is no such column.
+            UsageError: there is no such column, or see `placed`.
         """
+        self._checked_part(part)
         known = {column.name: column for column in self.all_columns}
         if name not in known:
             raise UsageError(f"unknown column {name!r}; known: {', '.join(known)}")
-        return known[name].values
+        return known[name].of(part, self.num_train)
 
     def _trust(self, name: str) -> NDArray[np.float32]:
         return self.map(name).trust
+
+    def _trust_of_train(self, name: str) -> NDArray[np.float32]:
+        places = self.placed(name)
+        with self.work.stage(f"trust {name}") as tick:
+            return trust_on(self.map(name), self.near, self.run.of_part("latents", TRAIN), places, tick)
+
+    @cached_property
+    def _known(self) -> tuple["Neighbours", NDArray[np.int64]]:
+        """The latents of the train part, to look for neighbours in, and their classes; of all images where the map shows all."""
+        from latens.neighbours import Neighbours
+
+        part = TRAIN if self.part == TEST else None
+        labels = self.run.labels_of(part)
+        assert labels is not None
+        return Neighbours(np.ascontiguousarray(self.run.of_part("latents", part), np.float32)), labels
 
     @cached_property
     def _voters(self) -> NDArray[np.int64]:
         """The classes of the images nearest to each point, nearest first, (N, K): of the train part, as the score `knn_accuracy`
         has it; on a map of all images, of all others.
         """
-        from latens.neighbours import Neighbours
-
-        assert self.labels is not None
-        if self.part == TEST:
-            known, labels = self.run.of_part("latents", TRAIN), self.run.labels_of(TRAIN)
-            assert labels is not None
-            found: NDArray[np.int64] = labels[Neighbours(known).nearest(self.latents, min(VOTERS, len(known)))[1]]
-            return found
-        near = self.near.nearest(self.latents, min(VOTERS + 1, self.count))[1]
-        itself = near == np.arange(len(near))[:, None]
-        itself[:, -1] |= ~itself.any(1)  # among more equal latents than are found, it may be missing: the last one goes
-        found = self.labels[near[~itself].reshape(len(near), -1)]
+        if self.part != TEST:
+            return self._others_near
+        known, labels = self._known
+        found: NDArray[np.int64] = labels[known.nearest(self.latents, min(VOTERS, len(labels)))[1]]
         return found
 
-    def _predicted(self) -> NDArray[Any]:
-        """The class of each point by the vote of the nearest images."""
-        from latens.metrics.votes import vote
-
-        return vote(self._voters) if self._voters.size else np.full(self.count, NO_VALUE)
-
-    def _contradicted(self) -> NDArray[Any]:
-        """How many of the nearest images of each point have another class; NaN for points without a class."""
-        assert self.labels is not None
-        against = (self._voters != self.labels[:, None]).sum(1).astype(np.float32)
-        return np.where(self.labels < 0, np.float32("nan"), against)
+    @cached_property
+    def _others_near(self) -> NDArray[np.int64]:
+        """The classes of the nearest other images of each of `_known`, (N, K)."""
+        known, labels = self._known
+        found = np.empty((len(labels), min(VOTERS, len(labels) - 1)), np.int64)
+        with self.work.stage("column predicted") as tick:
+            for start in range(0, len(labels), ROWS):
+                rows = np.arange(start, min(start + ROWS, len(labels)))
+                near = known.nearest(known.points[rows], min(VOTERS + 1, len(labels)))[1]
+                itself = near == rows[:, None]
+                itself[:, -1] |= ~itself.any(
+                    1
+                )  # among more equal latents than are found, it may be missing: the last one goes
+                found[rows] = labels[near[~itself].reshape(len(rows), -1)]
+                tick(int(rows[-1]) + 1, len(labels))
+        return found
 
     @cached_property
     def _num_clusters(self) -> int:
         return min(len(self.run.class_names) or 10, self.count)
 
-    def _clusters(self) -> NDArray[Any]:
+    @cached_property
+    def _clusters(self) -> Any:
+        """K-means of the points."""
         from sklearn.cluster import KMeans
 
-        means = KMeans(self._num_clusters, n_init=4, random_state=self.run.recipe.config.seed)
-        clusters: NDArray[Any] = means.fit_predict(self.latents)
-        return clusters
+        return KMeans(self._num_clusters, n_init=4, random_state=self.run.recipe.config.seed).fit(self.latents)
 
     @cached_property
     def sprites(self) -> dict[str, int]:
@@ -404,22 +490,28 @@ class View:
         """Whether `odd` has been computed already."""
         return "odd" in self.__dict__
 
-    def thumbnails(self, page: int, look: str = "") -> bytes:
-        """One sprite page as a PNG, in a look.
+    def _rows_of(self, part: str) -> NDArray[np.int64]:
+        """The rows of latents.npz of the images of a part, in the order in which `map_points` has them."""
+        points, train = np.arange(self.first, self.first + self.count), np.arange(self.num_train)
+        return {"test": points, "train": train, "both": np.concatenate([points, train])}[part]
+
+    def thumbnails(self, page: int, look: str = "", part: str = "test") -> bytes:
+        """One sprite page as a PNG, in a look; of the images of a part as `map_points` has them.
 
         Raises:
-            UsageError: there is no such page.
+            UsageError: there is no such page, or see `placed`.
         """
         from PIL import Image
 
-        layout = self.sprites
-        if not 0 <= page < layout["pages"]:
-            raise UsageError(f"page {page} of thumbnails; there are {layout['pages']}, from 0")
-        start = page * layout["per_page"]
-        rows = np.arange(start, min(start + layout["per_page"], self.count))
+        self._checked_part(part)
+        layout, every = self.sprites, self._rows_of(part)
+        pages = -(-len(every) // layout["per_page"])
+        if not 0 <= page < pages:
+            raise UsageError(f"page {page} of thumbnails; there are {pages}, from 0")
+        rows = every[page * layout["per_page"] : (page + 1) * layout["per_page"]]
         size, across = layout["size"], layout["across"]
         sheet = Image.new(picture_mode(self.shape[0]), (across * size, -(-len(rows) // across) * size))
-        for place, pixels in enumerate(self.pixels(rows + self.first, look)):
+        for place, pixels in enumerate(self.pixels(rows, look)):
             picture = to_picture(pixels)
             picture.thumbnail((size, size))
             left, top = place % across * size, place // across * size
@@ -476,7 +568,11 @@ class View:
             "error": float(latents["squared_error"][row]),
             "columns": [
                 *values_of(self.run, row),
-                *(one.value(row - self.first) for one in self.columns if row >= self.first),
+                *(
+                    one.value(row - self.first)
+                    for one in self.columns
+                    if row >= self.first or one.load_train is not None
+                ),
             ],
         }
         empty = np.empty(0, np.uint8)
@@ -510,3 +606,17 @@ class View:
             also = f", and images that are not on it from -{self.first} to -1" if self.first else ""
             raise UsageError(f"image {point} is no point of the map; points run from 0 to {self.count - 1}{also}")
         return point + self.first
+
+
+def _voted(voters: NDArray[np.int64]) -> NDArray[Any]:
+    """The class of each image by the vote of those that are nearest, (N, K) -> (N,)."""
+    from latens.metrics.votes import vote
+
+    return vote(voters) if voters.size else np.full(len(voters), NO_VALUE)
+
+
+def _against(voters: NDArray[np.int64], labels: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    """How many of the nearest images of each have another class, (N, K) -> (N,); NaN for those without a class."""
+    assert labels is not None
+    against = (voters != labels[:, None]).sum(1).astype(np.float32)
+    return np.where(labels < 0, np.float32("nan"), against)

@@ -37,11 +37,15 @@ def perplexity_weights(distances: NDArray[Any], perplexity: float) -> NDArray[np
 
 
 def _weights(squares: Tensor, entropy: float) -> Tensor:
-    """Normalised weights exp(-precision * squares) of the given entropy: by Newton on log(precision), held by a bracket."""
+    """Normalised weights exp(-precision * squares) of the given entropy: by Newton on log(precision), held by a bracket.
+
+    A row whose entropy is right is left alone: a further step would have no room within its bracket, and would lead away.
+    """
     squares = squares - squares.amin(1, keepdim=True)
     squares /= squares.mean(1, keepdim=True).clamp_(min=torch.finfo(squares.dtype).tiny)
     low, high = torch.full((len(squares), 1), -20.0, dtype=squares.dtype), torch.full_like(squares[:, :1], 20.0)
     log_precision = torch.zeros_like(low)
+    found, rows = torch.empty_like(squares), torch.arange(len(squares))
     for _ in range(60):
         precision = log_precision.exp()
         weights = torch.exp(-precision * squares)
@@ -49,14 +53,19 @@ def _weights(squares: Tensor, entropy: float) -> Tensor:
         weights /= total
         mean = (weights * squares).sum(1, keepdim=True)
         excess = total.log() + precision * mean - entropy  # the entropy falls as the Gaussian gets narrower
-        if (excess.abs() < TOLERANCE).all():
-            break
+        found[rows] = weights
+        going = (excess.abs() >= TOLERANCE)[:, 0]
+        if not going.all():
+            if not going.any():
+                break
+            rows, squares, weights, low, high = rows[going], squares[going], weights[going], low[going], high[going]
+            log_precision, precision, mean, excess = log_precision[going], precision[going], mean[going], excess[going]
         low, high = torch.where(excess > 0, log_precision, low), torch.where(excess > 0, high, log_precision)
         variance = (weights * squares.square()).sum(1, keepdim=True) - mean.square()
         newton = log_precision + excess / (precision.square() * variance)
         inside = (newton > low) & (newton < high)  # not where the variance is zero
         log_precision = torch.where(inside, newton, (low + high) / 2)
-    return weights
+    return found
 
 
 def joint_affinities(distances: NDArray[Any], indices: NDArray[Any], perplexity: float) -> "csr_matrix":

@@ -1,6 +1,6 @@
 """Nearest neighbours: for maps, metrics, the probe and the explorer."""
 
-from latens.neighbours.kept import neighbours_kept
+from latens.neighbours.kept import neighbours_kept, placed_neighbours_kept
 from latens.neighbours.search import Neighbours, nearest_neighbours
 from latens.neighbours.stored import nearest_stored
 from latens.neighbours.usual import distance_ratios, in_usual_distances, usual_distance
@@ -12,5 +12,6 @@ __all__ = [
     "nearest_neighbours",
     "nearest_stored",
     "neighbours_kept",
+    "placed_neighbours_kept",
     "usual_distance",
 ]

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.neighbours.search import BLOCK_BYTES, CLEAR, nearest_neighbours
+from latens.neighbours.search import BLOCK_BYTES, CLEAR, Neighbours, nearest_neighbours
 
-__all__ = ["neighbours_kept"]
+__all__ = ["neighbours_kept", "placed_neighbours_kept"]
 
 
 def neighbours_kept(
@@ -44,7 +44,39 @@ def neighbours_kept(
     kept = np.empty(len(latents), np.float32)
     for here in _parts(len(latents), k + 1, latents.shape[1]):
         others = np.concatenate([last[here], on_map[here]], 1)
-        squares = _squares(latents, here, others)
+        squares = _squares(latents, latents[here], others)
+        kept[here] = (squares[:, 1:] <= squares[:, :1]).mean(1)
+    return kept
+
+
+def placed_neighbours_kept(
+    latents: Neighbours, coordinates: Neighbours, placed: NDArray[Any], places: NDArray[Any], k: int = 10
+) -> NDArray[np.float32]:
+    """What `neighbours_kept` is of a map's own points, for latents that were placed on it later.
+
+    Args:
+        latents: of the map's points, (N, D).
+        coordinates: theirs, (N, 2).
+        placed: the latents that were placed, (M, D), finite.
+        places: where the map puts them, (M, 2), finite.
+        k: how many neighbours among the map's points; N where there are fewer.
+
+    Returns:
+        float32 (M,) in [0, 1]: the share of the k nearest points on the map that are among the k nearest in latent space.
+
+    Raises:
+        UsageError: the two do not have the same number of rows, or are not finite.
+    """
+    if len(placed) != len(places):
+        raise UsageError(f"{len(placed)} latents and {len(places)} places on the map; there must be one for each")
+    points = latents.points
+    k = min(k, len(points))
+    kept = np.empty(len(placed), np.float32)
+    for here in _parts(len(placed), k + 1, points.shape[1]):
+        others = np.concatenate(
+            [latents.nearest(placed[here], k)[1][:, -1:], coordinates.nearest(places[here], k)[1]], 1
+        )
+        squares = _squares(points, placed[here], others)
         kept[here] = (squares[:, 1:] <= squares[:, :1]).mean(1)
     return kept
 
@@ -58,7 +90,7 @@ def _kth_neighbour(
     distances, indices = known[0].astype(np.float64), known[1][:, : 2 * k]
     last, squares = np.empty((len(points), 1), np.int64), np.empty(len(points))
     for here in _parts(len(points), 2 * k, points.shape[1]):
-        some = _squares(points, here, indices[here])
+        some = _squares(points, points[here], indices[here])
         kth = np.argpartition(some, k - 1, 1)[:, k - 1 : k]
         last[here] = np.take_along_axis(indices[here], kth, 1)
         squares[here] = np.take_along_axis(some, kth, 1)[:, 0]
@@ -75,7 +107,7 @@ def _parts(num: int, others: int, dim: int) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, num, rows))
 
 
-def _squares(points: NDArray[Any], here: slice, others: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Squared distances of some points to others, row by row: float64 (rows of `here`, columns of `others`)."""
-    squares: NDArray[np.float64] = ((points[others].astype(np.float64) - points[here, None]) ** 2).sum(2)
+def _squares(points: NDArray[Any], of: NDArray[Any], others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Squared distances of (B, D) to some of the points, row by row: float64, of the shape of `others`, (B, k)."""
+    squares: NDArray[np.float64] = ((points[others].astype(np.float64) - of[:, None]) ** 2).sum(2)
     return squares

@@ -3,12 +3,13 @@
 import {afterwards} from "./dom.js";
 import {readTags} from "./tags.js";
 
-const FACTS = /** @type {const} */ (["map", "coloured", "scales", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed"]);
+const FACTS = /** @type {const} */ (["map", "part", "coloured", "scales", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed"]);
+const PARTS = ["test", "train", "both"];
 const STEP = 1000; // milliseconds within which steps from image to image, or changes of one range, are one step of Back
 const MOST_ROWS = 200; // selected ones that the address names; more are named by their tag
 
 /** @typedef {import("./store.js").Store} Store */
-/** @typedef {{showMap: (name: string, said?: boolean) => Promise<void>, colour: (name: string) => Promise<void>}} Bar */
+/** @typedef {{showMap: (name: string, how?: {said?: boolean, part?: import("./types.js").Part}) => Promise<void>, colour: (name: string) => Promise<void>}} Bar */
 
 /**
  * @param {Store} store @param {Bar} bar that shows maps and colours
@@ -24,9 +25,10 @@ export function keepAddress(store, bar) {
   const ids = new Map();
 
   function written() {
-    const {map, coloured, scales, filters, look, tab, current, selected, path, compass, listed} = store.facts;
+    const {map, part, coloured, scales, filters, look, tab, current, selected, path, compass, listed} = store.facts;
     const said = new URLSearchParams();
     if (map !== info.maps[0]) said.set("map", map);
+    if (part !== "test") said.set("part", part);
     if (coloured && coloured !== info.columns[0]?.name) said.set("colour", coloured);
     if (tab !== "decode") said.set("tab", tab);
     if (listed !== "worst-rebuilt") said.set("list", listed);
@@ -72,7 +74,8 @@ export function keepAddress(store, bar) {
     try {
       if (/(^|&)(colour=tags|hide\.tags|tag=)/.test(String(said))) await readTags(store);
       const map = known(said.get("map"), info.maps, "the map", lost);
-      if (map !== store.facts.map || !store.facts.points) await bar.showMap(map, false);
+      const part = /** @type {import("./types.js").Part} */ (known(said.get("part"), info.train ? PARTS : PARTS.slice(0, 1), "the part", lost));
+      if (map !== store.facts.map || part !== store.facts.part || !store.facts.points) await bar.showMap(map, {said: false, part});
       const colour = known(said.get("colour"), store.columns.map(({name}) => name), "the column", lost);
       if (colour !== store.facts.coloured) await bar.colour(colour);
       const scales = scalesIn(said, lost);

@@ -75,12 +75,13 @@ async function start() {
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
   if (!info.count) return noMapYet(store, key);
-  const thumbnails = () => info.thumbnails && view.setThumbnails(info.thumbnails, source.thumbnails);
+  const thumbnails = () => store.thumbnails && view.setThumbnails(store.thumbnails, (page) => source.thumbnails(page, store.facts.part));
   thumbnails();
   store.on("look", afterwards(thumbnails)); // they are drawn again
+  store.on("part", thumbnails);
   if (window === window.top) await keepAddress(store, bar).start();
   else { // the address is that of another page, such as a notebook
-    await bar.showMap(info.maps[0], false);
+    await bar.showMap(info.maps[0], {said: false});
     await bar.colour(info.columns[0].name);
     store.set({tab: store.facts.tab});
     if (port) (await import("./notebook.js")).shareFacts(store, port);
@@ -171,10 +172,10 @@ function tabs(store, panels) {
   });
 }
 
-/** The current image has a ring on the map; one that is not on it, with a row below 0, has none. @param {Store} store */
+/** The current image has a ring on the map; one that is not on it has none. @param {Store} store */
 function ringCurrent(store) {
-  const show = () => store.view.setCursor(store.plays ? -1 : Math.max(-1, store.facts.current ?? -1));
-  store.on("current", show);
+  const show = () => store.view.setCursor(store.plays ? -1 : store.pointOf(store.facts.current));
+  for (const fact of /** @type {const} */ (["current", "part"])) store.on(fact, show);
   store.on("snapshot", () => {
     document.body.classList.toggle("playing", store.plays);
     show();

@@ -13,7 +13,7 @@ export const hasClasses = ({info}) => info.columns.some(({name}) => name === PRE
 
 /** @param {import("./store.js").Store} store */
 export function classesPanel(store) {
-  const {info, source} = store;
+  const {info} = store;
   const names = info.class_names;
   const about = el("p", {});
   const found = el("div", {class: "scrolled"});
@@ -30,15 +30,16 @@ export function classesPanel(store) {
   };
 
   async function draw() {
-    const both = await store.newest("classes", () => Promise.all([source.column("label"), source.column(PREDICTED)]), {busy: found});
+    const both = await store.newest("classes", () => Promise.all([store.column("label"), store.column(PREDICTED)]), {busy: found});
     if (!both) return;
     const [labels, predicted] = both;
     /** The images of each class by the class of their neighbours. @type {number[][][]} */
     const cells = names.map(() => names.map(() => []));
     wrong = [];
-    for (let row = 0; row < labels.length; row++) {
-      cells[labels[row]]?.[predicted[row]]?.push(row);
-      if (labels[row] !== predicted[row] && predicted[row] < names.length) wrong.push(row);
+    for (let point = 0; point < labels.length; point++) {
+      const row = store.rowOf(point);
+      cells[labels[point]]?.[predicted[point]]?.push(row);
+      if (labels[point] !== predicted[point] && predicted[point] < names.length) wrong.push(row);
     }
     const right = labels.length - wrong.length;
     fill(about, `The neighbours give ${right.toLocaleString("en")} of ${images(labels.length)} (`, el("strong", {}, `${readable((100 * right) / labels.length)} %`), ") their own class.");
@@ -74,5 +75,6 @@ export function classesPanel(store) {
   /** @param {number} label @param {number} other @param {number} count */
   const words = (label, other, count) => `Select ${images(count)} of class ${names[label]} with neighbours of class ${names[other]}`;
 
+  store.on("part", () => store.facts.tab === "classes" && draw());
   return {name: "classes", title: "Classes", element, shown: draw};
 }

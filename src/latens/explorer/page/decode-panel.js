@@ -115,9 +115,9 @@ export function decodePanel(store) {
     place.textContent = pinned ? "Held here. Press the map to release it." : "";
     const points = /** @type {import("./types.js").MapPoints} */ (store.facts.points);
     let [best, least] = [0, Infinity];
-    for (let row = 0; row < points.x.length; row++) {
-      const away = (points.x[row] - x) ** 2 + (points.y[row] - y) ** 2;
-      if (away < least) [best, least] = [row, away];
+    for (let point = 0; point < points.x.length; point++) {
+      const away = (points.x[point] - x) ** 2 + (points.y[point] - y) ** 2;
+      if (away < least) [best, least] = [store.rowOf(point), away];
     }
     if (best !== nearestRow) await showNearest(best);
   }

@@ -24,7 +24,7 @@ export function hiddenOf(filters, name) {
 export async function maskOf(store, filters) {
   const given = Object.entries(filters);
   const values = await Promise.all(given.map(([name]) => store.column(name)));
-  const mask = new Uint8Array(store.info.count).fill(1);
+  const mask = new Uint8Array(store.count).fill(1);
   given.forEach(([name, filter], which) => {
     const column = values[which];
     const noValue = store.columns.find((one) => one.name === name)?.names.length;
@@ -76,6 +76,6 @@ export function filterChips(store, box) {
     }));
   }
 
-  store.on("filters", apply);
+  for (const fact of /** @type {const} */ (["filters", "part"])) store.on(fact, apply);
   store.on("tagged", () => "tags" in store.facts.filters && apply());
 }

@@ -49,7 +49,7 @@ export function groupDirection(store, changed) {
     if (value === "selection") return store.facts.selected;
     if (value.startsWith("tag ")) return store.facts.tagged.rows[value.slice(4)] ?? [];
     const [label, rows] = [Number(value.slice(6)), /** @type {number[]} */ ([])];
-    store.labels?.forEach((one, row) => one === label && rows.push(row));
+    store.labels?.forEach((one, point) => one === label && rows.push(store.rowOf(point)));
     return rows;
   }
 

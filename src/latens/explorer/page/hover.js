@@ -20,7 +20,7 @@ export function hoverCard(store, box) {
   view.addEventListener("hover", (event) => {
     const {row, clientX, clientY} = /** @type {CustomEvent} */ (event).detail;
     hide();
-    if (row >= 0 && !store.plays) timer = window.setTimeout(() => show(row, clientX, clientY), DWELL);
+    if (row >= 0 && !store.plays) timer = window.setTimeout(() => show(store.rowOf(row), clientX, clientY), DWELL);
   });
   for (const name of ["leave", "drag"]) view.addEventListener(name, hide);
   store.on("snapshot", hide);
@@ -29,7 +29,7 @@ export function hoverCard(store, box) {
   async function show(row, x, y) {
     const image = await store.newest("hover", () => source.image(row));
     if (!image) return;
-    const name = store.className(row);
+    const name = info.class_names[image.label] ?? "";
     fill(card,
       el("div", {class: "both"}, ...[image.pixels, image.reconstruction].filter((p) => p.length).map((p) => picture(p, info.shape, ""))),
       el("strong", {}, name ? name : image.id), name ? el("span", {}, ` ${image.id}`) : null,

@@ -109,8 +109,9 @@ export function imagePanel(store) {
   async function openImage(found) {
     const own = "row" in found ? found : null;
     const name = own ? (info.class_names[own.label] ?? "") : "";
-    const part = !own ? " · an image of yours, not of this run" : own.row < 0 ? " · not on the map" : "";
+    const part = !own ? " · an image of yours, not of this run" : store.pointOf(own.row) < 0 ? " · not on the map" : own.row < 0 ? " · a train image, placed on the map" : "";
     fill(facts, el("strong", {}, found.id), name ? ` · ${name}` : "", ` · mean squared error ${readable(found.error)}${part}`);
+    if (own && own.row < 0) tellTrust(own.row);
     showPictures(found);
     const columns = own ? own.columns : "note" in found && found.note ? [{title: "as it was read", value: found.note, unit: ""}] : [];
     fill(table, ...columns.flatMap(({title, value, unit}) => [el("dt", {}, title), el("dd", {}, typeof value === "string" ? value || "–" : `${readable(value)}${unit && value !== null ? ` ${unit}` : ""}`)]));
@@ -122,6 +123,14 @@ export function imagePanel(store) {
     fill(worst);
     start(found.latents, found.reconstruction);
     await showOthers(found);
+  }
+
+  /** How far the place of an image can be trusted that the map was not made of. @param {number} row */
+  async function tellTrust(row) {
+    const {map} = store.facts;
+    if (store.pointOf(row) < 0 || !store.columns.some(({name}) => name === `trust:${map}`)) return;
+    const trust = await store.newest("trust", () => store.column(`trust:${map}`));
+    if (trust && store.facts.current === row && store.facts.map === map) facts.append(` (trust of its place ${readable(trust[store.pointOf(row)], 2)})`);
   }
 
   /** @param {{id: string, pixels: Uint8Array, reconstruction: Uint8Array}} found */
@@ -251,10 +260,10 @@ export function imagePanel(store) {
 
   /** @param {number} label */
   async function worstOf(label) {
-    const errors = await source.column("error");
-    const rows = [];
-    for (let row = 0; row < errors.length; row++) if (label < 0 || store.labels?.[row] === label) rows.push(row);
-    return rows.sort((a, b) => errors[b] - errors[a]).slice(0, 6);
+    const errors = await store.column("error");
+    const points = [];
+    for (let point = 0; point < errors.length; point++) if (label < 0 || store.labels?.[point] === label) points.push(point);
+    return points.sort((a, b) => errors[b] - errors[a]).slice(0, 6).map((point) => store.rowOf(point));
   }
 
   /** @param {number[]} rows @param {(i: number) => string} words */

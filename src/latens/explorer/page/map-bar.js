@@ -10,6 +10,7 @@ import {TAGS} from "./tags.js";
 import {progressWords, whileFitting} from "./waiting.js";
 
 const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given", features: "features"});
+const PARTS = /** @type {Record<import("./types.js").Part, string>} */ ({test: "test images", train: "train images", both: "both"});
 const SLOW = 400; // milliseconds after which it is said that a map is being fitted
 const TOOLS = {
   pan: "Drag to move the map, turn the wheel to zoom",
@@ -20,12 +21,19 @@ const TOOLS = {
 /** @param {string} name of a map */
 export const mapTitle = (name) => MAP_NAMES[name] ?? name;
 
+/** @typedef {import("./types.js").Part} Part */
+
 /** @param {import("./store.js").Store} store @param {HTMLElement} key of the legend */
 export function mapBar(store, key) {
   const {info, view, source} = store;
-  const maps = choice("Map", info.maps.map((name) => ({value: name, text: mapTitle(name)})), info.maps[0] ?? "", (name) => showMap(name));
+  const maps = choice("Map", info.maps.map((name) => ({value: name, text: mapTitle(name)})), info.maps[0] ?? "", () => chosen());
   const columns = () => store.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${store.facts.map}`);
   const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
+
+  const parts = choice("Show", Object.entries(PARTS).map(([value, text]) => ({value, text})), "test", () => chosen());
+  const chosen = () => showMap(maps.select.value, {part: /** @type {Part} */ (parts.select.value)});
+  parts.select.title = "Images of the train part are placed on the map by the images that it was made of";
+  parts.element.hidden = !info.train;
 
   const map = drawnMap(store);
   let pressed = () => {}; // shows in the legend which classes are hidden
@@ -33,30 +41,49 @@ export function mapBar(store, key) {
   let shown = null;
 
   /**
-   * Show a map: the newest choice of a map, or of an epoch of the playback, wins.
-   * @param {string} name @param {boolean} [said] whether the note about this map was shown
+   * Show a map, or other images on it: the newest choice of these, or of an epoch of the playback, wins.
+   * @param {string} name @param {{said?: boolean, part?: Part}} [how] said: whether the note about this map is shown
    */
-  async function showMap(name, said = true) {
-    store.set({wanted: name});
+  async function showMap(name, {said = true, part = store.facts.part} = {}) {
+    const wanted = `${name} ${part}`;
+    store.set({wanted});
     const title = info.kept.includes(name) ? `Loading the map ${mapTitle(name)}` : `Fitting the map ${mapTitle(name)} (once)`;
-    const tell = (/** @type {string} */ text) => store.facts.wanted === name && store.say(text);
+    const placing = `Placing ${info.train.toLocaleString("en")} train images on the map ${mapTitle(name)} (once)`;
+    const tell = (/** @type {string} */ text) => store.facts.wanted === wanted && store.say(text);
     if (said) tell("");
-    const slow = setTimeout(tell, SLOW, `${title}…`);
-    const asFitted = whileFitting(store, `map ${name}`, (share, left) => tell(`${title}: ${progressWords(share, left)}`));
-    const points = await store.newest("viewed", () => source.map(name), {busy: maps.element});
+    const slow = setTimeout(tell, SLOW, `${part === "test" ? title : placing}…`);
+    const told = [whileFitting(store, `map ${name}`, (share, left) => tell(`${title}: ${progressWords(share, left)}`)),
+      ...(part === "test" ? [] : [whileFitting(store, `places ${name}`, (share, left) => tell(`${placing}: ${progressWords(share, left)}`))])];
+    const found = await store.newest("viewed", () => of(name, part), {busy: part === store.facts.part ? maps.element : parts.element});
     clearTimeout(slow);
-    asFitted();
-    const still = store.facts.wanted === name;
+    for (const end of told) end();
+    const still = store.facts.wanted === wanted;
     if (still) store.set({wanted: ""});
-    if (!points) {
-      if (still) maps.select.value = store.facts.map; // it failed: what is shown is the map from before
+    if (!found) {
+      if (still) [maps.select.value, parts.select.value] = [store.facts.map, store.facts.part]; // it failed: what is shown is what was before
       return;
     }
+    const {points, labels, values} = found;
     if (said) store.say(points.note ? `${mapTitle(name)}: ${points.note}` : "");
-    maps.select.value = name;
-    store.set({map: name, points, snapshot: null});
+    [maps.select.value, parts.select.value] = [name, part];
+    store.labels = labels;
+    const column = store.columns.find((one) => one.name === store.facts.coloured);
+    if (values && column) map.paint({column, looks: coloured(column, values, store.facts.scales[column.name])}); // with the points, not after them
+    store.set({map: name, points, snapshot: null, part});
     fillColours();
     if (store.facts.coloured.startsWith("trust:")) await colour(`trust:${name}`);
+    else if (values) await colour(store.facts.coloured);
+  }
+
+  /** A map with images of a part, and their classes; for other images than those that are shown, the values by which they are coloured and filtered, too. @param {string} name @param {Part} part */
+  async function of(name, part) {
+    const points = await source.map(name, part);
+    const labels = info.columns.some((one) => one.name === "label") ? /** @type {Uint16Array} */ (await source.column("label", part)) : null;
+    const {coloured, filters} = store.facts;
+    if (part === store.facts.part || !coloured) return {points, labels, values: null};
+    const needed = [coloured, ...Object.keys(filters)].filter((one) => one !== TAGS).map((one) => source.column(one, part));
+    const [values] = await Promise.all(needed);
+    return {points, labels, values: coloured === TAGS ? null : values};
   }
 
   function fillColours() {
@@ -71,7 +98,7 @@ export function mapBar(store, key) {
     const values = await store.newest("coloured", () => store.column(name), {busy: colours.element});
     if (!values) return void (colours.select.value === name && (colours.select.value = store.facts.coloured));
     if (name.startsWith("trust:") && name !== `trust:${store.facts.map}`) return colour(`trust:${store.facts.map}`);
-    if (name === "label") store.labels = /** @type {Uint16Array} */ (values);
+    if (values.length !== store.count) return colour(name); // other images came onto the map meanwhile
     shown = {column, looks: coloured(column, values, store.facts.scales[name])};
     store.set({coloured: name});
     fillColours();
@@ -116,14 +143,15 @@ export function mapBar(store, key) {
   });
   const whole = button("whole map", () => view.reset(), {title: "Show all of the map again (0)"});
   const saving = saveMap(store, () => {
-    const {selected, filtered} = store.facts;
+    const {filtered} = store.facts;
+    const selected = store.facts.selected.map((row) => store.pointOf(row));
     const drawn = map.points();
     if (!shown || !drawn || shown.looks.codes.length !== drawn.x.length) return null;
-    const part = info.part === "test" ? "test images" : "images";
-    const title = `${info.name} · ${store.plays ? `latents after epoch ${store.facts.snapshot?.epoch}` : mapTitle(store.facts.map)} of ${info.count.toLocaleString("en")} ${part} · colour: ${shown.column.title}`;
+    const part = info.part === "all" ? "images" : PARTS[store.facts.part].replace("both", "test and train images");
+    const title = `${info.name} · ${store.plays ? `latents after epoch ${store.facts.snapshot?.epoch}` : mapTitle(store.facts.map)} of ${store.count.toLocaleString("en")} ${part} · colour: ${shown.column.title}`;
     return {view, points: drawn, looks: shown.looks, column: shown.column, visible: filtered, selected, title};
   });
-  const element = el("div", {class: "bar"}, maps.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), el("div", {class: "tools", role: "group", "aria-label": "Changes"}, undo, redo), whole, saving);
+  const element = el("div", {class: "bar"}, maps.element, parts.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), el("div", {class: "tools", role: "group", "aria-label": "Changes"}, undo, redo), whole, saving);
   element.hidden = !info.count;
   return {
     element,

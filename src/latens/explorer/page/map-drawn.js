@@ -15,6 +15,10 @@ export function drawnMap(store) {
   let shown = null;
   /** @type {{x: Uint16Array, y: Uint16Array}|null} */
   let drawn = null;
+  let [played, shownPart] = [false, "test"]; // whether that was a snapshot, and of which part
+
+  /** Whether a snapshot is of the same images as the map. @param {{x: Uint16Array}} snapshot */
+  const ofPoints = (snapshot) => store.facts.part === "test" && snapshot.x.length === store.facts.points?.x.length;
 
   /** Put on the map what the facts say: the snapshot that is played, or else the map's own points. */
   function show() {
@@ -22,26 +26,28 @@ export function drawnMap(store) {
     const wanted = snapshot ?? points;
     if (!wanted || wanted === drawn) return;
     const before = drawn;
-    const same = before?.x.length === wanted.x.length; // else the snapshots are of the test part, and the map is of all images
-    drawn = wanted;
+    const part = snapshot ? "test" : store.facts.part;
+    const same = before?.x.length === wanted.x.length && shownPart === part; // else they are of other images
+    const playing = snapshot !== null || played;
+    [played, shownPart, drawn] = [snapshot !== null, part, wanted];
     view.setPoints(wanted, {animate: same});
-    if (info.thumbnails) view.showThumbnails(wanted.x.length === points?.x.length ? info.thumbnails : null);
+    if (info.thumbnails) view.showThumbnails(!snapshot || ofPoints(snapshot) ? store.thumbnails : null);
     paint();
-    if (before && !same) view.reset();
+    if (before && !same && playing) view.reset();
   }
 
   /** Give the points their colours. */
   function paint(other = shown) {
     shown = other;
-    const {points, snapshot, filtered, selected} = store.facts;
-    if (snapshot && snapshot.x.length !== points?.x.length) {
+    const {snapshot, filtered, selected} = store.facts;
+    if (snapshot && !ofPoints(snapshot)) {
       return view.setColours(snapshot.labels ?? new Uint16Array(snapshot.x.length), info.colours);
     }
-    if (!shown) return;
+    if (!shown || shown.looks.codes.length !== drawn?.x.length) return; // they are of the points that come
     view.setColours(shown.looks.codes, shown.looks.palette);
     view.setVisible(filtered);
-    const mask = selected.length ? new Uint8Array(info.count) : null;
-    for (const row of selected) if (mask && row >= 0) mask[row] = 1;
+    const mask = selected.length ? new Uint8Array(store.count) : null;
+    for (const row of selected) if (mask) mask[store.pointOf(row)] = 1; // -1 is none of them
     view.setSelection(mask);
     nameClasses();
   }

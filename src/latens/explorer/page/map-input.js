@@ -6,7 +6,7 @@ import {images} from "./selection.js";
  * @param {import("./store.js").Store} store @param {import("./map.js").MapView} [view] the store's own map, or another one
  * @param {(point: number) => number|null} [rowOf] the row of a point of that map; null where the store's run does not have the image
  */
-export function wire(store, view = store.view, rowOf = (point) => point) {
+export function wire(store, view = store.view, rowOf = (point) => store.rowOf(point)) {
   const {say} = store;
   const alone = () => say("This image is in one of the two runs only, so it can't be chosen here.");
   const select = (/** @type {number[]} */ points, /** @type {import("./store.js").Joining|undefined} */ how) => {

@@ -202,12 +202,12 @@ export function pathPanel(store) {
     const labels = store.labels;
     if (!points || !labels) return [0];
     /** @type {number[]} */
-    const rows = [];
-    for (let row = 0; row < labels.length; row++) if (labels[row] === label) rows.push(row);
-    const middle = (/** @type {Uint16Array} */ places) => Float64Array.from(rows, (row) => places[row]).sort()[rows.length >> 1];
+    const own = [];
+    for (let point = 0; point < labels.length; point++) if (labels[point] === label) own.push(point);
+    const middle = (/** @type {Uint16Array} */ places) => Float64Array.from(own, (point) => places[point]).sort()[own.length >> 1];
     const [x, y] = [middle(points.x), middle(points.y)];
-    const far = (/** @type {number} */ row) => Math.hypot(points.x[row] - x, points.y[row] - y);
-    return [rows.reduce((best, one) => (far(one) < far(best) ? one : best), rows[0] ?? 0)];
+    const far = (/** @type {number} */ point) => Math.hypot(points.x[point] - x, points.y[point] - y);
+    return [store.rowOf(own.reduce((best, one) => (far(one) < far(best) ? one : best), own[0] ?? 0))];
   }
 
   /** There is no path: say why. @param {string} why */
@@ -281,8 +281,9 @@ export function pathPanel(store) {
 
   /** Where a stop is on the map that is shown, in 16-bit units; null where that is not known yet. @param {Stop} stop @param {number} i @returns {Place|null} */
   function placeOf(stop, i) {
-    if (Array.isArray(stop) && stop.length === 1 && stop[0] >= 0 && stop[0] < view.count) {
-      const [x, y] = view.placeOf(stop[0]);
+    const point = Array.isArray(stop) && stop.length === 1 ? store.pointOf(stop[0]) : -1;
+    if (point >= 0 && point < view.count) {
+      const [x, y] = view.placeOf(point);
       return {x, y};
     }
     if (!Array.isArray(stop) && stop.map === store.facts.map) {
@@ -358,8 +359,8 @@ export function pathPanel(store) {
   /** The stop that a place of the map stands for: the image that lies there, or else the place itself. @param {Place} place @param {number} [snap] pixels @returns {Promise<Stop|null>} */
   async function stopAt({x, y}, snap = SNAP) {
     const {map, points} = store.facts;
-    const row = await view.ask({type: "pick", x, y, radius: points?.decodable === false ? 65536 : snap / view.view.scale});
-    if (row >= 0) return [row];
+    const point = await view.ask({type: "pick", x, y, radius: points?.decodable === false ? 65536 : snap / view.view.scale});
+    if (point >= 0) return [store.rowOf(point)];
     if (points?.decodable === false) return null;
     const [unitsX, unitsY] = store.toUnits(x, y);
     return {map, x: unitsX, y: unitsY};
@@ -391,7 +392,7 @@ export function pathPanel(store) {
       const place = placeOf(stops()[i], i);
       if (!place) return;
       const stop = fine ? await stopAt({x: place.x + (dx * NUDGE) / view.view.scale, y: place.y + (dy * NUDGE) / view.view.scale}, 0)
-        : await view.ask({type: "walk", ...place, dx, dy}).then((row) => (row < 0 ? null : [row]));
+        : await view.ask({type: "walk", ...place, dx, dy}).then((point) => (point < 0 ? null : [store.rowOf(point)]));
       if (stop) change(withStop(i, stop));
     },
     remove: removeStop,
@@ -446,7 +447,7 @@ export function pathPanel(store) {
     if (i < 0) return;
     picking = null;
     showPicking();
-    const stop = row >= 0 ? [row] : await stopAt({x, y});
+    const stop = row >= 0 ? [store.rowOf(row)] : await stopAt({x, y});
     if (stop) change(withStop(i, stop));
   });
   for (const fact of /** @type {const} */ (["tab", "snapshot"])) {

@@ -17,7 +17,7 @@ export function saveImages(store, rows, what) {
   const {info, source, served} = store;
   const name = () => `${info.name}-${what}`;
   const save = async (/** @type {"csv"|"parquet"} */ format) => {
-    if (rows().length) download(await store.attempt(source.table(rows(), store.facts.map, format)), `${name()}.${format}`);
+    if (rows().length) download(await store.attempt(source.table(rows(), store.facts.map, format, store.facts.part)), `${name()}.${format}`);
   };
   const sheet = async () => {
     const all = rows();

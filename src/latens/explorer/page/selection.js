@@ -28,7 +28,7 @@ export function selectionBar(store, box) {
     ...(served ? [el("form", {class: "tagging", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), tag(true))},
       name, known, el("button", {}, "Tag"), button("Untag", () => tag(false)))] : []),
     ...saveImages(store, () => store.facts.selected, "selection"),
-    button("Zoom to them", () => view.zoomTo(store.facts.selected.filter((row) => row >= 0))),
+    button("Zoom to them", () => view.zoomTo(store.facts.selected.map((row) => store.pointOf(row)).filter((point) => point >= 0))),
     button("Clear", () => store.set({selected: [], joining: "replace"})),
   );
   box.append(bar);

@@ -60,6 +60,9 @@ document.addEventListener("visibilitychange", () => {
 /** @param {any} given texts and numbers by name; null is left out */
 const query = (given) => `?${new URLSearchParams(Object.entries(given).flatMap(([k, v]) => (v === null ? [] : [[k, String(v)]])))}`;
 
+/** A part as a param: the map's own points are what is meant without. @param {import("./types.js").Part} part */
+const of = (part) => (part === "test" ? {} : {part});
+
 /** @param {object} given */
 const post = (given) => ({method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(given)});
 
@@ -99,19 +102,19 @@ export function serverSource(prefix = "") {
     run: () => json(`${api}/run`),
     async opening(map) {
       const found = await columns(`${api}/opening${query({map})}`);
-      if (found.map) kept.set(`map ${found.map}`, Promise.resolve({...found, name: found.map}));
-      if (found.labels) kept.set("column label", Promise.resolve(found.labels));
+      if (found.map) kept.set(`map ${found.map} test`, Promise.resolve({...found, name: found.map}));
+      if (found.labels) kept.set("column label test", Promise.resolve(found.labels));
       return found;
     },
-    map: (name) => once(`map ${name}`, () => columns(`${api}/map${query({name})}`)),
-    column: (name) => once(`column ${name}`, async () => (await columns(`${api}/column${query({name})}`)).values),
+    map: (name, part = "test") => once(`map ${name} ${part}`, () => columns(`${api}/map${query({name, ...of(part)})}`)),
+    column: (name, part = "test") => once(`column ${name} ${part}`, async () => (await columns(`${api}/column${query({name, ...of(part)})}`)).values),
     show(wanted) {
       look = wanted;
       for (const key of kept.keys()) if (/^(image|picture) /.test(key)) kept.delete(key); // they look otherwise now
     },
     channels: () => once("channels", async () => (await json(`${api}/channels`)).channels),
     odd: () => once("odd", () => json(`${api}/odd`)),
-    thumbnails: async (page) => createImageBitmap(await (await ask(`${api}/thumbnails${query(looking({page}))}`, {}, "image/png")).blob()),
+    thumbnails: async (page, part = "test") => createImageBitmap(await (await ask(`${api}/thumbnails${query(looking({page, ...of(part)}))}`, {}, "image/png")).blob()),
     image: (row) => once(`image ${row}`, () => columns(`${api}/image${query(looking({row}))}`)),
     search: async (words) => (await json(`${api}/find${query({words})}`)).found,
     pictures: async (points) => (await columns(`${api}/pictures`, post(looking({points})))).pixels,
@@ -133,7 +136,7 @@ export function serverSource(prefix = "") {
     keepPath: async (name, kept) => (await json(`${api}/paths`, post(kept ? {name, ...kept} : {name, stops: []}))).paths,
     directions: (point) => columns(`${api}/directions${query({point})}`),
     mean: async (points) => (await columns(`${api}/mean`, post({points}))).mean,
-    table: async (points, map, format) => (await ask(`${api}/table`, post({points, map, kind: format}), "*/*")).blob(),
+    table: async (points, map, format, part = "test") => (await ask(`${api}/table`, post({points, map, kind: format, part}), "*/*")).blob(),
     link: () => once("link", () => columns(`${api}/link`)),
     list: async (kind) => (await json(`${api}/list${query({kind})}`)).found,
     tags: () => json(`${api}/tags`),

@@ -8,12 +8,14 @@ import {TAGS, tagColumn, tagValues} from "./tags.js";
 /** @typedef {import("./types.js").Mark} Mark */
 
 /**
- * Rows are the numbers of images: 0 and more are the points of the map; below 0 are images that are not on it, such as those of
- * the train part, counted back from point 0.
+ * Rows are the numbers of images: 0 and more are those that the map was made of; below 0 are others, such as those of the train
+ * part, counted back from 0. Points are the numbers of what is on the map now: of the first ones, of those of the train part, which
+ * are placed on it when they are asked for, or of both, see `rowOf` and `pointOf`. Columns and masks have one value a point.
  * @typedef {object} Facts
  * @property {string} map        the map that is shown, or that playback stands in for
- * @property {string} wanted     the map that was chosen and is still being fitted or loaded; "" for none
+ * @property {string} wanted     the map that was chosen, and of which part, while it is being fitted or loaded; "" for none
  * @property {import("./types.js").MapPoints|null} points  its points
+ * @property {import("./types.js").Part} part  whose images these are
  * @property {import("./types.js").Snapshot|null} snapshot  the latents of an epoch, shown in place of the map; null while that is shown
  * @property {string} coloured   the column that points are coloured by
  * @property {Record<string, {low: number, high: number}>} scales  the ends of the colours of columns of numbers, where they were set
@@ -63,7 +65,7 @@ export class Store extends EventTarget {
     this.view = view;
     /** @type {Facts} */
     this.facts = {
-      map: info.maps[0] ?? "", wanted: "", points: null, snapshot: null, coloured: "", scales: {}, filters: {}, filtered: null, current: null, latent: null, given: [], decoded: null, linked: null,
+      map: info.maps[0] ?? "", wanted: "", points: null, part: "test", snapshot: null, coloured: "", scales: {}, filters: {}, filtered: null, current: null, latent: null, given: [], decoded: null, linked: null,
       selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}, colours: []}, look: "", path: null, paths: [], compass: false, listed: "worst-rebuilt", tab: "decode", series: null,
     };
     /** The names of the panels. @type {string[]} */
@@ -94,7 +96,31 @@ export class Store extends EventTarget {
 
   /** The values of a column, one a point. @param {string} name @returns {Promise<Uint16Array|Float32Array>} */
   async column(name) {
-    return name === TAGS ? tagValues(this) : this.source.column(name);
+    return name === TAGS ? tagValues(this) : this.source.column(name, this.facts.part);
+  }
+
+  /** How many points the map has. */
+  get count() {
+    return this.info[this.facts.part === "train" ? "train" : "count"] + (this.facts.part === "both" ? this.info.train : 0);
+  }
+
+  /** The row of a point of the map; none for what is none. @param {number} point */
+  rowOf(point) {
+    const {info: {count, train}, facts: {part}} = this;
+    return part === "train" ? point - train : point < count ? point : point - count - train;
+  }
+
+  /** The point that an image is on the map, or -1. @param {number|null} row */
+  pointOf(row) {
+    const {info: {count, train}, facts: {part}} = this;
+    if (row === null || row < -train || (row < 0 ? part === "test" : part === "train")) return -1;
+    return row >= 0 ? row : row + train + (part === "both" ? count : 0);
+  }
+
+  /** The layout of the thumbnails of the map's points. */
+  get thumbnails() {
+    const {thumbnails} = this.info;
+    return thumbnails && {...thumbnails, pages: Math.ceil(this.count / thumbnails.per_page)};
   }
 
   /**
@@ -204,9 +230,9 @@ export class Store extends EventTarget {
     return {x, y};
   }
 
-  /** The name of a point's class, or "". @param {number} row */
+  /** The name of the class of an image that is on the map, or "". @param {number} row */
   className(row) {
-    return this.labels && row >= 0 ? (this.info.class_names[this.labels[row]] ?? "") : "";
+    return this.info.class_names[this.labels?.[this.pointOf(row)] ?? -1] ?? "";
   }
 
   /** An image in a few words: its id, and its class where it has one. @param {number} row @returns {Promise<string>} */

@@ -44,23 +44,27 @@ export async function selectTagged(store, tag) {
 }
 
 /** The column of the tags; null where there are none. @param {import("./store.js").Store} store @returns {import("./types.js").ColumnInfo|null} */
-export function tagColumn({facts: {tagged}}) {
-  const tags = Object.keys(tagged.points).filter((tag) => tagged.points[tag].length);
+export function tagColumn(store) {
+  const {tagged} = store.facts;
+  const tags = Object.keys(tagged.rows).filter((tag) => pointsOf(store, tag).length);
   if (!tags.length) return null;
-  const all = tags.flatMap((tag) => tagged.points[tag]);
+  const all = tags.flatMap((tag) => pointsOf(store, tag));
   const several = new Set(all).size < all.length;
   const names = Object.keys(tagged.tags);
   return {name: TAGS, title: "tag", kind: "class", unit: "", better: "", names: several ? [...tags, SEVERAL] : tags,
     colours: [...tags.map((tag) => tagged.colours[names.indexOf(tag)]), ...(several ? tagged.colours.slice(-1) : [])]};
 }
 
+/** The images of a tag that are on the map. @param {import("./store.js").Store} store @param {string} tag */
+const pointsOf = (store, tag) => store.facts.tagged.rows[tag].map((row) => store.pointOf(row)).filter((point) => point >= 0);
+
 /** The tag of each point by its number in the column. @param {import("./store.js").Store} store @returns {Uint16Array} */
 export function tagValues(store) {
   const {tagged} = store.facts;
   const names = tagColumn(store)?.names ?? [];
-  const values = new Uint16Array(store.info.count).fill(NO_VALUE);
+  const values = new Uint16Array(store.count).fill(NO_VALUE);
   names.forEach((tag, code) => {
-    for (const row of Object.hasOwn(tagged.points, tag) ? tagged.points[tag] : []) values[row] = values[row] === NO_VALUE ? code : names.indexOf(SEVERAL);
+    for (const point of Object.hasOwn(tagged.rows, tag) ? pointsOf(store, tag) : []) values[point] = values[point] === NO_VALUE ? code : names.indexOf(SEVERAL);
   });
   return values;
 }

@@ -17,6 +17,7 @@
  * @property {number} latent_dim
  * @property {number} count         points of a map
  * @property {string} part          "test", or "all" where the test part is small
+ * @property {number} train         images of the train part that can be placed on the maps; 0 where there are none, or these show them already
  * @property {string[]} class_names empty without labels
  * @property {string[]} colours     "#rrggbb", one a class; of one where there are none
  * @property {string[]} maps        names, the best to start with first
@@ -57,6 +58,8 @@
  * @property {Uint16Array} [y]
  * @property {Uint16Array} [labels] the class of each point
  */
+
+/** Whose images are on the map: its own points ("test", the default), those of the train part, which are placed on it, or both, its own first. @typedef {"test"|"train"|"both"} Part */
 
 /**
  * @typedef {object} ColumnInfo
@@ -212,9 +215,9 @@
  * @property {() => Promise<RunInfo>} run
  * @property {(look: string) => void} show  how images are given from now on, see looks.js; "" as the run shows them
  * @property {() => Promise<ChannelInfo[]>} channels
- * @property {(map: string) => Promise<MapPoints>} map
- * @property {(name: string) => Promise<Uint16Array|Float32Array>} column
- * @property {(page: number) => Promise<ImageBitmap>} thumbnails
+ * @property {(map: string, part?: Part) => Promise<MapPoints>} map
+ * @property {(name: string, part?: Part) => Promise<Uint16Array|Float32Array>} column  one value an image of that part, in the order of `map`
+ * @property {(page: number, part?: Part) => Promise<ImageBitmap>} thumbnails
  * @property {(row: number, id: string) => Promise<Uint8Array>} picture  the pixels of an image; as it is rebuilt, where they have gone
  * @property {(row: number) => Promise<ImageInfo>} image
  * @property {(id: string) => Promise<number>} find  the row of an image, by its id
@@ -233,7 +236,7 @@
  *   An Error says in one line why a file can't be used: that it is no image, has other channels, or is too large
  * @property {(latents: Float32Array, count: number) => Promise<{rows: Int32Array, distances: Float32Array}>} nearest  the points nearest to a latent, nearest first; in usual distances
  * @property {(rows: number[]) => Promise<Float32Array>} mean  of the latents of some images
- * @property {(rows: number[], map: string, format: "csv"|"parquet") => Promise<Blob>} table  what is known of images, as a file
+ * @property {(rows: number[], map: string, format: "csv"|"parquet", part?: Part) => Promise<Blob>} table  what is known of images, as a file
  * @property {(kind: string) => Promise<Finding[]>} list  of images to check
  * @property {() => Promise<Link>} link  to the run that is shown beside this one
  * @property {() => Promise<OddImages>} odd  by the calibrated detector
