@@ -20,7 +20,7 @@ LEVELS = {
     4: ["latents", "features", "samplers", "verdict"],
     5: ["runs", "story", "estimators"],
     6: ["computed"],
-    7: ["detection", "figures"],
+    7: ["detection", "figures", "exports"],
     8: ["report", "explorer"],
     9: ["experiment"],
     10: ["comparison"],

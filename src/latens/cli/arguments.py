@@ -647,19 +647,31 @@ def _add_explore(commands: Any) -> None:
 
 def _add_export(commands: Any) -> None:
     command = _command(
-        commands, "export", export_command, "write a run as one HTML file that explores and decodes offline"
+        commands,
+        "export",
+        export_command,
+        "write a run as one HTML file that explores and decodes offline, or its networks as ONNX",
     )
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
-    command.add_argument("--html", metavar="FILE", required=True, help="the file to write")
+    command.add_argument("--html", metavar="FILE", help="the page to write")
     command.add_argument(
-        "--beside", metavar="RUN", help="a second run of the same images, put into the file and linked to it"
+        "--onnx",
+        metavar="DIR",
+        nargs="?",
+        const="onnx",
+        help="write encoder.onnx and decoder.onnx into this folder (default: onnx)",
+    )
+    command.add_argument(
+        "--beside",
+        metavar="RUN",
+        help="with --html: a second run of the same images, put into the file and linked to it",
     )
     command.add_argument(
         "--size",
         type=size_of_file,
         metavar="SIZE",
-        help="the most that the file may have, such as 20MB: as many images and as fine pictures as fit (default: 8MB, or more"
-        " where the networks alone are large)",
+        help="with --html: the most that the file may have, such as 20MB: as many images and as fine pictures as fit (default:"
+        " 8MB, or more where the networks alone are large)",
     )
     _moved(command)
 

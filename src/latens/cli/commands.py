@@ -407,16 +407,39 @@ def explore_command(args: argparse.Namespace) -> Answer:
 
 
 def export_command(args: argparse.Namespace) -> Answer:
-    """Write a run as one HTML file."""
+    """Write a run as one HTML file, or its networks as ONNX files, or both."""
+    from latens.errors import UsageError
+
+    if args.html is None and args.onnx is None:
+        raise UsageError("export needs --html FILE, --onnx [DIR], or both")
+    if args.html is None and (flags := _given(args, {"beside": "--beside", "size": "--size"})):
+        raise UsageError(f"{', '.join(flags)}: only with --html FILE")
+    output_file(args.html, ".html", ".htm")
+    if args.onnx is not None:
+        output_folder(args.onnx, overwrite=True)
+    run = _chosen(args.run, data=args.new_data)
+    answers = [_export_onnx(run, args.onnx)] if args.onnx is not None else []
+    answers += [_export_html(run, args)] if args.html is not None else []
+    return {key: value for facts, _ in answers for key, value in facts.items()}, "\n".join(text for _, text in answers)
+
+
+def _export_html(run: "Run", args: argparse.Namespace) -> Answer:
     from latens.explorer import write_html
 
-    output_file(args.html, ".html", ".htm")
     left: list[str] = []
-    run, beside = _chosen(args.run, data=args.new_data), None if args.beside is None else _chosen(args.beside)
+    beside = None if args.beside is None else _chosen(args.beside)
     path = write_html(run, args.html, args.size, beside=beside, say=left.append)
     size = path.stat().st_size
     lines = [f"{path}: {bytes_text(size)}, works offline in any browser", *(f"in it: {line}" for line in left)]
     return {"file": str(path), "bytes": size, "left_out": left}, "\n".join(lines)
+
+
+def _export_onnx(run: "Run", folder: str) -> Answer:
+    from latens.exports import write_onnx
+
+    paths = write_onnx(run, folder)
+    lines = [f"{shown(path)}: {bytes_text(path.stat().st_size)}, runs in onnxruntime without torch" for path in paths]
+    return {"onnx": [str(path) for path in paths]}, "\n".join(lines)
 
 
 def import_command(args: argparse.Namespace) -> Answer:

@@ -110,7 +110,7 @@ class Model(nn.Module, ABC):
 
     def shaped(self, z: Tensor) -> Tensor:
         """Flat latents as the decoder takes them: (B, D) -> (B, *latent_shape)."""
-        return z if len(self.latent_shape) == 1 else z.reshape(len(z), *self.latent_shape)
+        return z if len(self.latent_shape) == 1 else z.reshape(z.shape[0], *self.latent_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of each picture: (B, C, H, W) -> (B, C, H, W)."""

@@ -47,7 +47,7 @@ class GridToMap(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """The channels of a cell depend on its own numbers only."""
-        grid = z.reshape(len(z), *self.size, -1).permute(0, 3, 1, 2)  # channels_last already
+        grid = z.reshape(z.shape[0], *self.size, -1).permute(0, 3, 1, 2)  # channels_last already
         return F.conv2d(grid, self.weight, self.bias)
 
 

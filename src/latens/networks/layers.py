@@ -65,7 +65,7 @@ class VectorToMap(nn.ConvTranspose2d):
         height, width = self.kernel_size
         weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # (F, H * W * C)
         x: Tensor = F.linear(z, weight.t(), self.bias.repeat(height * width))
-        return x.reshape(len(z), height, width, -1).permute(0, 3, 1, 2)  # channels_last already
+        return x.reshape(z.shape[0], height, width, -1).permute(0, 3, 1, 2)  # channels_last already
 
 
 class ResidualBlock(nn.Module):

@@ -1,0 +1,14 @@
+"""A run's results in the formats of other tools."""
+
+from typing import TYPE_CHECKING
+
+from latens.tables import lazy_names
+
+if TYPE_CHECKING:
+    from latens.exports.onnx_pair import write_onnx as write_onnx
+
+_HOMES = {"write_onnx": "onnx_pair"}
+
+__all__ = ["write_onnx"]
+
+__getattr__ = lazy_names(__name__, _HOMES)
