@@ -293,3 +293,27 @@ def test_the_cache_inside_the_data_is_no_data(tmp_path, monkeypatch):
     monkeypatch.setenv("LATENS_CACHE", str(tmp_path / "cache"))
     first = load_images(tmp_path)
     assert load_images(tmp_path).notes == first.notes
+
+
+def test_a_link_to_a_folder_that_the_root_lies_in_is_not_followed(tmp_path):
+    root = tmp_path / "above" / "root"
+    root.mkdir(parents=True)
+    fill(root / "a", 1)
+    for name, to in (("disk", "/"), ("up", tmp_path), ("near", root.parent)):
+        os.symlink(to, root / name)
+    found = tree.walk(root)
+    assert found.root.total == 1
+    assert "left out, links to a folder above them: disk, near, up" in found.notes()
+
+
+def test_links_between_folders_do_not_multiply_the_images(tmp_path):
+    folders = [tmp_path / name for name in "abcdefg"]
+    for folder in folders:
+        fill(folder, 1)
+    for folder in folders:
+        for other in folders:
+            if other != folder:
+                os.symlink(other, folder / f"to-{other.name}")
+    found = tree.walk(tmp_path)
+    assert 7 <= found.root.total <= 3 * 7  # each at its own place, and by at most two links
+    assert any(note.startswith("left out, links to folders that were read 2 times: ") for note in found.notes())

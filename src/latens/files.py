@@ -8,12 +8,15 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import stat
 import struct
 import time
+import tokenize
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "DAMAGED_ARRAY",
     "Content",
     "atomic_write",
     "cache_folder",
@@ -59,6 +63,10 @@ MAX_JSON = 1 << 26  # bytes; the largest of ours, the scores and records of runs
 MAX_SAFETENSORS_HEADER = 1 << 20  # bytes; ours are a few kB
 LOCAL_HEADER = 30  # bytes of a member's header in a zip, before its name
 SECONDS_PER_DAY = 86_400.0
+DAMAGED_ARRAY = (  # what numpy and the standard library raise for a damaged .npy or .npz
+    *(OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, OverflowError, RuntimeError, MemoryError),
+    *(SyntaxError, struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile),
+)
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # errors of file systems without locks
 
 
@@ -359,7 +367,7 @@ def read_npz(source: str | os.PathLike[str] | IO[bytes], required: tuple[str, ..
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except DAMAGED_ARRAY as error:
         # Without numpy's message, which may advise to unpickle the file.
         raise RunDamaged(f"{path}: not readable as .npz of plain arrays ({type(error).__name__})") from None
     for name in required:
@@ -386,7 +394,7 @@ def read_some(source: str | os.PathLike[str] | IO[bytes], names: tuple[str, ...]
             return {name: archive[name] for name in names if name in archive.files}
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except DAMAGED_ARRAY as error:
         raise RunDamaged(f"{path}: not readable as .npz of plain arrays ({type(error).__name__})") from None
 
 
@@ -401,7 +409,7 @@ def map_npy(path: str | os.PathLike[str]) -> np.ndarray:
             return _mapped(file)
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError) as error:
+    except DAMAGED_ARRAY as error:
         raise RunDamaged(f"{path}: not readable as .npy of a plain array ({type(error).__name__})") from None
 
 
@@ -435,7 +443,7 @@ def map_npz(source: str | os.PathLike[str] | IO[bytes], required: tuple[str, ...
                 arrays[name] = _mapped(file)
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, struct.error, zipfile.BadZipFile) as error:
+    except DAMAGED_ARRAY as error:
         raise RunDamaged(f"{path}: not readable as .npz of plain arrays ({type(error).__name__})") from None
     for name in required:
         if name not in arrays:
@@ -452,6 +460,8 @@ def _mapped(file: IO[bytes]) -> np.ndarray:
         raise ValueError("an array of objects")
     if not all(shape):
         return np.empty(shape, dtype)
+    if math.prod(shape) * dtype.itemsize > os.fstat(file.fileno()).st_size - file.tell():
+        raise ValueError("ends too early")
     # Copy on write: torch takes an array without a copy only if it may be written to.
     return np.memmap(file, dtype, "c", file.tell(), shape, "F" if fortran else "C")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from latens.computed.given_features import features_of_run
 from latens.errors import UsageError
-from latens.files import read_npz
+from latens.files import DAMAGED_ARRAY, open_regular, read_npz
 from latens.maps import FEATURES, MAPS, Map
 from latens.maps.features import FeaturesMap
 from latens.maps.given import GivenMap
@@ -91,10 +91,11 @@ def _read_coordinates(path: Path) -> np.ndarray:
     try:
         if path.suffix == ".npz":
             return read_npz(path, ("coordinates",))["coordinates"]
-        array: np.ndarray = np.load(path, allow_pickle=False)
+        with open_regular(path) as file:
+            array: np.ndarray = np.load(file, allow_pickle=False)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; a .npy or .npz of coordinates (N, 2) is needed") from None
-    except (ValueError, EOFError, OSError) as error:
+    except DAMAGED_ARRAY as error:
         raise UsageError(f"{path}: not readable as .npy ({error}); coordinates (N, 2) are needed") from None
     return array
 

@@ -27,7 +27,7 @@ from latens.images.contract import MINIMUM_SIDE
 from latens.images.dicom import dicom_values, is_dicom, look_at_dicom
 from latens.images.fit import fit_picture
 from latens.images.fits import fits_values, is_fits, look_at_fits
-from latens.images.opening import open_regular
+from latens.images.opening import open_regular, refuse_large
 from latens.images.pixels import CHANNELS, WHITE, from_picture, is_grey, picture_mode
 from latens.images.plan import Size
 from latens.images.png import GREY_TYPES, has_late_metadata, png_head, png_values
@@ -42,6 +42,7 @@ __all__ = [
     "is_grey_mode",
     "largest_number",
     "look_at",
+    "open_picture",
     "picture_formats",
     "picture_suffixes",
     "plain_picture",
@@ -61,6 +62,18 @@ COMMON_FORMATS = (
     "TIFF",
 )  # Pillow tries them in turn
 GREY_MODES = {"1", "L", "LA", "La", "I", "F"}
+MODE_BYTES = {
+    "1": 1,
+    "L": 1,
+    "P": 1,
+    "I;16": 2,
+    "I;16B": 2,
+    "I;16L": 2,
+    "I;16N": 2,
+}  # of a pixel in Pillow; 4 in all others
+WEBP_BYTES = 12  # of a pixel: two canvases of its decoder, and Pillow's
+WEBP_MASK = 0x3FFF
+SCALED_FORMATS = ("JPEG", "MPO")
 LONGEST_REASON = 160  # letters
 HEAD_BYTES = 132  # as far as the mark of DICOM
 ORIENTATION = 0x0112  # the EXIF tag
@@ -136,6 +149,33 @@ def picture_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
 
+def open_picture(file: IO[bytes]) -> Image.Image:
+    """Open a picture by Pillow, in one of the formats that are read; its pixels are decoded later.
+
+    Raises:
+        Exception: any error of Pillow; ValueError if it is too large. A JPEG may be larger: it can be decoded at a smaller scale.
+    """
+    webp = _webp_size(_head(file))
+    if webp is not None:  # Pillow takes memory for all of it before it looks at its size
+        refuse_large(*webp, WEBP_BYTES)
+    picture = Image.open(file, formats=picture_formats())
+    if picture.format not in SCALED_FORMATS:
+        refuse_large(picture.height, picture.width, MODE_BYTES.get(picture.mode, 4))
+    return picture
+
+
+def _webp_size(head: bytes) -> Size | None:
+    """(H, W) of a WebP by its first bytes; None for what is none. Source: RFC 9649, sections 2.5 to 2.7."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return None
+    if head[12:16] == b"VP8X":
+        return 1 + int.from_bytes(head[27:30], "little"), 1 + int.from_bytes(head[24:27], "little")
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits >> 14 & WEBP_MASK), 1 + (bits & WEBP_MASK)
+    return int.from_bytes(head[28:30], "little") & WEBP_MASK, int.from_bytes(head[26:28], "little") & WEBP_MASK
+
+
 def look_at(path: Path) -> Look:
     """Read the header of a picture.
 
@@ -168,7 +208,7 @@ def _look(file: IO[bytes], name: str) -> tuple[Look, bool]:
         look = Look(tiff.size, tiff.grey, tiff.dtype, tiff.channels, tiff.names, tiff.pages, tiff.word)
         return look, tiff.orientation in SIDEWAYS
     png, most = png_head(head), pnm_depth(file)
-    with Image.open(file, formats=picture_formats()) as picture:
+    with open_picture(file) as picture:
         width, height = picture.size
         # Pillow has 16 bits of grey and alpha as the four bytes of RGBA.
         grey = _is_grey(picture) if png is None else png.colour in GREY_TYPES
@@ -210,7 +250,7 @@ def decode_picture(
             picture = _in_bytes(values, white)
         else:
             # An open file, not its name: by name Pillow would map some files and get turned ones wrong (seen in 13.0).
-            picture = Image.open(file, formats=picture_formats())
+            picture = open_picture(file)
             if page:
                 picture.seek(page)
             # A large JPEG is decoded at an eighth to a half, yet at least at twice what is needed.
@@ -267,7 +307,7 @@ def _values_of_others(
 
 
 def _values_by_pillow(file: IO[bytes], head: bytes, pages: Sequence[int] | None) -> Iterator[tuple[np.ndarray, int]]:
-    with Image.open(file, formats=picture_formats()) as picture:
+    with open_picture(file) as picture:
         if pages is None:
             frames = [_pillow_values(picture, file, head, page) for page in range(_frames(picture))]
             yield np.concatenate(frames, axis=2), _turn(picture)
@@ -302,7 +342,7 @@ def largest_number(path: Path, page: int = 0) -> int | None:
         others = _values_of_others(file, path.name, head, [page])
         if others is not None:
             return int(next(others)[0].max()) if is_tiff(head) and has_range_of_bytes(file) else None
-        with Image.open(file, formats=picture_formats()) as picture:
+        with open_picture(file) as picture:
             if page:
                 picture.seek(page)
             png = png_head(head)

@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from latens.images.opening import refuse_large
 from latens.images.samples import kept_type, values_of_samples
 
 __all__ = ["DICOM_SUFFIXES", "DicomLook", "dicom_values", "is_dicom", "look_at_dicom"]
@@ -155,6 +156,7 @@ def look_at_dicom(file: IO[bytes]) -> DicomLook:
     elif grey and _rescale(data, 0) != (1, 0):
         kind = "f"
     size = int(data.Rows), int(data.Columns)
+    refuse_large(*size, 4 * int(data.get("SamplesPerPixel") or 1))
     return DicomLook(size, grey, kept_type(kind, bits), int(data.get("NumberOfFrames") or 1), window)
 
 

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from latens.images.opening import refuse_large
 from latens.images.samples import kept_type
 
 __all__ = ["FITS_SUFFIXES", "FitsLook", "fits_values", "is_fits", "look_at_fits"]
 
+BYTES_EACH = 4  # of a value as it is kept, float32 at most
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fz", ".fits.gz", ".fit.gz", ".fts.gz")
 SIGNATURE, GZIP = b"SIMPLE  =", b"\x1f\x8b"
 
@@ -61,8 +62,7 @@ class _opened:
                 part.shape if isinstance(part, kinds) and not isinstance(part, fits.GroupsHDU) else ()
             )
             if len(shape) >= 2 and 0 not in shape:
-                if shape[-1] * shape[-2] > 2 * (Image.MAX_IMAGE_PIXELS or math.inf):
-                    raise Image.DecompressionBombError
+                refuse_large(shape[-2], shape[-1], BYTES_EACH)
                 return part
         raise ValueError("FITS without an image (tables and spectra are none)")
 

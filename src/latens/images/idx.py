@@ -24,7 +24,7 @@ from latens.images.cache import cached_dataset
 from latens.images.contract import Dataset
 from latens.images.finish import finish
 from latens.images.layout import number_labels
-from latens.images.plan import DEFLATE_RATIO, Options, Plan
+from latens.images.plan import DEFLATE_RATIO, Options, Plan, is_bomb
 from latens.text import listed, shown
 
 __all__ = ["IDX", "IdxFile", "IdxSource", "find_idx_pairs", "plan_named", "raw_idx", "read_named"]
@@ -69,7 +69,7 @@ class IdxFile:
     def _check_size(self) -> None:
         stated, held = math.prod(self.shape) + 4 + 4 * len(self.shape), self.path.stat().st_size
         packed = self.path.suffix.lower() == ".gz"
-        if stated > (held * DEFLATE_RATIO if packed else held):
+        if stated > (held * DEFLATE_RATIO if packed else held) or is_bomb(stated, held):
             raise ImagesDamaged(
                 f"{self.path}: its header states {stated} bytes ({' x '.join(map(str, self.shape))}), more than its "
                 f"{held} bytes can hold; the file is cut off or damaged: get it again"

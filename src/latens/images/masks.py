@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from latens.images.decode import open_picture
 from latens.images.folder_parts import MASKS, TRUTH, plain
+from latens.images.opening import open_regular
 from latens.images.pixels import WHITE
 from latens.images.tree import Node, Tree
 from latens.text import counted, listed
@@ -131,7 +132,7 @@ def _are_masks(pairs: Sequence[_Pair], partner_differs: bool) -> bool:
 def few_values(path: Path) -> bool:
     """Whether an image has at most a few different colours, or only black and white but for compression."""
     try:
-        with Image.open(path) as picture:
+        with open_regular(path) as file, open_picture(file) as picture:
             picture.load()
             if picture.getcolors(MOST_VALUES) is not None:
                 return True

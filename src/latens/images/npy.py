@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from latens.errors import ImagesDamaged, ImagesError
+from latens.files import DAMAGED_ARRAY
 from latens.images.arrays import plan_arrays, raw_array
 from latens.images.cache import cached_dataset
 from latens.images.contract import Dataset
@@ -73,7 +74,7 @@ def _map(path: Path) -> np.ndarray:
             )
         mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         return mapped
-    except (ValueError, EOFError, OSError, TypeError, OverflowError) as error:
+    except DAMAGED_ARRAY as error:
         raise ImagesDamaged(
             f"{path}: not readable as .npy ({_first_line(error)}); save or get the file again"
         ) from None

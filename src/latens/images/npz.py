@@ -1,10 +1,7 @@
 """A `.npz` file: images, or a train and a test part, with their labels, under the names that the field uses for them."""
 
 import math
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from latens.errors import ImagesDamaged, ImagesError, LabelsError, UsageError
+from latens.files import DAMAGED_ARRAY
 from latens.images.arrays import PART_LAYOUTS, RawPart, join_parts, plan_arrays, refuse_labels
 from latens.images.cache import cached_dataset
 from latens.images.contract import Dataset
@@ -20,7 +18,7 @@ from latens.images.given import label_array
 from latens.images.layout import check_dtype, number_labels
 from latens.images.names import role_of
 from latens.images.npy import is_file_like
-from latens.images.plan import DEFLATE_RATIO, Options, Plan
+from latens.images.plan import DEFLATE_RATIO, Options, Plan, is_bomb
 from latens.text import listed, shown
 
 __all__ = ["NPZ", "NpzMember", "NpzSource"]
@@ -69,7 +67,7 @@ class NpzMember:
             start = stream.tell()
         member = cls(path, name, shape, dtype, fortran)
         held, stated = archive.getinfo(name).file_size - start, math.prod(shape) * dtype.itemsize
-        if held > DEFLATE_RATIO * path.stat().st_size:
+        if held > DEFLATE_RATIO * path.stat().st_size or is_bomb(held, path.stat().st_size):
             raise ImagesDamaged(
                 f"{member.where}: claims {held} unpacked bytes, more than the file can hold; get it again"
             )
@@ -153,18 +151,7 @@ class _reading:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        damage = (
-            zipfile.BadZipFile,
-            EOFError,
-            OSError,
-            ValueError,
-            KeyError,
-            NotImplementedError,
-            RuntimeError,
-            zlib.error,
-        )
-        # struct, tokenize: what numpy's reader of headers lets through from the standard library
-        if isinstance(error, (*damage, TypeError, OverflowError, struct.error, tokenize.TokenError)):
+        if isinstance(error, DAMAGED_ARRAY):
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ImagesDamaged(f"{self.path}: not readable as .npz ({reason}); save or get the file again") from None
 

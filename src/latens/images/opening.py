@@ -5,8 +5,9 @@ import os
 import stat
 from typing import BinaryIO
 
-__all__ = ["file_state", "first_bytes", "is_passing", "open_regular"]
+__all__ = ["MOST_DECODED", "file_state", "first_bytes", "is_passing", "open_regular", "refuse_large"]
 
+MOST_DECODED = 1 << 29  # bytes of one picture in memory
 NO_FILE = "is a pipe, socket, device or folder, not a file"
 
 
@@ -71,3 +72,20 @@ def first_bytes(path: str | os.PathLike[str], count: int = 64) -> bytes:
     """
     with open_regular(path) as file:
         return file.read(count)
+
+
+def refuse_large(height: int, width: int, each: int) -> None:
+    """Refuse a picture that would take more memory than any image of a data set needs; asked before it is decoded.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        each: bytes of a pixel in memory.
+
+    Raises:
+        ValueError: it is too large.
+    """
+    if height * width * each > MOST_DECODED:
+        raise ValueError(
+            f"too large: {height} x {width} pixels take more than {MOST_DECODED >> 20} MiB; save it smaller"
+        )

@@ -23,11 +23,13 @@ __all__ = [
     "Size",
     "Source",
     "block_length",
+    "is_bomb",
 ]
 
 BLOCK_BYTES = 1 << 24  # of pixels in memory at a time
 DEFLATE_RATIO = 1100  # gzip and zip reach 1032 to 1 at most: a header that promises more is wrong
 
+BOMB_RATIO, BOMB_BYTES = 200, 1 << 30  # photographs and drawings pack to a half to a hundredth
 Size = tuple[int, int]  # (H, W)
 
 # The version of the rules by which a source is read, kept with a run so that it finds its images as it was trained on them.
@@ -191,3 +193,12 @@ class Source(Protocol):
 def block_length(shape: Shape) -> int:
     """How many pictures make a block."""
     return max(1, min(4096, BLOCK_BYTES // int(np.prod(shape))))
+
+
+def is_bomb(unpacked: int, packed: int) -> bool:
+    """Whether a packed file unpacks to so much more than it has that it is made to fill a disk, and holds no images.
+
+    >>> is_bomb(47_040_016, 9_912_422), is_bomb(20 << 30, 20 << 20)
+    (False, True)
+    """
+    return unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * packed

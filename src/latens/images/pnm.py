@@ -7,7 +7,8 @@ import re
 from typing import IO
 
 import numpy as np
-from PIL import Image
+
+from latens.images.opening import refuse_large
 
 __all__ = ["pnm_depth", "pnm_values"]
 
@@ -41,8 +42,7 @@ def pnm_values(file: IO[bytes]) -> np.ndarray:
     kind, width, height, most, start = head
     if most > 65535:
         raise ValueError(f"numbers up to {most}, although 65535 is the largest that the format allows")
-    if width * height > 2 * (Image.MAX_IMAGE_PIXELS or width * height):
-        raise Image.DecompressionBombError
+    refuse_large(height, width, 2 * CHANNELS[kind])
     count = width * height * CHANNELS[kind]
     file.seek(start)
     if kind in (2, 3):

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from latens.images.opening import refuse_large
 from latens.images.pixels import MOST_CHANNELS, WHITE
 from latens.images.samples import COLOURS, Alpha, Kind, kept_type, values_of_samples
 from latens.images.tiff_pages import Plane, images_of
@@ -206,8 +207,7 @@ def _check_size(page: "TiffPage") -> None:
         raise ValueError("an empty image")
     if page.imagedepth > 1:
         raise ValueError(f"a volume of {page.imagedepth} layers; save the layers as images")
-    if height * width > 2 * (Image.MAX_IMAGE_PIXELS or height * width):
-        raise Image.DecompressionBombError
+    refuse_large(height, width, max(1, page.samplesperpixel * _most_bits(page) // 8))
     stored = sum(page.databytecounts)
     needed = height * width * page.samplesperpixel * _most_bits(page) // 8
     ratio = LARGEST_RATIO.get(int(page.compression))

@@ -4,7 +4,8 @@
 - Hidden files and folders and those that systems make (`@eaDir`, `$RECYCLE.BIN`, `__MACOSX`, `Thumbs.db`) don't count.
 - A folder with a `run.json` is a run of latens, one with a `compare.json` a comparison: neither is read, nor are the
   figures beside a report.
-- Links are followed, but not in circles. Pipes, sockets and devices are never opened.
+- Links are followed, but not in circles, not to a folder that the root lies in, and to one folder at most twice.
+- Pipes, sockets and devices are never opened.
 - A folder that can't be listed is left out.
 
 `Tree.notes` names everything that is left out, grouped by reason, except for small files of systems (`.DS_Store`).
@@ -38,6 +39,7 @@ __all__ = ["Node", "Tree", "is_run", "refuse_run", "walk"]
 DEEPEST = 100  # folders within folders; deeper is a mistake, and Python's own limit is not far
 MARKERS = {"run.json": "run", "compare.json": "comparison"}  # what latens writes into its own folders
 GENERATOR = b'<meta name="generator" content="latens">'
+TIMES = 2  # that one folder is read, where links lead to it: a few links could make thousands of copies of it
 EXAMPLES, ENDINGS = 3, 10
 
 
@@ -95,6 +97,8 @@ class Tree:
         unreadable: files that it refused to look at, with its reason.
         special: pipes, sockets and devices.
         circles: links that lead back to a folder above.
+        repeated: folders that were read as often as one is, by other links.
+        times: how often each folder was read, by its real path.
         own: folders that latens wrote.
         too_deep: folders below the deepest that is read.
     """
@@ -106,6 +110,8 @@ class Tree:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
     circles: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    times: Counter[str] = field(default_factory=Counter)
     own: list[str] = field(default_factory=list)
     too_deep: list[str] = field(default_factory=list)
 
@@ -132,6 +138,8 @@ class Tree:
             found.append(f"left out, written by latens: {listed(self.own)}")
         if self.circles:
             found.append(f"left out, links to a folder above them: {listed(self.circles, EXAMPLES)}")
+        if self.repeated:
+            found.append(f"left out, links to folders that were read {TIMES} times: {listed(self.repeated, EXAMPLES)}")
         if self.hidden:
             names = Counter(name.rpartition("/")[2] for name in self.hidden)
             often = [name if count == 1 else f"{name} ({count} times)" for name, count in names.most_common()]
@@ -224,14 +232,17 @@ def _add_folder(tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[
         left = tree.hidden
     elif is_run(entry.path) or (entry.name == "figures" and _holds_report(node.path)):
         left = tree.own
-    elif real in above:
+    elif real in above or Path(above[0]).is_relative_to(real):
         left = tree.circles
+    elif real != os.path.join(above[0], inside) and tree.times[real] >= TIMES:
+        left = tree.repeated
     elif len(above) >= DEEPEST:
         left = tree.too_deep
     if left is not None:
         left.append(inside)
         node.holds_more = True
         return
+    tree.times[real] += 1
     child = Node(Path(entry.path), inside)
     try:
         _fill(tree, child, (*above, real), cache)

@@ -1,0 +1,119 @@
+"""Files that claim, or unpack to, far more than images have are refused by their headers."""
+
+import gzip
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from latens.computed.mapping import map_run
+from latens.errors import ImagesDamaged, RunDamaged, UsageError
+from latens.files import map_npy, map_npz, read_npz, read_some
+from latens.images import decode, load_images, plan
+from latens.images.masks import few_values
+from latens.images.opening import MOST_DECODED
+from pictures import fill
+
+# Pillow warns of what latens refuses a moment later.
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+
+
+def png_head(height, width, colour=2):
+    """A PNG that says its sides, and has one row of pixels."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1 + 3 * width))) + chunk(b"IEND", b"")
+
+
+def webp_heads(side):
+    """The three kinds of WebP, each saying that its sides are `side`."""
+    bits = (side - 1) | (side - 1) << 14
+    for name, body in (
+        (b"VP8X", bytes(4) + (side - 1).to_bytes(3, "little") * 2),
+        (b"VP8L", b"\x2f" + struct.pack("<I", bits) + bytes(5)),
+        (b"VP8 ", bytes(3) + b"\x9d\x01\x2a" + struct.pack("<HH", side, side)),
+    ):
+        content = b"WEBP" + name + struct.pack("<I", len(body)) + body
+        yield b"RIFF" + struct.pack("<I", len(content)) + content + bytes(200)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.png", png_head(13_000, 13_000)),
+        *((f"{i}.webp", head) for i, head in enumerate(webp_heads(16_383))),
+        ("a.pgm", b"P6\n13000 13000\n65535\n" + bytes(99)),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_pictures_of_absurd_sides_are_refused_before_they_are_decoded(tmp_path, name, content, monkeypatch):
+    path = tmp_path / name
+    path.write_bytes(content)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda picture: pytest.fail("decoded"))
+    for read in (decode.look_at, lambda path: decode.decode_picture(path, (16, 16), 1)):
+        with pytest.raises(ValueError, match=r"too large: \d+ x \d+ pixels take more than 512 MiB"):
+            read(path)
+    assert not few_values(path)
+
+
+def test_the_limit_is_of_bytes_in_memory(tmp_path):
+    side = int((MOST_DECODED / 4) ** 0.5)
+    for height, refused in ((side, False), (side + 1, True)):
+        (tmp_path / "a.png").write_bytes(png_head(height, side + 1 if refused else side))
+        if refused:
+            with pytest.raises(ValueError, match="too large"):
+                decode.look_at(tmp_path / "a.png")
+        else:
+            assert decode.look_at(tmp_path / "a.png").size == (side, side)
+
+
+def test_a_large_picture_is_left_out_and_named(tmp_path):
+    fill(tmp_path, 10)
+    (tmp_path / "large.png").write_bytes(png_head(20_000, 13_000))
+    assert any("large.png" in note and "too large" in note for note in load_images(tmp_path).notes)
+
+
+def test_packed_arrays_that_unpack_to_far_too_much_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "BOMB_BYTES", 1 << 20)
+    zeros = np.zeros((2_000, 40, 40), np.uint8)
+    np.savez_compressed(tmp_path / "bomb.npz", images=zeros)
+    with pytest.raises(ImagesDamaged, match=r"bomb\.npz: images: claims 3200000 unpacked bytes, more than the"):
+        load_images(tmp_path / "bomb.npz")
+    head = bytes([0, 0, 8, 3]) + struct.pack(">3I", *zeros.shape)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + zeros.tobytes()))
+    with pytest.raises(ImagesDamaged, match="its header states 3200016 bytes"):
+        load_images(tmp_path)
+
+
+def damaged_headers():
+    """Headers of .npy for which numpy and the standard library raise different errors."""
+    for text in (
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (2,",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3, 3), }\n\x00",
+        "{'descr': '(0)u1', 'fortran_order': False, 'shape': (2, 3, 3), }",
+        "[" * 500,
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999, 99999999999, 3), }",
+    ):
+        yield b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
+@pytest.mark.parametrize("head", list(damaged_headers()))
+def test_damaged_headers_of_arrays_are_errors_of_latens(finished_run, tmp_path, head):
+    (tmp_path / "a.npy").write_bytes(head + bytes(18))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", head + bytes(18))
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(ImagesDamaged, match=rf"{name}: .*get"):
+            load_images(tmp_path / name)
+    with pytest.raises(UsageError, match=r"not readable as \.npy"):
+        map_run(finished_run, coordinates=tmp_path / "a.npy")
+    for read, name in ((read_npz, "a.npz"), (map_npz, "a.npz"), (map_npy, "a.npy")):
+        with pytest.raises(RunDamaged, match="not readable"):
+            read(tmp_path / name)
+    with pytest.raises(RunDamaged, match="not readable"):
+        read_some(tmp_path / "a.npz", ("images",))
