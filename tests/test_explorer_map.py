@@ -58,6 +58,29 @@ window.sprites = (info) => map.setThumbnails(info, async (page) => {
   }
   return canvas.transferToImageBitmap();
 });
+// So many points, normally distributed about the middle, of classes in turn; by Box and Muller, the same each time.
+window.cluster = (count, spread, classes, palette) => {
+  let state = 1;
+  const random = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0), (state + 1) / 4294967297);
+  const [x, y] = [new Uint16Array(count), new Uint16Array(count)];
+  for (let i = 0; i < count; i++) {
+    const [r, angle] = [spread * Math.sqrt(-2 * Math.log(random())), 2 * Math.PI * random()];
+    x[i] = Math.max(0, Math.min(65535, 32768 + r * Math.cos(angle)));
+    y[i] = Math.max(0, Math.min(65535, 32768 + r * Math.sin(angle)));
+  }
+  map.setPoints({ x, y });
+  map.setColours(Uint8Array.from(x, (_, i) => i % classes), palette);
+};
+// Until all points are on the screen, and not a part of them, and nothing more comes.
+window.whole = () => new Promise((done, failed) => {
+  let last = 0;
+  setTimeout(() => failed(new Error("not all points were drawn within 10 s")), 10_000);
+  map.addEventListener("frame", ({ detail }) => {
+    clearTimeout(last);
+    if (detail.points === map.count) last = setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 400);
+  });
+  map.setView(map.view);
+});
 // Two frames after the worker's next image, everything is on the screen.
 window.settled = async () => {
   const nextFrame = () => new Promise(requestAnimationFrame);
@@ -658,3 +681,73 @@ def test_marks_lie_over_the_points(view):
     assert 0.1 < dashed < 0.8
     view.evaluate("map.setMarks([])")
     assert not is_magenta(picture(view)).any()
+
+
+# ---- very many points
+
+MANY, SPREAD = 1_000_000, 5000
+
+
+def laid(image, paper, colour):
+    """How much of a colour lies on the paper at each pixel, and how far the pixel is from any such mix, of 255."""
+    paper, colour = np.array(paper, float), np.array(colour, float)
+    share = ((image - paper) @ (colour - paper)) / ((colour - paper) @ (colour - paper))
+    return share, np.abs(image - paper - share[..., None] * (colour - paper)).max(-1)
+
+
+def rings(values):
+    """Means over rings of equal width about the middle, from within to two and a half spreads."""
+    y, x = np.indices(values.shape)
+    away = np.hypot(x + 0.5 - WIDTH / 2, y + 0.5 - HEIGHT / 2) / (SPREAD * 0.94 * HEIGHT / 65_536)
+    return np.array([values[(away >= k / 4) & (away < (k + 1) / 4)].mean() for k in range(10)])
+
+
+@pytest.mark.parametrize(("scheme", "paper"), [("light", (255, 255, 255)), ("dark", (16, 32, 48))])
+def test_a_million_points_show_what_is_within_a_cluster_in_their_colour(view, scheme, paper):
+    view.emulate_media(color_scheme=scheme)
+    view.evaluate("([n, spread]) => cluster(n, spread, 1, ['#d00000'])", [MANY, SPREAD])
+    view.evaluate("whole()")
+    share, off = laid(screenshot(view), paper, (0xD0, 0, 0))
+    seen = rings(share)
+    assert (np.diff(seen) < -0.004).all()  # it thins out all the way: no flat disc
+    assert seen[0] > 0.9
+    assert seen[0] - seen[4] > 0.06  # where it is half as dense
+    squares = (np.arange(10) + 0.5) ** 2  # by the logarithm of a normal density
+    assert np.corrcoef(squares, seen)[0, 1] < -0.99
+    assert rings(off).max() < 3
+
+
+def test_where_classes_mix_a_million_points_have_their_mean_colour(view):
+    view.evaluate("([n, spread]) => cluster(n, spread, 2, ['#d00000', '#0000d0'])", [MANY, SPREAD])
+    view.evaluate("whole()")
+    middle = screenshot(view)[HEIGHT // 2 - 15 : HEIGHT // 2 + 15, WIDTH // 2 - 15 : WIDTH // 2 + 15].mean((0, 1))
+    share, off = laid(middle, (255, 255, 255), (0x68, 0, 0x68))
+    assert share > 0.85
+    assert off < 8
+
+
+def test_few_selected_points_are_seen_among_a_million(view):
+    view.evaluate("([n, spread]) => cluster(n, spread, 1, ['#d00000'])", [MANY, SPREAD])
+    view.evaluate("n => map.setSelection(Uint8Array.from({ length: n }, (_, i) => Number(i < 40)))", MANY)
+    view.evaluate("whole()")
+    share, _ = laid(screenshot(view), (255, 255, 255), (0xD0, 0, 0))
+    spots = view.evaluate("[...Array(40).keys()].map((row) => map.toScreen(...map.placeOf(row)))")
+    assert np.median([share[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].max() for x, y in spots]) > 0.5
+    assert np.median(share[HEIGHT // 2 - 30 : HEIGHT // 2 + 30, WIDTH // 2 - 30 : WIDTH // 2 + 30]) < 0.3
+
+
+def test_points_are_piled_up_only_where_many_fall_on_a_pixel_and_without_a_jump(view):
+    """Below one on a pixel nothing changes, and from there on the picture does so steadily."""
+    script = """async ([usual, most, opacity]) => {
+      const { toneFor } = await import('/splat.js'), tone = toneFor(usual, most, opacity);
+      return tone && [...tone.alphas];
+    }"""
+    assert view.evaluate(script, [1, 30, 0.8]) is None  # 10,000 and 70,000 points on any screen
+    numbers = np.linspace(0, 30, 4096)
+    before = 256 * (1 - (1 - 0.8) ** numbers)
+    for usual in (1.001, 1.5, 2, 3, 4, 10):
+        now = np.array(view.evaluate(script, [usual, 30, 0.8]), float)
+        assert (np.diff(now) >= 0).all()
+        assert np.abs(now - before).max() < 256 * 0.42 * np.log(usual) / np.log(1.4) + 1
+        before = now if usual > 1.001 else before
+    assert now[-1] == pytest.approx(256 * 0.97, abs=1)

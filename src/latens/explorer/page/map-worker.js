@@ -2,8 +2,8 @@
 //
 // It also runs from a Blob, behind splat.js and without the imports: so each of them is one line and renames nothing.
 
-import {TILES, countIn, drawLayer, emptyPoints, filledShare, makeTarget, orderPoints, splat, takePoints} from "./splat.js";
-import {coloursOf, eachIn, inside, makeBrush, opacityFor, packed, pick, radiusFor, walk} from "./splat.js";
+import {TILES, clearTarget, countIn, densestTile, drawLayer, drawPart, emptyPoints, filledShare, layPiles, makeTarget, orderPoints, takePoints} from "./splat.js";
+import {coloursOf, coverOf, eachIn, inside, makeBrush, opacityFor, packed, pick, radiusFor, toneFor, walk} from "./splat.js";
 
 /** @typedef {import("./splat.js").Layer} Layer */
 /** @typedef {import("./splat.js").View} View */
@@ -39,6 +39,7 @@ const points = {
   all: orderPoints(new Uint16Array(0), new Uint16Array(0)),
   layers: /** @type {Layer[]} */ ([]), // the last one on top: without a selection one, with it the others and the selected
   filled: 1,
+  crowds: /** @type {{count: number, filled: number, densest: number}[]} */ ([]), // of each layer: points, the share of the map that they fill, and those in a dense tile
   stale: true,
 };
 
@@ -78,7 +79,7 @@ function frame() {
   work.due = false;
   const began = performance.now();
   settle();
-  shown.target.pixels.fill(packed(shown.paper));
+  clearTarget(shown.target, packed(shown.paper));
   const flying = flight.lasts > 0;
   const {drawn, share} = flying ? drawFlight(began) : drawPoints();
   present(drawn, began, false);
@@ -107,6 +108,7 @@ function settle() {
   const seen = visible ? takePoints(all, visible, true) : all;
   points.layers = selection ? [takePoints(seen, selection, false), takePoints(seen, selection, true)] : [seen];
   points.filled = filledShare(seen);
+  points.crowds = points.layers.map((layer) => ({count: layer.rows.length, filled: filledShare(layer), densest: densestTile(layer)}));
 }
 
 /** How many points aren't hidden. */
@@ -115,17 +117,22 @@ const countShown = () => points.layers.reduce((sum, {rows}) => sum + rows.length
 /** The view in the target's pixels. */
 const deviceView = () => ({...shown.view, scale: shown.view.scale * shown.ratio});
 
-/** The usual distance from a point to the next one, in pixels, were there only `share` of them. @param {number} share */
-function spacing(share) {
-  return 65536 * shown.view.scale * shown.ratio * Math.sqrt(points.filled / Math.max(1, countShown() * share));
+/** The usual distance from a point to the next one, in pixels. @param {{count: number, filled: number}} [crowd] all of them, or others */
+function spacing({count, filled} = {count: countShown(), filled: points.filled}) {
+  return 65536 * shown.view.scale * shown.ratio * Math.sqrt(filled / Math.max(1, count));
 }
 
 /** A brush for each layer. @param {number} share of the points that are drawn */
 function brushes(share) {
-  const radius = radiusFor(spacing(1), shown.ratio);
-  const opacity = opacityFor(radius, spacing(share));
+  const radius = radiusFor(spacing(), shown.ratio);
+  const tile = ((65536 / TILES) * shown.view.scale * shown.ratio) ** 2; // pixels
   const dims = points.layers.length > 1 ? [DIMMED, 0] : [0];
-  return dims.map((dim) => makeBrush(radius, opacity, coloursOf(points.palette, shown.muted, shown.paper, dim)));
+  return dims.map((dim, k) => {
+    const {count, filled, densest} = points.crowds[k];
+    const opacity = opacityFor(radius, spacing({count: count * share, filled}));
+    const tone = toneFor(coverOf(radius, spacing({count, filled})), densest * coverOf(radius, Math.sqrt(tile)), opacity);
+    return makeBrush(radius, tone ? 1 : opacity, coloursOf(points.palette, shown.muted, shown.paper, dim), tone);
+  });
 }
 
 /** Draw the points, thinned out where they would take too long. */
@@ -133,7 +140,11 @@ function drawPoints() {
   const [{target}, view, [{size}]] = [shown, deviceView(), brushes(1)];
   const there = points.layers.reduce((sum, layer) => sum + countIn(layer, view, target.width, target.height), 0);
   const share = Math.min(1, work.budget / (there * size * size));
-  const drawn = brushes(share).reduce((sum, brush, k) => sum + drawLayer(target, view, points.layers[k], brush, share), 0);
+  let drawn = 0;
+  brushes(share).forEach((brush, k) => {
+    drawn += drawLayer(target, view, points.layers[k], brush, share);
+    if (brush.tone) layPiles(target, brush.tone, share);
+  });
   return {drawn, share};
 }
 
@@ -141,11 +152,13 @@ function drawPoints() {
 function refine() {
   const [view, made, began] = [deviceView(), brushes(1), performance.now()];
   let [strip, drawn] = [0, 0];
-  shown.target.pixels.fill(packed(shown.paper));
+  clearTarget(shown.target, packed(shown.paper));
   const slice = () => {
     for (const until = performance.now() + SLICE; strip < made.length * TILES && performance.now() < until; strip++) {
       const [layer, row] = [Math.floor(strip / TILES), strip % TILES];
       drawn += drawLayer(shown.target, view, points.layers[layer], made[layer], 1, row, row);
+      const {tone} = made[layer];
+      if (tone && row === TILES - 1) layPiles(shown.target, tone, 1);
     }
     if (strip < made.length * TILES) work.rest = setTimeout(slice);
     else present(drawn, began, true);
@@ -191,7 +204,9 @@ function drawFlight(now) {
       flying.y[j] = flight.y[row] + (y[i] - flight.y[row]) * eased;
       flying.style[j] = style[i];
     }
-    splat(shown.target, deviceView(), flying, made[k], 0, n);
+    drawPart(shown.target, deviceView(), flying, made[k], 0, n);
+    const {tone} = made[k];
+    if (tone) layPiles(shown.target, tone, n / rows.length);
   });
   if (time === 1) flight.lasts = 0;
   return {drawn: Math.ceil(total / step), share: 1};
@@ -204,7 +219,7 @@ function drawFlight(now) {
 function drawThumbnails(context) {
   const {info, pages} = sprites;
   const {view, ratio} = shown;
-  const [width, height, room] = [context.canvas.width / ratio, context.canvas.height / ratio, spacing(1) / ratio];
+  const [width, height, room] = [context.canvas.width / ratio, context.canvas.height / ratio, spacing() / ratio];
   Object.assign(sprites, {wanted: new Map(), used: new Set(), shown: []});
   if (!info || room < 17) return;
   const side = Math.round(Math.min(Math.max(24, 0.9 * room), Math.max(56, info.size)) * ratio);

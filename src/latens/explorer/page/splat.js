@@ -2,11 +2,18 @@
 //
 // Points are blended one over the other into opaque pixels: of an opacity a, n of them cover 1 - (1 - a)^n of it. The opacity
 // comes from the density of the points drawn, so that dense places stay readable and sparse ones visible without a second pass.
+// Where many points fall on one pixel all of that is full: they are piled up then, by their mean colour and how many they are,
+// and laid onto the picture by the logarithm of that number, so that a million points show what is within their clusters.
 
 /** Tiles on a side. Points are stored tile by tile, so that tiles out of view cost nothing and drawn points lie together in memory. */
 export const TILES = 64;
 const TILE_BITS = 10; // 2^16 / TILES units a tile
 const STEPS = 8; // places of a point within a pixel, each way
+const PILED = [1, 4]; // points on a pixel, usually: from the first on they are piled up the more, above the second altogether
+const FAINT = 0.25; // points on a pixel, below which the logarithm is nearly straight
+const FULL = 0.97; // opacity of the densest places
+const LEVELS = 4096; // of a tone
+const AVERAGED = 16; // points by which the mean colour of a pixel is renewed at least
 const MARGIN = 24; // pixels about the picture, so that a disc across its edge needs no clipping
 
 /** @typedef {{x: Uint16Array, y: Uint16Array, style: Uint16Array}} Points  style: index into the brush's colours */
@@ -15,13 +22,20 @@ const MARGIN = 24; // pixels about the picture, so that a disc across its edge n
  * @typedef {Points & {rows: Uint32Array, starts: Uint32Array}} Layer  as many as rows; starts: of each tile, and the end
  */
 /** @typedef {{x: number, y: number, scale: number}} View  the centre, in units (y up), and pixels a unit */
-/** @typedef {{pixels: Int32Array, width: number, height: number, margin: number}} Target  width and height with the margin */
-/** @typedef {{size: number, weights: Uint16Array, colours: Int32Array}} Brush  weights: of 256, for each place within a pixel */
+/** @typedef {{pixels: Int32Array, width: number, height: number, margin: number, piles: Int32Array, means: Int32Array}} Target  width and height with the margin; piles: of 256 for each point on a pixel; means: the colour of a pile */
+/** @typedef {{size: number, weights: Uint16Array, colours: Int32Array, tone: Tone|null}} Brush  weights: of 256, for each place within a pixel; tone: of points that are piled up */
+/** @typedef {{most: number, alphas: Uint16Array}} Tone  alphas: of 256, for LEVELS steps from no point on a pixel to the most */
 
 /** @param {number} width @param {number} height @returns {Target} */
 export function makeTarget(width, height) {
   const [w, h] = [width + 2 * MARGIN, height + 2 * MARGIN];
-  return {pixels: new Int32Array(w * h), width: w, height: h, margin: MARGIN};
+  return {pixels: new Int32Array(w * h), width: w, height: h, margin: MARGIN, piles: new Int32Array(w * h), means: new Int32Array(w * h)};
+}
+
+/** Nothing but paper. @param {Target} target @param {number} paper */
+export function clearTarget({pixels, piles}, paper) {
+  pixels.fill(paper);
+  piles.fill(0); // a picture that was given up may have left some
 }
 
 // ---- the order of the points
@@ -87,13 +101,21 @@ export function filledShare({rows, starts}) {
   return Math.exp(entropy) / (TILES * TILES);
 }
 
+/** Points in a dense tile: a twentieth of all points lie in tiles of as many or more. @param {Layer} layer */
+export function densestTile({rows, starts}) {
+  const counts = Array.from({length: TILES * TILES}, (_, t) => starts[t + 1] - starts[t]).sort((a, b) => b - a);
+  let [left, t] = [rows.length / 20, 0];
+  while (t + 1 < counts.length && (left -= counts[t]) > 0) t++;
+  return counts[t];
+}
+
 // ---- brushes
 
 /**
  * A soft disc, or a point of one pixel's worth shared by 2 x 2 of them; one picture for each place within a pixel.
- * @param {number} radius pixels; under 0.8, a point @param {number} opacity 0 to 1 @param {Int32Array} colours @returns {Brush}
+ * @param {number} radius pixels; under 0.8, a point @param {number} opacity 0 to 1 @param {Int32Array} colours @param {Tone|null} [tone] @returns {Brush}
  */
-export function makeBrush(radius, opacity, colours) {
+export function makeBrush(radius, opacity, colours, tone = null) {
   const point = radius < 0.8;
   const size = point ? 2 : Math.ceil(2 * radius + 1);
   const weights = new Uint16Array(STEPS * STEPS * size * size);
@@ -111,7 +133,7 @@ export function makeBrush(radius, opacity, colours) {
     const scale = point ? 1 : area / cover.reduce((sum, value) => sum + value, 0);
     cover.forEach((value, k) => (weights[place * cover.length + k] = Math.round(256 * opacity * Math.min(1, value * scale))));
   }
-  return {size, weights, colours};
+  return {size, weights, colours, tone};
 }
 
 /** The radius of a point. @param {number} spacing pixels, usually, to the next one @param {number} ratio pixels a CSS pixel */
@@ -124,8 +146,26 @@ export function radiusFor(spacing, ratio) {
  * @param {number} radius pixels @param {number} spacing between the points that are drawn
  */
 export function opacityFor(radius, spacing) {
-  const cover = (radius < 0.8 ? 1 : Math.PI * radius * radius) / (spacing * spacing);
-  return Math.min(0.85, Math.max(0.16, 1 - 0.12 ** (1 / cover)));
+  return Math.min(0.85, Math.max(0.16, 1 - 0.12 ** (1 / coverOf(radius, spacing))));
+}
+
+/** How many points lie on a pixel. @param {number} radius pixels @param {number} spacing */
+export const coverOf = (radius, spacing) => (radius < 0.8 ? 1 : Math.PI * radius * radius) / (spacing * spacing);
+
+/**
+ * How points are laid onto the picture that are piled up; null where too few lie on a pixel for that.
+ * @param {number} usual points on a pixel in places of usual density @param {number} most in the densest @param {number} opacity of a point where they are not piled up
+ * @returns {Tone|null}
+ */
+export function toneFor(usual, most, opacity) {
+  const share = Math.min(1, Math.log(usual / PILED[0]) / Math.log(PILED[1] / PILED[0]));
+  if (!(share > 0)) return null;
+  const alphas = Uint16Array.from({length: LEVELS}, (_, i) => {
+    const num = (i / (LEVELS - 1)) * most;
+    const piled = (FULL * Math.log1p(num / FAINT)) / Math.log1p(most / FAINT);
+    return Math.round(256 * (share * piled + (1 - share) * (1 - (1 - opacity) ** num)));
+  });
+  return {most, alphas};
 }
 
 // ---- drawing
@@ -156,7 +196,7 @@ export function drawLayer(target, view, layer, brush, share, from = 0, to = TILE
   for (let row = Math.max(from, bottom); row <= Math.min(to, top); row++) {
     for (let t = row * TILES + left; t <= row * TILES + right; t++) {
       const begin = layer.starts[t];
-      drawn += splat(target, view, layer, brush, begin, begin + Math.ceil((layer.starts[t + 1] - begin) * share));
+      drawn += drawPart(target, view, layer, brush, begin, begin + Math.ceil((layer.starts[t + 1] - begin) * share));
     }
   }
   return drawn;
@@ -198,6 +238,53 @@ export function splat({pixels, width, height}, view, {x, y, style}, {size, weigh
     }
   }
   return end - begin;
+}
+
+/** Draw the points from begin to end by a brush. @type {typeof splat} */
+export const drawPart = (target, view, points, brush, begin, end) => (brush.tone ? pile : splat)(target, view, points, brush, begin, end);
+
+/** Pile up the points from begin to end. @type {typeof splat} */
+function pile({piles, means, width, height}, view, {x, y, style}, {size, weights, colours}, begin, end) {
+  const [right, bottom, step] = [width - size, height - size, view.scale * STEPS];
+  const left = (width / 2 - (size - 1) / 2) * STEPS - view.x * step;
+  const top = (height / 2 - (size - 1) / 2) * STEPS + view.y * step;
+  for (let i = begin; i < end; i++) {
+    const px = Math.floor(x[i] * step + left);
+    const py = Math.floor(top - y[i] * step);
+    const [column, row] = [px >> 3, py >> 3];
+    if (column < 0 || row < 0 || column > right || row > bottom) continue;
+    const colour = colours[style[i]];
+    const [rb, g] = [colour & 0xff00ff, colour & 0xff00];
+    let w = (((py & 7) << 3) | (px & 7)) * size * size;
+    for (let line = row * width + column, last = line + size * width; line < last; line += width) {
+      for (let at = line; at < line + size; at++) {
+        const weight = weights[w++];
+        if (!weight) continue;
+        const all = (piles[at] += weight);
+        const mean = means[at];
+        if (all === weight) means[at] = colour;
+        else if (mean !== colour) {
+          const a = all < 256 * AVERAGED ? ((weight << 8) / all) | 0 : weight >> 4;
+          const rest = 256 - a; // halves are rounded up: many small steps would darken it else
+          const redBlue = ((Math.imul(rb, a) + Math.imul(mean & 0xff00ff, rest) + 0x800080) >>> 8) & 0xff00ff;
+          means[at] = redBlue | (((Math.imul(g, a) + Math.imul(mean & 0xff00, rest) + 0x8000) >>> 8) & 0xff00) | 0xff000000;
+        }
+      }
+    }
+  }
+  return end - begin;
+}
+
+/** Lay a layer that was piled up onto the picture. @param {Target} target @param {Tone} tone @param {number} share of its points that is there */
+export function layPiles({pixels, piles, means}, {most, alphas}, share) {
+  const level = (LEVELS - 1) / (256 * most * share);
+  for (let at = 0; at < piles.length; at++) {
+    const num = piles[at];
+    if (!num) continue;
+    const mean = means[at];
+    pixels[at] = blend(pixels[at], mean & 0xff00ff, mean & 0xff00, alphas[Math.min(LEVELS - 1, (num * level) | 0)]);
+    piles[at] = 0;
+  }
 }
 
 // ---- where points are
