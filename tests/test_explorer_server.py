@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 import latens
 from latens.errors import RunDamaged, UsageError
-from latens.explorer import View, answer, app, create_app, decoding, following
+from latens.explorer import View, answer, app, create_app, decoding, following, serving
 from latens.explorer.columns import NO_VALUE, read_columns
 from latens.explorer.guard import Guard
 from latens.explorer.routes import ROUTES
@@ -271,7 +271,11 @@ def test_an_image_by_point_or_by_id(view, client):
         ("/api/image?id=../../run.json", "no image"),
         ("/api/decode?map=pca&x=nan&y=0", "finite number"),
         ("/api/decode?map=pca&x=1e400&y=0", "finite number"),
+        ("/api/decode?map=pca&x=1e300&y=0", "too large"),
         ("/api/probe?map=pca&noise=-1", "noise"),
+        ("/api/probe?map=pca&noise=1e300", "too large"),
+        ("/api/probe?map=pca&noise=1e7", "at most 1e+06"),
+        ("/api/probe?map=pca&seed=-1", "seed is -1; at least 0"),
         ("/api/probe?map=pca&sampler=dice", "known"),
         ("/api/list?kind=best", "known"),
         ("/api/directions?count=0", "directions"),
@@ -299,6 +303,8 @@ def test_a_wrong_question_gets_one_line_of_json(client, address, said):
         ("/api/path", {"stops": [[0], [0]], "map": "pca"}, "from a place to itself"),
         ("/api/path", {"stops": [[0], [99999]], "map": "pca"}, "no point of the map"),
         ("/api/path", {"stops": [[0], ["a"]], "map": "pca"}, "no point of the map"),
+        ("/api/path", {"stops": [[0], [[1]]], "map": "pca"}, "no point of the map"),
+        ("/api/path", {"stops": [[[0]], [1]], "map": "pca", "way": "graph"}, "no point of the map"),
         ("/api/path", {"stops": [[0], [1]], "map": "pca", "steps": 1}, "steps is 1"),
         ("/api/path", {"stops": [[0], [1]], "map": "pca", "way": "crow"}, "known"),
         ("/api/tags", {"tag": " ", "ids": ["x"]}, "no image 'x'"),
@@ -415,7 +421,7 @@ def test_tags_by_the_routes_and_as_a_table(view, client):
         assert client.post("/api/tags", json={"tag": hostile, "ids": ids}).json()["tags"] == {hostile: ids}
         table = client.get("/api/tags.csv")
         assert table.headers["content-disposition"].startswith("attachment")
-        assert table.text.splitlines() == ["id,tag", *(f'{one},"{hostile}"' for one in ids)]
+        assert table.text.splitlines() == ["id,tag", *(f'{one},"\'{hostile}"' for one in ids)]
         assert client.post("/api/tags", json={"tag": hostile, "ids": ids, "on": False}).json()["tags"] == {}
     finally:
         (view.run.path / "tags.jsonl").unlink()
@@ -546,6 +552,50 @@ def test_a_taken_port_is_passed_over(view):
         serving.socket.close()
     with pytest.raises(UsageError, match="65535"):
         Serving(view, port=70_000)
+
+
+def test_a_name_of_a_file_is_told_in_one_line(client):
+    response = client.post(
+        "/api/encode?name=a%0Ab&map=pca", content=b"x", headers={"content-type": "application/octet-stream"}
+    )
+    assert response.json()["error"] == r"a\nb: is no image that latens reads"
+
+
+def test_half_a_request_is_closed_and_a_whole_one_is_answered(view, monkeypatch):
+    monkeypatch.setattr(serving, "SECONDS_FOR_A_REQUEST", 0.5)
+    server = Serving(view).start()
+    head = f"Host: 127.0.0.1:{server.port}\r\nx-latens-token: {server.app.state.token}\r\n".encode()
+    halves = (b"", b"GET /api/work HT", b"GET /api/work HTTP/1.1\r\n" + head, b"POST /api/tags HTTP/1.1\r\n" + head)
+    whole = b"GET /api/work HTTP/1.1\r\n" + head + b"\r\n"
+    body = b"Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+    try:
+        for half in (*halves, halves[-1] + body, whole + halves[1]):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one:
+                one.sendall(half)
+                got = b"".join(iter(lambda one=one: one.recv(4096), b""))  # until the server closes
+                assert got.startswith(b"HTTP/1.1 200") == half.startswith(whole)
+    finally:
+        server.stop()
+
+
+def test_the_command_ends_without_a_traceback_by_a_signal_amid_a_request(finished_run):
+    command = [sys.executable, "-m", "latens", "explore", str(finished_run.path), "--no-open"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    found = re.search(r"http://127\.0\.0\.1:(\d+)/(\S+)/", process.stdout.readline())
+    port, token = int(found[1]), found[2]
+    head = (
+        f"Host: 127.0.0.1:{port}\r\nx-latens-token: {token}\r\ncontent-type: application/json\r\nContent-Length: 9\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as one:
+        one.sendall(f"POST /api/tags HTTP/1.1\r\n{head}\r\n{{".encode())
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as other:  # answered after the first has begun
+            other.sendall(f"GET /api/work HTTP/1.1\r\n{head.partition('content')[0]}\r\n".encode())
+            assert other.recv(99).startswith(b"HTTP/1.1 200")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors
 
 
 def test_the_command_ends_cleanly_by_ctrl_c(finished_run):

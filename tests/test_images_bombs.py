@@ -117,3 +117,15 @@ def test_damaged_headers_of_arrays_are_errors_of_latens(finished_run, tmp_path, 
             read(tmp_path / name)
     with pytest.raises(RunDamaged, match="not readable"):
         read_some(tmp_path / "a.npz", ("images",))
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_tiff_whose_directories_overlap_is_refused(tmp_path, big):
+    """Each of them has to be read, and they could be many times as long as the file."""
+    number, count, head = ("Q", "Q", b"II+\0\x08\0\0\0") if big else ("I", "H", b"II*\0")
+    first = 16 if big else 8
+    content = bytearray(head + struct.pack(f"<{number}", first) + bytes(2_000))
+    content[first : first + struct.calcsize(f"<{count}")] = struct.pack(f"<{count}", 60_000)
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ValueError, match="its directories claim more than the file has"):
+        decode.look_at(tmp_path / "a.tif")

@@ -42,7 +42,7 @@ def main() -> None:
     kills = LONG if args.long else SHORT
     with tempfile.TemporaryDirectory() as temporary:
         whole, began = Path(temporary) / "whole", time.monotonic()
-        wait(started(lambda: complete(pixels, whole)))
+        complete(pixels, whole)  # in this process: what it imports, the others need not import again
         seconds = time.monotonic() - began
         killed = Tally("kill −9 in all phases of a run, resumed")
         chains = Tally("chains of kills: weights bit for bit those of a run that was never killed")

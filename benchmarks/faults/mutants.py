@@ -52,26 +52,33 @@ EXTREMES = (
 
 def main() -> None:
     args = fault_parser(__doc__).parse_args()
-    random = np.random.default_rng(0)
+    kept = Path(args.json).parent / "mutants" if args.json else None
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as temporary:
         os.environ["LATENS_CACHE"] = f"{temporary}/cache"
-        seeds = seeds_of(blobs(random)[:12])
+        seeds = seeds_of(blobs(np.random.default_rng(0))[:12])
         for kind, seed in seeds.items():  # which imports here what each process would import
             load_images(placed({kind: [seed]}, Path(temporary) / "first" / kind))
         count = (LONG if args.long else SHORT) // len(seeds)
-        tallies = [of_kind(kind, seed, count, random, Path(temporary) / "tried") for kind, seed in seeds.items()]
+        tallies = []
+        for number, (kind, seed) in enumerate(seeds.items()):
+            random = np.random.default_rng([0, number])
+            tallies.append(of_kind(kind, seed, count, random, Path(temporary) / "tried", kept))
         tallies.append(of_bombs(Path(temporary)))
     sys.exit(finish(tallies, args.json))
 
 
-def of_kind(kind: str, seed: bytes, count: int, random: np.random.Generator, folder: Path) -> Tally:
-    """All mutants of one format."""
+def of_kind(kind: str, seed: bytes, count: int, random: np.random.Generator, folder: Path, kept: Path | None) -> Tally:
+    """All mutants of one format; those with which something went wrong are kept in a folder."""
     found = Tally(f"mutants of {kind}")
     for start in range(0, count, BATCH):
         mutants = [mutant(seed, random) for _ in range(min(BATCH, count - start))]
         if alone_or_together(kind, mutants, folder):
             for one in mutants:
-                found.add(one != seed, alone_or_together(kind, [one], folder))
+                problem = alone_or_together(kind, [one], folder)
+                found.add(one != seed, problem)
+                if problem and kept is not None:
+                    kept.mkdir(parents=True, exist_ok=True)
+                    (kept / f"{len(found.lost)}.{kind}").write_bytes(one)
         else:
             for one in mutants:
                 found.add(one != seed)
@@ -110,6 +117,7 @@ def judged(work: Callable[[], object], seconds: float, megabytes: int) -> str:
         os.close(reading)
         problem = ""
         try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff prints what it finds
             resource.setrlimit(resource.RLIMIT_AS, (GUARD, GUARD))
             before = memory("VmRSS")
             with warnings.catch_warnings():

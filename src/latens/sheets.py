@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 
-__all__ = ["as_csv", "as_parquet", "parquet_library"]
+__all__ = ["as_csv", "as_parquet", "no_formula", "parquet_library"]
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what formulas begin with
 LIBRARIES = ("polars", "pyarrow")  # that write Parquet; the first that is installed does
 
 
@@ -27,14 +28,27 @@ def as_csv(columns: Mapping[str, NDArray[Any]]) -> bytes:
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
+    table.writerow(map(no_formula, columns))
     table.writerows(zip(*map(_cells, columns.values()), strict=True))
     return text.getvalue().encode()
 
 
+def no_formula(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: an apostrophe goes before a text that begins like one.
+
+    Names of files and tags may come from others. Source: OWASP, CSV Injection.
+
+    >>> no_formula("=1+1"), no_formula("a.png"), no_formula(-1)
+    ("'=1+1", 'a.png', -1)
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
+
+
 def _cells(column: NDArray[Any]) -> list[Any]:
     # float32 by its own digits: 0.1 and not 0.10000000149011612.
-    return ["" if v != v else str(v) for v in column] if column.dtype.kind == "f" else column.tolist()
+    if column.dtype.kind == "f":
+        return ["" if v != v else str(v) for v in column]
+    return [no_formula(cell) for cell in column.tolist()]
 
 
 def parquet_library() -> str | None:

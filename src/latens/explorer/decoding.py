@@ -19,6 +19,7 @@ from latens.interpolation import LatentPath, interpolate, kept_in_range, princip
 from latens.interpolation.way_points import steps_of_legs
 from latens.latents import encode_images
 from latens.neighbours import in_usual_distances
+from latens.text import shown
 
 __all__ = [
     "compass",
@@ -132,7 +133,7 @@ def encode(view: View, file: bytes, name: str, map: str = "", look: str = "") ->
         UsageError: it is empty, too large, or no image.
         ImagesError: it can't be read, or has other channels than the run's images.
     """
-    pixels, notes = _read_file(view, file, name)
+    pixels, notes = _read_file(view, file, shown(name))
     z = encode_images(view.run.model, pixels[None])
     placed = _decoded(view, z, map, look=look, trips=True)
     distances, near = view.near.nearest(z, min(NEIGHBOURS, len(view.latents)))

@@ -25,18 +25,21 @@ from latens.sheets import as_csv, as_parquet
 __all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "findings_of", "lists", "openapi"]
 
 REQUIRED = object()
+LARGEST = float(np.finfo(np.float32).max)  # the latents and places of maps are float32
 JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "file": bytes}
 
 
 @dataclass(frozen=True)
 class Param:
-    """A parameter of a route: its JSON type, its meaning, and its default."""
+    """A parameter of a route: its JSON type, its meaning, its default, and its smallest and largest value."""
 
     type: str
     text: str
     default: Any = REQUIRED
     choices: Sequence[str] | Callable[[], Sequence[str]] = ()
     items: Mapping[str, Any] | None = None
+    least: float | None = None
+    most: float | None = None
 
     @property
     def known(self) -> Sequence[str]:
@@ -303,6 +306,7 @@ PART = Param(
 )
 UNITS = ("latent", "spread")
 MOST_LISTED = 500
+MOST_NOISE = 1e6  # times the spread of a class, or in latent units
 MOST_FOUND = 20
 MOST_PICTURES = 500  # in one answer
 POINTS = {"type": "integer"}
@@ -471,9 +475,9 @@ ROUTES = (
         _later("latens.explorer.decoding:probe"),
         {
             "sampler": Param("string", "whose", "class-means", tuple(SAMPLERS)),
-            "noise": Param("number", "of class-means", 1.0),
+            "noise": Param("number", "of class-means", 1.0, least=0, most=MOST_NOISE),
             "unit": Param("string", "of the noise: the latents' own, or the spread of each class", "latent", UNITS),
-            "seed": Param("integer", "another seed, another draw", 0),
+            "seed": Param("integer", "another seed, another draw", 0, least=0),
             "map": MAP,
             "look": LOOK,
         },
@@ -639,6 +643,12 @@ def _checked(route: Route, name: str, param: Param, given: Mapping[str, Any]) ->
         raise UsageError(f"{route.path}: {name} is {str(value)[:60]!r}; a finite {param.type} is needed")
     if kind is int and abs(value) >= 2**63:
         raise UsageError(f"{route.path}: {name} is {value}; that is too large")
+    if kind is float and abs(value) > LARGEST:
+        raise UsageError(f"{route.path}: {name} is {value}; that is too large")
+    if param.least is not None and value is not None and value < param.least:
+        raise UsageError(f"{route.path}: {name} is {value}; at least {param.least:g} is needed")
+    if param.most is not None and value is not None and value > param.most:
+        raise UsageError(f"{route.path}: {name} is {value}; at most {param.most:g} is allowed")
     if param.known and value not in param.known:
         raise UsageError(f"{route.path}: {name} is {value!r}; known: {', '.join(param.known)}")
     return value
@@ -688,6 +698,10 @@ def _schema(param: Param) -> dict[str, Any]:
         schema["enum"] = list(param.known)
     if param.items:
         schema["items"] = dict(param.items)
+    if param.least is not None:
+        schema["minimum"] = param.least
+    if param.most is not None:
+        schema["maximum"] = param.most
     if param.default is not REQUIRED and param.default is not None:
         schema["default"] = param.default
     return schema

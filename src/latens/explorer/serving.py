@@ -1,13 +1,16 @@
 """Serving the explorer: on the loopback address, in this thread until Ctrl-C, or in one of its own."""
 
+import asyncio
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from latens.errors import UsageError
 from latens.explorer.app import create_app
@@ -17,7 +20,51 @@ from latens.explorer.view import View
 __all__ = ["HOST", "Serving", "serve"]
 
 HOST = "127.0.0.1"
+SECONDS_FOR_A_REQUEST = 20.0  # from its connection, or from the last answer on it, until all of it must be there
 TRIES = 50  # ports after the one that was asked for
+
+
+class Impatient(H11Protocol):
+    """A connection that is closed if its request does not come to its end: half-open ones would stay for ever."""
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest, if there is one."""
+        super().data_received(data)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        """Wait for the end of a request, for the whole time only once; not while one is answered."""
+        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+            self._stop_waiting()
+        elif self._limit is None:
+            self._limit = asyncio.get_running_loop().call_later(SECONDS_FOR_A_REQUEST, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _give_up(self) -> None:
+        self._limit = None
+        if not self.transport.is_closing():
+            self.transport.close()
 
 
 class Serving:
@@ -49,7 +96,12 @@ class Serving:
             view, beside, port=self.port, ancestors=ancestors, token=kept.token if kept else ""
         )
         config = uvicorn.Config(
-            self.app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1
+            self.app,
+            http=Impatient,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
 

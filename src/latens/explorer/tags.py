@@ -11,6 +11,7 @@ from secrets import token_hex
 
 from latens.errors import UsageError
 from latens.runs.journal import TAGS, append_change, changes_in, not_a_change
+from latens.sheets import no_formula
 
 __all__ = ["Tags"]
 
@@ -103,5 +104,5 @@ class Tags:
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("id", "tag"))
-        writer.writerows((one, tag) for tag, ids in self.read().items() for one in ids)
+        writer.writerows((no_formula(one), no_formula(tag)) for tag, ids in self.read().items() for one in ids)
         return file.getvalue()

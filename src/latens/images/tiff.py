@@ -173,6 +173,7 @@ class _opened:
         from tifffile import TiffFile
 
         _quiet()
+        _check_directories(file)
         file.seek(0)
         try:
             self.tiff = TiffFile(file, _multifile=False)  # what lies in other files is no image of this one
@@ -187,6 +188,38 @@ class _opened:
         known = (ValueError, OSError, MemoryError, Image.DecompressionBombError)
         if isinstance(error, Exception) and not isinstance(error, known):
             raise ValueError(_reason(error)) from None  # a damaged header leads tifffile and this module astray
+
+
+def _check_directories(file: IO[bytes]) -> None:
+    """Refuse a file whose directories claim more bytes than it has: tifffile would read each of their entries.
+
+    What is damaged in another way is left to tifffile. Source: TIFF 6.0, section 2; BigTIFF.
+
+    Raises:
+        ValueError: they overlap, or end behind the file.
+    """
+    size = left = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    count, entry, following = ("Q", 20, "Q") if big else ("H", 12, "I")
+    place = struct.unpack_from(order + following, head.ljust(16, b"\0"), 8 if big else 4)[0]
+    while 0 < place < size:
+        file.seek(place)
+        entries = _number(file, order + count)
+        length = struct.calcsize(order + count) + entries * entry
+        left -= length
+        if left < 0:
+            raise ValueError("damaged TIFF (its directories claim more than the file has)")
+        file.seek(place + length)
+        place = _number(file, order + following)
+
+
+def _number(file: IO[bytes], form: str) -> int:
+    """The next number of a file; 0 where it ends before."""
+    content = file.read(struct.calcsize(form))
+    return int(struct.unpack(form, content)[0]) if len(content) == struct.calcsize(form) else 0
 
 
 def _quiet() -> None:
