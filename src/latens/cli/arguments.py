@@ -369,7 +369,11 @@ def _add_encode(commands: Any) -> None:
     command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
     command.add_argument("data", metavar="DATA", help=DATA_HELP + ", one image file")
     command.add_argument(
-        "-o", "--output", metavar="NPZ", required=True, help="file for latents, ids, labels, class names"
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help="NAME.npz for arrays: latents, ids, labels, class names; NAME.parquet for a table with a row for each image",
     )
     _part(command)
     _device(command)

@@ -144,15 +144,22 @@ def data_command(args: argparse.Namespace) -> Answer:
 def encode_command(args: argparse.Namespace) -> Answer:
     """Encode images into a file of latents."""
     from latens.computed import encode_source
+    from latens.exports.latents_file import check_parquet, write_latents
     from latens.files import write_npz
 
-    output_file(args.output, ".npz")
+    output_file(args.output, ".npz", ".parquet")
+    as_table = args.output.lower().endswith(".parquet")
+    if as_table:
+        check_parquet()
     progress = _progress(args)
     run = _chosen(args.run, args.device)
     encoded = encode_source(run, args.data, args.part, progress, **_reading(args))
     for note in encoded.notes:
         progress.say(f"note: {note}")
-    write_npz(args.output, encoded.arrays)
+    if as_table:
+        write_latents(run, encoded.arrays, args.output)
+    else:
+        write_npz(args.output, encoded.arrays)
     shapes = {name: list(array.shape) for name, array in encoded.arrays.items()}
     answer = {"file": args.output, "arrays": shapes, "notes": list(encoded.notes)}
     return answer, f"{shown(args.output)}: {_in_words(shapes)}"

@@ -13,7 +13,8 @@ from latens.images.pixels import to_floats
 from latens.latents import decode_latents, encode_images
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.runs.run import COLUMN, TEST, TRAIN
+from latens.runs.run import TEST, TRAIN
+from latens.runs.tables import COLUMN
 
 __all__ = ["Encoded", "encode_run", "encode_source"]
 

@@ -16,7 +16,8 @@ from latens.images.writing import ImagesWriter, file_format, image_bytes
 from latens.latents import decode_latents, encode_images
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.runs.run import COLUMN, Samples
+from latens.runs.run import Samples
+from latens.runs.tables import COLUMN
 from latens.text import shown
 
 __all__ = ["Made", "MadeBlock", "decoded", "denoised", "drawn", "reconstructed", "write_made"]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from latens.errors import UsageError
 from latens.figures.palette import class_colours
 from latens.runs import Run
-from latens.runs.run import COLUMN, TRAIN
+from latens.runs.run import TRAIN
+from latens.runs.tables import COLUMN
 from latens.text import natural_key
 
 __all__ = ["CONTRADICTED", "NO_VALUE", "PREDICTED", "Column", "columns_of", "read_columns", "values_of"]

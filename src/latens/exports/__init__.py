@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from latens.tables import lazy_names
 
 if TYPE_CHECKING:
+    from latens.exports.latents_file import write_latents as write_latents
     from latens.exports.onnx_pair import write_onnx as write_onnx
 
-_HOMES = {"write_onnx": "onnx_pair"}
+_HOMES = {"write_latents": "latents_file", "write_onnx": "onnx_pair"}
 
-__all__ = ["write_onnx"]
+__all__ = ["write_latents", "write_onnx"]
 
 __getattr__ = lazy_names(__name__, _HOMES)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, overload
 
-from latens.errors import MissingExtra, RunError
+from latens.errors import RunError
+from latens.frames import pandas_frame
 from latens.metrics.format1 import group_and_subject
 from latens.metrics.score import Score, Scores
 
@@ -89,11 +90,7 @@ class ScoreTable(Sequence[Score]):
         Raises:
             MissingExtra: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingExtra("a DataFrame needs pandas, which is not installed: pip install pandas") from None
-        return pandas.DataFrame(self.to_dicts())
+        return pandas_frame(self.to_dicts())
 
     def as_json(self) -> dict[str, Any]:
         """What metrics.json holds."""

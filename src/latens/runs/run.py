@@ -26,12 +26,14 @@ import numpy as np
 
 from latens.errors import ImagesNotFound, RunDamaged, RunError, UsageError
 from latens.files import MAX_JSON, open_regular, read_safetensors
+from latens.frames import Rows
 from latens.images.contract import Dataset, Images
 from latens.images.pixels import PixelFormat, composite, shown_channels, to_floats
 from latens.maps import FEATURES, GIVEN, MAPS, Map, map_kind
 from latens.metrics import Scores, ScoreTable
 from latens.progress import Progress, Silent
 from latens.runs.record import RECORD, RunFolder
+from latens.runs.tables import COLUMN, LatentArrays
 from latens.samplers import SAMPLERS, Sampler, samplers_for
 from latens.text import quoted, shown
 from latens.training.recipes import MAX_SEED, Recipe, whole_number
@@ -48,7 +50,6 @@ __all__ = ["TEST", "TRAIN", "Run", "Samples", "weights_in"]
 WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "latents.npz"
 HISTORY_FILE = "history.jsonl"
 LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
-COLUMN = "column:"  # what the names of a table's columns begin with in latents.npz
 MADE_ELSEWHERE = {  # maps that are stored, but not fitted unasked: what is missing, and the option that gives it
     FEATURES: ("no features were mapped", "--features ENCODER"),
     GIVEN: ("no coordinates were given", "--coordinates FILE"),
@@ -142,6 +143,10 @@ class Run:
     def record(self) -> dict[str, Any]:
         """The current content of run.json on disk; `update` changes it."""
         return self.folder.record
+
+    def __reduce__(self) -> tuple[type["Run"], tuple[str, str]]:
+        """For pickle: a run is the path of its folder; whoever unpickles it opens it there."""
+        return Run, (os.path.abspath(self.path), self.device)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.record['data']['name']}, {self.record['status']})"
@@ -383,15 +388,18 @@ class Run:
             )
 
     @property
-    def history(self) -> list[dict[str, Any]]:
-        """One dict per epoch: epoch, step, train_loss, train_mse, test_mse, learning_rate, elapsed (seconds)."""
+    def history(self) -> Rows:
+        """One dict per epoch: epoch, step, train_loss, train_mse, test_mse, learning_rate, elapsed (seconds).
+
+        `run.history.to_pandas()` and `polars.DataFrame(run.history)` make tables of it.
+        """
         path = self.path / HISTORY_FILE
         sealed = HISTORY_FILE in self.folder.files  # runs of earlier versions have no hash of it
         if not sealed and not path.exists():
-            return []
+            return Rows()
         try:
             content = self.folder.load(HISTORY_FILE) if sealed else _unsealed(path)
-            return [json.loads(line) for line in content.decode().splitlines()]
+            return Rows(json.loads(line) for line in content.decode().splitlines())
         except (ValueError, RecursionError) as error:
             raise RunDamaged(f"{path}: not readable as lines of JSON ({error})") from None
 
@@ -455,9 +463,14 @@ class Run:
             )
 
     @property
-    def latents(self) -> dict[str, np.ndarray]:
-        """The arrays of latents.npz, memory-mapped: latents, part, ids, squared_error, and labels if there are any."""
-        found: dict[str, np.ndarray] = self._current(LATENTS, lambda: self.folder.mapped(LATENTS, LATENT_ARRAYS))
+    def latents(self) -> LatentArrays:
+        """The arrays of latents.npz, memory-mapped: latents, part, ids, squared_error, and labels if there are any.
+
+        `run.latents.to_pandas()` and `polars.DataFrame(run.latents.columns())` make tables of it.
+        """
+        found: LatentArrays = self._current(
+            LATENTS, lambda: LatentArrays(self.folder.mapped(LATENTS, LATENT_ARRAYS), self.class_names)
+        )
         return found
 
     def _head(self, name: str) -> np.ndarray | None:

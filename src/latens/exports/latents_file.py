@@ -1,0 +1,54 @@
+"""Latents as a Parquet file, which polars, pandas, DuckDB and Hugging Face's `datasets` read."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from latens import __version__
+from latens.errors import MissingExtra
+from latens.files import atomic_write
+from latens.runs import Run
+from latens.runs.run import WEIGHTS
+from latens.runs.tables import latent_columns
+from latens.sheets import as_parquet, parquet_library
+
+__all__ = ["check_parquet", "write_latents"]
+
+
+def write_latents(run: Run, arrays: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]) -> None:
+    """Write latents as Parquet: one row an image, see `latent_columns`; a latent is a list of D float32 of fixed size.
+
+    Args:
+        run: whose model encoded them; it is named in the file's metadata: `latens.run`, `latens.fingerprint` (of its images),
+            `latens.weights` (SHA-256 of its weights, where it has some), `latens.model`, `latens.latent_shape`, `latens.version`.
+        arrays: of `encode_source`, or `run.latents`.
+        path: the file.
+
+    Raises:
+        MissingExtra: neither polars nor pyarrow is installed.
+    """
+    check_parquet()
+    names = arrays["class_names"].tolist() if "class_names" in arrays else run.class_names
+    facts = {
+        "run": run.name,
+        "fingerprint": str(run.record["data"]["fingerprint"]),
+        "weights": run.folder.files.get(WEIGHTS, ""),
+        "model": run.recipe.model_choice,
+        "latent_shape": json.dumps(run.record.get("latent_shape", [run.recipe.latent_dim])),
+        "version": __version__,
+    }
+    metadata = {f"latens.{name}": value for name, value in facts.items()}
+    atomic_write(path, as_parquet(latent_columns(arrays, names), metadata))
+
+
+def check_parquet() -> None:
+    """Check that a library is there that writes Parquet.
+
+    Raises:
+        MissingExtra: there is none.
+    """
+    if parquet_library() is None:
+        raise MissingExtra('a .parquet file needs polars or pyarrow: pip install "latens[parquet]"')
