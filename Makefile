@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-all check format docs bench faults faults-long recipes clean
+.PHONY: demo test test-all check format docs bench faults faults-long dist audit recipes clean
 
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
@@ -47,6 +47,18 @@ faults-long: .venv/installed-dev ## the full counts
 fault-%: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/faults/$*.py $(LONG) --json build/faults/$*.json
 
+dist: .venv/installed-dev .peers/audit/made ## a wheel, the sources, and what the environment is made of (CycloneDX)
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/python -c 'import setuptools.build_meta as backend; backend.build_sdist("dist")' > dist/sdist.log
+	rm dist/sdist.log
+	.peers/audit/bin/cyclonedx-py environment $(BIN)/python --output-reproducible --output-file dist/latens.cdx.json
+
+audit: .venv/installed-dev .peers/audit/made ## known vulnerabilities of all packages in the environment; needs a connection
+	mkdir -p build
+	$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable | sed 's/+.*//; s/ @ .*//' > build/packages.txt
+	.peers/audit/bin/pip-audit --requirement build/packages.txt --no-deps --disable-pip --strict
+
 recipes: .venv/installed-dev ## the table of the recipe `fast` with five seeds
 	$(BIN)/python benchmarks/recipes.py
 
@@ -73,6 +85,15 @@ JUPYTER := jupyterlab==4.6.6 notebook==7.6.5 ipykernel==7.4.0 anywidget==0.11.0
 	find $(CURDIR)/.venv/lib -maxdepth 2 -name site-packages > .peers/jupyter/zz_latens.pth
 	echo $(CURDIR)/src >> .peers/jupyter/zz_latens.pth
 	mv .peers/jupyter/zz_latens.pth .peers/jupyter/lib/python*/site-packages/
+	touch $@
+
+# The tools that look at the environment are no part of it.
+AUDIT := cyclonedx-bom==7.5.0 pip-audit==2.10.1
+
+.peers/audit/made: .venv/installed-dev
+	rm -rf .peers/audit
+	$(PYTHON) -m venv .peers/audit
+	.peers/audit/bin/python -m pip --disable-pip-version-check install --quiet $(AUDIT)
 	touch $@
 
 KERNELS := $(wildcard src/latens/native/*.[ch])

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import types
 import zipfile
 import zlib
 
@@ -11,7 +12,7 @@ import pytest
 from latens.computed.mapping import map_run
 from latens.errors import ImagesDamaged, RunDamaged, UsageError
 from latens.files import map_npy, map_npz, read_npz, read_some
-from latens.images import decode, load_images, plan
+from latens.images import decode, load_images, plan, tiff_pages
 from latens.images.masks import few_values
 from latens.images.opening import MOST_DECODED
 from pictures import fill
@@ -129,3 +130,11 @@ def test_a_tiff_whose_directories_overlap_is_refused(tmp_path, big):
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(ValueError, match="its directories claim more than the file has"):
         decode.look_at(tmp_path / "a.tif")
+
+
+def test_metadata_with_entities_names_no_channels():
+    """Entities of entities could fill the memory, and those of the system read other files."""
+    xml = '<OME><Image><Pixels><Channel Name="{}"/></Pixels></Image></OME>'
+    for before, name, found in (("", "a", ("a",)), ('<!DOCTYPE OME [<!ENTITY e "a">]>', "&e;", ())):
+        tiff = types.SimpleNamespace(is_ome=True, ome_metadata=before + xml.format(name))
+        assert tiff_pages._names(tiff, np.zeros((1, 1), int)) == found

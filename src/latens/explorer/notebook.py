@@ -122,7 +122,7 @@ def origins() -> list[str]:
     for server in _servers():
         scheme = "https" if server.get("secure") else "http"
         listens = _hostname(server)
-        own = () if listens in ("", "*", "0.0.0.0") or ":" in listens else (listens,)
+        own = () if listens in ("", "*", "0.0.0.0") or ":" in listens else (listens,)  # noqa: S104 - read, not bound
         found |= dict.fromkeys(f"{scheme}://{name}:{server['port']}" for name in (*LOOPBACK, *own))
     if not found and "VSCODE_PID" not in os.environ:
         # None is known, and yet `LATENS_NOTEBOOK=frame` asked for a frame: of any port of this machine, where it takes the token.

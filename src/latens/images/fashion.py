@@ -94,7 +94,7 @@ def _fetch(name: str, sha256: str, folder: Path) -> None:
     otherwise = f"apt install dataset-fashion-mnist, or put the four files into {folder}"
     url = f"{HOME}{name}.gz"
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # the address is the constant above
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310 - the address is the constant above
             packed = answer.read(MAXIMUM_BYTES)
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error

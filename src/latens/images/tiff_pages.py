@@ -192,8 +192,9 @@ def _names(tiff: "TiffFile", numbers: np.ndarray) -> tuple[str, ...]:
     """The names of the channels, where the file has one for each and no two alike."""
     found: list[str] = []
     with contextlib.suppress(Exception):  # descriptions of any program: names are worth no error
-        if tiff.is_ome and tiff.ome_metadata:
-            root = ElementTree.fromstring(tiff.ome_metadata)
+        if tiff.is_ome and tiff.ome_metadata and "<!" not in tiff.ome_metadata.replace("<!--", ""):
+            # Without declarations there are no entities, which could multiply or lead elsewhere.
+            root = ElementTree.fromstring(tiff.ome_metadata)  # noqa: S314
             pixels = next(one for one in root.iter() if _tag(one) == "Pixels")
             channels = [one for one in pixels if _tag(one) == "Channel"]
             found = [channel.get("Name") or channel.get("Fluor") or "" for channel in channels]

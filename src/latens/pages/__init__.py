@@ -48,7 +48,8 @@ def templates(folder: Path) -> Environment:
 
 def _with_code(text: str) -> Markup:
     """A sentence with what stands between backticks as code."""
-    parts = (Markup("<code>{}</code>" if i % 2 else "{}").format(clean(part)) for i, part in enumerate(text.split("`")))
+    forms = Markup("{}"), Markup("<code>{}</code>")
+    parts = (forms[i % 2].format(clean(part)) for i, part in enumerate(text.split("`")))
     return Markup("").join(parts)
 
 
