@@ -202,7 +202,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-DATA_HELP = "mnist, fashion-mnist, a folder of images, a folder of IDX files, a .npz or a .npy file"
+DATA_HELP = (
+    "mnist, fashion-mnist, a folder of images or of IDX files, a .npz, .npy, .zip, .tar or .parquet file, or a pattern such as"
+    " 'photos/**/*.png'"
+)
 RUN_HELP = "the folder of a run, or its name in runs/ (default: the latest run)"
 
 

@@ -43,11 +43,15 @@ SOURCES: Table[Source] = Table(
         "mnist": "latens.images.shipped:MNIST",
         "fashion-mnist": "latens.images.fashion:FASHION_MNIST",
         "array": "latens.images.arrays:ARRAY",
+        "samples": "latens.images.samplewise:SAMPLES",
         "npy": "latens.images.npy:NPY",
         "npz": "latens.images.npz:NPZ",
         "idx": "latens.images.idx:IDX",
+        "archive": "latens.images.archives:ARCHIVE",
+        "parquet": "latens.images.parquet:PARQUET",
         "folder": "latens.images.folder:FOLDER",
         "stack": "latens.images.stack:STACK",
+        "pattern": "latens.images.patterns:PATTERN",
     },
     group="sources",
 )
@@ -81,9 +85,10 @@ def load_images(
     """Load pictures as a train and a test part: uint8, uint16 or float32 (N, C, H, W).
 
     Args:
-        source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, a file of
-            many pages, or an array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or
-            floats, or a list of such images or of Pillow's.
+        source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, a .zip or .tar
+            of what could be a folder, a Parquet file with images, a pattern of file names (`"photos/**/*.png"`), a file of many
+            pages; or an array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or floats, a
+            list of such images or of Pillow's; or a data set of torch or Hugging Face.
         size: side, or (height, width), 8 to 512 pixels, to which images are resized; by default their own, for folders
             see `latens.images.folder`.
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.
@@ -300,7 +305,7 @@ def _checked_size(size: Any) -> Size | None:
 def _unreadable(source: Any) -> Exception:
     if not isinstance(source, str | os.PathLike):
         return UsageError(
-            f"a source of type {type(source).__name__}; allowed are a name, a path, an array or a list of images"
+            f"a source of type {type(source).__name__}; allowed are a name, a path, an array, a list of images or a data set"
         )
     path = Path(source)
     try:
@@ -311,9 +316,9 @@ def _unreadable(source: Any) -> Exception:
         return ImagesError(f"{path}: can't be opened ({error.strerror}); check the path and its permissions")
     else:
         if stat.S_ISREG(mode):
-            packed = path.suffix.lower() in {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+            packed = path.suffix.lower() in {".gz", ".bz2", ".xz", ".7z", ".rar"}
             return ImagesError(
-                f"{path}: not a file of many images; allowed are .npy and .npz files, and folders: "
+                f"{path}: not a file of many images; allowed are .npy, .npz, .zip, .tar and .parquet files, and folders: "
                 + ("unpack it and give the folder" if packed else "give the folder that it lies in")
             )
         return ImagesError(f"{path}: a pipe, socket or device, neither a folder nor a file; give a folder or a file")

@@ -1,0 +1,186 @@
+"""Parquet with a column of images, as Hugging Face writes it: a struct of `bytes` and `path`, or bytes alone.
+
+The other columns are the images' table. A column whose type is `ClassLabel` in the schema's metadata has the names of its
+classes; several files `train-…`, `test-…`, `validation-…` are the parts.
+"""
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from latens.errors import ImagesDamaged, ImagesError, MissingExtra
+from latens.images.arrays import refuse_labels
+from latens.images.contract import Dataset
+from latens.images.folder_parts import read_name
+from latens.images.kinds import picture_format
+from latens.images.plan import Options, Plan
+from latens.images.unpacked import plan_unpacked, read_unpacked
+from latens.text import listed, natural_key, shown
+
+__all__ = ["PARQUET", "ParquetSource", "of_files"]
+
+SUFFIXES = (".parquet", ".pq")
+ROWS = 256  # at a time: pictures are in memory while they are written
+SHARD = re.compile(r"[-_.]?\d+(-of-\d+)?$")  # train-00000-of-00003
+IMAGES = ("image", "img", "pixel_values", "picture", "jpg", "png")  # of several columns of images the first of these
+ENDINGS = {"JPEG": "jpg", "JPEG 2000": "jp2", "TIFF": "tif", "DICOM": "dcm"}
+
+
+class ParquetSource:
+    """A Parquet file with images, or a folder of nothing but such files."""
+
+    def accepts(self, source: Any) -> bool:
+        """Whether it is one of these, by the names alone."""
+        return isinstance(source, str | os.PathLike) and bool(_files(Path(source)))
+
+    def read(self, source: Any, options: Options) -> Dataset:
+        """The data set.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+            ImagesError: a file can't be read, or has no column of images.
+        """
+        path = Path(source).absolute()
+        return of_files(path, path.stem, _files(path), options)
+
+    def plan(self, source: Any, options: Options) -> Plan:
+        """As of a folder."""
+        path = Path(source).absolute()
+        refuse_labels(options, str(path))
+        files = _files(path)
+        return plan_unpacked(path, path.stem, files, lambda folder: _unpack(files, folder), options)
+
+
+PARQUET = ParquetSource()
+
+
+def of_files(source: Path | str, name: str, files: Sequence[Path], options: Options) -> Dataset:
+    """The data set of several Parquet files with images."""
+    refuse_labels(options, str(source))
+    return read_unpacked(source, name, files, lambda folder: _unpack(files, folder), options)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.suffix.lower() in SUFFIXES else []
+    if not path.is_dir():
+        return []
+    with suppress(OSError):
+        found = sorted(
+            (one for one in path.iterdir() if not one.name.startswith(".")), key=lambda one: natural_key(one.name)
+        )
+        # A README and the like may lie beside; a folder with anything to look at is a folder of pictures.
+        tables = [one for one in found if one.suffix.lower() in SUFFIXES]
+        others = [
+            one for one in found if one.is_dir() or one.suffix.lower() not in (*SUFFIXES, ".md", ".txt", ".json", "")
+        ]
+        return tables if not others else []
+    return []
+
+
+def _unpack(files: Sequence[Path], folder: Path) -> None:
+    """Write the images of all files as files, and a table of their other columns."""
+    kinds = {file: _part_of(file) for file in files}
+    split = len({part for part in kinds.values() if part}) > 1
+    rows: list[dict[str, Any]] = []
+    columns: dict[str, None] = {}
+    for file in files:
+        for number, (content, others) in enumerate(_rows_of(file)):
+            stem = f"{file.stem}-{number:07}" if len(files) > 1 else f"{number:07}"
+            form = picture_format(content[:132].ljust(132, b"\0")) or ""
+            name = f"{stem}.{ENDINGS.get(form, form.lower() or 'bin')}"
+            (folder / name).write_bytes(content)
+            own = {"image_file": name, **({"split": kinds[file]} if split and kinds[file] else {}), **others}
+            columns |= dict.fromkeys(own)
+            rows.append(own)
+    with open(folder / "metadata.csv", "w", encoding="utf-8", newline="") as table:
+        writer = csv.DictWriter(table, list(columns))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _part_of(file: Path) -> str:
+    """The part by the beginning of a file's name, as Hugging Face writes shards: train, test or validation; "" for none."""
+    read = read_name(SHARD.sub("", SHARD.sub("", file.stem)))
+    return read.kind if read is not None else ""
+
+
+def _rows_of(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Each row's image as the bytes of a file, and its other values as a table has them."""
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise MissingExtra(f'{file}: images in Parquet need pyarrow: pip install "latens[parquet]"') from None
+    try:
+        opened = parquet.ParquetFile(file)
+        schema = opened.schema_arrow
+        image, names = _image_column(file, schema), _class_names(schema.metadata or {})
+        rows = (row for batch in opened.iter_batches(batch_size=ROWS) for row in batch.to_pylist())
+        for number, row in enumerate(rows):
+            yield _bytes_of(file, row.pop(image), number), _plain(row, names)
+    except (ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0][:100]
+        raise ImagesDamaged(f"{file}: not readable as Parquet ({reason}); save or get the file again") from None
+
+
+def _image_column(file: Path, schema: Any) -> str:
+    """The name of the column of images."""
+    found: list[str] = [field.name for field in schema if _holds_images(field.type)]
+    if not found:
+        raise ImagesError(
+            f"{file}: no column of images among {listed([field.name for field in schema])}; one of bytes, or of a struct of bytes"
+            " and path, is needed. A table about images beside them goes with a folder: table=… (--table)"
+        )
+    return min(
+        found,
+        key=lambda name: (IMAGES.index(name.lower()) if name.lower() in IMAGES else len(IMAGES), found.index(name)),
+    )
+
+
+def _holds_images(kind: Any) -> bool:
+    from pyarrow import types
+
+    def is_bytes(one: Any) -> bool:
+        return bool(types.is_binary(one) or types.is_large_binary(one))
+
+    if types.is_struct(kind):
+        fields = [kind.field(number) for number in range(kind.num_fields)]
+        return any(field.name == "bytes" and is_bytes(field.type) for field in fields)
+    return is_bytes(kind)
+
+
+def _bytes_of(file: Path, value: Any, row: int) -> bytes:
+    content = value.get("bytes") if isinstance(value, dict) else value
+    if content is None:
+        raise ImagesError(f"{file}: row {row} has no bytes of an image; embed the images when you save the file")
+    return bytes(content)
+
+
+def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
+    """The names of the classes of each column that is a `ClassLabel`, as Hugging Face stores them in the schema."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {
+            name: [str(one) for one in kind["names"]]
+            for name, kind in features.items()
+            if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and "names" in kind
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _plain(row: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A row's values as a CSV has them: classes by their names; lists and structs are left out."""
+    plain: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, list | dict | bytes):
+            continue
+        if name in names and isinstance(value, int):
+            value = names[name][value] if 0 <= value < len(names[name]) else ""  # -1: no label
+        plain[shown(name)] = "" if value is None else value
+    return plain

@@ -1,0 +1,261 @@
+"""Images in archives, in Parquet as Hugging Face writes it, by a pattern, and in data sets of torch and Hugging Face."""
+
+import io
+import json
+import os
+import shutil
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+import latens
+from conftest import make_blobs
+from latens.errors import ImagesDamaged, ImagesError, ImagesNotFound, MissingExtra, UsageError
+from latens.images import load_images
+
+PIXELS, LABELS = make_blobs(45)
+CLASSES = ["zebra", "ant", "bee"]
+
+
+def png(picture):
+    file = io.BytesIO()
+    Image.fromarray(picture[0]).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "animals"
+    for number, (picture, label) in enumerate(zip(PIXELS, LABELS, strict=True)):
+        (root / CLASSES[label]).mkdir(parents=True, exist_ok=True)
+        (root / CLASSES[label] / f"{number:02}.png").write_bytes(png(picture))
+    return root
+
+
+def packed(folder, ending):
+    kind = {".zip": "zip", ".tar": "tar", ".tar.gz": "gztar", ".tar.xz": "xztar"}[ending]
+    return shutil.make_archive(str(folder), kind, folder.parent, folder.name)
+
+
+def same(found, expected):
+    assert found.fingerprint == expected.fingerprint
+    assert found.train.ids.tolist() == expected.train.ids.tolist()
+    assert found.class_names == expected.class_names
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz", ".tar.xz"])
+def test_an_archive_is_what_its_folder_is(folder, ending):
+    expected = load_images(folder)
+    archive = packed(folder, ending)
+    shutil.rmtree(folder)
+    found = load_images(archive)
+    assert found.fingerprint == expected.fingerprint
+    assert found.class_names == expected.class_names == ("ant", "bee", "zebra")
+    assert (found.name, found.source) == ("animals", str(archive))
+    same(load_images(archive), found)  # from the cache
+
+
+def test_a_changed_archive_is_read_again(folder):
+    archive = packed(folder, ".zip")
+    before = load_images(archive)
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("animals/bee/new.png", png(255 - PIXELS[0]))
+    after = load_images(archive)
+    assert len(after.train) + len(after.test) == len(before.train) + len(before.test) + 1
+    assert len(list((latens.files.cache_folder() / "unpacked").glob("*"))) >= 1
+
+
+def test_a_run_of_an_archive_finds_its_images_again(folder, tmp_path):
+    archive = packed(folder, ".zip")
+    images = load_images(archive)
+    recipe = latens.RECIPES["notebook"](images)
+    from latens.runs import start_run
+
+    run = start_run(images, recipe, tmp_path / "run", "cpu")
+    assert latens.open_run(run.path).images.fingerprint == images.fingerprint
+
+
+def test_encode_takes_an_archive(folder, finished_run, tmp_path):
+    from latens.cli import main
+
+    outputs = [tmp_path / "of_folder.npz", tmp_path / "of_archive.npz"]
+    for source, output in zip((folder, packed(folder, ".zip")), outputs, strict=True):
+        assert main(["encode", str(finished_run.path), str(source), "-o", str(output)]) == 0
+    of_folder, of_archive = (np.load(output) for output in outputs)
+    np.testing.assert_array_equal(of_archive["latents"], of_folder["latents"])
+    assert of_archive["class_names"].tolist() == of_folder["class_names"].tolist()
+
+
+def test_nothing_is_written_outside_and_links_are_left_out(folder, tmp_path):
+    outside = tmp_path / "outside.png"
+    archive = tmp_path / "bad.tar"
+    with tarfile.open(archive, "w") as opened:
+        opened.add(folder, "animals")
+        for name in ("../outside.png", "/tmp/../outside.png", "a/../../outside.png", "C:\\outside.png"):
+            info = tarfile.TarInfo(name)
+            info.size = len(png(PIXELS[0]))
+            opened.addfile(info, io.BytesIO(png(PIXELS[0])))
+        link = tarfile.TarInfo("animals/bee/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+        opened.addfile(link)
+    found = load_images(archive)
+    assert not outside.exists()
+    assert not any("link" in one for one in (*found.train.ids, *found.test.ids))
+
+
+def test_damaged_archives_are_said(folder, tmp_path, monkeypatch):
+    archive = packed(folder, ".zip")
+    content = Path(archive).read_bytes()
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(content[: len(content) // 2])
+    text = tmp_path / "text.tar"
+    text.write_text("no archive at all")
+    tar = packed(folder, ".tar.gz")
+    short = tmp_path / "short.tar.gz"
+    short.write_bytes(Path(tar).read_bytes()[:3000])
+    for path in (cut, text, short):
+        with pytest.raises(ImagesDamaged, match=f"{path.name}: not readable as an archive"):
+            load_images(path)
+    monkeypatch.setattr("latens.images.archives.MOST_RATIO", 0.5)
+    with pytest.raises(ImagesDamaged, match="unpacks to more than a file of its size can hold"):
+        load_images(tar)
+    with pytest.raises(UsageError, match="labels are taken from the source"):
+        load_images(archive, labels=[1])
+
+
+def hugging_face(path, rows, names=tuple(CLASSES), struct=True):
+    """A file as `datasets.Dataset.to_parquet` writes it."""
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())]) if struct else pa.binary()
+    contents = [png(PIXELS[row]) for row in rows]
+    images = [{"bytes": one, "path": None} for one in contents] if struct else contents
+    features = {"image": {"_type": "Image"}, "label": {"names": list(names), "_type": "ClassLabel"}}
+    schema = pa.schema(
+        [("image", kind), ("label", pa.int64()), ("age", pa.float64()), ("tags", pa.list_(pa.string()))],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+    columns = [pa.array(images, kind), pa.array(LABELS[rows]), pa.array(rows / 2), pa.array([["x"]] * len(rows))]
+    pq.write_table(pa.table(columns, schema=schema), path)
+    return path
+
+
+@pytest.mark.parametrize("struct", [True, False])
+def test_parquet_of_hugging_face(tmp_path, struct):
+    rows = np.arange(45)
+    found = load_images(hugging_face(tmp_path / "animals.parquet", rows, struct=struct))
+    assert found.class_names == ("ant", "bee", "zebra")
+    assert found.name == "animals"
+    for part in (found.train, found.test):
+        numbers = np.array([int(one.removesuffix(".png")) for one in part.ids])
+        np.testing.assert_array_equal(part.pixels, PIXELS[numbers])
+        assert [found.class_names[label] for label in part.labels] == [CLASSES[LABELS[n]] for n in numbers]
+        np.testing.assert_array_equal(part.columns["age"], numbers / 2)
+
+
+def test_shards_of_parquet_are_parts(tmp_path):
+    home = tmp_path / "data"
+    home.mkdir()
+    hugging_face(home / "train-00000-of-00002.parquet", np.arange(20))
+    hugging_face(home / "train-00001-of-00002.parquet", np.arange(20, 36))
+    hugging_face(home / "test-00000-of-00001.parquet", np.arange(36, 45))
+    (home / "README.md").write_text("of the hub")
+    found = load_images(home)
+    assert (len(found.train), len(found.test)) == (36, 9)
+    np.testing.assert_array_equal(found.test.pixels, PIXELS[36:])
+    by_pattern = load_images(str(home / "train-*.parquet"))
+    assert len(by_pattern.train) + len(by_pattern.test) == 36
+
+
+def test_parquet_without_images_is_said(tmp_path, monkeypatch):
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"file": ["a.png"], "label": [1]}), path)
+    with pytest.raises(ImagesError, match="no column of images among file, label"):
+        load_images(path)
+    (tmp_path / "cut.parquet").write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ImagesDamaged, match="not readable as Parquet"):
+        load_images(tmp_path / "cut.parquet")
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(
+        pa.table({"image": pa.array([{"bytes": None, "path": "gone.png"}], kind)}), tmp_path / "bare.parquet"
+    )
+    with pytest.raises(ImagesError, match="row 0 has no bytes of an image"):
+        load_images(tmp_path / "bare.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match=r'pip install "latens\[parquet\]"'):
+        load_images(path)
+
+
+def test_a_pattern_of_files(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = load_images("animals/**/*.png")
+    assert len(found.train) + len(found.test) == 45
+    assert (found.name, found.class_names) == ("animals", ())
+    assert "ant/01.png" in {*found.train.ids, *found.test.ids}
+    assert found.source == str(tmp_path / "animals/**/*.png")
+    ants = load_images(str(folder / "ant" / "*.png"))
+    assert sorted([*ants.train.ids, *ants.test.ids]) == sorted(os.listdir(folder / "ant"))
+    with pytest.raises(ImagesNotFound, match="no file matches this pattern"):
+        load_images("animals/*.tiff")
+
+
+class OfTorch(torch.utils.data.Dataset):
+    classes = CLASSES
+
+    def __len__(self):
+        return 45
+
+    def __getitem__(self, row):
+        return torch.from_numpy(PIXELS[row] / np.float32(255)), int(LABELS[row])
+
+
+class OfPillow(OfTorch):
+    def __getitem__(self, row):
+        return {"image": Image.fromarray(PIXELS[row][0]), "label": int(LABELS[row])}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [OfTorch, OfPillow, lambda: torch.utils.data.DataLoader(OfTorch(), batch_size=8)],
+    ids=["Dataset", "dicts of Pillow", "DataLoader"],
+)
+def test_data_sets_of_torch(make):
+    found = load_images(make())
+    assert found.class_names == ("ant", "bee", "zebra")
+    for part in (found.train, found.test):
+        rows = part.ids.astype(int)
+        white = 255 if part.pixels.dtype == np.uint8 else 1
+        np.testing.assert_allclose(part.pixels / white, PIXELS[rows] / 255, atol=1e-6)
+        assert [found.class_names[label] for label in part.labels] == [CLASSES[LABELS[row]] for row in rows]
+
+
+def test_splits_of_a_dict_are_parts():
+    whole = OfTorch()
+    parts = {"train": torch.utils.data.Subset(whole, range(36)), "test": torch.utils.data.Subset(whole, range(36, 45))}
+    found = load_images(parts)
+    assert (len(found.train), len(found.test)) == (36, 9)
+    assert found.class_names == ("ant", "bee", "zebra")
+    with pytest.raises(ImagesError, match="splits left, right"):
+        load_images({"left": whole, "right": whole})
+
+
+def test_data_sets_without_images_are_said():
+    class Empty(OfTorch):
+        def __len__(self):
+            return 0
+
+    with pytest.raises(ImagesError, match="Empty gives no samples"):
+        load_images(Empty())
+
+    class Words(OfTorch):
+        def __getitem__(self, row):
+            return {"text": "a"}
+
+    with pytest.raises(ImagesError, match="samples with text; one of image"):
+        load_images(Words())
