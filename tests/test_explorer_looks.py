@@ -1,13 +1,16 @@
 """The explorer's page for users: readable for all, on small screens, and with odd, missing or hostile data."""
 
 import csv
+import io
 import os
 import re
 import shutil
 import subprocess
+from urllib.parse import quote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from browser import (
     Place,
@@ -20,6 +23,7 @@ from browser import (
     pixels,
     processed,
     screenshot,
+    second_run,
     served,
     slide,
     status,
@@ -27,6 +31,7 @@ from browser import (
 )
 from latens.explorer import View
 from latens.explorer.columns import read_columns
+from latens.explorer.tags import Tags
 from latens.runs import Run, open_run
 from latens.runs import run as view_of_run
 from records import read_record, write_record
@@ -115,6 +120,82 @@ def test_axe_finds_no_fault_on_any_tab(browser, address, axe, scheme, width):
         page.evaluate("() => document.querySelector('#top .bar').insertAdjacentHTML('beforeend', '<button></button>')")
         assert faults(page)  # it does see
         assert found == {name: [] for name in TABS}
+
+
+@pytest.mark.parametrize("width", [1400, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault_while_one_works(browser, copy, axe, monkeypatch, scheme, width):
+    """The compass, the legend of a number, filters, a selection, tags, kept paths, an image of one's own, saving."""
+    map_the_test_part(copy, monkeypatch)
+    Tags(copy).change("odd", [str(one) for one in Run(copy).latents["ids"][-3:]])
+    with served(copy) as address, opened(browser, address, width, color_scheme=scheme, reduced_motion="reduce") as page:
+        settled(page)
+        page.evaluate(axe + "; 0")
+        found = {}
+
+        def look(name):
+            expect(page.locator("[aria-busy=true]")).to_have_count(0)
+            found[name] = faults(page)
+
+        page.get_by_role("button", name="Compass").click()
+        expect(page.locator(".compass-row").first).to_be_visible()
+        look("compass")
+        page.get_by_label("Show", exact=True).select_option(label="both")
+        until(page, lambda: "part=both" in page.url)
+        page.locator(".legend .entry").first.click()
+        page.get_by_label("Colour").select_option(label="reconstruction error")
+        expect(page.get_by_role("slider", name="Filter reconstruction error: lowest")).to_be_visible()
+        page.get_by_role("slider", name="Filter reconstruction error: lowest").press("PageUp")
+        expect(page.locator(".chip")).to_have_count(2)
+        look("a number and two filters")
+        open_tab(page, "Lists")
+        page.get_by_role("button", name="Select the images tagged odd").click()
+        page.get_by_label("Colour").select_option(label="tag")
+        expect(page.locator(".selection")).to_be_visible()
+        look("tags and a selection")
+        open_tab(page, "Path")
+        page.get_by_placeholder("name").fill("one")
+        page.get_by_role("button", name="Keep this path").click()
+        expect(page.locator(".kept li")).to_have_count(1)
+        look("a kept path")
+        open_tab(page, "Image")
+        page.locator("input[type=file]").set_input_files(
+            {"name": "mine.png", "mimeType": "image/png", "buffer": picture_file()}
+        )
+        expect(page.locator(".given-one")).to_be_visible()
+        look("an image of one's own")
+        page.get_by_role("button", name="save…").click()
+        expect(page.locator("dialog")).to_be_visible()
+        look("saving the map")
+        assert [fault for faults in found.values() for fault in faults] == []
+        assert len(found) == 6
+
+
+@pytest.mark.parametrize("width", [1400, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault_with_two_runs(browser, learned, axe, tmp_path_factory, scheme, width):
+    name = quote(str(View(open_run(learned)).ids[3]), safe="")
+    state = f"#select=1.2.3&image={name}&tab=compare"
+    with (
+        served(learned, second_run(tmp_path_factory)) as address,
+        opened(
+            browser,
+            address + state,
+            width,
+            color_scheme=scheme,
+            reduced_motion="reduce",
+        ) as page,
+    ):
+        expect(page.get_by_role("heading", name="The selection")).to_be_visible()
+        expect(page.locator(".nearest")).to_have_count(2)
+        page.evaluate(axe + "; 0")
+        assert faults(page) == []
+
+
+def picture_file():
+    file = io.BytesIO()
+    Image.new("L", (12, 12), 90).save(file, "png")
+    return file.getvalue()
 
 
 def test_the_gauge_of_a_poor_model_is_never_green(browser, finished_run, tmp_path):

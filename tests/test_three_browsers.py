@@ -46,9 +46,15 @@ def browser(request, tmp_path_factory):
 
 
 @pytest.fixture(params=["server", "file"])
-def opened(browser, addresses, request):
+def where(request):
+    return request.param
+
+
+@pytest.fixture
+def opened(browser, addresses, where):
     """The browser, with the page open and settled."""
-    browser.open(addresses[request.param])
+    browser.open("about:blank")  # else a # that is left would not be loaded again
+    browser.open(addresses[where])
     until(browser, "document.querySelector('.verdict')?.textContent.includes('usual distance')")
     return browser
 
@@ -89,6 +95,68 @@ def test_the_place_under_the_pointer_is_decoded(opened, view):
             return np.abs(grey - picture).max() <= 2
 
         until(opened, SHOWN, shown)
+
+
+def text_of(selector):
+    return f"document.querySelector({selector!r})?.textContent"
+
+
+def press(browser, selector):
+    until(browser, f"document.querySelector({selector!r}) !== null")
+    browser.run(f"document.querySelector({selector!r}).click()")
+
+
+def button(words):
+    return f"[...document.querySelectorAll('button')].find((one) => one.textContent === {words!r})"
+
+
+def test_a_selection_is_seen_narrowed_and_undone(browser, addresses, view, where):
+    """Its grid, its classes, the current image, the address and Back."""
+    some = [int(row) for row in np.flatnonzero(view.labels < 2)[:5]]
+    browser.open("about:blank")
+    browser.open(f"{addresses[where]}#select={'.'.join(map(str, some))}&tab=selection")
+    until(browser, "document.querySelectorAll('.cell').length", lambda found: found == 5)
+    until(browser, "document.querySelectorAll('.class-row').length", lambda found: found == 2)
+    press(browser, "[aria-label^='Take out 0'], [aria-label^='Take out']")
+    until(browser, "document.querySelectorAll('.cell').length", lambda found: 0 < found < 5)
+    browser.run("dispatchEvent(new KeyboardEvent('keydown', {key: 'z', ctrlKey: true}))")
+    until(browser, "document.querySelectorAll('.cell').length", lambda found: found == 5)
+    press(browser, ".cell")
+    press(browser, "#tab-image")
+    until(browser, text_of("#panel .facts strong"), lambda found: found == str(view.ids[some[0]]))
+    until(browser, "location.hash", lambda found: "tab=image" in found)
+    browser.run("history.back()")
+    until(browser, "document.getElementById('tab-selection').ariaSelected", lambda found: found == "true")
+    assert browser.run("window.problems") == []
+
+
+def test_an_image_is_found_by_its_name(opened, view):
+    name = str(view.ids[7])
+    press(opened, "#tab-image")
+    until(opened, "document.getElementById('find-image') !== null")
+    opened.run(f"Object.assign(document.getElementById('find-image'), {{value: {name!r}}}).form.requestSubmit()")
+    until(opened, text_of("#panel .facts strong"), lambda found: found == name)
+    until(opened, "location.hash", lambda found: "image=" in found)
+
+
+def test_the_map_and_a_selection_are_saved(browser, addresses, where):
+    browser.open("about:blank")
+    browser.open(f"{addresses[where]}#select=0.1.2")
+    until(browser, "document.querySelector('.selection')?.hidden === false")
+    until(browser, "document.querySelector('.verdict')?.textContent.includes('usual distance')")
+    browser.run(
+        "void (window.saved = [], URL.createObjectURL = ({size}) => `#${size}`,"
+        " HTMLAnchorElement.prototype.click = function () { saved.push([this.download, Number(this.hash.slice(1))]); })"
+    )
+    browser.run(f"{button('Save CSV')}.click()")
+    until(browser, "saved.length", lambda found: found == 1)
+    browser.run(f"({button('save…')}.click(), {button('Save')}.click())")
+    until(browser, "saved.length", lambda found: found == 2)
+    (table, letters), (picture, size) = browser.run("saved")
+    assert table.endswith("-selection.csv")
+    assert letters > 100
+    assert picture.endswith("-tsne.png")
+    assert size > 10_000
 
 
 def test_nothing_goes_wrong(opened, view):
