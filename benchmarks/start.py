@@ -3,7 +3,7 @@
     python benchmarks/start.py [--short] [--rounds N] [--json FILE]
 
 The time of `import latens` is without the bare interpreter's; the times of commands are whole. `latens runs` reads a folder
-without runs, so its time is that of importing torch. The last line is `latens run mnist`, from the images to the report.
+without runs. The last line is `latens run mnist`, from the images to the report.
 """
 
 import argparse
@@ -17,8 +17,9 @@ from pathlib import Path
 from common import Measured, alternate, machine, machine_line, table, write_json
 
 BARE, IMPORT, HELP, RUNS = "python -c pass", "python -c 'import latens'", "latens --help", "latens runs"
+WRONG = "latens nothing"
 WHOLE = "latens run mnist"
-GOALS = {IMPORT: 0.05, HELP: 0.15, WHOLE: 75.0}  # seconds; the whole with its verdict
+GOALS = {IMPORT: 0.05, HELP: 0.15, RUNS: 0.3, WRONG: 0.3, WHOLE: 75.0}  # seconds; the whole with its verdict
 
 
 def commands() -> dict[str, list[str]]:
@@ -32,6 +33,7 @@ def commands() -> dict[str, list[str]]:
         IMPORT: [sys.executable, "-c", "import latens"],
         HELP: [*latens, "--help"],
         RUNS: [*latens, "runs"],
+        WRONG: [*latens, "nothing"],
         WHOLE: [*latens, "run", "mnist"],
     }
 
@@ -39,7 +41,7 @@ def commands() -> dict[str, list[str]]:
 def seconds_of(command: list[str], folder: str) -> float:
     began = time.perf_counter()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode != (2 if command[-1] == "nothing" else 0):
         raise SystemExit(f"{' '.join(command)}: {done.stderr}")
     return time.perf_counter() - began
 

@@ -11,10 +11,12 @@ from latens.cli.commands import (
     DEFAULT_RECIPE,
     check_command,
     compare_command,
+    completion_command,
     data_command,
     decode_command,
     denoise_command,
     detect_command,
+    doctor_command,
     encode_command,
     explore_command,
     export_command,
@@ -29,14 +31,11 @@ from latens.cli.commands import (
     score_command,
     search_command,
 )
+from latens.cli.completion import SHELLS
 from latens.detection import DEFAULT_DETECTOR, DETECTORS
 from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
-from latens.images.fit import FITS
-from latens.images.folder_images import PAGES
-from latens.images.layout import LAYOUTS
-from latens.images.load import MASKS
-from latens.images.ranges import BY_DATA, BY_TYPE
+from latens.images.words import BY_DATA, BY_TYPE, FITS, LAYOUTS, MASKS, PAGES
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
@@ -197,6 +196,8 @@ def parser() -> argparse.ArgumentParser:
         _add_import,
         _add_runs,
         _add_check,
+        _add_doctor,
+        _add_completion,
     ):
         add(commands)
     return top
@@ -711,3 +712,13 @@ def _add_check(commands: Any) -> None:
     )
     _moved(command)
     _device(command)
+
+
+def _add_doctor(commands: Any) -> None:
+    _command(commands, "doctor", doctor_command, "show versions, device, kernels, cache, and what each extra lacks")
+
+
+def _add_completion(commands: Any) -> None:
+    text = 'print the script by which a shell completes commands and options: eval "$(latens completion bash)"'
+    command = _command(commands, "completion", completion_command, text)
+    command.add_argument("shell", choices=list(SHELLS), help="the shell")

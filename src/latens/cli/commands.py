@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_RECIPE",
     "compare_command",
+    "completion_command",
     "data_command",
     "decode_command",
     "denoise_command",
     "detect_command",
+    "doctor_command",
     "encode_command",
     "explore_command",
     "export_command",
@@ -43,9 +45,11 @@ MADE = (".npz", ".png")  # files that images which were made can be written to, 
 
 def run_command(args: argparse.Namespace) -> Answer:
     """Train, map, probe, score and draw; or continue a stopped run."""
-    from latens import experiment
-    from latens.cli.printing import run_answer
     from latens.errors import UsageError
+
+    _check_there(args.data)
+    from latens import experiment  # which takes seconds, as torch does
+    from latens.cli.printing import run_answer
 
     watch = _Watch(args)
     if args.resume:
@@ -83,6 +87,14 @@ def run_command(args: argparse.Namespace) -> Answer:
         **options,
     )
     return watch.end(run_answer(finished))
+
+
+def _check_there(source: str | None) -> None:
+    """Refuse a name of images that are not there, before torch is loaded."""
+    if source is not None and not os.path.exists(os.path.expanduser(source)):
+        from latens.images.load import reader_of
+
+        reader_of(os.path.expanduser(source))
 
 
 def _reading(args: argparse.Namespace) -> dict[str, Any]:
@@ -264,6 +276,8 @@ def score_command(args: argparse.Namespace) -> Answer:
 
 def compare_command(args: argparse.Namespace) -> Answer:
     """Compare a grid of settings, or existing runs."""
+    for source in args.data or ():
+        _check_there(source)
     from latens.cli.printing import comparison_text
     from latens.comparison import compare
 
@@ -475,6 +489,24 @@ def runs_command(args: argparse.Namespace) -> Answer:
     records = [{"path": str(run.path), **run.record} for run in runs]
     records += [{"path": str(path), "error": reason} for path, reason in others.items()]
     return records, runs_text(runs, others)
+
+
+def completion_command(args: argparse.Namespace) -> Answer:
+    """The script by which a shell completes this command line."""
+    from latens.cli.arguments import parser
+    from latens.cli.completion import script_for
+
+    script = script_for(args.shell, parser())
+    return {"shell": args.shell, "script": script}, script
+
+
+def doctor_command(args: argparse.Namespace) -> Answer:
+    """Versions, device, kernels, cache, and what each extra lacks."""
+    from latens.cli.printing import doctor_text
+    from latens.doctor import examine
+
+    facts = examine()
+    return facts, doctor_text(facts)
 
 
 def check_command(args: argparse.Namespace) -> Answer:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from latens.files import atomic_write
 from latens.metrics import ScoreTable
 from latens.metrics.score import DIRECTIONS
-from latens.text import quoted, seconds_in_words
+from latens.text import bytes_text, quoted, seconds_in_words
 from latens.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "classes_text",
     "comparison_text",
     "detections_text",
+    "doctor_text",
     "new_review_text",
     "review_text",
     "run_answer",
@@ -271,6 +272,21 @@ def runs_text(runs: "Sequence[Run]", others: Mapping[Path, str] = MappingProxyTy
         rows.append([*row, str(result.get("epochs", "")), "" if mse is None else f"{mse:.5f}", run.record["status"]])
     table = _table(["run", "data", "recipe", "latent dim", "epochs", "test mse", "status"], rows, right=(3, 4, 5))
     return "\n".join([table, *left])
+
+
+def doctor_text(facts: Mapping[str, Any]) -> str:
+    """What `latens doctor` found, one line each."""
+    cache, versions = facts["cache"], facts["versions"]
+    kept = f"{bytes_text(cache['bytes'])} used, {bytes_text(cache['free'])} free"
+    rows = [[name, version or "not installed"] for name, version in versions.items()]
+    rows += [["system", facts["system"]], ["interpreter", facts["interpreter"]], ["device", facts["device"]]]
+    rows += [["kernels", "built" if facts["kernels"] else "not built"], ["cache", f"{cache['folder']}: {kept}"]]
+    for extra, missing in facts["extras"].items():
+        lacks = f'lacks {", ".join(missing)}: pip install "latens[{extra}]"' if missing else "installed"
+        rows.append([f"extra {extra}", lacks])
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {value}" for name, value in rows]
+    return "\n".join([*lines, *(f"problem: {one}" for one in facts["problems"])])
 
 
 def run_text(run: "Run") -> str:

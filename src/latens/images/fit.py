@@ -16,6 +16,7 @@ from PIL import Image
 from latens.errors import UsageError
 from latens.images.pixels import CHANNELS, DTYPE, from_picture, to_picture
 from latens.images.plan import Size
+from latens.images.words import FITS
 
 __all__ = [
     "FITS",
@@ -29,8 +30,6 @@ __all__ = [
     "padded",
     "share_lost",
 ]
-
-FITS = ("pad", "crop", "stretch")
 
 
 def checked_fit(fit: object) -> str:

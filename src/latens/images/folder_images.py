@@ -38,6 +38,7 @@ from latens.images.pixels import (
 )
 from latens.images.plan import Options, Size
 from latens.images.white import DEEP_WHITE, choose_white
+from latens.images.words import PAGES
 from latens.text import listed, shown
 
 __all__ = [
@@ -51,7 +52,6 @@ __all__ = [
     "pixels_of",
 ]
 
-PAGES = ("first", "all", "channels")
 EXAMPLES = 3
 
 

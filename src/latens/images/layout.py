@@ -19,6 +19,7 @@ from latens.errors import ImagesError, UsageError
 from latens.images.contract import MAXIMUM_SIDE, MINIMUM_SIDE, Shape
 from latens.images.given import label_array
 from latens.images.pixels import CHANNELS, DTYPE, DTYPES, MOST_CHANNELS, WHITE, narrowed, to_uint8
+from latens.images.words import LAYOUTS
 
 __all__ = [
     "LAYOUTS",
@@ -30,8 +31,6 @@ __all__ = [
     "picture_shape",
     "to_pixels",
 ]
-
-LAYOUTS = ("NCHW", "NHWC")
 
 
 def checked_layout(layout: Any) -> str | None:

@@ -21,6 +21,7 @@ from latens.images.plan import AUTO, RULES, Options, Size, Source
 from latens.images.ranges import checked_range
 from latens.images.table_files import read_table
 from latens.images.white import checked_white
+from latens.images.words import MASKS
 from latens.tables import Table
 
 __all__ = [
@@ -55,7 +56,6 @@ SOURCES: Table[Source] = Table(
     },
     group="sources",
 )
-MASKS = ("leave-out", "keep")
 GIVEN = "given"  # in the options of a data set: the table was an object in memory
 FLOAT_LIMIT = 3.4e38  # the largest number that float32 holds, about
 NAMES = ("mnist", "fashion-mnist")  # the sources that are named instead of given

@@ -20,11 +20,11 @@ import numpy as np
 from latens.arrays import blocks, drawn_rows, gather
 from latens.errors import UsageError
 from latens.images.pixels import DTYPE, Range, as_range, is_plain, whole_range
+from latens.images.words import BY_DATA, BY_TYPE
 from latens.text import listed
 
 __all__ = ["BY_DATA", "BY_TYPE", "RangeWish", "checked_count", "checked_range", "choose_range"]
 
-BY_TYPE, BY_DATA = "type", "data"
 RangeWish = (
     str | tuple[tuple[float, float], ...] | None
 )  # what was asked for: a word, one pair for all channels, or each its own
