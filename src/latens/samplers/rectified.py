@@ -77,10 +77,10 @@ def _sweep(group: NDArray[np.float64], units: list[int], zero: NDArray[np.bool_]
     covariance = np.cov(group.T, bias=True) + np.diag(RIDGE * variances + 1e-9 * variances.max())
     precision = np.linalg.inv(covariance)
     for unit in units:
-        rows = zero[:, unit]
+        rows = np.flatnonzero(zero[:, unit])
         deviation = precision[unit, unit] ** -0.5
         slope = precision[:, unit] * deviation**2
-        expected = (group[:, unit] - group @ slope + mean @ slope)[rows]
-        below = ndtr(-expected / deviation) * (1 - random.random(int(rows.sum())))
+        expected = group[rows, unit] - (group[rows] - mean) @ slope
+        below = ndtr(-expected / deviation) * (1 - random.random(len(rows)))
         drawn = expected + deviation * ndtri(np.maximum(below, FEWEST))
         group[rows, unit] = np.minimum(drawn, -np.finfo(np.float32).tiny)
