@@ -13,6 +13,7 @@
     │   ├── RunNotFound       the folder contains no run
     │   ├── RunDamaged        a file is missing, or its bytes are not those that were written
     │   └── ProtocolsDiffer   scores of different protocols can't be compared
+    ├── ProcessLost           a process that took part in the training is gone
     ├── TrainingDiverged      the loss is no longer a finite number
     ├── DeviceUnavailable     the requested device is not available
     ├── MissingExtra          an optional package is not installed
@@ -33,6 +34,7 @@ __all__ = [
     "LatensError",
     "MissingExtra",
     "PluginError",
+    "ProcessLost",
     "ProtocolsDiffer",
     "RunDamaged",
     "RunError",
@@ -102,6 +104,10 @@ class RunDamaged(RunError):
 
 class ProtocolsDiffer(RunError):
     """Scores of different protocols can't be compared."""
+
+
+class ProcessLost(LatensError):
+    """A process that took part in the training is gone; the last checkpoint is kept."""
 
 
 class TrainingDiverged(LatensError):

@@ -30,13 +30,22 @@ from latens.report.from_run import REPORT, write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
 from latens.runs.importing import read_weights
 from latens.runs.kept_images import IMAGES
-from latens.runs.record import check_free
+from latens.runs.record import check_free, is_run
 from latens.runs.recording import last_state
 from latens.runs.run import CHECKPOINT, HISTORY_FILE, TEST, WEIGHTS
 from latens.samplers import SAMPLERS, samplers_for
 from latens.text import quoted, seconds_in_words, shown
-from latens.training.loop import Expected, build_model, estimated_seconds, num_learned, train
+from latens.training.loop import (
+    Expected,
+    build_model,
+    estimated_seconds,
+    known_forms,
+    num_learned,
+    train,
+    use_forms,
+)
 from latens.training.recipes import RECIPES, Recipe, TrainConfig
+from latens.training.team import Team, join_team, restarted, team_of_process
 
 __all__ = [
     "adopt",
@@ -120,6 +129,9 @@ def run(
     Returns:
         The run, complete.
 
+    Where torchrun has started several processes, each calls this with the same arguments: they train together, process 0 does the
+    rest, and all return the run once it is complete. A run of the same `out` is continued after torchrun has started them again.
+
     Raises:
         ImagesError: the images can't be used.
         UsageError: an option is not allowed.
@@ -128,9 +140,11 @@ def run(
     progress = progress or progress_for()
     if palette is not None and palette not in PALETTES:
         raise UnknownName("palette", palette, PALETTES)
+    team = join_team()
     choose_device(device)
     encoder = None if features is None else encoder_of(features)
-    if out is not None:
+    again = team is not None and restarted() and out is not None and is_run(out)
+    if out is not None and not again and (team is None or not team.rank):
         check_free(out)
     check_settings(recipe, options, samplers)
     with progress.stage("images", "images") as tick:
@@ -140,6 +154,11 @@ def run(
         asked |= {"table": table, "label_column": label_column, "masks": masks}
         asked |= {"pages": pages, "channels": channels, "nan": nan}
         images = source if given else load_images(source, **asked, progress=tick)
+    if team is not None and team.rank:
+        return _helped(images, team, device)
+    if again:
+        assert out is not None
+        return resume(out, images=images, device=device, samplers=samplers, features=features, progress=progress)
     chosen = RECIPES[recipe](images).with_options(**options)
     _check_samplers(build_model(chosen, images.shape), samplers)  # all that can be refused is, before there is a folder
     new = start_run(images, chosen, out, device)
@@ -227,7 +246,10 @@ def resume(
         UsageError: it was started with another recipe or other options.
     """
     progress = progress or progress_for()
+    team = join_team()
     stopped = open_run(path, device, data=data)
+    if team is not None and team.rank:
+        return _helped(stopped.images if images is None else images, team, device)
     if stopped.record["status"] == "diverged":
         raise RunError(f"{path}: {stopped.record['error']}; a resumed run would diverge again; start a new one")
     _check_recipe(stopped, recipe, options)
@@ -454,7 +476,30 @@ def _complete(
     encoder: Encoder | None = None,
 ) -> Run:
     with run.folder.working():
-        return _completed(run, images, progress, samplers, encoder)
+        completed = _completed(run, images, progress, samplers, encoder)
+    team = team_of_process()
+    if team is not None:
+        team.tell(str(run.path.resolve()))
+    return completed
+
+
+def _helped(images: Dataset, team: Team, device: str) -> Run:
+    """What a process of a team other than process 0 does: it trains along, waits until the run is complete, and opens it.
+
+    Raises:
+        UsageError: its images are not those of process 0.
+        RunNotFound: the run is in a folder that this process can't see.
+    """
+    job = team.tell()
+    if job is not None:
+        team.check_same(images.fingerprint, "images")
+        recipe = Recipe.from_json(job["recipe"])
+        model = build_model(recipe, images.shape).to(choose_device(device))
+        if model.device.type == "cpu":
+            use_forms(model, known_forms(job["forms"]))
+        for _ in train(model, images, recipe.config, job["state"]):
+            pass
+    return open_run(team.tell(), device)
 
 
 def _completed(
@@ -541,7 +586,10 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
     Where someone asks for it (`RunFolder.ask_to_stop`, the page's button), the training ends after the epoch under way. The run's
     status is then `stopped`: it can be completed as it is, and continued by `resume`, which forgets what was computed of it.
     """
+    team = team_of_process()
     if run.record["status"] not in ("training", "stopped"):
+        if team is not None:
+            team.tell(None)  # there is nothing to help with
         return
     config = run.recipe.config
     steps_an_epoch = -(-num_learned(len(images.train), config) // config.batch_size)
@@ -555,6 +603,9 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
     expected = estimated_seconds(run.model, images, config, epochs, resumed=state is not None)
     if expected.whole > LONG:
         progress.say(_long_training(expected, epochs, resumed=state is not None))
+    if team is not None:
+        team.tell({"recipe": run.recipe.to_json(), "forms": run.record.get("forms", {}), "state": state})
+        team.check_same(images.fingerprint, "images")
     with progress.stage("training", "steps") as tick:
 
         def on_batch(epoch: int, step: int, loss: float) -> None:

@@ -3,6 +3,7 @@
 Functions that take long get a `Progress` and call it with numbers; how these are shown is decided here.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from latens.text import shown_lines
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-__all__ = ["Lines", "Progress", "Silent", "Terminal", "Tick", "progress_for"]
+__all__ = ["Lines", "Progress", "Silent", "Terminal", "Tick", "helper_number", "progress_for"]
 
 Tick = Callable[..., None]  # (done, total, text="")
 SECONDS_BETWEEN_LINES = 5.0
@@ -118,7 +119,14 @@ def _bars() -> "RichProgress":
     )
 
 
+def helper_number() -> int:
+    """The number of this process among those that torchrun has started; 0 for the one that speaks, and for a process alone."""
+    return int(os.environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+
+
 def progress_for(stream: TextIO | None = None) -> Progress:
-    """The progress for a stream (stderr by default): bars in a terminal, lines elsewhere."""
+    """The progress for a stream (stderr by default): bars in a terminal, lines elsewhere, nothing from a helper."""
+    if helper_number():
+        return Silent()
     stream = stream or sys.stderr
     return Terminal() if stream.isatty() else Lines(stream)

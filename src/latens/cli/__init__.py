@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from latens.cli.arguments import parser
 from latens.cli.output import Output
-from latens.errors import LatensError, UsageError
+from latens.errors import LatensError, RunNotFound, UsageError
+from latens.progress import helper_number
 
 __all__ = ["main", "parser"]
 
@@ -34,15 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.advice = ""
             return _carry_out(args, output)
         except UsageError as error:  # of the words themselves
-            return output.fail(str(error), type(error).__name__)
+            return _failed(error, output)
     return 2  # the output can't be written, which was said
 
 
 def _carry_out(args: argparse.Namespace, output: Output) -> int:
     try:
-        output.answer(*args.function(args))
+        answer = args.function(args)
+        if not helper_number():
+            output.answer(*answer)
     except LatensError as error:
-        return output.fail(str(error), type(error).__name__)
+        return _failed(error, output)
     except MemoryError as error:
         return output.fail(
             "not enough memory; smaller images (--size) or batches (--batch-size) need less", type(error).__name__
@@ -55,6 +58,15 @@ def _carry_out(args: argparse.Namespace, output: Output) -> int:
         output.say(f"\nlatens: stopped{args.advice}")
         return 130
     return 0
+
+
+def _failed(error: LatensError, output: Output) -> int:
+    helper, kind = helper_number(), type(error).__name__
+    if helper and isinstance(error, RunNotFound):
+        return 0  # it has helped, and the run is on another machine
+    if helper and isinstance(error, UsageError):
+        return 2  # process 0 says it
+    return output.fail(f"process {helper}: {error}" if helper else str(error), kind)
 
 
 def _set_up_threads() -> None:

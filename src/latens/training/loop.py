@@ -22,6 +22,7 @@ from latens.device import flushed_denormals, generator, images_at_once, seeded_w
 from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import Dataset
 from latens.images.pixels import to_unit
+from latens.losses import Losses
 from latens.models import MODELS
 from latens.models.checks import check_weights
 from latens.models.contract import Model, Watched, evaluating
@@ -42,6 +43,7 @@ from latens.training.optimisers import (
 )
 from latens.training.precision import allowed_precision, check_bfloat16, lowered
 from latens.training.recipes import Recipe, TrainConfig
+from latens.training.team import Team, noticing_loss, team_of_process
 
 __all__ = [
     "Expected",
@@ -63,6 +65,7 @@ __all__ = [
 
 MOST_START = 1 << 28  # bytes of images, as floats, of which the linear path starts
 TIMED_STEPS = 4
+TEAM_NOISE = 1000  # of a random stream; plus the number of a process other than 0
 WATCHED = 1000  # test images for the remarks after an epoch
 
 
@@ -189,6 +192,9 @@ def train(
 ) -> Iterator[Step]:
     """Train a model on the device where it is; one Step an epoch.
 
+    In a team (`latens.training.team`) every process calls it with the same arguments. Each computes its share of every batch, and
+    all end when the Steps of process 0 are no longer asked for.
+
     Args:
         model: see `latens.models`; changed in place.
         images: both parts; the order of the train part depends on (seed, epoch) only.
@@ -198,6 +204,7 @@ def train(
 
     Raises:
         TrainingDiverged: a loss is not finite. The step is not taken: the weights are the last good ones.
+        ProcessLost: another process of the team is gone.
         DeviceUnavailable: bfloat16 is asked for and gives wrong gradients on this machine; a state to continue from was checked
             when it was started.
     """
@@ -216,16 +223,18 @@ def train(
             trainer.restore(state)
         else:
             trainer.start()
+        trainer.begin()
+    team = trainer.team
     for epoch in range(trainer.epoch + 1, config.epochs + 1):
         # Settings of the process are changed within an epoch only: between two epochs the user's own code runs.
         with yielding_threads():
-            with _learning(), flushed_denormals(), allowed_precision(config.precision):
+            with _learning(), flushed_denormals(), allowed_precision(config.precision), noticing_loss():
                 began = time.perf_counter()
                 losses = trainer.run_epoch(epoch, on_batch)
                 seconds = time.perf_counter() - began
             trainer.elapsed += seconds
             kept = trainer.keep_best()
-            test_mse = evaluate(model, test)
+            test_mse = evaluate(model, test, team)
             if not math.isfinite(test_mse):
                 raise diverged(epoch, trainer.step)
             step = Step(
@@ -240,7 +249,14 @@ def train(
                 state=trainer.state,
                 remarks=(*_remarks(model, test), *([kept] if kept else [])),
             )
-        yield step
+        try:
+            yield step
+        except GeneratorExit:
+            if team is not None:
+                team.tell("stop")
+            raise
+        if team is not None and team.tell("go on") == "stop":
+            return
 
 
 @contextmanager
@@ -339,9 +355,25 @@ class _Trainer:
             config.weight_decay,
         )
         self.base_rates = [optimiser.param_groups[0]["lr"] for optimiser in self.optimisers]
+        self.team = team_of_process()
+        self.loss: Callable[[Tensor, torch.Generator], Losses] = model.loss
         self.replay = None
-        if isinstance(self.pixels, Tensor) and not blends(config.augmentation):
+        # A captured step does not meet other processes: a team takes its steps one by one.
+        if isinstance(self.pixels, Tensor) and not blends(config.augmentation) and self.team is None:
             self.replay = self._whole_steps()
+
+    def begin(self) -> None:
+        """Join the other processes, once the weights are those to begin with.
+
+        Raises:
+            UsageError: there are fewer train images than processes.
+        """
+        if self.team is not None:
+            if len(self.pixels) < self.team.size:
+                raise UsageError(
+                    f"{len(self.pixels)} train images are too few for {self.team.size} processes; start fewer"
+                )
+            self.loss = self.team.wrapped(self.model)
 
     def start(self) -> None:
         """Set what depends on the images before the first step, and take it as the best so far."""
@@ -373,6 +405,8 @@ class _Trainer:
         if not len(self.held):
             return ""
         loss = _mean_loss(self.model, self.held, self.config.seed)
+        if self.team is not None:  # so that all agree on which weights are the best
+            loss = float(self.team.tell(loss))
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, self.epoch
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
@@ -469,36 +503,40 @@ class _Trainer:
 
     def _run_by_batches(self, epoch: int, on_batch: Callable[[int, int, float], None] | None) -> dict[str, float]:
         device, dtype = self.model.device, self.model.dtype
-        noise = generator(self.config.seed, epoch, 1, device=device)
+        team = self.team
+        noise = generator(self.config.seed, epoch, TEAM_NOISE + team.rank if team and team.rank else 1, device=device)
         moves = np.random.default_rng((self.config.seed, epoch, 2))
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
         for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
-            x = _as_float(self.pixels, indices, device, dtype)
+            x = _as_float(self.pixels, indices if team is None else team.share(indices), device, dtype)
             if self.config.augmentation != "none":
                 x = moved(x, self.config.augmentation, moves).contiguous(memory_format=torch.channels_last)
             with lowered(self.config.precision, device):
-                losses = self.model.loss(x, noise)
+                losses = self.loss(x, noise)
             parts = {"total": losses.total, **losses.parts}
-            loss = losses.total.mean()
-            self._update(loss, guard, epoch)
-            for name, value in parts.items():
+            loss = losses.total.mean() if team is None else team.loss(losses.total, indices)
+            seen = loss if team is None else team.mean(loss)  # if it is not finite, it is so for all
+            self._update(loss, seen, guard, epoch)
+            for name, value in parts.items() if team is None or team.counts(indices) else ():
                 sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach().sum()
             del losses, parts  # the graph, so that the next step reuses its buffers
             if on_batch is not None and (device.type == "cpu" or self.step % LOOK_EVERY == 0):
-                on_batch(epoch, self.step, loss.item())
+                on_batch(epoch, self.step, seen.item())
         guard.look(epoch)
         self.epoch = epoch
+        if team is not None:
+            sums = dict(zip(sums, team.sum(torch.stack(list(sums.values()))), strict=True))
         return {name: value.item() / len(self.pixels) for name, value in sums.items()}
 
-    def _update(self, loss: Tensor, guard: FiniteGuard, epoch: int) -> None:
+    def _update(self, loss: Tensor, seen: Tensor, guard: FiniteGuard, epoch: int) -> None:
         factor = self.factor(self.step)
         for optimiser, rate in zip(self.optimisers, self.base_rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * factor
         for parameter in self.parameters:
             parameter.grad = None
         self.step += 1
-        guard.check(loss, epoch, self.step)
+        guard.check(seen, epoch, self.step)
         loss.backward()  # type: ignore[no-untyped-call]
         guard.take_step()
 
@@ -693,20 +731,22 @@ def _mean_loss(model: Model, pixels: np.ndarray, seed: int) -> float:
 
 
 @torch.no_grad()
-def evaluate(model: Model, pixels: np.ndarray | Tensor) -> float:
+def evaluate(model: Model, pixels: np.ndarray | Tensor, team: Team | None = None) -> float:
     """The mean squared error of a model's reconstructions of images (N, C, H, W), over all images and pixels.
 
-    They are uint8, or floats in [0, 1].
+    They are uint8, or floats in [0, 1]. Where a team is given, each of its processes looks at a share of them.
     """
     total, device, dtype = 0.0, model.device, model.dtype
     batch = images_at_once(model.image_shape, device)
+    num = len(pixels)
+    pixels = pixels if team is None else pixels[team.rank :: team.size]
     with evaluating(model), allowed_precision("float32"):
         for start in range(0, len(pixels), batch):
             x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), device, dtype)
             y = model.decode(model.encode(x))
             # On the host, because MPS has no float64.
             total += (x - y).square().flatten(1).mean(1).cpu().sum(dtype=torch.float64).item()
-    return total / len(pixels)
+    return (total if team is None else float(team.sum(torch.tensor(total, dtype=torch.float64)))) / num
 
 
 def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
