@@ -1,5 +1,6 @@
 """Training in many processes, which torchrun starts: each takes its share of every batch, and all take the same step."""
 
+import atexit
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -152,6 +153,7 @@ def join_team() -> Team | None:
         # They wait for process 0, which also makes the maps; one that is lost is noticed by its connection.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, timeout=timedelta(days=7), **_own_store())
+        atexit.register(distributed.destroy_process_group)  # its threads would outlive what they use
         _joined.append(Team(distributed.get_rank(), distributed.get_world_size()))
     return _joined[0]
 
