@@ -166,8 +166,10 @@ def _own_store() -> dict[str, Any]:
     """
     if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
         return {}
-    store, rank, size = next(iter(distributed.rendezvous("env://")))
-    attempt = distributed.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    from torch.distributed import PrefixStore, rendezvous  # type: ignore[attr-defined]  # not in every build
+
+    store, rank, size = next(iter(rendezvous("env://")))
+    attempt = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     return {"store": attempt, "rank": rank, "world_size": size}
 
 
