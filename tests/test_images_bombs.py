@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from latens.computed.mapping import map_run
-from latens.errors import ImagesDamaged, RunDamaged, UsageError
+from latens.errors import ImagesDamaged, RunDamaged, TableError, UsageError
 from latens.files import map_npy, map_npz, read_npz, read_some
 from latens.images import decode, load_images, plan, tiff_pages
 from latens.images.masks import few_values
 from latens.images.opening import MOST_DECODED
+from latens.images.table_files import read_table
 from pictures import fill
 
 # Pillow warns of what latens refuses a moment later.
@@ -138,3 +139,37 @@ def test_metadata_with_entities_names_no_channels():
     for before, name, found in (("", "a", ("a",)), ('<!DOCTYPE OME [<!ENTITY e "a">]>', "&e;", ())):
         tiff = types.SimpleNamespace(is_ome=True, ome_metadata=before + xml.format(name))
         assert tiff_pages._names(tiff, np.zeros((1, 1), int)) == found
+
+
+@pytest.mark.parametrize("error", [type("PanicException", (BaseException,), {}), struct.error, zlib.error])
+def test_whatever_a_library_raises_for_a_damaged_table_is_an_error_of_latens(tmp_path, monkeypatch, error):
+    """A panic of polars is no Exception."""
+
+    def fails(path):
+        raise error("damaged\nin many lines")
+
+    monkeypatch.setattr("polars.read_parquet", fails)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(TableError, match=r"a\.parquet: not readable as Parquet \(damaged\)"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_ctrl_c_while_a_table_is_read_is_no_damage(tmp_path, monkeypatch):
+    def stopped(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("polars.read_parquet", stopped)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(KeyboardInterrupt):
+        read_table(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, struct.error, OverflowError, MemoryError])
+def test_whatever_is_raised_for_a_damaged_archive_is_an_error_of_latens(tmp_path, monkeypatch, error):
+    def fails(path):
+        raise error("damaged")
+
+    monkeypatch.setattr("tarfile.open", fails)
+    (tmp_path / "a.tar").write_bytes(b"x")
+    with pytest.raises(ImagesDamaged, match=r"a\.tar: not readable as an archive"):
+        load_images(tmp_path / "a.tar")

@@ -12,17 +12,20 @@ above what the process began with. Bombs: at most 1 s and 256 MB, refused. A mut
 import functools
 import gzip
 import io
+import multiprocessing
 import os
 import resource
 import shutil
 import signal
 import struct
 import sys
+import tarfile
 import tempfile
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +36,7 @@ from tally import Tally, fault_parser, finish
 
 from latens.errors import LatensError
 from latens.images import load_images
+from latens.sheets import as_parquet, parquet_library
 
 SHORT, LONG = 20_000, 1_000_000  # mutants of all formats
 GOOD = 10  # images beside mutants, or beside a table
@@ -57,7 +61,8 @@ def main() -> None:
         os.environ["LATENS_CACHE"] = f"{temporary}/cache"
         seeds = seeds_of(blobs(np.random.default_rng(0))[:12])
         for kind, seed in seeds.items():  # which imports here what each process would import
-            load_images(placed({kind: [seed]}, Path(temporary) / "first" / kind))
+            if kind != "parquet":  # whose libraries start threads, which no fork takes along
+                load_images(placed({kind: [seed]}, Path(temporary) / "first" / kind))
         count = (LONG if args.long else SHORT) // len(seeds)
         tallies = []
         for number, (kind, seed) in enumerate(seeds.items()):
@@ -176,6 +181,7 @@ def mutant(seed: bytes, random: np.random.Generator) -> bytes:
 
 
 PICTURES = ("png", "png16", "jpeg", "gif", "webp", "bmp", "tiff", "tiff16", "pgm", "dicom", "fits")
+ARCHIVES = ("zip", "tar", "tar.gz", "tar.xz")
 SUFFIXES = {"png16": "png", "tiff16": "tif", "dicom": "dcm", "jpeg": "jpg"}
 
 
@@ -192,6 +198,10 @@ def placed(files: dict[str, list[bytes]], folder: Path) -> Path:
     (content,) = contents
     if kind.startswith("np"):
         path = folder / f"images.{kind[:3]}"
+        path.write_bytes(content)
+        return path
+    if kind in ARCHIVES:
+        path = folder / f"images.{kind}"
         path.write_bytes(content)
         return path
     if kind in ("csv", "parquet"):
@@ -294,16 +304,30 @@ def optional_seeds(deep: np.ndarray, names: list[str]) -> dict[str, bytes]:
         file = io.BytesIO()
         picture.save_as(file, enforce_file_format=True)
         seeds["dicom"] = file.getvalue()
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        print("without Parquet: pyarrow is not installed")
-    else:
-        file = io.BytesIO()
-        pq.write_table(pa.table({"file_name": names, "label": [name[0] for name in names]}), file)
-        seeds["parquet"] = file.getvalue()
-    return seeds
+    columns = {"file_name": np.array(names), "label": np.array([name[0] for name in names])}
+    if parquet_library() is None:
+        print("without Parquet: neither polars nor pyarrow is installed")
+    else:  # in a process of its own, as above
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+            seeds["parquet"] = other.submit(as_parquet, columns).result()
+    return seeds | {kind: archive(kind) for kind in ARCHIVES}
+
+
+def archive(kind: str) -> bytes:
+    """An archive of images in two folders."""
+    file = io.BytesIO()
+    files = {f"{'ab'[number % 2]}/{number}.png": good_png(number) for number in range(2 * GOOD)}
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, content in files.items():
+                packed.writestr(name, content)
+        return file.getvalue()
+    with tarfile.open(fileobj=file, mode=f"w:{kind.partition('.')[2]}", format=tarfile.PAX_FORMAT) as packed:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.pax_headers = len(content), {"comment": name}
+            packed.addfile(info, io.BytesIO(content))
+    return file.getvalue()
 
 
 def of_bombs(temporary: Path) -> Tally:
@@ -368,6 +392,8 @@ def bombs() -> Iterator[tuple[str, Callable[[Path], Path]]]:
     yield "PNG of 13,000 x 13,000", inside("{}.png", lambda: png(13_000, 13_000))
     yield "WebP of 16,383 x 16,383", inside("{}.webp", webp)
     yield "PGM of 100,000 x 100,000", inside("{}.pgm", lambda: b"P5\n100000 100000\n65535\n" + bytes(99))
+    yield "zip of 20 GB", one("images.zip", lambda: packed_zip(b"a.png", deflated(zeros, b"", gzip=False), zeros))
+    yield "tar.gz of 20 GB", one("images.tar.gz", lambda: deflated(zeros, tar_header(zeros), gzip=True))
     yield "a link to /", link_to_root
     yield "500 nested folders", nested
 
@@ -415,14 +441,25 @@ def deflated(zeros: int, head: bytes, gzip: bool) -> bytes:
 def packed_npz(shape: tuple[int, ...], fortran: bool) -> bytes:
     """An .npz whose one array of zeros is packed, written by hand: zipfile would pack all of it."""
     head, zeros = npy_header(shape, fortran), int(np.prod(shape))
-    packed, name = deflated(zeros, head, gzip=False), b"images.npy"
-    size = struct.pack("<HHQQ", 1, 16, zeros + len(head), len(packed))
+    return packed_zip(b"images.npy", deflated(zeros, head, gzip=False), zeros + len(head))
+
+
+def tar_header(size: int) -> bytes:
+    """The header of a tar's member of so many bytes."""
+    info = tarfile.TarInfo("a.png")
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def packed_zip(name: bytes, packed: bytes, unpacked: int) -> bytes:
+    """A zip of one file that is packed already."""
+    size = struct.pack("<HHQQ", 1, 16, unpacked, len(packed))
     common = struct.pack("<HHHHHIIIHH", 45, 0, 8, 0, 33, 0, 0xFFFFFFFF, 0xFFFFFFFF, len(name), len(size))
     local = b"PK\3\4" + common + name + size + packed
     central = b"PK\1\2" + struct.pack("<H", 45) + common + struct.pack("<HHHII", 0, 0, 0, 0, 0) + name + size
     end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local), 0)
     content = local + central + end
-    assert zipfile.ZipFile(io.BytesIO(content)).getinfo("images.npy").file_size == zeros + len(head)
+    assert zipfile.ZipFile(io.BytesIO(content)).infolist()[0].file_size == unpacked
     return content
 
 

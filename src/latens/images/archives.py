@@ -2,6 +2,7 @@
 
 import lzma
 import os
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -13,17 +14,31 @@ from latens.errors import ImagesDamaged
 from latens.images.arrays import refuse_labels
 from latens.images.contract import Dataset
 from latens.images.kinds import is_hidden
-from latens.images.plan import DEFLATE_RATIO, Options, Plan
+from latens.images.plan import Options, Plan, most_unpacked
 from latens.images.unpacked import plan_unpacked, read_unpacked
 from latens.text import shown
 
 __all__ = ["ARCHIVE", "ArchiveSource"]
 
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+DAMAGED = (  # what the standard library raises for a damaged or encrypted archive
+    *(
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        EOFError,
+        RuntimeError,
+        ValueError,
+    ),
+    *(KeyError, IndexError, TypeError, OverflowError, MemoryError),
+)
 PIECE = 1 << 20  # bytes that are copied at a time
-MOST_RATIO = 10 * DEFLATE_RATIO  # of bytes unpacked to bytes packed, over all files: xz packs better than deflate
 
-Member = tuple[str, Callable[[], IO[bytes] | None]]  # the name in the archive, and how to open it
+Member = tuple[
+    str, int, Callable[[], IO[bytes] | None]
+]  # the name in the archive, how long it says it is, how to open it
 
 
 class ArchiveSource:
@@ -65,36 +80,41 @@ def _stem(path: Path) -> str:
 def _unpack(path: Path, folder: Path) -> None:
     """Write an archive's regular files into a folder; links, devices, and hidden files are left out."""
     members = _of_zip if path.name.lower().endswith(ZIP) else _of_tar
-    left = MOST_RATIO * path.stat().st_size
+    left = most_unpacked(path.stat().st_size)
     try:
-        for name, open_member in members(path):
+        for name, stated, open_member in members(path):
             target = _place_of(name, folder)
             if target is None:
                 continue
+            if stated > left:
+                raise _too_much(path)
             stream = open_member()
             if stream is not None:
                 with stream:
                     left -= _write(stream, target, left, path)
-    # RuntimeError: a zip that is encrypted; NotImplementedError: packed in a way that Python does not know.
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
+    except DAMAGED as error:
         raise ImagesDamaged(
             f"{path}: not readable as an archive ({shown(str(error)) or type(error).__name__}); unpack it yourself and give the"
             " folder, or get the file again"
         ) from None
 
 
+def _too_much(path: Path) -> ImagesDamaged:
+    return ImagesDamaged(f"{path}: unpacks to more than images of its size are; get it again")
+
+
 def _of_zip(path: Path) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if not info.is_dir():
-                yield info.filename, lambda info=info: archive.open(info)  # type: ignore[misc]  # of a default
+                yield info.filename, info.file_size, lambda info=info: archive.open(info)  # type: ignore[misc]  # of a default
 
 
 def _of_tar(path: Path) -> Iterator[Member]:
     with tarfile.open(path) as archive:
         for info in archive:
             if info.isreg():
-                yield info.name, lambda info=info: archive.extractfile(info)  # type: ignore[misc]  # of a default
+                yield info.name, info.size, lambda info=info: archive.extractfile(info)  # type: ignore[misc]  # of a default
 
 
 def _place_of(name: str, folder: Path) -> Path | None:
@@ -117,6 +137,6 @@ def _write(stream: IO[bytes], target: Path, most: int, path: Path) -> int:
         while piece := stream.read(PIECE):
             written += len(piece)
             if written > most:
-                raise ImagesDamaged(f"{path}: unpacks to more than a file of its size can hold; get it again")
+                raise _too_much(path)
             file.write(piece)
     return written

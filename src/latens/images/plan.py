@@ -24,6 +24,7 @@ __all__ = [
     "Source",
     "block_length",
     "is_bomb",
+    "most_unpacked",
 ]
 
 BLOCK_BYTES = 1 << 24  # of pixels in memory at a time
@@ -201,4 +202,9 @@ def is_bomb(unpacked: int, packed: int) -> bool:
     >>> is_bomb(47_040_016, 9_912_422), is_bomb(20 << 30, 20 << 20)
     (False, True)
     """
-    return unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * packed
+    return unpacked > most_unpacked(packed)
+
+
+def most_unpacked(packed: int) -> int:
+    """The most bytes that a packed file of images is unpacked to, see `is_bomb`."""
+    return max(BOMB_BYTES, BOMB_RATIO * packed)

@@ -197,7 +197,9 @@ def _of_parquet(path: Path) -> dict[str, list[str]]:
             return _of_object(getattr(module, read)(path))
         except ImportError as error:
             reasons.append(str(error))
-        except Exception as error:  # each library raises errors of its own
+        except BaseException as error:  # each library raises errors of its own; a panic of polars is no Exception
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise TableError(f"{path}: not readable as Parquet ({str(error).partition(chr(10))[0][:100]})") from None
     raise TableError(f"{path}: Parquet needs polars or pyarrow: `pip install polars`, or save the table as CSV")
 
