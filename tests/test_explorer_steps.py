@@ -1,7 +1,5 @@
 """Work by keys and few clicks: step through lists and selections, more like this, a range of a number, tags with undo."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -275,31 +273,3 @@ def test_tags_are_undone_while_another_window_tags_and_are_a_colour(browser, add
     until(page, lambda: "is not in tags.jsonl (any more)" in status(page))
     assert any("400" in error for error in page.errors)  # the browser's own note of that
     page.errors.clear()
-
-
-def test_images_that_look_like_another_class_are_looked_at_and_saved_by_four_clicks(page, view):
-    wrong = [(int(a), int(b)) for a, b in zip(view.labels, view.column("predicted"), strict=True) if a != b]
-    one, other = max(set(wrong), key=wrong.count)
-    clicks = [
-        page.get_by_role("tab", name="Classes"),
-        page.get_by_role("button", name=f"of class {one} with neighbours of class {other}"),
-        page.get_by_role("button", name="Look at them"),
-        page.get_by_role("button", name="Save CSV").first,
-    ]
-    for number, button in enumerate(clicks, 1):
-        if number < len(clicks):
-            button.click()
-        else:
-            with page.expect_download() as download:
-                button.click()
-    assert len(clicks) <= 6
-    lines = Path(download.value.path()).read_text("utf-8").splitlines()
-    assert len(lines) - 1 == wrong.count((one, other))
-
-
-def test_an_image_is_found_by_its_name_by_two_clicks(page, view):
-    page.get_by_role("tab", name="Image").click()
-    page.get_by_label("Find", exact=True).click()
-    page.keyboard.type(str(view.ids[17]))
-    page.keyboard.press("Enter")
-    expect(page.locator("#panel .facts strong")).to_have_text(str(view.ids[17]))
