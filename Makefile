@@ -37,7 +37,7 @@ bench: .venv/installed-dev ## short forms of the benchmarks; the first time, env
 	$(BIN)/python benchmarks/maps.py --short --json build/bench/maps.json
 	$(BIN)/python benchmarks/growth.py --short --json build/bench/growth.json
 
-FAULTS := kills mutants server disk pairs states damage hostile
+FAULTS := kills mutants server disk pairs states cost damage hostile
 faults: .venv/installed-dev ## short forms of the faults: damaged bytes, kills, a full disk, hostile runs; two at a time
 	$(MAKE) --jobs 2 --output-sync --keep-going $(FAULTS:%=fault-%)
 

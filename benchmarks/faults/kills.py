@@ -41,8 +41,9 @@ def main() -> None:
     pixels = blobs(random)
     kills = LONG if args.long else SHORT
     with tempfile.TemporaryDirectory() as temporary:
+        complete(pixels, Path(temporary) / "first")  # what this process imports, the others need not import again
         whole, began = Path(temporary) / "whole", time.monotonic()
-        complete(pixels, whole)  # in this process: what it imports, the others need not import again
+        wait(started(lambda: complete(pixels, whole)))
         seconds = time.monotonic() - began
         killed = Tally("kill −9 in all phases of a run, resumed")
         chains = Tally("chains of kills: weights bit for bit those of a run that was never killed")
