@@ -268,6 +268,7 @@ def of_a_server(folder: Path) -> Iterator[Tally]:
     assert server.stdout is not None
     address = server.stdout.readline().split()[-1]
     port, token = int(address.split(":")[2].split("/")[0]), address.rstrip("/").rpartition("/")[2]
+    answered(port, token, 120)  # the first answer imports much
     yield of_half_open(port, token)
     yield of_a_signal(server, port, token)
 
@@ -302,9 +303,9 @@ def of_half_open(port: int, token: str) -> Tally:
     return found
 
 
-def answered(port: int, token: str) -> str:
+def answered(port: int, token: str, seconds: float = 10) -> str:
     """Why a whole request is not answered; empty where it is."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
     try:
         connection.request("GET", "/api/run", headers={"x-latens-token": token})
         status = connection.getresponse().status
