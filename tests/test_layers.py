@@ -19,7 +19,7 @@ LEVELS = {
     3: ["training"],
     4: ["latents", "features", "samplers", "verdict"],
     5: ["runs", "story", "estimators"],
-    6: ["computed"],
+    6: ["computed", "trackers"],
     7: ["detection", "figures", "exports"],
     8: ["report", "explorer"],
     9: ["experiment"],

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from latens.runs.recording import last_state
 from latens.runs.run import CHECKPOINT, HISTORY_FILE, TEST, WEIGHTS
 from latens.samplers import SAMPLERS, samplers_for
 from latens.text import quoted, seconds_in_words, shown
+from latens.trackers import Tracker, tracker_names, trackers_of
 from latens.training.loop import (
     Expected,
     build_model,
@@ -94,6 +95,7 @@ def run(
     features: Any = None,
     started: Callable[[Run], object] | None = None,
     palette: str | None = None,
+    track: str | Sequence[str] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Run:
@@ -123,6 +125,7 @@ def run(
             compare images by them, and the review finds neighbours by them.
         started: called with the run once its folder is there; `latens.explorer.watch` shows it while it trains.
         palette: colours of the classes in figures and explorer, a name of `latens.figures.PALETTES`.
+        track: names of `latens.trackers.TRACKERS`, a list or with commas, which are told of losses, scores, figures and latents.
         progress: shows the progress; a bar in a terminal by default.
         **options: parts of the recipe to replace: model, network, latent_dim, epochs, batch_size, learning_rate, seed, …
 
@@ -142,6 +145,7 @@ def run(
         raise UnknownName("palette", palette, PALETTES)
     team = join_team()
     choose_device(device)
+    trackers = tracker_names(track)
     encoder = None if features is None else encoder_of(features)
     again = team is not None and restarted() and out is not None and is_run(out)
     if out is not None and not again and (team is None or not team.rank):
@@ -164,6 +168,8 @@ def run(
     new = start_run(images, chosen, out, device)
     if palette is not None:
         new.update(palette=palette)  # only for drawing: it is no part of the recipe
+    if trackers:
+        new.update(track=list(trackers))  # the same
     if encoder is not None:
         new.update(features=encoder.name)  # so that `resume` goes on with them
     if started is not None:
@@ -506,7 +512,8 @@ def _completed(
     run: Run, images: Dataset, progress: Progress, samplers: Sequence[str] | None, encoder: Encoder | None
 ) -> Run:
     _introduce(run, images, progress)
-    train_run(run, images, progress)
+    trackers = trackers_of(run)
+    train_run(run, images, progress, trackers.values())
     encode_run(run, images, progress)
     if run.recipe.is_adopted:
         run.update(result={**run.record["result"], "test_mse": float(run.of_part("squared_error", TEST).mean())})
@@ -529,6 +536,9 @@ def _completed(
         with left.attempt("review"):
             review_run(run, images, features=given, progress=progress)
     draw_run(run, images, progress, left)
+    for name, tracker in trackers.items():
+        with left.attempt(f"tracker {name}"):
+            tracker.end(run)
     _report(run, images, left)
     if run.record["status"] != "stopped":
         run.update(status="done")
@@ -580,8 +590,10 @@ def _long_training(expected: Expected, epochs: int, resumed: bool) -> str:
     return f"{told}; --epochs {fewer} takes about {seconds_in_words(shorter)}"
 
 
-def train_run(run: Run, images: Dataset, progress: Progress) -> None:
+def train_run(run: Run, images: Dataset, progress: Progress, trackers: Collection[Tracker] = ()) -> None:
     """Train a run's model and record it; from the last checkpoint if there is one. A trained model is left as it is.
+
+    Each epoch is told to the trackers.
 
     Where someone asks for it (`RunFolder.ask_to_stop`, the page's button), the training ends after the epoch under way. The run's
     status is then `stopped`: it can be completed as it is, and continued by `resume`, which forgets what was computed of it.
@@ -616,6 +628,8 @@ def train_run(run: Run, images: Dataset, progress: Progress) -> None:
         steps = record(run, train(run.model, images, config, state, on_batch), images)
         for step in live_loss(steps) if in_notebook() else steps:
             speed = f"test mse {step.test_mse:.5f}  {step.images_per_second:,.0f} images/s"
+            for tracker in trackers:
+                tracker.step(step)
             for remark in step.remarks:
                 if remark not in said:
                     progress.say(f"epoch {step.epoch}: {remark}")

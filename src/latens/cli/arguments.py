@@ -41,6 +41,7 @@ from latens.models import MODELS
 from latens.networks import NETWORKS
 from latens.samplers import SAMPLERS
 from latens.text import bytes_of
+from latens.trackers import TRACKERS
 from latens.training.recipes import AUGMENTATIONS, MAX_SEED, PRECISIONS, RECIPES, read_choice, whole_number
 
 if TYPE_CHECKING:
@@ -324,6 +325,11 @@ def _add_run(commands: Any) -> None:
     _palette(command, DEFAULT_PALETTE)
     _reading(command)
     _device(command)
+    command.add_argument(
+        "--track",
+        metavar="NAME[,NAME]",
+        help=f"tell these trackers of losses, scores, figures and latents: {', '.join(TRACKERS)}",
+    )
     command.add_argument(
         "--watch", action="store_true", help="show a page with the run while it trains; Ctrl-C stops it"
     )

@@ -53,7 +53,7 @@ def run_command(args: argparse.Namespace) -> Answer:
 
     watch = _Watch(args)
     if args.resume:
-        others = ("features", "palette", "recipe")
+        others = ("features", "palette", "recipe", "track")
         flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, *others)} | args.reading
         given = _given(args, flags)
         if given:
@@ -83,6 +83,7 @@ def run_command(args: argparse.Namespace) -> Answer:
         features=args.features,
         started=watch.start,
         palette=args.palette,
+        track=args.track,
         progress=watch.progress,
         **options,
     )
