@@ -15,7 +15,7 @@ from PIL import Image
 
 import latens
 from conftest import REFERENCE, make_blobs
-from latens.explorer import View, decoding
+from latens.explorer import View, decoding, write_html
 from latens.explorer.pair import pair
 from latens.explorer.serving import Serving
 from latens.progress import Silent
@@ -100,6 +100,16 @@ def served(run, beside=None, columns=()):
 
 
 @contextmanager
+def served_or_file(kind, run, folder):
+    """The address of the explorer on a run's folder: "served" by a server, or as a "file" that is written to another folder."""
+    if kind == "file":
+        yield write_html(open_run(run), folder / "explorer.html").as_uri()
+    else:
+        with served(run) as found:
+            yield found
+
+
+@contextmanager
 def opened(browser, address, width=1400, height=860, **options):
     """A page on which any error, any breach of its policy and any request to elsewhere fails the test."""
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
@@ -137,6 +147,11 @@ def watch(page, context, address):
     )
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
+
+
+def settled(page):
+    """Wait until the page has its map, and has decoded a place of it."""
+    expect(page.locator(".verdict").first).to_contain_text("usual distance")
 
 
 def until(page, condition, seconds=8):

@@ -132,10 +132,22 @@ def address(run):
         yield found
 
 
+@pytest.fixture(scope="module", params=["served", "file"])
+def anywhere(request, run, address, tmp_path_factory):
+    """The address of the page: a server's, or a file's."""
+    from browser import served_or_file
+
+    if request.param == "served":
+        yield address
+    else:
+        with served_or_file("file", run, tmp_path_factory.mktemp("file")) as found:
+            yield found
+
+
 @pytest.fixture
 def page(browser, address):
-    from browser import expect, opened
+    from browser import opened, settled
 
     with opened(browser, address) as page:
-        expect(page.locator(".verdict").first).to_contain_text("usual distance")
+        settled(page)
         yield page

@@ -14,22 +14,16 @@ from browser import (
     open_tab,
     opened,
     processed,
+    served_or_file,
     status,
     until,
 )
-from latens.explorer import write_html
-from latens.runs import open_run
 
 
 @pytest.fixture(scope="module", params=["served", "file"])
 def address(request, run, tmp_path_factory):
-    from browser import served
-
-    if request.param == "file":
-        yield write_html(open_run(run), tmp_path_factory.mktemp("file") / "run.html").as_uri()
-    else:
-        with served(run) as found:
-            yield found
+    with served_or_file(request.param, run, tmp_path_factory.mktemp("file")) as found:
+        yield found
 
 
 def part(page):

@@ -21,6 +21,7 @@ from browser import (
     opened,
     second_run,
     served,
+    settled,
     until,
 )
 from latens.explorer import View
@@ -65,10 +66,6 @@ def counted(fresh, request):
     """Such a page, and that a test needed no more and no fewer than the table says."""
     yield fresh
     assert fresh.evaluate("() => clicks") == promised()[request.node.originalname][0]
-
-
-def settled(page):
-    expect(page.locator(".verdict").first).to_contain_text("usual distance")
 
 
 def saved(page, press):

@@ -6,18 +6,10 @@ import pytest
 from browser import Points, distance, expect, open_tab, opened, screenshot, shows, until
 from latens.errors import UsageError
 from latens.explorer import decoding
-from latens.explorer.one_file import write_html
 from latens.interpolation import kept_in_range
 
 INK = (0x1F, 0x23, 0x28)
 PICTURES = "section[aria-label=Compass] canvas"
-
-
-@pytest.fixture(scope="module", params=["served", "file"])
-def anywhere(request, view, address, tmp_path_factory):
-    if request.param == "served":
-        return address
-    return write_html(view.run, tmp_path_factory.mktemp("file") / "explorer.html").as_uri()
 
 
 def with_compass(page):

@@ -14,6 +14,7 @@ from browser import (
     open_tab,
     opened,
     served,
+    settled,
     shows,
     status,
     until,
@@ -36,10 +37,6 @@ def test_part(copy, monkeypatch):
     """A run whose map shows the test part, as those of many images do: images of the train part are not on the map."""
     map_the_test_part(copy, monkeypatch)
     return copy
-
-
-def settled(page):
-    expect(page.locator(".verdict").first).to_contain_text("usual distance")
 
 
 def test_an_image_of_a_list_is_the_current_one_though_it_is_not_on_the_map(browser, test_part):

@@ -2,20 +2,18 @@
 
 import io
 import json
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import latens
-from browser import expect, learned_run, open_tab, opened, shows, status, until
+from browser import expect, open_tab, opened, shows, status, until
 from conftest import REFERENCE
 from latens.explorer import View, decoding, write_html
 from latens.images.fit import FITS, centre_box, inner_size, padded
 from latens.images.pixels import from_picture, with_channels
 from latens.progress import Silent
-from latens.runs import open_run
 from test_explorer_export import ask, in_node
 from test_explorer_find import give
 
@@ -54,12 +52,6 @@ def test_images_are_fitted_to_the_same_bytes(tmp_path):
     (tmp_path / "cases.json").write_text(json.dumps(cases))
     for answer, wanted, case in zip(in_node(tmp_path, FIT), expected, cases, strict=True):
         np.testing.assert_array_equal(answer, wanted.ravel(), err_msg=f"{case['shape']} {case['fit']}")
-
-
-@pytest.fixture(scope="module")
-def view(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("given")
-    return View(open_run(shutil.copytree(learned_run(tmp_path_factory), folder / "run")))
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from browser import (
     screenshot,
     second_run,
     served,
+    settled,
     slide,
     status,
     until,
@@ -63,10 +64,6 @@ def change(run, **entries):
     record["data"].update(entries.pop("data", {}))
     record.update(entries)
     write_record(run, record)
-
-
-def settled(page):
-    expect(page.locator(".verdict").first).to_contain_text("usual distance")
 
 
 def fill_tab(page, name):

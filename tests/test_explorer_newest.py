@@ -18,6 +18,7 @@ from browser import (
     opened,
     processed,
     served,
+    settled,
     slide,
     status,
     until,
@@ -43,17 +44,6 @@ def address(copy):
 @pytest.fixture(scope="module")
 def view(copy):
     return View(open_run(copy))
-
-
-@pytest.fixture
-def page(browser, address):
-    with opened(browser, address) as page:
-        settled(page)
-        yield page
-
-
-def settled(page):
-    expect(page.locator(".verdict").first).to_contain_text("usual distance")
 
 
 class Held:

@@ -21,13 +21,6 @@ from latens.interpolation.way_points import steps_of_legs
 STRIP = "#panel .strip canvas"
 
 
-@pytest.fixture(scope="module", params=["served", "file"])
-def anywhere(request, view, address, tmp_path_factory):
-    if request.param == "served":
-        return address
-    return write_html(view.run, tmp_path_factory.mktemp("file") / "explorer.html").as_uri()
-
-
 @pytest.fixture
 def page(browser, anywhere):
     with opened(

@@ -23,21 +23,12 @@ from browser import (
 )
 from latens.errors import UsageError
 from latens.explorer import View, decoding
-from latens.explorer.one_file import write_html
 from latens.explorer.table import table_of
 from latens.explorer.tags import Tags
 from latens.runs.run import TEST
 from latens.sheets import as_csv, as_parquet, parquet_library
 
 DECODED = "The decoded image of the place under the pointer"
-
-
-@pytest.fixture(scope="module", params=["served", "file"])
-def anywhere(request, view, address, tmp_path_factory):
-    """The address of the page: a server's, or a file's."""
-    if request.param == "served":
-        return address
-    return write_html(view.run, tmp_path_factory.mktemp("file") / "explorer.html").as_uri()
 
 
 @pytest.fixture

@@ -3,19 +3,15 @@
 import numpy as np
 import pytest
 
-from browser import Points, drag, expect, open_tab, served, shows, status, until
-from latens.explorer import View, write_html
+from browser import Points, drag, expect, open_tab, served_or_file, shows, status, until
+from latens.explorer import View
 from latens.images.pixels import to_uint8
-from latens.runs import open_run
 
 
 @pytest.fixture(scope="module", params=["served", "file"])
 def address(request, run, tmp_path_factory):
-    if request.param == "file":
-        yield write_html(open_run(run), tmp_path_factory.mktemp("file") / "run.html").as_uri()
-    else:
-        with served(run) as found:
-            yield found
+    with served_or_file(request.param, run, tmp_path_factory.mktemp("file")) as found:
+        yield found
 
 
 def box(page, points, left, top, right, bottom, keys=()):

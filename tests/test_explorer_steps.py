@@ -3,20 +3,15 @@
 import numpy as np
 import pytest
 
-from browser import Points, colours_at, distance, expect, open_tab, opened, screenshot, served, status, until
-from latens.explorer import write_html
+from browser import Points, colours_at, distance, expect, open_tab, opened, screenshot, served_or_file, status, until
 from latens.explorer.columns import CONTRADICTED
 from latens.explorer.routes import findings_of
-from latens.runs import open_run
 
 
 @pytest.fixture(scope="module", params=["served", "file"])
 def address(request, run, tmp_path_factory):
-    if request.param == "file":
-        yield write_html(open_run(run), tmp_path_factory.mktemp("file") / "run.html").as_uri()
-    else:
-        with served(run) as found:
-            yield found
+    with served_or_file(request.param, run, tmp_path_factory.mktemp("file")) as found:
+        yield found
 
 
 only_served = pytest.mark.parametrize("address", ["served"], indirect=True)

@@ -46,20 +46,15 @@ def run(tmp_path_factory):
     """A run whose map shows the test part, as that of many images does."""
     folder = shutil.copytree(learned_run(tmp_path_factory), tmp_path_factory.mktemp("train") / "run")
     with pytest.MonkeyPatch.context() as patch:
-        map_the_test_part(folder, patch)
+        run = map_the_test_part(folder, patch)
+        for name in ("tsne", "pca"):
+            run.map(name)
         yield folder
 
 
 @pytest.fixture
 def fresh(run):
     return View(open_run(run))
-
-
-@pytest.fixture
-def page(browser, address):
-    with opened(browser, address) as page:
-        expect(page.locator(".verdict").first).to_contain_text("usual distance")
-        yield page
 
 
 def brute(points, queries, k):
