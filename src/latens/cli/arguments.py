@@ -383,8 +383,15 @@ def _add_encode(commands: Any) -> None:
         "--output",
         metavar="FILE",
         required=True,
-        help="NAME.npz for arrays: latents, ids, labels, class names; NAME.parquet for a table with a row for each image",
+        help="NAME.npz for arrays: latents, ids, labels, class names; NAME.parquet for a table with a row for each image;"
+        " FOLDER/ for such tables in parts, which any number of processes write",
     )
+    command.add_argument(
+        "--share",
+        metavar="INDEX/COUNT",
+        help="with -o FOLDER/: which parts this process writes, such as 0/8 (default: what torchrun or srun say, or all)",
+    )
+    command.add_argument("--rows", type=int, metavar="N", help="with -o FOLDER/: images of a part (default: 10000)")
     _part(command)
     _device(command)
     _reading(command, "DATA")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latens.cli.outputs import output_file, output_folder, output_place
+from latens.cli.outputs import is_folder, output_file, output_folder, output_place
 from latens.text import bytes_text, counted, quoted, shown
 from latens.training.recipes import RECIPE_OPTIONS
 
@@ -155,11 +155,16 @@ def data_command(args: argparse.Namespace) -> Answer:
 
 
 def encode_command(args: argparse.Namespace) -> Answer:
-    """Encode images into a file of latents."""
+    """Encode images into a file of latents, or into a folder of parts."""
     from latens.computed import encode_source
+    from latens.errors import UsageError
     from latens.exports.latents_file import check_parquet, write_latents
     from latens.files import write_npz
 
+    if is_folder(args.output):
+        return _encode_in_parts(args)
+    if args.share is not None or args.rows is not None:
+        raise UsageError("--share and --rows go with a folder of parts: -o FOLDER/")
     output_file(args.output, ".npz", ".parquet")
     as_table = args.output.lower().endswith(".parquet")
     if as_table:
@@ -176,6 +181,29 @@ def encode_command(args: argparse.Namespace) -> Answer:
     shapes = {name: list(array.shape) for name, array in encoded.arrays.items()}
     answer = {"file": args.output, "arrays": shapes, "notes": list(encoded.notes)}
     return answer, f"{shown(args.output)}: {_in_words(shapes)}"
+
+
+def _encode_in_parts(args: argparse.Namespace) -> Answer:
+    from dataclasses import asdict
+
+    from latens.exports.latents_parts import ROWS, Share, encode_in_parts
+    from latens.progress import helper_number
+    from latens.training.team import share_processors
+
+    output_folder(args.output, overwrite=True)
+    share = None if args.share is None else Share.from_text(args.share)
+    share_processors()
+    progress, run = _progress(args), _chosen(args.run, args.device)
+    rows = ROWS if args.rows is None else args.rows
+    made = encode_in_parts(
+        run, args.data, args.output, args.part, share=share, rows=rows, progress=progress, **_reading(args)
+    )
+    for note in () if helper_number() else made.notes:
+        progress.say(f"note: {note}")
+    text = f"{shown(args.output)}: {counted(made.written, 'part')} of {made.parts} written, {counted(made.images, 'image')}"
+    if made.there:
+        text += f"; {counted(made.there, 'part')} of this share had been written before"
+    return asdict(made), text
 
 
 def reconstruct_command(args: argparse.Namespace) -> Answer:

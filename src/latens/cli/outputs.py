@@ -6,7 +6,7 @@ from pathlib import Path
 from latens.errors import UsageError
 from latens.text import listed, shown
 
-__all__ = ["output_file", "output_folder", "output_place"]
+__all__ = ["is_folder", "output_file", "output_folder", "output_place"]
 
 
 def output_file(path: str | None, *endings: str) -> None:
@@ -55,6 +55,11 @@ def output_folder(path: str, overwrite: bool = False) -> None:
         )
 
 
+def is_folder(path: str) -> bool:
+    """Whether a name is of a folder: one without an ending, one that ends with a slash, or a folder that is there."""
+    return Path(path).is_dir() or path.endswith(("/", os.sep)) or not Path(path).suffix
+
+
 def output_place(path: str, *endings: str, overwrite: bool = False) -> None:
     """Refuse the name of a file as `output_file` does; and of a folder, if it holds something already.
 
@@ -67,8 +72,7 @@ def output_place(path: str, *endings: str, overwrite: bool = False) -> None:
         UsageError: it can't be written.
     """
     given = Path(path)
-    is_folder = given.is_dir() or path.endswith(("/", os.sep)) or not given.suffix
-    if not is_folder:
+    if not is_folder(path):
         if given.suffix.lower() not in endings:
             raise UsageError(
                 f"{shown(path)}: ends with {shown(given.suffix)}; allowed: {listed(endings)}, or a folder, whose name ends with /"

@@ -14,7 +14,7 @@ from latens.images.channel_folders import are_inside
 from latens.images.fit import default_fit
 from latens.images.load import GIVEN
 from latens.images.pictures import numbered_by, read_pictures
-from latens.images.plan import Block
+from latens.images.plan import Block, Refused
 from latens.latents import as_pixels
 from latens.runs import Run
 from latens.text import counted, listed, quoted, shown
@@ -132,40 +132,61 @@ class GivenImages:
         """What a user should be told: files that were left out, images that were converted; complete after the last block."""
         return self._notes if self.images is not None else [*self._pictures.notes, *self._notes]
 
-    def blocks(self, tick: Callable[[int, int], object] | None = None) -> Iterator[GivenBlock]:
+    @property
+    def refused(self) -> tuple[Refused, ...]:
+        """Files that could not be used, as far as they were met."""
+        return () if self.images is not None else tuple(self._pictures.refused)
+
+    @property
+    def ids(self) -> Iterator[str]:
+        """The id of each image, in the order of `blocks`; of files that turn out to be damaged too."""
+        for ids in [self.images.ids] if self.images is not None else [one.ids for one in self._chosen]:
+            yield from map(str, ids)
+
+    def blocks(
+        self, tick: Callable[[int, int], object] | None = None, rows: range | None = None
+    ) -> Iterator[GivenBlock]:
         """The images, some at a time.
 
         Args:
             tick: called with (images read, images in all) after each block was used.
+            rows: which of the images, that follow one another; None gives all.
 
         Raises:
             ImagesDamaged: a file can't be used and `strict` was asked for, or none can.
         """
-        done = 0
-        for block in self._of_images() if self.images is not None else self._decoded():
+        done, total = 0, self.total if rows is None else len(rows)
+        for block in self._of_images(rows) if self.images is not None else self._decoded(rows):
             yield block
             if tick is not None:
-                tick(done := done + len(block.ids), self.total)
+                tick(done := done + len(block.ids), total)
 
-    def _of_images(self) -> Iterator[GivenBlock]:
+    def _of_images(self, wanted: range | None) -> Iterator[GivenBlock]:
         assert self.images is not None
         labels = self.images.labels
         length = max(1, BLOCK_VALUES // int(np.prod(self.images.shape)))
-        for start in range(0, len(self.images), length):
-            rows = slice(start, start + length)
+        wanted = range(len(self.images)) if wanted is None else wanted
+        for start in range(wanted.start, wanted.stop, length):
+            rows = slice(start, min(start + length, wanted.stop))
             columns = {name: column[rows] for name, column in self.images.columns.items()}
             ids, own = self.images.ids[rows].astype(str), None if labels is None else labels[rows]
             yield GivenBlock(np.asarray(self._inputs[rows]), ids, own, columns)
 
-    def _decoded(self) -> Iterator[GivenBlock]:
+    def _decoded(self, wanted: range | None) -> Iterator[GivenBlock]:
+        before = 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata while files are decoded
             for one in self._chosen:
-                for block in _larger(self._pictures.blocks(one)):
+                own = None if wanted is None else _inside(wanted, before, len(one.ids))
+                before += len(one.ids)
+                if own is not None and not len(own):
+                    continue
+                for block in _larger(self._pictures.blocks(one, own)):
                     labels = None if one.labels is None else one.labels[block.rows]
                     columns = {name: column[block.rows] for name, column in one.columns.items()}
                     yield GivenBlock(block.pixels, one.ids[block.rows].astype(str), labels, columns)
-        self._pictures.note_refused()
+        if wanted is None:
+            self._pictures.note_refused()
 
     def numbered(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels of the source by the numbers of the run's classes, found by name; unknown classes get numbers after these.
@@ -188,6 +209,11 @@ class GivenImages:
                 f" {len(known)}: {listed(unknown)}"
             )
         return numbers[np.searchsorted(used, labels)], np.array(names)
+
+
+def _inside(wanted: range, before: int, num: int) -> range:
+    """Those rows of a part of so many images, with so many images before it, that are wanted."""
+    return range(min(max(wanted.start - before, 0), num), min(max(wanted.stop - before, 0), num))
 
 
 def _channels_in(channels: list[str] | None, source: Any, same: bool) -> list[str] | None:

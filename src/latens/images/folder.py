@@ -324,13 +324,16 @@ def _part(root: Path, part: FolderPart, images: Sequence[FolderImage], shape: Sh
             used.append(row)
         return Block(pixels[: len(used)], np.array(used, dtype=np.int64), tuple(refused))
 
-    def blocks() -> Iterator[Block]:
+    def some(rows: range) -> Iterator[Block]:
         length = min(CHUNK_OF_PAGES if paged else CHUNK, block_length(shape))
-        yield from _in_order(decode_chunk, _chunks(range(len(ids)), length))
+        yield from _in_order(decode_chunk, _chunks(rows, length))
+
+    def blocks() -> Iterator[Block]:
+        return some(range(len(ids)))
 
     own = [image.row for image in images]
     columns = {name: column[own] for name, column in part.columns.items()}
-    return Part(part.name, str(part.path), ids, labels, blocks, columns)
+    return Part(part.name, str(part.path), ids, labels, blocks, columns, some)
 
 
 def _pixels(images: Sequence[FolderImage], form: Form, shape: Shape, fit: str) -> Iterator[np.ndarray | Exception]:

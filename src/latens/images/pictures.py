@@ -59,14 +59,18 @@ class Pictures:
         """One part "all", or "train" and "test"."""
         return self.plan.parts
 
-    def blocks(self, part: Part) -> Iterator[Block]:
+    def blocks(self, part: Part, rows: range | None = None) -> Iterator[Block]:
         """The images of a part as models take them, (n, C, H, W), bytes or floats in [0, 1], and the rows of the part.
+
+        Args:
+            part: one of `parts`.
+            rows: of the part, which follow one another; None gives all.
 
         Raises:
             ImagesDamaged: a file can't be used and `strict` was asked for, or none can.
         """
         used = 0
-        for block in part.blocks():
+        for block in part.blocks() if rows is None else part.of_rows(rows):
             self.refused += block.refused
             if self.strict and block.refused:
                 first = block.refused[0]
@@ -77,7 +81,7 @@ class Pictures:
             if len(block.rows):
                 pixels = with_channels(block.pixels, self.shape[0])
                 yield block._replace(pixels=np.asarray(inputs_of(pixels, self.format.value_range)))
-        if not used:
+        if not used and rows is None:
             why = f": {self.refused[0].id} ({self.refused[0].reason})" if self.refused else ""
             raise ImagesDamaged(f"{part.where}: none of its {len(part.ids)} files can be used{why}")
 

@@ -127,6 +127,7 @@ class Part:
         labels: int64 (N,), indices into the plan's class names, or None.
         blocks: decodes; memory holds a few blocks at a time.
         columns: as `Images.columns`.
+        some: decodes a range of rows; None where a source is decoded from its beginning only.
     """
 
     name: str
@@ -135,6 +136,18 @@ class Part:
     labels: np.ndarray | None
     blocks: Callable[[], Iterator[Block]]
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    some: Callable[[range], Iterator[Block]] | None = None
+
+    def of_rows(self, rows: range) -> Iterator[Block]:
+        """As `blocks`, only some rows that follow one another."""
+        if self.some is not None:
+            yield from self.some(rows)
+            return
+        for block in self.blocks():
+            inside = (block.rows >= rows.start) & (block.rows < rows.stop)
+            yield Block(block.pixels[inside], block.rows[inside], tuple(r for r in block.refused if r.row in rows))
+            if len(block.rows) and block.rows[-1] >= rows.stop - 1:
+                return
 
 
 @dataclass(frozen=True, eq=False)

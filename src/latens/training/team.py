@@ -17,7 +17,7 @@ from latens.errors import ProcessLost, UsageError
 from latens.losses import Losses
 from latens.models.contract import Model
 
-__all__ = ["Team", "join_team", "noticing_loss", "restarted", "team_of_process"]
+__all__ = ["Team", "join_team", "noticing_loss", "restarted", "share_processors", "team_of_process"]
 
 LossOf = Callable[[Tensor, torch.Generator], Losses]
 
@@ -147,7 +147,7 @@ def join_team() -> Team | None:
     if not _joined:
         if distributed.is_initialized():
             raise UsageError("torch.distributed is initialised already; under torchrun latens does that itself")
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+        share_processors()
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         # They wait for process 0, which also makes the maps; one that is lost is noticed by its connection.
@@ -156,6 +156,12 @@ def join_team() -> Team | None:
         atexit.register(distributed.destroy_process_group)  # its threads would outlive what they use
         _joined.append(Team(distributed.get_rank(), distributed.get_world_size()))
     return _joined[0]
+
+
+def share_processors() -> None:
+    """Give this process its share of the machine's processors, where torchrun has started several on it."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _own_store() -> dict[str, Any]:
