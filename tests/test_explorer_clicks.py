@@ -183,7 +183,7 @@ def test_the_train_images_on_the_map(browser, tmp_path, tmp_path_factory, monkey
         page.add_init_script(COUNTER)
         page.reload()
         settled(page)
-        page.get_by_label("Show", exact=True).select_option(label="both")
+        page.get_by_label("Part", exact=True).select_option(label="both")
         until(page, lambda: "part=both" in page.url)
         assert page.evaluate("() => clicks") == promised()["test_the_train_images_on_the_map"][0]
 

@@ -63,6 +63,10 @@ def test_tags_and_the_selection_are_groups(browser, address, view):
         rows = points.lonely()[:2]
         for row in rows:
             page.mouse.click(*points.spots[row])
+            until(
+                page,
+                lambda row=row: page.url.endswith(f"image={view.ids[row]}") or f"image={view.ids[row]}&" in page.url,
+            )
             page.locator(".map").focus()
             page.keyboard.press("s")
         page.get_by_label("Tag", exact=True).fill("left")

@@ -137,7 +137,7 @@ def test_axe_finds_no_fault_while_one_works(browser, copy, axe, monkeypatch, sch
         page.get_by_role("button", name="Compass").click()
         expect(page.locator(".compass-row").first).to_be_visible()
         look("compass")
-        page.get_by_label("Show", exact=True).select_option(label="both")
+        page.get_by_label("Part", exact=True).select_option(label="both")
         until(page, lambda: "part=both" in page.url)
         page.locator(".legend .entry").first.click()
         page.get_by_label("Colour").select_option(label="reconstruction error")

@@ -225,7 +225,7 @@ def test_beside_another_run_none_are_placed(run):
 
 
 def show(page, part):
-    page.get_by_label("Show", exact=True).select_option(label=part)
+    page.get_by_label("Part", exact=True).select_option(label=part)
 
 
 def spots_of(view, part, page, name="tsne"):
@@ -362,16 +362,16 @@ def test_the_address_holds_the_switch_and_back_leads_through_it(page, view, brow
     show(page, "both")
     until(page, lambda: "part=both" in page.url)
     with opened(browser, page.url) as other:
-        expect(other.get_by_label("Show", exact=True)).to_have_value("both")
+        expect(other.get_by_label("Part", exact=True)).to_have_value("both")
         spots = spots_of(view, "train", other)
         until(other, lambda: drawn_share(other, view, spots, view.run.labels_of(TRAIN)) > 0.5)
     page.get_by_label("Map", exact=True).select_option(label="PCA")
     until(page, lambda: "map=pca" in page.url)
-    expect(page.get_by_label("Show", exact=True)).to_have_value("both")
+    expect(page.get_by_label("Part", exact=True)).to_have_value("both")
     page.go_back()
     page.go_back()
     until(page, lambda: "part=" not in page.url)
-    expect(page.get_by_label("Show", exact=True)).to_have_value("test")
+    expect(page.get_by_label("Part", exact=True)).to_have_value("test")
     points = Points(page, view)
     page.mouse.move(3, 3)
     until(page, lambda: drawn_share(page, view, points.spots, view.labels) > 0.8)
@@ -382,7 +382,7 @@ def test_an_address_with_a_part_that_is_not_there_says_so(browser, tmp_path_fact
         patch.setattr("latens.runs.run.ENOUGH_FOR_A_MAP", 1000)
         with served(learned_run(tmp_path_factory)) as address, opened(browser, f"{address}#part=both") as page:
             until(page, lambda: "the part both" in status(page))
-            expect(page.get_by_label("Show", exact=True)).to_be_hidden()
+            expect(page.get_by_label("Part", exact=True)).to_be_hidden()
 
 
 def test_the_page_says_that_images_are_being_placed(page):
@@ -405,7 +405,7 @@ def test_failing_to_place_leaves_what_was_shown(page, view):
     page.route(re.compile(r"/api/map\?name=tsne&part=both"), refuse)
     show(page, "both")
     until(page, lambda: "No room" in status(page))
-    expect(page.get_by_label("Show", exact=True)).to_have_value("test")
+    expect(page.get_by_label("Part", exact=True)).to_have_value("test")
     points = Points(page, view)
     assert drawn_share(page, view, points.spots, view.labels) > 0.8
     page.errors.clear()  # the refusal stands in the console

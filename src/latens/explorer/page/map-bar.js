@@ -30,7 +30,7 @@ export function mapBar(store, key) {
   const columns = () => store.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${store.facts.map}`);
   const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
 
-  const parts = choice("Show", Object.entries(PARTS).map(([value, text]) => ({value, text})), "test", () => chosen());
+  const parts = choice("Part", Object.entries(PARTS).map(([value, text]) => ({value, text})), "test", () => chosen());
   const chosen = () => showMap(maps.select.value, {part: /** @type {Part} */ (parts.select.value)});
   parts.select.title = "Images of the train part are placed on the map by the images that it was made of";
   parts.element.hidden = !info.train;
