@@ -73,6 +73,7 @@ class RawPart:
         read: gives the array in consecutive pieces of at most n pictures.
         labels: (N,), checked by `number_labels`, or None.
         ids: str (N,); by default the row, behind the part's name where there are two.
+        array: the same in memory or memory-mapped, where any rows can be taken from it.
     """
 
     name: str
@@ -82,6 +83,7 @@ class RawPart:
     read: Callable[[int], Iterator[np.ndarray]]
     labels: np.ndarray | None = None
     ids: np.ndarray | None = None
+    array: np.ndarray | None = None
 
 
 class ArraySource:
@@ -250,7 +252,7 @@ def raw_array(name: str, where: str, array: np.ndarray, labels: Any = None) -> R
     """A part of an array that is in memory or memory-mapped."""
     count = len(array) if array.ndim else 0
     checked = None if labels is None else number_labels(labels, count, where)
-    return RawPart(name, where, array.shape, array.dtype, partial(blocks, array), checked)
+    return RawPart(name, where, array.shape, array.dtype, partial(blocks, array), checked, array=array)
 
 
 def join_parts(raws: Sequence[RawPart], called: str) -> tuple[RawPart, list[str]]:
@@ -348,7 +350,8 @@ def plan_arrays(
             raw.where,
             _row_ids(prefix, raw.shape[0]) if raw.ids is None else raw.ids,
             numbers,
-            _blocks(raw, shapes[0], options, white, dtype),
+            decode := _blocks(raw, shapes[0], options, white, dtype),
+            some=None if raw.array is None else decode,
         )
         for raw, prefix, numbers in zip(raws, prefixes, labels, strict=True)
     ]
@@ -474,12 +477,15 @@ def _white(raws: Sequence[RawPart], options: Options) -> tuple[int | None, tuple
 
 def _blocks(
     raw: RawPart, shape: Shape, options: Options, white: int | None, dtype: np.dtype
-) -> Callable[[], Iterator[Block]]:
+) -> Callable[..., Iterator[Block]]:
+    """A function that decodes all rows, or a range of them where the source is an array."""
     original = picture_shape(raw.shape, raw.where, options.layout)
 
-    def decode() -> Iterator[Block]:
-        row = 0
-        for piece in raw.read(block_length(original)):
+    def decode(rows: range | None = None) -> Iterator[Block]:
+        pieces, row = raw.read(block_length(original)), 0
+        if rows is not None and raw.array is not None:
+            pieces, row = blocks(raw.array[rows.start : rows.stop], block_length(original)), rows.start
+        for piece in pieces:
             pixels = to_pixels(piece, raw.where, row, white, dtype, options.layout, options.nan)
             if options.size is not None:
                 pixels = fit_pixels(pixels, options.size, options.fit)
