@@ -28,7 +28,7 @@ import json, sys
 from latens.images import load_images
 from latens.training.loop import build_model, train
 from latens.training.recipes import RECIPES
-from latens.training.team import join_team
+from latens.training.team import end_process, join_team
 team = join_team()
 images, losses = load_images(sys.argv[1]), []
 options = {"model": "autoencoder", "network": "convolutional", "latent_dim": 8, **json.loads(sys.argv[3])}
@@ -39,6 +39,7 @@ weights = sum(float(tensor.double().abs().sum()) for tensor in model.state_dict(
 told = {"losses": losses, "train": [s.train_loss for s in steps], "test": [s.test_mse for s in steps], "weights": weights}
 with open(f"{sys.argv[4]}-{team.rank if team else 'alone'}.json", "w") as file:
     json.dump(told, file)
+end_process(0)
 """
 
 LOST = """
@@ -57,6 +58,7 @@ teams.Team.mean = counted
 run = latens.run(sys.argv[1], out=sys.argv[2], recipe="notebook", epochs=4, batch_size=64, latent_dim=8, samplers=())
 with open(f"{sys.argv[2]}-{os.environ['RANK']}.txt", "w") as file:
     file.write(run.record["status"])
+teams.end_process(0)
 """
 
 

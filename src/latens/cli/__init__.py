@@ -24,8 +24,16 @@ latens trains an autoencoder on your images and shows what it learned. Three lin
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 2: something the user gave is wrong, said in one line; 130: interrupted."""
+    code = _command(sys.argv[1:] if arguments is None else arguments)
+    team = sys.modules.get("latens.training.team")
+    if team is not None:
+        team.end_process(code)  # returns where this process is alone
+    return code
+
+
+def _command(arguments: Sequence[str]) -> int:
     _set_up_threads()
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(arguments)
     with Output(as_json=any(len(word) > 3 and "--json".startswith(word) for word in words)) as output:
         try:
             args = parser().parse_args(words)

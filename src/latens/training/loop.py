@@ -254,9 +254,11 @@ def train(
         except GeneratorExit:
             if team is not None:
                 team.tell("stop")
+            trainer.end()
             raise
         if team is not None and team.tell("go on") == "stop":
-            return
+            break
+    trainer.end()
 
 
 @contextmanager
@@ -374,6 +376,10 @@ class _Trainer:
                     f"{len(self.pixels)} train images are too few for {self.team.size} processes; start fewer"
                 )
             self.loss = self.team.wrapped(self.model)
+
+    def end(self) -> None:
+        """Let go of the other processes: Steps keep this trainer, and what holds the group must be gone before the group is."""
+        self.loss = self.model.loss
 
     def start(self) -> None:
         """Set what depends on the images before the first step, and take it as the best so far."""

@@ -1,10 +1,12 @@
 """Training in many processes, which torchrun starts: each takes its share of every batch, and all take the same step."""
 
 import atexit
+import gc
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,7 +19,7 @@ from latens.errors import ProcessLost, UsageError
 from latens.losses import Losses
 from latens.models.contract import Model
 
-__all__ = ["Team", "join_team", "noticing_loss", "restarted", "share_processors", "team_of_process"]
+__all__ = ["Team", "end_process", "join_team", "noticing_loss", "restarted", "share_processors", "team_of_process"]
 
 LossOf = Callable[[Tensor, torch.Generator], Losses]
 
@@ -153,9 +155,30 @@ def join_team() -> Team | None:
         # They wait for process 0, which also makes the maps; one that is lost is noticed by its connection.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(backend, timeout=timedelta(days=7), **_own_store())
-        atexit.register(distributed.destroy_process_group)  # its threads would outlive what they use
+        atexit.register(_leave)
         _joined.append(Team(distributed.get_rank(), distributed.get_world_size()))
     return _joined[0]
+
+
+def _leave() -> None:
+    """End the group before the interpreter: its threads would outlive what they use, and the process would be aborted."""
+    gc.collect()  # a wrapped model refers to itself and to the group
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def end_process(code: int) -> None:
+    """End a process of a team with this exit code, at once; returns where the process is alone.
+
+    torch aborts now and then ("terminate called without an active exception") while the interpreter of such a process ends, and
+    torchrun would take the finished work for failed.
+    """
+    if _joined:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # closed, or nobody reads it
+                stream.flush()
+        _leave()
+        os._exit(code)
 
 
 def share_processors() -> None:
