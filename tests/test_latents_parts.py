@@ -13,9 +13,8 @@ from PIL import Image
 
 from conftest import make_blobs
 from latens.cli import main
-from latens.computed import encode_source
+from latens.computed import encode_source, encoding
 from latens.errors import RunError, UsageError
-from latens.exports import latents_parts
 from latens.exports.latents_parts import Share, encode_in_parts, share_of_process
 from latens.images import load_images
 
@@ -73,7 +72,7 @@ def test_parts_together_are_the_whole(finished_run, folder, tmp_path, kind):
     if "labels" in whole:
         assert table["label"].to_list() == whole["class_names"][whole["labels"]].tolist()
     if kind == "folder":
-        assert [note for note in made.notes if "004.png was left out" in note]
+        assert [note for note in made.notes if "004.png" in note]
 
 
 def test_shares_are_disjoint_and_together_all(finished_run, folder, tmp_path):
@@ -93,9 +92,9 @@ def test_parts_that_are_there_are_not_made_again(finished_run, folder, tmp_path,
     lost = files[2].read_bytes()
     files[2].unlink()
     encoded = []
-    encode = latents_parts.encode_images
+    encode = encoding.encode_images
     monkeypatch.setattr(
-        latents_parts, "encode_images", lambda model, pixels: encoded.append(len(pixels)) or encode(model, pixels)
+        encoding, "encode_images", lambda model, pixels: encoded.append(len(pixels)) or encode(model, pixels)
     )
     made = encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS)
     assert (made.written, made.there) == (1, len(files) - 1)
@@ -105,6 +104,8 @@ def test_parts_that_are_there_are_not_made_again(finished_run, folder, tmp_path,
 
 def test_a_folder_of_other_parts_is_refused(finished_run, folder, tmp_path):
     encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS)
+    with pytest.raises(RunError, match="other options of reading"):
+        encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS, value_range=(0, 100))
     with pytest.raises(RunError, match="other numbers of rows"):
         encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS + 1)
     pixels, _ = make_blobs(41, seed=3)
@@ -123,6 +124,13 @@ def test_a_folder_of_other_parts_is_refused(finished_run, folder, tmp_path):
     with pytest.raises(RunError, match="holds other files"):
         encode_in_parts(finished_run, folder, tmp_path / "other", rows=ROWS)
     assert [file.name for file in (tmp_path / "other").iterdir()] == ["letter.txt"]
+
+
+def test_a_process_that_finds_no_run_fails_also_where_it_is_not_the_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("RANK", "1")
+    assert main(["encode", str(tmp_path / "nowhere"), "mnist", "-o", f"{tmp_path}/parts"]) == 2
+    assert "latens: process 1: " in capsys.readouterr().err
 
 
 def test_launchers_say_the_share(monkeypatch):

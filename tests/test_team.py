@@ -10,8 +10,10 @@ import pytest
 import torch
 
 import latens
+import latens.experiment
 from conftest import make_blobs
-from latens.errors import ProcessLost, UsageError
+from latens.cli import main
+from latens.errors import ProcessLost, RunElsewhere, RunNotFound, UsageError
 from latens.files import read_safetensors
 from latens.images import load_images
 from latens.models import MODELS
@@ -205,6 +207,30 @@ def test_a_lost_connection_is_one_line(monkeypatch):
         raise broken
     with pytest.raises(RuntimeError, match="shapes"), noticing_loss():
         raise RuntimeError("shapes do not fit")
+
+
+def test_only_a_process_that_has_helped_needs_no_run(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("RANK", "1")
+    for error, code in ((RunElsewhere("elsewhere"), 0), (RunNotFound("nowhere"), 2)):
+
+        def fails(*given, error=error, **options):
+            raise error
+
+        monkeypatch.setattr(latens.experiment, "run", fails)
+        assert main(["run", "mnist", "--out", str(tmp_path / "run")]) == code
+    assert capsys.readouterr().err == "latens: process 1: nowhere\n"
+
+
+def test_a_run_in_a_folder_that_is_not_seen_is_said(monkeypatch, tmp_path):
+    class Alone(Team):
+        def tell(self, message=None):
+            return said.pop(0)
+
+    pixels, labels = make_blobs(12)
+    said = [None, str(tmp_path / "run")]  # nothing to help with, and where the run is
+    with pytest.raises(RunElsewhere, match="can't see its folder"):
+        latens.experiment._helped(load_images(pixels, labels=labels), Alone(1, 2), "cpu")
 
 
 def test_helpers_are_silent(monkeypatch):

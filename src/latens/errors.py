@@ -11,6 +11,7 @@
     │   └── TableError        a table of images can't be read, or does not fit the images
     ├── RunError              a run can't be used as requested
     │   ├── RunNotFound       the folder contains no run
+    │   │   └── RunElsewhere  a process has helped to train a run that it can't see
     │   ├── RunDamaged        a file is missing, or its bytes are not those that were written
     │   └── ProtocolsDiffer   scores of different protocols can't be compared
     ├── ProcessLost           a process that took part in the training is gone
@@ -37,6 +38,7 @@ __all__ = [
     "ProcessLost",
     "ProtocolsDiffer",
     "RunDamaged",
+    "RunElsewhere",
     "RunError",
     "RunNotFound",
     "TableError",
@@ -96,6 +98,10 @@ class RunError(LatensError):
 
 class RunNotFound(RunError):
     """The folder contains no run."""
+
+
+class RunElsewhere(RunNotFound):
+    """The run that this process has helped to train is complete, in a folder that only process 0 can see."""
 
 
 class RunDamaged(RunError):

@@ -13,7 +13,7 @@ from latens.computed.given_features import RunFeatures, features_of_run
 from latens.computed.review import FEWEST, Review, review_run
 from latens.computed.scoring import score_maps
 from latens.device import choose_device, describe_device
-from latens.errors import RunError, UnknownName, UsageError
+from latens.errors import RunElsewhere, RunError, UnknownName, UsageError
 from latens.features.encoders import Encoder, encoder_of
 from latens.figures import PALETTES
 from latens.figures.live import in_notebook, live_loss
@@ -494,7 +494,7 @@ def _helped(images: Dataset, team: Team, device: str) -> Run:
 
     Raises:
         UsageError: its images are not those of process 0.
-        RunNotFound: the run is in a folder that this process can't see.
+        RunElsewhere: the run is complete, in a folder that this process can't see.
     """
     job = team.tell()
     if job is not None:
@@ -505,7 +505,10 @@ def _helped(images: Dataset, team: Team, device: str) -> Run:
             use_forms(model, known_forms(job["forms"]))
         for _ in train(model, images, recipe.config, job["state"]):
             pass
-    return open_run(team.tell(), device)
+    path = team.tell()
+    if not is_run(path):
+        raise RunElsewhere(f"{path}: the run is complete, and this process can't see its folder")
+    return open_run(path, device)
 
 
 def _completed(

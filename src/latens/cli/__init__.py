@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from latens.cli.arguments import parser
 from latens.cli.output import Output
-from latens.errors import LatensError, RunNotFound, UsageError
+from latens.errors import LatensError, RunElsewhere, UsageError
 from latens.progress import helper_number
 
 __all__ = ["main", "parser"]
@@ -70,8 +70,8 @@ def _carry_out(args: argparse.Namespace, output: Output) -> int:
 
 def _failed(error: LatensError, output: Output) -> int:
     helper, kind = helper_number(), type(error).__name__
-    if helper and isinstance(error, RunNotFound):
-        return 0  # it has helped, and the run is on another machine
+    if helper and isinstance(error, RunElsewhere):
+        return 0  # it has helped
     if helper and isinstance(error, UsageError):
         return 2  # process 0 says it
     return output.fail(f"process {helper}: {error}" if helper else str(error), kind)

@@ -1,5 +1,6 @@
 """Latents of a run's own images, kept in its folder, and of any other images."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,7 +17,7 @@ from latens.runs import Run
 from latens.runs.run import TEST, TRAIN
 from latens.runs.tables import COLUMN
 
-__all__ = ["Encoded", "encode_run", "encode_source"]
+__all__ = ["Encoded", "encode_given", "encode_run", "encode_source"]
 
 
 def encode_run(run: Run, images: Dataset, progress: Progress | None = None) -> None:
@@ -84,18 +85,34 @@ def encode_source(
         ImagesError: the images can't be read.
     """
     given = GivenImages(run, source, part, **reading)
-    latents, ids, labels = [], [], []
-    columns: dict[str, list[np.ndarray]] = {}
     with (progress or Silent()).stage("latents", "images") as tick:
-        for block in given.blocks(tick):
-            latents.append(encode_images(run.model, block.pixels))
-            ids.append(block.ids)
-            if block.labels is not None:
-                labels.append(block.labels)
-            for name, column in block.columns.items():
-                columns.setdefault(name, []).append(column)
-    arrays = {"latents": np.concatenate(latents), "ids": np.concatenate(ids).astype(str)}
-    arrays |= {COLUMN + name: np.concatenate(column) for name, column in columns.items()}
+        arrays = encode_given(run, given, tick=tick)
+    return Encoded(arrays, tuple(given.notes))
+
+
+def encode_given(
+    run: Run, given: GivenImages, rows: range | None = None, tick: Callable[[int, int], object] | None = None
+) -> dict[str, np.ndarray]:
+    """The arrays of `Encoded`, of all images or of some rows that follow one another.
+
+    Args:
+        run: whose model encodes.
+        given: the images.
+        rows: which of them; None means all.
+        tick: see `GivenImages.blocks`.
+    """
+    latents, ids = [np.empty((0, run.recipe.latent_dim), np.float32)], [np.empty(0, "U1")]
+    labels: list[np.ndarray] = []
+    columns: dict[str, list[np.ndarray]] = {}
+    for block in given.blocks(tick, rows):
+        latents.append(encode_images(run.model, block.pixels))
+        ids.append(block.ids)
+        if block.labels is not None:
+            labels.append(block.labels)
+        for name, column in block.columns.items():
+            columns.setdefault(COLUMN + name, []).append(column)
+    arrays = {"latents": np.concatenate(latents), "ids": np.concatenate(ids)}
+    arrays |= {name: np.concatenate(column) for name, column in columns.items()}
     if labels:
         arrays["labels"], arrays["class_names"] = given.numbered(np.concatenate(labels))
-    return Encoded(arrays, tuple(given.notes))
+    return arrays

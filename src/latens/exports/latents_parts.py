@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from latens.computed.encoding import encode_given
 from latens.computed.given_images import GivenImages
 from latens.errors import RunError, UsageError
 from latens.exports.latents_file import check_parquet, write_latents
 from latens.files import atomic_write, json_content, remove_abandoned
-from latens.latents import encode_images
+from latens.images.assemble import refused_line
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.runs.run import WEIGHTS
-from latens.runs.tables import COLUMN
 from latens.text import shown
 
 __all__ = ["ROWS", "Share", "WrittenParts", "encode_in_parts", "share_of_process"]
@@ -128,7 +126,7 @@ def encode_in_parts(
     given, place = GivenImages(run, source, part, **reading), Path(folder)
     count = -(-given.total // rows)
     remove_abandoned(place)  # of processes that were killed
-    _check_plan(place, _plan(run, given, part, rows, count))
+    _check_plan(place, _plan(run, given, part, rows, count, reading))
     mine = range(share.index, count, share.count)
     files = {number: place / f"latents-{number:05}-of-{count:05}.parquet" for number in mine}
     missing = [number for number in mine if not files[number].exists()]
@@ -136,34 +134,16 @@ def encode_in_parts(
     with progress.stage("parts", "parts") as tick:
         for done, number in enumerate(missing):
             tick(done, len(missing), files[number].name)
-            arrays = _encoded(run, given, range(number * rows, min((number + 1) * rows, given.total)))
+            arrays = encode_given(run, given, range(number * rows, min((number + 1) * rows, given.total)))
             write_latents(run, arrays, files[number])
             images += len(arrays["ids"])
         tick(len(missing), len(missing))
-    notes = dict.fromkeys([*given.notes, *(f"{one.id} was left out: {one.reason}" for one in given.refused)])
-    return WrittenParts(str(folder), count, len(missing), len(mine) - len(missing), images, tuple(notes))
+    left_out = [refused_line(given.refused, images + len(given.refused))] if given.refused else []
+    notes = tuple(dict.fromkeys([*given.notes, *left_out]))
+    return WrittenParts(str(folder), count, len(missing), len(mine) - len(missing), images, notes)
 
 
-def _encoded(run: Run, given: GivenImages, rows: range) -> dict[str, np.ndarray]:
-    """The latents of some rows, as `encode_source` gives them."""
-    latents, ids = [np.empty((0, run.recipe.latent_dim), np.float32)], [np.empty(0, "U1")]
-    labels: list[np.ndarray] = []
-    columns: dict[str, list[np.ndarray]] = {}
-    for block in given.blocks(rows=rows):
-        latents.append(encode_images(run.model, block.pixels))
-        ids.append(block.ids)
-        if block.labels is not None:
-            labels.append(block.labels)
-        for name, column in block.columns.items():
-            columns.setdefault(COLUMN + name, []).append(column)
-    arrays = {"latents": np.concatenate(latents), "ids": np.concatenate(ids)}
-    arrays |= {name: np.concatenate(column) for name, column in columns.items()}
-    if labels:
-        arrays["labels"], arrays["class_names"] = given.numbered(np.concatenate(labels))
-    return arrays
-
-
-def _plan(run: Run, given: GivenImages, part: str, rows: int, count: int) -> dict[str, Any]:
+def _plan(run: Run, given: GivenImages, part: str, rows: int, count: int, reading: dict[str, Any]) -> dict[str, Any]:
     """What all processes must agree on."""
     names = hashlib.sha256()
     for one in given.ids:
@@ -174,6 +154,9 @@ def _plan(run: Run, given: GivenImages, part: str, rows: int, count: int) -> dic
         "images": given.total,
         "ids": names.hexdigest(),
         "part": part,
+        "reading": {
+            name: str(value) for name, value in sorted(reading.items()) if value is not None and value is not False
+        },
         "rows": rows,
         "parts": count,
     }
@@ -197,10 +180,11 @@ def _check_plan(folder: Path, plan: dict[str, Any]) -> None:
         "ids": "images",
         "rows": "numbers of rows",
         "part": "parts of the data",
+        "reading": "options of reading",
     }
     other = [words.get(name, name) for name in plan if not isinstance(there, dict) or there.get(name) != plan[name]]
     if other:
         raise RunError(
-            f"{shown(folder)}: its parts are of other {other[0]} than asked for now; give the same run, images and --rows, or"
+            f"{shown(folder)}: its parts are of other {other[0]} than asked for now; give the same run, images and options, or"
             " choose another folder"
         )
