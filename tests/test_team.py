@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import latens
+import latens.cli
 import latens.experiment
 from conftest import make_blobs
 from latens.cli import main
@@ -132,10 +133,9 @@ def test_a_training_that_lost_a_process_goes_on(blobs, tmp_path, lost):
 def test_what_is_wrong_is_said_once(blobs, tmp_path):
     done = torchrun("-m", "latens", "run", blobs, "--epochs", "0", "--out", tmp_path / "run")
     assert done.returncode != 0
-    assert [line for line in done.stderr.splitlines() if line.startswith("latens: ")] == [
-        line for line in done.stderr.splitlines() if line.startswith("latens: ") and "process" not in line
-    ]
-    assert sum(line.startswith("latens: ") for line in done.stderr.splitlines()) == 1
+    said = [line for line in done.stderr.splitlines() if line.startswith("latens: ")]
+    assert len(said) == 1
+    assert "process" not in said[0]
     assert not (tmp_path / "run").exists()
 
 
@@ -212,14 +212,29 @@ def test_a_lost_connection_is_one_line(monkeypatch):
 def test_only_a_process_that_has_helped_needs_no_run(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("RANK", "1")
-    for error, code in ((RunElsewhere("elsewhere"), 0), (RunNotFound("nowhere"), 2)):
+    monkeypatch.setattr(latens.cli, "SECONDS_FOR_PROCESS_0", 0)
+    for error, code in ((RunElsewhere("elsewhere"), 0), (RunNotFound("nowhere"), 2), (UsageError("no word"), 2)):
 
         def fails(*given, error=error, **options):
             raise error
 
         monkeypatch.setattr(latens.experiment, "run", fails)
         assert main(["run", "mnist", "--out", str(tmp_path / "run")]) == code
-    assert capsys.readouterr().err == "latens: process 1: nowhere\n"
+    assert capsys.readouterr().err == "latens: process 1: nowhere\nlatens: process 1: no word\n"
+
+
+def test_process_0_says_what_is_wrong_however_slow_it_is(tmp_path):
+    """torchrun ends all processes when the first of them has failed."""
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import os, sys, time\nfrom latens.cli import main\n"
+        "time.sleep(3 * (os.environ['RANK'] == '0'))\nsys.exit(main(['run', 'mnist', '--epochs', '0']))"
+    )
+    done = torchrun(script)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("latens: ")]
+    assert len(said) == 1
+    assert "process" not in said[0]
 
 
 def test_a_run_in_a_folder_that_is_not_seen_is_said(monkeypatch, tmp_path):

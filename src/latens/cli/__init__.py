@@ -6,6 +6,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from latens.cli.arguments import parser
@@ -14,6 +15,8 @@ from latens.errors import LatensError, RunElsewhere, UsageError
 from latens.progress import helper_number
 
 __all__ = ["main", "parser"]
+
+SECONDS_FOR_PROCESS_0 = 30.0  # to say what is wrong; torchrun ends all processes as soon as one has failed
 
 START = """\
 latens trains an autoencoder on your images and shows what it learned. Three lines to start with:
@@ -72,8 +75,8 @@ def _failed(error: LatensError, output: Output) -> int:
     helper, kind = helper_number(), type(error).__name__
     if helper and isinstance(error, RunElsewhere):
         return 0  # it has helped
-    if helper and isinstance(error, UsageError):
-        return 2  # process 0 says it
+    if helper:  # process 0 says the same, and then torchrun ends this one
+        time.sleep(SECONDS_FOR_PROCESS_0)
     return output.fail(f"process {helper}: {error}" if helper else str(error), kind)
 
 
