@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latens.estimators import Autoencoder as Autoencoder
     from latens.estimators import Mixture as Mixture
     from latens.experiment import adopt as adopt
+    from latens.experiment import keep as keep
     from latens.experiment import resume as resume
     from latens.experiment import run as run
     from latens.explorer import create_app as create_app
@@ -72,6 +73,7 @@ _HOMES = {
     "encode_images": "latents",
     "explore": "explorer",
     "import_weights": "runs",
+    "keep": "experiment",
     "interpolate": "interpolation",
     "latent_arithmetic": "interpolation",
     "list_runs": "runs",

@@ -29,6 +29,7 @@ from latens.progress import Progress, progress_for
 from latens.report.from_run import REPORT, write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
 from latens.runs.importing import read_weights
+from latens.runs.keeping import keep_model
 from latens.runs.kept_images import IMAGES
 from latens.runs.record import check_free, is_run
 from latens.runs.recording import last_state
@@ -45,13 +46,14 @@ from latens.training.loop import (
     train,
     use_forms,
 )
-from latens.training.recipes import RECIPES, Recipe, TrainConfig
+from latens.training.recipes import RECIPES, TRAINED_ELSEWHERE, Recipe, TrainConfig, model_name
 from latens.training.team import Team, join_team, restarted, team_of_process
 
 __all__ = [
     "adopt",
     "check_settings",
     "import_run",
+    "keep",
     "make_map",
     "resume",
     "review",
@@ -128,6 +130,7 @@ def run(
         track: names of `latens.trackers.TRACKERS`, a list or with commas, which are told of losses, scores, figures and latents.
         progress: shows the progress; a bar in a terminal by default.
         **options: parts of the recipe to replace: model, network, latent_dim, epochs, batch_size, learning_rate, seed, …
+            The model is a name of `MODELS`, `package.module:Class`, or a subclass of `latens.models.Model`.
 
     Returns:
         The run, complete.
@@ -150,6 +153,7 @@ def run(
     again = team is not None and restarted() and out is not None and is_run(out)
     if out is not None and not again and (team is None or not team.rank):
         check_free(out)
+    options["model"] = model_name(options.get("model"))
     check_settings(recipe, options, samplers)
     with progress.stage("images", "images") as tick:
         given = isinstance(source, Dataset)
@@ -195,7 +199,8 @@ def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[s
     trial = Recipe("trial", "autoencoder", "convolutional", 64, TrainConfig(epochs=1, batch_size=1)).with_options(
         **options
     )
-    if trial.model in MODELS.plugins or trial.network in NETWORKS.plugins:
+    _ = MODELS[trial.model], NETWORKS[trial.network]
+    if trial.model not in MODELS.own or trial.network not in NETWORKS.own:
         return  # they may be for images of one shape; they are made for the real one before a folder is
     errors, tried = [], [replace(trial, latent_dim=64), replace(trial, latent_dim=128)]
     # A latent dimension may be right for the images alone: for a latent on their map it must be a multiple of its cells.
@@ -244,7 +249,8 @@ def resume(
         features: see `run`; only for a run that was started with a function, which has no name to find it by: the same again.
         recipe: see `run`; a run is continued as it was started, and another recipe than its own is refused.
         progress: shows the progress.
-        **options: parts of the recipe, see `run`; others than the run's own are refused.
+        **options: parts of the recipe, see `run`; others than the run's own are refused. A run of a class of your own needs it
+            as `model`.
 
     Raises:
         RunNotFound: there is no run there.
@@ -253,7 +259,13 @@ def resume(
     """
     progress = progress or progress_for()
     team = join_team()
-    stopped = open_run(path, device, data=data)
+    asked = options.get("model")
+    own = asked if isinstance(asked, type) else None
+    if own is None and asked is not None:
+        model_name(asked)
+    stopped = open_run(path, device, data=data, model=own)
+    if own is not None or asked == stopped.recipe.model:  # no more than whose class its model is
+        options.pop("model")
     if team is not None and team.rank:
         return _helped(stopped.images if images is None else images, team, device)
     if stopped.record["status"] == "diverged":
@@ -261,7 +273,7 @@ def resume(
     _check_recipe(stopped, recipe, options)
     encoder = _encoder_again(stopped, features)
     if samplers is not None and not stopped.recipe.is_adopted:
-        _check_samplers(build_model(stopped.recipe, stopped.image_shape), samplers)
+        _check_samplers(stopped.untrained_model(), samplers)
     if images is not None:
         stopped.images = images
     return _complete(stopped, stopped.images, progress, samplers, encoder)
@@ -455,6 +467,50 @@ def adopt(
     return run if run.record["status"] == "done" else _complete(run, loaded, progress)
 
 
+def keep(
+    model: Any,
+    images: Any,
+    history: Any = (),
+    *,
+    out: str | os.PathLike[str] | None = None,
+    network: str = "convolutional",
+    options: Mapping[str, Any] | None = None,
+    name: str = "",
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Run:
+    """Make a run of a model that was trained in your own loop, and complete it: maps, probe, scores, figures, report.
+
+    Args:
+        model: trained. A `latens.models.Model` is stored with its weights: an opened run makes it again from its class, `network`
+            and `options`, which is tried before a folder is made. A class of your own is given to `open_run` again. Of another
+            `torch.nn.Module` the methods `encode` and `decode` are adopted, see `adopt`.
+        images: what it was trained on, see `load_images`; or a `Dataset`. It is scored on the test part.
+        history: what the loop noted, a dict for each epoch: see `latens.runs.keeping.history_rows`.
+        out: the run's folder; `runs/<data>-<n>` by default.
+        network: of a `Model`: the name that it was made with.
+        options: of a `Model`: its further options, `{"beta": 4}`.
+        name: of a module that is no `Model`; that of its class by default.
+        size: see `load_images`.
+        seed: of maps, samplers and scores.
+        device: see `choose_device`.
+        progress: shows the progress.
+
+    Raises:
+        UsageError: the model is for other images, or can't be made again so; or the history is none.
+        RunError: the folder is not empty.
+    """
+    progress = progress or progress_for()
+    if out is not None:
+        check_free(out)
+    with progress.stage("images", "images") as tick:
+        loaded = images if isinstance(images, Dataset) else load_images(images, size=size, progress=tick)
+    given: dict[str, Any] = {"network": network, "options": options, "name": name, "seed": seed, "device": device}
+    return _complete(keep_model(model, loaded, history, out, **given), loaded, progress)
+
+
 def review(run: Run, *, most: int = LEAST_FINDINGS, features: Any = None, progress: Progress | None = None) -> Review:
     """Find images to check among a run's own, into review.csv and into the report of a complete run.
 
@@ -574,6 +630,8 @@ def _in_words(run: Run) -> str:
         return f"{recipe.model} with a {recipe.network} network, latent dimension {recipe.latent_dim}, {weights}"
     if recipe.is_adopted:
         return f"{recipe.network}, an adopted model, latent dimension {recipe.latent_dim}"
+    if recipe.name == TRAINED_ELSEWHERE:
+        return f"{shown(recipe.model)}, trained by other code, latent dimension {recipe.latent_dim}"
     config = recipe.config
     return (
         f"{recipe.model} with a {recipe.network} network, latent dimension {recipe.latent_dim},"

@@ -71,6 +71,7 @@ class TrainingFacts:
         seconds: that it took; None where it is not known (imported weights).
         images_per_second: or None.
         history: one mapping an epoch: epoch, step, train_loss, test_mse, learning_rate, elapsed.
+        elsewhere: it was trained by other code: only its epochs and history are known.
     """
 
     recipe: str
@@ -83,6 +84,7 @@ class TrainingFacts:
     seconds: float | None = None
     images_per_second: float | None = None
     history: tuple[Mapping[str, Any], ...] = ()
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from latens.errors import PluginError, UnknownName
+from latens.errors import PluginError, UnknownName, UsageError
 
 __all__ = ["GROUPS", "Table", "lazy_names"]
 
@@ -27,7 +27,7 @@ class Table(Mapping[str, T], Generic[T]):
         entries: name -> `"package.module:attribute"`.
         group: of the entry points by which installed packages add entries, `latens.GROUP`; None takes none.
 
-    A plug-in cannot replace an entry of latens: its entry is left out with a warning.
+    A plug-in cannot replace an entry of latens: its entry is left out with a warning. `add` puts in an entry for this process.
 
     >>> ROOTS = Table("root", {"square": "math:sqrt"})
     >>> list(ROOTS), ROOTS["square"](9)
@@ -41,6 +41,22 @@ class Table(Mapping[str, T], Generic[T]):
         self.kind = kind
         self.group = group
         self._own = dict(entries)
+        self._added: dict[str, T] = {}
+
+    def add(self, name: str, value: T) -> None:
+        """Put in an entry for this process, or replace one that was put in before.
+
+        Raises:
+            UsageError: the name is one of latens or of a plug-in.
+        """
+        if name in self._own or name in self.plugins:
+            raise UsageError(f"the {self.kind} {name!r} is there already; add yours under another name")
+        self._added[name] = value
+
+    @property
+    def added(self) -> Mapping[str, T]:
+        """The entries that were put in for this process."""
+        return dict(self._added)
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -63,6 +79,8 @@ class Table(Mapping[str, T], Generic[T]):
         return found
 
     def __getitem__(self, name: str) -> T:
+        if name in self._added:
+            return self._added[name]
         if name in self._own:
             module, _, attribute = self._own[name].partition(":")
             value: T = getattr(import_module(module), attribute)
@@ -82,14 +100,15 @@ class Table(Mapping[str, T], Generic[T]):
         return value
 
     def __contains__(self, name: object) -> bool:
-        return name in self._own or name in self.plugins
+        return name in self._own or name in self._added or name in self.plugins
 
     def __iter__(self) -> Iterator[str]:
         yield from self._own
         yield from sorted(self.plugins)
+        yield from self._added
 
     def __len__(self) -> int:
-        return len(self._own) + len(self.plugins)
+        return len(self._own) + len(self.plugins) + len(self._added)
 
 
 @cache

@@ -42,7 +42,15 @@ from latens.networks import NETWORKS
 from latens.samplers import SAMPLERS
 from latens.text import bytes_of
 from latens.trackers import TRACKERS
-from latens.training.recipes import AUGMENTATIONS, MAX_SEED, PRECISIONS, RECIPES, read_choice, whole_number
+from latens.training.recipes import (
+    AUGMENTATIONS,
+    MAX_SEED,
+    PRECISIONS,
+    RECIPES,
+    model_name,
+    read_choice,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from latens.figures.contract import Option
@@ -96,13 +104,27 @@ def size_of_file(text: str) -> int:
 
 
 def model(text: str) -> str:
-    """A model's name, with options or without: `variational:beta=4`."""
+    """A model's name, with options or without: `variational:beta=4`. A class of a module of the user's own is imported."""
     try:
         name = read_choice(text)[0]
+        model_name(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if name not in MODELS:
         raise argparse.ArgumentTypeError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
+    return text
+
+
+def own_class(text: str) -> str:
+    """A class of a module of the user's own, which is imported: `package.module:Class`."""
+    if ":" not in text:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not package.module:Class; a run knows the models of latens itself"
+        )
+    try:
+        model_name(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
@@ -303,6 +325,17 @@ def _reading(command: argparse.ArgumentParser, new: str = "") -> None:
     command.set_defaults(reading=flags)
 
 
+def _run(command: argparse.ArgumentParser, nargs: str | None = "?", text: str = RUN_HELP) -> None:
+    """The run that a command is about, and the class of its model, which no run's folder may import."""
+    command.add_argument("run", nargs=nargs, metavar="RUN", help=text)
+    command.add_argument(
+        "--model",
+        type=own_class,
+        metavar="MODULE:CLASS",
+        help="the class of the run's model, where that is of a module of your own",
+    )
+
+
 def _moved(command: argparse.ArgumentParser, when: str = "") -> None:
     command.add_argument(
         "--data", dest="new_data", metavar="NEW", help=f"{when}where the run's images are now, if they were moved"
@@ -315,7 +348,10 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/<data>-<n>)")
     command.add_argument("--recipe", choices=list(RECIPES), help=f"settings to start from (default: {DEFAULT_RECIPE})")
     command.add_argument(
-        "--model", type=model, metavar="NAME[:option=value,…]", help=f"the kind of autoencoder: {', '.join(MODELS)}"
+        "--model",
+        type=model,
+        metavar="NAME[:option=value,…]",
+        help=f"the kind of autoencoder: {', '.join(MODELS)}, or package.module:Class",
     )
     command.add_argument("--network", choices=list(NETWORKS), help="encoder and decoder")
     command.add_argument("--latent-dim", type=count, metavar="D", help="latent dimension: numbers per image")
@@ -376,7 +412,7 @@ def _add_data(commands: Any) -> None:
 
 def _add_encode(commands: Any) -> None:
     command = _command(commands, "encode", encode_command, "turn images into latents")
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument("data", metavar="DATA", help=DATA_HELP + ", one image file")
     command.add_argument(
         "-o",
@@ -427,7 +463,7 @@ def _overwrite(command: argparse.ArgumentParser) -> None:
 
 
 def _given_data(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument("data", metavar="DATA", help=DATA_HELP + ", one image file")
     _made(command)
     _part(command)
@@ -450,7 +486,7 @@ def _add_denoise(commands: Any) -> None:
 
 def _add_decode(commands: Any) -> None:
     command = _command(commands, "decode", decode_command, "turn latents into images")
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument(
         "latents",
         metavar="LATENTS",
@@ -462,7 +498,7 @@ def _add_decode(commands: Any) -> None:
 
 def _add_sample(commands: Any) -> None:
     command = _command(commands, "sample", sample_command, "draw new images from a run")
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument("--sampler", choices=list(SAMPLERS), default="class-means", help="(default: %(default)s)")
     command.add_argument("-n", type=count, default=100, metavar="N", help="number of images (default: %(default)s)")
     command.add_argument("--seed", type=seed, metavar="N", help="seed; the same seed gives the same images")
@@ -474,7 +510,7 @@ def _add_figure(commands: Any) -> None:
     text = "draw one figure of a run, with other options"
     command = _command(commands, "figure", figure_command, text)
     command.later = _add_figure_options
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument("figure", choices=list(FIGURES), metavar="NAME", help=", ".join(FIGURES))
     command.add_argument("-o", "--output", metavar="PNG", help="(default: figures/NAME.png in the run)")
     _moved(command)
@@ -502,7 +538,7 @@ def _add_figure_options(command: argparse.ArgumentParser) -> None:
 
 def _add_map(commands: Any) -> None:
     command = _command(commands, "map", map_command, "make another map of a run's latents")
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument("--map", choices=list(MAPS), default="tsne", help="(default: %(default)s)")
     command.add_argument("--seed", type=seed, metavar="N", help="seed of the map")
     command.add_argument(
@@ -516,7 +552,7 @@ def _add_map(commands: Any) -> None:
 
 def _add_score(commands: Any) -> None:
     command = _command(commands, "score", score_command, "compute the scores of a run again, or of more samplers")
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument(
         "--samplers",
         nargs="+",
@@ -563,7 +599,7 @@ def _add_compare(commands: Any) -> None:
 def _add_detect(commands: Any) -> None:
     text = "say which new images are odd beside a run's own, where, and how sure that is"
     command = _command(commands, "detect", detect_command, text)
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument("new", metavar="NEW", help="the new images: " + DATA_HELP + ", one image file")
     command.add_argument(
         "-o",
@@ -600,7 +636,7 @@ def _add_review(commands: Any) -> None:
         review_command,
         "find odd images, near-duplicates and doubtful labels, in a run's own images or in new ones",
     )
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument(
         "new",
         nargs="?",
@@ -631,7 +667,7 @@ def _add_review(commands: Any) -> None:
 def _add_search(commands: Any) -> None:
     text = "find the nearest images to an image, or to one of the run's own by its id"
     command = _command(commands, "search", search_command, text)
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument(
         "what", nargs="+", metavar="IMAGE|ID", help="image files, folders of images, or ids, such as train/7"
     )
@@ -651,7 +687,7 @@ def _add_search(commands: Any) -> None:
 
 def _add_explore(commands: Any) -> None:
     command = _command(commands, "explore", explore_command, "open a page that decodes any point of the map")
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument("--beside", metavar="RUN", help="a second run of the same images, beside it and linked to it")
     command.add_argument("--columns", metavar="CSV", help="your own columns by id, as colours of the points")
     _palette(command, "the run's")
@@ -673,7 +709,7 @@ def _add_export(commands: Any) -> None:
         export_command,
         "write a run as one HTML file that explores and decodes offline, or its networks as ONNX",
     )
-    command.add_argument("run", nargs="?", metavar="RUN", help=RUN_HELP)
+    _run(command)
     command.add_argument("--html", metavar="FILE", help="the page to write")
     command.add_argument(
         "--onnx",
@@ -714,7 +750,7 @@ def _add_runs(commands: Any) -> None:
 
 def _add_check(commands: Any) -> None:
     command = _command(commands, "check", check_command, "read every byte of a run, and repair what can be made again")
-    command.add_argument("run", metavar="RUN", help="the folder of a run, or its name in runs/")
+    _run(command, None, "the folder of a run, or its name in runs/")
     command.add_argument(
         "--repair",
         action="store_true",

@@ -55,6 +55,8 @@ def run_command(args: argparse.Namespace) -> Answer:
     if args.resume:
         others = ("features", "palette", "recipe", "track")
         flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, *others)} | args.reading
+        own = args.model if ":" in (args.model or "") else None  # of a class, without which such a run can't be opened
+        flags = {name: flag for name, flag in flags.items() if own is None or name != "model"}
         given = _given(args, flags)
         if given:
             raise UsageError(f"--resume continues a run as it was started; leave out {', '.join(given)}")
@@ -62,7 +64,9 @@ def run_command(args: argparse.Namespace) -> Answer:
             raise UsageError("DATA and --data both say where the images are; give one of them")
         stopped = _chosen(args.out, data=args.data if args.new_data is None else args.new_data)
         watch.start(stopped)
-        return watch.end(run_answer(experiment.resume(stopped.path, device=args.device, progress=watch.progress)))
+        return watch.end(
+            run_answer(experiment.resume(stopped.path, device=args.device, model=own, progress=watch.progress))
+        )
     if args.data is None and args.channels:  # the folder that holds those of the channels
         args.data = os.path.commonpath([os.path.dirname(os.path.abspath(one)) for one in args.channels])
     if args.data is None:

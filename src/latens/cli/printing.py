@@ -314,8 +314,8 @@ def _model_rows(recipe: "Recipe") -> list[list[str]]:
         return [["model", f"{recipe.network} (adopted), latent dimension {recipe.latent_dim}"]]
     config = recipe.config
     model = f"{recipe.model_choice}, {recipe.network} network, latent dimension {recipe.latent_dim}"
-    if recipe.name == "imported":
-        return [["model", model], ["weights", "imported"]]
+    if recipe.name in ("imported", "kept"):
+        return [["model", model], ["weights", recipe.name]]
     return [
         ["model", model],
         ["recipe", f"{recipe.name}: {config.epochs} epochs, batch {config.batch_size}, seed {config.seed}"],

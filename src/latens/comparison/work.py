@@ -22,6 +22,7 @@ from latens.images import Dataset, load_images
 from latens.progress import Progress, progress_for
 from latens.runs import Run, open_run
 from latens.samplers import SAMPLERS
+from latens.training.recipes import model_name
 
 __all__ = ["compare"]
 
@@ -104,6 +105,7 @@ def compare(
     chosen = _chosen(samplers)
     if palette is not None and palette not in PALETTES:
         raise UnknownName("palette", palette, PALETTES)
+    models = [model_name(one) for one in models] if isinstance(models, list | tuple) else models
     grid = Grid(models, networks, latent_dims, seeds)
     progress = progress or progress_for()
     if runs is not None:

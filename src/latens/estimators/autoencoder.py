@@ -18,7 +18,7 @@ from latens.latents import decode_latents, in_batches
 from latens.models.checks import OF_ROWS
 from latens.models.contract import Model
 from latens.training.loop import build_model, train, use_forms
-from latens.training.recipes import LINEAR_PATH, RECIPES, Recipe, TrainConfig
+from latens.training.recipes import LINEAR_PATH, RECIPES, Recipe, TrainConfig, model_name
 
 __all__ = ["Autoencoder"]
 
@@ -171,7 +171,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         started = _recipe_of_features(images) if features else RECIPES[self.recipe](images)
         return started.with_options(
             latent_dim=self.latent_dim,
-            model=self.model,
+            model=model_name(self.model),
             network=self.network,
             epochs=self.epochs,
             batch_size=self.batch_size,

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from latens.runs.kept_images import can_be_loaded_again
 from latens.runs.run import TEST
 from latens.story import DataFacts, FoundImage, NetworkFacts, PriorFacts, ProbeFacts, Story, TrainingFacts
 from latens.text import quoted
-from latens.training.recipes import RECIPE_OPTIONS, RECIPES
+from latens.training.recipes import RECIPE_OPTIONS, RECIPES, TRAINED_ELSEWHERE
 from latens.verdict import judge
 
 __all__ = ["REPORT", "command_of", "story_of", "write_report"]
@@ -86,6 +87,8 @@ def command_of(run: Run, images: Dataset) -> str:
     source = repr(data["source"]) if can_be_loaded_again(images) else "images"
     if recipe.is_adopted:
         return f"latens.adopt(encode, decode, {source}, name={recipe.network!r}, seed={recipe.config.seed})"
+    if recipe.name == TRAINED_ELSEWHERE:
+        return f"latens.keep(model, {source}, history)"
     if "imported" in run.record["result"]:
         return shlex.join(["latens", "import", str(run.record["result"]["imported"]), str(data["source"])])
     if recipe.name not in RECIPES:
@@ -148,10 +151,13 @@ def _network(run: Run, stages: tuple[tuple[str, tuple[int, ...]], ...]) -> Netwo
 
 
 def _training(run: Run) -> TrainingFacts | None:
-    if run.recipe.is_adopted or "imported" in run.record["result"]:
-        return None
     recipe, result = run.recipe, run.record["result"]
-    config = recipe.config
+    config, history = recipe.config, tuple(run.history)
+    if "kept" in result:
+        facts = TrainingFacts(TRAINED_ELSEWHERE, result["epochs"], 0, config.seed, run.record["device"], 0)
+        return replace(facts, history=history, elsewhere=True)
+    if recipe.is_adopted or "imported" in result:
+        return None
     settings = {"Optimiser": config.optimiser, "Learning rate": f"{config.learning_rate:g} (Adam)"}
     if config.optimiser == "muon":
         settings["Learning rate"] += f", {config.matrix_learning_rate:g} (Muon)"
@@ -171,7 +177,7 @@ def _training(run: Run) -> TrainingFacts | None:
         settings=settings,
         seconds=result.get("seconds"),
         images_per_second=result.get("images_per_second"),
-        history=tuple(run.history),
+        history=history,
     )
 
 
@@ -218,6 +224,8 @@ def _notes(run: Run) -> Iterator[str]:
         yield f"The model was not trained by latens: {run.recipe.network} was adopted as two functions."
         if run.record["adopted"]["varies"]:
             yield f"Scores will not come out the same again: {run.record['adopted']['varies']}."
+    elif "kept" in result:
+        yield "The model was not trained by latens: it was trained by other code, and kept as a run."
     elif "imported" in result:
         yield f"The weights were not trained by latens: they were imported from {result['imported']}."
     elif result.get("epochs", 0) < asked:
@@ -230,7 +238,7 @@ def _notes(run: Run) -> Iterator[str]:
     values = {score.name: score.value for score in run.scores if score.group == "reconstruction"}
     if values.get("mse", 0.0) > values.get("pca_mse", float("inf")):
         trained = result.get("train_mse", result.get("train_loss"))  # which in the first runs was the same
-        errors = [line["test_mse"] for line in run.history]
+        errors = [line["test_mse"] for line in run.history if line["test_mse"] is not None]
         yield _why_not_better(values["mse"], values["pca_mse"], trained, run.record["data"]["train"], errors)
 
 

@@ -11,22 +11,26 @@ from latens.runs.run import Run
 __all__ = ["latest_run", "list_runs", "list_unreadable", "open_run"]
 
 
-def open_run(path: str | os.PathLike[str], device: str = "cpu", *, data: Any = None) -> Run:
+def open_run(path: str | os.PathLike[str], device: str = "cpu", *, data: Any = None, model: Any = None) -> Run:
     """Open a run.
 
     Args:
         path: its folder, or the folder's name below `runs/`.
         device: the device of its model, see `latens.device.choose_device`.
         data: where its images are now, if they were moved: as for `load_images`. The new place is kept in run.json.
+        model: the class of its model, where that is of a module of your own: opening a run imports none.
 
     Raises:
         RunNotFound: there is no run in this folder.
         RunDamaged: its run.json can't be read.
         RunError: `data` are not the images that it was trained on.
+        UsageError: `model` is no class of models, or the run's model is none of your own.
     """
     for folder in (Path(path), Path("runs") / path):
         if is_run(folder):
             run = Run(folder, device)
+            if model is not None:
+                run.know_class(model)
             if data is not None:
                 from latens.runs.moved import take_images_from
 

@@ -31,6 +31,7 @@ from latens.images.contract import Dataset, Images
 from latens.images.pixels import PixelFormat, composite, shown_channels, to_floats
 from latens.maps import FEATURES, GIVEN, MAPS, Map, map_kind
 from latens.metrics import Scores, ScoreTable
+from latens.models import MODELS
 from latens.progress import Progress, Silent
 from latens.runs.record import RECORD, RunFolder
 from latens.runs.tables import COLUMN, LatentArrays
@@ -112,6 +113,13 @@ def _unsealed(path: Path) -> bytes:
     return content
 
 
+def _opened_again(path: str, device: str, kind: "type[Model] | None") -> "Run":
+    run = Run(path, device)
+    if kind is not None:
+        run.know_class(kind)
+    return run
+
+
 class Run:
     """An opened run. `latens.open_run` makes one.
 
@@ -144,9 +152,22 @@ class Run:
         """The current content of run.json on disk; `update` changes it."""
         return self.folder.record
 
-    def __reduce__(self) -> tuple[type["Run"], tuple[str, str]]:
-        """For pickle: a run is the path of its folder; whoever unpickles it opens it there."""
-        return Run, (os.path.abspath(self.path), self.device)
+    def __reduce__(self) -> "tuple[Callable[..., Run], tuple[str, str, type[Model] | None]]":
+        """For pickle: the path of its folder, which is opened there, and the class of its model where that is the user's own."""
+        kind = MODELS.added.get(self.recipe.model)
+        return _opened_again, (os.path.abspath(self.path), self.device, kind if isinstance(kind, type) else None)
+
+    def know_class(self, kind: "type[Model]") -> None:
+        """Take a class of the user's own for this run's model; in this process, runs of the same model then have it too.
+
+        Raises:
+            UsageError: it is no class of models, or this run's model is none of the user's own.
+        """
+        from latens.models.own import is_own, know_class
+
+        if not is_own(self.recipe.model):
+            raise UsageError(f"{self.path}: its model is {self.recipe.model!r}, no class of your own; leave model out")
+        know_class(kind, self.recipe.model)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.record['data']['name']}, {self.record['status']})"
@@ -275,14 +296,22 @@ class Run:
 
     def untrained_model(self) -> "Model":
         """A new model on the run's device, with initial weights from the recipe's seed."""
+        return self._placed(self._new_model())
+
+    def _new_model(self) -> "Model":
         from latens.training.loop import build_model
 
-        return self._placed(build_model(self.recipe, self.image_shape))
+        name = self.recipe.model
+        if ":" in name and name not in MODELS:
+            kind = name.rpartition(":")[2].rpartition(".")[2]
+            raise RunError(
+                f"{self.path}: its model is {shown(name)}, a class outside latens, and opening a run imports none. If you"
+                f" trust that module, give it: --model {shown(name)}, or latens.open_run(RUN, model={shown(kind)})"
+            )
+        return build_model(self.recipe, self.image_shape)
 
     def _load_model(self) -> "Model":
-        from latens.training.loop import build_model
-
-        model = build_model(self.recipe, self.image_shape)
+        model = self._new_model()
         try:
             model.load_state_dict(self.weights())
         except RuntimeError as error:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from latens.errors import UnknownName, UsageError
+from latens.models import MODELS
 from latens.tables import Table
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ __all__ = [
     "PRECISIONS",
     "RECIPES",
     "RECIPE_OPTIONS",
+    "TRAINED_ELSEWHERE",
     "Recipe",
     "TrainConfig",
     "best",
     "fast",
     "generative",
+    "model_name",
     "named_with_options",
     "notebook",
     "read_choice",
@@ -48,6 +51,7 @@ LINEAR_PATH = "linear-path"  # the network of a small set
 MOST_TRIED = 1500  # images, by which an augmentation is chosen
 NARROW = 8  # latent dimensions, under which a small set's latent starts with that bias too
 ADOPTED = "adopted"  # the model of an adopted run; not in `MODELS`
+TRAINED_ELSEWHERE = "kept"  # the recipe of a model that was trained elsewhere; not in `RECIPES`
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
 RECIPE_OPTIONS = (
     *("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "augmentation", "seed"),
@@ -57,13 +61,20 @@ RECIPE_OPTIONS = (
 def read_choice(text: str) -> tuple[str, dict[str, Any]]:
     """A name with options, as the command line takes it: `variational:beta=4,decoder=bernoulli`.
 
+    The name may be that of a class of the user's own, `package.module:Class`.
+
     Raises:
         UsageError: an option without a value, or given twice.
 
     >>> read_choice("variational:beta=4,decoder=bernoulli")
     ('variational', {'beta': 4, 'decoder': 'bernoulli'})
+    >>> read_choice("package.models:Masked:share=0.5")
+    ('package.models:Masked', {'share': 0.5})
     """
     name, _, rest = text.partition(":")
+    if name not in MODELS and rest and "=" not in rest.partition(":")[0]:
+        own, _, rest = rest.partition(":")
+        name = f"{name}:{own}"
     options: dict[str, Any] = {}
     for part in rest.split(",") if rest else ():
         option, equals, value = part.partition("=")
@@ -71,6 +82,27 @@ def read_choice(text: str) -> tuple[str, dict[str, Any]]:
             raise UsageError(f"{text!r}: {part!r} is no option; write name:option=value,option=value, each option once")
         options[option.replace("-", "_")] = _read_value(value)
     return name, options
+
+
+def model_name(model: Any) -> Any:
+    """The name of a model that a user has asked for. A class of the user's own is imported, and known to `MODELS` from now on.
+
+    Args:
+        model: a name, with options or without, `package.module:Class` among them; or a subclass of `latens.models.Model`.
+
+    Raises:
+        UsageError: there is no such class, or it is no model.
+    """
+    if isinstance(model, type):
+        from latens.models.own import know_class
+
+        return know_class(model)
+    name = read_choice(model)[0] if isinstance(model, str) else ""
+    if ":" in name and name not in MODELS:
+        from latens.models.own import class_named
+
+        class_named(name)
+    return model
 
 
 def named_with_options(name: str, options: Mapping[str, Any]) -> str:
