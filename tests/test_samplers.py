@@ -477,3 +477,80 @@ def test_samplers_say_whether_they_keep_data():
 def test_a_local_mixture_says_what_is_wrong(options, message):
     with pytest.raises(UsageError, match=message):
         SAMPLERS["local-mixture"](**options)
+
+
+DENSE = ("class-means", "gaussian", "mixture", "local-mixture", "prior")
+
+
+@pytest.mark.parametrize("label", [None, 1])
+@pytest.mark.parametrize("name", DENSE)
+def test_log_prob_is_the_density_of_the_samples(name, label):
+    """Over a grid that holds all samples: it sums to 1, and each cell has its share of them."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(900) % 2
+    latents = rng.normal(size=(900, 2)) @ [[0.6, 0.4], [0, 0.5]] + labels[:, None] * [1.5, -1]
+    sampler = made(name).fit(latents, None if name == "prior" else labels)
+    if name == "prior" and label is not None:
+        with pytest.raises(UsageError, match="knows no class"):
+            sampler.log_prob(latents, np.ones(900, int))
+        return
+    n = 40_000
+    drawn = sampler.sample(n, seed=1, labels=None if label is None else np.full(n, label))
+    if name == "gaussian" and label is None:  # whose draws without labels are of the whole
+        labels = None
+    edges = np.linspace(-6, 7, 53)
+    middles = (edges[1:] + edges[:-1]) / 2
+    fine = (np.arange(3) - 1) / 3 * (edges[1] - edges[0])
+    points = np.stack(np.meshgrid(middles, middles, indexing="ij"), -1)[:, :, None, None] + np.stack(
+        np.meshgrid(fine, fine, indexing="ij"), -1
+    )
+    log = sampler.log_prob(points.reshape(-1, 2), None if label is None else np.full(points.size // 2, label))
+    share = np.exp(log).reshape(52, 52, 9).mean(2) * (edges[1] - edges[0]) ** 2
+    counted = np.histogram2d(*drawn.T, bins=(edges, edges))[0] / n
+    assert share.sum() == pytest.approx(1, abs=0.01)
+    expected = np.sqrt(share * (1 - share) / n)  # the standard error of each cell's share
+    assert (np.abs(counted - share) < 5 * expected + 2 / n).all()
+
+
+def test_log_prob_of_a_mixture_is_scikit_learns():
+    latents = clusters()[0]
+    latents = np.delete(latents, (3, 6), 1)
+    sampler = made("mixture").fit(latents)
+    theirs = GaussianMixture(len(sampler.arrays["weights"]))
+    factors = sampler.arrays["factors"].astype(np.float64)
+    theirs.weights_, theirs.means_ = sampler.arrays["weights"].astype(np.float64), sampler.arrays["means"]
+    theirs.covariances_ = factors @ factors.transpose(0, 2, 1)
+    theirs.precisions_cholesky_ = np.linalg.cholesky(np.linalg.inv(theirs.covariances_))
+    np.testing.assert_allclose(sampler.log_prob(latents), theirs.score_samples(latents), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_where_there_is_no_density_it_says_why(name):
+    latents, labels = clusters()
+    sampler = made(name)
+    with pytest.raises(UsageError, match="not fitted"):
+        sampler.log_prob(latents)
+    sampler.fit(latents, labels)
+    if name not in ("class-means", "prior"):  # which do not look at the spread of single units
+        with pytest.raises(UsageError, match=r"never varies|has no log_prob"):
+            sampler.log_prob(latents)
+    if sampler.fills_zeros:
+        sampler = made(name).fit(np.random.default_rng(0).normal(size=(200, 4)).clip(0))
+        with pytest.raises(UsageError, match="zeros have a probability"):
+            sampler.log_prob(np.ones((3, 4)))
+
+
+def test_a_models_prior_has_its_density():
+    from latens.models import MODELS
+
+    for name in MODELS:
+        model = MODELS[name]((1, 12, 12), 4, "dense")
+        if not SAMPLERS["prior"].unavailable(model):
+            sampler = PriorSampler(**PriorSampler.options_for(model, torch.device("cpu"))).fit(np.zeros((9, 4)))
+            z = sampler.sample(5)
+            if name == "quantised":  # its codes are a grid
+                with pytest.raises(UsageError, match="density is not known"):
+                    sampler.log_prob(z)
+            else:
+                expected = torch.distributions.Normal(0, 1).log_prob(torch.from_numpy(z)).sum(1)
+                np.testing.assert_allclose(sampler.log_prob(z), expected, rtol=1e-5)

@@ -13,7 +13,7 @@ from latens.errors import UsageError
 from latens.losses import Losses
 from latens.networks import Network
 
-__all__ = ["HasPrior", "Model", "Watched", "evaluating"]
+__all__ = ["HasPrior", "HasPriorDensity", "Model", "Watched", "evaluating"]
 
 
 class Model(nn.Module, ABC):
@@ -148,6 +148,14 @@ class HasPrior(Protocol):
 
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents, (n, D)."""
+
+
+@runtime_checkable
+class HasPriorDensity(HasPrior, Protocol):
+    """A model whose prior has a density that is known."""
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """The natural logarithm of the prior's density at latents: (B, D) -> (B,)."""
 
 
 @runtime_checkable

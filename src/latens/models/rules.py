@@ -3,9 +3,16 @@
 They are declared as `Model.after_encoder`. The explorer's page in one file computes those that `explorer/page/layers.js` lists.
 """
 
+import math
+
 from torch import Tensor, nn
 
-__all__ = ["First", "Levels"]
+__all__ = ["First", "Levels", "standard_normal"]
+
+
+def standard_normal(z: Tensor) -> Tensor:
+    """The natural logarithm of the density of N(0, I): (B, D) -> (B,)."""
+    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
 
 
 class First(nn.Module):

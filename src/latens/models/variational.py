@@ -11,7 +11,7 @@ from latens.losses import Losses, bernoulli_nll, gaussian_nll, normal_kl, square
 from latens.models.checks import check_choice, check_number, make_network
 from latens.models.contract import Model
 from latens.models.matching import Matching
-from latens.models.rules import First
+from latens.models.rules import First, standard_normal
 
 __all__ = ["LIKELIHOODS", "VariationalModel"]
 
@@ -135,6 +135,10 @@ class VariationalModel(Model):
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents from N(0, I): (n, D)."""
         return torch.randn(n, self.latent_dim, generator=generator, device=self.variance.device)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """The log density of N(0, I): (B, D) -> (B,)."""
+        return standard_normal(z)
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The negative evidence lower bound, one draw of the latent a sample: (B, C, H, W) -> (B,), nats an image."""

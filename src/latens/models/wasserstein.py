@@ -7,6 +7,7 @@ from latens.losses import Losses, mean_discrepancy, squared_error
 from latens.models.checks import check_choice, check_number, make_network
 from latens.models.contract import Model
 from latens.models.matching import Matching
+from latens.models.rules import standard_normal
 
 __all__ = ["WassersteinModel"]
 
@@ -62,6 +63,10 @@ class WassersteinModel(Model):
     def sample_prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """New latents from N(0, I): (n, D)."""
         return torch.randn(n, self.latent_dim, generator=generator, device=self.device)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """The log density of N(0, I): (B, D) -> (B,)."""
+        return standard_normal(z)
 
     def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The squared error and the weighted discrepancy from the prior: (B, C, H, W) -> (B,)."""

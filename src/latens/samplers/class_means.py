@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from latens.arrays import drawn_rows
 from latens.errors import UsageError
 from latens.samplers.contract import Cost, Tick
+from latens.samplers.density import Normals
 from latens.samplers.learned import Learned
 
 __all__ = ["ClassMeansSampler"]
@@ -79,6 +80,14 @@ class ClassMeansSampler(Learned):
         index = np.arange(n) % len(self.classes) if index is None else index
         noise = self.noise_std * random.standard_normal((n, self.means.shape[1]))
         return self.means[index] + (noise if self.unit == "latent" else noise * self.spreads[index, None])
+
+    def _normals(self, of_classes: bool) -> Normals | None:
+        if not self.noise_std:
+            return None
+        count, width = self.means.shape
+        spreads = np.ones(count) if self.unit == "latent" else self.spreads.astype(np.float64)
+        noise = (self.noise_std * spreads) ** 2
+        return Normals(np.ones(count), self.means, lambda one: noise[one] * np.eye(width), np.arange(count))
 
 
 def _clusters(latents: NDArray[np.float64]) -> NDArray[np.int64]:

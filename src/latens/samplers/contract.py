@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from latens.errors import UsageError
+
 if TYPE_CHECKING:
     # The names of the samplers are read by the command line; that must not cost the import of numpy.
     import numpy as np
@@ -100,6 +102,26 @@ class Sampler(ABC):
         Raises:
             UsageError: n below 0, labels of another length, or a class that the sampler has not seen.
         """
+
+    @property
+    def no_density(self) -> str:
+        """Why it has no density, as a part of a sentence ("it keeps latents"); empty where `log_prob` gives it."""
+        return "its density is not known"
+
+    def log_prob(self, latents: "NDArray[Any]", labels: "NDArray[Any] | None" = None) -> "NDArray[np.float64]":
+        """The natural logarithm of the density of its draws at some latents.
+
+        Args:
+            latents: (N, D), such as `run.encode` gives.
+            labels: int (N,): the density of the draws of this class, each; None takes that of all draws.
+
+        Returns:
+            float64 (N,), in nats.
+
+        Raises:
+            UsageError: it has none, see `no_density`; or the draws do not fill all dimensions; or other shapes.
+        """
+        raise UsageError(f"{type(self).__name__} has no log_prob: {self.no_density}")
 
     @abstractmethod
     def state(self) -> "dict[str, NDArray[Any]]":

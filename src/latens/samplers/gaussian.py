@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from latens.algebra import covariance, factor
 from latens.samplers.contract import Cost, Tick
+from latens.samplers.density import Normals
 from latens.samplers.learned import Learned
 
 __all__ = ["GaussianSampler"]
@@ -55,3 +56,10 @@ class GaussianSampler(Learned):
             rows = index == label
             drawn[rows] = self.arrays["class_means"][label] + noise[rows] @ self.arrays["class_factors"][label].T
         return drawn
+
+    def _normals(self, of_classes: bool) -> Normals | None:
+        names = ("class_means", "class_factors") if of_classes else ("mean", "factor")
+        means, factors = (self.arrays[name].astype(np.float64) for name in names)
+        if not of_classes:
+            means, factors = means[None], factors[None]
+        return Normals(np.ones(len(means)), means, lambda one: factors[one] @ factors[one].T, np.arange(len(means)))

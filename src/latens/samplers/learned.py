@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.samplers.contract import Sampler, Tick
+from latens.samplers.density import Normals, log_density
 from latens.samplers.rectified import fill_zeros, rectified_units
 
 __all__ = ["Learned", "chances_and_noise"]
+
+UNFITTED = "the sampler was not fitted; call fit(latents, labels) first"
 
 
 class Learned(Sampler):
@@ -65,7 +68,7 @@ class Learned(Sampler):
     def sample(self, n: int, seed: int = 0, labels: NDArray[Any] | None = None) -> NDArray[np.float32]:
         """See `Sampler.sample`."""
         if not self.arrays:
-            raise UsageError("the sampler was not fitted; call fit(latents, labels) first")
+            raise UsageError(UNFITTED)
         if n < 0:
             raise UsageError(f"{n} samples were asked for; give 0 or more")
         index = None if labels is None else self._index(n, np.asarray(labels))
@@ -73,6 +76,29 @@ class Learned(Sampler):
         if "rectified" in self.arrays:
             drawn[:, self.arrays["rectified"] == 1] = drawn[:, self.arrays["rectified"] == 1].clip(min=0)
         return drawn
+
+    @property
+    def no_density(self) -> str:
+        """See `Sampler.no_density`."""
+        if "rectified" in self.arrays:
+            return "its latents come from a ReLU, and zeros have a probability in place of a density"
+        return super().no_density if self._normals(of_classes=False) is None else ""
+
+    def _normals(self, of_classes: bool) -> Normals | None:
+        """The Gaussians that it draws from: all, or those of the classes; None where it draws otherwise."""
+        return None
+
+    def log_prob(self, latents: NDArray[Any], labels: NDArray[Any] | None = None) -> NDArray[np.float64]:
+        """See `Sampler.log_prob`."""
+        if not self.arrays:
+            raise UsageError(UNFITTED)
+        normals = None if self.no_density else self._normals(of_classes=labels is not None)
+        if normals is None:
+            return super().log_prob(latents, labels)  # which refuses
+        checked, _ = _checked(latents, None)
+        if checked.shape[1] != normals.means.shape[1]:
+            raise UsageError(f"latents have {checked.shape[1]} numbers; the sampler knows {normals.means.shape[1]}")
+        return log_density(checked, normals, None if labels is None else self._index(len(checked), np.asarray(labels)))
 
     def _index(self, n: int, labels: NDArray[Any]) -> NDArray[np.int64]:
         if labels.shape != (n,):

@@ -12,6 +12,7 @@ from latens.arrays import drawn_rows, held_out
 from latens.errors import UsageError
 from latens.neighbours import Neighbours, nearest_neighbours
 from latens.samplers.contract import Tick
+from latens.samplers.density import Normals
 from latens.samplers.em import cluster_centres, nearest_centre
 from latens.samplers.learned import Learned, chances_and_noise
 
@@ -100,6 +101,19 @@ class LocalMixtureSampler(Learned):
         dim = self.arrays["means"].shape[1]
         chances, noise = chances_and_noise(random, n, RANK + dim)
         return _moved(self.arrays, _picked(self.arrays, chances, index), noise, float(self.arrays["chosen"][1]))
+
+    def _normals(self, of_classes: bool) -> Normals | None:
+        parts, scale = self.arrays, float(self.arrays["chosen"][1])
+        within = parts["within"].astype(np.float64)
+        around = within @ within.transpose(0, 2, 1)
+
+        def covariance(one: int) -> NDArray[np.float64]:
+            own = parts["own"][one].astype(np.float64)
+            rest = float(parts["rest"][one]) ** 2 * around[parts["owners"][one]]
+            both: NDArray[np.float64] = scale**2 * (own.T @ own + rest)
+            return both
+
+        return Normals(parts["weights"], parts["means"], covariance, parts["owners"])
 
 
 def _components(latents: NDArray[np.float64], owners: NDArray[np.int64], size: int) -> dict[str, NDArray[Any]]:

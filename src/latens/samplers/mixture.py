@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latens.arrays import drawn_rows, held_out
 from latens.samplers.contract import Tick
+from latens.samplers.density import Normals
 from latens.samplers.em import Mixture, fit_mixture, improve
 from latens.samplers.learned import Learned, chances_and_noise
 
@@ -79,6 +80,11 @@ class MixtureSampler(Learned):
             rows = chosen == component
             drawn[rows] = self.arrays["means"][component] + noise[rows] @ self.arrays["factors"][component].T
         return drawn
+
+    def _normals(self, of_classes: bool) -> Normals | None:
+        factors = self.arrays["factors"].astype(np.float64)
+        weights, means, owners = (self.arrays[name] for name in ("weights", "means", "owners"))
+        return Normals(weights, means, lambda one: factors[one] @ factors[one].T, owners)
 
 
 def best_mixtures(groups: Sequence[Tensor], settings: Sequence[tuple[int, bool]], progress: Tick) -> list[Mixture]:

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from latens.errors import UsageError
-from latens.models.contract import HasPrior
+from latens.models.contract import HasPrior, HasPriorDensity
+from latens.models.rules import standard_normal
 from latens.samplers.contract import Cost, Tick
 from latens.samplers.learned import Learned
 
@@ -24,6 +25,7 @@ class PriorSampler(Learned):
 
     Args:
         draw: (n, seed) -> (n, D), the same for the same seed.
+        density: (N, D) -> (N,), the log density of what it draws; None where it has none or it is not known.
 
     >>> PriorSampler().fit(np.zeros((5, 3))).sample(2).shape
     (2, 3)
@@ -32,9 +34,13 @@ class PriorSampler(Learned):
     cost: ClassVar[Cost] = "instant"
     names: ClassVar[tuple[str, ...]] = ("dim",)
 
-    def __init__(self, draw: Callable[[int, int], NDArray[Any]] | None = None) -> None:
+    def __init__(
+        self,
+        draw: Callable[[int, int], NDArray[Any]] | None = None,
+        density: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+    ) -> None:
         super().__init__()
-        self.draw = draw
+        self.draw, self.density = draw, _standard_normal if draw is None else density
 
     @classmethod
     def unavailable(cls, model: object) -> str:
@@ -51,7 +57,12 @@ class PriorSampler(Learned):
             latents: NDArray[Any] = z.float().cpu().numpy()
             return latents
 
-        return {"draw": draw}
+        def density(latents: NDArray[np.float64]) -> NDArray[np.float64]:
+            with torch.no_grad():
+                log: Any = model.log_prior(torch.from_numpy(latents).to(device))
+            return np.asarray(log.cpu().numpy(), np.float64)
+
+        return {"draw": draw, "density": density if isinstance(model, HasPriorDensity) else None}
 
     def _learn(
         self, latents: NDArray[np.float64], labels: NDArray[np.int64] | None, progress: Tick
@@ -71,3 +82,21 @@ class PriorSampler(Learned):
                 f"the prior drew latents of shape {drawn.shape}; the latents it was fitted to need ({n}, {dim})"
             )
         return drawn
+
+    @property
+    def no_density(self) -> str:
+        """See `Sampler.no_density`."""
+        return super().no_density if self.density is None else ""
+
+    def log_prob(self, latents: NDArray[Any], labels: NDArray[Any] | None = None) -> NDArray[np.float64]:
+        """See `Sampler.log_prob`."""
+        if self.density is None or not self.arrays:
+            return super().log_prob(latents, labels)  # which refuses
+        if labels is not None:
+            self._index(len(latents), np.asarray(labels))  # which refuses, as there are no classes
+        return self.density(np.asarray(latents, np.float64))
+
+
+def _standard_normal(latents: NDArray[np.float64]) -> NDArray[np.float64]:
+    log: NDArray[np.float64] = standard_normal(torch.from_numpy(latents)).numpy()
+    return log
