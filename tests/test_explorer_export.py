@@ -431,7 +431,7 @@ def test_data_never_become_html(run, file, tmp_path):
 
 def test_the_script_holds_every_module(file, tmp_path):
     script = next(text for tag, given, text in Elements(file).found if given.get("type") == "module")
-    assert script == bundle("app.js")
+    assert script == bundle("start.js")
     for path in PAGE.glob("*.js"):
         if path.name != "types.js":
             assert f'modules["{path.name}"] = ' in script or f'modules[\\"{path.name}\\"] = ' in script

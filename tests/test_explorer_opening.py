@@ -1,6 +1,7 @@
 """What the explorer reads before its first picture: neither torch, nor the model, nor the images, nor the latents."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from browser import Points, chromium, class_colours, colours_at, distance, expect, served, until
+from browser import PAGE, Points, chromium, class_colours, colours_at, distance, expect, served, until
 from latens.errors import RunDamaged
 from latens.explorer import View, answer
 from latens.maps import MAPS, is_decodable, map_kind
@@ -129,3 +130,15 @@ def test_the_map_is_there_before_the_model_and_the_images_are(browser, finished_
         expect(page.get_by_role("tab", name="Decode")).to_be_visible()
         expect(page.locator("#panel")).not_to_contain_text("Opening")
         page.close()
+
+
+def test_the_page_asks_at_once_for_all_modules_of_its_first_picture():
+    needed, left = set(), ["start.js"]
+    while left:
+        source = (PAGE / left.pop()).read_text("utf-8")
+        new = set(re.findall(r'^import \{[^}]*\} from "\./([\w-]+\.js)";$', source, re.M)) - needed
+        needed |= new
+        left += new
+    index = (PAGE / "index.html").read_text("utf-8")
+    assert set(re.findall(r'rel="modulepreload" href="([^"]+)"', index)) == needed
+    assert not any("panel" in name for name in needed)

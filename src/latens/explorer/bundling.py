@@ -31,19 +31,19 @@ def page_in_notebook() -> str:
 
 def _page(data: str, workers: str) -> str:
     folder = files("latens.explorer").joinpath("page")
-    style, script = tokens() + folder.joinpath("page.css").read_text("utf-8"), bundle("app.js", workers)
+    style, script = tokens() + folder.joinpath("page.css").read_text("utf-8"), bundle("start.js", workers)
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:;"
         f" worker-src {workers}:; connect-src 'none'; base-uri 'none'; form-action 'none'"
     )
-    page = folder.joinpath("index.html").read_text("utf-8")
+    page = re.sub(r'<link rel="modulepreload".*\n', "", folder.joinpath("index.html").read_text("utf-8"))
     for old, new in (
         (
             '<meta charset="utf-8">',
             f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">',
         ),
         ('<link rel="stylesheet" href="page.css">', f"<style>{style}</style>"),
-        ('<script type="module" src="app.js"></script>\n', ""),
+        ('<script type="module" src="start.js"></script>\n', ""),
         ("</body>", f'{data}<script type="module">{script}</script>\n</body>'),
     ):
         assert page.count(old) == 1, f"index.html has {old} {page.count(old)} times"

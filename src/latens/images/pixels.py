@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from PIL import Image
 
 from latens.arrays import gather
 from latens.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 __all__ = [
     "CHANNELS",
@@ -385,18 +385,20 @@ def quantised(values: "torch.Tensor") -> "torch.Tensor":
     return values.clamp_(0, 1).mul_(WHITE).round_().div_(WHITE)
 
 
-def to_picture(pixels: np.ndarray) -> Image.Image:
+def to_picture(pixels: np.ndarray) -> "Image.Image":
     """Bytes (C, H, W), C 1 or 3, as a Pillow image of mode L or RGB."""
+    from PIL import Image  # here: what the explorer shows first needs the meaning of pixels, and no pictures
+
     plain = pixels[0] if is_grey(len(pixels)) else pixels.transpose(1, 2, 0)
     return Image.fromarray(np.ascontiguousarray(plain))
 
 
-def from_samples(samples: np.ndarray) -> Image.Image:
+def from_samples(samples: np.ndarray) -> "Image.Image":
     """Bytes (H, W, C) as a Pillow image of mode L or RGB."""
     return to_picture(samples.transpose(2, 0, 1))
 
 
-def from_picture(picture: Image.Image) -> np.ndarray:
+def from_picture(picture: "Image.Image") -> np.ndarray:
     """A Pillow image of mode L or RGB as bytes (C, H, W)."""
     array = np.asarray(picture)
     return array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)

@@ -7,12 +7,15 @@
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from latens.text import number, seconds_in_words
+
+if TYPE_CHECKING:
+    # The explorer takes only the colours from here, and its first picture does not wait for templates.
+    from jinja2 import Environment
 
 __all__ = ["clean", "style", "templates", "tokens"]
 
@@ -30,8 +33,10 @@ def clean(value: object) -> object:
 
 
 @cache
-def templates(folder: Path) -> Environment:
+def templates(folder: Path) -> "Environment":
     """The templates of a folder and the shared ones. All values are escaped, except those that are marked as HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader([folder, HERE]),
         autoescape=True,

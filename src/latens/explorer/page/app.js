@@ -1,4 +1,4 @@
-// The page: opens its source, and puts the map and the panels together around one store.
+// The page: puts the map and the panels together around one store.
 
 import {keepAddress} from "./address.js";
 import {classesPanel, hasClasses} from "./classes-panel.js";
@@ -13,51 +13,25 @@ import {linkRuns} from "./linked.js";
 import {listsPanel} from "./lists-panel.js";
 import {mapBar} from "./map-bar.js";
 import {wire} from "./map-input.js";
-import {MapView} from "./map.js";
 import {pathPanel} from "./path-panel.js";
 import {tellPhase} from "./phase.js";
 import {probePanel} from "./probe-panel.js";
+import {announce, find, say, title} from "./room.js";
 import {runPanel} from "./run-panel.js";
 import {selectionBar} from "./selection.js";
 import {selectionPanel} from "./selection-panel.js";
-import {serverSource} from "./server.js";
 import {stepKeys} from "./stepping.js";
 import {Store} from "./store.js";
 import {keepTags} from "./tags.js";
 
 /** @typedef {{name: string, title: string, element: HTMLElement, shown: () => unknown}} Panel */
 
-const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
-/** Show a message for a while. @param {string} text */
-function say(text) {
-  const status = find("status");
-  status.textContent = text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase()); // a file's name stays as it is
-  status.classList.remove("said");
-  requestAnimationFrame(() => status.classList.add("said"));
-}
-
-/** A message for screen readers only. @param {string} text */
-function announce(text) {
-  find("status").classList.remove("said");
-  find("status").textContent = text;
-}
-
-async function start() {
-  const file = document.getElementById("latens-data") !== null;
-  const port = document.getElementById("latens-notebook") ? await (await import("./notebook.js")).wayToKernel() : null;
-  const {first: source, second} = file ? (await import("./file-source.js")).fileSources() : {first: serverSource(), second: serverSource("/beside")};
-  const host = el("div", {class: "map"});
-  const view = new MapView(host);
-  const key = el("div", {class: "legend", role: "group", "aria-label": "Legend"});
-  const box = el("div", {class: "map-box"}, host, key);
-  fill(find("maps"), box);
-  view.setPaper(); // again, now that it is on the page
-  if ("opening" in source) await firstPicture(/** @type {import("./types.js").ServedSource} */ (source), view);
+/** Put the page together around the map that is there already. @param {import("./start.js").Opened} opened */
+export async function openPage({source, second, port, view, box, key}) {
   const info = await source.run();
   document.body.classList.toggle("two", info.beside !== "");
   document.title = `${info.name} · latens`;
-  host.ariaLabel = `Map of ${info.count} images; arrow keys move from image to image, s selects one, plus and minus zoom`;
+  view.host.ariaLabel = `Map of ${info.count} images; arrow keys move from image to image, s selects one, plus and minus zoom`;
   const store = new Store(source, info, view);
   Object.assign(store, {say, announce});
   const bar = mapBar(store, key);
@@ -89,19 +63,6 @@ async function start() {
   if (info.beside) await linkRuns(store, second, find("maps"));
 }
 
-/** Show the map before the model and the images are there. @param {import("./types.js").ServedSource} source @param {MapView} view */
-async function firstPicture(source, view) {
-  const opening = await source.opening(new URLSearchParams(location.hash.slice(1)).get("map") ?? "");
-  const {name, count, x, y, labels, colours, beside} = opening;
-  document.title = `${name} · latens`;
-  document.body.classList.toggle("two", beside !== "");
-  if (!x || !y) return;
-  fill(find("top"), ...title(name, `${count.toLocaleString("en")} images`));
-  fill(find("panel"), el("p", {class: "quiet"}, "Opening the model and the images…"));
-  view.setPoints({x, y});
-  view.setColours(labels ?? new Uint16Array(count), colours);
-}
-
 /** A run that is still training has no map; its latents are shown epoch by epoch. @param {Store} store @param {HTMLElement} key */
 function noMapYet(store, key) {
   document.body.classList.add("young");
@@ -114,10 +75,6 @@ function heading({info}) {
   const words = `${info.model} · ${info.network} · latent dimension ${info.latent_dim}${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
   return title(info.name, words);
 }
-
-/** @param {string} name @param {string} words */
-const title = (name, words) => [el("h1", {}, el("span", {class: "brand"}, "latens"), " ", name), el("p", {class: "quiet", title: words}, words),
-  el("p", {class: "lost-note", role: "alert"})];
 
 /** @param {Store} store @returns {Panel[]} */
 function allPanels(store) {
@@ -181,7 +138,3 @@ function ringCurrent(store) {
     show();
   });
 }
-
-start().catch((error) => {
-  fill(find("room"), el("p", {class: "failed"}, error instanceof Error ? error.message : String(error)));
-});
