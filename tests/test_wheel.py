@@ -26,18 +26,27 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", folder / "tree" / "src", ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "tree")
     pip("wheel", folder / "tree", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder)
     (path,) = folder.glob("*.whl")
     return path
 
 
+def test_one_wheel_serves_every_python(wheel):
+    assert "-py3-none-" in wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        built = [
+            name for name in archive.namelist() if "_kernels" in Path(name).name and name.endswith((".so", ".pyd"))
+        ]
+    assert {Path(name).stem for name in built} <= {"_kernels"}, "the name of the library has no version of Python"
+
+
 def test_wheel_holds_every_module_and_the_data(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("/METADATA"))).decode()
-    kernels = [name for name in names if name.startswith("latens/native/_kernels.")]
+    kernels = [name for name in names if name.startswith("latens/native/") and not name.endswith(".py")]
     assert len(kernels) == (shutil.which("cc") is not None), (
         "a C compiler builds the kernels; without one they are left out"
     )

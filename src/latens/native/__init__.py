@@ -6,7 +6,7 @@ compute, torch computes too: without them latens is slower, and gives the same r
 
 import ctypes
 import functools
-import importlib.machinery
+import os
 from pathlib import Path
 
 __all__ = ["Convolution", "Embedding", "HalfLayer", "MuonMatrix", "Scan", "library"]
@@ -72,10 +72,8 @@ class MuonMatrix(ctypes.Structure):
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The kernels, which use the threads of torch; None where they were not built."""
-    here = Path(__file__).parent
-    built = [here / f"_kernels{suffix}" for suffix in importlib.machinery.EXTENSION_SUFFIXES]
-    file = next((path for path in built if path.exists()), None)
-    if file is None:
+    file = Path(__file__).parent / ("_kernels.pyd" if os.name == "nt" else "_kernels.so")  # named by setup.py
+    if not file.exists():
         return None
     kernels = ctypes.CDLL(str(file))
     _declare(kernels)
