@@ -157,6 +157,20 @@ def test_a_dropped_file_is_marked_on_the_map_and_its_neighbours_are_listed(page,
     until(page, lambda: np.abs(at(page, there + 3) - ink).max() > 12)
 
 
+def test_a_reload_says_that_an_image_of_ones_own_is_gone(page, own):
+    give(page, ("mine é.png", png(own)))
+    expect(page.locator("#panel .facts strong")).to_have_text("mine é.png")
+    until(page, lambda: "yours=mine" in page.url)
+    page.locator(".map").focus()
+    page.keyboard.press("ArrowRight")
+    until(page, lambda: "image=" in page.url and "yours=" not in page.url)
+    page.go_back()
+    expect(page.locator("#panel .facts strong")).to_have_text("mine é.png")
+    page.reload()
+    until(page, lambda: "Your image mine é.png is gone" in status(page))
+    until(page, lambda: "yours=" not in page.url)
+
+
 def test_files_come_by_a_button_and_are_pasted_several_at_once(page, own):
     open_tab(page, "Image")
     with page.expect_file_chooser() as chooser:

@@ -71,9 +71,12 @@ window.cluster = (count, spread, classes, palette) => {
   map.setPoints({ x, y });
   map.setColours(Uint8Array.from(x, (_, i) => i % classes), palette);
 };
-// Two frames after the worker's next image, everything is on the screen.
+// The worker's answer to a question: it has read all that was sent before.
+window.heard = () => map.ask({ type: "pick", x: -1e6, y: -1e6, radius: 1 });
+// Two frames after an image that the worker makes of all that was sent, everything is on the screen.
 window.settled = async () => {
   const nextFrame = () => new Promise(requestAnimationFrame);
+  await heard(); // else the next image may be of what was sent first
   map.setView(map.view);
   await new Promise((resolve) => map.addEventListener("frame", resolve, { once: true }));
   await nextFrame();
@@ -511,11 +514,14 @@ def test_all_of_a_thumbnail_is_its_image(view):
         assert abs(pressed % 200 - seen[y, x, 0]) <= 1, (x, y)
 
 
-def quiet(view, seconds=0.4):
-    """Wait until no page has been asked for for a while; the pages asked for until then."""
+def quiet(view):
+    """Wait until no page has been asked for for a while, in which the worker had its turns; the pages asked for until then."""
     pages = []
     while True:
-        view.wait_for_timeout(1000 * seconds)
+        view.evaluate(
+            "async () => { for (let k = 0; k < 5; k++) {"
+            " await new Promise((done) => setTimeout(done, 80)); await heard(); } }"
+        )
         now = view.evaluate("told.filter(({ kind }) => kind === 'page').map(({ page }) => page)")
         if len(now) == len(pages):
             return now

@@ -28,13 +28,14 @@ from browser import (
     until,
 )
 from latens.errors import UsageError
-from latens.explorer import View, placing
+from latens.explorer import View, decoding, placing
 from latens.explorer import view as views
 from latens.explorer.columns import read_columns
 from latens.explorer.pair import pair
 from latens.explorer.routes import ROUTES
 from latens.explorer.routes import ask as ask_route
 from latens.explorer.table import table_of
+from latens.neighbours import Neighbours
 from latens.runs import Run, open_run
 from latens.runs.run import TEST, TRAIN
 
@@ -195,6 +196,38 @@ def test_a_table_of_train_images_has_their_places_and_trust(fresh):
     cluster = fresh.column("cluster", "train")
     assert table["cluster"][1:].tolist() == [f"cluster {cluster[-1] + 1}", f"cluster {cluster[0] + 1}"]
     assert np.isnan(table_of(fresh, points, "tsne")["x"][1:]).all()  # while they are not on the map
+
+
+@pytest.mark.parametrize("part", ["train", "both"])
+def test_neighbours_are_of_the_images_that_are_on_the_map(fresh, part):
+    latents = fresh.run.latents["latents"].astype(np.float64)
+    rows = np.arange(len(latents)) - fresh.first
+    among = rows if part == "both" else rows[: fresh.first]
+    for row in (3, -5):
+        squares = ((latents[among + fresh.first] - latents[row + fresh.first]) ** 2).sum(1)
+        wanted = among[np.argsort(squares, kind="stable")]
+        wanted = wanted[wanted != row]
+        near = fresh.image(row, part=part).arrays["neighbours"]
+        np.testing.assert_array_equal(near, wanted[: len(near)])
+        assert (near < 0).any()
+    answer = decoding.nearest(fresh, latents[fresh.first + 3].tolist(), 20, part)
+    squares = ((latents[among + fresh.first] - latents[fresh.first + 3]) ** 2).sum(1)
+    np.testing.assert_array_equal(answer.arrays["rows"], among[np.argsort(squares, kind="stable")][:20])
+
+
+def test_the_search_for_the_classes_of_train_images_tells_its_progress(fresh, monkeypatch):
+    monkeypatch.setattr(views, "ROWS", 100)
+    told, column = [], fresh.column
+
+    def nearest(search, *given):
+        told.extend(one for one in fresh.work.as_json() if one not in told)
+        return found(search, *given)
+
+    found = Neighbours.nearest
+    monkeypatch.setattr(Neighbours, "nearest", nearest)
+    column("contradicted", "train")
+    assert {one["title"] for one in told} == {"column predicted"}
+    assert [one["done"] for one in told] == list(range(0, fresh.first, 100))
 
 
 def test_a_map_of_all_images_has_no_others_to_place(view, tmp_path_factory):
@@ -396,6 +429,45 @@ def test_the_page_says_that_images_are_being_placed(page):
     held[0].continue_()
     processed(page)
     assert "part=" not in page.url
+
+
+def test_neighbours_and_more_like_this_follow_the_switch(page, view):
+    show(page, "both")
+    until(page, lambda: "part=both" in page.url)
+    page.locator(".map").focus()
+    page.keyboard.press("ArrowRight")
+    open_tab(page, "Image")
+    cards = page.locator("#panel .grid.small").first.locator("button")
+    expect(cards.first).to_be_visible()
+    row = view.row_of_id[page.locator("#panel .facts strong").text_content()] - view.first
+
+    def titles_are_of(part):
+        ids = view.run.latents["ids"][view.image(row, part=part).arrays["neighbours"] + view.first]
+        return [f"go to {one}" for one in ids] == cards.evaluate_all("all => all.map((one) => one.title)")
+
+    until(page, lambda: titles_are_of("both"))
+    page.keyboard.press("m")
+    until(page, lambda: "select=" in page.url)
+    chosen = [int(one) for one in re.search(r"select=([-\d.]+)", page.url)[1].split(".")]
+    wanted = decoding.nearest(view, view.run.latents["latents"][row + view.first].tolist(), 50, "both")
+    assert chosen == wanted.arrays["rows"].tolist()
+    assert min(chosen) < 0
+    open_tab(page, "Image")
+    show(page, "test images")
+    until(page, lambda: titles_are_of("test"))
+
+
+def test_the_page_tells_how_far_the_colour_of_train_images_is(page):
+    held = []
+    page.route(re.compile(r"/api/column\?name=predicted&part=train"), lambda route: held.append(route))
+    work = {"work": [{"title": "column predicted", "done": 54, "total": 216}]}
+    page.route("**/api/work", lambda route: route.fulfill(json=work, headers=route.fetch().headers))
+    show(page, "train images")
+    until(page, lambda: "part=train" in page.url)
+    page.get_by_label("Colour").select_option(label="class of its neighbours")
+    until(page, lambda: "Computing the colour “class of its neighbours” (once): 25 %" in status(page))
+    held[0].continue_()
+    until(page, lambda: "colour=predicted" in page.url and status(page) == "")
 
 
 def test_failing_to_place_leaves_what_was_shown(page, view):

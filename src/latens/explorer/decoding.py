@@ -117,10 +117,10 @@ def _decoded(
     )
 
 
-def encode(view: View, file: bytes, name: str, map: str = "", look: str = "") -> Answer:
+def encode(view: View, file: bytes, name: str, map: str = "", look: str = "", part: str = "test") -> Answer:
     """An image file of the user's, read as the run's own images are and encoded: `Given` of the page's types.js.
 
-    It is placed on the map by the map's own way of placing new latents, and its nearest neighbours are points.
+    It is placed on the map by the map's own way of placing new latents.
 
     Args:
         view: of a run whose model is available.
@@ -128,6 +128,7 @@ def encode(view: View, file: bytes, name: str, map: str = "", look: str = "") ->
         name: the file's name, by whose ending its format is known.
         map: on which it is placed; "" for none.
         look: of the pictures, see `latens.explorer.looks`.
+        part: whose images are its neighbours, of `latens.explorer.view.PARTS`.
 
     Raises:
         UsageError: it is empty, too large, or no image.
@@ -136,7 +137,7 @@ def encode(view: View, file: bytes, name: str, map: str = "", look: str = "") ->
     pixels, notes = _read_file(view, file, shown(name))
     z = encode_images(view.run.model, pixels[None])
     placed = _decoded(view, z, map, look=look, trips=True)
-    distances, near = view.near.nearest(z, min(NEIGHBOURS, len(view.latents)))
+    distances, near = view.nearest(z, NEIGHBOURS, part)
     error = (to_floats(pixels).astype(np.float64) - view.run.decode(z)[0]) ** 2
     return Answer(
         {"id": name, "label": -1, "columns": [], "error": float(error.mean()), "note": "; ".join(notes)},
@@ -178,8 +179,8 @@ def _read_file(view: View, file: bytes, name: str) -> tuple[NDArray[Any], list[s
     return block.pixels[0], notes
 
 
-def nearest(view: View, latents: Sequence[float], count: int = 50) -> Answer:
-    """The points nearest to a latent, nearest first: `rows`, int32 (K,), and `distances` in usual ones, float32 (K,).
+def nearest(view: View, latents: Sequence[float], count: int = 50, part: str = "test") -> Answer:
+    """The images of a part nearest to a latent, nearest first: `rows`, int32 (K,), and `distances` in usual ones, float32 (K,).
 
     Raises:
         UsageError: no D finite numbers, or a count that is not allowed.
@@ -187,7 +188,7 @@ def nearest(view: View, latents: Sequence[float], count: int = 50) -> Answer:
     z = _latents(view, [latents])
     if not 1 <= count <= MOST_NEAREST:
         raise UsageError(f"count is {count}; from 1 to {MOST_NEAREST:,} are allowed")
-    distances, near = view.near.nearest(z, min(count, len(view.latents)))
+    distances, near = view.nearest(z, count, part)
     return Answer({}, {"rows": near[0].astype(np.int32), "distances": _in_usual_distances(view, distances[0])})
 
 

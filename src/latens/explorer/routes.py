@@ -304,6 +304,7 @@ PART = Param(
     "test",
     PARTS,
 )
+AMONG = Param("string", "among whose images neighbours are looked for", "test", PARTS)
 UNITS = ("latent", "spread")
 MOST_LISTED = 500
 MOST_NOISE = 1e6  # times the spread of a class, or in latent units
@@ -389,11 +390,12 @@ ROUTES = (
     Route(
         "/api/image",
         "an image, its reconstruction, its latent, its nearest others",
-        lambda view, row, id, look: view.image(row, id, look),
+        lambda view, row, id, look, part: view.image(row, id, look, part),
         {
             "row": Param("integer", "the point; below 0: not on the map", None),
             "id": Param("string", "or the image's id", ""),
             "look": LOOK,
+            "part": AMONG,
         },
     ),
     Route(
@@ -448,24 +450,26 @@ ROUTES = (
     ),
     Route(
         "/api/encode",
-        "an image file of the user's: read as the run's images, encoded, decoded, placed on a map, its nearest points",
+        "an image file of the user's: read as the run's images, encoded, decoded, placed on a map, its nearest images",
         _later("latens.explorer.decoding:encode"),
         {
             "file": Param("file", "the image file"),
             "name": Param("string", "the file's name, whose ending says its format", "image"),
             "map": Param("string", "a map's name", ""),
             "look": LOOK,
+            "part": AMONG,
         },
         method="POST",
         desk=_slow,
     ),
     Route(
         "/api/nearest",
-        "the points whose latents are nearest to a latent, nearest first",
+        "the images whose latents are nearest to a latent, nearest first",
         _later("latens.explorer.decoding:nearest"),
         {
             "latents": Param("array", "the latent's numbers", items={"type": "number"}),
-            "count": Param("integer", "how many points", 50),
+            "count": Param("integer", "how many images", 50),
+            "part": AMONG,
         },
         method="POST",
     ),

@@ -71,6 +71,7 @@ class View:
         self.work = work or Work()
         self._maps: dict[str, Map] = {}
         self._placed: dict[str, NDArray[np.float32]] = {}
+        self._near_parts: dict[str, Neighbours] = {}
 
     @property
     def ready(self) -> bool:
@@ -106,6 +107,34 @@ class View:
         from latens.neighbours import Neighbours
 
         return Neighbours(self.latents)
+
+    def nearest(
+        self, latents: NDArray[np.float32], count: int, part: str = "test"
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The images of a part that are nearest to latents (M, D), nearest first.
+
+        Args:
+            latents: finite.
+            count: how many; fewer where the part has fewer.
+            part: of `PARTS`.
+
+        Returns:
+            Distances, float32 (M, K), and points, int64 (M, K): below 0 those of the train part, as `row_of` has them.
+
+        Raises:
+            UsageError: the part is not on the map, see `placed`.
+        """
+        from latens.neighbours import Neighbours
+
+        self._checked_part(part)
+        if part == "test":
+            return self.near.nearest(latents, min(count, self.count))
+        if part not in self._near_parts:
+            known = self.run.of_part("latents", TRAIN if part == "train" else None)
+            self._near_parts[part] = Neighbours(np.ascontiguousarray(known, np.float32))
+        found = self._near_parts[part]
+        distances, rows = found.nearest(latents, min(count, len(found.points)))
+        return distances, rows - self.first
 
     @cached_property
     def graph(self) -> "Graph":
@@ -417,7 +446,7 @@ class View:
 
     def _trust_of_train(self, name: str) -> NDArray[np.float32]:
         places = self.placed(name)
-        with self.work.stage(f"trust {name}") as tick:
+        with self.work.stage(f"column trust:{name}") as tick:
             return trust_on(self.map(name), self.near, self.run.of_part("latents", TRAIN), places, tick)
 
     @cached_property
@@ -446,7 +475,7 @@ class View:
         """The classes of the nearest other images of each of `_known`, (N, K)."""
         known, labels = self._known
         found = np.empty((len(labels), min(VOTERS, len(labels) - 1)), np.int64)
-        with self.work.stage("column predicted") as tick:
+        with self.work.stage(f"column {PREDICTED}") as tick:
             for start in range(0, len(labels), ROWS):
                 rows = np.arange(start, min(start + ROWS, len(labels)))
                 near = known.nearest(known.points[rows], min(VOTERS + 1, len(labels)))[1]
@@ -547,8 +576,8 @@ class View:
         """Images as bytes that the page paints, (M, C, H, W) -> (M, 1 or 3, H, W); see `latens.explorer.looks.looked_at`."""
         return looked_at(images, look, self.run)
 
-    def image(self, point: int | None = None, id: str = "", look: str = "") -> Answer:
-        """One image, by its point or by its id, in a look: `ImageInfo` of the page's types.js.
+    def image(self, point: int | None = None, id: str = "", look: str = "", part: str = "test") -> Answer:
+        """One image, by its point or by its id, in a look: `ImageInfo` of the page's types.js. Its neighbours are of a part.
 
         Raises:
             UsageError: there is no such image.
@@ -558,7 +587,7 @@ class View:
         row = self.row_of(point, id)
         latents = self.run.latents
         z = np.ascontiguousarray(latents["latents"][row], np.float32)
-        distances, near = self.near.nearest(z[None], min(NEIGHBOURS + 1, self.count))
+        distances, near = self.nearest(z[None], NEIGHBOURS + 1, part)
         other = near[0] != row - self.first
         facts = {
             "row": row - self.first,

@@ -3,7 +3,7 @@
 import {afterwards} from "./dom.js";
 import {readTags} from "./tags.js";
 
-const FACTS = /** @type {const} */ (["map", "part", "coloured", "scales", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed"]);
+const FACTS = /** @type {const} */ (["map", "part", "coloured", "scales", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed", "given", "latent"]);
 const PARTS = ["test", "train", "both"];
 const STEP = 1000; // milliseconds within which steps from image to image, or changes of one range, are one step of Back
 const MOST_ROWS = 200; // selected ones that the address names; more are named by their tag
@@ -33,6 +33,7 @@ export function keepAddress(store, bar) {
     if (tab !== "decode") said.set("tab", tab);
     if (listed !== "worst-rebuilt") said.set("list", listed);
     if (current !== null) said.set("image", ids.get(current) ?? String(current));
+    if (store.shownGiven) said.set("yours", store.shownGiven.id); // by its name alone: the page keeps no image of the user's
     for (const [name, filter] of Object.entries(filters)) {
       if ("hidden" in filter) said.set(`hide.${name}`, filter.hidden.join("."));
       else said.set(`range.${name}`, `${filter.low}..${filter.high}`);
@@ -71,6 +72,7 @@ export function keepAddress(store, bar) {
     const said = new URLSearchParams(location.hash.slice(1));
     /** @type {string[]} */
     const lost = [];
+    let gone = ""; // an image of the user's
     try {
       if (/(^|&)(colour=tags|hide\.tags|tag=)/.test(String(said))) await readTags(store);
       const map = known(said.get("map"), info.maps, "the map", lost);
@@ -98,6 +100,10 @@ export function keepAddress(store, bar) {
         if (row !== null && id !== null) ids.set(row, id);
         store.set(row === null ? {current: null} : {current: row, latent: null});
       }
+      const yours = said.get("yours");
+      const given = store.facts.given.find((one) => one.id === yours);
+      if (given && given !== store.shownGiven) store.set({current: null, latent: given.latents});
+      else if (yours !== null && !given) gone = yours;
       const tab = said.get("tab") ?? (first ? store.facts.tab : "decode"); // one may have been opened meanwhile
       first = false;
       store.set({tab: store.tabs.includes(tab) ? tab : store.facts.tab});
@@ -110,6 +116,7 @@ export function keepAddress(store, bar) {
     }
     write(false);
     if (lost.length) store.say(`This address names what this run does not have: ${[...new Set(lost)].join(", ")}.`);
+    else if (gone) store.say(`Your image ${gone} is gone, since the page keeps none: choose it, or drop it, again.`);
   }
 
   /** What the address names, or the first of those that there are. @param {string|null} name @param {string[]} all @param {string} what @param {string[]} lost */

@@ -49,6 +49,7 @@ function sourceOf(send, which) {
     map: ask("map"),
     column: ask("column"),
     show: (look) => void ask("show")(look),
+    among: () => {}, // a file has the map's own points only
     channels: ask("channels"),
     odd: ask("odd"),
     list: ask("list"),

@@ -87,7 +87,7 @@ export function givenImages(store, box) {
     return [{kind: "diamond", ...at, colour: "ink"}, {kind: "label", x: at.x, y: at.y, text, weights: [1e9], below: 20}];
   }));
   for (const fact of /** @type {const} */ (["given", "snapshot"])) store.on(fact, mark);
-  // In another look they look otherwise, and on another map they lie elsewhere.
+  // In another look they look otherwise, on another map they lie elsewhere, and among other images they have other neighbours.
   const again = afterwards(async () => {
     const {given, map} = store.facts;
     if (!given.length) return;
@@ -96,7 +96,7 @@ export function givenImages(store, box) {
     const shown = given.findIndex((one) => one === store.shownGiven);
     store.set({given: found, ...(shown < 0 ? {} : {latent: found[shown].latents})});
   }, 100);
-  for (const fact of /** @type {const} */ (["look", "map"])) store.on(fact, again);
+  for (const fact of /** @type {const} */ (["look", "map", "part"])) store.on(fact, again);
   store.on("map", () => store.mark("given", [])); // until it is known where they lie on this one
 }
 

@@ -62,6 +62,7 @@ export function imagePanel(store) {
   /** @type {ReturnType<typeof bar>[]} */
   let shownBars = [];
   let scale = 1;
+  let opened = /** @type {number|null} */ (null); // the row of the image that is shown; another may be on its way
 
   async function copyLatent() {
     if (latent && (await store.attempt(copy(jsonOf({run: info.name, latent})).then(() => true)))) store.say("The latent is on the clipboard.");
@@ -69,7 +70,7 @@ export function imagePanel(store) {
 
   /** Nothing to show, and why. @param {string} why */
   function clear(why) {
-    own = latent = directions = null;
+    own = latent = directions = opened = null;
     hint.textContent = why;
     hint.hidden = false;
     body.hidden = true;
@@ -94,6 +95,7 @@ export function imagePanel(store) {
 
   /** @param {Float32Array} taken */
   async function openLatent(taken) {
+    opened = null;
     fill(facts, el("strong", {}, "A latent from the map"), " · it belongs to no image");
     fill(pictures);
     fill(table);
@@ -108,10 +110,8 @@ export function imagePanel(store) {
   /** @param {import("./types.js").ImageInfo|import("./types.js").Given} found of the run, or the user's */
   async function openImage(found) {
     const own = "row" in found ? found : null;
-    const name = own ? (info.class_names[own.label] ?? "") : "";
-    const part = !own ? " · an image of yours, not of this run" : store.pointOf(own.row) < 0 ? " · not on the map" : own.row < 0 ? " · a train image, placed on the map" : "";
-    fill(facts, el("strong", {}, found.id), name ? ` · ${name}` : "", ` · mean squared error ${readable(found.error)}${part}`);
-    if (own && own.row < 0) tellTrust(own.row);
+    opened = own ? own.row : null;
+    showFacts(found);
     showPictures(found);
     const columns = own ? own.columns : "note" in found && found.note ? [{title: "as it was read", value: found.note, unit: ""}] : [];
     fill(table, ...columns.flatMap(({title, value, unit}) => [el("dt", {}, title), el("dd", {}, typeof value === "string" ? value || "–" : `${readable(value)}${unit && value !== null ? ` ${unit}` : ""}`)]));
@@ -123,6 +123,15 @@ export function imagePanel(store) {
     fill(worst);
     start(found.latents, found.reconstruction);
     await showOthers(found);
+  }
+
+  /** @param {import("./types.js").ImageInfo|import("./types.js").Given} found */
+  function showFacts(found) {
+    const own = "row" in found ? found : null;
+    const name = own ? (info.class_names[own.label] ?? "") : "";
+    const part = !own ? " · an image of yours, not of this run" : store.pointOf(own.row) < 0 ? " · not on the map" : own.row < 0 ? " · a train image, placed on the map" : "";
+    fill(facts, el("strong", {}, found.id), name ? ` · ${name}` : "", ` · mean squared error ${readable(found.error)}${part}`);
+    if (own && own.row < 0) tellTrust(own.row);
   }
 
   /** How far the place of an image can be trusted that the map was not made of. @param {number} row */
@@ -287,6 +296,7 @@ export function imagePanel(store) {
     if (stale) return;
     if (latent) decode();
     if (taken || current === null) return;
+    if (current !== opened) return open(); // it is on its way, in the look of before
     const found = await store.newest("image", () => source.image(current));
     if (found) showPictures(found);
     others();
@@ -295,12 +305,15 @@ export function imagePanel(store) {
   const others = afterwards(async () => { // while the contrast is dragged, they wait
     const {current, tab} = store.facts;
     if (current === null || tab !== "image" || stale) return;
+    if (current !== opened) return open();
     const found = await store.newest("image", () => source.image(current));
     if (!found) return;
+    showFacts(found);
     showPictures(found);
     await showOthers(found, false);
   });
   store.on("look", look);
+  store.on("part", others);
   let stale = true; // what is shown is not what the facts say
   const refresh = () => {
     if (!stale || store.facts.tab !== "image") return;

@@ -11,6 +11,7 @@ import {progressWords, whileFitting} from "./waiting.js";
 
 const MAP_NAMES = /** @type {Record<string, string>} */ ({tsne: "t-SNE", pca: "PCA", umap: "UMAP", given: "given", features: "features"});
 const PARTS = /** @type {Record<import("./types.js").Part, string>} */ ({test: "test images", train: "train images", both: "both"});
+const WORK_OF = /** @type {Record<string, string>} */ ({contradicted: "predicted"}); // columns of one search
 const SLOW = 400; // milliseconds after which it is said that a map is being fitted
 const TOOLS = {
   pan: "Drag to move the map, turn the wheel to zoom",
@@ -75,6 +76,20 @@ export function mapBar(store, key) {
     else if (values) await colour(store.facts.coloured);
   }
 
+  /** Say how far the server is with the values of a column. @param {string} name @returns {() => void} calls it off */
+  function tellColumn(name) {
+    let told = false;
+    const title = store.columns.find((one) => one.name === name)?.title;
+    const end = whileFitting(store, `column ${WORK_OF[name] ?? name}`, (share, left) => {
+      told = true;
+      store.say(`Computing the colour “${title}” (once): ${progressWords(share, left)}`);
+    });
+    return () => {
+      end();
+      if (told) store.say("");
+    };
+  }
+
   /** A map with images of a part, and their classes; for other images than those that are shown, the values by which they are coloured and filtered, too. @param {string} name @param {Part} part */
   async function of(name, part) {
     const points = await source.map(name, part);
@@ -82,7 +97,8 @@ export function mapBar(store, key) {
     const {coloured, filters} = store.facts;
     if (part === store.facts.part || !coloured) return {points, labels, values: null};
     const needed = [coloured, ...Object.keys(filters)].filter((one) => one !== TAGS).map((one) => source.column(one, part));
-    const [values] = await Promise.all(needed);
+    const end = tellColumn(coloured);
+    const [values] = await Promise.all(needed).finally(end);
     return {points, labels, values: coloured === TAGS ? null : values};
   }
 
@@ -95,7 +111,9 @@ export function mapBar(store, key) {
   async function colour(name) {
     const column = store.columns.find((one) => one.name === name);
     if (!column) return;
+    const end = tellColumn(name);
     const values = await store.newest("coloured", () => store.column(name), {busy: colours.element});
+    end();
     if (!values) return void (colours.select.value === name && (colours.select.value = store.facts.coloured));
     if (name.startsWith("trust:") && name !== `trust:${store.facts.map}`) return colour(`trust:${store.facts.map}`);
     if (values.length !== store.count) return colour(name); // other images came onto the map meanwhile

@@ -24,7 +24,7 @@ const AROUND = 200; // neighbours whose directions are a point's own
 /**
  * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
  * @param {boolean} [beside] of the second run in the file
- * @returns {Omit<Source, "table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, encode: (picture: import("./fit.js").Picture, name: string, map: string) => Promise<import("./types.js").Given>, table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
+ * @returns {Omit<Source, "among"|"table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, encode: (picture: import("./fit.js").Picture, name: string, map: string) => Promise<import("./types.js").Given>, table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
  */
 export function offlineSource(texts, beside = false) {
   const opening = open(texts, beside);

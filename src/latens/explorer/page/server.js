@@ -81,6 +81,7 @@ export function serverSource(prefix = "") {
   /** @type {Map<string, Promise<any>>} */
   const kept = new Map();
   let look = ""; // how images are shown
+  let among = /** @type {import("./types.js").Part} */ ("test"); // whose images are neighbours
   /** What never changes is asked for once. @template T @param {string} key @param {() => Promise<T>} get @returns {Promise<T>} */
   const once = (key, get) => {
     if (!kept.has(key)) kept.set(key, get().catch((error) => {
@@ -112,10 +113,14 @@ export function serverSource(prefix = "") {
       look = wanted;
       for (const key of kept.keys()) if (/^(image|picture) /.test(key)) kept.delete(key); // they look otherwise now
     },
+    among(part) {
+      among = part;
+      for (const key of kept.keys()) if (key.startsWith("image ")) kept.delete(key); // they have other neighbours now
+    },
     channels: () => once("channels", async () => (await json(`${api}/channels`)).channels),
     odd: () => once("odd", () => json(`${api}/odd`)),
     thumbnails: async (page, part = "test") => createImageBitmap(await (await ask(`${api}/thumbnails${query(looking({page, ...of(part)}))}`, {}, "image/png")).blob()),
-    image: (row) => once(`image ${row}`, () => columns(`${api}/image${query(looking({row}))}`)),
+    image: (row) => once(`image ${row}`, () => columns(`${api}/image${query(looking({row, ...of(among)}))}`)),
     search: async (words) => (await json(`${api}/find${query({words})}`)).found,
     pictures: async (points) => (await columns(`${api}/pictures`, post(looking({points})))).pixels,
     classes: async (points) => (await columns(`${api}/classes`, post({points}))).classes,
@@ -127,10 +132,10 @@ export function serverSource(prefix = "") {
     probe: (asked) => probe(looking(asked)),
     encode: async (file, map) => {
       if (file.size > MOST_FILE) throw new Error(`${file.name}: has ${Math.round(file.size / 2 ** 20)} MB; at most ${MOST_FILE / 2 ** 20} MB are read`);
-      const asked = query(looking({name: file.name || "image", map}));
+      const asked = query(looking({name: file.name || "image", map, ...of(among)}));
       return columns(`${api}/encode${asked}`, {method: "POST", headers: {"content-type": "application/octet-stream"}, body: file});
     },
-    nearest: (latents, count) => columns(`${api}/nearest`, post({latents: Array.from(latents), count})),
+    nearest: (latents, count) => columns(`${api}/nearest`, post({latents: Array.from(latents), count, ...of(among)})),
     path: (asked) => path(looking(asked)),
     paths: async () => (await json(`${api}/paths`)).paths,
     keepPath: async (name, kept) => (await json(`${api}/paths`, post(kept ? {name, ...kept} : {name, stops: []}))).paths,

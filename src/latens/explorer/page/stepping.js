@@ -3,6 +3,7 @@
 import {button, el, fill} from "./dom.js";
 
 const FIRST = 50; // images like it; asked again, twice as many
+const MOST = 10_000; // as decoding.py has it
 
 /** Keys that work wherever no text is typed. @param {import("./store.js").Store} store */
 export function stepKeys(store) {
@@ -43,7 +44,7 @@ export async function moreLike(store) {
   const latent = store.facts.latent ?? (current === null ? null : (await store.attempt(store.source.image(current)))?.latents);
   if (!latent) return current === null ? store.say("There is no current image: press one on the map, or move there by the arrow keys.") : undefined;
   const ask = async (/** @type {number} */ count) => Array.from((await store.source.nearest(latent, count)).rows);
-  const most = store.info.count;
+  const most = Math.min(MOST, store.count);
   const again = selected.length >= FIRST && selected.length < most; // the same is asked again where these are selected already
   const found = await store.newest("more like", async () => {
     const rows = await ask(Math.min(most, again ? 2 * selected.length : FIRST));

@@ -136,8 +136,9 @@ export class Store extends EventTarget {
       if (step && last?.step === step && at - (last.at ?? 0) < STEP) Object.assign(last, {redo, at});
       else this.did({words: names.map((name) => WORDS[name]).join(" and "), undo: () => this.set(before), redo, step, at});
     }
-    Object.assign(this.facts, changes);
     if (changes.look !== undefined) this.source.show(changes.look);
+    if (changes.part !== undefined && changes.part !== this.facts.part) this.source.among(changes.part);
+    Object.assign(this.facts, changes);
     for (const name of Object.keys(changes)) this.dispatchEvent(new Event(name));
   }
 

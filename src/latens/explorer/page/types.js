@@ -213,6 +213,7 @@
  * An answer that a newer request of the same kind has overtaken is null. What can't be had is an Error with words for a person.
  * @typedef {object} Source
  * @property {() => Promise<RunInfo>} run
+ * @property {(part: Part) => void} among  whose images are neighbours from now on
  * @property {(look: string) => void} show  how images are given from now on, see looks.js; "" as the run shows them
  * @property {() => Promise<ChannelInfo[]>} channels
  * @property {(map: string, part?: Part) => Promise<MapPoints>} map
