@@ -44,8 +44,8 @@ from latens.computed import encode_run
 from latens.detection import DETECTORS, detect_images
 from latens.detection.evaluation import evaluate
 from latens.detection.places import smoothed
+from latens.encoders import Encoder, encoder_of
 from latens.experiment import train_run
-from latens.features.encoders import Encoder, encoder_of
 from latens.files import read_json
 from latens.images.contract import make_images
 from latens.progress import Silent

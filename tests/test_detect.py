@@ -17,8 +17,8 @@ from latens.detection.conformal import decide, p_values
 from latens.detection.evaluation import aupro, evaluate
 from latens.detection.patches import coreset
 from latens.detection.places import PlaceScale
+from latens.encoders import encoder_of
 from latens.errors import MissingExtra, RunError, UnknownName, UsageError
-from latens.features.encoders import encoder_of
 from latens.progress import Silent
 from latens.report.detections import heat_colours, overlay, write_detections
 

@@ -13,10 +13,10 @@ from conftest import make_blobs
 from latens import cli
 from latens.computed import map_run
 from latens.computed.given_features import GivenFeatures, features_of_run
+from latens.encoders import encoder_of
 from latens.errors import RunError, UsageError
 from latens.experiment import make_map
 from latens.explorer.view import View
-from latens.features.encoders import encoder_of
 from latens.progress import Silent
 
 CALLS: list[int] = []

@@ -14,7 +14,7 @@ ROOT = Path(latens.__file__).parent
 LEVELS = {
     -1: ["errors", "text"],  # below all, so that level 0 can use them
     0: ["algebra", "arrays", "files", "frames", "device", "sheets", "tables", "native"],
-    1: ["doctor", "pages", "images", "networks", "losses", "neighbours", "progress", "left_out"],
+    1: ["doctor", "encoders", "pages", "images", "networks", "losses", "neighbours", "progress", "left_out"],
     2: ["models", "maps", "metrics", "interpolation"],
     3: ["training"],
     4: ["latents", "features", "samplers", "verdict"],

@@ -11,9 +11,9 @@ import latens
 from conftest import from_test_all
 from latens.cli import main
 from latens.computed import encode_run
+from latens.encoders import encoder_of
 from latens.errors import UsageError
 from latens.experiment import train_run
-from latens.features.encoders import encoder_of
 from latens.progress import Silent
 from latens.runs import start_run
 

@@ -13,8 +13,8 @@ from latens.computed.given_features import RunFeatures, features_of_run
 from latens.computed.review import FEWEST, Review, review_run
 from latens.computed.scoring import score_maps
 from latens.device import choose_device, describe_device
+from latens.encoders import Encoder, encoder_of, give_encoder
 from latens.errors import RunElsewhere, RunError, UnknownName, UsageError
-from latens.features.encoders import Encoder, encoder_of
 from latens.figures import PALETTES
 from latens.figures.live import in_notebook, live_loss
 from latens.figures.network_stages import stages_of
@@ -23,7 +23,7 @@ from latens.images import Dataset, load_images
 from latens.left_out import LeftOut
 from latens.maps import FEATURES, GIVEN, Map
 from latens.models import MODELS
-from latens.models.contract import Model
+from latens.models.contract import Model, Prepared
 from latens.networks import NETWORKS
 from latens.progress import Progress, progress_for
 from latens.report.from_run import REPORT, write_report
@@ -33,7 +33,7 @@ from latens.runs.keeping import keep_model
 from latens.runs.kept_images import IMAGES
 from latens.runs.record import check_free, is_run
 from latens.runs.recording import last_state
-from latens.runs.run import CHECKPOINT, HISTORY_FILE, TEST, WEIGHTS
+from latens.runs.run import CHECKPOINT, ENCODER, HISTORY_FILE, TEST, WEIGHTS, weights_in
 from latens.samplers import SAMPLERS, samplers_for
 from latens.text import quoted, seconds_in_words, shown
 from latens.trackers import Tracker, tracker_names, trackers_of
@@ -46,7 +46,7 @@ from latens.training.loop import (
     train,
     use_forms,
 )
-from latens.training.recipes import RECIPES, TRAINED_ELSEWHERE, Recipe, TrainConfig, model_name
+from latens.training.recipes import FROZEN, FROZEN_DIM, RECIPES, TRAINED_ELSEWHERE, Recipe, TrainConfig, model_name
 from latens.training.team import Team, join_team, restarted, team_of_process
 
 __all__ = [
@@ -68,6 +68,7 @@ KEPT = (
     CHECKPOINT,
     HISTORY_FILE,
     IMAGES,
+    ENCODER,
     "snapshots/",
 )  # of a run that trains on; all other files were computed of its weights
 LEAST_FINDINGS = 100  # of a kind, that are kept
@@ -95,6 +96,7 @@ def run(
     device: str = "auto",
     samplers: Sequence[str] | None = None,
     features: Any = None,
+    encoder: Any = None,
     started: Callable[[Run], object] | None = None,
     palette: str | None = None,
     track: str | Sequence[str] | None = None,
@@ -123,8 +125,9 @@ def run(
         strict: see `load_images`.
         device: see `choose_device`.
         samplers: names of `SAMPLERS` whose samples are scored; None means those of the verdict, `("all",)` all.
-        features: an encoder, see `latens.features.encoders`: a map of its features is made beside those of the latents, scores
+        features: an encoder, see `latens.encoders`: a map of its features is made beside those of the latents, scores
             compare images by them, and the review finds neighbours by them.
+        encoder: an encoder that stays as it is: only a decoder is trained for its features (`latens.models.FrozenModel`).
         started: called with the run once its folder is there; `latens.explorer.watch` shows it while it trains.
         palette: colours of the classes in figures and explorer, a name of `latens.figures.PALETTES`.
         track: names of `latens.trackers.TRACKERS`, a list or with commas, which are told of losses, scores, figures and latents.
@@ -149,7 +152,9 @@ def run(
     team = join_team()
     choose_device(device)
     trackers = tracker_names(track)
-    encoder = None if features is None else encoder_of(features)
+    seen_by = None if features is None else encoder_of(features)
+    if encoder is not None:
+        options = _of_encoder(give_encoder(encoder), options)
     again = team is not None and restarted() and out is not None and is_run(out)
     if out is not None and not again and (team is None or not team.rank):
         check_free(out)
@@ -174,11 +179,27 @@ def run(
         new.update(palette=palette)  # only for drawing: it is no part of the recipe
     if trackers:
         new.update(track=list(trackers))  # the same
-    if encoder is not None:
-        new.update(features=encoder.name)  # so that `resume` goes on with them
+    if seen_by is not None:
+        new.update(features=seen_by.name)  # so that `resume` goes on with them
     if started is not None:
         started(new)
-    return _complete(new, images, progress, samplers, encoder)
+    return _complete(new, images, progress, samplers, seen_by)
+
+
+def _of_encoder(encoder: Encoder, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run whose encoder is given.
+
+    Raises:
+        UsageError: another model is asked for.
+    """
+    if options.get("model") not in (None, FROZEN):
+        raise UsageError(
+            f"an encoder is given, so the model is {FROZEN}; --model {options['model']} has an encoder of its own"
+        )
+    set_here = {"model": FROZEN, "model_options": {"encoder": encoder.name}}
+    # What an encoder sees in images is computed once; it would have to look at each augmented image anew.
+    defaults = {"latent_dim": FROZEN_DIM, "augmentation": "none"}
+    return {**options, **set_here, **{name: value for name, value in defaults.items() if options.get(name) is None}}
 
 
 def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[str] | None = None) -> None:
@@ -361,7 +382,7 @@ def score(
         run: complete.
         samplers: names of `SAMPLERS`; `("all",)` means all that its model can have, None those of the verdict. Each is
             fitted if it was not yet.
-        features: an encoder, see `latens.features.encoders`: images are compared by its features in place of latens's own, and
+        features: an encoder, see `latens.encoders`: images are compared by its features in place of latens's own, and
             what they say of the classes stands beside what the latents say.
         progress: shows the progress.
 
@@ -517,7 +538,7 @@ def review(run: Run, *, most: int = LEAST_FINDINGS, features: Any = None, progre
     Args:
         run: complete.
         most: the most findings of each kind.
-        features: an encoder by whose features neighbours are found, see `latens.features.encoders`; None takes the latents.
+        features: an encoder by whose features neighbours are found, see `latens.encoders`; None takes the latents.
         progress: shows the progress.
     """
     progress = progress or progress_for()
@@ -672,6 +693,11 @@ def train_run(run: Run, images: Dataset, progress: Progress, trackers: Collectio
     run.folder.commit(forget=computed if state else [*computed, WEIGHTS], status="training")
     run.folder.ask_to_stop(False)  # of an earlier training
     run.model = run.untrained_model()
+    if isinstance(run.model, Prepared):
+        if state:
+            run.model.load_state_dict(weights_in(state))
+        with progress.stage("preparing", "images") as prepared:
+            run.model.prepare(images.train.inputs, images.test.inputs, progress=prepared)
     epochs = config.epochs - (int(state["position"][0]) if state else 0)
     expected = estimated_seconds(run.model, images, config, epochs, resumed=state is not None)
     if expected.whole > LONG:

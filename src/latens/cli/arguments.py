@@ -357,6 +357,11 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--latent-dim", type=count, metavar="D", help="latent dimension: numbers per image")
     _training(command)
     command.add_argument("--seed", type=seed, metavar="N", help="seed of weights, order and noise")
+    command.add_argument(
+        "--encoder",
+        metavar="ENCODER",
+        help="keep this encoder as it is, and train a decoder only: timm:NAME, onnx:FILE, or MODULE:NAME (docs/features.md)",
+    )
     _features(command, "map, score and review by the features of this encoder too")
     _palette(command, DEFAULT_PALETTE)
     _reading(command)

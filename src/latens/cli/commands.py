@@ -53,7 +53,7 @@ def run_command(args: argparse.Namespace) -> Answer:
 
     watch = _Watch(args)
     if args.resume:
-        others = ("features", "palette", "recipe", "track")
+        others = ("encoder", "features", "palette", "recipe", "track")
         flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, *others)} | args.reading
         own = args.model if ":" in (args.model or "") else None  # of a class, without which such a run can't be opened
         flags = {name: flag for name, flag in flags.items() if own is None or name != "model"}
@@ -85,6 +85,7 @@ def run_command(args: argparse.Namespace) -> Answer:
         **_reading(args),
         device=args.device,
         features=args.features,
+        encoder=args.encoder,
         started=watch.start,
         palette=args.palette,
         track=args.track,

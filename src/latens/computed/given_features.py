@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.arrays import blocks
+from latens.encoders import Encoder, encoder_of
 from latens.errors import UsageError
-from latens.features.encoders import Encoder, encoder_of
 from latens.images import Dataset
 from latens.images.pixels import to_floats
 from latens.metrics import Scores
@@ -148,7 +148,7 @@ def features_of_run(
 
     Args:
         run: with latents.
-        features: an encoder, see `latens.features.encoders`.
+        features: an encoder, see `latens.encoders`.
         images: of the run; by default they are loaded.
         progress: shows the progress.
 

@@ -45,7 +45,7 @@ def map_run(
         name: one of `MAPS`.
         seed: of the map; None takes the run's.
         coordinates: a .npy or .npz (`coordinates`) of (N, 2), one row a mapped image in their order; kept as the map `given`.
-        features: an encoder, see `latens.features.encoders`: its features of the same images are mapped in place of the latents,
+        features: an encoder, see `latens.encoders`: its features of the same images are mapped in place of the latents,
             and the map is kept as `features`, beside those of the latents. Its scores say how well it shows the features, and
             what these say of the classes beside the latents.
         progress: shows how far a fit is.

@@ -45,7 +45,7 @@ def score_run(
         progress: shows how far it is.
         samplers: whose samples are scored, see `samplers_named`.
         left: keeps the reasons of what could not be scored; each has a note too.
-        features: an encoder, see `latens.features.encoders`: images are compared by its features in place of latens's own, and
+        features: an encoder, see `latens.encoders`: images are compared by its features in place of latens's own, and
             what they say of the classes stands beside what the latents say.
 
     Raises:
@@ -147,7 +147,8 @@ def inputs_of(
     return Inputs(
         train=_part(run, images.train, TRAIN, given),
         test=_part(run, images.test, TEST, given),
-        encode=partial(encode_images, run.model),
+        # Of a given encoder, a good image too leads elsewhere: it sees that the image was made.
+        encode=partial(encode_images, run.model) if run.model.trained_together else None,
         decode=run.decode,
         reconstruct=partial(reconstruct_images, run.model),
         class_names=images.class_names,

@@ -85,7 +85,7 @@ class Detector(ABC):
         """A new one.
 
         Args:
-            features: an encoder, for a detector that takes one, see `latens.features.encoders`.
+            features: an encoder, for a detector that takes one, see `latens.encoders`.
 
         Raises:
             UsageError: this detector takes none.

@@ -166,7 +166,7 @@ def detect_images(
         method: a name of `latens.detection.DETECTORS`.
         false_alarms: the share of normal images that may be called odd; 0.01 by default, or the least that the run's normal
             images allow.
-        features: of the method `features`: an encoder, see `latens.features.encoders`.
+        features: of the method `features`: an encoder, see `latens.encoders`.
         maps: whether to keep the maps of all images.
         seed: of draws.
         progress: shows the progress.

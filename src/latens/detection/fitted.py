@@ -131,7 +131,7 @@ def fit_detector(
     Args:
         run: complete, with its images at hand.
         method: a name of `DETECTORS`.
-        features: of the detector `features`: an encoder, see `latens.features.encoders`.
+        features: of the detector `features`: an encoder, see `latens.encoders`.
         seed: of the draw of images.
         progress: shows the progress.
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 from latens.arrays import drawn_rows
 from latens.detection.contract import Detector, Floats, Measured, Seen
 from latens.detection.places import PlaceScale, peak, smoothed
+from latens.encoders import Encoder, encoder_of
 from latens.errors import UsageError
-from latens.features.encoders import Encoder, encoder_of
 from latens.images.pixels import composite
 from latens.neighbours import Neighbours
 
@@ -40,7 +40,7 @@ class FeaturesDetector(Detector):
 
     @classmethod
     def made(cls, features: Any = None) -> "FeaturesDetector":
-        """One that looks through an encoder, see `latens.features.encoders`.
+        """One that looks through an encoder, see `latens.encoders`.
 
         Raises:
             UsageError: none was given, or it can't be loaded.

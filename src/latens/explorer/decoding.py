@@ -100,7 +100,8 @@ def _decoded(
     pictures = view.run.decode(latents)
     lengths = np.linalg.norm(latents.astype(np.float64), axis=1)
     lengths[lengths == 0] = np.nan  # there is no ratio to a latent of length zero
-    again = encode_images(view.run.model, np.clip(pictures, 0, 1)) if trips else np.full_like(latents, np.nan)
+    tells = trips and view.run.model.trained_together  # else a good image, too, leads elsewhere
+    again = encode_images(view.run.model, np.clip(pictures, 0, 1)) if tells else np.full_like(latents, np.nan)
     away = np.linalg.norm(again.astype(np.float64) - latents, axis=1)
     return Answer(
         {"note": note, **facts},

@@ -111,6 +111,8 @@ def networks_of(model: Model, pack: Pack, latents: NDArray[np.float32]) -> dict[
 
     Raises:
         RunError: the model has layers that the page can't compute, or a way of its own to encode or decode.
+
+    A given encoder stays out of the file: `encoder` is then None, as where it is too large.
     """
     kind = type(model)
     if kind.encode is not Model.encode or kind.decode is not Model.decode:
@@ -123,7 +125,10 @@ def networks_of(model: Model, pack: Pack, latents: NDArray[np.float32]) -> dict[
         "decoder": [*layers_of(model.decoder), *layers_of(model.after_decoder)],
     }
     layers = {name: [one for one in listed if not isinstance(one, SKIPPED)] for name, listed in layers.items()}
-    _check(layers["encoder"], torch.zeros(1, *model.image_shape, device=model.device, dtype=model.dtype))
+    if not model.trained_together:
+        del layers["encoder"]
+    else:
+        _check(layers["encoder"], torch.zeros(1, *model.image_shape, device=model.device, dtype=model.dtype))
     _check(layers["decoder"], model.shaped(torch.zeros(1, model.latent_dim, device=model.device, dtype=model.dtype)))
     coarse = _survives(model, latents)
     size = sum(tensor.numel() for tensor in model.encoder.state_dict().values()) * (2 if coarse else 4)
@@ -195,6 +200,8 @@ def _survives(model: Model, latents: NDArray[np.float32]) -> bool:
         parameter.copy_(torch.from_numpy((low + codes * step).astype(np.float32)).view(parameter.shape))
     pictures = decode_latents(model, latents)
     change = np.abs(decode_latents(rounded, latents) - pictures).max()
+    if not model.trained_together:
+        return bool(change < ALIKE)
     halves = [encode_images(one, np.clip(pictures, 0, 1)) for one in (model, rounded)]
     moved = np.abs(halves[0] - halves[1]).max() / max(1.0, float(np.abs(halves[0]).max()))
     return bool(change < ALIKE and moved < ALIKE)

@@ -32,9 +32,17 @@ def network_stages(model: Model) -> list[tuple[str, tuple[int, ...]]]:
     """
     x = torch.zeros(1, *model.image_shape, device=model.device, dtype=model.dtype)
     with evaluating(model):
+        latent = ("latent", model.latent_shape)
+        if not model.trained_together:  # its encoder may not be at hand, and is not drawn
+            z = torch.zeros(1, model.latent_dim, device=model.device, dtype=model.dtype)
+            return [
+                ("input", model.image_shape),
+                ("given encoder", latent[1]),
+                latent,
+                *_walk(model.decoder, model.shaped(z)),
+            ]
         stages = [("input", model.image_shape), *_walk(model.encoder, x)]
         z = model.encode(x)
-        latent = ("latent", model.latent_shape)
         # An encoder that gives more than the latent, as a distribution's mean and variance, is shown with what it gives.
         stages[-1:] = [latent] if stages[-1][1] == latent[1] and len(stages) > 1 else [stages[-1], latent]
         stages += _walk(model.decoder, model.shaped(z))

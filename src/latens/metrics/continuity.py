@@ -97,7 +97,7 @@ def round_trip(latents: NDArray[Any], decode: Decode, encode: Encode) -> NDArray
     Args:
         latents: (N, D), finite.
         decode: latents (B, D) -> images (B, C, H, W).
-        encode: images, float32 in [0, 1] -> latents (B, D).
+        encode: images, float32 in [0, 1] -> latents (B, D); None leaves the round trips out.
 
     Returns:
         float64, one for each latent that is not zero.
@@ -115,7 +115,7 @@ def score_continuity(
     references: References,
     *,
     decode: Decode,
-    encode: Encode,
+    encode: Encode | None,
     features: Callable[[NDArray[Any]], NDArray[Any]],
     pixels: NDArray[Any] | None = None,
     seed: int = 0,
@@ -127,7 +127,7 @@ def score_continuity(
         labels: int (N,), or None: then pairs are drawn without regard to classes.
         references: of real images, see `prepare_references`; a picture is real if it lies in one of their balls.
         decode: latents (B, D) -> images (B, C, H, W).
-        encode: images, float32 in [0, 1] -> latents (B, D).
+        encode: images, float32 in [0, 1] -> latents (B, D); None leaves the round trips out.
         features: images -> features (B, F), those of the references.
         pixels: the test images, uint8, or float32 in [0, 1], (N, C, H, W), whose cross-fades are the baseline; or None.
         seed: of the pairs.
@@ -161,7 +161,7 @@ def score_sampled_latents(
     *,
     sampler: str,
     decode: Decode,
-    encode: Encode,
+    encode: Encode | None,
     seed: int = 0,
 ) -> Scores:
     """Score where a sampler's latents lie, and whether they are where the encoder would put their pictures.
@@ -172,7 +172,7 @@ def score_sampled_latents(
         limit: what `hole_distance` says.
         sampler: the name of the sampler, for the details.
         decode: latents (B, D) -> images (B, C, H, W).
-        encode: images, float32 in [0, 1] -> latents (B, D).
+        encode: images, float32 in [0, 1] -> latents (B, D); None leaves the round trips out.
         seed: of the latents whose round trip is looked at.
 
     Returns:
@@ -289,11 +289,13 @@ def _of_round_trip(
     what: str,
     latents: NDArray[Any],
     decode: Decode,
-    encode: Encode,
+    encode: Encode | None,
     num_test: int | None,
     seed: int,
     notes: list[str],
 ) -> list[Score]:
+    if encode is None:
+        return []
     moved = round_trip(latents, decode, encode)
     if not len(moved):
         notes.append(f"{name} is left out: all latents are zero")

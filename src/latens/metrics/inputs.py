@@ -90,7 +90,7 @@ class Inputs:
     Args:
         train: the train part.
         test: the test part.
-        encode: images -> latents (B, D).
+        encode: images -> latents (B, D); None where that says nothing of the decoder.
         decode: latents (B, D) -> images (B, C, H, W), float about [0, 1].
         reconstruct: images -> their reconstructions.
         class_names: of the labels.
@@ -110,7 +110,7 @@ class Inputs:
 
     train: Part
     test: Part
-    encode: Callable[[NDArray[Any]], NDArray[Any]]
+    encode: Callable[[NDArray[Any]], NDArray[Any]] | None
     decode: Callable[[NDArray[Any]], NDArray[Any]]
     reconstruct: Callable[[NDArray[Any]], NDArray[Any]]
     class_names: Sequence[str] = ()

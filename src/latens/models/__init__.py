@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from latens.models.autoencoder import AutoencoderModel as AutoencoderModel
     from latens.models.contract import Model as Model
+    from latens.models.frozen import FrozenModel as FrozenModel
     from latens.models.quantised import QuantisedModel as QuantisedModel
     from latens.models.regularised import RegularisedModel as RegularisedModel
     from latens.models.variational import VariationalModel as VariationalModel
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MODELS",
     "AutoencoderModel",
+    "FrozenModel",
     "Model",
     "QuantisedModel",
     "RegularisedModel",
@@ -32,6 +34,7 @@ MODELS: "Table[Callable[..., Model]]" = Table(
         "wasserstein": "latens.models.wasserstein:WassersteinModel",
         "regularised": "latens.models.regularised:RegularisedModel",
         "quantised": "latens.models.quantised:QuantisedModel",
+        "frozen": "latens.models.frozen:FrozenModel",
     },
     group="models",
 )
@@ -40,6 +43,7 @@ MODELS: "Table[Callable[..., Model]]" = Table(
 
 _HOMES = {
     "AutoencoderModel": "autoencoder",
+    "FrozenModel": "frozen",
     "Model": "contract",
     "QuantisedModel": "quantised",
     "RegularisedModel": "regularised",

@@ -2,9 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from latens.errors import UsageError
 from latens.losses import Losses
 from latens.networks import Network
 
-__all__ = ["HasPrior", "HasPriorDensity", "Model", "Watched", "evaluating"]
+__all__ = ["HasPrior", "HasPriorDensity", "Model", "Prepared", "Watched", "evaluating"]
 
 
 class Model(nn.Module, ABC):
@@ -45,6 +45,10 @@ class Model(nn.Module, ABC):
     input_noise: float = 0.0
     # Halves that the loss differentiates twice, which the kernels of `Half` can't.
     twice_differentiated: tuple[str, ...] = ()
+    # Whether the loss reads from the host, so that a step on a GPU can't be replayed.
+    reads_host: bool = False
+    # Whether the encoder was trained with the decoder, so that an image which is decoded well leads back to its latent.
+    trained_together: bool = True
     # The sampler that is this model's learned prior: fitted to its latents after training, and scored by default.
     learned_prior: str = ""
 
@@ -156,6 +160,19 @@ class HasPriorDensity(HasPrior, Protocol):
 
     def log_prior(self, z: Tensor) -> Tensor:
         """The natural logarithm of the prior's density at latents: (B, D) -> (B,)."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A model of which a part is computed from the images before the first step."""
+
+    def prepare(self, *parts: Any, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compute what is missing; called again before a training goes on.
+
+        Args:
+            *parts: images as models take them, (N, C, H, W); the first is learned from, the others are only encoded later.
+            progress: called with (done, total) images.
+        """
 
 
 @runtime_checkable

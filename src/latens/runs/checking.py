@@ -8,7 +8,7 @@ from latens.errors import RunDamaged, RunError, RunNotFound
 from latens.runs.journal import JOURNALS, problem_in, put_aside
 from latens.runs.kept_images import IMAGES
 from latens.runs.record import RunFolder, accept_record, is_run
-from latens.runs.run import CHECKPOINT, HISTORY_FILE, WEIGHTS, Run
+from latens.runs.run import CHECKPOINT, ENCODER, HISTORY_FILE, WEIGHTS, Run
 from latens.text import quoted
 
 __all__ = ["Damage", "check_run", "folder_of", "forget_damaged"]
@@ -101,6 +101,8 @@ def _way_out(folder: RunFolder, name: str) -> tuple[bool, str]:
     again = f"`latens check {at} --repair` makes it again"
     if name == IMAGES:
         return False, "the run's images are lost; train again on your own copy of them"
+    if name == ENCODER:
+        return False, "the run's encoder is lost; take it from a copy of the run"
     if name == WEIGHTS:
         if Run(folder.path).record["status"] in ("training", "stopped") and CHECKPOINT in folder.files:
             return True, again

@@ -17,13 +17,14 @@ import torch
 
 import latens
 from latens.device import choose_device, describe_device
+from latens.encoders import file_of_encoder
 from latens.errors import TrainingDiverged, UsageError
 from latens.files import json_content, read_safetensors
 from latens.images import Dataset
 from latens.latents import encode_images
 from latens.runs.kept_images import IMAGES, images_to_keep
 from latens.runs.record import FORMAT, RunFolder
-from latens.runs.run import CHECKPOINT, HISTORY_FILE, WEIGHTS, Run, weights_in
+from latens.runs.run import CHECKPOINT, ENCODER, HISTORY_FILE, WEIGHTS, Run, weights_in
 from latens.training.loop import Step, build_model, fastest_forms, num_learned
 from latens.training.recipes import Recipe
 
@@ -60,6 +61,8 @@ def start_run(images: Dataset, recipe: Recipe, out: str | os.PathLike[str] | Non
     folder = RunFolder.create(path, first)
     if kept is not None:
         folder.save(IMAGES, kept)
+    if (file := file_of_encoder(recipe.model_options.get("encoder", ""))) is not None:
+        folder.save(ENCODER, file.read_bytes())  # so that the run is whole wherever it goes
     run = Run(path, device)
     run.images = images
     if not recipe.is_adopted:

@@ -50,6 +50,7 @@ __all__ = ["TEST", "TRAIN", "Run", "Samples", "weights_in"]
 
 WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "latents.npz"
 HISTORY_FILE = "history.jsonl"
+ENCODER = "encoder.onnx"  # the given encoder of a run, where it is a file
 LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
 MADE_ELSEWHERE = {  # maps that are stored, but not fitted unasked: what is missing, and the option that gives it
     FEATURES: ("no features were mapped", "--features ENCODER"),
@@ -320,9 +321,14 @@ class Run:
 
     def _placed(self, model: "Model") -> "Model":
         from latens.device import choose_device
+        from latens.encoders import encoder_of
+        from latens.models import FrozenModel
         from latens.training.loop import known_forms, use_forms
 
         device = choose_device(self.device)
+        if ENCODER in self.folder.files and isinstance(model, FrozenModel):
+            name = self.recipe.model_options["encoder"]
+            model.use_encoder(lambda: replace(encoder_of(f"onnx:{self.checked(ENCODER)}"), name=name))
         if device.type == "cpu" and self.record.get("forms"):
             use_forms(model, known_forms(self.record["forms"]))
         return model.to(device).eval()

@@ -25,7 +25,7 @@ from latens.images.pixels import to_unit
 from latens.losses import Losses
 from latens.models import MODELS
 from latens.models.checks import check_weights
-from latens.models.contract import Model, Watched, evaluating
+from latens.models.contract import Model, Prepared, Watched, evaluating
 from latens.networks.forms import fastest_form
 from latens.networks.half import FORMS, Half, layers_of
 from latens.networks.linear_path import LinearPath
@@ -216,12 +216,14 @@ def train(
     with _learning():
         trainer = _Trainer(model, images, config)
         test = _resident(images.test.inputs, model.device)
-        if config.precision == "bfloat16" and state is None:
-            # Only at the start: near convergence gradients are tiny, and rounding alone makes their relative error large.
-            _check_bfloat16(model, images)
         if state is not None:
             trainer.restore(state)
-        else:
+        if isinstance(model, Prepared):
+            model.prepare(images.train.inputs, images.test.inputs)
+        if state is None:
+            if config.precision == "bfloat16":
+                # Only at the start: near convergence gradients are tiny, and rounding alone makes their relative error large.
+                _check_bfloat16(model, images)
             trainer.start()
         trainer.begin()
     team = trainer.team
@@ -361,7 +363,8 @@ class _Trainer:
         self.loss: Callable[[Tensor, torch.Generator], Losses] = model.loss
         self.replay = None
         # A captured step does not meet other processes: a team takes its steps one by one.
-        if isinstance(self.pixels, Tensor) and not blends(config.augmentation) and self.team is None:
+        alone = self.team is None and not model.reads_host
+        if isinstance(self.pixels, Tensor) and not blends(config.augmentation) and alone:
             self.replay = self._whole_steps()
 
     def begin(self) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ADOPTED",
     "AUGMENTATIONS",
+    "FROZEN",
     "LINEAR_PATH",
     "MAX_SEED",
     "OPTIMISERS",
@@ -50,6 +51,8 @@ HOLDOUT = 0.1  # of the train images, of a small set
 LINEAR_PATH = "linear-path"  # the network of a small set
 MOST_TRIED = 1500  # images, by which an augmentation is chosen
 NARROW = 8  # latent dimensions, under which a small set's latent starts with that bias too
+FROZEN = "frozen"  # the model whose encoder is given
+FROZEN_DIM = 128  # latent dimensions that keep most of what a pretrained encoder tells apart
 ADOPTED = "adopted"  # the model of an adopted run; not in `MODELS`
 TRAINED_ELSEWHERE = "kept"  # the recipe of a model that was trained elsewhere; not in `RECIPES`
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
@@ -281,8 +284,8 @@ class Recipe:
             factor = _real_number("learning_rate", config["learning_rate"]) / self.config.learning_rate
             config["matrix_learning_rate"] = self.config.matrix_learning_rate * factor
         chosen = replace(self, **parts, config=replace(self.config, **config))
-        if "network" not in parts and chosen.network == LINEAR_PATH and chosen.model_options.get("spatial"):
-            chosen = replace(chosen, network="convolutional")  # a grid of latents needs a map
+        if "network" not in parts and chosen.network == LINEAR_PATH and chosen.has_no_linear_path:
+            chosen = replace(chosen, network="convolutional")
         if "latent_bias" not in parts and not chosen.has_relu_latent:
             chosen = replace(chosen, latent_bias=0.0)  # which is there to keep a ReLU from dying
         elif "latent_bias" not in parts and chosen.config.optimiser == "muon" and chosen.latent_dim < NARROW:
@@ -294,6 +297,11 @@ class Recipe:
     def has_relu_latent(self) -> bool:
         """Whether a ReLU cuts off the latents, which can leave units at 0 for ever."""
         return self.model == "autoencoder" and self.model_options.get("activation", "relu") == "relu"
+
+    @property
+    def has_no_linear_path(self) -> bool:
+        """Whether the model can't have one: a grid of latents needs a map, and a given encoder is no linear one."""
+        return self.model == FROZEN or bool(self.model_options.get("spatial"))
 
     @property
     def is_adopted(self) -> bool:

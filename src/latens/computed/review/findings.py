@@ -142,7 +142,7 @@ def review_run(
         run: with latents.
         images: what it was trained on; by default they are loaded again.
         most: findings of a kind that are returned, at least 1; the run keeps 100 at least.
-        features: an encoder, see `latens.features.encoders`: neighbours are those in its features, in place of the latents, for
+        features: an encoder, see `latens.encoders`: neighbours are those in its features, in place of the latents, for
             all but the worst reconstructions.
         progress: shows how far it is.
 

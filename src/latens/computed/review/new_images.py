@@ -133,7 +133,7 @@ def review_new(
     Args:
         run: complete, with its images.
         source: as for `load_images`; one file will do; or `Images`.
-        features: an encoder, see `latens.features.encoders`: neighbours are those in its features, in place of the latents.
+        features: an encoder, see `latens.encoders`: neighbours are those in its features, in place of the latents.
         progress: shows how far it is.
         **reading: how the images are read: `strict`, `table`, `value_range`, `pages` and others of `GivenImages`.
 

@@ -9,11 +9,13 @@ latens ships no such weights, and fetches none by itself.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from torch.nn import functional
 
 from latens.errors import MissingExtra, UsageError
 
-__all__ = ["Encoder", "encoder_of"]
+__all__ = ["Encoder", "encoder_of", "file_of_encoder", "give_encoder", "recorded_encoder"]
 
 SIDE = 224  # pixels of the longer side that images are resized to, which such networks are trained at
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which such networks expect
@@ -130,16 +132,63 @@ def encoder_of(features: Any) -> Encoder:
         kind, _, rest = features.partition(":")
         if kind == "timm" and rest:
             return _of_timm(features, rest)
-        if kind == "onnx" and rest:
-            return _of_onnx(features, rest)
-        if rest and not features.endswith(".onnx"):
+        if (file := file_of_encoder(features)) is not None:
+            return _of_onnx(features, str(file))
+        if rest:
             return _of_object(features, _imported(features, kind, rest))
-        if features.endswith(".onnx"):
-            return _of_onnx(features, features)
         raise UsageError(f"features {features!r}; allowed is {FORMS}")
     if isinstance(features, nn.Module) or callable(features):
         return _of_object(type(features).__name__, features)
     raise UsageError(f"features of type {type(features).__name__}; allowed is {FORMS}")
+
+
+_given: dict[str, Encoder] = {}  # by their names
+
+
+def give_encoder(features: Any) -> Encoder:
+    """Let the runs of this process use an encoder of which they only know the name; see `recorded_encoder`.
+
+    Args:
+        features: see `encoder_of`.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        UsageError: no such encoder, or it can't be loaded.
+        MissingExtra: a package that it needs is not installed.
+    """
+    encoder = encoder_of(features)
+    _given[encoder.name] = encoder
+    return encoder
+
+
+def recorded_encoder(name: str) -> Encoder:
+    """The encoder that a run names: one that was given in this process, or a network of timm's own.
+
+    A run may come from anybody. So it never names code that is imported, a file that is read, or an address that is fetched.
+
+    Raises:
+        UsageError: it is neither, or can't be loaded.
+        MissingExtra: timm is not installed.
+    """
+    if name in _given:
+        return _given[name]
+    if re.fullmatch(r"timm:[A-Za-z0-9_.]+", name):
+        return encoder_of(name)
+    again = repr(name) if ":" in name or name.endswith(".onnx") else "the same network"
+    raise UsageError(
+        f"encoder {name!r}: a run does not load code or files that it names by itself; from Python give it before:"
+        f" latens.encoders.give_encoder({again})"
+    )
+
+
+def file_of_encoder(name: Any) -> Path | None:
+    """The ONNX file that the name of an encoder means; None for other encoders."""
+    if not isinstance(name, str):
+        return None
+    kind, _, rest = name.partition(":")
+    return Path(rest) if kind == "onnx" and rest else Path(name) if name.endswith(".onnx") else None
 
 
 def _imported(name: str, module: str, attribute: str) -> Any:
