@@ -19,8 +19,9 @@ from latens.computed import encode_run
 from latens.errors import UsageError
 from latens.experiment import resume, train_run
 from latens.files import read_safetensors
-from latens.models import MODELS
+from latens.models import FrozenModel
 from latens.progress import Silent
+from latens.report.from_run import command_of
 from latens.runs import open_run, record, start_run
 from latens.runs.run import TEST, TRAIN
 from latens.training.loop import train
@@ -162,15 +163,15 @@ def test_a_stopped_run_goes_on_to_the_same_weights(images, tmp_path):
 
 def test_what_can_not_be_is_said(images, tmp_path):
     with pytest.raises(UsageError, match="the model frozen needs an encoder"):
-        MODELS["frozen"]((1, 12, 12), 4)
+        FrozenModel((1, 12, 12), 4)
     with pytest.raises(UsageError, match="no linear-path"):
-        MODELS["frozen"]((1, 12, 12), 4, "linear-path", encoder="timm:resnet18")
+        FrozenModel((1, 12, 12), 4, "linear-path", encoder="timm:resnet18")
     with pytest.raises(UsageError, match=r"gives 12 features of .* images, so at most 12 is possible"):
         trained(images, tmp_path / "wide", Small(), latent_dim=13)
     with pytest.raises(UsageError, match="an encoder is given, so the model is frozen"):
         latens.run(images, encoder=Small(), model="variational", out=tmp_path / "run", progress=Silent())
     with pytest.raises(UsageError, match="has not seen its train images yet"):
-        MODELS["frozen"]((1, 12, 12), 4, encoder="x").encode(torch.zeros(1, 1, 12, 12))
+        FrozenModel((1, 12, 12), 4, encoder="x").encode(torch.zeros(1, 1, 12, 12))
     assert not (tmp_path / "run").exists()
 
 
@@ -182,6 +183,8 @@ def test_by_the_command_line_with_report_page_and_file(blobs_file, tmp_path, mon
     run = open_run(out)
     assert run.recipe.model_choice == "frozen:encoder=small_networks:make_small"
     assert not run.record["left_out"]
+    again = command_of(run, run.images)
+    assert again == f"latens run {blobs_file} --latent-dim 6 --epochs 1 --encoder small_networks:make_small"
     names = [one.name for one in run.scores]
     assert "knn_accuracy" in names
     assert "round_trip_data" not in names

@@ -46,7 +46,7 @@ from latens.training.loop import (
     train,
     use_forms,
 )
-from latens.training.recipes import FROZEN, FROZEN_DIM, RECIPES, TRAINED_ELSEWHERE, Recipe, TrainConfig, model_name
+from latens.training.recipes import RECIPES, TRAINED_ELSEWHERE, Recipe, TrainConfig, model_name, options_of_encoder
 from latens.training.team import Team, join_team, restarted, team_of_process
 
 __all__ = [
@@ -154,7 +154,7 @@ def run(
     trackers = tracker_names(track)
     seen_by = None if features is None else encoder_of(features)
     if encoder is not None:
-        options = _of_encoder(give_encoder(encoder), options)
+        options = options_of_encoder(give_encoder(encoder).name, options)
     again = team is not None and restarted() and out is not None and is_run(out)
     if out is not None and not again and (team is None or not team.rank):
         check_free(out)
@@ -184,22 +184,6 @@ def run(
     if started is not None:
         started(new)
     return _complete(new, images, progress, samplers, seen_by)
-
-
-def _of_encoder(encoder: Encoder, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a run whose encoder is given.
-
-    Raises:
-        UsageError: another model is asked for.
-    """
-    if options.get("model") not in (None, FROZEN):
-        raise UsageError(
-            f"an encoder is given, so the model is {FROZEN}; --model {options['model']} has an encoder of its own"
-        )
-    set_here = {"model": FROZEN, "model_options": {"encoder": encoder.name}}
-    # What an encoder sees in images is computed once; it would have to look at each augmented image anew.
-    defaults = {"latent_dim": FROZEN_DIM, "augmentation": "none"}
-    return {**options, **set_here, **{name: value for name, value in defaults.items() if options.get(name) is None}}
 
 
 def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[str] | None = None) -> None:

@@ -34,11 +34,10 @@ MODELS: "Table[Callable[..., Model]]" = Table(
         "wasserstein": "latens.models.wasserstein:WassersteinModel",
         "regularised": "latens.models.regularised:RegularisedModel",
         "quantised": "latens.models.quantised:QuantisedModel",
-        "frozen": "latens.models.frozen:FrozenModel",
     },
     group="models",
 )
-"""Name -> function (image_shape, latent_dim, network, ...) -> Model."""
+"""Name -> function (image_shape, latent_dim, network, ...) -> Model. `FrozenModel` is not in it: it needs an encoder."""
 
 
 _HOMES = {

@@ -20,7 +20,7 @@ from latens.runs.kept_images import can_be_loaded_again
 from latens.runs.run import TEST
 from latens.story import DataFacts, FoundImage, NetworkFacts, PriorFacts, ProbeFacts, Story, TrainingFacts
 from latens.text import quoted
-from latens.training.recipes import RECIPE_OPTIONS, RECIPES, TRAINED_ELSEWHERE
+from latens.training.recipes import FROZEN, RECIPE_OPTIONS, RECIPES, TRAINED_ELSEWHERE, options_of_encoder
 from latens.verdict import judge
 
 __all__ = ["REPORT", "command_of", "story_of", "write_report"]
@@ -95,7 +95,9 @@ def command_of(run: Run, images: Dataset) -> str:
         return shlex.join(["latens", "run", str(data["source"])])
     default = RECIPES[recipe.name](images)
     told: dict[str, Any] = {}
-    if recipe.model_choice != default.model_choice:
+    if recipe.model == FROZEN:
+        default = default.with_options(**options_of_encoder(recipe.model_options["encoder"]))
+    elif recipe.model_choice != default.model_choice:
         told["model"] = recipe.model_choice
     if recipe.latent_dim != default.latent_dim:
         told["latent_dim"] = recipe.latent_dim
@@ -104,18 +106,22 @@ def command_of(run: Run, images: Dataset) -> str:
     settled = default.with_options(**told)  # with what goes with the model and the dimension
     changed = {**told, **_differences(recipe, settled), **_differences(recipe.config, settled.config)}
     asked = {name: value for name, value in data["options"].items() if value}
-    features = run.record.get("features", "")
-    named = ":" in features or features.endswith(".onnx")  # otherwise it is a function, which has no name to find it by
-    if source == "images" or not set(changed) <= set(RECIPE_OPTIONS) or (features and not named):
+    encoders = {"encoder": recipe.model_options["encoder"] if recipe.model == FROZEN else ""}
+    encoders |= {"features": run.record.get("features", "")}
+    encoders = {option: name for option, name in encoders.items() if name}
+    # Others are functions, which have no name to find them by.
+    named = {option: ":" in name or name.endswith(".onnx") for option, name in encoders.items()}
+    if source == "images" or not set(changed) <= set(RECIPE_OPTIONS) or not all(named.values()):
         options = {**({} if recipe.name == "fast" else {"recipe": recipe.name}), **asked, **changed}
         arguments = [source, *(f"{name}={value!r}" for name, value in options.items())]
-        arguments += [f"features={features!r}" if named else "features=encoder"] if features else []
+        arguments += [
+            f"{option}={name!r}" if named[option] else f"{option}=encoder" for option, name in encoders.items()
+        ]
         return f"latens.run({', '.join(arguments)})"
     words = ["latens", "run", str(data["source"])]
     words += [] if recipe.name == "fast" else ["--recipe", recipe.name]
-    for name, value in changed.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
-    words += ["--features", features] if features else []
+    for option, value in {**changed, **encoders}.items():
+        words += [f"--{option.replace('_', '-')}", str(value)]
     if "size" in asked:
         words += ["--size", "x".join(map(str, np.atleast_1d(asked["size"])))]
     return shlex.join(words + (["--strict"] if "strict" in asked else []))

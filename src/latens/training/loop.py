@@ -23,7 +23,7 @@ from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import Dataset
 from latens.images.pixels import to_unit
 from latens.losses import Losses
-from latens.models import MODELS
+from latens.models import MODELS, FrozenModel
 from latens.models.checks import check_weights
 from latens.models.contract import Model, Prepared, Watched, evaluating
 from latens.networks.forms import fastest_form
@@ -42,7 +42,7 @@ from latens.training.optimisers import (
     make_optimisers,
 )
 from latens.training.precision import allowed_precision, check_bfloat16, lowered
-from latens.training.recipes import Recipe, TrainConfig
+from latens.training.recipes import FROZEN, Recipe, TrainConfig
 from latens.training.team import Team, noticing_loss, team_of_process
 
 __all__ = [
@@ -76,7 +76,7 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int]) -> Model:
         UnknownName: no such model or network, or the model has no such option.
         UsageError: an option has a value that the model does not allow.
     """
-    kind = MODELS[recipe.model]
+    kind = FrozenModel if recipe.model == FROZEN else MODELS[recipe.model]
     _check_options(recipe, kind)
     with seeded_weights(recipe.config.seed):
         model = kind(image_shape, recipe.latent_dim, recipe.network, **recipe.model_options)

@@ -4,6 +4,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from latens.errors import UnknownName, UsageError
@@ -34,6 +35,7 @@ __all__ = [
     "model_name",
     "named_with_options",
     "notebook",
+    "options_of_encoder",
     "read_choice",
     "whole_number",
 ]
@@ -51,7 +53,7 @@ HOLDOUT = 0.1  # of the train images, of a small set
 LINEAR_PATH = "linear-path"  # the network of a small set
 MOST_TRIED = 1500  # images, by which an augmentation is chosen
 NARROW = 8  # latent dimensions, under which a small set's latent starts with that bias too
-FROZEN = "frozen"  # the model whose encoder is given
+FROZEN = "frozen"  # the model whose encoder is given; not in `MODELS`, since it can't be made without one
 FROZEN_DIM = 128  # latent dimensions that keep most of what a pretrained encoder tells apart
 ADOPTED = "adopted"  # the model of an adopted run; not in `MODELS`
 TRAINED_ELSEWHERE = "kept"  # the recipe of a model that was trained elsewhere; not in `RECIPES`
@@ -321,6 +323,26 @@ class Recipe:
     def from_json(cls, settings: dict[str, Any]) -> "Recipe":
         """The recipe that `to_json` made a dict of."""
         return cls(**{**settings, "config": TrainConfig.from_json(settings["config"])})
+
+
+def options_of_encoder(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The parts of a recipe to replace where the encoder is given; see `latens.models.FrozenModel`.
+
+    Args:
+        name: of the encoder.
+        options: other parts, as `Recipe.with_options` takes them.
+
+    Raises:
+        UsageError: another model is asked for.
+    """
+    if options.get("model") not in (None, FROZEN):
+        raise UsageError(
+            f"an encoder is given, so the model is {FROZEN}; --model {options['model']} has an encoder of its own"
+        )
+    # What an encoder sees in images is computed once; it would have to look at each augmented image anew.
+    chosen = {"latent_dim": FROZEN_DIM, "augmentation": "none"}
+    chosen |= {part: value for part, value in options.items() if value is not None}
+    return {**chosen, "model": FROZEN, "model_options": {"encoder": name}}
 
 
 def notebook(images: "Dataset") -> Recipe:
