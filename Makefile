@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-all check format docs bench faults faults-long dist audit recipes clean
+.PHONY: demo test test-all check format docs examples lowest bench faults faults-long dist audit recipes clean
 
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
@@ -11,23 +11,29 @@ demo: .venv/installed ## train on MNIST and write a report
 test: .venv/installed-dev ## all tests; up to four processes, each runs whole files on one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-all: .venv/installed-dev .peers/pretrained/made .peers/jupyter/made ## test the page in three browsers and in Jupyter, pretrained encoders and ONNX; missing ones are skipped
+test-all: .venv/installed-dev .peers/pretrained/made .peers/jupyter/made .peers/site/made ## test the page in three browsers and in Jupyter, pretrained encoders and ONNX; missing ones are skipped
 	$(BIN)/python -m pytest -m browsers
 	LATENS_JUPYTER=.peers/jupyter/bin $(BIN)/python -m pytest -m jupyter
+	LATENS_SITE=.peers/site/bin $(BIN)/python -m pytest -m site
 	PYTHONPATH=.peers/pretrained $(BIN)/python -m pytest -m pretrained
 
 check: .venv/installed-dev ## style, types, layers: seconds
-	$(BIN)/ruff check src tests benchmarks docs setup.py
-	$(BIN)/ruff format --check src tests benchmarks docs setup.py
+	$(BIN)/ruff check src tests benchmarks docs examples setup.py
+	$(BIN)/ruff format --check src tests benchmarks docs examples setup.py
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
 format: .venv/installed-dev
-	$(BIN)/ruff check --fix src tests benchmarks docs setup.py
-	$(BIN)/ruff format src tests benchmarks docs setup.py
+	$(BIN)/ruff check --fix src tests benchmarks docs examples setup.py
+	$(BIN)/ruff format src tests benchmarks docs examples setup.py
 
-docs: .venv/installed-dev ## write docs/cli.md again from the parser
+docs: .venv/installed-dev .peers/site/made ## the site in build/docs/site, warnings are errors; docs/cli.md and docs/scores.md are written first
 	$(BIN)/python docs/generate.py
+	rm -rf build/docs && mkdir -p build/docs && cp -r docs build/docs/source && cp -r examples build/docs/source/
+	PYTHONPATH=$(CURDIR)/src .peers/site/bin/python -m sphinx --quiet --fail-on-warning --keep-going -b html build/docs/source build/docs/site
+
+examples: .venv/installed-dev .peers/site/made ## execute the notebooks anew and keep their outputs
+	PYTHONPATH=$(CURDIR)/src .peers/site/bin/python examples/execute.py
 
 bench: .venv/installed-dev ## short forms of the benchmarks; the first time, environments for the other libraries are made
 	$(BIN)/python benchmarks/start.py --short --json build/bench/start.json
@@ -95,6 +101,17 @@ JUPYTER := jupyterlab==4.6.6 notebook==7.6.5 ipykernel==7.4.0 anywidget==0.11.0
 	find $(CURDIR)/.venv/lib -maxdepth 2 -name site-packages > .peers/jupyter/zz_latens.pth
 	echo $(CURDIR)/src >> .peers/jupyter/zz_latens.pth
 	mv .peers/jupyter/zz_latens.pth .peers/jupyter/lib/python*/site-packages/
+	touch $@
+
+# Sphinx and what executes notebooks; it also finds what .venv has.
+SITE := sphinx==9.0.4 furo==2025.12.19 myst-nb==1.4.0 ipykernel==7.4.0 nbclient==0.11.0
+
+.peers/site/made: .venv/installed-dev
+	rm -rf .peers/site
+	$(PYTHON) -m venv .peers/site
+	.peers/site/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt $(SITE)
+	find $(CURDIR)/.venv/lib -maxdepth 2 -name site-packages > .peers/site/zz_latens.pth
+	mv .peers/site/zz_latens.pth .peers/site/lib/python*/site-packages/
 	touch $@
 
 # The tools that look at the environment are no part of it.

@@ -51,11 +51,12 @@ def test_the_pages_about_a_run_run(page, tmp_path, monkeypatch):
     exec(compile(short.replace("latens.run(", "latens.run(epochs=1, latent_dim=3, source="), f"{page}.md", "exec"), {})
 
 
-def test_the_command_lines_page_is_up_to_date():
+def test_the_written_pages_are_up_to_date():
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     assert (ROOT / "docs" / "cli.md").read_text() == generate.reference()
+    assert (ROOT / "docs" / "scores.md").read_text() == generate.scores()
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -113,7 +113,7 @@ class Model(nn.Module, ABC):
         return x
 
     def shaped(self, z: Tensor) -> Tensor:
-        """Flat latents as the decoder takes them: (B, D) -> (B, *latent_shape)."""
+        """Flat latents as the decoder takes them: (B, D) -> `(B, *latent_shape)`."""
         return z if len(self.latent_shape) == 1 else z.reshape(z.shape[0], *self.latent_shape)
 
     def forward(self, x: Tensor) -> Tensor:
