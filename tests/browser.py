@@ -120,7 +120,7 @@ def opened(browser, address, width=1400, height=860, **options):
     yield page
     errors = page.errors
     context.close()
-    assert errors == []
+    assert not errors, errors  # pytest does not look into this file
 
 
 def ask(address, path):

@@ -2,6 +2,8 @@
 
 import json
 
+from latens.files import atomic_write
+
 
 def read_record(folder):
     """The entries of a run's run.json."""
@@ -11,5 +13,5 @@ def read_record(folder):
 
 
 def write_record(folder, record):
-    """Replace run.json, unsealed."""
-    (folder / "run.json").write_text(json.dumps(record))
+    """Replace run.json, unsealed; at once, since a server may read it."""
+    atomic_write(folder / "run.json", json.dumps(record).encode())

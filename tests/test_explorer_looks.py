@@ -33,6 +33,7 @@ from browser import (
 from latens.explorer import View
 from latens.explorer.columns import read_columns
 from latens.explorer.tags import Tags
+from latens.files import atomic_write
 from latens.runs import Run, open_run
 from latens.runs import run as view_of_run
 from records import read_record, write_record
@@ -344,14 +345,14 @@ def in_training(run):
 def test_a_run_that_trains_is_followed_until_it_has_a_map(browser, copy):
     finish = in_training(copy)
     lines = (copy / "history.jsonl").read_text().splitlines(keepends=True)
-    (copy / "history.jsonl").write_text("".join(lines[:2]))
+    atomic_write(copy / "history.jsonl", "".join(lines[:2]).encode())
     with served(copy) as address, opened(browser, address) as page:
         expect(page.get_by_role("tab")).to_have_text(["Run"])
         expect(page.locator("#panel .facts")).to_contain_text("training · epoch 2")
         expect(page.locator("#panel .grid canvas").first).to_be_visible()
-        (copy / "history.jsonl").write_text("".join(lines[:5]))
+        atomic_write(copy / "history.jsonl", "".join(lines[:5]).encode())
         expect(page.locator("#panel .facts")).to_contain_text("training · epoch 5")
-        (copy / "history.jsonl").write_text("".join(lines))
+        atomic_write(copy / "history.jsonl", "".join(lines).encode())
         finish()
         expect(page.get_by_role("tab")).to_have_text(TABS)  # by itself
         settled(page)

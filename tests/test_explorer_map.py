@@ -733,7 +733,8 @@ def test_few_selected_points_are_seen_among_a_million(view):
         share, _ = laid(screenshot(view), (255, 255, 255), (0xD0, 0, 0))
         selected = [share[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].max() for x, y in spots]
         others = share[HEIGHT // 2 - 30 : HEIGHT // 2 + 30, WIDTH // 2 - 30 : WIDTH // 2 + 30]
-        return np.median(selected) > 0.5 and np.median(others) < 0.3
+        large = [(share[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4] > 0.5).sum() for x, y in spots]
+        return np.median(selected) > 0.5 and np.median(others) < 0.3 and np.median(large) > 8  # no single pixels
 
     until(view, stand_out)
 

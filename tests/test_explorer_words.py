@@ -144,3 +144,12 @@ def test_a_long_name_on_the_map_is_cut_and_no_letter_is_broken(tmp_path):
     assert texts[0].endswith("…")
     assert set(texts[0][:-1]) == {"😀"}
     assert 5 < len(texts[0]) < 30
+
+
+def test_a_name_from_right_to_left_keeps_to_itself_and_others_stay_as_they_are(tmp_path):
+    names = ["class 1", "日本語", "👩🏽‍🔬", "שקית", "زجاجة 7", "a زجاجة"]
+    script = f"""
+    import {{named}} from "./dom.js";
+    const answer = {json.dumps(names)}.map(named);
+    """
+    assert in_node(tmp_path, script) == [*names[:3], *(f"\u2068{name}\u2069" for name in names[3:])]

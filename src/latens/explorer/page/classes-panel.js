@@ -68,7 +68,7 @@ export function classesPanel(store) {
   function list(cells) {
     const pairs = cells.flatMap((row, label) => row.map((rowsOf, other) => ({label, other, rowsOf}))).filter(({label, other, rowsOf}) => label !== other && rowsOf.length);
     pairs.sort((a, b) => b.rowsOf.length - a.rowsOf.length);
-    return el("ul", {class: "tags"}, ...pairs.slice(0, LISTED).map(({label, other, rowsOf}) => el("li", {}, `${names[label]}, neighbours ${names[other]} `,
+    return el("ul", {class: "tags"}, ...pairs.slice(0, LISTED).map(({label, other, rowsOf}) => el("li", {}, el("span", {class: "name", title: names[label]}, names[label]), ", neighbours ", el("span", {class: "name", title: names[other]}, names[other]), " ",
       button(images(rowsOf.length), () => select(rowsOf), {"aria-label": words(label, other, rowsOf.length)}))));
   }
 

@@ -1,7 +1,7 @@
 // Decode: what the decoder makes of the place under the pointer, also where no image lies.
 
 import {compass} from "./compass.js";
-import {button, el, fill} from "./dom.js";
+import {button, el, fill, named} from "./dom.js";
 import {gauge} from "./gauge.js";
 import {copy, download, jsonOf, pngOf} from "./files.js";
 import {captioned, frame, paint} from "./pictures.js";
@@ -129,7 +129,7 @@ export function decodePanel(store) {
     if (!image || nearestRow !== row) return;
     paint(nearest, image.pixels.length ? image.pixels : image.reconstruction, info.shape);
     const name = store.className(row);
-    fill(nearestWords, `nearest ${image.pixels.length ? "image" : "image, reconstructed"}${name ? ` · ${name}` : ""}`);
+    fill(nearestWords, `nearest ${image.pixels.length ? "image" : "image, reconstructed"}${name ? ` · ${named(name)}` : ""}`);
   }
 
   const looks = () => store.facts.tab === "decode" && info.decodes && store.facts.points !== null && !store.plays;

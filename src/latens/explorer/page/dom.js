@@ -72,6 +72,9 @@ export function afterwards(work, pause = 250) {
   };
 }
 
+/** A name of the data in a sentence: one that is written from right to left must not turn round what stands beside it. @param {string} name */
+export const named = (name) => (/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(name) ? `\u2068${name}\u2069` : name);
+
 /** Give an element other children. @param {Element} element @param {...(Node|string|null)} children */
 export function fill(element, ...children) {
   element.replaceChildren(...children.filter((child) => child !== null));

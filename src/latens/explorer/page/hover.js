@@ -1,6 +1,6 @@
 // The card that shows the image under the pointer: the picture, its reconstruction, its class and error.
 
-import {el, fill} from "./dom.js";
+import {el, fill, named} from "./dom.js";
 import {readable} from "./numbers.js";
 import {picture} from "./pictures.js";
 
@@ -32,7 +32,7 @@ export function hoverCard(store, box) {
     const name = info.class_names[image.label] ?? "";
     fill(card,
       el("div", {class: "both"}, ...[image.pixels, image.reconstruction].filter((p) => p.length).map((p) => picture(p, info.shape, ""))),
-      el("strong", {}, name ? name : image.id), name ? el("span", {}, ` ${image.id}`) : null,
+      el("strong", {}, named(name || image.id)), name ? el("span", {}, ` ${named(image.id)}`) : null,
       el("small", {}, `mean squared error ${readable(image.error)}`));
     card.hidden = false;
     const around = box.getBoundingClientRect();

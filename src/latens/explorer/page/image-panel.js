@@ -2,7 +2,7 @@
 // A latent that was taken from the map belongs to no image: it is shown alone.
 
 import {channelControls} from "./channels.js";
-import {afterwards, button, el, fill, slider} from "./dom.js";
+import {afterwards, button, el, fill, named, slider} from "./dom.js";
 import {copy, jsonOf} from "./files.js";
 import {findField} from "./find.js";
 import {gauge} from "./gauge.js";
@@ -130,7 +130,7 @@ export function imagePanel(store) {
     const own = "row" in found ? found : null;
     const name = own ? (info.class_names[own.label] ?? "") : "";
     const part = !own ? " · an image of yours, not of this run" : store.pointOf(own.row) < 0 ? " · not on the map" : own.row < 0 ? " · a train image, placed on the map" : "";
-    fill(facts, el("strong", {}, found.id), name ? ` · ${name}` : "", ` · mean squared error ${readable(found.error)}${part}`);
+    fill(facts, el("strong", {}, named(found.id)), name ? ` · ${named(name)}` : "", ` · mean squared error ${readable(found.error)}${part}`);
     if (own && own.row < 0) tellTrust(own.row);
   }
 

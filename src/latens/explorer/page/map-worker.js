@@ -14,6 +14,7 @@ const SLICE = 12; // ms of work at a time for it, so that a new view never waits
 const LONG_FRAME = 15; // ms: above it fewer points are drawn while the map moves
 const MOST_FLYING = 700_000; // points drawn while they fly from one map to the other
 const DIMMED = 0.78; // of the way to the paper, for what isn't selected
+const STANDS_OUT = 2.4; // CSS pixels, the most that the radius of few selected points grows to among many
 const PAGES_BYTES = 256e6;
 const PAGES_A_VIEW = 12; // asked for, at most
 const PAGES_AT_ONCE = 4;
@@ -124,11 +125,12 @@ function spacing({count, filled} = {count: countShown(), filled: points.filled})
 
 /** A brush for each layer. @param {number} share of the points that are drawn */
 function brushes(share) {
-  const radius = radiusFor(spacing(), shown.ratio);
+  const usual = radiusFor(spacing(), shown.ratio);
   const tile = ((65536 / TILES) * shown.view.scale * shown.ratio) ** 2; // pixels
   const dims = points.layers.length > 1 ? [DIMMED, 0] : [0];
   return dims.map((dim, k) => {
     const {count, filled, densest} = points.crowds[k];
+    const radius = k ? Math.max(usual, Math.min(STANDS_OUT * shown.ratio, radiusFor(spacing({count, filled}), shown.ratio))) : usual;
     const opacity = opacityFor(radius, spacing({count: count * share, filled}));
     const tone = toneFor(coverOf(radius, spacing({count, filled})), densest * coverOf(radius, Math.sqrt(tile)), opacity);
     return makeBrush(radius, tone ? 1 : opacity, coloursOf(points.palette, shown.muted, shown.paper, dim), tone);

@@ -2,6 +2,7 @@
 // it changes facts, and listens for those that it shows.
 
 import {busyMark} from "./busy.js";
+import {named} from "./dom.js";
 import {newestWins} from "./newest.js";
 import {TAGS, tagColumn, tagValues} from "./tags.js";
 
@@ -240,7 +241,7 @@ export class Store extends EventTarget {
   async nameOf(row) {
     const image = await this.attempt(this.source.image(row));
     const name = image && image.label >= 0 ? (this.info.class_names[image.label] ?? "") : "";
-    return `image ${image ? image.id : row}${name ? ` · ${name}` : ""}`;
+    return `image ${image ? named(image.id) : row}${name ? ` · ${named(name)}` : ""}`;
   }
 
   /** Do something that may fail; what went wrong is said. @template T @param {Promise<T>} work @returns {Promise<T|null>} */
