@@ -46,7 +46,15 @@ from latens.training.loop import (
     train,
     use_forms,
 )
-from latens.training.recipes import RECIPES, TRAINED_ELSEWHERE, Recipe, TrainConfig, model_name, options_of_encoder
+from latens.training.recipes import (
+    FROZEN,
+    RECIPES,
+    TRAINED_ELSEWHERE,
+    Recipe,
+    TrainConfig,
+    model_name,
+    options_of_encoder,
+)
 from latens.training.team import Team, join_team, restarted, team_of_process
 
 __all__ = [
@@ -204,8 +212,8 @@ def check_settings(recipe: str, options: Mapping[str, Any], samplers: Sequence[s
     trial = Recipe("trial", "autoencoder", "convolutional", 64, TrainConfig(epochs=1, batch_size=1)).with_options(
         **options
     )
-    _ = MODELS[trial.model], NETWORKS[trial.network]
-    if trial.model not in MODELS.own or trial.network not in NETWORKS.own:
+    _ = trial.model == FROZEN or MODELS[trial.model], NETWORKS[trial.network]
+    if trial.model not in (FROZEN, *MODELS.own) or trial.network not in NETWORKS.own:
         return  # they may be for images of one shape; they are made for the real one before a folder is
     errors, tried = [], [replace(trial, latent_dim=64), replace(trial, latent_dim=128)]
     # A latent dimension may be right for the images alone: for a latent on their map it must be a multiple of its cells.
