@@ -186,14 +186,17 @@ def peer_environment(name: str, requirements: Sequence[str]) -> str:
 
     Args:
         name: of its folder.
-        requirements: as pip takes them. torch, where one of them needs it, is the release of constraints.txt.
+        requirements: as pip takes them. torch, where one of them needs it and none names a release, is that of
+            constraints.txt.
 
     Raises:
         Unavailable: it can't be made: no network, no such release, no space.
     """
     folder = PEERS / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch==")]
+    named = any(one.startswith("torch==") for one in requirements)
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [] if named else [line for line in lines if line.startswith("torch==")]
     contents = "\n".join([*pins, *requirements, sys.version, ""])
     made = folder / "made.txt"  # written last: half an environment has none
     if not (made.is_file() and made.read_text() == contents):

