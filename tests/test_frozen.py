@@ -194,7 +194,12 @@ def test_by_the_command_line_with_report_page_and_file(blobs_file, tmp_path, mon
     assert json.loads(capsys.readouterr().out)["moved"] == [None]
     assert main(["export", out, "--html", str(tmp_path / "page.html")]) == 0
     assert "encoder" in capsys.readouterr().out
-    assert main(["score", out]) == 0
+    assert main(["encode", out, str(blobs_file), "-o", str(tmp_path / "z.npz")]) == 2
+    assert "--encoder small_networks:make_small, or from Python" in capsys.readouterr().err
+    given = ["--encoder", "small_networks:make_small"]
+    assert main(["encode", out, str(blobs_file), "-o", str(tmp_path / "z.npz"), *given]) == 0
+    with np.load(tmp_path / "z.npz") as found:
+        np.testing.assert_allclose(np.sort(found["latents"], 0), np.sort(run.latents["latents"], 0), atol=1e-3)
 
 
 @pytest.mark.pretrained

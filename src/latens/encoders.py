@@ -176,10 +176,11 @@ def recorded_encoder(name: str) -> Encoder:
         return _given[name]
     if re.fullmatch(r"timm:[A-Za-z0-9_.]+", name):
         return encoder_of(name)
-    again = repr(name) if ":" in name or name.endswith(".onnx") else "the same network"
+    known = ":" in name or name.endswith(".onnx")
+    again = repr(name) if known else "the same network"
     raise UsageError(
-        f"encoder {name!r}: a run does not load code or files that it names by itself; from Python give it before:"
-        f" latens.encoders.give_encoder({again})"
+        f"encoder {name!r}: a run does not load code or files that it names by itself; if you trust it, give it:"
+        f" {f'--encoder {name}, or ' * known}from Python latens.encoders.give_encoder({again})"
     )
 
 

@@ -128,6 +128,16 @@ def own_class(text: str) -> str:
     return text
 
 
+def known_encoder(text: str) -> str:
+    """An encoder that the runs of this process may use, see `latens.encoders.give_encoder`."""
+    from latens.encoders import give_encoder  # which loads torch
+
+    try:
+        return give_encoder(text).name
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def value_range(text: str) -> str | tuple[float, float]:
     """`0,900` -> (0.0, 900.0); `type` and `data` as they are. The words behind --range come here as one, see `_together`."""
     if text in (BY_TYPE, BY_DATA):
@@ -326,8 +336,14 @@ def _reading(command: argparse.ArgumentParser, new: str = "") -> None:
 
 
 def _run(command: argparse.ArgumentParser, nargs: str | None = "?", text: str = RUN_HELP) -> None:
-    """The run that a command is about, and the class of its model, which no run's folder may import."""
+    """The run that a command is about, and the class of its model and its encoder, which no run's folder may import."""
     command.add_argument("run", nargs=nargs, metavar="RUN", help=text)
+    command.add_argument(
+        "--encoder",
+        type=known_encoder,
+        metavar="MODULE:NAME",
+        help="the encoder that the run was given, where that is code of your own",
+    )
     command.add_argument(
         "--model",
         type=own_class,

@@ -50,16 +50,19 @@ def run_command(args: argparse.Namespace) -> Answer:
     _check_there(args.data)
     from latens import experiment  # which takes seconds, as torch does
     from latens.cli.printing import run_answer
+    from latens.encoders import give_encoder
 
     watch = _Watch(args)
     if args.resume:
-        others = ("encoder", "features", "palette", "recipe", "track")
+        others = ("features", "palette", "recipe", "track")
         flags = {name: f"--{name.replace('_', '-')}" for name in (*RECIPE_OPTIONS, *others)} | args.reading
         own = args.model if ":" in (args.model or "") else None  # of a class, without which such a run can't be opened
         flags = {name: flag for name, flag in flags.items() if own is None or name != "model"}
         given = _given(args, flags)
         if given:
             raise UsageError(f"--resume continues a run as it was started; leave out {', '.join(given)}")
+        if args.encoder is not None:  # a run looks for none of your code by itself
+            give_encoder(args.encoder)
         if args.data is not None and args.new_data is not None:
             raise UsageError("DATA and --data both say where the images are; give one of them")
         stopped = _chosen(args.out, data=args.data if args.new_data is None else args.new_data)
