@@ -117,6 +117,8 @@ def opened(browser, address, width=1400, height=860, **options):
     page.set_default_timeout(10_000)
     watch(page, context, address)
     page.goto(address)
+    # What is pressed before the panels are there is lost; a page that failed, or was refused, has none.
+    page.locator("[role=tab], .failed, pre").first.wait_for(state="attached")
     yield page
     errors = page.errors
     context.close()

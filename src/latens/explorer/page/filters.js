@@ -1,9 +1,8 @@
 // Which points are shown: the filters of the store, each of one column, all of them together; and a chip for each, to take it away.
 
 import {button, el, fill} from "./dom.js";
-import {readable} from "./numbers.js";
+import {NO_VALUE, readable} from "./numbers.js";
 
-const NO_VALUE = 65535;
 const FEW = 3; // names in a chip
 
 /** What a filter of a column leaves: not these classes (a class behind the last one has no value), or the numbers of a range. @typedef {{hidden: number[]}|{low: number, high: number}} Filter */

@@ -1,10 +1,10 @@
 // The colours of the points, and the legend of classes, which filter when they are pressed; that of numbers is in histogram.js.
 
 import {el, fill} from "./dom.js";
+import {NO_VALUE} from "./numbers.js";
 
 const RAMP = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"]; // viridis (Smith and van der Walt 2015)
 const LEVELS = 64;
-const NO_VALUE = 65535;
 const NOTHING = "#9aa0a6";
 
 /** @param {string[]} stops */

@@ -9,12 +9,11 @@ import {drawnMap} from "./map-drawn.js";
 import {wire} from "./map-input.js";
 import {mapTitle} from "./map-bar.js";
 import {MapView} from "./map.js";
-import {readable} from "./numbers.js";
+import {NO_VALUE, readable} from "./numbers.js";
 import {captioned, frame, paint} from "./pictures.js";
 import {latest} from "./run-panel.js";
 import {Store} from "./store.js";
 
-const NO_VALUE = 65535;
 const ARBITRARY = "cluster"; // its numbers mean nothing in another run
 
 /** @typedef {import("./types.js").Link} Link */

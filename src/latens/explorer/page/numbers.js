@@ -1,5 +1,8 @@
 // Numbers as people read them: no exponents, a few digits, thousands separated.
 
+/** The class of a point that has none, as columns.py has it. */
+export const NO_VALUE = 65535;
+
 const MANY = 1e15; // from here on words of powers are clearer than rows of zeros
 const FEW = 1e-6;
 

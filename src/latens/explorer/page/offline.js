@@ -8,7 +8,7 @@ import {runLayers} from "./layers.js";
 import {composed, partsOf} from "./looks.js";
 import {PLACING, between, cloudOf, inverse, nearest, place} from "./near.js";
 import {principal} from "./principal.js";
-import {WAYS, evenly, stepsOfLegs} from "./ways.js";
+import {WAYS, stepsOfLegs} from "./ways.js";
 
 /** @typedef {import("./types.js").Source} Source */
 /** @typedef {import("./types.js").Decoded} Decoded */

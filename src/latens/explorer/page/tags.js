@@ -1,12 +1,12 @@
 // Tags: read from the run's folder, and a column to colour and filter by.
 
 import {withFilter} from "./filters.js";
+import {NO_VALUE} from "./numbers.js";
 
 /** @typedef {import("./types.js").Tags} Tags */
 
 export const TAGS = "tags"; // the column
 const SEVERAL = "several tags";
-const NO_VALUE = 65535;
 
 /** What tags there are is read when the page comes back: another window may have changed them. @param {import("./store.js").Store} store */
 export function keepTags(store) {

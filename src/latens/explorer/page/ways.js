@@ -1,6 +1,6 @@
 // Paths from one latent to another, as in latens.interpolation: straight, along an arc, from neighbour to neighbour.
 
-import {between, nearest} from "./near.js";
+import {between} from "./near.js";
 
 /** @typedef {import("./offline.js").Held} Held */
 
@@ -15,7 +15,7 @@ export const WAYS = {
 };
 
 /** @type {(start: number[], end: number[], steps: number) => number[][]} */
-export const straight = (start, end, steps) => shares(steps).map((t) => start.map((value, j) => value + t * (end[j] - value)));
+const straight = (start, end, steps) => shares(steps).map((t) => start.map((value, j) => value + t * (end[j] - value)));
 
 /** @param {number} steps */
 const shares = (steps) => Array.from({length: steps}, (_, i) => i / (steps - 1));
