@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-all check format docs examples lowest bench faults faults-long dist audit recipes clean
+.PHONY: demo test test-all check format docs examples lowest newest bench faults faults-long dist audit recipes clean
 
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
@@ -16,6 +16,18 @@ test-all: .venv/installed-dev .peers/pretrained/made .peers/jupyter/made .peers/
 	LATENS_JUPYTER=.peers/jupyter/bin $(BIN)/python -m pytest -m jupyter
 	LATENS_SITE=.peers/site/bin $(BIN)/python -m pytest -m site
 	PYTHONPATH=.peers/pretrained $(BIN)/python -m pytest -m pretrained
+
+# Warnings are errors in `make test`; here they are not, since old packages are warned of by newer ones, and new ones warn first.
+CORE := arrays device encode files images images_dicom images_fits latents losses maps metrics models networks neighbours \
+    optimisers runs samplers tables_out training tsne explorer_server
+CORE_TESTS := -m pytest -o filterwarnings=default $(CORE:%=tests/test_%.py)
+NEWEST := .peers/newest-$(notdir $(PYTHON))
+
+lowest: .peers/lowest/made ## the core of the tests with the lowest versions that pyproject.toml allows
+	PYTHONPATH=$(CURDIR)/src .peers/lowest/bin/python $(CORE_TESTS)
+
+newest: $(NEWEST)/made ## the same with the newest versions; for another Python: make newest PYTHON=python3.13
+	PYTHONPATH=$(CURDIR)/src $(NEWEST)/bin/python $(CORE_TESTS)
 
 check: .venv/installed-dev ## style, types, layers: seconds
 	$(BIN)/ruff check src tests benchmarks docs examples setup.py
@@ -112,6 +124,22 @@ SITE := sphinx==9.0.4 furo==2025.12.19 myst-nb==1.4.0 ipykernel==7.4.0 nbclient=
 	.peers/site/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt $(SITE)
 	find $(CURDIR)/.venv/lib -maxdepth 2 -name site-packages > .peers/site/zz_latens.pth
 	mv .peers/site/zz_latens.pth .peers/site/lib/python*/site-packages/
+	touch $@
+
+OF_TESTS := pytest pytest-xdist html5lib httpx httpx2 ipython pandas playwright polars prdc setuptools torchmetrics websockets wheel
+
+.peers/lowest/made: pyproject.toml tests/lowest.py .venv/installed-dev
+	rm -rf .peers/lowest
+	$(PYTHON) -m venv .peers/lowest
+	$(BIN)/python tests/lowest.py > .peers/lowest/versions.txt
+	.peers/lowest/bin/python -m pip --disable-pip-version-check install --quiet --requirement .peers/lowest/versions.txt --constraint .peers/lowest/versions.txt $(OF_TESTS)
+	.peers/lowest/bin/python -m pip --disable-pip-version-check install --quiet --no-deps .
+	touch $@
+
+$(NEWEST)/made: pyproject.toml .venv/installed-dev
+	rm -rf $(NEWEST)
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip --disable-pip-version-check install --quiet '.[dicom,fits,heif,notebook,parquet]' $(OF_TESTS)
 	touch $@
 
 # The tools that look at the environment are no part of it.
