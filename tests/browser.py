@@ -25,6 +25,8 @@ try:
     from playwright.sync_api import expect, sync_playwright
 except ImportError:
     expect = sync_playwright = None
+else:
+    expect.set_options(timeout=10_000)  # as all other waiting: on a busy machine 5 s are too few
 
 PAGE = Path(__file__).parent.parent / "src" / "latens" / "explorer" / "page"
 UNITS = 65_535  # of a coordinate of the map
