@@ -93,6 +93,10 @@ TRACKERS := tensorboard==2.21.0 tensorboard_data_server==0.7.2 absl_py==2.5.1 gr
 MLFLOW := mlflow_skinny==3.17.2 alembic==1.20.1 annotated_doc==0.0.7 annotated_types==0.8.0 cachetools==7.3.3 certifi==2026.10.19.post1 cffi==2.1.1 charset_normalizer==3.5.3 cryptography==50.0.2 databricks_sdk==0.162.0 fastapi==0.165.0 gitdb==4.0.12 gitpython==3.2.1 google_auth==2.63.0 importlib_metadata==9.1.0 mako==1.4.3 opentelemetry_api==1.45.2 opentelemetry_proto==1.45.2 opentelemetry_sdk==1.45.2 opentelemetry_semantic_conventions==0.66b2 pycparser==3.12 pydantic==2.14.4 pydantic_core==2.50.5 python_dotenv==1.2.4 requests==2.34.2 smmap==5.0.3 sqlalchemy==2.1.9 sqlparse==0.6.1 typing_inspection==0.4.5 urllib3==2.8.0 zipp==4.1.2
 WANDB := wandb==0.31.0 xxhash==4.1.0
 
+UMAP := umap_learn==0.5.12 llvmlite==0.50.0 numba==0.68.1 pynndescent==0.7.0 tqdm==4.70.1
+
+ADOPTED := diffusers==0.42.1 huggingface_hub==2.4.0 keras==3.15.1 h5py==3.16.0 imageio==2.38.1 namex==0.1.0 optree==0.20.0 pythae==0.1.2
+
 .peers/pretrained/made: .venv/installed-dev
 	rm -rf .peers/pretrained
 	-$(PIP) --no-deps --target .peers/pretrained $(PRETRAINED)
@@ -100,6 +104,8 @@ WANDB := wandb==0.31.0 xxhash==4.1.0
 	-$(PIP) --no-deps --target .peers/pretrained $(TABLES)
 	-$(PIP) --no-deps --target .peers/pretrained $(TRACKERS)
 	-$(PIP) --no-deps --target .peers/pretrained $(MLFLOW) $(WANDB)
+	-$(PIP) --no-deps --target .peers/pretrained $(UMAP)
+	-$(PIP) --no-deps --target .peers/pretrained $(ADOPTED)
 	mkdir -p .peers/pretrained
 	touch $@
 

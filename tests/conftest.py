@@ -1,6 +1,7 @@
 """Shared by all tests: one small run, made once, and folders that keep tests away from the user's own."""
 
 import importlib
+import importlib.util
 import os
 import shutil
 
@@ -26,6 +27,13 @@ def from_test_all(name):
     if os.environ.get("LATENS_PRETRAINED_TESTS") == "required":
         return importlib.import_module(name)
     return pytest.importorskip(name)
+
+
+def found_by_test_all(name):
+    """The same for a package that these tests must not import: another process does."""
+    if importlib.util.find_spec(name) is None:
+        assert os.environ.get("LATENS_PRETRAINED_TESTS") != "required", f"{name} is not installed"
+        pytest.skip(f"{name} is not installed")
 
 
 def make_blobs(count=120, shape=(1, 12, 12), classes=3, seed=0):

@@ -17,7 +17,7 @@ LEVELS = {
     1: ["doctor", "encoders", "pages", "images", "networks", "losses", "neighbours", "progress", "left_out"],
     2: ["models", "maps", "metrics", "interpolation"],
     3: ["training"],
-    4: ["latents", "features", "samplers", "verdict"],
+    4: ["adapters", "latents", "features", "samplers", "verdict"],
     5: ["runs", "story", "estimators"],
     6: ["computed", "trackers"],
     7: ["detection", "figures", "exports"],

@@ -1,15 +1,20 @@
 """Contract of all maps, and tests of each map."""
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from latens.errors import UnknownName, UsageError
-from latens.maps import MAPS, Map
+from conftest import found_by_test_all
+from latens.errors import MissingExtra, UnknownName, UsageError
+from latens.maps import MAPS, NEEDS, Map, usable_maps
 from latens.maps.affinities import perplexity_weights
 from latens.maps.given import GivenMap
 from latens.neighbours import neighbours_kept
+
+FITTED = [name for name in MAPS if name not in NEEDS]  # those of extras are tested by `make test-all`
 
 
 def clusters(num, dim=12, seed=0):
@@ -35,10 +40,23 @@ def fitted(name, latents, seed=0, **options):
 @pytest.fixture(scope="module")
 def maps():
     latents, labels = clusters(300)
-    return {name: fitted(name, latents) for name in [*MAPS, "given"]}, latents, labels
+    return Fitted(latents), latents, labels
 
 
-ALL = [*MAPS, "given"]
+class Fitted(dict):
+    """Maps of some latents by name, each made when it is first asked for."""
+
+    def __init__(self, latents):
+        self.latents = latents
+
+    def __missing__(self, name):
+        if name in NEEDS:
+            found_by_test_all(NEEDS[name])
+        return self.setdefault(name, fitted(name, self.latents))
+
+
+EXTRA = [pytest.param(name, marks=pytest.mark.pretrained) for name in NEEDS]
+ALL = [*FITTED, "given", *EXTRA]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -104,13 +122,13 @@ def test_the_way_back_is_continuous(name, maps):
         assert largest[1] < 0.3 * largest[0] + 1e-4
 
 
-@pytest.mark.parametrize("name", ["tsne", "given"])
+@pytest.mark.parametrize("name", ["tsne", "given", *EXTRA])
 def test_the_way_back_is_exact_at_the_points(name, maps):
     fitted_maps, latents, _ = maps
     np.testing.assert_allclose(fitted_maps[name].inverse(fitted_maps[name].coordinates), latents, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", FITTED)
 @pytest.mark.parametrize("num", [1, 2, 3, 4, 10])
 @pytest.mark.parametrize("kind", ["plain", "constant", "zero", "duplicates"])
 def test_small_and_degenerate_latents(name, num, kind):
@@ -121,7 +139,7 @@ def test_small_and_degenerate_latents(name, num, kind):
     check_degenerate(name, latents)
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", FITTED)
 @pytest.mark.parametrize("kind", ["duplicates", "zero", "one dimension", "huge", "tiny"])
 def test_degenerate_latents(name, kind):
     plain = clusters(120)[0]
@@ -135,7 +153,35 @@ def test_degenerate_latents(name, kind):
     check_degenerate(name, latents[kind])
 
 
+@pytest.mark.pretrained
+@pytest.mark.parametrize("kind", ["three", "four", "zero"])  # a process each takes seconds
+def test_small_and_degenerate_latents_of_umap(kind):
+    plain = clusters(40)[0]
+    check_degenerate("umap", {"three": plain[:3], "four": plain[:4], "zero": plain * 0}[kind])
+
+
+@pytest.mark.pretrained
+def test_umap_keeps_clusters_depends_on_the_seed_only_and_stays_in_its_process(maps):
+    fitted_maps, latents, labels = maps
+    a_map = fitted_maps["umap"]
+    judge = KNeighborsClassifier(5).fit(a_map.coordinates, labels)
+    assert judge.score(a_map.coordinates, labels) == 1
+    np.testing.assert_array_equal(fitted("umap", latents).coordinates, a_map.coordinates)
+    assert "numba" not in sys.modules
+
+
+def test_a_map_whose_package_is_missing_says_so_and_is_not_offered(monkeypatch):
+    for name, package in NEEDS.items():
+        monkeypatch.setitem(sys.modules, package, None)
+        assert name not in usable_maps()
+        with pytest.raises(MissingExtra, match=rf'pip install "latens\[{name}\]"'):
+            MAPS[name]().fit(clusters(20)[0])
+    assert set(FITTED) <= set(usable_maps())
+
+
 def check_degenerate(name, latents):
+    if name in NEEDS:
+        found_by_test_all(NEEDS[name])
     a_map = MAPS[name]().fit(latents)
     assert a_map.coordinates.shape == (len(latents), 2)
     for array in (a_map.coordinates, a_map.trust, a_map.place(latents), a_map.inverse(a_map.coordinates + 1)):
@@ -259,5 +305,5 @@ def test_errors(name, maps):
 
 
 def test_unknown_map_lists_the_known_ones():
-    with pytest.raises(UnknownName, match="known: pca, tsne"):
-        MAPS["umap"]
+    with pytest.raises(UnknownName, match="known: pca, tsne, umap"):
+        MAPS["isomap"]

@@ -6,15 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
+import torch
 
+from latens.adapters import Adapted, adapt
 from latens.computed import encode_run, map_run, probe_run, score_run
 from latens.computed.given_features import RunFeatures, features_of_run
 from latens.computed.review import FEWEST, Review, review_run
 from latens.computed.scoring import score_maps
 from latens.device import choose_device, describe_device
 from latens.encoders import Encoder, encoder_of, give_encoder
-from latens.errors import RunElsewhere, RunError, UnknownName, UsageError
+from latens.errors import MissingExtra, RunElsewhere, RunError, UnknownName, UsageError
+from latens.exports.onnx_pair import pair_of_modules
 from latens.figures import PALETTES
 from latens.figures.live import in_notebook, live_loss
 from latens.figures.network_stages import stages_of
@@ -28,12 +30,13 @@ from latens.networks import NETWORKS
 from latens.progress import Progress, progress_for
 from latens.report.from_run import REPORT, write_report
 from latens.runs import Run, adopt_functions, import_weights, open_run, record, start_run
+from latens.runs.adopting import differs
 from latens.runs.importing import read_weights
 from latens.runs.keeping import keep_model
 from latens.runs.kept_images import IMAGES
 from latens.runs.record import check_free, is_run
 from latens.runs.recording import last_state
-from latens.runs.run import CHECKPOINT, ENCODER, HISTORY_FILE, TEST, WEIGHTS, weights_in
+from latens.runs.run import CHECKPOINT, ENCODER, HISTORY_FILE, STORED, TEST, WEIGHTS, weights_in
 from latens.samplers import SAMPLERS, samplers_for
 from latens.text import quoted, seconds_in_words, shown
 from latens.trackers import Tracker, tracker_names, trackers_of
@@ -67,6 +70,7 @@ __all__ = [
     "review",
     "run",
     "score",
+    "store_adopted",
     "train_run",
 ]
 
@@ -436,35 +440,38 @@ def make_map(
 
 
 def adopt(
-    encode: Callable[[np.ndarray], Any],
-    decode: Callable[[np.ndarray], Any],
-    images: Any,
+    encode: Any,
+    decode: Any = None,
+    images: Any = None,
     *,
     out: str | os.PathLike[str] | None = None,
-    name: str = "adopted",
+    name: str = "",
     size: int | tuple[int, int] | None = None,
     batch_size: int = 256,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Run:
-    """Make a run of any model given as two functions, and complete it: maps, probe, scores, figures, report.
+    """Make a run of any model, and complete it: maps, probe, scores, figures, report.
 
-    The folder holds all computed results, but not the functions. A run that is opened again has its latents, maps and scores;
-    adopting the same functions with the same images and `out` gives the complete run, without computing again.
+    A model of torch is stored as ONNX where ONNX can hold it (`pip install "latens[onnx]"`), and ONNX files as they are: such a
+    run is opened again with its model. Of others the folder holds all computed results, but not the functions: adopting the
+    same functions with the same images and `out` gives the complete run, without computing again.
 
     Args:
         encode: images -> latents, float32 (B, C, H, W) in [0, 1] -> (B, D) or maps (B, c, h, w), array or tensor; deterministic.
+            Or, without `decode`, a whole model, or its folder: one of `latens.adapters.ADAPTERS`.
         decode: latents as `encode` gives them -> images, (B, C, H, W) or flat (B, C·H·W), about [0, 1].
         images: what the model is scored on: see `load_images`; or a `Dataset`.
         out: the run's folder; `runs/<data>-<n>` by default.
-        name: of the model.
+        name: of the model; by default its own, or "adopted".
         size: see `load_images`.
         batch_size: the most images per call of a function.
         seed: of maps, samplers and scores.
         progress: shows the progress.
 
     Raises:
-        UsageError: the result of a function has a wrong shape, or is not finite.
+        UsageError: the result of a function has a wrong shape, or is not finite; or no adapter takes the model.
+        MissingExtra: the package of the model is not installed.
         RunError: the folder is not empty, or holds a run of other images or functions.
 
     >>> from sklearn.decomposition import PCA
@@ -472,12 +479,41 @@ def adopt(
     >>> pca = PCA(4).fit(pixels)
     >>> encode, decode = lambda x: pca.transform(x.reshape(len(x), 64)), pca.inverse_transform
     >>> latens.adopt(encode, decode, pixels.reshape(90, 1, 8, 8), name="PCA").scores  # doctest: +SKIP
+    >>> latens.adopt(pca, images=pixels.reshape(90, 1, 8, 8)).scores  # doctest: +SKIP
     """
     progress = progress or progress_for()
+    if images is None:
+        raise UsageError(
+            "images are missing: latens.adopt(encode, decode, images), or latens.adopt(model, images=images)"
+        )
+    both = decode is not None and isinstance(encode, torch.nn.Module) and isinstance(decode, torch.nn.Module)
+    model = (
+        adapt((encode, decode) if both else encode) if decode is None or both else Adapted(encode, decode, "adopted")
+    )
     with progress.stage("images", "images") as tick:
         loaded = images if isinstance(images, Dataset) else load_images(images, size=size, progress=tick)
-    run = adopt_functions(encode, decode, loaded, out, name, batch_size=batch_size, seed=seed)
-    return run if run.record["status"] == "done" else _complete(run, loaded, progress)
+    settings: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
+    run = adopt_functions(model.encode, model.decode, loaded, out, name or model.name, **settings)
+    if run.record["status"] == "done":
+        return run
+    store_adopted(run, model, loaded, progress)
+    return _complete(run, loaded, progress)
+
+
+def store_adopted(run: Run, model: Adapted, images: Dataset, progress: Progress) -> None:
+    """Store an adopted model as ONNX, if that gives the same latents and images; otherwise say why it is not stored."""
+    pair, why = model.pair, ""
+    try:
+        if pair is None and model.modules is not None:
+            pair = pair_of_modules(model.modules, run.image_shape, tuple(run.record["latent_shape"]))
+        if pair is not None:
+            why = differs(run.model, pair, images)
+    except (MissingExtra, RunError) as error:
+        why = str(error)
+    if pair is not None and not why:
+        run.folder.commit(dict(zip(STORED, pair, strict=True)))
+    elif why:
+        progress.say(f"note: the model is not stored in the run, so it must be given again ({why})")
 
 
 def keep(
@@ -521,7 +557,10 @@ def keep(
     with progress.stage("images", "images") as tick:
         loaded = images if isinstance(images, Dataset) else load_images(images, size=size, progress=tick)
     given: dict[str, Any] = {"network": network, "options": options, "name": name, "seed": seed, "device": device}
-    return _complete(keep_model(model, loaded, history, out, **given), loaded, progress)
+    run = keep_model(model, loaded, history, out, **given)
+    if run.recipe.is_adopted:
+        store_adopted(run, adapt(model), loaded, progress)
+    return _complete(run, loaded, progress)
 
 
 def review(run: Run, *, most: int = LEAST_FINDINGS, features: Any = None, progress: Progress | None = None) -> Review:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from latens import __version__
 from latens.cli.commands import (
     DEFAULT_RECIPE,
+    adopt_command,
     check_command,
     compare_command,
     completion_command,
@@ -227,6 +228,7 @@ def parser() -> argparse.ArgumentParser:
         _add_explore,
         _add_export,
         _add_import,
+        _add_adopt,
         _add_runs,
         _add_check,
         _add_doctor,
@@ -762,6 +764,20 @@ def _add_import(commands: Any) -> None:
     command.add_argument("data", nargs="?", default="mnist", metavar="DATA", help=DATA_HELP + " (default: mnist)")
     command.add_argument("--out", metavar="DIR", help="the run's folder")
     _device(command)
+
+
+def _add_adopt(commands: Any) -> None:
+    command = _command(commands, "adopt", adopt_command, "make a run of a model that other tools have made")
+    command.add_argument(
+        "adopted",
+        metavar="MODEL",
+        help="a folder with encoder and decoder as .onnx, .pt (TorchScript) or .keras, or one that diffusers or pythae wrote",
+    )
+    command.add_argument("data", metavar="DATA", help=DATA_HELP)
+    command.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/<data>-<n>)")
+    command.add_argument("--name", default="", metavar="NAME", help="of the model (default: its own)")
+    command.add_argument("--size", type=size, metavar="S|HxW", help="resize the images to this")
+    command.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of maps, samplers and scores")
 
 
 def _add_runs(commands: Any) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_RECIPE",
+    "adopt_command",
     "compare_command",
     "completion_command",
     "data_command",
@@ -512,6 +513,17 @@ def import_command(args: argparse.Namespace) -> Answer:
         args.state, args.data, out=args.out, device=args.device, started=started, progress=_progress(args)
     )
     return run_answer(made)
+
+
+def adopt_command(args: argparse.Namespace) -> Answer:
+    """Make a run of a model that other tools have made."""
+    _check_there(args.data)
+    from latens.cli.printing import run_answer
+    from latens.experiment import adopt
+
+    progress = _progress(args)
+    settings = {name: getattr(args, name) for name in ("out", "name", "size", "seed")}
+    return run_answer(adopt(args.adopted, images=args.data, **settings, progress=progress))
 
 
 def runs_command(args: argparse.Namespace) -> Answer:

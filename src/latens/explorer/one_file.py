@@ -310,8 +310,8 @@ def _linked(view: View, rows: NDArray[np.int64], other: NDArray[np.int64]) -> ND
 def _model_of(run: Run) -> Model:
     if run.recipe.is_adopted:
         raise RunError(
-            f"{run.path}: was adopted as two functions, which no file can hold; latens.explore shows it in the program that"
-            " has them, and report.html can be shared"
+            f"{run.path}: its model was adopted, and the page in one file can't compute it; latens.explore shows it, and"
+            " report.html can be shared"
         )
     return run.model
 

@@ -20,7 +20,7 @@ from latens.figures import DEFAULT_PALETTE
 from latens.figures.palette import NO_LABELS, class_colours
 from latens.images.pixels import is_grey, mix_of, picture_mode, to_picture
 from latens.interpolation import PATHS
-from latens.maps import MAPS, Map, is_decodable
+from latens.maps import MAPS, Map, is_decodable, usable_maps
 from latens.runs import Run
 from latens.runs.run import MADE_ELSEWHERE, TEST, TRAIN
 from latens.samplers import samplers_for
@@ -251,7 +251,11 @@ class View:
             if name.startswith("maps/")
         ]
         known = dict.fromkeys(
-            [*(name for name in FIRST_MAPS if name in kept), *sorted(set(kept) & {*MAPS, *MADE_ELSEWHERE}), *MAPS]
+            [
+                *(name for name in FIRST_MAPS if name in kept),
+                *sorted(set(kept) & {*MAPS, *MADE_ELSEWHERE}),
+                *usable_maps(),
+            ]
         )
         return list(known)
 

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from latens import __version__
 from latens.errors import MissingExtra, RunError
 from latens.files import atomic_write
 from latens.models.contract import Model
+from latens.models.onnx_pair import OnnxPair
 from latens.runs import Run
+from latens.runs.run import STORED
 from latens.training.loop import use_forms
 
-__all__ = ["OPSET", "write_onnx"]
+__all__ = ["OPSET", "pair_of_modules", "write_onnx"]
 
 OPSET = 20
 IMAGES, LATENTS, BATCH = "images", "latents", "batch"
@@ -43,32 +45,67 @@ def write_onnx(run: Run, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
 
     Raises:
         MissingExtra: onnx or onnxscript is not installed.
-        RunError: the run was adopted, or its encoder was given; or the model has operations that ONNX has not, or works for one
-            number of images only.
+        RunError: the run was adopted as functions that it does not hold, or its encoder was given; or the model has operations
+            that ONNX has not, or works for one number of images only.
     """
     check_installed()
     if run.recipe.is_adopted:
-        raise RunError(f"{run.path}: its model is two functions, which have no ONNX form; export the model they call")
+        return _write_stored(run, Path(folder))
     if not run.model.trained_together:
         raise RunError(
             f"{run.path}: its encoder was given, and is not a part of the run; only whole pairs are written as ONNX"
         )
     model = copy.deepcopy(run.model).cpu().float().eval()
     use_forms(model, {"encoder": ["torch"], "decoder": ["torch"]})
-    facts = _facts_of(run)
     halves = {
         "encoder": (_Half(model, "encode"), torch.zeros(2, *model.image_shape), IMAGES, LATENTS),
         "decoder": (_Half(model, "decode"), torch.zeros(2, model.latent_dim), LATENTS, IMAGES),
     }
-    made = {name: _exported(run, name, *half) for name, half in halves.items()}
-    paths = []
+    made = {name: _exported(f"{run.path}: the {name}", *half) for name, half in halves.items()}
+    return _write(run, made, Path(folder))
+
+
+def _write_stored(run: Run, folder: Path) -> tuple[Path, Path]:
+    """Write the ONNX files that an adopted run holds.
+
+    Raises:
+        RunError: it holds none.
+    """
+    import onnx
+
+    if STORED[0] not in run.folder.files:
+        raise RunError(f"{run.path}: its model is two functions, which have no ONNX form; export the model they call")
+    halves = zip(("encoder", "decoder"), STORED, strict=True)
+    return _write(run, {half: onnx.load_model_from_string(run.folder.load(file)) for half, file in halves}, folder)
+
+
+def _write(run: Run, made: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
+    facts, paths = _facts_of(run), []
     for name, proto in made.items():
         for key, value in facts.items():
             proto.metadata_props.add(key=key, value=value)
-        path = Path(folder) / f"{name}.onnx"
+        path = folder / f"{name}.onnx"
         atomic_write(path, proto.SerializeToString())
         paths.append(path)
     return paths[0], paths[1]
+
+
+def pair_of_modules(
+    halves: tuple[nn.Module, nn.Module], image_shape: tuple[int, ...], latent_shape: tuple[int, ...]
+) -> OnnxPair:
+    """Two modules of torch as ONNX files, for any number of images.
+
+    Raises:
+        MissingExtra: onnx or onnxscript is not installed.
+        RunError: a module has operations that ONNX has not, or works for one number of images only.
+    """
+    check_installed()
+    encoder, decoder = halves
+    made = (
+        _exported("the encoder", encoder, torch.zeros(2, *image_shape), IMAGES, LATENTS),
+        _exported("the decoder", decoder, torch.zeros(2, *latent_shape), LATENTS, IMAGES),
+    )
+    return OnnxPair(*(proto.SerializeToString() for proto in made))
 
 
 def check_installed() -> None:
@@ -96,7 +133,7 @@ class _Half(nn.Module):
         return self.model.encode(given) if self.direction == "encode" else self.model.decode(given)
 
 
-def _exported(run: Run, name: str, half: nn.Module, example: Tensor, given: str, made: str) -> Any:
+def _exported(what: str, half: nn.Module, example: Tensor, given: str, made: str) -> Any:
     """The ONNX model of a half.
 
     Raises:
@@ -117,13 +154,13 @@ def _exported(run: Run, name: str, half: nn.Module, example: Tensor, given: str,
             )
     except Exception as error:  # torch's exporter and the model's own code raise anything
         reason = " ".join(str(error).split())[:300]
-        raise RunError(f"{run.path}: the {name} can't be written as ONNX: {reason}") from error
+        raise RunError(f"{what} can't be written as ONNX: {reason}") from error
     assert program is not None
     proto = program.model_proto
     for value in (*proto.graph.input, *proto.graph.output):
         if value.type.tensor_type.shape.dim[0].dim_param != BATCH:
             raise RunError(
-                f"{run.path}: the {name} works for {len(example)} images only, since its code turns their number into a constant;"
+                f"{what} works for {len(example)} images only, since its code turns their number into a constant;"
                 " use x.shape[0] there in place of len(x)"
             )
     return proto
@@ -136,7 +173,7 @@ def _facts_of(run: Run) -> dict[str, str]:
         "channel_names": list(form.channel_names),
         "dtype": form.dtype,
         "image_shape": list(run.image_shape),
-        "latent_shape": list(run.model.latent_shape),
+        "latent_shape": list(run.record["latent_shape"]),
     }
     return {
         **{key: json.dumps(value) for key, value in as_json.items()},

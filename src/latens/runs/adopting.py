@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 
 from latens.arrays import gather
-from latens.errors import RunError
+from latens.errors import RunError, UsageError
 from latens.images import Dataset
 from latens.images.pixels import to_floats, to_unit
 from latens.latents import decode_latents, encode_images
 from latens.models.adopted import SAME, AdoptedModel, ArrayFunction, latent_shape_of, what_varies
+from latens.models.contract import Model
+from latens.models.onnx_pair import OnnxPair, model_of_pair
 from latens.runs.record import is_run
 from latens.runs.recording import start_run
 from latens.runs.run import LATENTS, Run
 from latens.training.recipes import ADOPTED, Recipe, TrainConfig
 
-__all__ = ["adopt_functions"]
+__all__ = ["adopt_functions", "differs"]
 
 COMPARED = 16  # images on which functions are compared with stored results
 PROBE = "probe.npz"
@@ -66,6 +68,26 @@ def adopt_functions(
         run.update(status="trained", latent_shape=list(latent_shape), adopted=facts, result={"adopted": name})
     run.model, run.images = model, images
     return run
+
+
+def differs(model: Model, pair: OnnxPair, images: Dataset) -> str:
+    """What an ONNX pair computes in another way than a model, in words; empty where latents and images are the same.
+
+    Raises:
+        MissingExtra: onnx or onnxruntime is not installed.
+    """
+    try:
+        stored = model_of_pair(images.shape, model.latent_shape, pair)
+        pixels = images.test.inputs[:COMPARED]
+        latents = encode_images(model, pixels)
+        pairs = {
+            "latents": (encode_images(stored, pixels), latents),
+            "images": (decode_latents(stored, latents), decode_latents(model, latents)),
+        }
+    except UsageError as error:
+        return str(error)
+    other = [what for what, (found, given) in pairs.items() if not _close(found, given, given.std())]
+    return f"its ONNX form gives other {' and '.join(other)}" if other else ""
 
 
 def _one(images: Dataset) -> Any:

@@ -3,13 +3,14 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from latens.adapters import adapt
 from latens.errors import UsageError
 from latens.images import Dataset
 from latens.images.pixels import to_unit
@@ -63,8 +64,8 @@ def keep_model(
     facts: dict[str, Any] = {"epochs": last.get("epoch", 0)}
     facts |= {key: last[key] for key in ("train_loss", "train_mse") if last.get(key) is not None}
     if not isinstance(model, Model):
-        encode, decode = _functions_of(model)
-        run = adopt_functions(encode, decode, images, out, name or type(model).__name__, seed=seed)
+        adapted = adapt(model)
+        run = adopt_functions(adapted.encode, adapted.decode, images, out, name or type(model).__name__, seed=seed)
         run.folder.commit(told, result={**run.record["result"], **facts, "kept": type(model).__name__})
         return run
     check_trainable(model, images.shape)
@@ -128,18 +129,6 @@ def _number(name: str, value: Any) -> float | int | None:
         return number if isinstance(number, int) else float(number) if math.isfinite(number) else None
     except (TypeError, ValueError):
         raise UsageError(f"the history's {name} is {value!r}; a number is needed") from None
-
-
-def _functions_of(model: Any) -> Sequence[Any]:
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"model is {type(model).__name__}; a torch.nn.Module is needed (latens.adopt takes functions)")
-    for names in (("encode", "decode"), ("encoder", "decoder")):
-        found = [getattr(model, name, None) for name in names]
-        if all(callable(one) for one in found):
-            return found
-    raise UsageError(
-        f"{type(model).__name__} has no methods encode and decode; add them, or give two functions to latens.adopt"
-    )
 
 
 def _made_again(recipe: Recipe, images: Dataset, weights: Mapping[str, torch.Tensor]) -> Model:

@@ -9,6 +9,7 @@ latents.npz             latents, labels, ids, part (0 train, 1 test) and squared
 images.npz              the images, if they can't be loaded again (arrays in memory)
 maps/NAME.npz           samplers/NAME.safetensors    snapshots/EPOCH.npz
 probe.npz               metrics.json                 figures/NAME.png        report.html
+adopted/encoder.onnx    adopted/decoder.onnx         of an adopted model that ONNX can hold
 
 `latens.runs.record` describes how these files are written and checked.
 """
@@ -52,6 +53,7 @@ WEIGHTS, CHECKPOINT, LATENTS = "model.safetensors", "checkpoint.safetensors", "l
 HISTORY_FILE = "history.jsonl"
 ENCODER = "encoder.onnx"  # the given encoder of a run, where it is a file
 LATENT_ARRAYS = ("latents", "part", "ids", "squared_error")
+STORED = ("adopted/encoder.onnx", "adopted/decoder.onnx")  # of an adopted model that a file can hold
 MADE_ELSEWHERE = {  # maps that are stored, but not fitted unasked: what is missing, and the option that gives it
     FEATURES: ("no features were mapped", "--features ENCODER"),
     GIVEN: ("no coordinates were given", "--coordinates FILE"),
@@ -287,6 +289,9 @@ class Run:
         """
         if self._own_model is not None:
             return self._own_model
+        if self.recipe.is_adopted and STORED[0] in self.folder.files:
+            adopted: Model = self._current(STORED[0], self._load_adopted)
+            return adopted
         model: Model = self._current(self._weights_file(), self._load_model)
         return model
 
@@ -318,6 +323,15 @@ class Run:
         except RuntimeError as error:
             raise RunDamaged(f"{self.path}: the weights do not fit the model of run.json ({error})") from None
         return self._placed(model)
+
+    def _load_adopted(self) -> "Model":
+        from latens.models.onnx_pair import OnnxPair, model_of_pair
+
+        pair = OnnxPair(*(self.folder.load(name) for name in STORED))
+        try:
+            return model_of_pair(self.image_shape, tuple(self.record["latent_shape"]), pair).eval()
+        except UsageError as error:
+            raise RunDamaged(f"{self.path}: its adopted model can't be used: {error}") from None
 
     def _placed(self, model: "Model") -> "Model":
         from latens.device import choose_device
