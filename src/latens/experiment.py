@@ -474,6 +474,7 @@ def adopt(
         MissingExtra: the package of the model is not installed.
         RunError: the folder is not empty, or holds a run of other images or functions.
 
+    >>> import numpy as np
     >>> from sklearn.decomposition import PCA
     >>> pixels = np.random.default_rng(0).random((90, 64))
     >>> pca = PCA(4).fit(pixels)
