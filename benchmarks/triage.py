@@ -152,7 +152,7 @@ def foreign_images(name: str, sets: dict[str, np.ndarray], seed: int, features: 
             if by == "latents" or encoder is not None:
                 far = latens.review_run(run, images, features=encoder).of_kind("far-from-all")[:FOREIGN]
                 hits = sum(int(one.id) >= len(own) for one in far)
-                found[f"{name}: foreign images in the first {FOREIGN}, by {by}"] = hits
+                found[f"{name}: foreign images in the first {FOREIGN}" + f", by {by}" * (features is not None)] = hits
     return found
 
 

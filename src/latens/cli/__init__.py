@@ -16,7 +16,7 @@ from latens.progress import helper_number
 
 __all__ = ["main", "parser"]
 
-SECONDS_FOR_PROCESS_0 = 30.0  # to say what is wrong; torchrun ends all processes as soon as one has failed
+SECONDS_FOR_PROCESS_0 = 15.0  # to say what is wrong; torchrun ends all processes as soon as one has failed
 
 START = """\
 latens trains an autoencoder on your images and shows what it learned. Three lines to start with:
