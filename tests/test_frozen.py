@@ -203,6 +203,7 @@ def test_by_the_command_line_with_report_page_and_file(blobs_file, tmp_path, mon
 
 
 @pytest.mark.pretrained
+@pytest.mark.filterwarnings("ignore")  # of torch's exporter, about packages of its own
 def test_an_onnx_file_comes_along_with_the_run(images, tmp_path):
     from_test_all("onnxruntime")
     path = tmp_path / "small.onnx"
