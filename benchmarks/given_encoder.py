@@ -95,7 +95,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-PAGE = """## A given encoder beside a trained one
+PAGE = """### A given encoder beside a trained one
 
 Made by `python benchmarks/given_encoder.py`; one seed. {machine}.
 
