@@ -172,6 +172,10 @@ def test_what_can_not_be_is_said(images, tmp_path):
         latens.run(images, encoder=Small(), model="variational", out=tmp_path / "run", progress=Silent())
     with pytest.raises(UsageError, match="has not seen its train images yet"):
         FrozenModel((1, 12, 12), 4, encoder="x").encode(torch.zeros(1, 1, 12, 12))
+    with pytest.raises(UsageError, match="gives 12 features, so at most 12 is possible"):
+        latens.run(images, encoder=Small(), out=tmp_path / "run", progress=Silent())
+    with pytest.raises(UsageError, match="the encoder fails"):
+        latens.run(images, encoder="os:getcwd", out=tmp_path / "run", progress=Silent())
     assert not (tmp_path / "run").exists()
 
 

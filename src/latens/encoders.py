@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from latens.errors import MissingExtra, UsageError
 
-__all__ = ["Encoder", "encoder_of", "file_of_encoder", "give_encoder", "recorded_encoder"]
+__all__ = ["Encoder", "encoder_of", "file_of_encoder", "give_encoder", "recorded_encoder", "working_folder_on_path"]
 
 SIDE = 224  # pixels of the longer side that images are resized to, which such networks are trained at
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, which such networks expect
@@ -194,7 +194,7 @@ def file_of_encoder(name: Any) -> Path | None:
 
 def _imported(name: str, module: str, attribute: str) -> Any:
     try:
-        with _working_folder_on_path(), redirect_stdout(sys.stderr):  # what it prints is no part of an answer
+        with working_folder_on_path(), redirect_stdout(sys.stderr):  # what it prints is no part of an answer
             found = getattr(import_module(module), attribute)
             # A function that makes a network, or the network itself.
             return found() if callable(found) and not isinstance(found, nn.Module) and _takes_nothing(found) else found
@@ -205,7 +205,7 @@ def _imported(name: str, module: str, attribute: str) -> Any:
 
 
 @contextmanager
-def _working_folder_on_path() -> Iterator[None]:
+def working_folder_on_path() -> Iterator[None]:
     """Let modules beside the user be found, behind all that are installed: a command's own path begins at its program."""
     folder = os.getcwd()
     missing = folder not in sys.path and "" not in sys.path

@@ -24,7 +24,7 @@ from latens.figures.of_run import draw, draw_run
 from latens.images import Dataset, load_images
 from latens.left_out import LeftOut
 from latens.maps import FEATURES, GIVEN, Map
-from latens.models import MODELS
+from latens.models import MODELS, FrozenModel
 from latens.models.contract import Model, Prepared
 from latens.networks import NETWORKS
 from latens.progress import Progress, progress_for
@@ -185,7 +185,10 @@ def run(
         assert out is not None
         return resume(out, images=images, device=device, samplers=samplers, features=features, progress=progress)
     chosen = RECIPES[recipe](images).with_options(**options)
-    _check_samplers(build_model(chosen, images.shape), samplers)  # all that can be refused is, before there is a folder
+    trial = build_model(chosen, images.shape)
+    _check_samplers(trial, samplers)  # all that can be refused is, before there is a folder
+    if isinstance(trial, FrozenModel):
+        trial.check(images.train.inputs)
     new = start_run(images, chosen, out, device)
     if palette is not None:
         new.update(palette=palette)  # only for drawing: it is no part of the recipe

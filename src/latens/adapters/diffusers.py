@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from latens.adapters.contract import Adapted, Adapter, folder_of, from_package, read_config
-from latens.errors import MissingExtra
+from latens.errors import MissingExtra, UsageError
 
 __all__ = ["ADAPTER"]
 
@@ -41,7 +41,10 @@ def _adapt(model: Any) -> Adapted:
             import diffusers
         except ImportError as error:
             raise MissingExtra(f"{model}: a {name} needs {error.name}: pip install diffusers") from None
-        model = getattr(diffusers, name).from_pretrained(model, local_files_only=True, use_safetensors=True)
+        kind = getattr(diffusers, name, None)
+        if kind is None:
+            raise UsageError(f"{model}: its config.json names {name}, which diffusers {diffusers.__version__} has not")
+        model = kind.from_pretrained(model, local_files_only=True, use_safetensors=True)
     halves = _Encoder(model.eval()), _Decoder(model)
     return Adapted(*halves, type(model).__name__, halves)
 

@@ -21,6 +21,7 @@ from latens.networks import Network
 __all__ = ["FrozenEncoder", "FrozenModel"]
 
 MOST_FITTED = 20_000  # train images of whose features the directions are found
+TRIED = 4  # images, before a run is made
 AT_ONCE = 32  # images; an encoder enlarges them to a few hundred pixels a side
 ALIKE = 0.01  # share of the length of a feature vector that another machine or release may change
 LINEAR = "linear-path"  # a network whose linear path is found together with its encoder's
@@ -73,6 +74,19 @@ class FrozenModel(Model):
             UsageError: the encoder can't be loaded or fails, or there are fewer features or images than `latent_dim`.
         """
         self.encoder.prepare([part for part in parts if len(part)], progress)
+
+    def check(self, images: Any) -> None:
+        """See that the encoder works on some images (N, C, H, W), and gives enough features, before anything is written.
+
+        Raises:
+            UsageError: it can't be loaded or fails, or gives fewer features than `latent_dim`.
+        """
+        count = self.encoder.seen.features(next(_as_models_see_them(images[:TRIED]))).shape[1]
+        if count < self.latent_dim:
+            raise UsageError(
+                f"latent dimension is {self.latent_dim}; the encoder {self.encoder.seen.name} gives {count} features, so at most"
+                f" {count} is possible"
+            )
 
     def use_encoder(self, load: Callable[[], Encoder]) -> None:
         """Take the encoder from here when it is needed, in place of looking for its name."""

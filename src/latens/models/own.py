@@ -5,10 +5,10 @@ such word (docs/decisions/0049-own-classes.md).
 """
 
 import inspect
-import sys
 from importlib import import_module
 from typing import Any
 
+from latens.encoders import working_folder_on_path
 from latens.errors import UsageError
 from latens.models import MODELS
 from latens.models.contract import Model
@@ -64,10 +64,9 @@ def class_named(name: str) -> str:
         UsageError: there is no such module or class, or it is no subclass of `Model`.
     """
     module, _, attribute = name.partition(":")
-    if "" not in sys.path:
-        sys.path.append("")  # a command's path begins with the folder of the command, not with the current one
     try:
-        kind: Any = import_module(module)
+        with working_folder_on_path():
+            kind: Any = import_module(module)
         for part in attribute.split("."):
             kind = getattr(kind, part)
     except Exception as error:  # the user's module may raise anything
