@@ -101,7 +101,7 @@ def test_timm_without_what_it_needs_is_one_line(run, new, tmp_path, capsys):
     except Exception:
         assert main(["detect", str(run.path), str(new), "--features", "timm:resnet18", "-o", str(tmp_path / "a")]) == 2
         message = capsys.readouterr().err
-        assert "need timm" in message
+        assert "needs timm" in message
         assert "Traceback" not in message
     else:
         pytest.skip("timm is installed")

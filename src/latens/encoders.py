@@ -80,16 +80,14 @@ class Encoder:
             found = function(x)
             tensors: list[Tensor] = [found] if torch.is_tensor(found) else [torch.as_tensor(one) for one in found]
         except Exception as error:  # anybody's code
-            raise UsageError(f"features {self.name}: the encoder fails ({type(error).__name__}: {error})") from error
+            raise UsageError(f"encoder {self.name}: the encoder fails ({type(error).__name__}: {error})") from error
         usable = [t.float() if t.ndim == 4 else t.float()[:, :, None, None] for t in tensors if t.ndim in (2, 4)]
         if any(not torch.isfinite(t).all() for t in usable):
-            raise UsageError(
-                f"features {self.name}: gives NaN or infinity; finite feature maps (B, F, h, w) are needed"
-            )
+            raise UsageError(f"encoder {self.name}: gives NaN or infinity; finite feature maps (B, F, h, w) are needed")
         if not usable or any(len(t) != len(x) for t in usable):
             shapes = ", ".join(str(tuple(t.shape)) for t in tensors) or "nothing"
             raise UsageError(
-                f"features {self.name}: gives {shapes} for {len(x)} images; finite feature maps (B, F, h, w) are needed"
+                f"encoder {self.name}: gives {shapes} for {len(x)} images; finite feature maps (B, F, h, w) are needed"
             )
         return usable
 
@@ -136,7 +134,7 @@ def encoder_of(features: Any) -> Encoder:
             return _of_onnx(features, str(file))
         if rest:
             return _of_object(features, _imported(features, kind, rest))
-        raise UsageError(f"features {features!r}; allowed is {FORMS}")
+        raise UsageError(f"encoder {features!r}; allowed is {FORMS}")
     if isinstance(features, nn.Module) or callable(features):
         return _of_object(type(features).__name__, features)
     raise UsageError(f"features of type {type(features).__name__}; allowed is {FORMS}")
@@ -200,7 +198,7 @@ def _imported(name: str, module: str, attribute: str) -> Any:
             return found() if callable(found) and not isinstance(found, nn.Module) and _takes_nothing(found) else found
     except Exception as error:  # anybody's code
         raise UsageError(
-            f"features {name!r}: can't be loaded ({type(error).__name__}: {error}); allowed is {FORMS}"
+            f"encoder {name!r}: can't be loaded ({type(error).__name__}: {error}); allowed is {FORMS}"
         ) from error
 
 
@@ -289,11 +287,11 @@ def _of_timm(name: str, model: str) -> Encoder:
     try:
         import timm
     except Exception as error:  # timm fails in several ways where torchvision is missing
-        raise MissingExtra(f"features {name!r} need timm ({error}): pip install timm") from error
+        raise MissingExtra(f"encoder {name!r} needs timm ({error}): pip install timm") from error
     try:
         made = timm.create_model(model, pretrained=True, num_classes=0)  # its features, not its classes
     except Exception as error:
-        raise UsageError(f"features {name!r}: timm can't make it ({type(error).__name__}: {error})") from error
+        raise UsageError(f"encoder {name!r}: timm can't make it ({type(error).__name__}: {error})") from error
     return _of_object(name, made)
 
 
@@ -302,9 +300,9 @@ def _of_onnx(name: str, path: str) -> Encoder:
         import onnx
         import onnxruntime
     except ImportError as error:
-        raise MissingExtra(f"features {name!r} need {error.name}: pip install onnx onnxruntime") from None
+        raise MissingExtra(f"encoder {name!r} needs {error.name}: pip install onnx onnxruntime") from None
     if not os.path.isfile(path):
-        raise UsageError(f"features {name!r}: no such file")
+        raise UsageError(f"encoder {name!r}: no such file")
     try:
         model = onnx.load(path)
         wanted = _with_all_maps(onnx, model)
@@ -316,9 +314,7 @@ def _of_onnx(name: str, path: str) -> Encoder:
     except UsageError:
         raise
     except Exception as error:  # onnx and onnxruntime have errors of their own
-        raise UsageError(
-            f"features {name!r}: not usable as an ONNX network ({type(error).__name__}: {error})"
-        ) from None
+        raise UsageError(f"encoder {name!r}: not usable as an ONNX network ({type(error).__name__}: {error})") from None
     batch = entry.shape[0] if isinstance(entry.shape[0], int) else None
 
     def run(x: Tensor, names: Sequence[str] = names) -> list[Tensor]:
