@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import latens
-from conftest import make_blobs
+from conftest import from_test_all, make_blobs
 from latens.errors import ImagesDamaged, ImagesError, ImagesNotFound, MissingExtra, UsageError
 from latens.images import load_images
 
@@ -262,3 +262,95 @@ def test_data_sets_without_images_are_said():
 
     with pytest.raises(ImagesError, match="samples with text; one of image"):
         load_images(Words())
+
+
+@pytest.fixture
+def datasets():
+    return from_test_all("datasets")
+
+
+@pytest.fixture
+def of_hugging_face(datasets):
+    kinds = {
+        "photo": datasets.Image(),
+        "kind": datasets.ClassLabel(names=CLASSES),
+        "age": datasets.Value("float32"),
+        "tags": datasets.List(datasets.Value("string")),
+    }
+    rows = {"photo": [Image.fromarray(one[0]) for one in PIXELS], "kind": LABELS, "age": np.arange(45) / 2}
+    return datasets.Dataset.from_dict({**rows, "tags": [["x"]] * 45}, features=datasets.Features(kinds))
+
+
+@pytest.mark.pretrained
+@pytest.mark.parametrize("as_stream", [False, True], ids=["Dataset", "IterableDataset"])
+def test_a_dataset_of_hugging_face_is_what_its_parquet_is(of_hugging_face, tmp_path, as_stream):
+    of_hugging_face.to_parquet(tmp_path / "animals.parquet")
+    expected = load_images(tmp_path / "animals.parquet")
+    found = load_images(of_hugging_face.to_iterable_dataset() if as_stream else of_hugging_face)
+    same(found, expected)
+    assert found.class_names == ("ant", "bee", "zebra")
+    rows = np.array([int(one.removesuffix(".png")) for one in found.train.ids])
+    np.testing.assert_array_equal(found.train.pixels, PIXELS[rows])
+    np.testing.assert_array_equal(found.train.columns["age"], rows / 2)
+    same(load_images(of_hugging_face.with_format("numpy")), found)  # how its rows are given does not count
+
+
+@pytest.mark.pretrained
+def test_splits_of_hugging_face_are_parts(of_hugging_face, datasets):
+    split = of_hugging_face.train_test_split(9, seed=0)
+    for parts in (
+        split,
+        datasets.IterableDatasetDict({name: one.to_iterable_dataset() for name, one in split.items()}),
+    ):
+        found = load_images(parts)
+        assert (len(found.train), len(found.test)) == (36, 9)
+        np.testing.assert_array_equal(found.test.columns["age"], split["test"].with_format("numpy")["age"])
+    with pytest.raises(ImagesError, match="splits left, right; train, test and validation are known"):
+        load_images(datasets.DatasetDict({"left": of_hugging_face, "right": of_hugging_face}))
+
+
+@pytest.mark.pretrained
+def test_files_and_sizes_of_hugging_face(folder, datasets, tmp_path):
+    Image.fromarray(PIXELS[0][0]).resize((20, 16)).save(folder / "ant" / "large.png")
+    found = load_images(
+        datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(tmp_path / "cache"))["train"]
+    )
+    assert found.class_names == ("ant", "bee", "zebra")
+    assert len(found.train) + len(found.test) == 46
+    assert any("1 of 46 images had other sizes" in note for note in found.notes)
+    gone = datasets.Dataset.from_dict({"image": [str(folder / "gone.png")]}).cast_column("image", datasets.Image())
+    with pytest.raises(ImagesError, match=r"row 0 of the Dataset: .*gone.png can't be read \(No such file"):
+        load_images(gone)
+
+
+@pytest.mark.pretrained
+def test_a_run_keeps_images_of_hugging_face(of_hugging_face, tmp_path):
+    from latens.runs import start_run
+
+    images = load_images(of_hugging_face.to_iterable_dataset())
+    run = start_run(images, latens.RECIPES["notebook"](images), tmp_path / "run", "cpu")
+    shutil.rmtree(latens.files.cache_folder())
+    assert latens.open_run(run.path).images.fingerprint == images.fingerprint
+
+
+@pytest.mark.pretrained
+def test_what_hugging_face_does_not_say(of_hugging_face, datasets):
+    with pytest.raises(ImagesError, match="IterableDataset does not say what its columns are"):
+        load_images(of_hugging_face.to_iterable_dataset().map(lambda row: {"n": 1}))
+    with pytest.raises(ImagesError, match="has no column of images among kind"):
+        load_images(of_hugging_face.remove_columns("photo").to_iterable_dataset())
+    empty = {"image": [None], "label": [0]}
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    with pytest.raises(ImagesError, match="row 0 of the Dataset: no image"):
+        load_images(datasets.Dataset.from_dict(empty, features=kinds))
+    turned = of_hugging_face.with_transform(lambda rows: {"image": [255 - np.asarray(one) for one in rows["photo"]]})
+    found = load_images(turned)  # what a transform gives is what is read, sample by sample
+    np.testing.assert_array_equal(found.train.pixels, 255 - PIXELS[found.train.ids.astype(int)])
+
+    def broken():
+        yield {"image": {"bytes": png(PIXELS[0]), "path": None}}
+        raise ConnectionError("the line is dead")
+
+    stream = datasets.IterableDataset.from_generator(broken, features=datasets.Features({"image": datasets.Image()}))
+    with pytest.raises(ImagesError, match="IterableDataset can't be read on"):
+        load_images(stream)

@@ -44,6 +44,7 @@ SOURCES: Table[Source] = Table(
         "mnist": "latens.images.shipped:MNIST",
         "fashion-mnist": "latens.images.fashion:FASHION_MNIST",
         "array": "latens.images.arrays:ARRAY",
+        "hugging-face": "latens.images.hugging_face:HUGGING_FACE",
         "samples": "latens.images.samplewise:SAMPLES",
         "npy": "latens.images.npy:NPY",
         "npz": "latens.images.npz:NPZ",
@@ -88,7 +89,7 @@ def load_images(
         source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, a .zip or .tar
             of what could be a folder, a Parquet file with images, a pattern of file names (`"photos/**/*.png"`), a file of many
             pages; or an array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or floats, a
-            list of such images or of Pillow's; or a data set of torch or Hugging Face.
+            list of such images or of Pillow's; or a data set of torch, or of Hugging Face, which may be a stream.
         size: side, or (height, width), 8 to 512 pixels, to which images are resized; by default their own, for folders
             see `latens.images.folder`.
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.

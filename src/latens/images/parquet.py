@@ -4,7 +4,6 @@ The other columns are the images' table. A column whose type is `ClassLabel` in 
 classes; several files `train-…`, `test-…`, `validation-…` are the parts.
 """
 
-import csv
 import json
 import os
 import re
@@ -17,18 +16,16 @@ from latens.errors import ImagesDamaged, ImagesError, MissingExtra
 from latens.images.arrays import refuse_labels
 from latens.images.contract import Dataset
 from latens.images.folder_parts import read_name
-from latens.images.kinds import picture_format
+from latens.images.packed_rows import PackedRow, first_images, plain_values, write_rows
 from latens.images.plan import Options, Plan
 from latens.images.unpacked import plan_unpacked, read_unpacked
-from latens.text import listed, natural_key, shown
+from latens.text import listed, natural_key
 
-__all__ = ["PARQUET", "ParquetSource", "of_files"]
+__all__ = ["PARQUET", "SUFFIXES", "ParquetSource", "of_files", "part_of"]
 
 SUFFIXES = (".parquet", ".pq")
 ROWS = 256  # at a time: pictures are in memory while they are written
 SHARD = re.compile(r"[-_.]?\d+(-of-\d+)?$")  # train-00000-of-00003
-IMAGES = ("image", "img", "pixel_values", "picture", "jpg", "png")  # of several columns of images the first of these
-ENDINGS = {"JPEG": "jpg", "JPEG 2000": "jp2", "TIFF": "tif", "DICOM": "dcm"}
 
 
 class ParquetSource:
@@ -85,44 +82,29 @@ def _files(path: Path) -> list[Path]:
 
 def _unpack(files: Sequence[Path], folder: Path) -> None:
     """Write the images of all files as files, and a table of their other columns."""
-    kinds = {file: _part_of(file) for file in files}
-    split = len({part for part in kinds.values() if part}) > 1
-    rows: list[dict[str, Any]] = []
-    columns: dict[str, None] = {}
-    for file in files:
-        for number, (content, others) in enumerate(_rows_of(file)):
-            stem = f"{file.stem}-{number:07}" if len(files) > 1 else f"{number:07}"
-            form = picture_format(content[:132].ljust(132, b"\0")) or ""
-            name = f"{stem}.{ENDINGS.get(form, form.lower() or 'bin')}"
-            (folder / name).write_bytes(content)
-            own = {"image_file": name, **({"split": kinds[file]} if split and kinds[file] else {}), **others}
-            columns |= dict.fromkeys(own)
-            rows.append(own)
-    with open(folder / "metadata.csv", "w", encoding="utf-8", newline="") as table:
-        writer = csv.DictWriter(table, list(columns))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(folder, (row for file in files for row in _rows_of(file, several=len(files) > 1)))
 
 
-def _part_of(file: Path) -> str:
+def part_of(file: Path) -> str:
     """The part by the beginning of a file's name, as Hugging Face writes shards: train, test or validation; "" for none."""
     read = read_name(SHARD.sub("", SHARD.sub("", file.stem)))
     return read.kind if read is not None else ""
 
 
-def _rows_of(file: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """Each row's image as the bytes of a file, and its other values as a table has them."""
+def _rows_of(file: Path, several: bool) -> Iterator[PackedRow]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
         raise MissingExtra(f'{file}: images in Parquet need pyarrow: pip install "latens[parquet]"') from None
+    stem, part = f"{file.stem}-" if several else "", part_of(file)
     try:
         opened = parquet.ParquetFile(file)
         schema = opened.schema_arrow
         image, names = _image_column(file, schema), _class_names(schema.metadata or {})
         rows = (row for batch in opened.iter_batches(batch_size=ROWS) for row in batch.to_pylist())
         for number, row in enumerate(rows):
-            yield _bytes_of(file, row.pop(image), number), _plain(row, names)
+            content = _bytes_of(file, row.pop(image), number)
+            yield PackedRow(f"{stem}{number:07}", content, part, plain_values(row, names))
     except (ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0][:100]
         raise ImagesDamaged(f"{file}: not readable as Parquet ({reason}); save or get the file again") from None
@@ -136,10 +118,7 @@ def _image_column(file: Path, schema: Any) -> str:
             f"{file}: no column of images among {listed([field.name for field in schema])}; one of bytes, or of a struct of bytes"
             " and path, is needed. A table about images beside them goes with a folder: table=… (--table)"
         )
-    return min(
-        found,
-        key=lambda name: (IMAGES.index(name.lower()) if name.lower() in IMAGES else len(IMAGES), found.index(name)),
-    )
+    return first_images(found)
 
 
 def _holds_images(kind: Any) -> bool:
@@ -172,15 +151,3 @@ def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, list[str]]:
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def _plain(row: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
-    """A row's values as a CSV has them: classes by their names; lists and structs are left out."""
-    plain: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, list | dict | bytes):
-            continue
-        if name in names and isinstance(value, int):
-            value = names[name][value] if 0 <= value < len(names[name]) else ""  # -1: no label
-        plain[shown(name)] = "" if value is None else value
-    return plain

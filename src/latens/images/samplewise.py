@@ -1,4 +1,4 @@
-"""Data sets of other libraries: torch's `Dataset` and `DataLoader`, Hugging Face's `Dataset` and `DatasetDict`.
+"""Data sets that give samples: torch's `Dataset` and `DataLoader`, Hugging Face's with a transform or without images as files.
 
 They are read sample by sample, and come into memory as arrays do: an object has no file by which the cache could know it again.
 """

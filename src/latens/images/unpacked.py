@@ -8,7 +8,8 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from latens.images.opening import file_state
 from latens.images.plan import Options, Plan
 from latens.text import shown
 
-__all__ = ["plan_unpacked", "read_unpacked"]
+__all__ = ["entry_of", "plan_unpacked", "publish", "read_unpacked", "unfinished_folder"]
 
 Unpack = Callable[[Path], None]  # writes image files into a folder
 
@@ -53,19 +54,35 @@ def plan_unpacked(source: Any, name: str, files: Sequence[Path], unpack: Unpack,
 def _unpacked(source: str, name: str, files: Sequence[Path], unpack: Unpack) -> Path:
     """The folder in the cache, of the files as they are now; folders of earlier states are removed."""
     entries = cache_folder() / "unpacked"
-    place = hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()[:16]
-    state = hashlib.sha256("\n".join(file_state(file) for file in files).encode(errors="surrogatepass"))
-    entry = entries / f"{place}-{state.hexdigest()[:16]}"
-    folder = entry / (name or "images")
-    if folder.is_dir():
-        return folder
-    unfinished = entries / f".{entry.name}.{uuid.uuid4().hex}.tmp"
+    entry = entry_of(entries, source, [file_state(file) for file in files])
+    if not entry.is_dir():
+        with unfinished_folder(entries) as unfinished:
+            folder = unfinished / (name or "images")
+            folder.mkdir()
+            unpack(folder)
+            publish(unfinished, entry, entries.glob(f"{entry.name.partition('-')[0]}-*"))
+    return entry / (name or "images")
+
+
+def entry_of(entries: Path, source: str, states: Sequence[str]) -> Path:
+    """The folder `PLACE-STATE` among the entries of a cache, for a source as it is now."""
+    place, state = (
+        hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16] for text in (source, "\n".join(states))
+    )
+    return entries / f"{place}-{state}"
+
+
+@contextmanager
+def unfinished_folder(entries: Path) -> Iterator[Path]:
+    """A new folder, for `publish`; what is left of it is removed.
+
+    Raises:
+        ImagesError: the system refused to write it.
+    """
+    unfinished = entries / f".{uuid.uuid4().hex}.tmp"
     try:
-        (unfinished / folder.name).mkdir(parents=True)
-        unpack(unfinished / folder.name)
-        for other in entries.glob(f"{place}-*"):
-            shutil.rmtree(other, ignore_errors=True)
-        _publish(unfinished, entry)
+        unfinished.mkdir(parents=True)
+        yield unfinished
     except OSError as error:
         raise ImagesError(
             f"{error.filename or entries}: the cache can't be written ({error.strerror or error}); set LATENS_CACHE to a"
@@ -73,10 +90,13 @@ def _unpacked(source: str, name: str, files: Sequence[Path], unpack: Unpack) -> 
         ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return folder
 
 
-def _publish(unfinished: Path, entry: Path) -> None:
+def publish(unfinished: Path, entry: Path, outdated: Iterable[Path] = ()) -> None:
+    """Give a finished folder its name, whole; outdated ones are removed before."""
+    for other in outdated:
+        if other != entry:
+            shutil.rmtree(other, ignore_errors=True)
     try:
         os.rename(unfinished, entry)
     except OSError:
