@@ -31,7 +31,7 @@ GUIDE = Path(__file__).parents[1] / "docs" / "ecosystem.md"
 
 def test_export_says_what_it_needs(finished_run, tmp_path, capsys, monkeypatch):
     assert main(["export", str(finished_run.path)]) == 2
-    assert "export needs --html FILE, --onnx [DIR], or both" in capsys.readouterr().err
+    assert "export needs --html FILE, --onnx [DIR] or --torch-export [DIR]" in capsys.readouterr().err
     assert main(["export", str(finished_run.path), "--onnx", str(tmp_path / "o"), "--size", "20MB"]) == 2
     assert "--size: only with --html FILE" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "onnxscript", None)

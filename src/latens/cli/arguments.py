@@ -730,7 +730,7 @@ def _add_export(commands: Any) -> None:
         commands,
         "export",
         export_command,
-        "write a run as one HTML file that explores and decodes offline, or its networks as ONNX",
+        "write a run as one HTML file that explores and decodes offline, or its networks as ONNX or as programs of torch.export",
     )
     _run(command)
     command.add_argument("--html", metavar="FILE", help="the page to write")
@@ -740,6 +740,13 @@ def _add_export(commands: Any) -> None:
         nargs="?",
         const="onnx",
         help="write encoder.onnx and decoder.onnx into this folder (default: onnx)",
+    )
+    command.add_argument(
+        "--torch-export",
+        metavar="DIR",
+        nargs="?",
+        const="torch-export",
+        help="write encoder.pt2 and decoder.pt2, programs of torch.export, into this folder (default: torch-export)",
     )
     command.add_argument(
         "--beside",

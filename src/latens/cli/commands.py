@@ -466,18 +466,20 @@ def explore_command(args: argparse.Namespace) -> Answer:
 
 
 def export_command(args: argparse.Namespace) -> Answer:
-    """Write a run as one HTML file, or its networks as ONNX files, or both."""
+    """Write a run as one HTML file, its networks as ONNX files or programs of torch.export, or several of these."""
     from latens.errors import UsageError
 
-    if args.html is None and args.onnx is None:
-        raise UsageError("export needs --html FILE, --onnx [DIR], or both")
+    if args.html is None and args.onnx is None and args.torch_export is None:
+        raise UsageError("export needs --html FILE, --onnx [DIR] or --torch-export [DIR]")
     if args.html is None and (flags := _given(args, {"beside": "--beside", "size": "--size"})):
         raise UsageError(f"{', '.join(flags)}: only with --html FILE")
     output_file(args.html, ".html", ".htm")
-    if args.onnx is not None:
-        output_folder(args.onnx, overwrite=True)
+    for folder in (args.onnx, args.torch_export):
+        if folder is not None:
+            output_folder(folder, overwrite=True)
     run = _chosen(args.run, data=args.new_data)
     answers = [_export_onnx(run, args.onnx)] if args.onnx is not None else []
+    answers += [_export_programs(run, args.torch_export)] if args.torch_export is not None else []
     answers += [_export_html(run, args)] if args.html is not None else []
     return {key: value for facts, _ in answers for key, value in facts.items()}, "\n".join(text for _, text in answers)
 
@@ -499,6 +501,14 @@ def _export_onnx(run: "Run", folder: str) -> Answer:
     paths = write_onnx(run, folder)
     lines = [f"{shown(path)}: {bytes_text(path.stat().st_size)}, runs in onnxruntime without torch" for path in paths]
     return {"onnx": [str(path) for path in paths]}, "\n".join(lines)
+
+
+def _export_programs(run: "Run", folder: str) -> Answer:
+    from latens.exports import write_programs
+
+    paths = write_programs(run, folder)
+    lines = [f"{shown(path)}: {bytes_text(path.stat().st_size)}, runs in torch without latens" for path in paths]
+    return {"torch_export": [str(path) for path in paths]}, "\n".join(lines)
 
 
 def import_command(args: argparse.Namespace) -> Answer:
