@@ -264,6 +264,162 @@ def test_data_sets_without_images_are_said():
         load_images(Words())
 
 
+def sample(row, key=None, **others):
+    """The members of one sample of WebDataset."""
+    key = f"{row:03}" if key is None else key
+    told = {"cls": str(LABELS[row]).encode(), "json": json.dumps({"age": row / 2, "tags": ["x"]}).encode()}
+    return {
+        f"{key}.{ending}": content for ending, content in {"png": png(PIXELS[row]), **told, **others}.items() if content
+    }
+
+
+def tar(path, *samples):
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in (item for members in samples for item in members.items()):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def check_shards(found, names=("0", "1", "2")):
+    """The 45 images, each with its key as id, its class and its age."""
+    assert found.class_names == names
+    assert len(found.train) + len(found.test) == 45
+    for part in (found.train, found.test):
+        rows = part.ids.astype(int)
+        np.testing.assert_array_equal(part.pixels, PIXELS[rows])
+        np.testing.assert_array_equal(part.labels, LABELS[rows])
+        np.testing.assert_array_equal(part.columns["age"], rows / 2)
+
+
+@pytest.fixture
+def shards(tmp_path):
+    for number in range(3):
+        tar(tmp_path / "shards" / f"a-{number:06}.tar", *(sample(row) for row in range(number, 45, 3)))
+    return tmp_path / "shards"
+
+
+def test_shards_of_webdataset(shards, finished_run, tmp_path):
+    (shards / "README.md").write_text("of the shards")
+    found = load_images(shards)
+    check_shards(found)
+    assert (found.name, found.source) == ("shards", str(shards))
+    for pattern in ("a-{000000..000002}.tar", "a-*.tar", "a-00000{0,1,2}.tar"):
+        same(load_images(str(shards / pattern)), found)
+    same(load_images(tar(tmp_path / "one.tar", *map(sample, range(45)))), found)
+    from latens.cli import main
+
+    assert (
+        main(["encode", str(finished_run.path), str(shards / "a-{000000..000002}.tar"), "-o", str(tmp_path / "z.npz")])
+        == 0
+    )
+    assert sorted(np.load(tmp_path / "z.npz")["ids"]) == sorted(f"{row:03}" for row in range(45))
+
+
+def test_a_run_of_shards_finds_them_again(shards, tmp_path):
+    from latens.runs import start_run
+
+    images = load_images(str(shards / "a-{000000..000002}.tar"))
+    run = start_run(images, latens.RECIPES["notebook"](images), tmp_path / "run", "cpu")
+    assert "images.npz" not in run.folder.files
+    assert latens.open_run(run.path).images.fingerprint == images.fingerprint
+
+
+def test_names_parts_and_folders_of_shards(tmp_path):
+    home = tmp_path / "data"
+    for part, rows in (("train-000000", range(20)), ("train-000001", range(20, 36)), ("test-000000", range(36, 45))):
+        named = (sample(row, f"{part}/{row:03}", cls=f"{CLASSES[LABELS[row]]}\n".encode()) for row in rows)
+        tar(home / f"{part}.tar", *named)
+    found = load_images(home)
+    assert (len(found.train), len(found.test)) == (36, 9)
+    assert found.class_names == ("ant", "bee", "zebra")  # and not the folders
+    np.testing.assert_array_equal(found.test.pixels, PIXELS[36:])
+    assert found.test.ids[0] == "test-000000/036"
+
+
+def test_samples_that_are_not_like_the_others(tmp_path):
+    twice = {**sample(44, png=None), "044.left.png": png(PIXELS[44]), "044.right.png": png(255 - PIXELS[44])}
+    alone = {"alone.cls": b"1", "alone.json": b"{}"}
+    own = sample(
+        43, json=json.dumps({"label": "mine", "text": "a\0b" + 2000 * "c", "split": "dev"}).encode(), txt=b"a caption"
+    )
+    found = load_images(tar(tmp_path / "one.tar", *map(sample, range(43)), twice, alone, own))
+    rows = {name: (part, row) for part in (found.train, found.test) for row, name in enumerate(part.ids.tolist())}
+    assert len(rows) == 46
+    assert {"044.left.png", "044.right.png"} <= set(rows)
+    assert any("alone.cls" in note for note in found.notes)
+    part, row = rows["043"]
+    assert (part.columns["json:label"][row], part.columns["txt"][row]) == ("mine", "a caption")
+    assert len(part.columns["text"][row]) == 1000
+    # Keys of an earlier shard get the name of their own shard before them.
+    for number in range(2):
+        tar(tmp_path / "again" / f"s{number}.tar", *(sample(row + 20 * number, f"{row:03}") for row in range(20)))
+    again = load_images(tmp_path / "again")
+    assert {"003", "s1-003"} <= {*again.train.ids, *again.test.ids}
+
+
+def test_damaged_shards_are_said(shards, tmp_path, monkeypatch):
+    cut = shards / "a-000001.tar"
+    cut.write_bytes(cut.read_bytes()[:5000])
+    with pytest.raises(ImagesDamaged, match=r"a-000001.tar: not readable as an archive"):
+        load_images(shards)
+    cut.unlink()
+    with pytest.raises(ImagesNotFound, match=r"1 of its files are not there: .*a-000001.tar"):
+        load_images(str(shards / "a-{000000..000002}.tar"))
+    with pytest.raises(UsageError, match="stands for more than 100,000 names"):
+        load_images(str(shards / "a-{000000..900000}.tar"))
+    bad = {
+        "holds 000.png twice": [sample(0), sample(1), sample(0)],
+        "000.json can't be read": [sample(0, json=b"{"), sample(1)],
+        "000.json can't be read .nested too deeply": [sample(0, json=100_000 * b"[")],
+        "000.cls can't be read .*utf-8": [sample(0, cls=b"\xff\xfe")],
+        "000.json can't be read .longer than 1 MiB": [sample(0, json=b" " * (1 << 21))],
+        "1,201 different values .*at most 1,000": [
+            sample(row, json=json.dumps({f"{row} {n}": n for n in range(600)}).encode()) for row in (0, 1)
+        ],
+        "not readable as an archive .*File exists": [{"a": png(PIXELS[0]), "a/000.png": png(PIXELS[1])}],
+    }
+    for number, (said, samples) in enumerate(bad.items()):
+        with pytest.raises(ImagesDamaged, match=said):
+            load_images(tar(tmp_path / f"bad{number}.tar", *samples))
+    monkeypatch.setattr("latens.images.plan.BOMB_BYTES", 1000)
+    monkeypatch.setattr("latens.images.plan.BOMB_RATIO", 0)
+    with pytest.raises(ImagesDamaged, match="unpacks to more than images of its size are"):
+        load_images(tar(tmp_path / "large.tar", sample(0, png=bytes(2000))))
+
+
+def test_shards_write_nothing_outside(tmp_path):
+    hostile = [sample(row, f"../../{row:03}") for row in range(20)] + [
+        sample(row, f"/abs/{row:03}") for row in range(20, 45)
+    ]
+    home = tmp_path / "in" / "side"
+    home.mkdir(parents=True)
+    tar(home / "a-0.tar", *hostile)
+    tar(home / "a-1.tar", sample(0, "a\x1b[2J"))
+    before = {path for path in tmp_path.rglob("*") if latens.files.cache_folder() not in path.parents}
+    found = load_images(home)
+    after = {path for path in tmp_path.rglob("*") if latens.files.cache_folder() not in path.parents}
+    assert before == after - {latens.files.cache_folder()}
+    ids = [*found.train.ids, *found.test.ids]
+    assert len(ids) == 46
+    assert all(one.isprintable() for one in ids)
+
+
+@pytest.mark.pretrained
+@pytest.mark.parametrize("compress", [False, True])
+def test_shards_that_webdataset_wrote(tmp_path, compress):
+    webdataset = from_test_all("webdataset")
+    pattern = str(tmp_path / f"train-%06d.tar{'.gz' * compress}")
+    with webdataset.ShardWriter(pattern, maxcount=20, verbose=0) as writer:
+        for row in range(45):
+            told = {"age": row / 2, "tags": ["x"]}
+            image = Image.fromarray(PIXELS[row][0])
+            writer.write({"__key__": f"{row:06}", "png": image, "cls": int(LABELS[row]), "json": told})
+    check_shards(load_images(str(tmp_path / f"train-{{000000..000002}}.tar{'.gz' * compress}")))
+
+
 @pytest.fixture
 def datasets():
     return from_test_all("datasets")

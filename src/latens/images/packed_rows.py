@@ -2,18 +2,33 @@
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from latens.images.folder_parts import read_name
 from latens.images.kinds import picture_format
 from latens.text import shown
 
-__all__ = ["PackedRow", "first_images", "plain_values", "write_rows", "write_table"]
+__all__ = [
+    "LABEL",
+    "TABLE",
+    "PackedRow",
+    "TableRow",
+    "cut",
+    "first_images",
+    "part_of",
+    "plain_values",
+    "write_rows",
+    "write_table",
+]
 
 IMAGES = ("image", "img", "pixel_values", "picture", "jpg", "png")  # of several columns of images the first of these
 ENDINGS = {"JPEG": "jpg", "JPEG 2000": "jp2", "TIFF": "tif", "DICOM": "dcm"}
+SHARD = re.compile(r"[-_.]?\d+(-of-\d+)?$")  # train-00000-of-00003
 TABLE = "metadata.csv"  # which the rules of folders find
+LONGEST = 1000  # letters of a text
 FILE, SPLIT, LABEL = "image_file", "split", "label"
 
 TableRow = tuple[str, str, Mapping[str, Any]]  # file, part, other values
@@ -54,13 +69,23 @@ def write_rows(folder: Path, rows: Iterable[PackedRow]) -> str:
 
 
 def write_table(folder: Path, rows: Sequence[TableRow]) -> None:
-    """The table beside image files, found by the rules of folders. Parts count where there are several."""
+    """The table of image files; beside them the rules of folders find it. Parts count where there are several."""
     split = len({part for _, part, _ in rows if part}) > 1
     told = [{FILE: name, **({SPLIT: part} if split else {}), **columns} for name, part, columns in rows]
     with open(folder / TABLE, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(name for row in told for name in row)))
         writer.writeheader()
         writer.writerows(told)
+
+
+def part_of(stem: str) -> str:
+    """The part by the beginning of a shard's name: train, test, validation or alike; "" for none.
+
+    >>> part_of("train-00000-of-00003"), part_of("val-000012"), part_of("photos-1")
+    ('train', 'validation', '')
+    """
+    read = read_name(SHARD.sub("", SHARD.sub("", stem)))
+    return read.kind if read is not None else ""
 
 
 def first_images(columns: Sequence[str]) -> str:
@@ -87,7 +112,12 @@ def plain_values(row: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> 
         if name in names and isinstance(value, int):
             value = names[name][value] if 0 <= value < len(names[name]) else ""  # -1: no label
         known = LABEL if name == label else shown(name)
-        # A text can hold a zero byte, which no table of text has.
-        text = value.replace("\0", "") if isinstance(value, str) else value
+        text = cut(value) if isinstance(value, str) else value
         plain[f"column:{known}" if known == FILE else known] = "" if text is None else text
     return plain
+
+
+def cut(text: str) -> str:
+    """A text as a table has it: no zero byte, and not so long that a column of texts takes more memory than the images."""
+    text = text.replace("\0", "")
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

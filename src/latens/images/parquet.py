@@ -6,26 +6,22 @@ classes; several files `train-…`, `test-…`, `validation-…` are the parts.
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from latens.errors import ImagesDamaged, ImagesError, MissingExtra
 from latens.images.arrays import refuse_labels
 from latens.images.contract import Dataset
-from latens.images.folder_parts import read_name
-from latens.images.packed_rows import PackedRow, first_images, plain_values, write_rows
+from latens.images.packed_rows import PackedRow, first_images, part_of, plain_values, write_rows
 from latens.images.plan import Options, Plan
-from latens.images.unpacked import plan_unpacked, read_unpacked
-from latens.text import listed, natural_key
+from latens.images.unpacked import files_of, plan_unpacked, read_unpacked
+from latens.text import listed
 
-__all__ = ["PARQUET", "SUFFIXES", "ParquetSource", "of_files", "part_of"]
+__all__ = ["PARQUET", "SUFFIXES", "ParquetSource", "of_files", "plan_of_files"]
 
 SUFFIXES = (".parquet", ".pq")
 ROWS = 256  # at a time: pictures are in memory while they are written
-SHARD = re.compile(r"[-_.]?\d+(-of-\d+)?$")  # train-00000-of-00003
 
 
 class ParquetSource:
@@ -48,9 +44,7 @@ class ParquetSource:
     def plan(self, source: Any, options: Options) -> Plan:
         """As of a folder."""
         path = Path(source).absolute()
-        refuse_labels(options, str(path))
-        files = _files(path)
-        return plan_unpacked(path, path.stem, files, lambda folder: _unpack(files, folder), options)
+        return plan_of_files(path, path.stem, _files(path), options)
 
 
 PARQUET = ParquetSource()
@@ -62,22 +56,14 @@ def of_files(source: Path | str, name: str, files: Sequence[Path], options: Opti
     return read_unpacked(source, name, files, lambda folder: _unpack(files, folder), options)
 
 
+def plan_of_files(source: Path | str, name: str, files: Sequence[Path], options: Options) -> Plan:
+    """Its plan, see `Source.plan`."""
+    refuse_labels(options, str(source))
+    return plan_unpacked(source, name, files, lambda folder: _unpack(files, folder), options)
+
+
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path] if path.suffix.lower() in SUFFIXES else []
-    if not path.is_dir():
-        return []
-    with suppress(OSError):
-        found = sorted(
-            (one for one in path.iterdir() if not one.name.startswith(".")), key=lambda one: natural_key(one.name)
-        )
-        # A README and the like may lie beside; a folder with anything to look at is a folder of pictures.
-        tables = [one for one in found if one.suffix.lower() in SUFFIXES]
-        others = [
-            one for one in found if one.is_dir() or one.suffix.lower() not in (*SUFFIXES, ".md", ".txt", ".json", "")
-        ]
-        return tables if not others else []
-    return []
+    return files_of(path, SUFFIXES)
 
 
 def _unpack(files: Sequence[Path], folder: Path) -> None:
@@ -85,18 +71,12 @@ def _unpack(files: Sequence[Path], folder: Path) -> None:
     write_rows(folder, (row for file in files for row in _rows_of(file, several=len(files) > 1)))
 
 
-def part_of(file: Path) -> str:
-    """The part by the beginning of a file's name, as Hugging Face writes shards: train, test or validation; "" for none."""
-    read = read_name(SHARD.sub("", SHARD.sub("", file.stem)))
-    return read.kind if read is not None else ""
-
-
 def _rows_of(file: Path, several: bool) -> Iterator[PackedRow]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
         raise MissingExtra(f'{file}: images in Parquet need pyarrow: pip install "latens[parquet]"') from None
-    stem, part = f"{file.stem}-" if several else "", part_of(file)
+    stem, part = f"{file.stem}-" if several else "", part_of(file.stem)
     try:
         opened = parquet.ParquetFile(file)
         schema = opened.schema_arrow

@@ -9,7 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,34 @@ from latens.files import cache_folder
 from latens.images.contract import Dataset
 from latens.images.folder import FOLDER
 from latens.images.opening import file_state
-from latens.images.plan import Options, Plan
-from latens.text import shown
+from latens.images.packed_rows import TABLE
+from latens.images.plan import AUTO, Options, Plan
+from latens.images.table_files import read_table
+from latens.text import natural_key, shown
 
-__all__ = ["entry_of", "plan_unpacked", "publish", "read_unpacked", "unfinished_folder"]
+__all__ = ["entry_of", "files_of", "plan_unpacked", "publish", "read_unpacked", "unfinished_folder"]
 
 Unpack = Callable[[Path], None]  # writes image files into a folder
+BESIDE = (".md", ".txt", ".json", "")  # endings of what may lie beside packed files; anything else is to be looked at
+
+
+def files_of(path: Path, endings: Sequence[str], also: Sequence[str] = ()) -> list[Path]:
+    """A packed file, or those of a folder that holds nothing else; none where there are others.
+
+    Args:
+        path: a file or a folder.
+        endings: of packed files, in lower case.
+        also: endings of further files that may lie in the folder.
+    """
+    if path.is_file():
+        return [path] if path.name.lower().endswith(tuple(endings)) else []
+    with suppress(OSError):
+        found = [one for one in path.iterdir() if not one.name.startswith(".")] if path.is_dir() else []
+        packed = [one for one in found if one.name.lower().endswith(tuple(endings)) and not one.is_dir()]
+        others = set(found) - set(packed)
+        if not any(one.is_dir() or one.suffix.lower() not in (*BESIDE, *also) for one in others):
+            return sorted(packed, key=lambda one: natural_key(one.name))
+    return []
 
 
 def read_unpacked(source: Any, name: str, files: Sequence[Path], unpack: Unpack, options: Options) -> Dataset:
@@ -41,14 +63,20 @@ def read_unpacked(source: Any, name: str, files: Sequence[Path], unpack: Unpack,
         ImagesError: of `unpack`, or as for a folder.
     """
     folder = _unpacked(str(source), name, files, unpack)
-    dataset: Dataset = FOLDER.read(folder, options)
+    dataset: Dataset = FOLDER.read(folder, _with_own_table(folder, options))
     return replace(dataset, name=shown(name), source=str(source))
 
 
 def plan_unpacked(source: Any, name: str, files: Sequence[Path], unpack: Unpack, options: Options) -> Plan:
     """Its plan, see `Source.plan`."""
     folder = _unpacked(str(source), name, files, unpack)
-    return replace(FOLDER.plan(folder, options), name=shown(name), source=str(source))
+    return replace(FOLDER.plan(folder, _with_own_table(folder, options)), name=shown(name), source=str(source))
+
+
+def _with_own_table(folder: Path, options: Options) -> Options:
+    """Options with the table that was written beside the folder, which decides on classes, whatever its folders are called."""
+    table = folder.parent / TABLE
+    return replace(options, table=read_table(table)) if options.table == AUTO and table.exists() else options
 
 
 def _unpacked(source: str, name: str, files: Sequence[Path], unpack: Unpack) -> Path:

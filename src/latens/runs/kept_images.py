@@ -1,15 +1,14 @@
 """Images that are stored in a run because they can't be loaded again: arrays and tensors in memory."""
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from latens.errors import RunDamaged
+from latens.errors import ImagesError, RunDamaged
 from latens.images import Dataset
 from latens.images.contract import make_images
-from latens.images.load import GIVEN, NAMES
+from latens.images.load import GIVEN, reader_of
 from latens.images.pixels import PixelFormat
 from latens.runs.record import RunFolder
 from latens.text import bytes_text
@@ -47,13 +46,20 @@ def images_to_keep(images: Dataset) -> dict[str, np.ndarray] | None:
 def can_be_loaded_again(images: Dataset) -> bool:
     """Whether `load_images` gives the same images again for `images.source`."""
     source = images.source
-    if source in NAMES:
-        return True
     table = images.options.get("table")
     labels_given_apart = source.endswith(".npy") and images.train.labels is not None and not table  # by labels=
     if table == GIVEN:
         return False
-    return source not in ("", "array") and Path(source).exists() and not labels_given_apart
+    return source not in ("", "array") and not labels_given_apart and _is_read(source)
+
+
+def _is_read(source: str) -> bool:
+    """Whether something reads a source: a name, what is there, a pattern that matches."""
+    try:
+        reader_of(source)
+    except ImagesError:
+        return False
+    return True
 
 
 def load_kept_images(folder: RunFolder) -> Dataset:
