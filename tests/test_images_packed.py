@@ -480,8 +480,10 @@ def test_files_and_sizes_of_hugging_face(folder, datasets, tmp_path):
 
 
 @pytest.mark.pretrained
-def test_a_run_keeps_images_of_hugging_face(of_hugging_face, tmp_path):
+def test_a_run_keeps_images_of_hugging_face(of_hugging_face, tmp_path, monkeypatch):
     from latens.runs import start_run
+
+    monkeypatch.setenv("LATENS_CACHE", str(tmp_path / "cache"))
 
     images = load_images(of_hugging_face.to_iterable_dataset())
     run = start_run(images, latens.RECIPES["notebook"](images), tmp_path / "run", "cpu")

@@ -239,8 +239,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 DATA_HELP = (
-    "mnist, fashion-mnist, a folder of images or of IDX files, a .npz, .npy, .zip, .tar or .parquet file, or a pattern such as"
-    " 'photos/**/*.png'"
+    "mnist, fashion-mnist, a folder of images or of IDX files, a .npz, .npy, .zip, .tar or .parquet file, a pattern such as"
+    " 'photos/**/*.png', or the address of any of these (s3://…, https://…)"
 )
 RUN_HELP = "the folder of a run, or its name in runs/ (default: the latest run)"
 

@@ -16,6 +16,7 @@ from latens.files import map_npy, map_npz
 from latens.images import Dataset, Images
 from latens.images.given import as_array
 from latens.images.load import NAMES
+from latens.images.remote import is_remote
 from latens.latents import encode_images
 from latens.neighbours import nearest_stored
 from latens.progress import Progress, Silent
@@ -238,7 +239,7 @@ class _Queries:
         row = self._row_of(name)
         if row is not None:
             self._take(np.asarray(self.stored["latents"][row : row + 1]), [name], None, row)
-        elif os.path.lexists(os.path.expanduser(name)) or name in NAMES:
+        elif os.path.lexists(os.path.expanduser(name)) or name in NAMES or is_remote(name):
             self._add_images(name)
         else:
             ids = self.stored.get("ids", np.arange(len(self.stored["latents"]))[:3])

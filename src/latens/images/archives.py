@@ -21,7 +21,7 @@ from latens.images.shards import Shards
 from latens.images.unpacked import files_of, plan_unpacked, read_unpacked
 from latens.text import shown
 
-__all__ = ["ARCHIVE", "TAR", "ArchiveSource", "of_archives", "plan_of_archives"]
+__all__ = ["ARCHIVE", "TAR", "ArchiveSource", "of_archives", "place_of", "plan_of_archives"]
 
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 DAMAGED = (  # what the standard library raises for a damaged or encrypted archive
@@ -118,7 +118,7 @@ def _unpack(path: Path, folder: Path) -> list[str]:
     left = most_unpacked(path.stat().st_size)
     try:
         for name, stated, open_member in members(path):
-            target = _place_of(name, folder)
+            target = place_of(name, folder)
             if target is None:
                 continue
             if stated > left:
@@ -155,7 +155,7 @@ def _of_tar(path: Path) -> Iterator[Member]:
                 yield info.name, info.size, lambda info=info: archive.extractfile(info)  # type: ignore[misc]  # of a default
 
 
-def _place_of(name: str, folder: Path) -> Path | None:
+def place_of(name: str, folder: Path) -> Path | None:
     """Where a file goes: always below the folder; None for hidden files and those of systems."""
     parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..", ".")]
     parts = [part.replace(":", "_") for part in parts]  # of drives

@@ -26,7 +26,7 @@ __all__ = ["MAXIMUM_SIDE", "MINIMUM_SIDE", "Dataset", "Images", "Progress", "Sha
 
 MINIMUM_SIDE, MAXIMUM_SIDE = 8, 512  # pixels; what the networks take
 
-Progress = Callable[[int, int], object]  # (pictures done, pictures in all)
+Progress = Callable[..., object]  # (pictures done, pictures in all); while files are fetched (done, in all, text)
 Shape = tuple[int, int, int]  # (C, H, W)
 
 

@@ -19,6 +19,7 @@ from latens.images.given import label_array
 from latens.images.layout import checked_layout
 from latens.images.plan import AUTO, RULES, Options, Size, Source
 from latens.images.ranges import checked_range
+from latens.images.remote import is_remote, read_kept
 from latens.images.table_files import read_table
 from latens.images.white import checked_white
 from latens.images.words import MASKS
@@ -44,6 +45,7 @@ SOURCES: Table[Source] = Table(
         "mnist": "latens.images.shipped:MNIST",
         "fashion-mnist": "latens.images.fashion:FASHION_MNIST",
         "array": "latens.images.arrays:ARRAY",
+        "remote": "latens.images.remote:REMOTE",
         "hugging-face": "latens.images.hugging_face:HUGGING_FACE",
         "samples": "latens.images.samplewise:SAMPLES",
         "npy": "latens.images.npy:NPY",
@@ -89,7 +91,8 @@ def load_images(
         source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, a .zip or .tar
             of what could be a folder, a Parquet file with images, a pattern of file names (`"photos/**/*.png"`), a file of many
             pages; or an array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or floats, a
-            list of such images or of Pillow's; or a data set of torch, or of Hugging Face, which may be a stream.
+            list of such images or of Pillow's; or a data set of torch, or of Hugging Face, which may be a stream; or the address
+            of any of these files (`"s3://bucket/photos/"`, `"https://…/photos.zip"`), see `latens.images.remote`.
         size: side, or (height, width), 8 to 512 pixels, to which images are resized; by default their own, for folders
             see `latens.images.folder`.
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.
@@ -118,7 +121,8 @@ def load_images(
         channels: the folders of the channels, where each has one, such as `["dapi", "gfp"]`: in the source or as paths of their
             own; files are matched by name, see `latens.images.channel_folders`.
         nan: the value to read instead of NaN and infinity, which are an error otherwise.
-        progress: called with (pictures done, pictures in all) while decoding.
+        progress: called with (pictures done, pictures in all) while decoding; while files of an address are fetched with (files
+            done, files in all, bytes in words).
 
     Returns:
         The data set. A source without a test part is split 9:1 by what the images show, in each class (see
@@ -260,17 +264,21 @@ def _channel_folder(source: "str | os.PathLike[str]", channel: str) -> str:
     return own if not os.path.isdir(os.path.join(source, channel)) and os.path.isdir(own) else channel
 
 
-def load_again(source: Any, data: Mapping[str, Any]) -> Dataset:
+def load_again(source: Any, data: Mapping[str, Any], fetch: bool = True) -> Dataset:
     """The images of a run, from where they are now, as they were read when it was trained.
 
     Args:
         source: see `load_images`.
         data: the entry `data` of run.json: `options`, and `rules` (1 where it has none, before there were others).
+        fetch: whether an address may be reached; otherwise its files are taken from the cache.
 
     Raises:
         ImagesError: they can't be read.
     """
-    return load_images(source, **{"rules": data.get("rules", 1), **data["options"]})
+    options = {"rules": data.get("rules", 1), **data["options"]}
+    if not fetch and isinstance(source, str) and is_remote(source):
+        return read_kept(source, lambda local: load_images(local, **options))
+    return load_images(source, **options)
 
 
 def reader_of(source: Any) -> Source:

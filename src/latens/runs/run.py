@@ -483,10 +483,17 @@ class Run:
                 " run.images = load_images(array), or data= of open_run and resume"
             )
         from latens.images.load import load_again
+        from latens.images.remote import is_remote
 
+        source = str(data["source"])
         try:
-            return load_again(data["source"], data)
+            return load_again(source, data, fetch=False)
         except ImagesNotFound:
+            if is_remote(source):  # of whoever made the run: nothing is reached that the user has not asked for
+                raise RunError(
+                    f"{self.path}: its images are at {shown(source)} and not in the cache; to fetch them, give the address:"
+                    f" --data {quoted(source)}, or open_run(..., data=...)"
+                ) from None
             raise RunError(
                 f"{self.path}: its images are no longer at {shown(data['source'])}; say where they are now:"
                 f" --data NEW, or open_run(..., data=NEW)"
