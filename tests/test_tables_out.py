@@ -79,12 +79,53 @@ def test_duckdb_reads_it(written):
     assert found == [("a", 4), ("b", 4), ("c", 4)]
 
 
+@pytest.mark.pretrained
+def test_anndata_reads_it(finished_run, named, tmp_path):
+    anndata = from_test_all("anndata")
+    (named / "labels.csv").write_text((named / "labels.csv").read_text().replace("age,latent", "a/b,_index"))
+    path = tmp_path / "z.h5ad"
+    assert main(["encode", str(finished_run.path), str(named), "-o", str(path)]) == 0
+    assert main(["encode", str(finished_run.path), str(named), "-o", str(tmp_path / "z.npz")]) == 0
+    arrays, read = np.load(tmp_path / "z.npz"), anndata.read_h5ad(path)
+    np.testing.assert_array_equal(read.X, arrays["latents"])
+    assert read.X.dtype == np.float32
+    assert read.obs_names.tolist() == arrays["ids"].tolist()
+    assert read.obs["label"].tolist() == arrays["class_names"][arrays["labels"]].tolist()
+    assert read.obs["label"].dtype == "category"
+    np.testing.assert_array_equal(read.obs["a_b"], arrays["column:a/b"])
+    assert read.obs["column:_index"].tolist() == arrays["column:_index"].tolist()
+    assert read.var_names.tolist() == [f"latent{n}" for n in range(8)]
+    assert read.uns["latens"]["fingerprint"] == finished_run.record["data"]["fingerprint"]
+    assert read.uns["latens"]["weights"] == finished_run.record["files"]["model.safetensors"]
+
+
+@pytest.mark.pretrained
+def test_latents_of_a_run_as_anndata(finished_run, tmp_path):
+    anndata = from_test_all("anndata")
+    arrays = dict(finished_run.latents)
+    ids = arrays["ids"].astype("U30")
+    ids[0] = "a\ud800 猫"
+    arrays |= {"ids": ids, "column:note": np.array(["x\0y", *[""] * (len(ids) - 1)])}
+    latens.exports.write_anndata(finished_run, arrays, tmp_path / "z.h5ad")
+    read = anndata.read_h5ad(tmp_path / "z.h5ad")
+    np.testing.assert_array_equal(read.X, arrays["latents"])
+    np.testing.assert_array_equal(read.obs["squared_error"], arrays["squared_error"])
+    assert (read.obs["part"] == "test").sum() == (arrays["part"] == 1).sum()
+    assert (read.obs_names[0], read.obs["note"].iloc[0]) == ("a? 猫", "xy")
+
+
+def test_without_anndata_it_is_said_before_the_work(finished_run, named, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "anndata", None)
+    assert main(["encode", str(finished_run.path), str(named), "-o", str(tmp_path / "z.h5ad")]) == 2
+    assert 'pip install "latens[anndata]"' in capsys.readouterr().err
+
+
 def test_without_a_library_it_is_said_before_the_work(finished_run, named, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sheets, "LIBRARIES", ())
     assert main(["encode", str(finished_run.path), str(named), "-o", str(tmp_path / "z.parquet")]) == 2
     assert 'pip install "latens[parquet]"' in capsys.readouterr().err
     assert main(["encode", str(finished_run.path), str(named), "-o", str(tmp_path / "z.csv")]) == 2
-    assert "allowed: .npz, .parquet" in capsys.readouterr().err
+    assert "allowed: .npz, .parquet, .h5ad" in capsys.readouterr().err
 
 
 def test_latents_history_and_scores_are_tables(finished_run):

@@ -443,7 +443,7 @@ def _add_encode(commands: Any) -> None:
         metavar="FILE",
         required=True,
         help="NAME.npz for arrays: latents, ids, labels, class names; NAME.parquet for a table with a row for each image;"
-        " FOLDER/ for such tables in parts, which any number of processes write",
+        " NAME.h5ad for anndata and scanpy; FOLDER/ for such tables in parts, which any number of processes write",
     )
     command.add_argument(
         "--share",

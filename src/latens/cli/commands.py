@@ -167,6 +167,7 @@ def encode_command(args: argparse.Namespace) -> Answer:
     """Encode images into a file of latents, or into a folder of parts."""
     from latens.computed import encode_source
     from latens.errors import UsageError
+    from latens.exports.anndata_file import check_anndata, write_anndata
     from latens.exports.latents_file import check_parquet, write_latents
     from latens.files import write_npz
 
@@ -174,17 +175,18 @@ def encode_command(args: argparse.Namespace) -> Answer:
         return _encode_in_parts(args)
     if args.share is not None or args.rows is not None:
         raise UsageError("--share and --rows go with a folder of parts: -o FOLDER/")
-    output_file(args.output, ".npz", ".parquet")
-    as_table = args.output.lower().endswith(".parquet")
-    if as_table:
-        check_parquet()
+    output_file(args.output, ".npz", ".parquet", ".h5ad")
+    writers = {".parquet": (check_parquet, write_latents), ".h5ad": (check_anndata, write_anndata)}
+    check, write = writers.get(os.path.splitext(args.output)[1].lower(), (None, None))
+    if check is not None:  # before the work
+        check()
     progress = _progress(args)
     run = _chosen(args.run, args.device)
     encoded = encode_source(run, args.data, args.part, progress, **_reading(args))
     for note in encoded.notes:
         progress.say(f"note: {note}")
-    if as_table:
-        write_latents(run, encoded.arrays, args.output)
+    if write is not None:
+        write(run, encoded.arrays, args.output)
     else:
         write_npz(args.output, encoded.arrays)
     shapes = {name: list(array.shape) for name, array in encoded.arrays.items()}

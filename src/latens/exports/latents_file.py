@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from latens.runs.run import WEIGHTS
 from latens.runs.tables import latent_columns
 from latens.sheets import as_parquet, parquet_library
 
-__all__ = ["check_parquet", "write_latents"]
+__all__ = ["check_parquet", "class_names_of", "run_facts", "write_latents"]
 
 
 def write_latents(run: Run, arrays: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]) -> None:
@@ -31,8 +31,18 @@ def write_latents(run: Run, arrays: Mapping[str, NDArray[Any]], path: str | os.P
         MissingExtra: neither polars nor pyarrow is installed.
     """
     check_parquet()
-    names = arrays["class_names"].tolist() if "class_names" in arrays else run.class_names
-    facts = {
+    metadata = {f"latens.{name}": value for name, value in run_facts(run).items()}
+    atomic_write(path, as_parquet(latent_columns(arrays, class_names_of(arrays, run)), metadata))
+
+
+def class_names_of(arrays: Mapping[str, NDArray[Any]], run: Run) -> Sequence[str]:
+    """The names of the labels of some latents: their own, or those of the run."""
+    return arrays["class_names"].tolist() if "class_names" in arrays else run.class_names
+
+
+def run_facts(run: Run) -> dict[str, str]:
+    """What a file of latents says of the run whose model made them."""
+    return {
         "run": run.name,
         "fingerprint": str(run.record["data"]["fingerprint"]),
         "weights": run.folder.files.get(WEIGHTS, ""),
@@ -40,8 +50,6 @@ def write_latents(run: Run, arrays: Mapping[str, NDArray[Any]], path: str | os.P
         "latent_shape": json.dumps(run.record.get("latent_shape", [run.recipe.latent_dim])),
         "version": __version__,
     }
-    metadata = {f"latens.{name}": value for name, value in facts.items()}
-    atomic_write(path, as_parquet(latent_columns(arrays, names), metadata))
 
 
 def check_parquet() -> None:
