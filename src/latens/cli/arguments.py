@@ -739,7 +739,12 @@ def _add_export(commands: Any) -> None:
         metavar="DIR",
         nargs="?",
         const="onnx",
-        help="write encoder.onnx and decoder.onnx into this folder (default: onnx)",
+        help="write encoder.onnx, decoder.onnx and, where the run can detect, detect.onnx into this folder (default: onnx)",
+    )
+    command.add_argument(
+        "--method",
+        choices=list(DETECTORS),
+        help=f"with --onnx: how the score of detect.onnx is computed (default: {DEFAULT_DETECTOR})",
     )
     command.add_argument(
         "--torch-export",

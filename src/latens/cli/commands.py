@@ -475,12 +475,14 @@ def export_command(args: argparse.Namespace) -> Answer:
         raise UsageError("export needs --html FILE, --onnx [DIR] or --torch-export [DIR]")
     if args.html is None and (flags := _given(args, {"beside": "--beside", "size": "--size"})):
         raise UsageError(f"{', '.join(flags)}: only with --html FILE")
+    if args.onnx is None and args.method is not None:
+        raise UsageError("--method: only with --onnx [DIR]")
     output_file(args.html, ".html", ".htm")
     for folder in (args.onnx, args.torch_export):
         if folder is not None:
             output_folder(folder, overwrite=True)
     run = _chosen(args.run, data=args.new_data)
-    answers = [_export_onnx(run, args.onnx)] if args.onnx is not None else []
+    answers = [_export_onnx(run, args)] if args.onnx is not None else []
     answers += [_export_programs(run, args.torch_export)] if args.torch_export is not None else []
     answers += [_export_html(run, args)] if args.html is not None else []
     return {key: value for facts, _ in answers for key, value in facts.items()}, "\n".join(text for _, text in answers)
@@ -497,12 +499,22 @@ def _export_html(run: "Run", args: argparse.Namespace) -> Answer:
     return {"file": str(path), "bytes": size, "left_out": left}, "\n".join(lines)
 
 
-def _export_onnx(run: "Run", folder: str) -> Answer:
-    from latens.exports import write_onnx
+def _export_onnx(run: "Run", args: argparse.Namespace) -> Answer:
+    from latens.detection import DEFAULT_DETECTOR
+    from latens.errors import ImagesError, RunError
+    from latens.exports import write_onnx, write_onnx_detector
 
-    paths = write_onnx(run, folder)
+    detectors, left = [], []
+    try:
+        method = args.method or DEFAULT_DETECTOR
+        detectors.append(write_onnx_detector(run, args.onnx, method, progress=_progress(args)))
+    except (RunError, ImagesError) as error:
+        if args.method is not None:  # then it was asked for
+            raise
+        left.append(f"detect.onnx: not written: {error}")
+    paths = [*write_onnx(run, args.onnx), *detectors]
     lines = [f"{shown(path)}: {bytes_text(path.stat().st_size)}, runs in onnxruntime without torch" for path in paths]
-    return {"onnx": [str(path) for path in paths]}, "\n".join(lines)
+    return {"onnx": [str(path) for path in paths], "onnx_left_out": left}, "\n".join([*lines, *left])
 
 
 def _export_programs(run: "Run", folder: str) -> Answer:

@@ -1,6 +1,7 @@
 """The combination of two detectors: by places of the image, and by its latent as a whole."""
 
 from latens.detection.contract import Detector, Floats, Measured, Seen
+from latens.detection.graphs import CombinedGraph
 from latens.detection.neighbours import NeighboursDetector
 from latens.detection.structural import StructuralDetector
 
@@ -15,6 +16,7 @@ class CombinedDetector(Detector):
     """
 
     summary = "structural error and distance to the nearest normal images together"
+    has_graph = True
 
     def __init__(self) -> None:
         self.structural, self.neighbours = StructuralDetector(), NeighboursDetector()
@@ -28,3 +30,7 @@ class CombinedDetector(Detector):
         """The sum, and the map of the structural error."""
         found = self.structural.measure(seen)
         return Measured(found.scores + self.neighbours.measure(seen).scores, found.maps)
+
+    def graph(self, shape: tuple[int, int, int]) -> CombinedGraph:
+        """See `Detector.graph`."""
+        return CombinedGraph(self.structural.graph(shape), self.neighbours.graph(shape))

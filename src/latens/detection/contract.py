@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.detection.graphs import DetectorGraph
 from latens.errors import UsageError
 from latens.images.pixels import to_floats
 from latens.latents import encode_images
@@ -79,6 +80,7 @@ class Detector(ABC):
 
     summary: ClassVar[str]  # what the score is, in a few words
     has_maps: ClassVar[bool] = True
+    has_graph: ClassVar[bool] = False  # whether `graph` gives one
 
     @classmethod
     def made(cls, features: Any = None) -> "Detector":
@@ -106,3 +108,11 @@ class Detector(ABC):
     @abstractmethod
     def measure(self, seen: Seen) -> Measured:
         """How odd images are, and where."""
+
+    def graph(self, shape: tuple[int, int, int]) -> DetectorGraph:
+        """What `measure` computes as a module of torch, for ONNX; once fitted.
+
+        Args:
+            shape: (C, H, W) of the images.
+        """
+        raise NotImplementedError  # `has_graph` is asked before

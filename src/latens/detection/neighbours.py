@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from latens.arrays import drawn_rows
 from latens.detection.contract import Detector, Floats, Measured, Seen
+from latens.detection.graphs import NeighboursGraph
 from latens.detection.places import TINY
 from latens.detection.standard import UsualScore
 from latens.neighbours import Neighbours
@@ -15,6 +16,7 @@ KEPT = 50_000  # latents, at most: more cost time and change little
 NEAREST = 20  # normal latents that span the plane
 EXPONENT = 0.5  # by which directions of large spread are shrunk: 0 leaves latents as they are, 1 whitens them
 SMALLEST = 1e-3  # share of the largest spread under which a direction is not in use
+ROUNDING = 1e-10  # of the mean square of a latent: a squared distance below it is none
 RIDGE = 0.3  # of the mean square of the neighbours around their centre: keeps the plane from reaching far beyond them
 
 
@@ -32,6 +34,7 @@ class NeighboursDetector(Detector):
 
     summary = "distance to the plane through the nearest normal latents, and the error of the reconstruction"
     has_maps = False
+    has_graph = True
 
     def fit(self, normal: Seen, latents: Floats) -> None:
         """Keep the normal latents, and learn the usual distances."""
@@ -47,12 +50,20 @@ class NeighboursDetector(Detector):
         self.search = Neighbours(self.memory)
         # Each image without itself: the nearest is its own latent.
         away, left = self._from_plane(normal, 1), _left(normal)
-        self.units = max(float(np.median(away)), TINY), max(float(np.median(left)), TINY)
+        # Where most images are copies, what is left of their distances is rounding.
+        rounding = ROUNDING * float(np.square(self.memory, dtype=np.float64).sum(1).mean())
+        self.units = max(float(np.median(away)), rounding, TINY), max(float(np.median(left)), TINY)
         self.usual = UsualScore(self._joined(away, left))
 
     def measure(self, seen: Seen) -> Measured:
         """Both distances as one, in robust standard deviations over normal images."""
         return Measured(self.usual(self._joined(self._from_plane(seen), _left(seen))))
+
+    def graph(self, shape: tuple[int, int, int]) -> NeighboursGraph:
+        """See `Detector.graph`."""
+        return NeighboursGraph(
+            self.mean, self.axes * self.scales, self.memory, self.units, self.usual.graph(), NEAREST, RIDGE
+        )
 
     def _joined(self, away: NDArray[np.float64], left: NDArray[np.float64]) -> NDArray[np.float64]:
         return away / self.units[0] + left / self.units[1]
@@ -66,7 +77,8 @@ class NeighboursDetector(Detector):
         z = self._turned(seen.latents)
         _, rows = self.search.nearest(z, min(NEAREST + without, len(self.memory)))
         near = self.memory[rows[:, min(without, rows.shape[1] - 1) :]]  # (B, k, D)
-        centre = near.mean(1)
+        first = near[:, 0]
+        centre = first + (near - first[:, None]).mean(1)  # of copies of one point that very point
         spans, from_centre = near - centre[:, None], z - centre
         gram = (spans @ spans.transpose(0, 2, 1)).astype(np.float64)
         count = gram.shape[1]

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["TINY", "WIDTH", "PlaceScale", "peak", "smoothed"]
+from latens.detection.graphs import Scale, Smoothing
+
+__all__ = ["PEAK", "TINY", "WIDTH", "PlaceScale", "peak", "smoothed", "smoothing"]
 
 WIDTH = 1 / 32  # standard deviation of the smoothing, as a share of the image's longer side
 LEAST_SPREAD = 0.1  # of the mean spread over all places, that each place has at least
@@ -22,6 +24,12 @@ def smoothed(maps: NDArray[Any]) -> Floats:
     sigma = WIDTH * max(maps.shape[1:])
     found: Floats = gaussian_filter(np.asarray(maps, np.float32), (0, sigma, sigma), mode="nearest", truncate=3)
     return found
+
+
+def smoothing(shape: tuple[int, int, int]) -> Smoothing:
+    """The same as a module of torch, for images (C, H, W)."""
+    _, height, width = shape
+    return Smoothing(height, width, WIDTH * max(height, width))
 
 
 def peak(maps: NDArray[Any]) -> NDArray[np.float64]:
@@ -48,6 +56,10 @@ class PlaceScale:
         spread = np.sqrt(mixed)
         self.spread = np.maximum(spread, max(LEAST_SPREAD * float(spread.mean()), TINY))
         return self
+
+    def graph(self) -> Scale:
+        """The same as a module of torch."""
+        return Scale(self.mean, self.spread)
 
     def __call__(self, maps: NDArray[Any]) -> Floats:
         """Maps (B, H, W) in the unit of the spread over normal images, 0 for the usual value of the place."""

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.detection.graphs import Usual
+
 __all__ = ["UsualScore"]
 
 LEAST = 1e-6  # of the spread of a logarithm
@@ -22,6 +24,10 @@ class UsualScore:
         logs = _log(scores)
         self.middle = float(np.median(logs))
         self.spread = max(TO_SIGMA * float(np.median(np.abs(logs - self.middle))), LEAST)
+
+    def graph(self) -> Usual:
+        """The same as a module of torch."""
+        return Usual(self.middle, self.spread)
 
     def __call__(self, scores: NDArray[Any]) -> NDArray[np.float64]:
         """Scores (B,) in robust standard deviations above the median."""

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from latens.detection.contract import Detector, Floats, Measured, Seen
-from latens.detection.places import WIDTH, PlaceScale, peak, smoothed
+from latens.detection.graphs import Peak, StructuralGraph
+from latens.detection.places import PEAK, WIDTH, PlaceScale, peak, smoothed, smoothing
 from latens.detection.standard import UsualScore
 
 __all__ = ["StructuralDetector"]
@@ -26,6 +27,7 @@ class StructuralDetector(Detector):
     """
 
     summary = "peak of the smoothed difference from the reconstruction"
+    has_graph = True
 
     def fit(self, normal: Seen, latents: Floats) -> None:
         """Learn the usual difference of each place."""
@@ -41,6 +43,18 @@ class StructuralDetector(Detector):
         others = [scale(view) for scale, view in zip(self.unsigned, _views(_unsigned(seen)), strict=True)]
         where = ((maps[0] + maps[1]) / 2 + others[0] + others[1]) / 3
         return Measured(np.asarray(scores) / 2, where.astype(np.float32))
+
+    def graph(self, shape: tuple[int, int, int]) -> StructuralGraph:
+        """See `Detector.graph`."""
+        return StructuralGraph(
+            smoothing(shape),
+            Peak(PEAK),
+            [scale.graph() for scale in self.scales],
+            [usual.graph() for usual in self.usual],
+            [scale.graph() for scale in self.unsigned],
+            LEAST_LEVEL,
+            ABOVE_ZERO,
+        )
 
 
 def _signed(seen: Seen) -> Floats:
