@@ -1,22 +1,26 @@
 """Latents in parts: the same as in one file, by any number of processes, and whole after any of them was killed."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import polars
 import pytest
 from PIL import Image
 
+import latens
 from conftest import make_blobs
 from latens.cli import main
 from latens.computed import encode_source, encoding
 from latens.errors import RunError, UsageError
-from latens.exports.latents_parts import Share, encode_in_parts, share_of_process
+from latens.exports.latents_parts import encode_in_parts
 from latens.images import load_images
+from latens.parts import Share, share_of_process
 
 ROWS = 7
 
@@ -166,7 +170,7 @@ def test_the_command_writes_a_folder(finished_run, folder, tmp_path, capsys):
     assert main([*words[:-2], "--rows", "0"]) == 2
     assert "0 images a part; at least 1 is needed" in capsys.readouterr().err
     assert main([*words[:4], f"{tmp_path}/z.npz", "--share", "0/2"]) == 2
-    assert "go with a folder" in capsys.readouterr().err
+    assert "only with a folder" in capsys.readouterr().err
 
 
 def test_torchrun_shares_the_parts_and_a_killed_process_loses_nothing(finished_run, folder, tmp_path):
@@ -174,14 +178,14 @@ def test_torchrun_shares_the_parts_and_a_killed_process_loses_nothing(finished_r
     script.write_text(
         "import os, signal, sys\n"
         "from latens.cli import main\n"
-        "from latens.exports import latents_parts\n"
-        "write, seen = latents_parts.write_latents, []\n"
+        "from latens.parts.folder import PartsFolder\n"
+        "make, seen = PartsFolder.make, []\n"
         "def once(*given):\n"
         "    seen.append(1)\n"
         "    if os.environ['RANK'] == '1' and len(seen) == 2 and os.environ['TORCHELASTIC_RESTART_COUNT'] == '0':\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    write(*given)\n"
-        "latents_parts.write_latents = once\n"
+        "    return make(*given)\n"
+        "PartsFolder.make = once\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=2"]
@@ -201,3 +205,112 @@ def test_torchrun_shares_the_parts_and_a_killed_process_loses_nothing(finished_r
     assert together[1]["id"].to_list() == alone[1]["id"].to_list()
     np.testing.assert_allclose(latents_of(together[1]), latents_of(alone[1]), rtol=1e-5, atol=1e-5)
     assert not [one for one in (tmp_path / "parts").iterdir() if one.name.endswith(".tmp")]
+
+
+def test_a_part_that_was_cut_is_made_again(finished_run, folder, tmp_path, monkeypatch):
+    encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS)
+    files, _ = tables(tmp_path / "parts")
+    whole = [file.read_bytes() for file in files]
+    made_at = [file.stat().st_mtime_ns for file in files]
+    for number, length in ((0, 0), (2, 5), (3, len(whole[3]) // 2), (4, len(whole[4]) - 1)):
+        files[number].write_bytes(whole[number][:length])
+    made = encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS)
+    assert (made.written, made.there) == (4, 2)
+    assert len([note for note in made.notes if note.endswith("was cut, and is made again")]) == 4
+    assert any(note.startswith(f"{files[3]} was cut") for note in made.notes)
+    assert [file.read_bytes() for file in files] == whole
+    assert files[1].stat().st_mtime_ns == made_at[1]
+
+
+def test_a_missing_part_is_said(finished_run, folder, tmp_path, capsys):
+    words = ["encode", str(finished_run.path), str(folder), "-o", f"{tmp_path}/parts", "--rows", str(ROWS)]
+    assert main([*words, "--share", "0/3"]) == 0
+    assert "4 parts of other shares not there yet" in capsys.readouterr().out
+    assert main([*words, "--share", "1/3"]) == 0
+    assert main([*words, "--share", "2/3"]) == 0
+    assert "not there yet" not in capsys.readouterr().out.splitlines()[-1]
+    tables(tmp_path / "parts")[0][0].unlink()  # lost afterwards
+    assert main([*words, "--share", "1/3"]) == 0
+    assert "1 part of other shares not there yet" in capsys.readouterr().out
+    assert main(words) == 0
+    assert "1 part of 6 written" in capsys.readouterr().out
+
+
+def test_a_shard_of_the_source_that_a_process_does_not_see_is_refused(finished_run, folder, tmp_path):
+    encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS, share=Share(0, 2))
+    gone = next((folder / "class 2").iterdir())
+    gone.rename(tmp_path / "elsewhere.png")
+    with pytest.raises(RunError, match="its parts are of other images than asked for now"):
+        encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS, share=Share(1, 2))
+    assert len(tables(tmp_path / "parts")[0]) == 3
+
+
+def test_workers_of_mixed_versions_are_refused(finished_run, folder, tmp_path, monkeypatch):
+    encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS, share=Share(0, 2))
+    monkeypatch.setattr("latens.parts.folder.__version__", "0.0.9")
+    with pytest.raises(RunError, match="other versions of latens than asked for now"):
+        encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS, share=Share(1, 2))
+    assert len(tables(tmp_path / "parts")[0]) == 3
+
+
+def test_of_processes_that_begin_at_once_with_other_plans_one_wins(finished_run, folder, tmp_path, monkeypatch):
+    place = tmp_path / "parts"
+
+    @contextmanager
+    def late(path):
+        """The other process was quicker."""
+        plan = {"format": 2, "latens": latens.__version__, "holds": "latents", "weights": "0" * 64}
+        (place / "parts.json").write_text(json.dumps(plan))
+        yield True
+
+    monkeypatch.setattr("latens.parts.folder.locked", late)
+    with pytest.raises(RunError, match="other weights"):
+        encode_in_parts(finished_run, folder, place, rows=ROWS)
+    assert not list(place.glob("*.parquet"))
+
+
+def test_a_full_disk_is_said_and_what_was_written_stays(finished_run, folder, tmp_path, monkeypatch, capsys):
+    words = ["encode", str(finished_run.path), str(folder), "-o", f"{tmp_path}/parts", "--rows", str(ROWS)]
+    sync, calls = os.fsync, []
+
+    def full(descriptor):
+        calls.append(1)
+        if len(calls) > 6:  # the plan and two parts, each with its folder
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(words) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("latens: ")]
+    assert lines == [f"latens: {tmp_path}/parts/latents-00002-of-00006.parquet: No space left on device"]
+    monkeypatch.undo()
+    files, _ = tables(tmp_path / "parts")
+    assert [file.name[:13] for file in files] == ["latents-00000", "latents-00001"]
+    assert not list((tmp_path / "parts").glob(".*.tmp"))
+    assert main(words) == 0
+    assert "4 parts of 6 written" in capsys.readouterr().out
+
+
+def test_a_full_disk_of_one_worker_is_said_once(finished_run, folder, tmp_path):
+    script = tmp_path / "full.py"
+    script.write_text(
+        "import resource, os, sys\n"
+        "from latens import cli\n"
+        "cli.SECONDS_FOR_PROCESS_0 = 0\n"
+        "if os.environ['RANK'] == '1':\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\n"  # no file of this process may be longer
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words = ["encode", finished_run.path, folder, "-o", tmp_path / "parts", "--rows", str(ROWS)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, script, *map(str, words)], capture_output=True, text=True, timeout=200, env=environment
+    )
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("latens: ")]
+    assert said == [f"latens: process 1: {tmp_path}/parts/latents-00001-of-00006.parquet: File too large"]
+    for file in tables(tmp_path / "parts")[0]:
+        assert file.name[:13] in ("latents-00000", "latents-00002", "latents-00004")
+    assert encode_in_parts(finished_run, folder, tmp_path / "parts", rows=ROWS).missing == 0
+    assert tables(tmp_path / "parts")[1].height == 40

@@ -15,7 +15,7 @@ LEVELS = {
     -1: ["errors", "text"],  # below all, so that level 0 can use them
     0: ["algebra", "arrays", "files", "frames", "device", "sheets", "tables", "native"],
     1: ["doctor", "encoders", "pages", "images", "networks", "losses", "neighbours", "progress", "left_out"],
-    2: ["models", "maps", "metrics", "interpolation"],
+    2: ["models", "maps", "metrics", "interpolation", "parts"],
     3: ["training"],
     4: ["adapters", "latents", "features", "samplers", "verdict"],
     5: ["runs", "story", "estimators"],

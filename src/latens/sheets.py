@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.errors import UsageError
+from latens.errors import MissingExtra, UsageError
 
-__all__ = ["as_csv", "as_parquet", "no_formula", "parquet_library"]
+__all__ = ["as_csv", "as_parquet", "check_parquet", "is_whole_parquet", "no_formula", "parquet_library"]
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what formulas begin with
 LIBRARIES = ("polars", "pyarrow")  # that write Parquet; the first that is installed does
+PARQUET = b"PAR1"  # what a Parquet file begins and ends with
+END = 8  # bytes: the length of the description before them, and PARQUET
 
 
 def as_csv(columns: Mapping[str, NDArray[Any]]) -> bytes:
@@ -60,6 +63,30 @@ def parquet_library() -> str | None:
             continue
         return name
     return None
+
+
+def check_parquet() -> None:
+    """Check that a library is there that writes Parquet.
+
+    Raises:
+        MissingExtra: there is none.
+    """
+    if parquet_library() is None:
+        raise MissingExtra('a .parquet file needs polars or pyarrow: pip install "latens[parquet]"')
+
+
+def is_whole_parquet(path: str | os.PathLike[str]) -> bool:
+    """Whether a Parquet file is there up to its end, where its description stands; its rows are not read."""
+    try:
+        with open(path, "rb") as file:
+            begin, size = file.read(len(PARQUET)), file.seek(0, os.SEEK_END)
+            if size < len(PARQUET) + END:
+                return False
+            file.seek(-END, os.SEEK_END)
+            length, end = int.from_bytes(file.read(END - len(PARQUET)), "little"), file.read()
+    except FileNotFoundError:
+        return False
+    return begin == end == PARQUET and length <= size - len(PARQUET) - END
 
 
 def as_parquet(columns: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:

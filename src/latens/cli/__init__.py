@@ -58,13 +58,12 @@ def _carry_out(args: argparse.Namespace, output: Output) -> int:
     except LatensError as error:
         return _failed(error, output)
     except MemoryError as error:
-        return output.fail(
-            "not enough memory; smaller images (--size) or batches (--batch-size) need less", type(error).__name__
-        )
+        text = "not enough memory; smaller images (--size) or batches (--batch-size) need less"
+        return _say(text, type(error).__name__, output)
     except OSError as error:
         if output.is_broken_by(error):
             raise
-        return output.fail(f"{error.filename or 'a file'}: {error.strerror or error}", type(error).__name__)
+        return _say(f"{error.filename or 'a file'}: {error.strerror or error}", type(error).__name__, output)
     except KeyboardInterrupt:
         output.say(f"\nlatens: stopped{args.advice}")
         return 130
@@ -72,12 +71,16 @@ def _carry_out(args: argparse.Namespace, output: Output) -> int:
 
 
 def _failed(error: LatensError, output: Output) -> int:
-    helper, kind = helper_number(), type(error).__name__
-    if helper and isinstance(error, RunElsewhere):
+    if helper_number() and isinstance(error, RunElsewhere):
         return 0  # it has helped
-    if helper:  # process 0 says the same, and then torchrun ends this one
+    return _say(str(error), type(error).__name__, output)
+
+
+def _say(text: str, kind: str, output: Output) -> int:
+    helper = helper_number()
+    if helper:  # process 0 may say the same, and then torchrun ends this one
         time.sleep(SECONDS_FOR_PROCESS_0)
-    return output.fail(f"process {helper}: {error}" if helper else str(error), kind)
+    return output.fail(f"process {helper}: {text}" if helper else text, kind)
 
 
 def _set_up_threads() -> None:

@@ -40,6 +40,7 @@ from latens.images.words import BY_DATA, BY_TYPE, FITS, LAYOUTS, MASKS, PAGES
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
+from latens.parts import ROWS
 from latens.samplers import SAMPLERS
 from latens.text import bytes_of
 from latens.trackers import TRACKERS
@@ -445,15 +446,19 @@ def _add_encode(commands: Any) -> None:
         help="NAME.npz for arrays: latents, ids, labels, class names; NAME.parquet for a table with a row for each image;"
         " NAME.h5ad for anndata and scanpy; FOLDER/ for such tables in parts, which any number of processes write",
     )
-    command.add_argument(
-        "--share",
-        metavar="INDEX/COUNT",
-        help="with -o FOLDER/: which parts this process writes, such as 0/8 (default: what torchrun or srun say, or all)",
-    )
-    command.add_argument("--rows", type=int, metavar="N", help="with -o FOLDER/: images of a part (default: 10000)")
+    _in_parts(command, "with -o FOLDER/")
     _part(command)
     _device(command)
     _reading(command, "DATA")
+
+
+def _in_parts(command: argparse.ArgumentParser, when: str) -> None:
+    command.add_argument(
+        "--share",
+        metavar="INDEX/COUNT",
+        help=f"{when}: which parts this process writes, such as 0/8 (default: what torchrun or srun say, or all)",
+    )
+    command.add_argument("--rows", type=int, metavar="N", help=f"{when}: images of a part (default: {ROWS})")
 
 
 def _part(command: argparse.ArgumentParser) -> None:
@@ -631,6 +636,12 @@ def _add_detect(commands: Any) -> None:
         required=True,
         help="folder for detections.csv, detections.html, maps/ and overlays/",
     )
+    command.add_argument(
+        "--parts",
+        action="store_true",
+        help="write tables of scores, p-values and decisions in parts, which any number of processes write, and nothing else",
+    )
+    _in_parts(command, "with --parts")
     command.add_argument(
         "--method", choices=list(DETECTORS), help=f"how the score is computed (default: {DEFAULT_DETECTOR})"
     )

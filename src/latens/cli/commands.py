@@ -3,15 +3,18 @@
 import argparse
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latens.cli.outputs import is_folder, output_file, output_folder, output_place
+from latens.parts import ROWS
 from latens.text import bytes_text, counted, quoted, shown
 from latens.training.recipes import RECIPE_OPTIONS
 
 if TYPE_CHECKING:
     from latens.computed.making import Made
+    from latens.parts import WrittenParts
     from latens.runs import Run
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
 
 Answer = tuple[Any, str]
 DEFAULT_RECIPE = "fast"
+OF_PARTS = {"share": "--share", "rows": "--rows"}
 MADE = (".npz", ".png")  # files that images which were made can be written to, besides a folder
 
 
@@ -168,13 +172,15 @@ def encode_command(args: argparse.Namespace) -> Answer:
     from latens.computed import encode_source
     from latens.errors import UsageError
     from latens.exports.anndata_file import check_anndata, write_anndata
-    from latens.exports.latents_file import check_parquet, write_latents
+    from latens.exports.latents_file import write_latents
     from latens.files import write_npz
+    from latens.sheets import check_parquet
 
     if is_folder(args.output):
         return _encode_in_parts(args)
-    if args.share is not None or args.rows is not None:
-        raise UsageError("--share and --rows go with a folder of parts: -o FOLDER/")
+    given = _given(args, OF_PARTS)
+    if given:
+        raise UsageError(f"{', '.join(given)}: only with a folder of parts: -o FOLDER/")
     output_file(args.output, ".npz", ".parquet", ".h5ad")
     writers = {".parquet": (check_parquet, write_latents), ".h5ad": (check_anndata, write_anndata)}
     check, write = writers.get(os.path.splitext(args.output)[1].lower(), (None, None))
@@ -195,25 +201,32 @@ def encode_command(args: argparse.Namespace) -> Answer:
 
 
 def _encode_in_parts(args: argparse.Namespace) -> Answer:
+    from latens.exports.latents_parts import encode_in_parts
+
+    return _in_parts(args, lambda run, **options: encode_in_parts(run, args.data, args.output, args.part, **options))
+
+
+def _in_parts(args: argparse.Namespace, write: Callable[..., "WrittenParts"]) -> Answer:
+    """Write this process's share of a folder of parts."""
     from dataclasses import asdict
 
-    from latens.exports.latents_parts import ROWS, Share, encode_in_parts
+    from latens.parts import Share
     from latens.progress import helper_number
     from latens.training.team import share_processors
 
     output_folder(args.output, overwrite=True)
     share = None if args.share is None else Share.from_text(args.share)
     share_processors()
-    progress, run = _progress(args), _chosen(args.run, args.device)
+    progress, run = _progress(args), _chosen(args.run, args.device, getattr(args, "new_data", None))
     rows = ROWS if args.rows is None else args.rows
-    made = encode_in_parts(
-        run, args.data, args.output, args.part, share=share, rows=rows, progress=progress, **_reading(args)
-    )
+    made = write(run, share=share, rows=rows, progress=progress, **_reading(args))
     for note in () if helper_number() else made.notes:
         progress.say(f"note: {note}")
     text = f"{shown(args.output)}: {counted(made.written, 'part')} of {made.parts} written, {counted(made.images, 'image')}"
     if made.there:
         text += f"; {counted(made.there, 'part')} of this share had been written before"
+    if made.missing:
+        text += f"; {counted(made.missing, 'part')} of other shares not there yet"
     return asdict(made), text
 
 
@@ -427,24 +440,30 @@ def detect_command(args: argparse.Namespace) -> Answer:
     """Say which new images are odd, where, and how sure that is."""
     from latens.cli.printing import detections_text
     from latens.detection import DEFAULT_DETECTOR, detect_images
+    from latens.errors import UsageError
     from latens.report.detections import write_detections
 
+    flags = {"maps": "--maps", "overwrite": "--overwrite"} if args.parts else OF_PARTS
+    given = _given(args, flags)
+    if given:
+        raise UsageError(f"{', '.join(given)}: only {'without' if args.parts else 'with'} --parts")
+    method = args.method or ("features" if args.features else DEFAULT_DETECTOR)
+    detector = {"method": method, "false_alarms": args.false_alarms, "features": args.features}
+    if args.parts:
+        return _detect_in_parts(args, detector)
     output_folder(args.output, args.overwrite)
     run, progress = _chosen(args.run, args.device, args.new_data), _progress(args)
-    method = args.method or ("features" if args.features else DEFAULT_DETECTOR)
-    found = detect_images(
-        run,
-        args.new,
-        method=method,
-        false_alarms=args.false_alarms,
-        features=args.features,
-        progress=progress,
-        **_reading(args),
-    )
+    found = detect_images(run, args.new, **detector, progress=progress, **_reading(args))
     files = write_detections(found, args.new, args.output, maps=args.maps, progress=progress)
     for note in found.notes:
         progress.say(f"note: {note}")
     return {"files": [str(path) for path in files], **found.as_json()}, detections_text(found, files)
+
+
+def _detect_in_parts(args: argparse.Namespace, detector: dict[str, Any]) -> Answer:
+    from latens.detection.in_parts import detect_in_parts
+
+    return _in_parts(args, lambda run, **options: detect_in_parts(run, args.new, args.output, **detector, **options))
 
 
 def explore_command(args: argparse.Namespace) -> Answer:

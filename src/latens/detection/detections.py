@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.text import counted, listed
 
-__all__ = ["Detections", "Drawn", "detect_images", "drawn"]
+__all__ = ["Detections", "Drawn", "detect_images", "drawn", "images_to_judge", "judged"]
 
 MOST_MAP_BYTES = 1 << 30  # of maps that are kept in memory
 
@@ -182,26 +182,13 @@ def detect_images(
         ImagesError: the new images can't be read.
     """
     progress = progress or Silent()
-    given = _given(run, source, reading)
+    given = images_to_judge(run, source, reading)
     fitted = fit_detector(run, method, features=features, seed=seed, progress=progress)
     calibration = fitted.calibrated(false_alarms)  # an α that is out of reach is refused before the new images are read
     _, height, width = run.image_shape
     keeps = maps and 4 * given.total * height * width <= MOST_MAP_BYTES
-    ids, scores, digests, labels, columns, kept = [], [], [], [], [], []
     with progress.stage("detect", "images") as tick:
-        for block in given.blocks(tick):
-            ids.append(block.ids)
-            digests.append(digests_of(block.pixels))
-            if block.labels is not None:
-                labels.append(block.labels)
-            columns.append(block.columns)
-            for _, measured in _measured(fitted, block.pixels):
-                scores.append(measured.scores)
-                if keeps and measured.maps is not None:
-                    kept.append(measured.maps)
-    all_scores, all_ids = np.concatenate(scores), np.concatenate(ids).astype(str)
-    own = np.isin(np.concatenate(digests), fitted.digests)
-    p = calibration.p_values(all_scores, own)
+        found, own = judged(fitted, calibration, given, method=method, maps=keeps, tick=tick)
     notes = [*given.notes, *calibration.notes]
     if own.any():
         notes.append(
@@ -209,8 +196,52 @@ def detect_images(
         )
     if maps and not keeps:
         notes.append("the maps of so many images are not kept in memory; ask for fewer images at a time")
+    return _evaluated(replace(found, notes=tuple(notes), reading=reading), run, source, seed)
+
+
+def judged(
+    fitted: Fitted,
+    calibration: Calibration,
+    given: GivenImages,
+    rows: range | None = None,
+    *,
+    method: str,
+    maps: bool = False,
+    tick: Callable[[int, int], object] | None = None,
+) -> tuple[Detections, NDArray[np.bool_]]:
+    """What a detector says of images, all or some rows that follow one another; not evaluated, and without notes.
+
+    Args:
+        fitted: the detector.
+        calibration: of it.
+        given: the images.
+        rows: which of them; None means all.
+        method: the detector's name.
+        maps: whether to keep the maps.
+        tick: see `GivenImages.blocks`.
+
+    Returns:
+        The detections, and bool (N,), which of the images are among those that the detector is calibrated on.
+    """
+    ids, scores, digests = [np.empty(0, "U1")], [np.empty(0)], [np.empty(0, "U1")]
+    labels: list[NDArray[np.int64]] = []
+    columns: dict[str, list[NDArray[Any]]] = {}
+    kept: list[Floats] = []
+    for block in given.blocks(tick, rows):
+        ids.append(block.ids)
+        digests.append(digests_of(block.pixels))
+        if block.labels is not None:
+            labels.append(block.labels)
+        for name, column in block.columns.items():
+            columns.setdefault(name, []).append(column)
+        for _, measured in _measured(fitted, block.pixels):
+            scores.append(measured.scores)
+            if maps and measured.maps is not None:
+                kept.append(measured.maps)
+    all_scores, own = np.concatenate(scores), np.isin(np.concatenate(digests), fitted.digests)
+    p = calibration.p_values(all_scores, own)
     found = Detections(
-        ids=all_ids,
+        ids=np.concatenate(ids).astype(str),
         scores=all_scores,
         p_values=p,
         odd=calibration.decide(p),
@@ -220,15 +251,14 @@ def detect_images(
         method=method,
         calibration=calibration,
         evaluation=None,
-        notes=tuple(notes),
+        notes=(),
         fitted=fitted,
-        reading=reading,
-        table={name: np.concatenate([one[name] for one in columns]) for name in columns[0]},
+        table={name: np.concatenate(column) for name, column in columns.items()},
     )
-    return _evaluated(found, run, source, seed)
+    return found, own
 
 
-def _given(run: Run, source: Any, reading: Mapping[str, Any]) -> GivenImages:
+def images_to_judge(run: Run, source: Any, reading: Mapping[str, Any]) -> GivenImages:
     """The new images; of a whole MVTec folder the test part, since its train part was trained on."""
     given = GivenImages(run, source, **reading)
     if truth_folder(source) is None or given.images is not None:
@@ -275,7 +305,7 @@ def drawn(found: Detections, source: Any, rows: NDArray[np.int64]) -> Iterator[D
         rows: int (M,), into `found`.
     """
     wanted, done = np.unique(rows), 0
-    for block in _given(found.fitted.run, source, found.reading).blocks():
+    for block in images_to_judge(found.fitted.run, source, found.reading).blocks():
         here = wanted[(wanted >= done) & (wanted < done + len(block.ids))] - done
         first, done = done, done + len(block.ids)
         step = images_at_once(found.fitted.run.image_shape)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latens.computed.in_parts import run_facts
 from latens.errors import MissingExtra
-from latens.exports.latents_file import class_names_of, run_facts
+from latens.exports.latents_file import class_names_of
 from latens.files import atomic_write
 from latens.runs import Run
 from latens.runs.tables import latent_columns

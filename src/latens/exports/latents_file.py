@@ -1,21 +1,18 @@
 """Latents as a Parquet file, which polars, pandas, DuckDB and Hugging Face's `datasets` read."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-from latens import __version__
-from latens.errors import MissingExtra
+from latens.computed.in_parts import run_facts
 from latens.files import atomic_write
 from latens.runs import Run
-from latens.runs.run import WEIGHTS
 from latens.runs.tables import latent_columns
-from latens.sheets import as_parquet, parquet_library
+from latens.sheets import as_parquet, check_parquet
 
-__all__ = ["check_parquet", "class_names_of", "run_facts", "write_latents"]
+__all__ = ["class_names_of", "write_latents"]
 
 
 def write_latents(run: Run, arrays: Mapping[str, NDArray[Any]], path: str | os.PathLike[str]) -> None:
@@ -38,25 +35,3 @@ def write_latents(run: Run, arrays: Mapping[str, NDArray[Any]], path: str | os.P
 def class_names_of(arrays: Mapping[str, NDArray[Any]], run: Run) -> Sequence[str]:
     """The names of the labels of some latents: their own, or those of the run."""
     return arrays["class_names"].tolist() if "class_names" in arrays else run.class_names
-
-
-def run_facts(run: Run) -> dict[str, str]:
-    """What a file of latents says of the run whose model made them."""
-    return {
-        "run": run.name,
-        "fingerprint": str(run.record["data"]["fingerprint"]),
-        "weights": run.folder.files.get(WEIGHTS, ""),
-        "model": run.recipe.model_choice,
-        "latent_shape": json.dumps(run.record.get("latent_shape", [run.recipe.latent_dim])),
-        "version": __version__,
-    }
-
-
-def check_parquet() -> None:
-    """Check that a library is there that writes Parquet.
-
-    Raises:
-        MissingExtra: there is none.
-    """
-    if parquet_library() is None:
-        raise MissingExtra('a .parquet file needs polars or pyarrow: pip install "latens[parquet]"')
