@@ -301,7 +301,7 @@ def shards(tmp_path):
     return tmp_path / "shards"
 
 
-def test_shards_of_webdataset(shards, finished_run, tmp_path):
+def test_shards_of_webdataset(shards, finished_run, tmp_path, capsys):
     (shards / "README.md").write_text("of the shards")
     found = load_images(shards)
     check_shards(found)
@@ -311,6 +311,8 @@ def test_shards_of_webdataset(shards, finished_run, tmp_path):
     same(load_images(tar(tmp_path / "one.tar", *map(sample, range(45)))), found)
     from latens.cli import main
 
+    assert main(["data", *(str(shards / f"a-00000{number}.tar") for number in range(3))]) == 2
+    assert "one DATA is taken: a folder, or a pattern in quotes" in capsys.readouterr().err
     assert (
         main(["encode", str(finished_run.path), str(shards / "a-{000000..000002}.tar"), "-o", str(tmp_path / "z.npz")])
         == 0

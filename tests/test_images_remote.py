@@ -98,6 +98,17 @@ def test_an_address_is_what_lies_there(folder, memory, reads, address, count):
     assert len(reads) == count  # from the cache
 
 
+def test_one_of_several_processes_fetches(folder, memory, reads):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(load_images("memory://pets/animals"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({one.fingerprint for one in found}) == 1
+    assert (len(found), len(reads)) == (3, 45)
+
+
 def test_a_file_of_this_machine_by_its_address(folder, memory):
     expected = load_images(folder)
     assert load_images(folder.as_uri()).fingerprint == expected.fingerprint
@@ -108,7 +119,7 @@ def test_what_has_changed_is_fetched_again(memory, reads, cache):
     memory.pipe("/pets/animals/bee/new.png", png(255 - PIXELS[0]))
     after = load_images("memory://pets/animals")
     assert len(after.train) + len(after.test) == len(before.train) + len(before.test) + 1
-    assert len(list((cache / "remote").iterdir())) == 1  # of the earlier state nothing is kept
+    assert len(list((cache / "remote").glob("[!.]*"))) == 1  # of the earlier state nothing is kept
 
 
 def test_shards_at_an_address(memory):
@@ -212,7 +223,7 @@ def test_too_little_and_too_much_is_said(memory, monkeypatch, cache):
     monkeypatch.setattr(type(memory), "info", lambda self, path: {**real(self, path), "size": 1 << 60})
     with pytest.raises(ImagesError, match=r"holds .* TB, and .* are free in the cache"):
         load_images("memory://pets/animals.zip")
-    assert not any((cache / "remote").iterdir())  # nothing that is half
+    assert not list((cache / "remote").glob("[!.]*")) + list((cache / "remote").glob(".*.tmp"))  # nothing that is half
 
 
 def test_no_name_leads_out_of_the_cache(memory, tmp_path, cache):
@@ -322,6 +333,20 @@ def test_a_server_that_says_nothing_of_changes(web):
     assert any(
         "the server does not say whether it has changed; to fetch it again, remove" in note for note in found.notes
     )
+
+
+@pytest.mark.pretrained
+def test_a_run_asks_no_server(web, tmp_path, cache):
+    home, _ = web
+    images = load_images(f"{home}/animals.zip")
+    run = start_run(images, latens.RECIPES["notebook"](images), tmp_path / "run", "cpu")
+    asked = len(Handler.asked)
+    assert latens.open_run(run.path).images.fingerprint == images.fingerprint
+    shutil.rmtree(cache)
+    with pytest.raises(RunError, match="not in the cache"):
+        latens.open_run(run.path).images  # noqa: B018
+    assert len(Handler.asked) == asked
+    assert latens.open_run(run.path, data=f"{home}/animals.zip").images.fingerprint == images.fingerprint
 
 
 @pytest.mark.pretrained

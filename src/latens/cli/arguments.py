@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -202,6 +203,9 @@ class _Parser(argparse.ArgumentParser):
             later(self)
 
     def error(self, message: str) -> NoReturn:
+        further = message.partition("unrecognized arguments: ")[2].split()
+        if further and os.path.exists(further[0]):  # a shell puts several names in the place of a pattern
+            message += " (one DATA is taken: a folder, or a pattern in quotes, such as 'train-{000..146}.tar')"
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 

@@ -20,7 +20,7 @@ from latens.images.folder import plan_file
 from latens.images.kinds import is_picture
 from latens.images.patterns import expanded, is_pattern
 from latens.images.plan import Options, Plan
-from latens.images.unpacked import entry_of, publish, unfinished_folder
+from latens.images.unpacked import entry_of, make_entry
 from latens.text import bytes_text, natural_key, shown
 
 __all__ = ["REMOTE", "RemoteSource", "is_remote", "read_kept"]
@@ -149,10 +149,8 @@ def _fetched(address: str, progress: Progress | None) -> tuple[Path, tuple[str, 
             f"{shown(address)}: taken from the cache, since the server does not say whether it has changed; to fetch it again,"
             f" remove {entry}",
         )
-    with unfinished_folder(_entries()) as unfinished:
-        single = len(files) == 1 and files[0].relative == name
-        _fetch(address, files, unfinished if single else unfinished / name, progress)
-        publish(unfinished, entry, _entries().glob(f"{entry.name.partition('-')[0]}-*"))
+    single = len(files) == 1 and files[0].relative == name
+    make_entry(entry, lambda folder: _fetch(address, files, folder if single else folder / name, progress))
     return local, ()
 
 

@@ -7,15 +7,16 @@ at a time.
 import hashlib
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from latens.errors import ImagesError
-from latens.files import cache_folder
+from latens.files import cache_folder, locked
 from latens.images.contract import Dataset
 from latens.images.folder import FOLDER
 from latens.images.opening import file_state
@@ -24,9 +25,10 @@ from latens.images.plan import AUTO, Options, Plan
 from latens.images.table_files import read_table
 from latens.text import natural_key, shown
 
-__all__ = ["entry_of", "files_of", "plan_unpacked", "publish", "read_unpacked", "unfinished_folder"]
+__all__ = ["entry_of", "files_of", "make_entry", "plan_unpacked", "publish", "read_unpacked", "unfinished_folder"]
 
 Unpack = Callable[[Path], None]  # writes image files into a folder
+ABANDONED = 7 * 24 * 3600  # seconds after which an unfinished folder belongs to a process that was killed
 BESIDE = (".md", ".txt", ".json", "")  # endings of what may lie beside packed files; anything else is to be looked at
 
 
@@ -76,20 +78,49 @@ def plan_unpacked(source: Any, name: str, files: Sequence[Path], unpack: Unpack,
 def _with_own_table(folder: Path, options: Options) -> Options:
     """Options with the table that was written beside the folder, which decides on classes, whatever its folders are called."""
     table = folder.parent / TABLE
-    return replace(options, table=read_table(table)) if options.table == AUTO and table.exists() else options
+    return (
+        replace(options, table=replace(read_table(table), where=TABLE))
+        if options.table == AUTO and table.exists()
+        else options
+    )
 
 
 def _unpacked(source: str, name: str, files: Sequence[Path], unpack: Unpack) -> Path:
     """The folder in the cache, of the files as they are now; folders of earlier states are removed."""
     entries = cache_folder() / "unpacked"
     entry = entry_of(entries, source, [file_state(file) for file in files])
-    if not entry.is_dir():
-        with unfinished_folder(entries) as unfinished:
-            folder = unfinished / (name or "images")
-            folder.mkdir()
-            unpack(folder)
-            publish(unfinished, entry, entries.glob(f"{entry.name.partition('-')[0]}-*"))
-    return entry / (name or "images")
+    folder = name or "images"
+
+    def write(unfinished: Path) -> None:
+        (unfinished / folder).mkdir()
+        unpack(unfinished / folder)
+
+    make_entry(entry, write)
+    return entry / folder
+
+
+def make_entry(entry: Path, write: Callable[[Path], None]) -> None:
+    """Make the folder of `entry_of` where it is not there; those of earlier states are removed.
+
+    Of several processes one makes it, and the others wait.
+
+    Args:
+        entry: the folder.
+        write: writes its content into another one.
+
+    Raises:
+        ImagesError: of `write`, or the system refused to write it.
+    """
+    if entry.is_dir():
+        return
+    place = entry.name.partition("-")[0]
+    with unfinished_folder(entry.parent, place) as unfinished:
+        if entry.is_dir():
+            return
+        write(unfinished)
+        for other in entry.parent.glob(f"{place}-*"):
+            shutil.rmtree(other, ignore_errors=True)
+        publish(unfinished, entry)
 
 
 def entry_of(entries: Path, source: str, states: Sequence[str]) -> Path:
@@ -101,16 +132,25 @@ def entry_of(entries: Path, source: str, states: Sequence[str]) -> Path:
 
 
 @contextmanager
-def unfinished_folder(entries: Path) -> Iterator[Path]:
+def unfinished_folder(entries: Path, place: str = "") -> Iterator[Path]:
     """A new folder, for `publish`; what is left of it is removed.
+
+    Args:
+        entries: where it is.
+        place: one process at a time has a folder of this name; "" for any number.
 
     Raises:
         ImagesError: the system refused to write it.
     """
-    unfinished = entries / f".{uuid.uuid4().hex}.tmp"
+    unfinished = entries / f".{place}{uuid.uuid4().hex}.tmp"
     try:
-        unfinished.mkdir(parents=True)
-        yield unfinished
+        entries.mkdir(parents=True, exist_ok=True)
+        with locked(entries / f".{place}.lock") if place else nullcontext():
+            for other in entries.glob(".*.tmp"):
+                if time.time() - other.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(other, ignore_errors=True)
+            unfinished.mkdir()
+            yield unfinished
     except OSError as error:
         raise ImagesError(
             f"{error.filename or entries}: the cache can't be written ({error.strerror or error}); set LATENS_CACHE to a"
@@ -120,11 +160,8 @@ def unfinished_folder(entries: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def publish(unfinished: Path, entry: Path, outdated: Iterable[Path] = ()) -> None:
-    """Give a finished folder its name, whole; outdated ones are removed before."""
-    for other in outdated:
-        if other != entry:
-            shutil.rmtree(other, ignore_errors=True)
+def publish(unfinished: Path, entry: Path) -> None:
+    """Give a finished folder its name, whole."""
     try:
         os.rename(unfinished, entry)
     except OSError:
