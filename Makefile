@@ -95,7 +95,7 @@ WANDB := wandb==0.31.0 xxhash==4.1.0
 
 UMAP := umap_learn==0.5.12 llvmlite==0.50.0 numba==0.68.1 pynndescent==0.7.0 tqdm==4.70.1
 
-ADOPTED := diffusers==0.42.1 huggingface_hub==2.4.0 keras==3.15.1 h5py==3.16.0 imageio==2.38.1 namex==0.1.0 optree==0.20.0 pythae==0.1.2
+ADOPTED := diffusers==0.42.1 huggingface_hub==2.4.0 keras==3.15.1 h5py==3.16.0 imageio==2.38.1 namex==0.1.0 optree==0.20.0 pythae==0.1.2 regex==2026.11.19 tokenizers==0.23.3 transformers==5.24.0
 
 DATA := datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 webdataset==1.0.2 braceexpand==0.1.7 aiohttp==3.14.5 aiohappyeyeballs==2.7.1 aiosignal==1.4.0 attrs==26.1.0 frozenlist==1.8.0 multidict==7.2.1 propcache==0.5.4 yarl==1.25.1 anndata==0.12.6 array_api_compat==1.16.0 legacy_api_wrap==1.5 natsort==8.4.0 zarr==3.1.6 donfig==0.8.1.post1 google_crc32c==1.9.0 numcodecs==0.16.6
 

@@ -14,7 +14,7 @@ import latens
 from conftest import from_test_all, make_blobs
 from latens.adapters import ADAPTERS, adapt
 from latens.cli import main
-from latens.errors import RunDamaged, RunError, UsageError
+from latens.errors import MissingExtra, RunDamaged, RunError, UsageError
 from latens.experiment import store_adopted
 from latens.images import load_images
 from latens.progress import Silent
@@ -251,6 +251,40 @@ def test_autoencoders_of_diffusers(kind, settings, images, x, tmp_path):
     for given in (model, str(tmp_path / "theirs")):
         same(adapt(given), x, lambda _: z.numpy(), lambda _: y.numpy())
     stored_as_onnx(model, images, tmp_path / "run")
+
+
+@pytest.mark.pretrained
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("kind", "patch"), [("dinov2", 14), ("mae", 16)])
+def test_representation_autoencoders_of_diffusers(kind, patch, images, x, tmp_path, monkeypatch):
+    """Their pixels are in [0, 1]; the encoder is one of transformers."""
+    diffusers = from_test_all("diffusers")
+    from_test_all("transformers")
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 32}
+    model = diffusers.AutoencoderRAE(
+        encoder_type=kind,
+        encoder_hidden_size=64,
+        encoder_patch_size=patch,
+        encoder_num_hidden_layers=1,
+        encoder_input_size=4 * patch,
+        patch_size=4,
+        **{f"decoder_{name}": value for name, value in small.items()},
+    ).eval()
+    model.save_pretrained(tmp_path / "theirs")
+    with torch.no_grad():
+        z = model.encode(torch.from_numpy(x)).latent
+        y = model.decode(z).sample
+    for given in (model, str(tmp_path / "theirs")):
+        same(adapt(given), x, lambda _: z.numpy(), lambda _: y.numpy())
+    if kind == "dinov2":
+        stored_as_onnx(model, images, tmp_path / "run")
+    else:  # its encoder enlarges positions in a way that onnxruntime has not
+        with pytest.raises(RunError, match="was adopted as two functions"):
+            stored_as_onnx(model, images, tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingExtra, match="a AutoencoderRAE needs transformers: pip install transformers"):
+        adapt(str(tmp_path / "theirs"))
 
 
 @pytest.mark.pretrained

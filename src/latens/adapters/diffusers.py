@@ -1,4 +1,4 @@
-"""Autoencoders of diffusers: an object, or a folder that `save_pretrained` wrote. Their pixels are in [-1, 1]."""
+"""Autoencoders of diffusers: an object, or a folder that `save_pretrained` wrote. Most have pixels in [-1, 1]."""
 
 from typing import Any
 
@@ -9,15 +9,19 @@ from latens.errors import MissingExtra, UsageError
 
 __all__ = ["ADAPTER"]
 
+WITH_TRANSFORMERS = {"AutoencoderRAE"}
+IN_UNIT = {"AutoencoderRAE"}  # classes with pixels in [0, 1], which they normalise themselves
+
 
 class _Encoder(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model: Any = model
+        self.in_unit = type(model).__name__ in IN_UNIT
 
     def forward(self, x: Tensor) -> Tensor:
         """The mode of the latent of images in [0, 1]."""
-        made: Any = self.model.encode(2 * x - 1)
+        made: Any = self.model.encode(x if self.in_unit else 2 * x - 1)
         found: Tensor = made.latent_dist.mode() if hasattr(made, "latent_dist") else made[0]
         return found
 
@@ -25,8 +29,8 @@ class _Encoder(nn.Module):
 class _Decoder(_Encoder):
     def forward(self, x: Tensor) -> Tensor:
         """The images of latents, in [0, 1]."""
-        made: Tensor = self.model.decode(x).sample / 2 + 0.5
-        return made
+        made: Tensor = self.model.decode(x).sample
+        return made if self.in_unit else made / 2 + 0.5
 
 
 def _class_in(model: Any) -> str:
@@ -39,8 +43,11 @@ def _adapt(model: Any) -> Adapted:
     if name:
         try:
             import diffusers
+
+            if name in WITH_TRANSFORMERS:
+                import transformers  # noqa: F401  # without it diffusers has the class, but no encoder for it
         except ImportError as error:
-            raise MissingExtra(f"{model}: a {name} needs {error.name}: pip install diffusers") from None
+            raise MissingExtra(f"{model}: a {name} needs {error.name}: pip install {error.name}") from None
         kind = getattr(diffusers, name, None)
         if kind is None:
             raise UsageError(f"{model}: its config.json names {name}, which diffusers {diffusers.__version__} has not")

@@ -36,7 +36,8 @@ def onnx_function(name: str, content: bytes) -> ArrayFunction:
 
     Raises:
         MissingExtra: onnx or onnxruntime is not installed.
-        UsageError: it is no ONNX model, has weights in other files or other operations, or takes more than one input.
+        UsageError: it is no ONNX model, has weights in other files or other operations, or takes more than one input; when it
+            is called, also where onnxruntime can't compute it.
     """
     try:
         import onnx
@@ -70,7 +71,11 @@ def onnx_function(name: str, content: bytes) -> ArrayFunction:
 
     def call(array: np.ndarray) -> np.ndarray:
         if not fixed or len(array) == fixed:
-            return np.asarray(session.run([made[0].name], {given[0].name: array})[0])
+            try:
+                return np.asarray(session.run([made[0].name], {given[0].name: array})[0])
+            except Exception as error:  # onnxruntime's errors have no common class
+                reason = " ".join(str(error).split())[:200]
+                raise UsageError(f"{name}: onnxruntime can't compute it: {reason}") from None
         parts = []
         for start in range(0, len(array), fixed):  # a model for one number of images only: the last batch is filled up
             some = array[start : start + fixed]
