@@ -19,7 +19,7 @@ from latens.progress import Progress
 from latens.runs import Run
 from latens.text import listed
 
-__all__ = ["write_onnx_detector"]
+__all__ = ["detector_of", "write_onnx_detector"]
 
 FILE = "detect.onnx"
 ALPHAS = (0.01, 0.05)  # rates of false alarms whose thresholds the file holds
@@ -59,12 +59,29 @@ def write_onnx_detector(
         able = [name for name in DETECTORS if DETECTORS[name].has_graph]
         raise UsageError(f"the method {method} can't be written as ONNX; methods that can: {listed(able)}")
     check_installed()
+    module, fitted = detector_of(run, method, progress=progress)
+    made = ["scores", "p_values", "maps"][: 3 if fitted.detector.has_maps else 2]
+    proto = proto_of(f"{run.path}: the detector", module, torch.zeros(2, *run.image_shape), IMAGES, made)
+    return write_proto(Path(folder) / FILE, proto, facts_of(run) | {"method": method} | _calibration_of(fitted))
+
+
+def detector_of(
+    run: Run, method: str = DEFAULT_DETECTOR, *, progress: Progress | None = None
+) -> tuple[nn.Module, Fitted]:
+    """What `detect.onnx` is made of: the module from images to scores, p-values and maps; and the fitted detector.
+
+    Args:
+        run: as for `write_onnx_detector`.
+        method: one that has a graph.
+        progress: shows the progress.
+
+    Raises:
+        RunError: as `write_onnx_detector`.
+        ImagesError: as `write_onnx_detector`.
+    """
     model = plain_model(run)
     fitted = fit_detector(run, method, progress=progress)
-    graph = _Detecting(model, fitted.detector.graph(run.image_shape), PValues(fitted.scores)).eval()
-    made = ["scores", "p_values", "maps"][: 3 if fitted.detector.has_maps else 2]
-    proto = proto_of(f"{run.path}: the detector", graph, torch.zeros(2, *model.image_shape), IMAGES, made)
-    return write_proto(Path(folder) / FILE, proto, facts_of(run) | {"method": method} | _calibration_of(fitted))
+    return _Detecting(model, fitted.detector.graph(run.image_shape), PValues(fitted.scores)).eval(), fitted
 
 
 class _Detecting(nn.Module):
