@@ -12,6 +12,7 @@ from latens.training.optimisers import (
     learning_rate_factor,
     make_optimisers,
     orthogonalise,
+    row_blocks,
     split_parameters,
 )
 
@@ -61,6 +62,7 @@ def test_the_kernels_take_the_steps_of_torchs_products(lanes, instruction_sets):
     instruction_sets(lanes)
     torch.manual_seed(0)
     shapes = [(32, 16, 3, 3), (64, 8, 7, 7), (5, 3, 2, 2), (7, 100), (1, 40), (128, 260), (16, 1, 3, 3), (300, 20)]
+    shapes += [(300, 320), (520, 257), (258, 33, 3, 3)]  # in blocks of rows
     weights = [torch.randn(shape) for shape in shapes]
     weights = [w.contiguous(memory_format=torch.channels_last) if w.ndim == 4 else w for w in weights]
     ours, theirs = ([nn.Parameter(weight.clone()) for weight in weights] for _ in range(2))
@@ -77,6 +79,31 @@ def test_the_kernels_take_the_steps_of_torchs_products(lanes, instruction_sets):
         moved = other.detach() - start
         # Each of the five rounds may multiply what float32 rounds away, 6e-8, by its first coefficient, 3.4.
         assert (one.detach() - other.detach()).norm() <= 6e-8 * 3.4445**5 * moved.norm()
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("shape", [(384, 600), (600, 384)])
+def test_a_block_of_rows_takes_the_step_that_it_would_take_alone(native, shape):
+    weight, gradient = torch.randn(shape), torch.randn(shape)
+    short = shape.index(min(shape))
+    whole = nn.Parameter(weight.clone())
+    apart = [nn.Parameter(part.clone()) for part in weight.split(128, short)]
+    optimisers = Muon([whole], lr=0.1), Muon(apart, lr=0.1)
+    whole.grad = gradient
+    for part, its in zip(apart, gradient.split(128, short), strict=True):
+        part.grad = its.clone()
+    for optimiser in optimisers:
+        optimiser.native = native
+        optimiser.step()
+    length = max(1, shape[0] / shape[1]) ** 0.5
+    expected = torch.cat([part.detach() for part in apart], short) - weight
+    lengths = [max(1, part.shape[0] / part.shape[1]) ** 0.5 for part in apart]
+    torch.testing.assert_close(whole.detach() - weight, expected * length / lengths[0], rtol=1e-3, atol=1e-5)
+
+
+def test_few_rows_are_orthogonalised_as_one():
+    assert [len(row_blocks(rows)) for rows in (1, 128, 256, 257, 512, 1000)] == [1, 1, 1, 3, 4, 8]
+    assert all(max(block.stop - block.start for block in row_blocks(rows)) <= 128 for rows in range(257, 2000))
 
 
 def test_a_step_by_the_kernels_is_seen_by_autograd():

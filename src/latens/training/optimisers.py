@@ -3,6 +3,7 @@
 import ctypes
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,12 +22,14 @@ __all__ = [
     "learning_rate_factor",
     "make_optimisers",
     "orthogonalise",
+    "row_blocks",
     "split_parameters",
 ]
 
 LOOK_EVERY = 50  # steps between two checks of a GPU's losses by the host
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 PADDED = 128  # rows up to which it is cheaper to pad small matrices than to multiply them apart
+WHOLE = 256  # rows up to which a matrix is orthogonalised as one
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -89,6 +92,21 @@ def orthogonalise(matrices: list[Tensor], steps: int = 5) -> list[Tensor]:
     return [square[: len(x), : len(x)] for square, x in zip(product, matrices, strict=True)]
 
 
+def row_blocks(rows: int) -> list[slice]:
+    """The blocks of rows of a wide matrix that are orthogonalised each by itself.
+
+    The work grows with the square of the rows of a block (and for its own factor with their cube), so a matrix of many rows takes
+    blocks of 128 or a few fewer: then it grows with the rows, as that of a training step does.
+
+    Source: Khaled et al., "MuonBP: faster Muon via block-periodic orthogonalization", 2025; here never across blocks.
+
+    >>> row_blocks(256), row_blocks(300)
+    ([slice(0, 256, None)], [slice(0, 100, None), slice(100, 200, None), slice(200, 300, None)])
+    """
+    count = 1 if rows <= WHOLE else -(-rows // PADDED)
+    return [slice(start, stop) for start, stop in pairwise(rows * k // count for k in range(count + 1))]
+
+
 class Muon(torch.optim.Optimizer):
     """Momentum with an orthogonalised direction, for weights that act as matrices.
 
@@ -116,7 +134,7 @@ class Muon(torch.optim.Optimizer):
         for weight in (weight for group in self.param_groups for weight in group["params"]):
             if not _in_one_piece(weight):  # a step is written to a weight as a matrix, of which it must be a view
                 weight.data = weight.data.contiguous()
-        self._scratch: dict[int, Tensor] = {}
+        self._scratch: dict[tuple[int, int], Tensor] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
@@ -141,34 +159,50 @@ class Muon(torch.optim.Optimizer):
                 rate = rate * finite
             torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
             directions = torch._foreach_lerp(gradients, moments, group["momentum"])
+            lengths = [_length(weight) for weight in weights]
             wide = [_wide(as_matrix(d, like=w)) for d, w in zip(directions, weights, strict=True)]
-            factors = orthogonalise(wide)
+            blocks = [(number, rows) for number, x in enumerate(wide) for rows in row_blocks(len(x))]
+            factors = orthogonalise([wide[number][rows] for number, rows in blocks])
             _shrink(weights, rate, group["weight_decay"])
             if isinstance(rate, Tensor):  # addmm takes its alpha from the host, so the factors are scaled
                 factors, rate = list(torch._foreach_mul(factors, rate)), 1.0
-            for weight, x, factor in zip(weights, wide, factors, strict=True):
-                matrix = as_matrix(weight)
-                length = rate * math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
-                _wide(matrix).addmm_(factor, x, alpha=-length)
+            for (number, rows), factor in zip(blocks, factors, strict=True):
+                matrix = _wide(as_matrix(weights[number]))[rows]
+                matrix.addmm_(factor, wide[number][rows], alpha=-rate * lengths[number])
 
     def _step_natively(self, weights: list[nn.Parameter], moments: list[Tensor], lr: float, momentum: float) -> None:
         kernels = library()
         assert kernels is not None
-        matrices, kept = (MuonMatrix * len(weights))(), []  # keeps the tensors behind the pointers alive
-        for entry, weight, moment in zip(matrices, weights, moments, strict=True):
+        entries, kept = [], []  # the latter keeps the tensors behind the pointers alive
+        for weight, moment in zip(weights, moments, strict=True):
             assert weight.grad is not None
             gradient = _laid_out_like(weight.grad, weight)
+            kept.append(gradient)
             height, width = len(weight), weight.numel() // len(weight)
-            entry.rows, entry.columns = sorted((height, width))
-            entry.row_step, entry.column_step = (width, 1) if height <= width else (1, width)
-            entry.scale = math.sqrt(max(1, height / width))
-            if id(weight) not in self._scratch:
-                self._scratch[id(weight)] = torch.empty(kernels.latens_muon_numbers(entry.rows, entry.columns))
-            kept += [gradient, self._scratch[id(weight)]]
-            entry.weight, entry.gradient, entry.moment = weight.data_ptr(), gradient.data_ptr(), moment.data_ptr()
-            entry.direction = self._scratch[id(weight)].data_ptr()
+            rows, columns = sorted((height, width))
+            row_step, column_step = (width, 1) if height <= width else (1, width)
+            for block in row_blocks(rows):
+                size, first = block.stop - block.start, block.start * row_step * weight.element_size()
+                scratch = self._scratch.get((id(weight), block.start))
+                if scratch is None:
+                    scratch = torch.empty(kernels.latens_muon_numbers(size, columns))
+                    self._scratch[id(weight), block.start] = scratch
+                entries.append(
+                    MuonMatrix(
+                        rows=size,
+                        columns=columns,
+                        row_step=row_step,
+                        column_step=column_step,
+                        scale=_length(weight),
+                        weight=weight.data_ptr() + first,
+                        gradient=gradient.data_ptr() + first,
+                        moment=moment.data_ptr() + first,
+                        direction=scratch.data_ptr(),
+                    )
+                )
+        matrices = (MuonMatrix * len(entries))(*entries)
         coefficients = (ctypes.c_float * 15)(*NEWTON_SCHULZ * 5)
-        kernels.latens_muon_step(matrices, len(weights), lr, momentum, coefficients, 5, torch.get_num_threads())
+        kernels.latens_muon_step(matrices, len(entries), lr, momentum, coefficients, 5, torch.get_num_threads())
         torch.autograd.graph.increment_version(weights)  # so that autograd notices the change
 
     def _moment(self, weight: nn.Parameter) -> Tensor:
@@ -192,10 +226,15 @@ def _native_can(weights: list[nn.Parameter]) -> bool:
     return library() is not None and all(
         w.device.type == "cpu"
         and w.dtype == torch.float32
-        and min(len(w), w.numel() // len(w)) <= PADDED
         and _in_one_piece(w)
+        and all(block.stop - block.start <= PADDED for block in row_blocks(min(len(w), w.numel() // len(w))))
         for w in weights
     )
+
+
+def _length(weight: Tensor) -> float:
+    """The length of a step for a weight: longer for tall matrices."""
+    return math.sqrt(max(1, len(weight) ** 2 / weight.numel()))
 
 
 def _in_one_piece(weight: Tensor) -> bool:
