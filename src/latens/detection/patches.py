@@ -92,8 +92,8 @@ def _joined(maps: list[Tensor]) -> Tensor:
     """Feature maps of several sizes as one, each averaged over its neighbourhood, (B, F, h, w) of the finest."""
     finest = max(maps, key=lambda one: one.shape[2] * one.shape[3]).shape[2:]
     pad = AROUND // 2
-    # Beyond the edge are zeros, as in PatchCore's own code: what a network sees at an edge is shaped by its own padding, and so counts
-    # less. With the edge repeated the AUROC was lower by about 0.1 on two sets (docs/log.md).
+    # Beyond the edge are zeros, as in PatchCore's own code: what a network sees at an edge is shaped by its own padding, and so
+    # counts less. With the edge repeated the AUROC was lower by about 0.1 on two sets (docs/log.md).
     around = [functional.avg_pool2d(one, AROUND, 1, pad) for one in maps]
     return torch.cat([functional.interpolate(one, finest, mode="bilinear", align_corners=False) for one in around], 1)
 
