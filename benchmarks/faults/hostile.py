@@ -189,6 +189,8 @@ def run_changes() -> dict[str, Callable[[Path], object]]:
         (("data", "source"), "fashion-mnist"),
         (("data", "source"), "/proc/self"),
         (("data", "source"), "/dev/zero"),
+        (("data", "source"), "http://127.0.0.1:9/images.zip"),
+        (("data", "source"), "file:///dev/zero"),
         (("data", "source"), 3),
         (("data", "shape"), [1, 1_000_000, 1_000_000]),
         (("data", "shape"), "x"),
