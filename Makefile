@@ -99,6 +99,8 @@ ADOPTED := diffusers==0.42.1 huggingface_hub==2.4.0 keras==3.15.1 h5py==3.16.0 i
 
 DATA := datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 webdataset==1.0.2 braceexpand==0.1.7 aiohttp==3.14.5 aiohappyeyeballs==2.7.1 aiosignal==1.4.0 attrs==26.1.0 frozenlist==1.8.0 multidict==7.2.1 propcache==0.5.4 yarl==1.25.1 anndata==0.12.6 array_api_compat==1.16.0 legacy_api_wrap==1.5 natsort==8.4.0 zarr==3.1.6 donfig==0.8.1.post1 google_crc32c==1.9.0 numcodecs==0.16.6
 
+RAY := ray==2.60.0 jsonschema==4.26.0 jsonschema_specifications==2025.9.1 msgpack==1.2.4 referencing==0.37.0 rpds_py==2026.9.1
+
 .peers/pretrained/made: .venv/installed-dev
 	rm -rf .peers/pretrained
 	-$(PIP) --no-deps --target .peers/pretrained $(PRETRAINED)
@@ -109,6 +111,7 @@ DATA := datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 webdataset==1.0.2 brac
 	-$(PIP) --no-deps --target .peers/pretrained $(UMAP)
 	-$(PIP) --no-deps --target .peers/pretrained $(ADOPTED)
 	-$(PIP) --no-deps --target .peers/pretrained $(DATA)
+	-$(PIP) --no-deps --target .peers/pretrained $(RAY)
 	mkdir -p .peers/pretrained
 	touch $@
 

@@ -1,9 +1,13 @@
-"""Encoding into a folder of parts: one process, then several started by torchrun; how fast, and how much memory.
+"""Encoding and detecting into a folder of parts: one process, several started by torchrun, Ray; how fast, how much memory.
 
     python benchmarks/parts.py [--images 200000] [--processes 2] [--rows 10000] [--json FILE]
 
+A row for Ray is there where Ray is installed: a cluster of this machine that begins and ends with the command; its actors'
+memory is not counted.
+
 The images are MNIST's, repeated, in a memory-mapped .npy file; the run has trained for one epoch of a few.
-Printed are images a second of the whole command, start included, and the largest memory of a process.
+Printed are images a second of the whole command, start included, also beside one process of the same command, and the largest
+memory of a process.
 """
 
 import argparse
@@ -14,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +27,13 @@ import numpy as np
 from common import machine, machine_line, write_json
 
 
-def encode(run: Path, source: Path, folder: Path, rows: int) -> None:
-    """What each process does: encode its share, and say how much memory it took."""
+def write(command: str, run: str, source: str, folder: Path, engine: str, rows: int) -> None:
+    """What each process does: write its share, and say how much memory it took."""
     from latens.cli import main
 
-    code = main(["encode", str(run), str(source), "-o", f"{folder}/", "--rows", str(rows), "--json"])
+    more = ["--parts"] if command == "detect" else []
+    where = ["-o", f"{folder}/", "--rows", str(rows), "--engine", engine, "--device", "cpu", "--json"]
+    code = main([command, run, source, *where, *more])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (folder.parent / f"{folder.name}-{os.environ.get('RANK', '0')}.json").write_text(json.dumps({"peak": peak}))
     sys.exit(code)
@@ -47,10 +54,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--json", default=None)
-    parser.add_argument("--encode", nargs=3, type=Path, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=5, default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.encode:
-        encode(*args.encode, args.rows)
+    if args.write:
+        command, run, source, folder, engine = args.write
+        write(command, run, source, Path(folder), engine, args.rows)
     from latens.images import load_images
     from latens.runs import start_run
     from latens.runs.recording import record
@@ -70,18 +78,25 @@ def main() -> None:
             some = source[start : start + 10_000]
             some[:] = digits[: len(some)]
         source.flush()
-        for num in (1, args.processes):
-            out = folder / f"parts-{num}"
-            words = ["--rows", str(args.rows), "--encode", str(folder / "run"), str(folder / "many.npy"), str(out)]
-            seconds = timed(words, num)
-            peaks = [json.loads(one.read_text())["peak"] for one in sorted(folder.glob(f"parts-{num}-*.json"))]
-            found[str(num)] = {
-                "images_per_second": args.images / seconds,
-                "peaks": peaks,
-                "files": len(list(out.glob("*.parquet"))),
-            }
-            told = f"{args.images / seconds:,.0f} images/s, at most {max(peaks):,.0f} MiB a process"
-            print(f"{num} process{'es' if num > 1 else ''}: {args.images:,} images in {seconds:.1f} s, {told}")
+        ways = [("here", 1), ("here", args.processes), *([("ray", 1)] if find_spec("ray") else [])]
+        for command in ("encode", "detect"):
+            alone = 0.0
+            for engine, num in ways:
+                name = f"{command}-{engine}-{num}"
+                out = folder / name
+                words = ["--rows", str(args.rows), "--write", command, str(folder / "run"), str(folder / "many.npy")]
+                seconds = timed([*words, str(out), engine], num)
+                alone = alone or seconds
+                peaks = [json.loads(one.read_text())["peak"] for one in sorted(folder.glob(f"{name}-*.json"))]
+                found[name] = {
+                    "images_per_second": args.images / seconds,
+                    "beside_one": alone / seconds,
+                    "peaks": peaks,
+                    "files": len(list(out.glob("*.parquet"))),
+                }
+                who = "ray" if engine == "ray" else f"{num} process{'es' if num > 1 else ''}"
+                told = f"{args.images / seconds:,.0f} images/s, {alone / seconds:.2f} of one process"
+                print(f"{command}, {who}: {seconds:.1f} s, {told}, at most {max(peaks):,.0f} MiB a process", flush=True)
     print(machine_line(machine()))
     write_json(args.json, {"images": args.images, "rows": args.rows, "found": found})
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 import latens
 from conftest import make_blobs
+from latens import sheets
 from latens.cli import main
 from latens.computed import encode_source, encoding
 from latens.errors import RunError, UsageError
@@ -220,6 +221,17 @@ def test_a_part_that_was_cut_is_made_again(finished_run, folder, tmp_path, monke
     assert any(note.startswith(f"{files[3]} was cut") for note in made.notes)
     assert [file.read_bytes() for file in files] == whole
     assert files[1].stat().st_mtime_ns == made_at[1]
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_rows_and_ends_of_files_of_both_libraries(tmp_path, monkeypatch, library):
+    monkeypatch.setattr(sheets, "LIBRARIES", (library,))
+    path = tmp_path / "x.parquet"
+    path.write_bytes(sheets.as_parquet({"id": np.array(["a", "b", "c"])}))
+    assert sheets.is_whole_parquet(path)
+    assert sheets.parquet_rows(path) == 3
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not sheets.is_whole_parquet(path)
 
 
 def test_a_missing_part_is_said(finished_run, folder, tmp_path, capsys):

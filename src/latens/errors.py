@@ -16,6 +16,7 @@
     │   └── ProtocolsDiffer   scores of different protocols can't be compared
     ├── ProcessLost           a process that took part in the training is gone
     ├── TrainingDiverged      the loss is no longer a finite number
+    ├── ClusterUnavailable    a cluster can't be reached, or could not go on
     ├── DeviceUnavailable     the requested device is not available
     ├── MissingExtra          an optional package is not installed
     └── PluginError           an installed plug-in can't be loaded
@@ -26,6 +27,7 @@ A message is one line: what is wrong, what was given, what is allowed, and what 
 from collections.abc import Iterable
 
 __all__ = [
+    "ClusterUnavailable",
     "DeviceUnavailable",
     "ImagesDamaged",
     "ImagesEmpty",
@@ -118,6 +120,10 @@ class ProcessLost(LatensError):
 
 class TrainingDiverged(LatensError):
     """The loss is no longer a finite number; the last good state is kept."""
+
+
+class ClusterUnavailable(LatensError):
+    """A cluster of machines can't be reached, or could not go on; what it has written is kept."""
 
 
 class DeviceUnavailable(LatensError):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from latens.errors import MissingExtra, UsageError
 
-__all__ = ["as_csv", "as_parquet", "check_parquet", "is_whole_parquet", "no_formula", "parquet_library"]
+__all__ = ["as_csv", "as_parquet", "check_parquet", "is_whole_parquet", "no_formula", "parquet_library", "parquet_rows"]
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what formulas begin with
 LIBRARIES = ("polars", "pyarrow")  # that write Parquet; the first that is installed does
@@ -87,6 +87,22 @@ def is_whole_parquet(path: str | os.PathLike[str]) -> bool:
     except FileNotFoundError:
         return False
     return begin == end == PARQUET and length <= size - len(PARQUET) - END
+
+
+def parquet_rows(path: str | os.PathLike[str]) -> int:
+    """How many rows a Parquet file has; only its description is read.
+
+    Raises:
+        MissingExtra: neither polars nor pyarrow is installed.
+    """
+    check_parquet()
+    if parquet_library() == "polars":
+        import polars
+
+        return int(polars.scan_parquet(os.fspath(path)).select(polars.len()).collect().item())
+    from pyarrow import parquet
+
+    return int(parquet.read_metadata(path).num_rows)
 
 
 def as_parquet(columns: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:

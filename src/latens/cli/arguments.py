@@ -41,7 +41,7 @@ from latens.images.words import BY_DATA, BY_TYPE, FITS, LAYOUTS, MASKS, PAGES
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
-from latens.parts import ROWS
+from latens.parts import ENGINES, ROWS
 from latens.samplers import SAMPLERS
 from latens.text import bytes_of
 from latens.trackers import TRACKERS
@@ -463,6 +463,12 @@ def _in_parts(command: argparse.ArgumentParser, when: str) -> None:
         help=f"{when}: which parts this process writes, such as 0/8 (default: what torchrun or srun say, or all)",
     )
     command.add_argument("--rows", type=int, metavar="N", help=f"{when}: images of a part (default: {ROWS})")
+    command.add_argument(
+        "--engine",
+        choices=list(ENGINES),
+        help=f"{when}: who writes them: this process, or actors of the Ray cluster at RAY_ADDRESS, of this machine where that is"
+        " not set (default: here)",
+    )
 
 
 def _part(command: argparse.ArgumentParser) -> None:

@@ -44,7 +44,7 @@ __all__ = [
 
 Answer = tuple[Any, str]
 DEFAULT_RECIPE = "fast"
-OF_PARTS = {"share": "--share", "rows": "--rows"}
+OF_PARTS = {"share": "--share", "rows": "--rows", "engine": "--engine"}
 MADE = (".npz", ".png")  # files that images which were made can be written to, besides a folder
 
 
@@ -219,7 +219,7 @@ def _in_parts(args: argparse.Namespace, write: Callable[..., "WrittenParts"]) ->
     share_processors()
     progress, run = _progress(args), _chosen(args.run, args.device, getattr(args, "new_data", None))
     rows = ROWS if args.rows is None else args.rows
-    made = write(run, share=share, rows=rows, progress=progress, **_reading(args))
+    made = write(run, share=share, rows=rows, engine=args.engine or "here", progress=progress, **_reading(args))
     for note in () if helper_number() else made.notes:
         progress.say(f"note: {note}")
     text = f"{shown(args.output)}: {counted(made.written, 'part')} of {made.parts} written, {counted(made.images, 'image')}"

@@ -63,6 +63,11 @@ class WorkOnImages(Work):
         """Files that could not be used, as far as they were met."""
         return self.given.refused
 
+    @property
+    def takes_gpu(self) -> bool:
+        """Unless the run was opened for the CPU."""
+        return self.run.device.startswith(("auto", "cuda"))
+
 
 def run_facts(run: Run) -> dict[str, str]:
     """What a file says of the run that it was computed by."""

@@ -20,7 +20,7 @@ __all__ = ["ENGINES", "ROWS", "Made", "PartsFolder", "Share", "Work", "WrittenPa
 ROWS = 10_000  # images of a part
 
 ENGINES: "Table[Callable[[PartsFolder, Sequence[int]], Iterator[Made]]]" = Table(
-    "engine", {"here": "latens.parts.folder:made_here"}
+    "engine", {"here": "latens.parts.folder:made_here", "ray": "latens.parts.on_ray:made_on_ray"}
 )
 """Name -> function that makes parts by their numbers; "here" is this process."""
 

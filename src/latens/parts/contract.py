@@ -42,6 +42,11 @@ class Work(ABC):
     def left_out(self) -> Sequence[Refused]:
         """Images that could not be read, as far as they were met."""
 
+    @property
+    @abstractmethod
+    def takes_gpu(self) -> bool:
+        """Whether it is computed on a GPU where there is one."""
+
     @abstractmethod
     def table(self, rows: range) -> Mapping[str, NDArray[Any]]:
         """The columns for some rows that follow one another, see `latens.sheets.as_parquet`; `id` is one of them.

@@ -11,7 +11,7 @@ from latens import __version__
 from latens.errors import RunError, UsageError
 from latens.files import atomic_write, json_content, locked, remove_abandoned
 from latens.parts.contract import Made, Work
-from latens.sheets import as_parquet, check_parquet, is_whole_parquet
+from latens.sheets import as_parquet, check_parquet, is_whole_parquet, parquet_rows
 from latens.text import shown
 
 __all__ = ["PartsFolder", "made_here"]
@@ -68,7 +68,9 @@ class PartsFolder:
         return is_whole_parquet(self.file(number))
 
     def make(self, number: int) -> Made:
-        """Write a part, as a whole or not at all."""
+        """Write a part, as a whole or not at all; one that was written since is left as it is."""
+        if self.is_there(number):
+            return Made(number, parquet_rows(self.file(number)), (), tuple(self.work.notes))
         before = len(self.work.left_out)
         columns = self.work.table(range(number * self.rows, min((number + 1) * self.rows, self.work.total)))
         metadata = {f"latens.{name}": value for name, value in self.work.metadata.items()}

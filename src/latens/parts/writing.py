@@ -76,7 +76,7 @@ def write_parts(
     made: list[Made] = []
     with progress.stage("parts", "parts") as tick:
         tick(0, len(wanted))
-        for one in make(parts, wanted):
+        for one in make(parts, wanted) if wanted else ():
             made.append(one)
             tick(len(made), len(wanted), parts.file(one.number).name)
     images, left_out = sum(one.images for one in made), [refused for one in made for refused in one.left_out]
