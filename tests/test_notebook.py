@@ -7,7 +7,8 @@ from latens.errors import RunError, UsageError
 from latens.images import load_images
 from latens.models.autoencoder import AutoencoderModel
 from latens.runs import import_weights, open_run
-from latens.training.loop import batches, train
+from latens.training.loop import train
+from latens.training.order import batches
 from latens.training.recipes import RECIPES
 from notebook_oracle import NotebookNet, train_steps
 

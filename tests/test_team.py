@@ -87,11 +87,11 @@ def torchrun(*words, processes=2, restarts=0, cwd=None):
     )
 
 
-@pytest.mark.parametrize("recipe", ["notebook", "fast"])
-def test_two_processes_take_the_steps_of_one(blobs, tmp_path, recipe):
+@pytest.mark.parametrize(("recipe", "window"), [("notebook", 0), ("notebook", 60), ("fast", 0)])
+def test_two_processes_take_the_steps_of_one(blobs, tmp_path, recipe, window):
     script = tmp_path / "losses.py"
     script.write_text(LOSSES)
-    words = [script, blobs, recipe, json.dumps(SETTINGS), tmp_path / "told"]
+    words = [script, blobs, recipe, json.dumps({**SETTINGS, "window": window}), tmp_path / "told"]
     subprocess.run([sys.executable, *map(str, words)], capture_output=True, check=True, timeout=200)
     together = torchrun(*words)
     assert together.returncode == 0, together.stderr

@@ -19,8 +19,9 @@ from latens.models.autoencoder import AutoencoderModel
 from latens.native import library
 from latens.networks.half import FORMS
 from latens.training.augmentation import moved
-from latens.training.loop import batches, build_model, evaluate, fastest_forms, train, use_forms
+from latens.training.loop import build_model, evaluate, fastest_forms, train, use_forms
 from latens.training.optimisers import FiniteGuard
+from latens.training.order import batches
 from latens.training.recipes import FAST_STEPS, FEW_STEPS, RECIPES, Recipe, TrainConfig
 
 GOLDEN = Path(__file__).parent / "golden" / "fast.json"

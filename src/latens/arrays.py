@@ -1,13 +1,41 @@
 """Rows of arrays: drawn at random, gathered, or block by block, also of a file that is mapped into memory."""
 
+import math
 import mmap
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-__all__ = ["blocks", "drawn_rows", "gather", "held_out", "let_go"]
+__all__ = ["Picked", "blocks", "drawn_rows", "gather", "held_out", "is_mapped", "let_go", "read_ahead"]
 
 TOGETHER = 64  # rows from all over a file: a system may bring in 2 MB around each
+AHEAD = 1 << 17  # bytes of one piece of advice: Linux may ignore what goes beyond
+
+
+class Picked:
+    """Some rows of an array, as an array: they are read where they are asked for.
+
+    Args:
+        array: (N, ...), in memory or memory-mapped.
+        rows: int (M,), ascending.
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self.array, self.rows, self.dtype = array, rows, array.dtype
+        self.shape: tuple[int, ...] = (len(rows), *array.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """Of these rows."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """A copy of some rows: by a slice or by numbers."""
+        return gather(self.array, self.rows[rows])
 
 
 def let_go(array: np.ndarray) -> None:
@@ -20,13 +48,46 @@ def let_go(array: np.ndarray) -> None:
     Args:
         array: any array.
     """
-    root = getattr(array, "stored", array)  # `Scaled` reads from the array it holds
+    pages = _pages_of(array)
+    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+def is_mapped(array: np.ndarray) -> bool:
+    """Whether an array is read from a file that is mapped for reading."""
+    return _pages_of(array) is not None
+
+
+def read_ahead(array: np.ndarray, rows: slice) -> None:
+    """Ask the system to read rows of a memory-mapped file that will be needed soon, without waiting for them.
+
+    Nothing happens to arrays in memory, or on systems without madvise(2).
+
+    Args:
+        array: any array, contiguous.
+        rows: with a start and a stop.
+    """
+    if isinstance(array, Picked):
+        first, last = array.rows[rows.start], array.rows[rows.stop - 1]
+        return read_ahead(array.array, slice(int(first), int(last) + 1))
+    pages = _pages_of(array)
+    if pages is None or not hasattr(mmap, "MADV_WILLNEED"):
+        return
+    part = getattr(array, "stored", array)[rows]
+    start = part.ctypes.data - np.frombuffer(pages, np.uint8).ctypes.data
+    for place in range(start - start % mmap.PAGESIZE, start + part.nbytes, AHEAD):
+        pages.madvise(mmap.MADV_WILLNEED, place, min(AHEAD, len(pages) - place))
+
+
+def _pages_of(array: np.ndarray) -> mmap.mmap | None:
+    """The map that an array was opened for reading with, or None."""
+    root: Any = array.array if isinstance(array, Picked) else array
+    root = getattr(root, "stored", root)  # `Scaled` reads from the array it holds
     while isinstance(root.base, np.ndarray):
         root = root.base
     pages: object = root.base
     read_only = isinstance(root, np.memmap) and root.mode == "r"
-    if read_only and isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        pages.madvise(mmap.MADV_DONTNEED)
+    return pages if read_only and isinstance(pages, mmap.mmap) else None
 
 
 def blocks(array: np.ndarray, length: int) -> Iterator[np.ndarray]:

@@ -57,6 +57,7 @@ from latens.training.recipes import (
     TrainConfig,
     model_name,
     options_of_encoder,
+    recipe_for,
 )
 from latens.training.team import Team, join_team, restarted, team_of_process
 
@@ -184,7 +185,7 @@ def run(
     if again:
         assert out is not None
         return resume(out, images=images, device=device, samplers=samplers, features=features, progress=progress)
-    chosen = RECIPES[recipe](images).with_options(**options)
+    chosen = recipe_for(recipe, images).with_options(**options)
     trial = build_model(chosen, images.shape)
     _check_samplers(trial, samplers)  # all that can be refused is, before there is a folder
     if isinstance(trial, FrozenModel):

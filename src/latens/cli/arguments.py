@@ -418,6 +418,13 @@ def _training(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"how training images are varied: {', '.join(AUGMENTATIONS)}, or auto for the recipe's choice (default: auto)",
     )
+    command.add_argument(
+        "--window",
+        type=count,
+        metavar="N",
+        help="images that are shuffled together (default: all, or as many as fit into an eighth of the memory where all do not"
+        " fit into half of it)",
+    )
 
 
 def _features(command: argparse.ArgumentParser, what: str) -> None:

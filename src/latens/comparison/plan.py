@@ -11,7 +11,7 @@ from latens.comparison.rows import Row, failed_row
 from latens.errors import UsageError
 from latens.images import Dataset
 from latens.training.loop import build_model
-from latens.training.recipes import RECIPES, Recipe
+from latens.training.recipes import Recipe, recipe_for
 
 __all__ = ["Grid", "Planned", "folder_name", "plan_runs"]
 
@@ -101,7 +101,7 @@ def plan_runs(datasets: Iterable[Dataset], grid: Grid, recipe: str, options: Map
     """
     planned: list[Planned] = []
     for images in datasets:
-        base = RECIPES[recipe](images)
+        base = recipe_for(recipe, images)
         for choice in grid.choices():
             asked = {**options, **choice}
             chosen = base.with_options(**asked)

@@ -11,13 +11,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latens.arrays import gather
+from latens.arrays import Picked, blocks, gather, read_ahead
 from latens.device import flushed_denormals, generator, images_at_once, seeded_weights, yielding_threads
 from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import Dataset
@@ -41,6 +42,7 @@ from latens.training.optimisers import (
     learning_rate_factor,
     make_optimisers,
 )
+from latens.training.order import batches
 from latens.training.precision import allowed_precision, check_bfloat16, lowered
 from latens.training.recipes import FROZEN, Recipe, TrainConfig
 from latens.training.team import Team, noticing_loss, team_of_process
@@ -48,7 +50,6 @@ from latens.training.team import Team, noticing_loss, team_of_process
 __all__ = [
     "Expected",
     "Step",
-    "batches",
     "build_model",
     "check_trainable",
     "dead_latent",
@@ -64,6 +65,7 @@ __all__ = [
 ]
 
 MOST_START = 1 << 28  # bytes of images, as floats, of which the linear path starts
+AT_ONCE = 1 << 26  # bytes of images, copied to a device
 TIMED_STEPS = 4
 TEAM_NOISE = 1000  # of a random stream; plus the number of a process other than 0
 WATCHED = 1000  # test images for the remarks after an epoch
@@ -341,8 +343,8 @@ class _Trainer:
         self.config = config
         learned, held = held_out(len(images.train), config.holdout, config.seed)
         pixels = images.train.inputs
-        self.pixels = _resident(pixels[learned] if len(held) else pixels, model.device)
-        self.held: np.ndarray = pixels[held]
+        self.pixels = _resident(_rows(pixels, learned, config.window) if len(held) else pixels, model.device)
+        self.held = _rows(pixels, held, config.window)
         self.best: dict[str, Tensor] = {}  # the weights with the least loss on images held out, if any are
         self.best_loss, self.best_epoch = math.inf, 0
         self.chosen: _Chosen | None = None  # of a linear path
@@ -461,9 +463,14 @@ class _Trainer:
         )
         return Replay(step)
 
+    def _batches(self, epoch: int) -> Iterator[np.ndarray]:
+        config, pixels = self.config, self.pixels
+        ahead = None if isinstance(pixels, Tensor) else partial(read_ahead, pixels)
+        return batches(len(pixels), config.batch_size, config.seed, epoch, config.window, ahead)
+
     def _plan(self, epoch: int) -> Plan:
         """The inputs of an epoch's steps, as tables."""
-        order = list(batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch))
+        order = list(self._batches(epoch))
         factors = [self.factor(self.step + number) for number in range(len(order))]
         return Plan(
             order=torch.from_numpy(np.concatenate(order)),
@@ -517,7 +524,7 @@ class _Trainer:
         moves = np.random.default_rng((self.config.seed, epoch, 2))
         sums: dict[str, Tensor] = {}
         guard = FiniteGuard(self.optimisers, device)
-        for indices in batches(len(self.pixels), self.config.batch_size, self.config.seed, epoch):
+        for indices in self._batches(epoch):
             x = _as_float(self.pixels, indices if team is None else team.share(indices), device, dtype)
             if self.config.augmentation != "none":
                 x = moved(x, self.config.augmentation, moves).contiguous(memory_format=torch.channels_last)
@@ -634,17 +641,6 @@ def _position(state: Mapping[str, Tensor]) -> tuple[int, int, float]:
     return int(epoch), int(step), float(elapsed.item())
 
 
-def batches(num_images: int, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """The order of the images as index arrays, a pure function of (seed, epoch).
-
-    >>> [batch.tolist() for batch in batches(5, 2, seed=0, epoch=1)] == [b.tolist() for b in batches(5, 2, 0, 1)]
-    True
-    """
-    order = np.random.default_rng((seed, epoch)).permutation(num_images)
-    for start in range(0, num_images, batch_size):
-        yield order[start : start + batch_size]
-
-
 class Expected(NamedTuple):
     """About how many seconds training will take: what comes before the first step, and all epochs."""
 
@@ -721,7 +717,9 @@ def held_out(num_images: int, share: float, seed: int) -> tuple[np.ndarray, np.n
     >>> [len(rows) for rows in held_out(40, 0.1, seed=0)]
     [36, 4]
     """
-    count = min(num_images - 1, max(1, round(share * num_images))) if share else 0
+    if not share:
+        return np.arange(num_images), np.arange(0)
+    count = min(num_images - 1, max(1, round(share * num_images)))
     order = np.random.default_rng((seed, 0, 3)).permutation(num_images)
     return np.sort(order[count:]), np.sort(order[:count])
 
@@ -748,10 +746,10 @@ def evaluate(model: Model, pixels: np.ndarray | Tensor, team: Team | None = None
     total, device, dtype = 0.0, model.device, model.dtype
     batch = images_at_once(model.image_shape, device)
     num = len(pixels)
-    pixels = pixels if team is None else pixels[team.rank :: team.size]
+    rows = np.arange(num) if team is None else np.arange(team.rank, num, team.size)
     with evaluating(model), allowed_precision("float32"):
-        for start in range(0, len(pixels), batch):
-            x = _as_float(pixels, np.arange(start, min(start + batch, len(pixels))), device, dtype)
+        for start in range(0, len(rows), batch):
+            x = _as_float(pixels, rows[start : start + batch], device, dtype)
             y = model.decode(model.encode(x))
             # On the host, because MPS has no float64.
             total += (x - y).square().flatten(1).mean(1).cpu().sum(dtype=torch.float64).item()
@@ -764,13 +762,27 @@ def _resident(pixels: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
         return pixels
     free = torch.cuda.mem_get_info(device)[0]
     if pixels.nbytes < free // 2:
-        return torch.from_numpy(np.array(pixels)).to(device)
+        return _copied(pixels, device)
     warnings.warn(
         f"{bytes_text(pixels.nbytes)} of images do not fit into half of the {bytes_text(free)} that are free on {device}:"
         " each batch is copied there, and training is slower",
         stacklevel=2,
     )
     return pixels
+
+
+def _copied(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """A copy on a device, made block by block: the host may have less memory."""
+    copy = torch.empty(pixels.shape, dtype=torch.from_numpy(np.empty(0, pixels.dtype)).dtype, device=device)
+    length = max(1, AT_ONCE // max(1, pixels.nbytes // len(pixels)))
+    for number, block in enumerate(blocks(pixels, length)):
+        copy[number * length : number * length + len(block)] = torch.from_numpy(np.array(block))
+    return copy
+
+
+def _rows(pixels: np.ndarray, rows: np.ndarray, window: int) -> np.ndarray:
+    """Some rows: a copy, or where not all fit into memory a view that reads them."""
+    return cast(np.ndarray, Picked(pixels, rows)) if window else pixels[rows]
 
 
 def _as_float(

@@ -37,6 +37,7 @@ __all__ = [
     "notebook",
     "options_of_encoder",
     "read_choice",
+    "recipe_for",
     "whole_number",
 ]
 
@@ -59,7 +60,18 @@ ADOPTED = "adopted"  # the model of an adopted run; not in `MODELS`
 TRAINED_ELSEWHERE = "kept"  # the recipe of a model that was trained elsewhere; not in `RECIPES`
 # What the command line takes; Python takes every part of a Recipe and its TrainConfig.
 RECIPE_OPTIONS = (
-    *("model", "network", "latent_dim", "epochs", "batch_size", "learning_rate", "precision", "augmentation", "seed"),
+    *(
+        "model",
+        "network",
+        "latent_dim",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "precision",
+        "augmentation",
+        "window",
+        "seed",
+    ),
 )
 
 
@@ -182,6 +194,8 @@ class TrainConfig:
             `"flip"`, `"blend"`, `"blend-flip"`.
         holdout: share of the train part, 0 to 0.5, that is not trained on: the weights of the epoch with the least loss on it are
             kept. 0 keeps those of the last epoch.
+        window: images that are shuffled together, where the train part does not fit into memory, see
+            `latens.training.order.batches`; 0 shuffles all. `recipe_for` chooses it.
     """
 
     epochs: int
@@ -197,10 +211,12 @@ class TrainConfig:
     precision: str = "float32"
     augmentation: str = "none"
     holdout: float = 0.0
+    window: int = 0
 
     def __post_init__(self) -> None:
         # Plain numbers, so that they can be stored: numpy's scalars are given as well.
         plain: dict[str, Any] = {name: whole_number(name, getattr(self, name), 1) for name in ("epochs", "batch_size")}
+        plain["window"] = whole_number("window", self.window, 0)
         plain["seed"] = whole_number("seed", self.seed, 0, MAX_SEED)
         for name in ("learning_rate", "matrix_learning_rate", "beta2", "weight_decay", "warmup", "holdout"):
             plain[name] = _real_number(name, getattr(self, name))
@@ -553,6 +569,20 @@ def _some_inputs(images: "Dataset") -> "NDArray[Any]":
     from latens.arrays import gather
 
     return gather(images.train.inputs, np.arange(0, len(images.train), max(1, len(images.train) // 1000)))
+
+
+def recipe_for(name: str, images: "Dataset") -> Recipe:
+    """The recipe of a name for these images, as they fit into this machine's memory.
+
+    Images that do not fit are shuffled in windows, see `latens.training.order.window_for`. The recipe keeps how many together, so
+    that a run is continued, and can be made again elsewhere, in the same order.
+
+    Raises:
+        UnknownName: there is no such recipe.
+    """
+    from latens.training.order import window_for
+
+    return RECIPES[name](images).with_options(window=window_for(images))
 
 
 RECIPES: "Table[Callable[[Dataset], Recipe]]" = Table(
