@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent / "pyproject.toml"
-EXTRAS = ("dicom", "fits", "heif", "notebook", "parquet")  # lowest versions of the others exclude each other; no core test uses them
+# Lowest versions of the other extras exclude each other, and no core test uses them.
+EXTRAS = ("dicom", "fits", "heif", "notebook", "parquet")
 LOWEST = re.compile(r"^([A-Za-z0-9._-]+)>=([0-9.]+)$")
 
 
