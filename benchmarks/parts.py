@@ -59,6 +59,7 @@ def main() -> None:
     if args.write:
         command, run, source, folder, engine = args.write
         write(command, run, source, Path(folder), engine, args.rows)
+    from latens.computed import encode_run
     from latens.images import load_images
     from latens.runs import start_run
     from latens.runs.recording import record
@@ -73,6 +74,7 @@ def main() -> None:
         recipe = RECIPES["notebook"](images).with_options(epochs=1)
         run = start_run(images, recipe, folder / "run")
         list(record(run, train(run.model, images, recipe.config)))
+        encode_run(run, images)  # a detector is fitted to its latents
         source = np.lib.format.open_memmap(folder / "many.npy", "w+", np.uint8, (args.images, 28, 28))
         for start in range(0, args.images, 10_000):
             some = source[start : start + 10_000]

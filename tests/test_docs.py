@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -85,3 +86,14 @@ def test_readme_is_short():
 
 def test_an_array_is_a_source_too():
     assert isinstance(load_images(make_blobs(40)[0]), Dataset)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_keep_their_outputs(path):
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert sum(bool(cell["outputs"]) for cell in cells) > len(cells) / 2
+    assert {output["output_type"] for output in outputs} <= {"stream", "execute_result", "display_data"}
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    shown = [output["data"] for output in outputs if "<Figure" in "".join(output.get("data", {}).get("text/plain", ""))]
+    assert all("image/png" in data for data in shown)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from latens.errors import UnknownName, UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, png_bytes, save_png
-from latens.figures.canvas import fit, printable, renderer_of, shorten, width_of, wrap
+from latens.figures.canvas import fit, new_figure, printable, renderer_of, shorten, width_of, wrap
 from latens.figures.findings import Section
 from latens.figures.interpolations import PathRow
 from latens.figures.network_stages import network_stages
@@ -589,3 +589,11 @@ def test_boxes_go_to_their_anchor_when_nothing_is_in_the_way():
 def test_named_errors(name, arguments, message):
     with pytest.raises(UsageError, match=message):
         FIGURES[name](*arguments)
+
+
+def test_a_notebook_shows_a_figure_without_pyplot():
+    from IPython.core.formatters import DisplayFormatter
+
+    figure = new_figure(40, 20)
+    data, _ = DisplayFormatter().format(figure)
+    assert data["image/png"] == png_bytes(figure)

@@ -67,7 +67,7 @@ def new_figure(width: float, height: float) -> Figure:
         width: in pixels of the saved picture.
         height: in pixels of the saved picture.
     """
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+    figure = _Shown(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -205,6 +205,13 @@ def _advance(character: str) -> float:
 @lru_cache(maxsize=1)
 def _ruler() -> Figure:
     return new_figure(DPI, DPI)
+
+
+class _Shown(Figure):
+    """A figure that a notebook shows; of a plain one it shows the name alone, unless pyplot was imported."""
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self)
 
 
 def png_bytes(figure: Figure) -> bytes:
