@@ -90,7 +90,8 @@ def neighbour_graph(nodes: NDArray[np.float32], neighbours: int) -> csr_array:
     distances, indices = nearest_neighbours(nodes, k=k)
     rows, columns, lengths = np.repeat(np.arange(num), k), indices.ravel(), distances.ravel().astype(np.float64)
     while True:
-        graph = csr_array(coo_array((lengths, (rows, columns)), shape=(num, num)))
+        places = rows.astype(np.int32), columns.astype(np.int32)  # scipy 1.13 searches graphs with such numbers alone
+        graph = csr_array(coo_array((lengths, places), shape=(num, num)))
         pieces, piece_of = connected_components(graph, directed=False)
         if pieces == 1:
             return graph
