@@ -1,11 +1,12 @@
 """Serving the explorer: on the loopback address, in this thread until Ctrl-C, or in one of its own."""
 
 import asyncio
+import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import h11
 import uvicorn
@@ -142,6 +143,30 @@ def serve(
 ) -> None:
     """Serve until Ctrl-C; the address is printed, and opened in the browser. See `Serving`."""
     serving = Serving(view, beside, port=port, kept=kept)
+    with _stopped_by_ctrl_c(serving):
+        _announce(view, serving, port, open_page, say, kept)
+        serving.run()
+
+
+@contextmanager
+def _stopped_by_ctrl_c(serving: Serving) -> Iterator[None]:
+    """Let Ctrl-C stop a server also before it has begun to listen to signals itself.
+
+    Python's own KeyboardInterrupt is lost where it happens to be raised in a callback of the garbage collection.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: serving.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _announce(
+    view: View, serving: Serving, port: int, open_page: bool, say: Callable[[str], None], kept: Kept | None
+) -> None:
     say(f"{view.run.name}: {serving.address}\nCtrl-C stops it")
     if kept is not None and kept.port > 0 and not port and serving.port != kept.port:
         say(
@@ -152,7 +177,6 @@ def serve(
             kept.store(serving.port)
     if open_page:
         threading.Thread(target=webbrowser.open, args=(serving.address,), daemon=True).start()
-    serving.run()
 
 
 def _listen(port: int) -> socket.socket:
