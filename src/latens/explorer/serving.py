@@ -103,6 +103,7 @@ class Serving:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=1,
+            lifespan="off",  # the app has none; one that is stopped as it begins printed a traceback in older versions
         )
         self._server = uvicorn.Server(config)
 
