@@ -8,9 +8,10 @@ from PIL import Image
 
 import latens
 from conftest import make_blobs
-from latens import cli
+from latens import cli, sheets
 from latens.computed import encode_source
 from latens.errors import RunDamaged, UsageError
+from latens.exports.latents_parts import encode_in_parts
 from latens.files import map_npy, map_npz, write_npz
 from latens.neighbours import nearest_stored
 from latens.progress import Silent
@@ -177,6 +178,65 @@ def test_a_file_of_latents_is_searched_instead(searched, tmp_path):
     assert found.parts is None
     assert found.labels is None
     assert run.search("1", k=2, within=tmp_path / "y.npy").ids.shape == (1, 2)  # rows of an array are its ids
+
+
+@pytest.fixture(params=["polars", "pyarrow"])
+def parts(request, searched, tmp_path, monkeypatch):
+    """The latents of all images in parts of seven, and in one file of the same order."""
+    folder, run = searched
+    monkeypatch.setattr(sheets, "LIBRARIES", (request.param,))
+    encode_in_parts(run, folder / "shapes", tmp_path / "parts", rows=7)
+    arrays = encode_source(run, folder / "shapes").arrays
+    write_npz(tmp_path / "all.npz", arrays)
+    return run, tmp_path / "parts", tmp_path / "all.npz", arrays
+
+
+def test_parts_are_searched_as_one_file_is(parts, searched):
+    run, folder, file, arrays = parts
+    picture = searched[0] / "shapes" / "x" / "0.png"
+    for what in ("x/0.png", picture, arrays["latents"][[3, 40, 41]]):
+        in_parts, in_file = run.search(what, 9, within=folder), run.search(what, 9, within=file)
+        np.testing.assert_array_equal(in_parts.ids, in_file.ids)
+        np.testing.assert_array_equal(in_parts.rows, in_file.rows)
+        np.testing.assert_allclose(in_parts.distances, in_file.distances, rtol=1e-5, atol=1e-5)
+        assert in_parts.searched == in_file.searched == 80
+        assert in_parts.query_rows.tolist() == in_file.query_rows.tolist()
+    names = [one.split("/")[0] for one in in_parts.ids.ravel()]
+    assert in_parts.labels.ravel().tolist() == names
+    assert in_parts.parts is None
+    everything = run.search("x/0.png", 100, within=folder)
+    assert everything.ids.shape == (1, 79)
+    assert "x/0.png" not in everything.ids
+
+
+def test_parts_without_labels(searched, tmp_path):
+    _, run = searched
+    encode_in_parts(run, make_blobs(30)[0], tmp_path / "parts", rows=20)
+    found = run.search("29", 2, within=tmp_path / "parts")
+    assert found.labels is None
+    assert found.query_rows.tolist() == [29]
+
+
+def test_parts_that_can_not_be_searched(parts, searched, tmp_path):
+    run, folder, _, _ = parts
+    files = sorted(folder.glob("*.parquet"))
+    with pytest.raises(UsageError, match=r"no-such-id: neither an id nor a file of images; ids are such as x/0\.png"):
+        run.search("no-such-id", within=folder)
+    whole = files[4].read_bytes()
+    files[4].write_bytes(whole[:-9])
+    with pytest.raises(UsageError, match="1 part of 12 missing or cut, the first of them number 4"):
+        run.search("x/0.png", within=folder)
+    files[4].unlink()
+    with pytest.raises(UsageError, match="1 part of 12 missing or cut, the first of them number 4"):
+        run.search("x/0.png", within=folder)
+    files[4].write_bytes(whole)
+    plan = json.loads((folder / "parts.json").read_text())
+    (folder / "parts.json").write_text(json.dumps({**plan, "weights": "of another run"}))
+    with pytest.raises(UsageError, match="its latents are of other weights than"):
+        run.search("x/0.png", within=folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="holds no parts of latents"):
+        run.search("x/0.png", within=tmp_path / "empty")
 
 
 def test_the_command(searched, tmp_path, capsys, monkeypatch):

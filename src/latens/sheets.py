@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from latens.errors import MissingExtra, UsageError
 
-__all__ = ["as_csv", "as_parquet", "check_parquet", "is_whole_parquet", "no_formula", "parquet_library", "parquet_rows"]
+__all__ = [
+    "as_csv",
+    "as_parquet",
+    "check_parquet",
+    "is_whole_parquet",
+    "no_formula",
+    "parquet_columns",
+    "parquet_library",
+    "parquet_rows",
+]
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what formulas begin with
 LIBRARIES = ("polars", "pyarrow")  # that write Parquet; the first that is installed does
@@ -103,6 +112,38 @@ def parquet_rows(path: str | os.PathLike[str]) -> int:
     from pyarrow import parquet
 
     return int(parquet.read_metadata(path).num_rows)
+
+
+def parquet_columns(path: str | os.PathLike[str], names: Sequence[str] | None) -> dict[str, NDArray[Any]]:
+    """Columns of a Parquet file that `as_parquet` wrote: numbers and texts (N,), lists of fixed size (N, D).
+
+    Args:
+        path: the file.
+        names: of the columns that are read; None reads their names alone, and gives empty columns.
+
+    Raises:
+        MissingExtra: neither polars nor pyarrow is installed.
+    """
+    check_parquet()
+    if parquet_library() == "polars":
+        import polars
+
+        if names is None:
+            return {name: np.empty(0) for name in polars.read_parquet_schema(os.fspath(path))}
+        frame = polars.read_parquet(os.fspath(path), columns=list(names))
+        return {name: frame[name].to_numpy() for name in names}
+    from pyarrow import parquet, types
+
+    if names is None:
+        return {name: np.empty(0) for name in parquet.read_schema(path).names}
+    table = parquet.read_table(path, columns=list(names))
+    found = {}
+    for name in names:
+        column = table[name].combine_chunks()
+        lists = types.is_fixed_size_list(column.type)
+        flat = (column.flatten() if lists else column).to_numpy(zero_copy_only=False)
+        found[name] = flat.reshape(len(column), -1) if lists else flat
+    return found
 
 
 def as_parquet(columns: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None) -> bytes:

@@ -728,7 +728,7 @@ def _add_search(commands: Any) -> None:
         "--in",
         dest="within",
         metavar="LATENTS",
-        help="search a file of `latens encode` (.npz), or an .npy (N, D), instead of the run's own latents",
+        help="search a file of `latens encode` (.npz), an .npy (N, D), or a folder of parts, instead of the run's own latents",
     )
     command.add_argument("--images", metavar="DATA", help="with --in and -o: where the images are that were encoded")
     _moved(command)

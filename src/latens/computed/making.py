@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latens.computed.given_images import BLOCK_VALUES, GivenImages
-from latens.computed.searching import stored_latents
+from latens.computed.stored import stored_arrays
 from latens.errors import UsageError
 from latens.files import atomic_write
 from latens.images.pixels import as_bytes, from_floats, to_floats
@@ -115,7 +115,7 @@ def decoded(run: Run, path: str | os.PathLike[str]) -> Made:
     Raises:
         UsageError: the file is not there, or its latents are not this model's.
     """
-    stored = stored_latents(run, path)
+    stored = stored_arrays(run, path)
     latents = stored["latents"]
     if latents.shape[1] != run.model.latent_dim:
         raise UsageError(

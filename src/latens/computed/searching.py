@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -11,21 +10,19 @@ import numpy as np
 
 from latens.computed.given_images import GivenImages
 from latens.computed.review import picker
-from latens.errors import RunDamaged, UsageError
-from latens.files import map_npy, map_npz
+from latens.computed.stored import Stored, stored_latents
+from latens.errors import UsageError
 from latens.images import Dataset, Images
 from latens.images.given import as_array
 from latens.images.load import NAMES
 from latens.images.remote import is_remote
 from latens.latents import encode_images
-from latens.neighbours import nearest_stored
 from latens.progress import Progress, Silent
 from latens.runs import Run
-from latens.runs.run import LATENT_ARRAYS, LATENTS, TRAIN
-from latens.text import counted, listed, shown
+from latens.text import listed, shown
 from latens.training.recipes import whole_number
 
-__all__ = ["Found", "images_by_id", "search_run", "stored_latents"]
+__all__ = ["Found", "images_by_id", "search_run"]
 
 MOST_PIXELS = 40  # queries whose pixels are kept, for a sheet
 
@@ -106,8 +103,8 @@ def search_run(
             or `Images`, or an array of images as `Run.encode` takes it; or latents (D,) or (M, D). A list of ids and files is
             searched for together. An image that is asked for by its id does not find itself.
         k: how many neighbours of each.
-        within: a file of latents to search instead of the run's own: .npz as `latens encode` writes it, or .npy (N, D). A file
-            that is not compressed is memory-mapped.
+        within: latents to search instead of the run's own: a file, .npz as `latens encode` writes it or .npy (N, D), which is
+            memory-mapped unless it is compressed; or a folder of parts, `latens encode -o FOLDER/`, read part by part.
         progress: shows the progress.
         **reading: how files of images are read: `strict`, `value_range`, `pages` and others of `GivenImages`.
 
@@ -118,29 +115,28 @@ def search_run(
     """
     k = whole_number("the number of neighbours", k, 1)
     stored = stored_latents(run, within)
-    latents = stored["latents"]
-    if not len(latents):
+    if not len(stored):
         raise UsageError(f"{shown(within)}: holds no latents to search")
     asked = _Queries(run, stored, reading)
     asked.add(what)
     queries = asked.latents()
-    if queries.shape[1] != latents.shape[1]:
+    if queries.shape[1] != stored.dim:
         raise UsageError(
-            f"{shown(within or 'queries')}: latents of {latents.shape[1]} numbers, and queries of {queries.shape[1]};"
+            f"{shown(within or 'queries')}: latents of {stored.dim} numbers, and queries of {queries.shape[1]};"
             " both must come from one model"
         )
     with (progress or Silent()).stage("search", "latents") as tick:
         begun = perf_counter()
-        distances, rows = nearest_stored(latents, queries, k, without=np.array(asked.own), progress=tick)
+        distances, rows = stored.nearest(queries, k, np.array(asked.own), tick)
         seconds = perf_counter() - begun
     return Found(
         np.array(asked.names, dtype=str),
         distances,
         rows,
-        stored["ids"][rows].astype(str) if "ids" in stored else rows.astype(str),
-        np.where(stored["part"][rows] == TRAIN, "train", "test") if "part" in stored else None,
-        _labels(run, stored, rows),
-        len(latents),
+        stored.ids(rows),
+        stored.parts(rows),
+        stored.labels(rows),
+        len(stored),
         seconds,
         np.array(asked.own),
         tuple(asked.pixels),
@@ -149,58 +145,10 @@ def search_run(
     )
 
 
-def stored_latents(run: Run, within: str | os.PathLike[str] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of a run's latents, or of a file of latents, memory-mapped where they are not compressed.
-
-    Args:
-        run: whose latents are taken, if no file is named.
-        within: an .npz with `latents` (N, D) and perhaps `ids`, `labels` and `class_names`, or an .npy (N, D).
-
-    Raises:
-        UsageError: the file is not there, or holds no latents.
-        RunError: the run has no latents yet.
-    """
-    if within is None:
-        with run.folder.open(LATENTS) as file:
-            return map_npz(file, LATENT_ARRAYS)
-    path = Path(os.path.expanduser(within))
-    if not path.is_file():
-        raise UsageError(f"{shown(within)}: no such file; a .npz of `latens encode` or a .npy of latents is needed")
-    if path.suffix.lower() not in (".npz", ".npy"):
-        raise UsageError(f"{shown(within)}: a .npz of `latens encode` or a .npy of latents (N, D) is needed")
-    try:
-        arrays = map_npz(path, ("latents",)) if path.suffix.lower() == ".npz" else {"latents": map_npy(path)}
-    except RunDamaged as error:
-        raise UsageError(str(error)) from None
-    latents = arrays["latents"]
-    if latents.ndim > 2:
-        arrays["latents"] = latents = latents.reshape(len(latents), -1)
-    if latents.ndim != 2 or latents.dtype.kind not in "fiu":
-        raise UsageError(
-            f"{shown(within)}: latents of shape {latents.shape} and type {latents.dtype}; (N, D) numbers are needed"
-        )
-    for name in ("ids", "labels"):
-        if name in arrays and arrays[name].shape != (len(latents),):
-            raise UsageError(
-                f"{shown(within)}: {counted(len(latents), 'latent')} and {name} of shape {arrays[name].shape}; one each is needed"
-            )
-    return arrays
-
-
-def _labels(run: Run, stored: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray | None:
-    if "labels" not in stored:
-        return None
-    names = np.array([*stored["class_names"], ""] if "class_names" in stored else [*run.class_names, ""], dtype=str)
-    labels = stored["labels"][rows].astype(np.int64)
-    known = (labels >= 0) & (labels < len(names) - 1)
-    found: np.ndarray = names[np.where(known, labels, len(names) - 1)]
-    return found
-
-
 class _Queries:
     """What is searched for, brought together: latents, names, and which of the stored latents each is."""
 
-    def __init__(self, run: Run, stored: Mapping[str, np.ndarray], reading: Mapping[str, Any]) -> None:
+    def __init__(self, run: Run, stored: Stored, reading: Mapping[str, Any]) -> None:
         self.run, self.stored, self.reading = run, stored, reading
         self.found: list[np.ndarray] = []
         self.names: list[str] = []
@@ -236,22 +184,14 @@ class _Queries:
         self.own += [own] * len(names)
 
     def _add_named(self, name: str) -> None:
-        row = self._row_of(name)
+        row = self.stored.row_of(name)
         if row is not None:
-            self._take(np.asarray(self.stored["latents"][row : row + 1]), [name], None, row)
+            self._take(self.stored.latent(row), [name], None, row)
         elif os.path.lexists(os.path.expanduser(name)) or name in NAMES or is_remote(name):
             self._add_images(name)
         else:
-            ids = self.stored.get("ids", np.arange(len(self.stored["latents"]))[:3])
-            raise UsageError(f"{shown(name)}: neither an id nor a file of images; ids are such as {listed(ids[:3], 3)}")
-
-    def _row_of(self, name: str) -> int | None:
-        if "ids" not in self.stored:
-            return (
-                int(name) if name.isascii() and name.isdecimal() and int(name) < len(self.stored["latents"]) else None
-            )
-        places = np.flatnonzero(self.stored["ids"] == name)
-        return int(places[0]) if len(places) else None
+            ids = self.stored.ids(np.arange(min(3, len(self.stored))))
+            raise UsageError(f"{shown(name)}: neither an id nor a file of images; ids are such as {listed(ids, 3)}")
 
     def _add_images(self, source: Any) -> None:
         given = GivenImages(self.run, source, **({} if isinstance(source, Images) else self.reading))
@@ -260,7 +200,7 @@ class _Queries:
         self.notes += given.notes
 
     def _add_array(self, array: np.ndarray) -> None:
-        if array.ndim in (1, 2) and array.shape[-1] == self.stored["latents"].shape[1]:
+        if array.ndim in (1, 2) and array.shape[-1] == self.stored.dim:
             latents = np.atleast_2d(array).astype(np.float64 if array.dtype == np.float64 else np.float32)
             self._take(latents, [str(row) for row in range(len(latents))], None)
             return
