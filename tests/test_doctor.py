@@ -22,7 +22,7 @@ def test_doctor_tells_versions_device_cache_and_extras(capsys, monkeypatch, own_
     import torch
 
     assert facts["versions"]["latens"] == latens.__version__
-    assert facts["versions"]["torch"] == torch.__version__
+    assert facts["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert facts["cache"]["folder"] == str(own_cache)
     assert facts["cache"]["bytes"] == 3000
     assert facts["cache"]["writable"]
