@@ -10,6 +10,7 @@ import latens
 from conftest import make_blobs
 from latens import cli, sheets
 from latens.computed import encode_source
+from latens.computed.stored import StoredParts
 from latens.errors import RunDamaged, UsageError
 from latens.exports.latents_parts import encode_in_parts
 from latens.files import map_npy, map_npz, write_npz
@@ -215,6 +216,17 @@ def test_parts_without_labels(searched, tmp_path):
     found = run.search("29", 2, within=tmp_path / "parts")
     assert found.labels is None
     assert found.query_rows.tolist() == [29]
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_a_part_whose_images_were_all_unreadable(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "LIBRARIES", (library,))
+    for number, rows in enumerate((0, 5)):
+        columns = {"id": np.arange(rows).astype(str), "latent": np.ones((rows, 4), np.float32)}
+        (tmp_path / f"latents-0000{number}-of-00002.parquet").write_bytes(sheets.as_parquet(columns))
+    stored = StoredParts(tmp_path)
+    assert (len(stored), stored.dim, stored.row_of("3")) == (5, 4, 3)
+    assert stored.nearest(np.zeros((1, 4)), 2, np.array([-1]), lambda done, total: None)[1].tolist() == [[0, 1]]
 
 
 def test_parts_that_can_not_be_searched(parts, searched, tmp_path):

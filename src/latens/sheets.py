@@ -142,7 +142,7 @@ def parquet_columns(path: str | os.PathLike[str], names: Sequence[str] | None) -
         column = table[name].combine_chunks()
         lists = types.is_fixed_size_list(column.type)
         flat = (column.flatten() if lists else column).to_numpy(zero_copy_only=False)
-        found[name] = flat.reshape(len(column), -1) if lists else flat
+        found[name] = flat.reshape(len(column), column.type.list_size) if lists else flat
     return found
 
 
