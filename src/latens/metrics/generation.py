@@ -11,7 +11,7 @@ from latens.metrics.continuity import SAMPLED, hole_distance, score_sampled_late
 from latens.metrics.copies import cells_of, distances_to, three_sample_statistic
 from latens.metrics.inputs import Inputs
 from latens.metrics.intervals import Interval, of_mean, of_share
-from latens.metrics.kernel import kernel_sums
+from latens.metrics.kernel import KernelSet, kernel_sums
 from latens.metrics.neighbourhoods import neighbourhoods
 from latens.metrics.references import DEFINITIONS as OF_REFERENCES
 from latens.metrics.references import (
@@ -21,7 +21,8 @@ from latens.metrics.references import (
     KERNEL,
     References,
     check_features,
-    distance,
+    frechet,
+    kid,
     prepare_references,
     score_references,
     some,
@@ -159,20 +160,22 @@ def _distances(
     samples: NDArray[Any], more: NDArray[Any], references: References, seed: int, notes: list[str]
 ) -> list[Score]:
     scores: list[Score] = []
-    kinds = {"frechet": (FRECHET, "floor"), "kid": (KERNEL, "kid_floor")}
+    of_more = KernelSet(more)
+    own, between = kernel_sums(of_more), kernel_sums(of_more, references.kernel_set)
     if min(len(samples), len(references.test)) < FEWEST_OF_FRECHET:
-        del kinds["frechet"]
         notes.append(
             f"frechet is left out: under {FEWEST_OF_FRECHET:,} images it is mostly bias; see kid and its interval"
         )
-    for kind, (what, floor) in kinds.items():
-        taken = more if kind == "kid" else samples
-        found = distance(kind, taken, references.test, references.moments, references.kernel, seed)
-        about = _protocol(what, len(taken), references, seed if kind == "frechet" else None)
-        beside = references.real.get(floor)
-        scores.append(_BY_NAME[kind].score(found.value, about, beside, (found.low, found.high)))
+    else:
+        found = frechet(samples, references.test, references.moments, seed)
+        about = _protocol(FRECHET, len(samples), references, seed)
+        beside = references.real.get("floor")
+        scores.append(_BY_NAME["frechet"].score(found.value, about, beside, (found.low, found.high)))
+    found = kid(own, between, references.kernel)
+    about, beside = _protocol(KERNEL, len(more), references), references.real.get("kid_floor")
+    scores.append(_BY_NAME["kid"].score(found.value, about, beside, (found.low, found.high)))
     if references.tells:
-        value, interval = references.share_of_planted(kernel_sums(more), kernel_sums(more, references.test))
+        value, interval = references.share_of_planted(own, between)
         about = _protocol(f"{KERNEL}; as a share of that of blurred or cross-faded images", len(more), references)
         scores.append(_BY_NAME["kid_share"].score(value, about, references.real.get("kid_share"), interval))
     return scores

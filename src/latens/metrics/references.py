@@ -12,7 +12,7 @@ from latens.errors import UsageError
 from latens.metrics.copies import cell_centres, cells_of, distances_to
 from latens.metrics.frechet import Moments, frechet_deviation, frechet_distance, moments
 from latens.metrics.intervals import Interval, around, jackknife_deviation, of_share
-from latens.metrics.kernel import GROUPS, KernelSums, kernel_distance, kernel_sums
+from latens.metrics.kernel import GROUPS, KernelSet, KernelSums, kernel_distance, kernel_sums
 from latens.metrics.neighbourhoods import ball_weights, inside_balls, neighbourhoods, radii
 from latens.metrics.planted import BLURRED, FADED
 from latens.metrics.score import Definition, Protocol, Score, Scores
@@ -28,7 +28,8 @@ __all__ = [
     "Planted",
     "References",
     "check_features",
-    "distance",
+    "frechet",
+    "kid",
     "prepare_references",
     "score_references",
     "some",
@@ -74,6 +75,7 @@ class References:
         k: neighbours of a ball.
         moments: of the test images.
         kernel: the kernel's sums over pairs of test images.
+        kernel_set: the test images, to sum the kernel over pairs of them with others.
         radii: of the test images' balls.
         weights: of these balls in the density, see `ball_weights`.
         centres: of the cells of the three-sample test.
@@ -94,6 +96,7 @@ class References:
     k: int
     moments: Moments
     kernel: KernelSums
+    kernel_set: KernelSet
     radii: NDArray[np.float64]
     weights: NDArray[np.float64]
     centres: NDArray[np.float32]
@@ -196,20 +199,21 @@ def prepare_references(
         reconstructed = None if reconstructed is None else reconstructed[~in_train]
     real = train[some(len(train), seed)]
     k = min(K, len(test) - 1, len(real) - 1)
-    balls, kernel, of_test = radii(test, k), kernel_sums(test), moments(test)
+    balls, kernel_set, of_test = radii(test, k), KernelSet(test), moments(test)
+    kernel = kernel_sums(kernel_set)
     weights = ball_weights(test, balls, k)
     found = neighbourhoods(test, real, k, balls, radii(real, k), weights)
-    floor = {kind: distance(kind, real, test, of_test, kernel, seed) for kind in _kinds(real, test)}
-    rebuilt = (
-        [distance(_kinds(test, test)[0], reconstructed, test, of_test, kernel, seed)]
-        if reconstructed is not None
-        else []
-    )
+    measured = {
+        "frechet": lambda x: frechet(x, test, of_test, seed),
+        "kid": lambda x: kid(*_sums(x, kernel_set), kernel),
+    }
+    floor = {kind: measured[kind](real) for kind in _kinds(real, test)}
+    rebuilt = [measured[_kinds(test, test)[0]](reconstructed)] if reconstructed is not None else []
     centres = cell_centres(train, seed)
     for kind, bad in (planted or {}).items():
         check_features(test=test, **{kind: bad})
-    sums = {kind: Planted(kernel_sums(bad), kernel_sums(bad, test)) for kind, bad in (planted or {}).items()}
-    scale, tells = _scale(sums, kernel, kernel_sums(real), kernel_sums(real, test)) if sums else (None, False)
+    sums = {kind: Planted(*_sums(bad, kernel_set)) for kind, bad in (planted or {}).items()}
+    scale, tells = _scale(sums, kernel, *_sums(real, kernel_set)) if sums else (None, False)
     about = Protocol("of train images; balls to the k-th nearest neighbour of test images", len(test), seed=seed)
     about = replace(about, features=features, settings={"k": k})
     seen = [_seen("precision_real", found.precise, about)] if planted else []
@@ -241,6 +245,7 @@ def prepare_references(
         k=k,
         moments=of_test,
         kernel=kernel,
+        kernel_set=kernel_set,
         radii=balls,
         weights=weights,
         centres=centres,
@@ -324,15 +329,22 @@ def score_references(references: References) -> Scores:
     return references.scores
 
 
-def distance(
-    kind: str, x: NDArray[Any], test: NDArray[Any], of_test: Moments, kernel: KernelSums, seed: int
-) -> Distance:
-    """The distance of features (M, F) to the test images', of which moments and sums of the kernel are known."""
-    if kind == "kid":
-        value, deviation = kernel_distance(kernel_sums(x), kernel, kernel_sums(x, test))
-        return Distance(kind, value, *around(value, deviation))
+def frechet(x: NDArray[Any], test: NDArray[Any], of_test: Moments, seed: int) -> Distance:
+    """The Fréchet distance of features (M, F) to the test images' (N, F), whose moments are known."""
     value = frechet_distance(moments(x), of_test)
-    return Distance(kind, value, *around(value, frechet_deviation(x, test, seed), 0.0))
+    return Distance("frechet", value, *around(value, frechet_deviation(x, test, seed), 0.0))
+
+
+def kid(own: KernelSums, between: KernelSums, of_test: KernelSums) -> Distance:
+    """The kernel distance of some images to the test images, by the sums over pairs of them, between both, and of test images."""
+    value, deviation = kernel_distance(own, of_test, between)
+    return Distance("kid", value, *around(value, deviation))
+
+
+def _sums(x: NDArray[Any], test: KernelSet) -> tuple[KernelSums, KernelSums]:
+    """The kernel's sums over pairs of features (M, F), and over pairs with test images."""
+    one = KernelSet(x)
+    return kernel_sums(one), kernel_sums(one, test)
 
 
 def check_features(**sets: NDArray[Any]) -> None:
