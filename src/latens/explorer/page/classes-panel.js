@@ -17,11 +17,12 @@ export function classesPanel(store) {
   const names = info.class_names;
   const about = el("p", {});
   const found = el("div", {class: "scrolled"});
+  const contradicted = button("Select what the neighbours contradict", () => select(wrong), {disabled: true});
   const element = el("div", {}, about, found,
-    el("p", {class: "row"}, button("Select what the neighbours contradict", () => wrong && select(wrong)), button("Colour by the neighbours' class", () => store.colour(PREDICTED))),
+    el("p", {class: "row"}, contradicted, button("Colour by the neighbours' class", () => store.colour(PREDICTED))),
     el("p", {class: "quiet"}, "The class of an image's neighbours is that which most of the five nearest images in latent space have."));
-  /** @type {number[]|null} */
-  let wrong = null;
+  /** @type {number[]} */
+  let wrong = [];
 
   /** @param {number[]} rows */
   const select = (rows) => {
@@ -30,6 +31,7 @@ export function classesPanel(store) {
   };
 
   async function draw() {
+    contradicted.disabled = true; // until it is known which these are
     const both = await store.newest("classes", () => Promise.all([store.column("label"), store.column(PREDICTED)]), {busy: found});
     if (!both) return;
     const [labels, predicted] = both;
@@ -41,6 +43,7 @@ export function classesPanel(store) {
       cells[labels[point]]?.[predicted[point]]?.push(row);
       if (labels[point] !== predicted[point] && predicted[point] < names.length) wrong.push(row);
     }
+    contradicted.disabled = false;
     const right = labels.length - wrong.length;
     fill(about, `The neighbours give ${right.toLocaleString("en")} of ${images(labels.length)} (`, el("strong", {}, `${readable((100 * right) / labels.length)} %`), ") their own class.");
     fill(found, names.length <= MOST ? table(cells) : list(cells));

@@ -22,8 +22,8 @@ export function decodePanel(store) {
   const how = el("p", {class: "quiet"});
   const nearestWords = el("span", {}, "nearest real image");
   const shown = captioned(made, "decoded here");
-  const latentButton = button("Take this latent", () => held && store.set({latent: held, current: null, tab: "image"}));
-  const nearestButton = button("Go to the nearest image", () => nearestRow !== null && store.choose(nearestRow, {tab: "image"}));
+  const latentButton = button("Take this latent", () => store.set({latent: held, current: null, tab: "image"}));
+  const nearestButton = button("Go to the nearest image", () => store.choose(/** @type {number} */ (nearestRow), {tab: "image"}));
   const saveButton = button("Save image", save);
   const copyButton = button("Copy as JSON", copyPlace);
   const around = compass(store);
@@ -48,15 +48,21 @@ export function decodePanel(store) {
   /** What was decoded last, and where. @type {{found: import("./types.js").Decoded, map: string, x: number, y: number}|null} */
   let last = null;
 
+  /** A button waits until there is what it is for: what is pressed before would do nothing. */
+  function enable() {
+    nearestButton.disabled = nearestRow === null;
+    latentButton.disabled = held === null;
+    saveButton.disabled = copyButton.disabled = last === null;
+  }
+  enable();
+
   async function save() {
-    if (!last) return store.say("Nothing is decoded yet.");
-    const pixels = last.found.pixels;
+    const {pixels} = /** @type {NonNullable<typeof last>} */ (last).found;
     download(await store.attempt((async () => pngOf(sheetOf([{pixels}], info.shape, {least: SAVED, gap: 0})))()), `${info.name}-decoded.png`);
   }
 
   async function copyPlace() {
-    if (!last) return store.say("Nothing is decoded yet.");
-    const {found, map, x, y} = last;
+    const {found, map, x, y} = /** @type {NonNullable<typeof last>} */ (last);
     const about = {run: info.name, map, x, y, distance: found.ratio[0], nearest: found.nearest[0], latent: found.latents};
     if (await store.attempt(copy(jsonOf(about)).then(() => true))) store.say("Place and latent are on the clipboard.");
   }
@@ -81,6 +87,7 @@ export function decodePanel(store) {
     made.dataset.ms = (performance.now() - asked).toFixed(1);
     held = found.latents;
     last = {found, map, x: unitsX, y: unitsY};
+    enable();
     store.set({decoded: {x, y, found}});
     const own = store.fromUnits(found.places);
     const empty = Math.hypot(own.x[0] - x, own.y[0] - y) / 65535 > SPACINGS / Math.sqrt(info.count);
@@ -95,6 +102,7 @@ export function decodePanel(store) {
   /** What was decoded before stands for another place: it goes. @param {Error} error */
   function failed(error) {
     held = nearestRow = last = null;
+    enable();
     paint(made, new Uint8Array(0), info.shape);
     paint(nearest, new Uint8Array(0), info.shape);
     fill(nearestWords, "nearest real image");
@@ -110,6 +118,7 @@ export function decodePanel(store) {
   /** A place of features: the nearest image stands for it. @param {number} x @param {number} y */
   async function passOver(x, y) {
     held = null;
+    enable();
     honest.clear("A place of this map cannot be decoded: it shows features, and the decoder takes latents.");
     if (store.facts.tab === "decode") store.mark("decode", pinned || !moved ? [cross(x, y)] : []);
     place.textContent = pinned ? "Held here. Press the map to release it." : "";
@@ -125,6 +134,7 @@ export function decodePanel(store) {
   /** @param {number} row */
   async function showNearest(row) {
     nearestRow = row;
+    enable();
     const image = await store.newest("nearest", () => source.image(row));
     if (!image || nearestRow !== row) return;
     paint(nearest, image.pixels.length ? image.pixels : image.reconstruction, info.shape);
@@ -155,9 +165,9 @@ export function decodePanel(store) {
   });
   store.on("look", () => {
     nearestRow = null; // it is shown in another look now
-    if (!looked) return;
-    if (looks()) look(...looked);
-    else held = null; // it is decoded again when the panel is opened
+    if (looked && looks()) look(...looked);
+    else if (looked) held = null; // it is decoded again when the panel is opened
+    enable();
   });
   view.addEventListener("leave", () => {
     over = false;
