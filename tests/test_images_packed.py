@@ -1,11 +1,13 @@
 """Images in archives, in Parquet as Hugging Face writes it, by a pattern, and in data sets of torch and Hugging Face."""
 
+import gc
 import io
 import json
 import os
 import shutil
 import sys
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -20,6 +22,8 @@ import latens
 from conftest import from_test_all, make_blobs
 from latens.errors import ImagesDamaged, ImagesError, ImagesNotFound, MissingExtra, UsageError
 from latens.images import load_images
+from latens.images.plan import Options
+from latens.images.samplewise import SAMPLES
 
 PIXELS, LABELS = make_blobs(45)
 CLASSES = ["zebra", "ant", "bee"]
@@ -238,6 +242,118 @@ def test_data_sets_of_torch(make):
         assert [found.class_names[label] for label in part.labels] == [CLASSES[LABELS[row]] for row in rows]
 
 
+class Stream(torch.utils.data.IterableDataset):
+    """Gives the samples of `OfTorch` in order, and doesn't say how many."""
+
+    def __init__(self, samples=None):
+        self.samples = OfTorch() if samples is None else samples
+
+    def __iter__(self):
+        return (self.samples[row] for row in range(len(self.samples)))
+
+
+MANY = {
+    "Dataset": OfTorch,
+    "Pillow": OfPillow,
+    "DataLoader": lambda: torch.utils.data.DataLoader(OfTorch(), batch_size=8),
+    "IterableDataset": Stream,
+    "DataLoader of a stream": lambda: torch.utils.data.DataLoader(Stream(), batch_size=None),
+    "generator": lambda: (OfTorch()[row] for row in range(45)),
+    "dict of splits": lambda: {"train": torch.utils.data.Subset(OfTorch(), range(36)), "val": Stream(OfTorch())},
+}
+
+
+@pytest.fixture
+def few_in_memory(monkeypatch):
+    """At most four images in memory."""
+    for name in ("IN_MEMORY", "BLOCK_BYTES"):
+        monkeypatch.setattr(f"latens.images.samplewise.{name}", 4 * PIXELS[0].size)
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_many_samples_are_read_as_few_are(kind, monkeypatch, request):
+    expected = load_images(MANY[kind]())
+    request.getfixturevalue("few_in_memory")
+    found = load_images(MANY[kind]())
+    assert isinstance(found.train.pixels, np.memmap)
+    assert not isinstance(expected.train.pixels, np.memmap)
+    assert found.fingerprint == expected.fingerprint
+    assert (found.source, found.class_names) == (expected.source, expected.class_names)
+    for part, other in ((found.train, expected.train), (found.test, expected.test)):
+        assert part.ids.tolist() == other.ids.tolist()
+        assert (part.labels is None) == (other.labels is None)
+        np.testing.assert_array_equal(part.labels, other.labels)
+
+
+def left_in_cache():
+    return list((latens.files.cache_folder() / "unpacked").glob(".*.tmp"))
+
+
+def test_samples_on_disk_are_opened_again_and_leave_nothing_behind(few_in_memory):
+    once, again = load_images(Stream()), load_images(Stream())
+    assert once.train.pixels.filename == again.train.pixels.filename
+    other = load_images(Stream(torch.utils.data.Subset(OfTorch(), range(44))))
+    assert other.train.pixels.filename != once.train.pixels.filename
+    np.testing.assert_array_equal(once.train.pixels, again.train.pixels)  # still there
+    gc.collect()
+    assert not left_in_cache()
+
+
+def test_a_stream_that_fails_leaves_nothing_behind(few_in_memory, monkeypatch):
+    def sizes():
+        yield from (PIXELS[row][0] for row in range(8))
+        yield from (PIXELS[row][0, 1:] for row in range(8, 20))
+
+    with pytest.raises(
+        ImagesError, match=r"the generator gives images of shape .* after \d+ of shape .*; bring all to one"
+    ):
+        load_images(sizes())
+    monkeypatch.setattr("latens.images.samplewise.RESERVE", 1 << 60)
+    with pytest.raises(ImagesError, match=r"samples of the Stream .*itertools.islice"):
+        load_images(Stream())
+    assert not left_in_cache()
+
+
+def test_a_longer_stream_takes_no_more_memory(few_in_memory):
+    rng = np.random.default_rng(0)
+
+    def peak(count):
+        tracemalloc.start()
+        found = load_images(rng.integers(0, 256, (128, 128), np.uint8) for _ in range(count))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(found.train) + len(found.test) == count
+        return most
+
+    peak(20)  # imports
+    assert peak(4000) < 1.1 * peak(2000)
+
+
+def test_samples_are_planned_in_their_order(few_in_memory):
+    plan = SAMPLES.plan(Stream(), Options())
+    blocks = list(plan.parts[0].of_rows(range(3, 40)))
+    white = np.concatenate([block.pixels for block in blocks])
+    np.testing.assert_allclose(white, PIXELS[3:40] / 255, atol=1e-6)
+
+
+def test_classes_of_splits_are_those_of_both():
+    samples = [(PIXELS[row], ["zebra", "ant", "bee"][row % 3]) for row in range(30)]
+    found = load_images({"train": Samples(samples), "test": Samples([one for one in samples if one[1] == "zebra"])})
+    assert found.class_names == ("ant", "bee", "zebra")
+    assert set(found.test.labels) == {2}
+
+
+class Samples(torch.utils.data.Dataset):
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, row):
+        return self.samples[row]
+
+
 def test_splits_of_a_dict_are_parts():
     whole = OfTorch()
     parts = {"train": torch.utils.data.Subset(whole, range(36)), "test": torch.utils.data.Subset(whole, range(36, 45))}
@@ -410,6 +526,7 @@ def test_shards_write_nothing_outside(tmp_path):
 
 
 @pytest.mark.pretrained
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves its last shard open
 @pytest.mark.parametrize("compress", [False, True])
 def test_shards_that_webdataset_wrote(tmp_path, compress):
     webdataset = from_test_all("webdataset")
@@ -419,7 +536,15 @@ def test_shards_that_webdataset_wrote(tmp_path, compress):
             told = {"age": row / 2, "tags": ["x"]}
             image = Image.fromarray(PIXELS[row][0])
             writer.write({"__key__": f"{row:06}", "png": image, "cls": int(LABELS[row]), "json": told})
-    check_shards(load_images(str(tmp_path / f"train-{{000000..000002}}.tar{'.gz' * compress}")))
+    shards = str(tmp_path / f"train-{{000000..000002}}.tar{'.gz' * compress}")
+    check_shards(load_images(shards))
+    pipeline = webdataset.WebDataset(shards, shardshuffle=False).decode("pill")
+    found = load_images(pipeline)
+    assert found.class_names == ("0", "1", "2")
+    for part in (found.train, found.test):
+        rows = part.ids.astype(int)
+        np.testing.assert_array_equal(part.pixels, PIXELS[rows])
+        np.testing.assert_array_equal(part.labels, LABELS[rows])
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ __all__ = [
     "plan_arrays",
     "raw_array",
     "refuse_labels",
+    "stacked",
 ]
 
 
@@ -114,10 +115,10 @@ class ArraySource:
         pictures = list(source) if array is None else array.tolist()
         if pictures and {_kind(picture) for picture in pictures} == {"path"}:
             return _of_files(pictures, options)
-        stacked, notes, white = _stack(pictures, options)
+        array, notes, white = stacked(pictures, options)
         if white is not None:
             options = replace(options, white=None)  # it was used
-        raw = raw_array("all", "the list", stacked, options.labels)
+        raw = raw_array("all", "the list", array, options.labels)
         plan = plan_arrays("array", "array", [raw], options, notes=notes)
         return plan if white is None else replace(plan, white=white)
 
@@ -150,8 +151,12 @@ def _of_files(paths: Sequence[str | os.PathLike[str]], options: Options) -> Plan
     return with_table(plan, options, in_order=False)
 
 
-def _stack(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...], int | None]:
-    """One array of a list, notes on it, and the number that was read as white."""
+def stacked(pictures: Sequence[Any], options: Options) -> tuple[np.ndarray, tuple[str, ...], int | None]:
+    """One array of a list of arrays, tensors or Pillow images, notes on it, and the number that was read as white.
+
+    Raises:
+        ImagesError: they are no images, or not of one kind, shape and type.
+    """
     if not pictures:
         raise ImagesEmpty("the list has no images in it")
     kinds = {_kind(picture) for picture in pictures}

@@ -21,7 +21,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,14 @@ import numpy as np
 from latens.errors import ImagesError, RunDamaged
 from latens.files import cache_folder, read_json, read_npz, sha256_file, write_json, write_npz
 from latens.images.assemble import Assembled, assemble
-from latens.images.checksums import BLOCK, BlockSums, block_sums
+from latens.images.checksums import BLOCK, block_sums
 from latens.images.contract import Dataset, Images, Shape
 from latens.images.finish import finish
+from latens.images.npy_store import NpyStore, writing
 from latens.images.opening import file_state
 from latens.images.pixels import PixelFormat
 from latens.images.plan import Options, Plan, Refused
 from latens.images.table_files import ImageTable
-from latens.text import bytes_text
 
 __all__ = ["cached_dataset"]
 
@@ -145,83 +145,24 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-class _NpyStore:
-    """A part that goes to an .npy file as it comes.
-
-    Written, not mapped: a disk that runs full then is an error, where a mapped page would kill the process.
-    """
-
-    def __init__(self, path: Path, count: int, shape: Shape, dtype: np.dtype) -> None:
-        self.path, self.shape, self.dtype, self.length = path, shape, dtype, 0
-        self.sums = BlockSums()
-        needed, free = count * int(np.prod(shape)) * dtype.itemsize, shutil.disk_usage(path.parent).free
-        if needed > free:
-            raise ImagesError(
-                f"{path.parent.parent}: the decoded images need {bytes_text(needed)}, {bytes_text(free)} are free; "
-                "set LATENS_CACHE to a folder with room, or give a smaller size (--size 64)"
-            )
-        self.file = open(path, "xb")  # noqa: SIM115 - closed by close(), after many calls
-        self._write_header(count)
-        self.start = self.file.tell()
-
-    def _write_header(self, count: int) -> None:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(self.dtype),
-            "fortran_order": False,
-            "shape": (count, *self.shape),
-        }
-        np.lib.format.write_array_header_1_0(self.file, header)
-
-    def append(self, pixels: np.ndarray) -> None:
-        with _writing(self.path.parent.parent):
-            self.file.write(pixels.data)
-        self.sums.update(pixels)
-        self.length += len(pixels)
-
-    def close(self) -> np.ndarray:
-        with _writing(self.path.parent.parent):
-            # The number of pictures is known only now; numpy leaves room for it to grow, so the header keeps its length.
-            self.file.seek(0)
-            self._write_header(self.length)
-            assert self.file.tell() == self.start, "the header of an .npy file has changed its length"
-            self.file.flush()
-            os.fsync(self.file.fileno())
-            self.file.close()
-        if self.length == 0:
-            return np.empty((0, *self.shape), dtype=self.dtype)
-        mapped: np.ndarray = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        return mapped
-
-
-@contextlib.contextmanager
-def _writing(entries: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ImagesError(
-            f"{error.filename or entries}: the cache can't be written ({error.strerror or error}); set LATENS_CACHE to a "
-            "folder with room"
-        ) from None
-
-
 def _make(folder: Path, plan: Plan, options: Options) -> None:
     entries = folder.parent
     unfinished = entries / f".{folder.name}.{uuid.uuid4().hex}.tmp"
-    with _writing(entries):
+    with writing(entries):
         unfinished.mkdir(parents=True)
-    stores: list[_NpyStore] = []
+    stores: list[NpyStore] = []
 
-    def make_store(part: str, count: int, shape: Shape, dtype: np.dtype) -> _NpyStore:
-        with _writing(entries):
-            stores.append(_NpyStore(unfinished / f"{part}.npy", count, shape, dtype))
+    def make_store(part: str, count: int, shape: Shape, dtype: np.dtype) -> NpyStore:
+        with writing(entries):
+            stores.append(NpyStore(unfinished / f"{part}.npy", count, shape, dtype))
         return stores[-1]
 
     try:
         assembled = assemble(plan, make_store, options.progress, options.value_range)
-        with _writing(entries):
+        with writing(entries):
             _write_rest(unfinished, plan, assembled, {store.path.stem: store.sums.result() for store in stores})
         del assembled  # Windows moves no folder that holds an open file
-        with _writing(entries):
+        with writing(entries):
             _publish(unfinished, folder)
     finally:
         for store in stores:

@@ -91,8 +91,9 @@ def load_images(
         source: `"mnist"`, `"fashion-mnist"`, a folder of pictures, a folder of IDX files, an .npy or .npz file, a .zip or .tar
             of what could be a folder, a Parquet file with images, a pattern of file names (`"photos/**/*.png"`), a file of many
             pages; or an array or tensor (N, H, W), (N, H, W, C) or (N, C, H, W), C from 1 to 64, of whole numbers or floats, a
-            list of such images or of Pillow's; or a data set of torch, or of Hugging Face, which may be a stream; or the address
-            of any of these files (`"s3://bucket/photos/"`, `"https://…/photos.zip"`), see `latens.images.remote`.
+            list of such images or of Pillow's; a data set of torch or of Hugging Face, which may be a stream, a `DataLoader`, or
+            any iterator of samples; or the address of any of these files (`"s3://bucket/photos/"`, `"https://…/photos.zip"`), see
+            `latens.images.remote`.
         size: side, or (height, width), 8 to 512 pixels, to which images are resized; by default their own, for folders
             see `latens.images.folder`.
         strict: refuse a folder with files that can't be read, instead of leaving them out with a note.
