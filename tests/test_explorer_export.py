@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import latens
-from browser import PAGE, missing
+from browser import PAGE, map_the_test_part, missing
 from latens.errors import RunError
 from latens.explorer import View, decoding, one_file, packing, write_html
 from latens.explorer.bundling import bundle
@@ -25,6 +25,7 @@ from latens.neighbours import distance_ratios
 from latens.networks import NETWORKS, Network
 from latens.networks.linear_path import FromLinear
 from latens.runs import open_run
+from latens.runs.run import TRAIN
 from records import read_record, write_record
 
 CLOSE = 1e-3
@@ -63,9 +64,9 @@ const {texts, asked} = JSON.parse(readFileSync("asked.json"));
 const source = offlineSource(texts);
 const answers = [];
 for (const [method, ...given] of asked) {
-  if (method === "decode") given[0] = Float32Array.from(given[0]);
+  if (method === "decode" || method === "nearest") given[0] = Float32Array.from(given[0]);
   if (method === "encode") given[0].values = Uint8Array.from(given[0].values);
-  answers.push(await source[method](...given).catch((error) => ({failed: error.message})));
+  answers.push((await source[method](...given).catch((error) => ({failed: error.message}))) ?? null);
 }
 const plain = (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : value;
 writeFileSync("answers.json", JSON.stringify(answers, plain));
@@ -455,6 +456,100 @@ def test_many_points_are_thinned_out(run, tmp_path, monkeypatch):
     assert info["note"] == "50 of 240 images, evenly spaced; distances are among these"
     assert image["id"] == str(View(run).ids[239])
     assert far["ratio"][0] == 0
+
+
+KEPT = 60  # train images in a file that has no room for more
+
+
+@pytest.fixture(scope="module")
+def with_train(run, tmp_path_factory):
+    """A run whose map shows its test part, and a file with its test images and some of its train images."""
+    folder = shutil.copytree(run.path, tmp_path_factory.mktemp("parts") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        run = map_the_test_part(folder, patch)
+        for name in ("tsne", "pca"):
+            run.map(name)
+        patch.setattr(one_file, "MOST_IMAGES", View(run).count + KEPT)
+        said = []
+        text = write_html(run, folder.parent / "run.html", say=said.append).read_text()
+        yield View(run), text, said
+
+
+def kept_rows(view, text):
+    """Of the images of a file their rows as the server has them, those of the train part first."""
+    return np.array([view.row_of_id[one] for one in json.loads(texts_of(text)["facts"])["ids"]]) - view.first
+
+
+def test_train_images_fill_the_room_evenly_over_the_classes(with_train, tmp_path):
+    view, text, said = with_train
+    rows = kept_rows(view, text)
+    assert (rows < 0).sum() == KEPT
+    np.testing.assert_array_equal(rows, [*sorted(rows[:KEPT]), *range(view.count)])
+    labels = view.run.labels_of(TRAIN)
+    taken, there = (np.bincount(some, minlength=len(view.run.class_names)) for some in (labels[rows[:KEPT]], labels))
+    assert all(taken.max() - 1 <= some or some == every for some, every in zip(taken, there, strict=True))
+    assert said == [f"{KEPT} of {view.num_train} train images, evenly over the classes"]
+    (info,) = ask(tmp_path, text, [["run"]])
+    assert (info["count"], info["train"], info["train_of"]) == (view.count, KEPT, view.num_train)
+    assert info["note"] == said[0]
+
+
+def test_train_images_of_a_file_have_what_the_server_says_of_them(with_train, tmp_path):
+    view, text, _ = with_train
+    rows = kept_rows(view, text)
+    train, order = rows[:KEPT], np.concatenate([rows[KEPT:], rows[:KEPT]])
+    names = [column["name"] for column in json.loads(texts_of(text)["facts"])["run"]["columns"]]
+    asked = [["map", name, part] for name in ("tsne", "pca") for part in ("test", "train", "both")]
+    asked += [["column", name, part] for name in names for part in ("train", "both")]
+    maps, columns = np.split(np.array(ask(tmp_path, text, asked), object), [6])
+    for name, (own, placed, both) in zip(("tsne", "pca"), maps.reshape(2, 3), strict=True):
+        wanted = np.concatenate([view.map(name).coordinates, view.placed(name)[train + view.first]])
+        for axis, key in enumerate(("left", "bottom")):
+            got = both[key] + np.array(both["xy"[axis]]) * both["size"] / 65_535
+            np.testing.assert_allclose(got, wanted[:, axis], atol=both["size"] / 65_535)
+            assert [*own["xy"[axis]], *placed["xy"[axis]]] == both["xy"[axis]]
+    assert len(names) >= 6
+    for name, (placed, both) in zip(names, columns.reshape(-1, 2), strict=True):
+        np.testing.assert_array_equal(
+            np.array(both, float), view.column(name, "both")[order]
+        )  # node writes NaN as null
+        np.testing.assert_array_equal(np.array(placed, float), view.column(name, "train")[train])
+
+
+@pytest.mark.parametrize("part", ["test", "train", "both"])
+def test_neighbours_in_a_file_are_of_the_images_that_are_on_its_map(with_train, tmp_path, part):
+    view, text, _ = with_train
+    rows = kept_rows(view, text)
+    numbers = np.arange(len(rows)) - KEPT
+    among = {"test": numbers[KEPT:], "train": numbers[:KEPT], "both": numbers}[part]
+    latents = view.run.latents["latents"][rows + view.first].astype(np.float64)
+    chosen = (5, -3)
+    asked = [["among", part], *(["image", row] for row in chosen), ["nearest", latents[KEPT + 5].tolist(), 7]]
+    _, *images, near = ask(tmp_path, text, asked)
+    for row, image in zip(chosen, images, strict=True):
+        assert image["id"] == str(view.run.latents["ids"][rows[row + KEPT] + view.first])
+        assert image["label"] == view.run.latents["labels"][rows[row + KEPT] + view.first]
+        assert image["error"] == pytest.approx(view.run.latents["squared_error"][rows[row + KEPT] + view.first])
+        wanted = view.pixels(np.array([rows[row + KEPT] + view.first]))[0].ravel()
+        np.testing.assert_array_equal(image["pixels"], wanted)
+        squares = ((latents[among + KEPT] - latents[row + KEPT]) ** 2).sum(1)
+        order = among[np.argsort(squares, kind="stable")]
+        assert image["neighbours"] == order[order != row][:12].tolist()
+    squares = ((latents[among + KEPT] - latents[KEPT + 5]) ** 2).sum(1)
+    assert near["rows"] == among[np.argsort(squares, kind="stable")][:7].tolist()
+
+
+def test_a_path_between_train_images_of_a_file(with_train, tmp_path):
+    view, text, _ = with_train
+    rows = kept_rows(view, text)
+    for way in ("linear", "graph"):
+        asked = {"stops": [[-1], [-20, 3]], "way": way, "steps": 7, "map": "tsne"}
+        stops = [[int(rows[row + KEPT]) for row in stop] for stop in asked["stops"]]
+        found = ask(tmp_path, text, [["path", asked], ["find", str(view.ids[3])], ["search", ""]])
+        expected = decoding.path(view, stops, way, 7, "tsne").arrays["latents"]
+        np.testing.assert_allclose(found[0]["latents"], expected.ravel(), atol=CLOSE)
+        assert found[1] == 3
+        assert found[2][0]["row"] == -KEPT
 
 
 def test_large_pictures_are_made_small(run, tmp_path, monkeypatch):

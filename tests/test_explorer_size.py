@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,12 +13,12 @@ from conftest import REFERENCE
 from latens.cli import main
 from latens.errors import UsageError
 from latens.explorer import write_html
-from latens.explorer.choosing import CLOSE, Content, Costs, fitted, ladder, left_out
+from latens.explorer.choosing import CLOSE, Content, Costs, evenly, fitted, ladder, left_out
 from latens.progress import Silent
 from latens.text import bytes_of
 
 COUNT, SIDE = 240, 40
-FULL = Content(images=10_000, side=64, layers=True, encoder=True)
+FULL = Content(images=10_000, side=64, layers=True, encoder=True, train=5_000)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,14 @@ def test_each_step_of_the_ladder_is_less_than_the_one_before():
     for before, after in pairwise(steps):
         if before.encoder != after.encoder:  # all others begin again
             continue
-        kept = (after.images <= before.images, after.side <= before.side, after.layers <= before.layers)
+        kept = (
+            after.train <= before.train,
+            after.images <= before.images,
+            after.side <= before.side,
+            after.layers <= before.layers,
+        )
         assert (all(kept) and after != before) or (before.layers and not after.layers)
+    assert all(one == replace(FULL, train=one.train) for one in steps if one.train)  # train images are given up first
     assert (
         max(one.side for one in steps if one.images < FULL.images) <= 24
     )  # fine pictures are given up before images are
@@ -52,8 +59,8 @@ def test_each_step_of_the_ladder_is_less_than_the_one_before():
 @pytest.mark.parametrize("error", [1.0, 0.7, 1.4])  # of the estimates
 @pytest.mark.parametrize("size", [300_000, 1_000_000, 5_000_000, 20_000_000, 10**10])
 def test_what_is_made_is_close_to_the_size_even_where_estimates_are_wrong(size, error):
-    true = Costs(200_000, 50_000, 150, lambda side, layers: (1 + layers) * side**2)
-    wrong = Costs(200_000, 50_000, 150 * error, lambda side, layers: error * true.picture(side, layers))
+    true = Costs(200_000, 50_000, 150, 120, lambda side, layers: (1 + layers) * side**2)
+    wrong = Costs(200_000, 50_000, 150 * error, 120 * error, lambda side, layers: error * true.picture(side, layers))
     steps, made = ladder(FULL), []
 
     def make(step):
@@ -99,13 +106,31 @@ def test_images_go_and_the_encoder_last(run, tmp_path):
 
 
 def test_what_is_left_out_in_words():
-    assert left_out(Content(10, 64, True, True), 10, (64, 48), True) == []
-    assert left_out(Content(2_000, 24, False, False), 10_000, (64, 48), True) == [
+    assert left_out(Content(10, 64, True, True, 20), 10, 20, (64, 48), True) == []
+    assert left_out(Content(10, 64, True, True, 1_200), 10, 60_000, (64, 48), True) == [
+        "1,200 of 60,000 train images, evenly over the classes"
+    ]
+    assert left_out(Content(2_000, 24, False, False), 10_000, 60_000, (64, 48), True) == [
         "2,000 of 10,000 images, evenly spaced; distances are among these",
+        "none of 60,000 train images",
         "pictures of 18 × 24 pixels in place of 48 × 64",
         "other channels and contrasts of decoded images only",
         "no encoder: no round trip, and no images found by a picture",
     ]
+
+
+@pytest.mark.parametrize("labels", [None, [0] * 7 + [1] * 50 + [-1] * 20 + [3] * 3])
+def test_each_beginning_of_the_order_is_spread_evenly_over_the_classes(labels):
+    num = 80
+    labels = None if labels is None else np.random.default_rng(1).permutation(labels)
+    order = evenly(labels, num)
+    assert sorted(order.tolist()) == list(range(num))
+    assert np.abs(np.diff(order)).mean() > 10  # from all over the part
+    for count in range(1, num) if labels is not None else ():
+        taken = [(labels[order[:count]] == label).sum() for label in (-1, 0, 1, 3)]
+        there = [(labels == label).sum() for label in (-1, 0, 1, 3)]
+        wanted = max(taken)
+        assert all(wanted - 1 <= some or some == all_ for some, all_ in zip(taken, there, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from browser import (
     processed,
     screenshot,
     served,
+    settled,
     status,
     until,
 )
@@ -254,7 +255,17 @@ def test_beside_another_run_none_are_placed(run):
         first.map_points("pca", "train")
 
 
-# ---- on the page
+# ---- on the page, as it is served and as one file, which holds all images of so small a run
+
+
+served_only = pytest.mark.parametrize("anywhere", ["served"], indirect=True)
+
+
+@pytest.fixture
+def page(browser, anywhere):
+    with opened(browser, anywhere) as page:
+        settled(page)
+        yield page
 
 
 def show(page, part):
@@ -338,7 +349,7 @@ def boxed(page, view, part):
     return np.where(points < view.count, points, points - view.count - view.first)
 
 
-def test_a_selection_takes_train_images_along(page, view, address):
+def test_a_selection_takes_train_images_along(page, view):
     show(page, "both")
     until(page, lambda: "part=both" in page.url)
     processed(page)
@@ -355,8 +366,23 @@ def test_a_selection_takes_train_images_along(page, view, address):
     with page.expect_download() as download:
         page.get_by_role("button", name="Save CSV").click()
     saved = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    places = np.concatenate([view.map("tsne").coordinates, view.placed("tsne")])
     assert {one["id"] for one in saved} == set(view.run.latents["ids"][rows + view.first].tolist())
-    assert all(one["x"] and one["trust of the place"] for one in saved)
+    trust = view.column("trust:tsne", "both")
+    for one in saved:
+        row = view.row_of_id[one["id"]] - view.first
+        assert one["part"] == ("train" if row < 0 else "test")
+        assert float(one["trust of the place"]) == pytest.approx(trust[row])
+        assert float(one["x"]) == pytest.approx(places[row, 0], abs=0.01)
+
+
+@served_only
+def test_train_images_get_a_tag(page, view, address):
+    show(page, "both")
+    until(page, lambda: "part=both" in page.url)
+    processed(page)
+    rows = boxed(page, view, "both")
+    expect(page.get_by_role("group", name="Selection", exact=True).locator("strong")).to_contain_text("images")
     page.get_by_label("Tag", exact=True).fill("left")
     page.get_by_role("button", name="Tag", exact=True).click()
     until(page, lambda: len(ask(address, "api/tags")["tags"].get("left", ())) == len(rows))
@@ -418,6 +444,7 @@ def test_an_address_with_a_part_that_is_not_there_says_so(browser, tmp_path_fact
             expect(page.get_by_label("Part", exact=True)).to_be_hidden()
 
 
+@served_only
 def test_the_page_says_that_images_are_being_placed(page):
     held = []
     page.route(re.compile(r"/api/map\?name=tsne&part=train"), lambda route: held.append(route))
@@ -457,6 +484,7 @@ def test_neighbours_and_more_like_this_follow_the_switch(page, view):
     until(page, lambda: titles_are_of("test"))
 
 
+@served_only
 def test_the_page_tells_how_far_the_colour_of_train_images_is(page):
     held = []
     page.route(re.compile(r"/api/column\?name=predicted&part=train"), lambda route: held.append(route))
@@ -470,6 +498,7 @@ def test_the_page_tells_how_far_the_colour_of_train_images_is(page):
     until(page, lambda: "colour=predicted" in page.url and status(page) == "")
 
 
+@served_only
 def test_failing_to_place_leaves_what_was_shown(page, view):
     def refuse(route):
         route.fulfill(response=route.fetch(), status=400, json={"error": "no room"})

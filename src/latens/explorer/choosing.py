@@ -1,16 +1,19 @@
 """What of a run goes into a file of a size: how many images, and how fine their pictures are.
 
-What is given up first is what is missed least: other channels, then fine pictures, then images, then the encoder.
+What is given up first is what is missed least: train images, other channels, then fine pictures, then images, then the encoder.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from latens.errors import UsageError
 from latens.text import bytes_text, counted
 
-__all__ = ["Content", "Costs", "fitted", "ladder", "left_out"]
+__all__ = ["Content", "Costs", "evenly", "fitted", "ladder", "left_out", "small"]
 
 MOST_IMAGES = 50_000  # among which a page finds neighbours by comparing all of them in 10 ms
 FINEST = 256  # pixels, the most that a picture has a side
@@ -27,6 +30,7 @@ class Content:
 
     Args:
         images: how many, evenly spaced over the points of the map.
+        train: how many of the train part beside them, see `evenly`.
         side: of their pictures, the longer one, pixels; 0 for none.
         layers: whether all channels of the pictures are in it, so that other channels can be looked at.
         encoder: whether the encoder is in it, for the round trip and to find images by a picture.
@@ -36,6 +40,7 @@ class Content:
     side: int
     layers: bool
     encoder: bool
+    train: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,21 @@ class Costs:
         fixed: the page, the decoder, the samplers.
         encoder: the encoder.
         image: all of an image but its picture.
+        train: the same of an image of the train part.
         picture: a picture of a side, without (False) or with all channels.
     """
 
     fixed: float
     encoder: float
     image: float
+    train: float
     picture: Callable[[int, bool], float]
 
     def of(self, content: Content) -> float:
         """An estimate for a content."""
         picture = self.picture(content.side, content.layers) if content.side else 0.0
-        return self.fixed + self.encoder * content.encoder + content.images * (self.image + picture)
+        images = content.images * (self.image + picture) + content.train * (self.train + picture)
+        return self.fixed + self.encoder * content.encoder + images
 
 
 def ladder(most: Content) -> list[Content]:
@@ -65,9 +73,11 @@ def ladder(most: Content) -> list[Content]:
 
     >>> steps = ladder(Content(images=10_000, side=64, layers=False, encoder=True))
     >>> steps[0].side, steps[-1]
-    (64, Content(images=100, side=12, layers=False, encoder=False))
+    (64, Content(images=100, side=12, layers=False, encoder=False, train=0))
     """
-    steps = [replace(most, side=side) for side in _sides(most.side, FINE)]
+    steps = [replace(most, train=train) for train in _counts(most.train, 0)]
+    most = steps[-1]
+    steps += [replace(most, side=side) for side in _sides(most.side, FINE)]
     if most.layers:
         most = replace(most, layers=False)
         steps += [replace(most, side=side) for side in _sides(most.side, FINE)]
@@ -134,18 +144,44 @@ def fitted(
     return best
 
 
-def left_out(content: Content, images: int, shape: tuple[int, int], layers: bool) -> list[str]:
+def evenly(labels: NDArray[np.int64] | None, num: int) -> NDArray[np.int64]:
+    """An order of images of which each beginning has as many of every class as there are, or one more or less.
+
+    Args:
+        labels: of the images, (N,); those below 0, which have no class, count as one.
+        num: how many images there are, N.
+
+    >>> labels = np.array([0, 0, 0, 0, 1, 1, 1, 2])
+    >>> labels[evenly(labels, 8)].tolist()
+    [0, 1, 2, 0, 1, 0, 1, 0]
+    """
+    mixed = np.random.default_rng(0).permutation(num)
+    if labels is None:
+        return mixed
+    classes = labels[mixed]
+    by_class = np.argsort(classes, kind="stable")
+    _, sizes = np.unique(classes, return_counts=True)
+    rank = np.empty(num, np.int64)
+    rank[by_class] = np.arange(num) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return mixed[np.lexsort((classes, rank))]
+
+
+def left_out(content: Content, images: int, train: int, shape: tuple[int, int], layers: bool) -> list[str]:
     """What a file does not have of a run, in words.
 
     Args:
         content: of the file.
         images: points of the run's map.
+        train: images of the train part that can be placed on it.
         shape: (H, W) of its images.
         layers: whether its images have channels that are not shown at first.
     """
     said = []
     if content.images < images:
         said.append(f"{content.images:,} of {images:,} images, evenly spaced; distances are among these")
+    if content.train < train:
+        kept = f"{content.train:,} of {train:,} train images, evenly over the classes"
+        said.append(kept if content.train else f"none of {train:,} train images")
     if 0 < content.side < max(shape):
         height, width = small(shape, content.side)
         said.append(f"pictures of {width} × {height} pixels in place of {shape[1]} × {shape[0]}")

@@ -19,7 +19,20 @@ from latens.runs.run import TRAIN
 from latens.runs.tables import COLUMN
 from latens.text import natural_key
 
-__all__ = ["CONTRADICTED", "NO_VALUE", "PREDICTED", "Column", "columns_of", "read_columns", "values_of"]
+__all__ = [
+    "CONTRADICTED",
+    "EVERY",
+    "NO_VALUE",
+    "PREDICTED",
+    "Column",
+    "Rows",
+    "columns_of",
+    "read_columns",
+    "values_of",
+]
+
+Rows = NDArray[np.int64] | slice  # of images of the train part
+EVERY = slice(None)
 
 PREDICTED = "predicted"  # name of the column with the class of the neighbours
 CONTRADICTED = "contradicted"  # and of that with how many of them have another class
@@ -40,7 +53,8 @@ class Column:
         unit: of the numbers.
         better: which numbers are better, where that can be said.
         load: gives the values (N,); called once.
-        load_train: gives those of the images of the train part, where they are not points; None where it says nothing of them.
+        load_train: gives those of some images of the train part, where they are not points, by their rows, int64 (M,), or a slice
+            of them; None where it says nothing of them.
     """
 
     name: str
@@ -50,7 +64,7 @@ class Column:
     unit: str = ""
     better: Literal["lower", "higher", ""] = ""
     load: Callable[[], NDArray[Any] | None] = lambda: None
-    load_train: Callable[[], NDArray[Any] | None] | None = None
+    load_train: Callable[[Rows], NDArray[Any] | None] | None = None
 
     def info(self, palette: str) -> dict[str, Any]:
         """`ColumnInfo` of the page's types.js, its classes in the colours of a palette."""
@@ -73,7 +87,11 @@ class Column:
     def values_of_train(self) -> NDArray[Any]:
         """The same of the images of the train part, of a column that has `load_train`."""
         assert self.load_train is not None
-        return self._as_values(self.load_train())
+        return self._as_values(self.load_train(EVERY))
+
+    def of_train(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """The same of some of these images, (M,); those of a column that says nothing of them have no value."""
+        return self._no_values(len(rows)) if self.load_train is None else self._as_values(self.load_train(rows))
 
     def of(self, part: str, num_train: int) -> NDArray[Any]:
         """The values of a part, `"test"` or `"train"`, or of both, the test part first.
@@ -84,11 +102,11 @@ class Column:
         """
         if part == "test":
             return self.values
-        if self.load_train is not None:
-            train = self.values_of_train
-        else:
-            train = self._as_values(np.full(num_train, NO_VALUE if self.kind == "class" else np.nan))
+        train = self._no_values(num_train) if self.load_train is None else self.values_of_train
         return train if part == "train" else np.concatenate([self.values, train])
+
+    def _no_values(self, num: int) -> NDArray[Any]:
+        return self._as_values(np.full(num, NO_VALUE if self.kind == "class" else np.nan))
 
     def _as_values(self, loaded: NDArray[Any] | None) -> NDArray[Any]:
         assert loaded is not None
@@ -150,12 +168,14 @@ def columns_of(run: Run, part: int | None) -> tuple[Column, ...]:
         if column.dtype.kind != "U":
             title, unit = _titled(name)
             number = partial(Column, f"table:{name}", title, "number", unit=unit)
-            found.append(number(load=partial(column.astype, np.float32), load_train=partial(train.astype, np.float32)))
+            found.append(
+                number(load=partial(column.astype, np.float32), load_train=train.astype(np.float32).__getitem__)
+            )
             continue
         classes = sorted(set(every.tolist()) - {""}, key=natural_key)
         if 1 <= len(classes) <= min(MOST_CLASSES, MOST_SHARE * len(column)):
-            codes = [partial(_codes, classes, some) for some in (column, train)]
-            found.append(Column(f"table:{name}", name, "class", classes, load=codes[0], load_train=codes[1]))
+            load, of_train = partial(_codes, classes, column), partial(_codes_at, classes, train)
+            found.append(Column(f"table:{name}", name, "class", classes, load=load, load_train=of_train))
     return tuple(found)
 
 
@@ -184,6 +204,10 @@ def _codes(classes: Sequence[str], texts: Iterable[str]) -> NDArray[np.uint16]:
     return np.array([code.get(text, NO_VALUE) for text in texts], np.uint16)
 
 
+def _codes_at(classes: Sequence[str], texts: NDArray[Any], rows: Rows) -> NDArray[np.uint16]:
+    return _codes(classes, texts[rows])
+
+
 def _column(path: Any, name: str, texts: list[str], num: int) -> Column:
     """A column of the values of all images, those of the points first."""
     try:
@@ -201,4 +225,4 @@ def _column(path: Any, name: str, texts: list[str], num: int) -> Column:
 
 def _loads(values: NDArray[Any], num: int) -> dict[str, Any]:
     """What loads the values of the points, which come first, and of the images of the train part, where there are any."""
-    return {"load": lambda: values[:num], "load_train": (lambda: values[num:]) if len(values) > num else None}
+    return {"load": lambda: values[:num], "load_train": values[num:].__getitem__ if len(values) > num else None}

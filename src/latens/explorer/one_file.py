@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +23,10 @@ from torch import nn
 from latens.errors import LatensError, RunError, UsageError
 from latens.explorer import decoding
 from latens.explorer.bundling import page_of
-from latens.explorer.choosing import FINEST, MOST_IMAGES, Content, Costs, fitted, ladder, left_out, small
-from latens.explorer.columns import values_of
+from latens.explorer.choosing import FINEST, MOST_IMAGES, Content, Costs, evenly, fitted, ladder, left_out, small
+from latens.explorer.in_file import InFile, findings
 from latens.explorer.packing import Pack, networks_of, scaled
-from latens.explorer.pair import DIFFERING, NONE, pair
-from latens.explorer.paths import Paths
-from latens.explorer.routes import findings_of, lists
+from latens.explorer.pair import pair
 from latens.explorer.view import View
 from latens.files import atomic_write, sha256_bytes
 from latens.images.fit import default_fit
@@ -37,6 +35,7 @@ from latens.interpolation.graph import NEIGHBOURS, neighbour_graph
 from latens.models.contract import Model
 from latens.neighbours import nearest_neighbours, usual_distance
 from latens.runs import Run
+from latens.runs.run import TRAIN
 from latens.samplers import SAMPLERS
 from latens.text import quoted
 
@@ -65,8 +64,9 @@ def write_html(
     """Write the explorer on a run as one HTML file for a browser: it asks no network, and needs no latens.
 
     How many images it holds and how fine their pictures are is chosen so that the file comes close to a size: all images of the
-    map and pictures of up to 256 pixels a side, where there is room; else coarser pictures, then fewer images, evenly spaced. A
-    run whose images are not available is exported without pictures, with a warning.
+    map and pictures of up to 256 pixels a side, where there is room; else coarser pictures, then fewer images, evenly spaced.
+    Room that these leave is for images of the train part, evenly over the classes, which are placed on the map. A run whose
+    images are not available is exported without pictures, with a warning.
     The maps are those in the run's folder; the samplers are those in it and those that are fitted at once.
 
     Args:
@@ -126,11 +126,13 @@ class _Pages:
     def of_size(self, size: int | None) -> _Made:
         """The fullest one that a size allows."""
         points, side = len(self.view.latents), min(FINEST, max(self.view.run.image_shape[1:]))
+        images = min(points, MOST_POINTS if size is None else MOST_IMAGES)
         most = Content(
-            min(points, MOST_POINTS if size is None else MOST_IMAGES),
+            images,
             0 if self.view.missing else side,
             not self.view.missing and not self._plain,
             self.networks["encoder"] is not None,
+            min(self.view.num_train, MOST_IMAGES - images),
         )
         costs = self._costs(most)
         if size is None:
@@ -142,15 +144,18 @@ class _Pages:
         """Of all pictures, before they are compressed."""
         height, width = small(self.view.shape[1:], content.side)
         channels = self.view.shape[0] + content.layers * self.view.run.image_shape[0]
-        return content.images * channels * height * width
+        return (content.images + content.train) * channels * height * width
 
     def _costs(self, most: Content) -> Costs:
         view = self.view
         few = Content(min(MEASURED, most.images), 0, False, most.encoder)
         fewer = replace(few, images=-(-few.images // 2))
-        whole, half, bare = (len(self.make(one).page) for one in (few, fewer, replace(fewer, encoder=False)))
+        more = replace(few, train=min(MEASURED, most.train))
+        tried = (few, fewer, replace(fewer, encoder=False), more)
+        whole, half, bare, both = (len(self.make(one).page) for one in tried)
         image = (whole - half) / max(1, few.images - fewer.images)
-        rows = np.linspace(0, len(view.latents) - 1, few.images).round().astype(np.int64)
+        train = (both - whole) / max(1, more.train)
+        rows = self._held(few).rows
 
         @cache
         def picture(side: int, layers: bool) -> float:
@@ -160,7 +165,7 @@ class _Pages:
                 _add_layers(view, rows, cell, pack)
             return len(base64.b64encode(zlib.compress(bytes(pack.body), 9))) / len(rows)
 
-        return Costs(bare - fewer.images * image, half - bare, image, picture)
+        return Costs(bare - fewer.images * image, half - bare, image, train, picture)
 
     @property
     def _plain(self) -> bool:
@@ -175,78 +180,82 @@ class _Pages:
 
     def make(self, content: Content) -> _Made:
         """The file of a content."""
-        rows = np.linspace(0, len(self.view.latents) - 1, content.images).round().astype(np.int64)
-        left = left_out(content, len(self.view.latents), self.view.shape[1:], not self._plain)
-        facts, pack = self._whole(content, rows, "; ".join(left))
+        held, view = self._held(content), self.view
+        left = left_out(content, len(view.latents), view.num_train, view.shape[1:], not self._plain)
+        facts, pack = self._whole(content, held, "; ".join(left))
         if self.beside is not None:
-            there = self._rows_beside(rows)
-            more, further = self.beside._whole(content, there, "", pack if self._same_pictures(rows, there) else None)
+            there = self._held_beside(held)
+            more, further = self.beside._whole(content, there, "", pack if _same_pictures(held, there) else None)
             link = {"first": 0, "other_first": 0, "other_epochs": []}
-            for one, view, mine, other in ((facts, self.view, rows, there), (more, self.beside.view, there, rows)):
-                assert view.pair is not None
-                one["link"] = {**view.pair.facts(view), **link}
-                (pack if one is facts else further).add("link rows", _linked(view, mine, other))
+            for one, arrays, mine, other in ((facts, pack, held, there), (more, further, there, held)):
+                assert mine.view.pair is not None
+                one["link"] = {**mine.view.pair.facts(mine.view), **link}
+                arrays.add("link rows", mine.linked(other))
             further.shift(len(pack.body))
             facts["beside"] = {**more, "arrays": further.layout}
             pack.body += further.body
         return _Made(page_of(facts | {"arrays": pack.layout}, bytes(pack.body)).encode(), left)
 
+    def _held(self, content: Content) -> InFile:
+        """The images of a content."""
+        points = np.linspace(0, len(self.view.latents) - 1, content.images).round().astype(np.int64)
+        return InFile(self.view, points, np.sort(self._train[: content.train]))
+
+    @cached_property
+    def _train(self) -> NDArray[np.int64]:
+        """Rows of the train part in the order in which there is room for them."""
+        return evenly(self.view.run.labels_of(TRAIN), self.view.num_train) if self.view.num_train else np.empty(0, int)
+
     def _whole(
-        self, content: Content, rows: NDArray[np.int64], note: str, pictures: Pack | None = None
+        self, content: Content, held: InFile, note: str, pictures: Pack | None = None
     ) -> tuple[dict[str, Any], Pack]:
         """All facts and arrays of the run; its pictures may be those of another pack."""
         pack = self.pack.copy()
         networks = self.networks
         if not content.encoder:
             pack, networks = pack.without("encoder "), {**networks, "encoder": None}
-        return {**networks, **self._facts(content, rows, pack, note, pictures)}, pack
+        return {**networks, **self._facts(content, held, pack, note, pictures)}, pack
 
-    def _rows_beside(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _held_beside(self, held: InFile) -> InFile:
         """The points of the second run: those of the first's, and a fair part of those that only the second has."""
         assert self.beside is not None
         assert self.view.pair is not None
         view = self.beside.view
-        there = self.view.pair.rows(self.view)[self.view.first :][rows]
+        there = self.view.pair.rows(self.view)[self.view.first :][held.points]
         alone = np.flatnonzero(self.view.pair.rows(view)[view.first :] < 0)
-        count = round(len(alone) * len(rows) / len(self.view.latents))
+        count = round(len(alone) * len(there) / len(self.view.latents))
         more = alone[np.linspace(0, len(alone) - 1, count).round().astype(np.int64)] if count else alone[:0]
         found: NDArray[np.int64] = np.concatenate([there[there >= 0], more]).astype(np.int64)
-        return found if len(found) else np.arange(min(len(view.latents), len(rows)))
+        some = found if len(found) else np.arange(min(len(view.latents), len(there)))
+        return InFile(view, some, self.beside._train)
 
-    def _same_pictures(self, rows: NDArray[np.int64], there: NDArray[np.int64]) -> bool:
-        """Whether the points of both runs have the same pictures, one by one."""
-        assert self.beside is not None
-        views = (self.view, self.beside.view)
-        data, kinds = ([one.run.record["data"]["fingerprint"] for one in views], [one.run.format for one in views])
-        ids = [[str(name) for name in view.ids[some]] for view, some in zip(views, (rows, there), strict=True)]
-        return bool(data[0] == data[1] and kinds[0] == kinds[1] and ids[0] == ids[1])
+    @cached_property
+    def _lists(self) -> dict[str, list[dict[str, Any]]]:
+        return findings(self.view)
 
-    def _facts(
-        self, content: Content, rows: NDArray[np.int64], pack: Pack, note: str, pictures: Pack | None
-    ) -> dict[str, Any]:
+    def _facts(self, content: Content, held: InFile, pack: Pack, note: str, pictures: Pack | None) -> dict[str, Any]:
         """All but the networks: what the run is, its points, maps, columns, pictures, samplers; arrays go into the pack."""
         view, maps = self.view, self.maps
         run, num = view.run, len(view.latents)
-        latents = view.latents[rows]
+        points = view.latents[held.points]
         info = view.info()
-        odd = _odd(view, rows)
+        odd = _odd(held)
         columns = [
             one
-            for one in info["columns"]
-            if one["name"].removeprefix("trust:") in (one["name"], *maps)
-            and (odd or not one["name"].startswith("odd:"))
+            for one in view.all_columns
+            if one.name.removeprefix("trust:") in (one.name, *maps) and (odd or not one.name.startswith("odd:"))
         ]
         for one in columns:
-            pack.add(f"column {one['name']}", view.column(one["name"])[rows])
-        usual = run.usual_distance if len(rows) == num else usual_distance(latents)
+            pack.add(f"column {one.name}", held.column(one))
+        usual = run.usual_distance if len(points) == num else usual_distance(points)
         # Numbers of a few levels are often equally far from each other, which rounding would hide; and they pack well as
         # they are.
-        levels = len(np.unique(latents)) <= 256
-        coarse = not levels and np.linalg.norm(scaled(latents)[2]) / 2 < SMALL * usual
-        (pack.add_scaled if coarse else pack.add)("latents", latents)
-        _add_graph(latents, pack)
+        levels = len(np.unique(held.latents)) <= 256
+        coarse = not levels and np.linalg.norm(scaled(held.latents)[2]) / 2 < SMALL * usual
+        (pack.add_scaled if coarse else pack.add)("latents", held.latents)
+        _add_graph(points, pack)
         with suppress(UsageError):  # latents that are all the same have no directions
-            found = decoding.directions(view, count=min(decoding.MOST_DIRECTIONS, latents.shape[1]))
+            found = decoding.directions(view, count=min(decoding.MOST_DIRECTIONS, points.shape[1]))
             for name, array in found.arrays.items():
                 pack.add(name, array)
         cell, layers, sprites = [], None, None
@@ -254,7 +263,7 @@ class _Pages:
             height, width = small(view.shape[1:], content.side)
             cell = [view.shape[0], height, width]
             if pictures is None:
-                _add_cells(view, rows, cell[1:], pack)
+                _add_cells(view, held.rows, cell[1:], pack)
             else:
                 pack.share(pictures, "cells", "layers")
             if self._plain:
@@ -263,15 +272,15 @@ class _Pages:
             elif content.layers and pictures is not None:
                 layers = {"channels": run.image_shape[0], "coding": "linear" if run.format.is_plain else "root"}
             elif content.layers:
-                layers = _add_layers(view, rows, cell[1:], pack)
+                layers = _add_layers(view, held.rows, cell[1:], pack)
             size = min(THUMBNAIL, content.side)
             sprites = {"size": size, "across": ACROSS // size, "per_page": (ACROSS // size) ** 2}
-            sprites["pages"] = -(-len(rows) // sprites["per_page"])
+            sprites["pages"] = -(-len(points) // sprites["per_page"])
         info |= {
-            "count": len(rows),
-            "train": 0,
+            "count": len(points),
+            "train": len(held.train),
             "maps": maps,
-            "columns": columns,
+            "columns": [one.info(view.palette) for one in columns],
             "samplers": list(self.samplers),
             "thumbnails": sprites,
         }
@@ -283,28 +292,20 @@ class _Pages:
         return {
             "run": info,
             "usual": usual if np.isfinite(usual) else None,
-            "ids": [str(one) for one in view.ids[rows]],
+            "ids": held.ids,
             "labels": view.labels is not None,
             "cell": cell,
             "layers": layers,
             "channels": view.channels,
-            "table": _table(run, rows + view.first),
-            "lists": _lists(view, rows),
+            "table": held.table(),
+            "lists": {kind: held.of_these(found) for kind, found in self._lists.items()},
             "odd": odd,
-            "paths": {"of": sha256_bytes(latents.tobytes())[:16], "kept": _paths(view, rows, maps)},
+            "paths": {"of": sha256_bytes(held.latents.tobytes())[:16], "kept": held.paths(maps)},
             "whole": cell == info["shape"],
             "fit": run.record["data"]["options"].get("fit", default_fit(run.record["data"].get("rules", 1))),
-            "maps": {name: _add_map(view, name, rows, pack) for name in maps},
+            "maps": {name: _add_map(held, name, pack) for name in maps},
             "samplers": self.samplers,
         }
-
-
-def _linked(view: View, rows: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Of each of some points, the place of the same image among those of the other run, or `NONE`."""
-    assert view.pair is not None
-    places = {int(row): place for place, row in enumerate(other)}
-    there = view.pair.rows(view)[view.first :][rows]
-    return np.array([places.get(int(row), NONE) for row in there], np.int32)
 
 
 def _model_of(run: Run) -> Model:
@@ -321,13 +322,20 @@ def _tried(view: View) -> NDArray[np.float32]:
     return some
 
 
-def _add_map(view: View, name: str, rows: NDArray[np.int64], pack: Pack) -> dict[str, Any]:
-    made, (facts, _) = view.map(name), view.map_points(name)
-    pack.add(f"map {name}", made.coordinates[rows].astype(np.float32))
+def _same_pictures(one: InFile, other: InFile) -> bool:
+    """Whether the images of both runs have the same pictures, one by one."""
+    runs = [one.view.run, other.view.run]
+    data, kinds = [run.record["data"]["fingerprint"] for run in runs], [run.format for run in runs]
+    return bool(data[0] == data[1] and kinds[0] == kinds[1] and one.ids == other.ids)
+
+
+def _add_map(held: InFile, name: str, pack: Pack) -> dict[str, Any]:
+    made, (facts, _) = held.view.map(name), held.view.map_points(name)
+    pack.add(f"map {name}", held.places(name).astype(np.float32))
     if made.plane is not None:
         pack.add(f"mean {name}", made.plane[0])
         pack.add(f"axes {name}", made.plane[1])
-    return {**facts, "plane": made.plane is not None}
+    return {**facts, **held.frame(name), "plane": made.plane is not None}
 
 
 def _add_graph(latents: NDArray[np.float32], pack: Pack) -> None:
@@ -344,72 +352,26 @@ def _add_graph(latents: NDArray[np.float32], pack: Pack) -> None:
     pack.add("bridges", np.array(bridges, np.int32))
 
 
-def _odd(view: View, rows: NDArray[np.int64]) -> dict[str, Any] | None:
+def _odd(held: InFile) -> dict[str, Any] | None:
     """The oddest images of those in the file; None where the run has no detector."""
-    if not any(column.name == "odd:score" for column in view.all_columns):
+    if not any(column.name == "odd:score" for column in held.view.all_columns):
         return None
     try:
-        facts = view.odd.facts()
+        facts = held.view.odd.facts()
     except LatensError:
         return None
-    return facts | {"found": _in_file(facts["found"], rows)}
-
-
-def _lists(view: View, rows: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
-    """The lists of images to check, with those images that are in the file."""
-    found = {}
-    for kind in lists() if view.pair is None else (*lists(), DIFFERING):
-        with suppress(LatensError):  # it was not reviewed
-            found[kind] = _in_file(findings_of(view, kind), rows)
-    return found
-
-
-def _paths(view: View, rows: NDArray[np.int64], maps: list[str]) -> list[dict[str, Any]]:
-    """The paths that are kept with the run, whose images and maps are all in the file."""
-    places = {int(row): place for place, row in enumerate(rows)}
-    kept = []
-    for one in Paths(view.run.path).resolved(view):
-        images = [row for stop in one["stops"] if isinstance(stop, list) for row in stop]
-        if (
-            one["lost"]
-            or any(row not in places for row in images)
-            or any("map" in stop and stop["map"] not in maps for stop in one["stops"])
-        ):
-            continue
-        kept.append(
-            one
-            | {"stops": [[places[row] for row in stop] if isinstance(stop, list) else stop for stop in one["stops"]]}
-        )
-    return kept
-
-
-def _in_file(found: list[dict[str, Any]], rows: NDArray[np.int64]) -> list[dict[str, Any]]:
-    places = {int(row): place for place, row in enumerate(rows)}
-    return [one | {"point": places[one["point"]]} for one in found if one["point"] in places]
-
-
-def _table(run: Run, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """The columns of the table of the images, for rows of latents.npz."""
-    each = [values_of(run, int(row)) for row in rows] if run.columns else []
-    return [
-        {
-            "title": columns[0]["title"],
-            "unit": columns[0]["unit"],
-            "values": [None if one["value"] != one["value"] else one["value"] for one in columns],
-        }
-        for columns in zip(*each, strict=True)
-    ]
+    return facts | {"found": held.of_these(facts["found"])}
 
 
 def _add_layers(view: View, rows: NDArray[np.int64], size: list[int], pack: Pack) -> dict[str, Any]:
-    """All channels of the points' pictures (H, W), for looks that show others.
+    """All channels of the pictures (H, W) of rows of latents.npz, for looks that show others.
 
     More than 8 bits are held as their root, so that what is dark keeps its steps.
     """
     channels, plain = view.run.image_shape[0], view.run.format.is_plain
     layers = np.empty((len(rows), channels, *size), np.uint8)
     for start in range(0, len(rows), 256):
-        images = to_floats(view.inputs(rows[start : start + 256] + view.first)).clip(0, 1)
+        images = to_floats(view.inputs(rows[start : start + 256])).clip(0, 1)
         if list(images.shape[2:]) != size:
             images = _reduced(images, size)
         layers[start : start + 256] = to_uint8(images if plain else np.sqrt(images))
@@ -425,10 +387,10 @@ def _reduced(images: NDArray[Any], size: list[int]) -> NDArray[Any]:
 
 
 def _add_cells(view: View, rows: NDArray[np.int64], size: list[int], pack: Pack) -> None:
-    """The points' pictures, of a size (H, W)."""
+    """The pictures of rows of latents.npz, of a size (H, W)."""
     cells = np.empty((len(rows), view.shape[0], *size), np.uint8)
     for start in range(0, len(rows), 256):
-        pixels = view.pixels(rows[start : start + 256] + view.first)
+        pixels = view.pixels(rows[start : start + 256])
         cells[start : start + 256] = pixels if list(pixels.shape[2:]) == size else _reduced(pixels, size)
     pack.add("cells", cells)
 

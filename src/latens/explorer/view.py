@@ -1,6 +1,7 @@
 """The data of a run for the explorer: the points of its maps, the columns to colour them by, their pictures."""
 
 import io
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from latens.arrays import gather
 from latens.errors import LatensError, UsageError
-from latens.explorer.columns import CONTRADICTED, NO_VALUE, PREDICTED, Column, columns_of, values_of
+from latens.explorer.columns import CONTRADICTED, EVERY, NO_VALUE, PREDICTED, Column, Rows, columns_of, values_of
 from latens.explorer.looks import SAMPLED, channels_of, looked_at, show_of
 from latens.explorer.odd import Odd, odd_columns
 from latens.explorer.pair import Pair, pair_columns
@@ -21,6 +22,7 @@ from latens.figures.palette import NO_LABELS, class_colours
 from latens.images.pixels import is_grey, mix_of, picture_mode, to_picture
 from latens.interpolation import PATHS
 from latens.maps import MAPS, Map, is_decodable, usable_maps
+from latens.progress import Tick
 from latens.runs import Run
 from latens.runs.run import MADE_ELSEWHERE, TEST, TRAIN
 from latens.samplers import samplers_for
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from latens.interpolation.graph import Graph
     from latens.neighbours import Neighbours
 
-__all__ = ["PARTS", "View"]
+__all__ = ["PARTS", "View", "frame_of"]
 
 STEPS = 65_535  # of a coordinate
 MARGIN = 0.04  # of the map's extent, left free about the points
@@ -70,7 +72,7 @@ class View:
         self.pair: Pair | None = None  # of it and the run that it is shown beside, see `latens.explorer.pair.pair`
         self.work = work or Work()
         self._maps: dict[str, Map] = {}
-        self._placed: dict[str, NDArray[np.float32]] = {}
+        self._of_train: dict[str, tuple[bytes | None, NDArray[Any]]] = {}
         self._near_parts: dict[str, Neighbours] = {}
 
     @property
@@ -211,6 +213,7 @@ class View:
             "count": self.count if self.ready else 0,
             "part": "test" if self.ready and self.part == TEST else "all",
             "train": self.num_train if self.ready else 0,
+            "train_of": self.num_train if self.ready else 0,
             "class_names": list(run.class_names),
             "colours": list(class_colours(len(run.class_names), self.palette)) if run.class_names else [NO_LABELS],
             "maps": self.map_names if self.ready else [],
@@ -274,19 +277,33 @@ class View:
             self._maps[name] = self.run.map(name, progress=self.work)
         return self._maps[name]
 
-    def placed(self, name: str) -> NDArray[np.float32]:
-        """Where the images of the train part lie on a map, float32 (M, 2); they are placed when this is first asked for.
+    def placed(self, name: str, rows: Rows = EVERY) -> NDArray[np.float32]:
+        """Where images of the train part lie on a map, float32 (M, 2); they are placed when this is first asked for.
+
+        Args:
+            name: of the map.
+            rows: which of them; all by default.
 
         Raises:
             UnknownName: there is no such map.
             UsageError: it shows them already.
         """
-        if name not in self._placed:
-            self._checked_part("train")
-            made = self.map(name)
-            with self.work.stage(f"places {name}") as tick:
-                self._placed[name] = places_on(made, self.run.of_part("latents", TRAIN), tick)
-        return self._placed[name]
+        self._checked_part("train")
+        made = self.map(name)
+        stage = f"places {name}"
+        return self._once(stage, rows, lambda tick: places_on(made, self._latents_of_train(rows), tick))
+
+    def _latents_of_train(self, rows: Rows) -> NDArray[Any]:
+        latents: NDArray[Any] = self.run.of_part("latents", TRAIN)[rows]
+        return latents
+
+    def _once(self, stage: str, rows: Rows, make: Callable[[Tick], NDArray[Any]]) -> NDArray[Any]:
+        """What takes a while to be made of images of the train part; it is kept for those that were asked for last."""
+        which = None if isinstance(rows, slice) else rows.tobytes()
+        if stage not in self._of_train or self._of_train[stage][0] != which:
+            with self.work.stage(stage) as tick:
+                self._of_train[stage] = (which, make(tick))
+        return self._of_train[stage][1]
 
     def _checked_part(self, part: str) -> None:
         if part != "test" and not self.num_train:
@@ -317,13 +334,12 @@ class View:
         else:
             name, shown, held, laid = self.pair.placed(self, name)
             note = self.map(name).note
-        low, high = held.min(0), held.max(0)
-        size = max(float((high - low).max()) * (1 + 2 * MARGIN), float(np.finfo(np.float32).tiny))
-        corner = (low.astype(np.float64) + high) / 2 - size / 2
-        places = np.rint((shown - corner) / size * STEPS).clip(0, STEPS).astype(np.uint16)
-        facts = {"name": name, "note": note, "left": float(corner[0]), "bottom": float(corner[1]), "size": size}
+        frame = frame_of(held)
+        places = (shown - np.array([frame["left"], frame["bottom"]])) / frame["size"]
+        codes = np.rint(places * STEPS).clip(0, STEPS).astype(np.uint16)
+        facts = {"name": name, "note": note, **frame}
         facts |= {"decodable": is_decodable(name), "laid": None if laid is None else laid.as_json()}
-        return facts, {"x": places[:, 0], "y": places[:, 1]}
+        return facts, {"x": codes[:, 0], "y": codes[:, 1]}
 
     def _coordinates(self, name: str) -> tuple[NDArray[np.float32], str]:
         """The coordinates of a map and its note; of one that is kept, without the latents."""
@@ -373,7 +389,7 @@ class View:
                         "class",
                         names,
                         load=lambda: self.labels,
-                        load_train=lambda: self.run.labels_of(TRAIN),
+                        load_train=self._labels_of_train,
                     )
                 ]
                 if self.labels is not None
@@ -387,7 +403,7 @@ class View:
                         "class",
                         names,
                         load=lambda: _voted(self._voters),
-                        load_train=lambda: _voted(self._others_near),
+                        load_train=lambda rows: _voted(self._others_near(rows)),
                     ),
                     Column(
                         CONTRADICTED,
@@ -395,7 +411,7 @@ class View:
                         "number",
                         unit=f"of {VOTERS}",
                         load=lambda: _against(self._voters, self.labels),
-                        load_train=lambda: _against(self._others_near, self.run.labels_of(TRAIN)),
+                        load_train=lambda rows: _against(self._others_near(rows), self._labels_of_train(rows)),
                     ),
                 ]
                 if self.labels is not None and len(names) > 1
@@ -407,7 +423,7 @@ class View:
                 "class",
                 tuple(f"cluster {k + 1}" for k in range(self._num_clusters)),
                 load=lambda: self._clusters.labels_,
-                load_train=lambda: self._clusters.predict(self.run.of_part("latents", TRAIN).astype(np.float32)),
+                load_train=lambda rows: self._clusters.predict(self._latents_of_train(rows).astype(np.float32)),
             ),
             Column(
                 "error",
@@ -416,7 +432,7 @@ class View:
                 unit="mse",
                 better="lower",
                 load=lambda: self.run.of_part("squared_error", self.part),
-                load_train=lambda: self.run.of_part("squared_error", TRAIN),
+                load_train=lambda rows: self.run.of_part("squared_error", TRAIN)[rows],
             ),
             *(
                 Column(
@@ -448,10 +464,15 @@ class View:
     def _trust(self, name: str) -> NDArray[np.float32]:
         return self.map(name).trust
 
-    def _trust_of_train(self, name: str) -> NDArray[np.float32]:
-        places = self.placed(name)
-        with self.work.stage(f"column trust:{name}") as tick:
-            return trust_on(self.map(name), self.near, self.run.of_part("latents", TRAIN), places, tick)
+    def _trust_of_train(self, name: str, rows: Rows) -> NDArray[np.float32]:
+        places, latents = self.placed(name, rows), self._latents_of_train(rows)
+        stage = f"column trust:{name}"
+        return self._once(stage, rows, lambda tick: trust_on(self.map(name), self.near, latents, places, tick))
+
+    def _labels_of_train(self, rows: Rows) -> NDArray[np.int64]:
+        labels = self.run.labels_of(TRAIN)
+        assert labels is not None
+        return labels[rows]
 
     @cached_property
     def _known(self) -> tuple["Neighbours", NDArray[np.int64]]:
@@ -469,27 +490,30 @@ class View:
         has it; on a map of all images, of all others.
         """
         if self.part != TEST:
-            return self._others_near
+            return self._others_near(EVERY)
         known, labels = self._known
         found: NDArray[np.int64] = labels[known.nearest(self.latents, min(VOTERS, len(labels)))[1]]
         return found
 
-    @cached_property
-    def _others_near(self) -> NDArray[np.int64]:
-        """The classes of the nearest other images of each of `_known`, (N, K)."""
+    def _others_near(self, rows: Rows) -> NDArray[np.int64]:
+        """The classes of the nearest other images of some of `_known`, (M, K)."""
         known, labels = self._known
-        found = np.empty((len(labels), min(VOTERS, len(labels) - 1)), np.int64)
-        with self.work.stage(f"column {PREDICTED}") as tick:
-            for start in range(0, len(labels), ROWS):
-                rows = np.arange(start, min(start + ROWS, len(labels)))
-                near = known.nearest(known.points[rows], min(VOTERS + 1, len(labels)))[1]
-                itself = near == rows[:, None]
+        wanted = np.arange(len(labels))[rows]
+
+        def search(tick: Tick) -> NDArray[np.int64]:
+            found = np.empty((len(wanted), min(VOTERS, len(labels) - 1)), np.int64)
+            for start in range(0, len(wanted), ROWS):
+                some = wanted[start : start + ROWS]
+                near = known.nearest(known.points[some], min(VOTERS + 1, len(labels)))[1]
+                itself = near == some[:, None]
                 itself[:, -1] |= ~itself.any(
                     1
                 )  # among more equal latents than are found, it may be missing: the last one goes
-                found[rows] = labels[near[~itself].reshape(len(rows), -1)]
-                tick(int(rows[-1]) + 1, len(labels))
-        return found
+                found[start : start + ROWS] = labels[near[~itself].reshape(len(some), -1)]
+                tick(start + len(some), len(wanted))
+            return found
+
+        return self._once(f"column {PREDICTED}", rows, search)
 
     @cached_property
     def _num_clusters(self) -> int:
@@ -639,6 +663,14 @@ class View:
             also = f", and images that are not on it from -{self.first} to -1" if self.first else ""
             raise UsageError(f"image {point} is no point of the map; points run from 0 to {self.count - 1}{also}")
         return point + self.first
+
+
+def frame_of(places: NDArray[Any]) -> dict[str, float]:
+    """The square about places (N, 2), with a margin: `left`, `bottom` and `size` of `MapPoints` of the page's types.js."""
+    low, high = places.min(0), places.max(0)
+    size = max(float((high - low).max()) * (1 + 2 * MARGIN), float(np.finfo(np.float32).tiny))
+    left, bottom = ((low.astype(np.float64) + high) / 2 - size / 2).tolist()
+    return {"left": left, "bottom": bottom, "size": size}
 
 
 def _voted(voters: NDArray[np.int64]) -> NDArray[Any]:

@@ -49,7 +49,7 @@ function sourceOf(send, which) {
     map: ask("map"),
     column: ask("column"),
     show: (look) => void ask("show")(look),
-    among: () => {}, // a file has the map's own points only
+    among: (part) => void ask("among")(part),
     channels: ask("channels"),
     odd: ask("odd"),
     list: ask("list"),
@@ -78,7 +78,7 @@ function sourceOf(send, which) {
     nearest: ask("nearest"),
     directions: ask("directions"),
     mean: ask("mean"),
-    table: async (...asked) => new Blob([csvOf(await ask("table")(...asked))], {type: "text/csv"}),
+    table: async (rows, map, _, part) => new Blob([csvOf(await ask("table")(rows, map, part))], {type: "text/csv"}),
   };
 }
 

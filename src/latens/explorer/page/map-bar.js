@@ -31,7 +31,8 @@ export function mapBar(store, key) {
   const columns = () => store.columns.filter(({name}) => !name.startsWith("trust:") || name === `trust:${store.facts.map}`);
   const colours = choice("Colour", columns().map(({name, title}) => ({value: name, text: title})), "", (name) => colour(name));
 
-  const parts = choice("Part", Object.entries(PARTS).map(([value, text]) => ({value, text})), "test", () => chosen());
+  const someOf = info.train < info.train_of ? ` (${info.train.toLocaleString("en")} of ${info.train_of.toLocaleString("en")})` : "";
+  const parts = choice("Part", Object.entries(PARTS).map(([value, text]) => ({value, text: value === "train" ? `${text}${someOf}` : text})), "test", () => chosen());
   const chosen = () => showMap(maps.select.value, {part: /** @type {Part} */ (parts.select.value)});
   parts.select.title = "Images of the train part are placed on the map by the images that it was made of";
   parts.element.hidden = !info.train;

@@ -1,7 +1,8 @@
 // The source of a page that is one file: it computes all answers of the server from the data in the file.
 //
 // Latents are stored as 16 bit between the lowest and the highest value of each number; results differ from those of Python by less
-// than 1e-3. There are at most 50,000 points, so neighbours are found by comparing all of them.
+// than 1e-3. There are at most 50,000 images, so neighbours are found by comparing all of them. Those of the train part, which have
+// rows below 0, come first in all arrays: `first` is how many they are.
 
 import {fitted} from "./fit.js";
 import {runLayers} from "./layers.js";
@@ -13,8 +14,9 @@ import {WAYS, stepsOfLegs} from "./ways.js";
 /** @typedef {import("./types.js").Source} Source */
 /** @typedef {import("./types.js").Decoded} Decoded */
 /** @typedef {{rows: Float32Array, norms: Float64Array, dim: number}} Cloud  rows to look for neighbours in, and their squared lengths */
-/** @typedef {{facts: any, plane: {mean: Float32Array, axes: Float32Array}|null, places: Float32Array, sites: Cloud, of: number[][]}} Made  a map; of: the points of each site */
-/** @typedef {{facts: any, array: (name: string) => any, cloud: Cloud, count: number, dim: number, encoder: any[]|null, decoder: any[], map: (name: string) => Made, look: string}} Held  look: how images are shown, see looks.js */
+/** @typedef {{facts: any, plane: {mean: Float32Array, axes: Float32Array}|null, all: Float32Array, places: Float32Array, sites: Cloud, of: number[][]}} Made  a map; all: where all images lie, places: its own points; of: the points of each site */
+/** @typedef {import("./types.js").Part} Part */
+/** @typedef {{facts: any, array: (name: string) => any, latents: Float32Array, cloud: Cloud, clouds: (part: Part) => Cloud, first: number, count: number, dim: number, encoder: any[]|null, decoder: any[], map: (name: string) => Made, look: string, among: Part}} Held  cloud: of the map's own points; look: how images are shown, see looks.js; among: whose images are neighbours */
 
 const NEIGHBOURS = 12; // of an image
 const DRAWN = 400; // latents of a probe that are dots
@@ -24,13 +26,14 @@ const AROUND = 200; // neighbours whose directions are a point's own
 /**
  * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
  * @param {boolean} [beside] of the second run in the file
- * @returns {Omit<Source, "among"|"table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, encode: (picture: import("./fit.js").Picture, name: string, map: string) => Promise<import("./types.js").Given>, table: (rows: number[], map: string) => Promise<Record<string, (string|number)[]>>}}
+ * @returns {Omit<Source, "among"|"table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, encode: (picture: import("./fit.js").Picture, name: string, map: string) => Promise<import("./types.js").Given>, among: (part: Part) => Promise<void>, table: (rows: number[], map: string, part?: Part) => Promise<Record<string, (string|number)[]>>}}
  */
 export function offlineSource(texts, beside = false) {
   const opening = open(texts, beside);
   return {
     run: async () => (await opening).facts.run,
     show: async (look) => void ((await opening).look = look),
+    among: async (part) => void ((await opening).among = part),
     channels: async () => (await opening).facts.channels,
     odd: async () => given((await opening).facts.odd, "list of odd images"),
     list: async (kind) => given((await opening).facts.lists[kind], `list ${kind}`),
@@ -38,20 +41,23 @@ export function offlineSource(texts, beside = false) {
       const {facts, array} = await opening;
       return {...given(facts.link, "second run"), rows: array("link rows")};
     },
-    search: async (words) => searched((await opening).facts.ids, words),
+    search: async (words) => searched(await opening, words),
     async pictures(rows) {
       const held = await opening;
       return Uint8Array.from(rows.flatMap((row) => Array.from(pictureOf(held, row))));
     },
     async classes(rows) {
-      const {array, facts} = await opening;
-      return Int32Array.from(rows, (row) => (facts.labels ? array("column label")[row] : -1));
+      const held = await opening;
+      return Int32Array.from(rows, (row) => labelOf(held, row));
     },
-    find: async (id) => rowOf((await opening).facts.ids, id),
+    find: async (id) => rowOf(await opening, id),
     picture: async (row) => pictureOf(await opening, row),
-    map: async (name) => mapPoints(await opening, name),
-    column: async (name) => (await opening).array(`column ${name}`),
-    thumbnails: async (page) => sprites(await opening, page),
+    map: async (name, part) => mapPoints(await opening, name, part),
+    async column(name, part) {
+      const held = await opening;
+      return ofPart(held, held.array(`column ${name}`), part);
+    },
+    thumbnails: async (page, part) => sprites(await opening, page, part),
     image: async (row) => imageOf(await opening, row),
     async decodeAt(map, x, y) {
       const held = await opening;
@@ -62,34 +68,60 @@ export function offlineSource(texts, beside = false) {
     probe: async (asked) => probe(await opening, asked),
     path: async (asked) => path(await opening, asked),
     encode: async (picture, name, map) => encoded(await opening, picture, name, map),
-    nearest: async (latents, count) => {
-      const {cloud, facts} = await opening;
-      const {distances, indices} = nearest(cloud, latents, count);
-      return {rows: indices, distances: Float32Array.from(distances, (d) => d / (facts.usual || NaN))};
+    async nearest(latents, count) {
+      const {rows, distances} = nearestAmong(await opening, latents, count);
+      return {rows, distances};
     },
     paths: async () => (await opening).facts.paths,
     directions: async (row) => directions(await opening, row),
     mean: async (rows) => Float32Array.from(meanOf(await opening, rows)),
-    table: async (rows, map) => table(await opening, rows, map),
+    table: async (rows, map, part) => table(await opening, rows, map, part),
   };
 }
 
 const MOST_FOUND = 20;
 
-/** As `find` of routes.py. @param {string[]} ids @param {string} words */
-function searched(ids, words) {
+/** As `find` of routes.py. @param {Held} held @param {string} words */
+function searched({facts: {ids}, first}, words) {
   const wanted = words.toLowerCase();
   const rank = (/** @type {string} */ id) => (id === wanted ? 0 : id.startsWith(wanted) ? 1 : id.split("/").pop()?.startsWith(wanted) ? 2 : 3);
-  const found = ids.flatMap((id, row) => (id.toLowerCase().includes(wanted) ? [{id, row, rank: rank(id.toLowerCase())}] : []));
+  const found = /** @type {string[]} */ (ids).flatMap((id, at) => (id.toLowerCase().includes(wanted) ? [{id, row: at - first, rank: rank(id.toLowerCase())}] : []));
   return found.sort((a, b) => a.rank - b.rank || a.row - b.row).slice(0, MOST_FOUND).map(({id, row}) => ({id, row}));
 }
 
-/** @param {string[]} ids @param {string} id */
-function rowOf(ids, id) {
-  const row = ids.indexOf(id);
-  if (row < 0) throw new Error(`no image ${id} in this file`);
-  return row;
+/** @param {Held} held @param {string} id */
+function rowOf({facts: {ids}, first}, id) {
+  const at = ids.indexOf(id);
+  if (at < 0) throw new Error(`no image ${id} in this file`);
+  return at - first;
 }
+
+/** The class of an image, or -1. @param {Held} held @param {number} row @returns {number} */
+const labelOf = ({facts, array, first}, row) => (facts.labels ? array("column label")[row + first] : -1);
+
+/**
+ * What an array has of the images of a part, so many numbers each, in the order of the map: its own points, then the train part.
+ * @template {Uint8Array|Uint16Array|Int32Array|Float32Array} A
+ * @param {Held} held @param {A} array @param {Part} [part] @param {number} [each] @returns {A}
+ */
+function ofPart({first}, array, part = "test", each = 1) {
+  const at = first * each;
+  if (part !== "both") return /** @type {A} */ (part === "train" ? array.slice(0, at) : array.slice(at));
+  const both = /** @type {A} */ (array.slice());
+  both.set(array.subarray(at));
+  both.set(array.subarray(0, at), array.length - at);
+  return both;
+}
+
+/** The images nearest to a latent of those that are on the map, nearest first; in usual distances. @param {Held} held @param {Float32Array} latent @param {number} count */
+function nearestAmong({clouds, among, first, facts}, latent, count) {
+  const {distances, indices} = nearest(clouds(among), latent, count);
+  const before = among === "test" ? 0 : first;
+  return {rows: indices.map((at) => at - before), distances: Float32Array.from(distances, (d) => d / (facts.usual || NaN))};
+}
+
+/** @param {Held} held @param {number} row */
+const latentOf = ({latents, first, dim}, row) => latents.slice((row + first) * dim, (row + first + 1) * dim);
 
 /** @param {any} found @param {string} name */
 function given(found, name) {
@@ -115,9 +147,12 @@ async function open(texts, beside) {
   if (!beside) body = bodyOf(texts.arrays);
   const buffer = await /** @type {Promise<ArrayBuffer>} */ (body);
   const array = /** @type {(name: string) => any} */ (once((name) => unpacked(facts.arrays[name], buffer, name)));
-  const cloud = cloudOf(array("latents"), facts.run.latent_dim);
-  const held = {facts, array, cloud, count: facts.run.count, dim: cloud.dim, encoder: facts.encoder && layersOf(facts.encoder, array), decoder: layersOf(facts.decoder, array), look: ""};
-  return {...held, map: once((name) => mapOf(facts.maps[name], array, name))};
+  const {count, train: first, latent_dim: dim} = facts.run;
+  /** @type {Float32Array} */
+  const latents = array("latents");
+  const clouds = once((part) => cloudOf(latents.subarray(part === "test" ? first * dim : 0, part === "train" ? first * dim : latents.length), dim));
+  const networks = {encoder: facts.encoder && layersOf(facts.encoder, array), decoder: layersOf(facts.decoder, array)};
+  return {facts, array, latents, cloud: clouds("test"), clouds, first, count, dim, ...networks, map: once((name) => mapOf(facts.maps[name], array, name, first)), look: "", among: "test"};
 }
 
 /**
@@ -165,10 +200,11 @@ export function unpacked(layout, buffer, name) {
   return Float32Array.from(codes, (code, i) => low[i % low.length] + code * step[i % low.length]);
 }
 
-/** @param {any} facts @param {(name: string) => any} array @param {string} name @returns {Made} */
-function mapOf(facts, array, name) {
+/** @param {any} facts @param {(name: string) => any} array @param {string} name @param {number} first @returns {Made} */
+function mapOf(facts, array, name, first) {
   if (!facts) throw new Error(`this file holds no map ${name}`);
-  const places = array(`map ${name}`);
+  const all = array(`map ${name}`);
+  const places = all.subarray(2 * first);
   /** @type {Map<string, number[]>} */
   const found = new Map();
   for (let row = 0; row < places.length / 2; row++) {
@@ -178,29 +214,31 @@ function mapOf(facts, array, name) {
   const of = [...found.values()];
   const sites = Float32Array.from({length: 2 * of.length}, (_, i) => places[2 * of[i >> 1][0] + (i & 1)]);
   const plane = facts.plane ? {mean: array(`mean ${name}`), axes: array(`axes ${name}`)} : null;
-  return {facts, plane, places, sites: cloudOf(sites, 2), of};
+  return {facts, plane, all, places, sites: cloudOf(sites, 2), of};
 }
 
-/** @param {Held} held @param {string} name @returns {import("./types.js").MapPoints} */
-function mapPoints(held, name) {
-  const {facts, places} = held.map(name);
+/** @param {Held} held @param {string} name @param {Part} [part] @returns {import("./types.js").MapPoints} */
+function mapPoints(held, name, part) {
+  const {facts, all} = held.map(name);
   const {laid} = facts;
+  const places = ofPart(held, all, part, 2);
   const shown = (/** @type {number} */ i, /** @type {number} */ axis) => {
     if (!laid) return places[2 * i + axis];
     const [dx, dy] = [0, 1].map((from) => places[2 * i + from] - laid.origin[from]);
     return (dx * laid.rotation[0][axis] + dy * laid.rotation[1][axis]) * laid.scale + laid.target[axis];
   };
   const steps = (/** @type {number} */ axis, /** @type {number} */ from) =>
-    Uint16Array.from({length: held.count}, (_, i) => Math.min(65535, Math.max(0, Math.round(((shown(i, axis) - from) / facts.size) * 65535))));
+    Uint16Array.from({length: places.length / 2}, (_, i) => Math.min(65535, Math.max(0, Math.round(((shown(i, axis) - from) / facts.size) * 65535))));
   return {name, note: facts.note, left: facts.left, bottom: facts.bottom, size: facts.size, decodable: facts.decodable, laid: facts.laid, x: steps(0, facts.left), y: steps(1, facts.bottom)};
 }
 
-/** One page of thumbnails, each in the middle of its square. @param {Held} held @param {number} page */
-function sprites(held, page) {
+/** One page of thumbnails, each in the middle of its square. @param {Held} held @param {number} page @param {Part} [part] */
+function sprites(held, page, part = "test") {
   const {size, across, per_page} = held.facts.run.thumbnails;
   const [channels, height, width] = held.facts.cell;
-  const first = page * per_page;
-  const num = Math.min(per_page, held.count - first);
+  const {first, count} = held;
+  const start = page * per_page;
+  const num = Math.min(per_page, (part === "train" ? first : part === "test" ? count : count + first) - start);
   const image = new ImageData(across * size, Math.ceil(num / across) * size);
   image.data.fill(0);
   for (let i = 3; i < image.data.length; i += 4) image.data[i] = 255;
@@ -208,7 +246,8 @@ function sprites(held, page) {
   for (let n = 0; n < num; n++) {
     const left = (n % across) * size + ((size - wide) >> 1);
     const top = Math.floor(n / across) * size + ((size - tall) >> 1);
-    const cell = cellOf(held, first + n);
+    const point = start + n;
+    const cell = cellOf(held, part === "train" ? point - first : point < count ? point : point - count - first);
     for (let c = 0; c < 3; c++) {
       const from = Math.min(c, channels - 1) * height * width;
       for (let y = 0; y < tall; y++) for (let x = 0; x < wide; x++) image.data[4 * ((top + y) * image.width + left + x) + c] = meanOfBox(cell, from, [height, width], [tall, wide], y, x);
@@ -226,11 +265,11 @@ function meanOfBox(cell, from, [height, width], [tall, wide], y, x) {
 }
 
 /** An image as the file holds it, in the look; without all channels in the file in that of the run. @param {Held} held @param {number} row @returns {Uint8Array} */
-function cellOf({facts, array, look}, row) {
+function cellOf({facts, array, first, look}, row) {
   const {channels, coding} = facts.layers ?? {channels: 0, coding: ""};
   const [shown, height, width] = facts.cell;
   const [from, places] = [look && channels ? channels : shown, height * width];
-  const codes = array(look && channels ? "layers" : "cells").slice(row * from * places, (row + 1) * from * places);
+  const codes = array(look && channels ? "layers" : "cells").slice((row + first) * from * places, (row + first + 1) * from * places);
   if (!look || !channels) return codes;
   return as8bit(composed(partsOf(look), Float32Array.from(codes, (code) => (code / 255) ** (coding === "root" ? 2 : 1)), places, shown));
 }
@@ -238,28 +277,27 @@ function cellOf({facts, array, look}, row) {
 /** @param {Held} held @param {number} row @returns {Uint8Array} */
 function pictureOf(held, row) {
   if (held.facts.whole) return cellOf(held, row);
-  const latents = held.cloud.rows.slice(row * held.dim, (row + 1) * held.dim);
-  return as8bit(shown(held, runLayers(held.decoder, latents, [held.dim])));
+  return as8bit(shown(held, runLayers(held.decoder, latentOf(held, row), [held.dim])));
 }
 
 /** @param {Held} held @param {number} row @returns {import("./types.js").ImageInfo} */
 function imageOf(held, row) {
-  const {facts, cloud, dim} = held;
-  if (!(row >= 0 && row < held.count)) throw new Error(`image ${row} is no point of the map; points run from 0 to ${held.count - 1}`);
-  const latents = cloud.rows.slice(row * dim, (row + 1) * dim);
-  const {distances, indices} = nearest(cloud, latents, NEIGHBOURS + 1);
-  const others = [...indices.keys()].filter((i) => indices[i] !== row).slice(0, NEIGHBOURS);
+  const {facts, first, dim} = held;
+  if (!(row >= -first && row < held.count)) throw new Error(`image ${row} is no point of the map; points run from ${-first} to ${held.count - 1}`);
+  const latents = latentOf(held, row);
+  const {distances, rows} = nearestAmong(held, latents, NEIGHBOURS + 1);
+  const others = [...rows.keys()].filter((i) => rows[i] !== row).slice(0, NEIGHBOURS);
   return {
     row,
-    id: facts.ids[row],
-    label: facts.labels ? held.array("column label")[row] : -1,
-    error: held.array("column error")[row],
-    columns: facts.table.map((/** @type {any} */ {title, unit, values}) => ({title, unit, value: values[row]})),
+    id: facts.ids[row + first],
+    label: labelOf(held, row),
+    error: held.array("column error")[row + first],
+    columns: facts.table.map((/** @type {any} */ {title, unit, values}) => ({title, unit, value: values[row + first]})),
     pixels: facts.whole ? cellOf(held, row) : new Uint8Array(0),
     reconstruction: as8bit(shown(held, runLayers(held.decoder, latents, [dim]))),
     latents,
-    neighbours: Int32Array.from(others, (i) => indices[i]),
-    distances: Float32Array.from(others, (i) => distances[i] / (facts.usual || NaN)),
+    neighbours: Int32Array.from(others, (i) => rows[i]),
+    distances: Float32Array.from(others, (i) => distances[i]),
   };
 }
 
@@ -307,11 +345,11 @@ function decoded(held, latents, map = "", labels = new Uint16Array(0), note = ""
 
 /** An image of the user's, see `encode` of decoding.py. @param {Held} held @param {import("./fit.js").Picture} picture @param {string} id @param {string} map @returns {import("./types.js").Given} */
 function encoded(held, picture, id, map) {
-  const {facts, cloud, dim, encoder, decoder} = held;
+  const {facts, dim, encoder, decoder} = held;
   const shape = facts.run.network_shape;
   const image = Float32Array.from(fitted(picture, shape, facts.fit).values, (value) => Math.fround(value / 255));
   const latents = runLayers(given(encoder, "encoder"), image, shape);
-  const {distances, indices} = nearest(cloud, latents, NEIGHBOURS);
+  const {rows, distances} = nearestAmong(held, latents, NEIGHBOURS);
   const rebuilt = runLayers(decoder, latents, [dim]);
   const [had, takes] = [picture.shape[0], shape[0]].map((channels) => (channels === 1 ? "grey" : "colour"));
   return {
@@ -321,8 +359,8 @@ function encoded(held, picture, id, map) {
     note: had === takes ? "" : `${had} images were turned into ${takes}, as the model takes them`,
     pixels: as8bit(shown(held, image)),
     reconstruction: as8bit(shown(held, rebuilt)),
-    neighbours: indices,
-    distances: Float32Array.from(distances, (d) => d / (facts.usual || NaN)),
+    neighbours: rows,
+    distances,
   };
 }
 
@@ -394,11 +432,13 @@ function path(held, {stops, way, steps, map}) {
 
 /**
  * What is known of images, by the names that the server's table has too.
- * @param {Held} held @param {number[]} rows @param {string} map @returns {Record<string, (string|number)[]>}
+ * @param {Held} held @param {number[]} rows @param {string} map @param {Part} [part] whose images are on it @returns {Record<string, (string|number)[]>}
  */
-function table({facts, array, map: mapNamed}, rows, map) {
+function table({facts, array, first, map: mapNamed}, rows, map, part = "test") {
+  const at = rows.map((row) => row + first);
+  const shown = rows.map((row) => row >= 0 || part !== "test");
   /** @type {Record<string, (string|number)[]>} */
-  const found = {id: rows.map((row) => facts.ids[row])};
+  const found = {id: at.map((i) => facts.ids[i]), ...(first ? {part: rows.map((row) => (row < 0 ? "train" : "test"))} : {})};
   const put = (/** @type {string} */ name, /** @type {(string|number)[]} */ values) => {
     while (Object.hasOwn(found, name)) name += "_";
     found[name] = values;
@@ -406,17 +446,19 @@ function table({facts, array, map: mapNamed}, rows, map) {
   for (const {name, title, kind, names} of facts.run.columns) {
     if (name.startsWith("trust:") && name !== `trust:${map}`) continue;
     const values = array(`column ${name}`);
-    put(name.startsWith("table:") ? name.slice(6) : title, rows.map((row) => (kind === "class" ? (names[values[row]] ?? "") : Number(values[row].toPrecision(9)))));
+    const text = (/** @type {number} */ i) => (kind === "class" ? (names[values[i]] ?? "") : Number(values[i].toPrecision(9)));
+    const none = kind === "class" ? "" : NaN;
+    put(name.startsWith("table:") ? name.slice(6) : title, at.map((i, k) => (shown[k] || name === "label" || name === "error" ? text(i) : none)));
   }
-  const {places} = mapNamed(map);
-  ["x", "y"].forEach((name, axis) => put(name, rows.map((row) => Number(places[2 * row + axis].toPrecision(9)))));
+  const {all} = mapNamed(map);
+  ["x", "y"].forEach((name, axis) => put(name, at.map((i, k) => (shown[k] ? Number(all[2 * i + axis].toPrecision(9)) : NaN))));
   return found;
 }
 
 /** @param {Held} held @param {number[]} rows */
-function meanOf({cloud: {rows: latents}, dim}, rows) {
+function meanOf({latents, first, dim}, rows) {
   const mean = new Array(dim).fill(0);
-  for (const row of rows) for (let j = 0; j < dim; j++) mean[j] += latents[row * dim + j] / rows.length;
+  for (const row of rows) for (let j = 0; j < dim; j++) mean[j] += latents[(row + first) * dim + j] / rows.length;
   return mean;
 }
 
@@ -463,9 +505,10 @@ const around = (cloud, latent) => Array.from(nearest(cloud, latent, AROUND).indi
 const rowOfCloud = ({rows, dim}, row) => rows.subarray(row * dim, (row + 1) * dim);
 
 /** @param {Held} held @param {number|null} row @returns {import("./types.js").Directions} */
-function directions({array, cloud, dim}, row) {
+function directions(held, row) {
+  const {array, cloud} = held;
   const about = row === null
     ? {mean: array("mean"), directions: array("directions"), deviations: array("deviations"), shares: array("shares")}
-    : principal(around(cloud, cloud.rows.slice(row * dim, (row + 1) * dim)).map((near) => rowOfCloud(cloud, near)));
+    : principal(around(cloud, latentOf(held, row)).map((near) => rowOfCloud(cloud, near)));
   return {...about, lowest: array("lowest"), highest: array("highest")};
 }
