@@ -7,6 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from latens.errors import UsageError
 from latens.neighbours import Neighbours, nearest_neighbours, neighbours_kept, search, usual_distance
+from latens.neighbours.layout import layout_of
 
 
 @pytest.fixture(params=[16, 8, 4, "torch"], autouse=True)
@@ -192,6 +193,50 @@ def test_what_is_known_of_the_neighbours_saves_a_search_and_changes_nothing(kind
         known = nearest_neighbours(latents, k=k, exact=False)
         kept = neighbours_kept(latents, coordinates, known=known)
         np.testing.assert_array_equal(kept, neighbours_kept(latents, coordinates))
+
+
+def long_axes(kind, num=2500, dim=40):
+    """Points of which a few axes hold most of the variance: by these, most products need not be finished."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(num, dim)) / np.arange(1, dim + 1)
+    if kind == "clusters":
+        points += 3 * rng.integers(0, 5, (num, 1)) * rng.normal(size=dim)
+    if kind == "one axis":
+        points[:, 1:] *= 1e-4
+    if kind == "one far out":
+        points[7] = 1e4
+    if kind == "some twice":
+        points[2000:] = points[:500]
+    return (points @ np.linalg.qr(rng.normal(size=(dim, dim)))[0]).astype(np.float32)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("kind", ["plain", "clusters", "one axis", "one far out", "some twice"])
+def test_products_that_are_not_finished_hide_no_neighbour(exact, kind):
+    points = long_axes(kind)
+    queries = points[::7] + np.float32(0.1)
+    for own in (None, queries):
+        for k in (1, 12):
+            distances, indices = nearest_neighbours(points, own, k, exact=exact)
+            expected_distances, expected_indices = brute_force(points, own, k)
+            np.testing.assert_allclose(
+                distances, expected_distances, rtol=1e-6 if exact else 1e-3, atol=1e-7 if exact else 2e-3
+            )
+            if exact:
+                np.testing.assert_array_equal(indices, expected_indices)
+
+
+@pytest.mark.parametrize("num", [1024, 1500, 5000])
+def test_the_tree_of_halves_holds_each_point_once_and_finds_it_again(num):
+    points = torch.from_numpy(long_axes("plain", num)).double()
+    layout = layout_of(points - points.mean(0))
+    assert layout.axes is not None
+    np.testing.assert_array_equal(np.sort(layout.order), np.arange(num))
+    turned = layout.turned(points - points.mean(0))
+    np.testing.assert_allclose(turned.norm(dim=1), (points - points.mean(0)).norm(dim=1), rtol=1e-6)
+    leaf = np.searchsorted(layout.starts, np.arange(num), side="right")  # of each place in the order
+    found = np.searchsorted(layout.starts, layout.place(turned)[layout.order], side="right")
+    assert (found == leaf).mean() > 0.98  # points on the edge of a half, but for rounding, may lie on either side
 
 
 @pytest.mark.parametrize("num", [1, 31, 48, 49, 1000])

@@ -54,8 +54,12 @@ class Scan(ctypes.Structure):
     """`Scan` of neighbours.h: queries, points in packs of 32, and memory for the results."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("num_points", "width", "num_queries", "candidates", "room", "own")),
-        *((name, ctypes.c_void_p) for name in ("packed", "rows", "values", "indices", "keys")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("num_points", "width", "num_queries", "candidates", "room", "num_stretches")
+        ),
+        *((name, ctypes.c_void_p) for name in ("ends", "packed", "rows", "names", "own", "start")),
+        *((name, ctypes.c_void_p) for name in ("values", "indices", "keys")),
     ]
 
 
@@ -71,11 +75,13 @@ class MuonMatrix(ctypes.Structure):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The kernels, which use the threads of torch; None where they were not built."""
+    """The kernels, which use the threads of torch; None where they were not built, or for an older version than this."""
     file = Path(__file__).parent / ("_kernels.pyd" if os.name == "nt" else "_kernels.so")  # named by setup.py
     if not file.exists():
         return None
     kernels = ctypes.CDLL(str(file))
+    if not hasattr(kernels, "latens_nearest"):  # the newest of them: in a checkout they are built by `pip install -e .`
+        return None
     _declare(kernels)
     kernels.latens_use_threads(*_threads_of_torch())
     return kernels
@@ -91,7 +97,7 @@ def _declare(kernels: ctypes.CDLL) -> None:
     kernels.latens_half_sizes.argtypes = [pointer, number, pointer]
     kernels.latens_half_forward.argtypes = [pointer, number, pointer, pointer, number, pointer, ctypes.c_int, number]
     kernels.latens_half_backward.argtypes = [pointer, number, pointer, pointer, number, pointer, pointer, number]
-    kernels.latens_scan.argtypes, kernels.latens_scan.restype = [pointer, number], None
+    kernels.latens_nearest.argtypes, kernels.latens_nearest.restype = [pointer, number], None
     for name in ("attract", "entropy", "pairs", "spread", "read"):
         function = getattr(kernels, f"latens_embedding_{name}")
         function.argtypes, function.restype = [pointer, number], ctypes.c_double

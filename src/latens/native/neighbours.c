@@ -1,6 +1,7 @@
 /* The smallest of the products of each query with all points: the candidates of a search for nearest neighbours.
  *
- * A product is compared in registers with the largest of those that the query holds; few are smaller. A
+ * A product is compared in registers with the largest of those that the query holds; few are smaller. Most are known not to be
+ * by their first numbers: the rest of the product is at most that of the lengths of the rest. A
  * score and its point make up one key, a whole number of the order of both, so that ties go to the smaller index.
  */
 
@@ -16,7 +17,7 @@
 #include "threads.h"
 
 typedef struct {
-    void (*scan)(const Scan *, const float *block, long first, long query, long count, Found *found);
+    void (*scan)(const Scan *, const float *block, long first, Queries *queries);
 } Kernels;
 
 static long least(long a, long b) { return a < b ? a : b; }
@@ -80,40 +81,61 @@ static void sort_keys(uint64_t *keys, long count)
     }
 }
 
-static void keep(Found *found, float score, long index, long candidates, long room)
+static void keep(Found *found, float *limit, float score, long index, long candidates, long room)
 {
-    if (!(score < found->limit) || index == found->own) return;
+    if (!(score < *limit) || index == found->own) return;
     found->keys[found->count++] = key_of(score, index);
     if (found->count < room) return;
     select_keys(found->keys, room, candidates);
     uint64_t worst = 0;
     for (long i = 0; i < candidates; i++) worst = found->keys[i] > worst ? found->keys[i] : worst;
-    found->count = candidates, found->limit = score_of(worst);
+    found->count = candidates, *limit = score_of(worst);
 }
 
 #define KERNELS "neighbours_kernels.h"
 #include "instruction_sets.h"
 
+/* The block of a step outwards from that of `start`, to both sides in turn as long as there are blocks. */
+static long block_of(long step, long start, long blocks)
+{
+    long both = least(start, blocks - 1 - start);
+    if (step > 2 * both) return start > both ? blocks - 1 - step : step;
+    return step % 2 ? start - (step + 1) / 2 : start + step / 2;
+}
+
 static void scan_task(void *work, long task, long slot)
 {
     const Scan *s = work;
-    Found found[QUERIES];
-    long first = task * QUERIES, count = least(QUERIES, s->num_queries - first);
-    for (long i = 0; i < count; i++)
-        found[i] = (Found){s->keys + (slot * QUERIES + i) * s->room, 0, s->own < 0 ? -1 : s->own + first + i, INFINITY};
-    for (long point = 0; point < s->num_points; point += PACK)
-        kernels()->scan(s, s->packed + point * s->width, point, first, count, found);
-    for (long i = 0; i < count; i++) {
+    Queries queries;
+    long first = task * QUERIES;
+    queries.count = least(QUERIES, s->num_queries - first);
+    for (long i = 0; i < QUERIES; i++) {
+        long query = first + least(i, queries.count - 1);
+        queries.rows[i] = s->rows + query * s->width;
+        queries.limits[i] = i < queries.count ? INFINITY : -INFINITY;
+        queries.found[i] = (Found){s->keys + (slot * QUERIES + i) * s->room, 0, s->own[query]};
+    }
+    /* From the block about the middle query outwards: near points are found early, and limits are low for the others. */
+    long blocks = (s->num_points + PACK - 1) / PACK, start = s->start[first + queries.count / 2];
+    for (long step = 0; step < blocks; step++) {
+        long ahead = block_of(least(step + 2, blocks - 1), start, blocks);
+        for (const char *bytes = (const char *)(s->packed + ahead * PACK * s->width), *end = bytes + s->ends[0] * PACK * 4; bytes < end; bytes += 64)
+            __builtin_prefetch(bytes); /* what most queries need of it */
+        long block = block_of(step, start, blocks);
+        kernels()->scan(s, s->packed + block * PACK * s->width, block * PACK, &queries);
+    }
+    for (long i = 0; i < queries.count; i++) {
+        Found *found = queries.found + i;
         float *values = s->values + (first + i) * s->candidates;
         int64_t *indices = s->indices + (first + i) * s->candidates;
-        select_keys(found[i].keys, found[i].count, s->candidates);
-        long kept = least(found[i].count, s->candidates);
-        sort_keys(found[i].keys, kept);
+        select_keys(found->keys, found->count, s->candidates);
+        long kept = least(found->count, s->candidates);
+        sort_keys(found->keys, kept);
         for (long j = 0; j < s->candidates; j++) {
-            values[j] = j < kept ? score_of(found[i].keys[j]) : INFINITY;
-            indices[j] = j < kept ? (int64_t)(uint32_t)found[i].keys[j] : found[i].own;
+            values[j] = j < kept ? score_of(found->keys[j]) : INFINITY;
+            indices[j] = j < kept ? (int64_t)(uint32_t)found->keys[j] : found->own;
         }
     }
 }
 
-void latens_scan(Scan *scan, long threads) { share(scan_task, scan, (scan->num_queries + QUERIES - 1) / QUERIES, threads); }
+void latens_nearest(Scan *scan, long threads) { share(scan_task, scan, (scan->num_queries + QUERIES - 1) / QUERIES, threads); }

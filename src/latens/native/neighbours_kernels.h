@@ -16,31 +16,40 @@ INLINE int NAME(any)(bits condition)
 #endif
 }
 
-INLINE void NAME(compare)(const Scan *s, vec scores, long first, Found *found)
+INLINE void NAME(compare)(const Scan *s, vec scores, long first, Found *found, float *limit)
 {
-    if (!NAME(any)(scores < found->limit)) return;
-    for (long lane = 0; lane < LANES; lane++) keep(found, scores[lane], first + lane, s->candidates, s->room);
+    if (!NAME(any)(scores < *limit)) return;
+    for (long lane = 0; lane < LANES && first + lane < s->num_points; lane++)
+        keep(found, limit, scores[lane], s->names[first + lane], s->candidates, s->room);
 }
 
-/* `count` queries with the block of points that begins with `first`. */
-static void NAME(scan)(const Scan *s, const float *block, long first, long query, long count, Found *found)
+/* The queries with the block of points that begins with `first`. */
+static void NAME(scan)(const Scan *s, const float *block, long first, Queries *queries)
 {
-    for (long q = 0; q < count; q += TOGETHER)
+    for (long q = 0; q < queries->count; q += TOGETHER)
         for (long lane = 0; lane < PACK; lane += 2 * LANES) {
-            const float *rows[TOGETHER];
+            const float *const *rows = queries->rows + q, *points = block + lane;
+            float *limits = queries->limits + q;
             vec a[TOGETHER], b[TOGETHER];
-            for (long i = 0; i < TOGETHER; i++) { /* beyond the last query, the last one again */
-                rows[i] = s->rows + (query + least(q + i, count - 1)) * s->width;
-                a[i] = b[i] = (vec){0};
+            for (long i = 0; i < TOGETHER; i++) a[i] = b[i] = (vec){0};
+            for (long d = 0, stretch = 0; stretch < s->num_stretches; d++, stretch++) {
+                long end = s->ends[stretch];
+                for (; d < end; d++) {
+                    vec left = NAME(load)(points + d * PACK), right = NAME(load)(points + d * PACK + LANES);
+                    for (long i = 0; i < TOGETHER; i++) a[i] += rows[i][d] * left, b[i] += rows[i][d] * right;
+                }
+                if (end == s->width) break;
+                vec left = NAME(load)(points + end * PACK), right = NAME(load)(points + end * PACK + LANES);
+                bits near = {0};
+                for (long i = 0; i < TOGETHER; i++)
+                    near |= (a[i] - rows[i][end] * left < limits[i]) | (b[i] - rows[i][end] * right < limits[i]);
+                if (!NAME(any)(near)) goto next;
             }
-            for (long d = 0; d < s->width; d++) {
-                vec left = NAME(load)(block + d * PACK + lane), right = NAME(load)(block + d * PACK + lane + LANES);
-                for (long i = 0; i < TOGETHER; i++) a[i] += rows[i][d] * left, b[i] += rows[i][d] * right;
+            for (long i = 0; i < TOGETHER; i++) {
+                NAME(compare)(s, a[i], first + lane, queries->found + q + i, limits + i);
+                NAME(compare)(s, b[i], first + lane + LANES, queries->found + q + i, limits + i);
             }
-            for (long i = 0; i < TOGETHER && q + i < count; i++) {
-                NAME(compare)(s, a[i], first + lane, found + q + i);
-                NAME(compare)(s, b[i], first + lane + LANES, found + q + i);
-            }
+        next:;
         }
 }
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from latens.errors import UsageError
 from latens.native import Scan, library
+from latens.neighbours.layout import PACK, Layout, layout_of
 
 __all__ = ["Neighbours", "nearest_neighbours"]
 
@@ -27,7 +28,8 @@ GROUP = 16  # columns whose least is found before the columns are ranked
 UNIT = {torch.float32: 2.0**-24, torch.float64: 2.0**-53}  # rounding units
 FEW = 16  # doubtful rows of a block: they are searched by differences at once
 REPEATED = 0.75  # share of distinct points below which each is searched once
-PACK, TOGETHER = 32, 48  # points that lie together, and queries of a task, in neighbours.c
+TOGETHER = 48  # queries of a task in neighbours.c
+SCANNED = 16_384  # queries at a time; half of them where many neighbours are asked for
 MOST_SCANNED = 1024  # candidates; of more there is so much to keep that a product does as well
 WIDEST_SCANNED = 256  # numbers of a point
 
@@ -117,7 +119,7 @@ def _searched(
     prepared: "_Prepared", queries: NDArray[Any], k: int, exclude: bool, exact: bool, block: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     search = _Search(prepared, queries, k, exclude, exact)
-    rows = block or (4096 if search.scan else max(1, min(4096, BLOCK_BYTES // (4 * prepared.num_points))))
+    rows = block or (search.scan.rows if search.scan else max(1, min(4096, BLOCK_BYTES // (4 * prepared.num_points))))
     parts = [search.block(start, min(start + rows, len(queries))) for start in range(0, len(queries), rows)]
     if not parts:
         return np.empty((0, k)), np.empty((0, k), np.int64)
@@ -164,8 +166,8 @@ class _Prepared:
         return _Repeats(self, first, inverse) if len(first) < REPEATED * self.num_points else None
 
     def scaled(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows as the products take them, float32."""
-        return ((rows.double() - self.centre) / self.scale).float()
+        """Rows as the products take them, before they are rounded to float32."""
+        return (rows.double() - self.centre) / self.scale
 
     @cached_property
     def factor(self) -> torch.Tensor:
@@ -173,20 +175,17 @@ class _Prepared:
         factor = torch.zeros(-(-self.num_points // GROUP) * GROUP, self.dim + 1, device=self.device)
         factor[self.num_points :, self.dim] = torch.inf
         for start in range(0, self.num_points, 8192):
-            scaled = self.scaled(self.points[start : start + 8192])
+            scaled = self.scaled(self.points[start : start + 8192]).float()
             factor[start : start + len(scaled), : self.dim] = -2 * scaled
             factor[start : start + len(scaled), self.dim] = scaled.square().sum(1)
         return factor.T
 
     @cached_property
-    def packed(self) -> torch.Tensor:
-        """The factor as the kernels take it."""
-        width = self.dim + 1
-        packed = torch.zeros(-(-self.num_points // PACK) * PACK, width)
-        packed[: self.num_points] = self.factor.T[: self.num_points]
-        packed[self.num_points :, -1] = torch.inf
-        self.__dict__.pop("factor", None)  # the kernels need no other
-        return packed.view(-1, PACK, width).transpose(1, 2).contiguous()
+    def packed(self) -> tuple[Layout, torch.Tensor]:
+        """The points as the kernels take them, and in which order."""
+        scaled = self.scaled(self.points)
+        layout = layout_of(scaled)
+        return layout, layout.packed(layout.turned(scaled[torch.from_numpy(layout.order)]))
 
 
 class _Repeats:
@@ -288,11 +287,11 @@ class _Search:
     def block(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Distances and indices of the queries from `start` to `stop`."""
         scaled = self.prepared.scaled(self.queries[start:stop])
-        rows = torch.cat([scaled, torch.ones(len(scaled), 1, device=self.device)], 1)
         if self.scan is not None:
-            values, candidates = self.scan.smallest(rows, start if self.exclude else -1)
+            scaled = self.scan.layout.turned(scaled)
+            values, candidates = self.scan.smallest(scaled, start if self.exclude else -1)
         else:
-            values, candidates = self._smallest(self._scores(rows, start))
+            values, candidates = self._smallest(self._scores(scaled := scaled.float(), start))
         norms = scaled.double().norm(dim=1)
         if not self.exact:
             squares = values[:, : self.k].double().add_(norms.square()[:, None]).clamp_(min=0)
@@ -310,6 +309,7 @@ class _Search:
     def _scores(self, rows: torch.Tensor, start: int) -> torch.Tensor:
         if len(self.scores) < len(rows):  # made once: fresh memory at each block costs more than the product
             self.scores = torch.empty(len(rows), self.prepared.factor.shape[1], device=self.device)
+        rows = torch.cat([rows, torch.ones(len(rows), 1, device=self.device)], 1)
         scores = torch.mm(rows, self.prepared.factor, out=self.scores[: len(rows)])
         if self.exclude:
             queries = torch.arange(len(rows), device=self.device)
@@ -406,24 +406,32 @@ class _Scan:
     """The same search as `_Search`, by kernels in C that keep the product in registers."""
 
     def __init__(self, prepared: _Prepared, candidates: int) -> None:
-        self.packed = prepared.packed
+        self.layout, self.packed = prepared.packed
+        self.names = torch.from_numpy(self.layout.order)
         self.threads, self.candidates = torch.get_num_threads(), candidates
+        self.rows = SCANNED if candidates <= PACK * 4 else SCANNED // 4
         self.room = 2 * candidates + 2 * PACK
         self.keys = torch.empty(self.threads * TOGETHER * self.room, dtype=torch.int64)
-        self.num_points, self.width = prepared.num_points, prepared.dim + 1
 
-    def smallest(self, rows: torch.Tensor, own: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def smallest(self, turned: torch.Tensor, own: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The smallest scores of each row, in order, and where they are; row i is not to find point own + i, unless it is -1."""
+        places = self.layout.place(turned)
+        order = torch.from_numpy(np.argsort(places, kind="stable"))  # near queries want the same points
+        start = torch.from_numpy(places)[order] // PACK
+        owns = torch.full(order.shape, -1) if own < 0 else own + order
+        rows = self.layout.rows(turned[order])
         values = torch.empty(len(rows), self.candidates)
         indices = torch.empty(values.shape, dtype=torch.int64)
-        scan = Scan(self.num_points, self.width, len(rows), self.candidates, self.room, own)
-        for name, tensor in (("packed", self.packed), ("rows", rows), ("values", values), ("indices", indices)):
+        ends = torch.tensor(self.layout.stretches)
+        scan = Scan(len(self.names), rows.shape[1], len(rows), self.candidates, self.room, len(ends))
+        given = {"ends": ends, "packed": self.packed, "rows": rows, "names": self.names, "own": owns, "start": start}
+        for name, tensor in (given | {"values": values, "indices": indices, "keys": self.keys}).items():
             setattr(scan, name, tensor.data_ptr())
-        scan.keys = self.keys.data_ptr()
         kernels = library()
         assert kernels is not None, "a scan is made where there are kernels"
-        kernels.latens_scan(ctypes.byref(scan), self.threads)
-        return values, indices
+        kernels.latens_nearest(ctypes.byref(scan), self.threads)
+        back = torch.argsort(order)
+        return values[back], indices[back]
 
 
 def _tensor(array: NDArray[Any]) -> torch.Tensor:
