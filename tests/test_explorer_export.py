@@ -467,12 +467,13 @@ def with_train(run, tmp_path_factory):
     folder = shutil.copytree(run.path, tmp_path_factory.mktemp("parts") / "run")
     with pytest.MonkeyPatch.context() as patch:
         run = map_the_test_part(folder, patch)
+        view = View(run)
         for name in ("tsne", "pca"):
-            run.map(name)
-        patch.setattr(one_file, "MOST_IMAGES", View(run).count + KEPT)
+            view.map_points(name, "both")
+        patch.setattr(one_file, "MOST_IMAGES", view.count + KEPT)
         said = []
         text = write_html(run, folder.parent / "run.html", say=said.append).read_text()
-        yield View(run), text, said
+    return view, text, said
 
 
 def kept_rows(view, text):

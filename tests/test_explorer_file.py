@@ -91,7 +91,7 @@ def test_an_image_and_its_reconstruction(page, view):
 
 def test_what_only_a_server_can_do_is_not_offered(page):
     names = page.get_by_role("tab").all_text_contents()
-    assert names == ["Decode", "Probe", "Path", "Image", "Selection", "Classes", "Lists"]
+    assert names == ["Decode", "Probe", "Path", "Image", "Selection", "Classes", "Lists", "Run"]
     open_tab(page, "Lists")
     expect(page.locator("#panel .bare").first).to_be_visible()
     expect(page.get_by_role("button", name="Download tags")).to_have_count(0)

@@ -25,11 +25,12 @@ from browser import (
     screenshot,
     served,
     settled,
+    slide,
     status,
     until,
 )
 from latens.errors import UsageError
-from latens.explorer import View, decoding, placing
+from latens.explorer import View, decoding, following, placing
 from latens.explorer import view as views
 from latens.explorer.columns import read_columns
 from latens.explorer.pair import pair
@@ -510,6 +511,25 @@ def test_failing_to_place_leaves_what_was_shown(page, view):
     points = Points(page, view)
     assert drawn_share(page, view, points.spots, view.labels) > 0.8
     page.errors.clear()  # the refusal stands in the console
+
+
+def test_training_is_played_back_with_the_test_images(page, view):
+    show(page, "both")
+    until(page, lambda: "part=both" in page.url)
+    open_tab(page, "Run")
+    expect(page.locator("#panel .facts")).to_contain_text(f"epoch {len(view.run.history)}")
+    slider = page.get_by_label("Epoch", exact=True)
+    expect(slider).to_be_visible()
+    slide(slider, 0)
+    arrays = following.snapshot(view, following.epochs_of(view.run)[0]).arrays
+    spots = Place(page).on_screen(arrays["x"].astype(int), arrays["y"].astype(int))
+    until(page, lambda: drawn_share(page, view, spots, view.labels) > 0.7)
+    page.get_by_role("button", name="Back to the map").click()
+    train = spots_of(view, "train", page)
+    until(page, lambda: drawn_share(page, view, train, view.run.labels_of(TRAIN)) > 0.5)
+    scores = page.locator("#panel details", has_text="reconstruction").first
+    scores.click()
+    expect(scores).to_contain_text("mse")
 
 
 def test_train_images_can_be_ends_of_a_path_on_the_map(page, view):

@@ -42,9 +42,12 @@ def history(view: View) -> Answer:
     )
 
 
-def epochs_of(run: Run) -> list[int]:
-    """The epochs of which the run keeps the test latents."""
-    return sorted(int(path.stem) for path in (run.path / "snapshots").glob("*.npz") if path.stem.isdigit())
+def epochs_of(run: Run, most: int | None = None) -> list[int]:
+    """The epochs of which the run keeps the test latents; of more than `most` so many, evenly spaced, the last among them."""
+    kept = sorted(int(path.stem) for path in (run.path / "snapshots").glob("*.npz") if path.stem.isdigit())
+    if most is None or len(kept) <= most:
+        return kept
+    return [kept[i] for i in np.linspace(0, len(kept) - 1, most).round().astype(int)]
 
 
 def live(view: View, look: str = "") -> Answer:

@@ -15,6 +15,7 @@ from latens.explorer.pair import DIFFERING, NONE
 from latens.explorer.paths import Paths
 from latens.explorer.routes import findings_of, lists
 from latens.explorer.view import View, frame_of
+from latens.runs.run import TEST
 
 __all__ = ["InFile", "findings"]
 
@@ -27,7 +28,7 @@ class InFile:
 
     Args:
         view: of the run.
-        points: of the map, ascending, int64 (N,).
+        points: of the map, int64 (N,).
         train: rows of the train part, ascending, int64 (M,); none where the map shows all images.
     """
 
@@ -74,6 +75,14 @@ class InFile:
         """The values of a column, (M + N,)."""
         own = column.values[self.points]
         return np.concatenate([column.of_train(self.train), own]) if len(self.train) else own
+
+    @cached_property
+    def test_rows(self) -> NDArray[np.int64]:
+        """Those of the points that are of the test part, as rows of that part, (K,)."""
+        tested = self.view.run.part == TEST
+        rows = self.points + self.view.first
+        found: NDArray[np.int64] = (np.cumsum(tested) - 1)[rows[tested[rows]]]
+        return found
 
     def table(self) -> list[dict[str, Any]]:
         """What the table of the run's images says of them, by column."""

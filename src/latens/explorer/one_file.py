@@ -5,6 +5,7 @@ The page is the explorer's own; its modules become one script, and what the serv
 """
 
 import base64
+import json
 import os
 import warnings
 import zlib
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from latens.errors import LatensError, RunError, UsageError
-from latens.explorer import decoding
+from latens.explorer import decoding, following
 from latens.explorer.bundling import page_of
 from latens.explorer.choosing import FINEST, MOST_IMAGES, Content, Costs, evenly, fitted, ladder, left_out, small
 from latens.explorer.in_file import InFile, findings
@@ -35,7 +36,7 @@ from latens.interpolation.graph import NEIGHBOURS, neighbour_graph
 from latens.models.contract import Model
 from latens.neighbours import nearest_neighbours, usual_distance
 from latens.runs import Run
-from latens.runs.run import TRAIN
+from latens.runs.run import TEST, TRAIN
 from latens.samplers import SAMPLERS
 from latens.text import quoted
 
@@ -47,6 +48,7 @@ AROUND_NETWORKS = 5_000_000  # bytes that are left beside large networks where n
 MOST_BYTES = 300_000_000  # of all pictures together, before they are compressed
 ACROSS = 1536  # pixels of a sprite page
 THUMBNAIL = 48  # pixels, the most that a thumbnail has
+MOST_EPOCHS = 12  # of the playback, evenly spaced
 BANK = 600  # latents of a sampler that are drawn for the file
 SMALL = 5e-4  # usual distances that latents of 16 bit may be off by
 TRIED = 64  # latents on which that is checked
@@ -186,12 +188,16 @@ class _Pages:
         if self.beside is not None:
             there = self._held_beside(held)
             more, further = self.beside._whole(content, there, "", pack if _same_pictures(held, there) else None)
-            link = {"first": 0, "other_first": 0, "other_epochs": []}
             for one, arrays, mine, other in ((facts, pack, held, there), (more, further, there, held)):
                 assert mine.view.pair is not None
-                one["link"] = {**mine.view.pair.facts(mine.view), **link}
+                first = {
+                    "first": 0,
+                    "other_first": 0,
+                }  # images that are not on the map: of two runs none are in the file
+                one["link"] = {**mine.view.pair.facts(mine.view), **first, "other_epochs": []}
                 arrays.add("link rows", mine.linked(other))
             further.shift(len(pack.body))
+            facts["link"]["other_epochs"] = list(self.beside._snapshots)
             facts["beside"] = {**more, "arrays": further.layout}
             pack.body += further.body
         return _Made(page_of(facts | {"arrays": pack.layout}, bytes(pack.body)).encode(), left)
@@ -230,6 +236,19 @@ class _Pages:
         return InFile(view, some, self.beside._train)
 
     @cached_property
+    def _snapshots(self) -> dict[int, NDArray[np.uint16]]:
+        """Where the test images lie in each epoch of the playback, (N, 2), see `latens.explorer.following.snapshot`."""
+        epochs = following.epochs_of(self.view.run, MOST_EPOCHS)
+        found = {epoch: following.snapshot(self.view, epoch).arrays for epoch in epochs}
+        return {epoch: np.stack([arrays["x"], arrays["y"]], 1) for epoch, arrays in found.items()}
+
+    @cached_property
+    def _history(self) -> bytes:
+        """What the panel Run shows: JSON."""
+        facts = {**following.history(self.view).facts, "snapshots": list(self._snapshots)}
+        return json.dumps(facts, allow_nan=False).encode()
+
+    @cached_property
     def _lists(self) -> dict[str, list[dict[str, Any]]]:
         return findings(self.view)
 
@@ -247,6 +266,12 @@ class _Pages:
         ]
         for one in columns:
             pack.add(f"column {one.name}", held.column(one))
+        pack.add("history", np.frombuffer(self._history, np.uint8))
+        for epoch, places in self._snapshots.items():
+            pack.add(f"snapshot {epoch}", places[held.test_rows])
+        labels = run.labels_of(TEST)
+        if labels is not None:
+            pack.add("snapshot labels", labels[held.test_rows].astype(np.uint16))
         usual = run.usual_distance if len(points) == num else usual_distance(points)
         # Numbers of a few levels are often equally far from each other, which rounding would hide; and they pack well as
         # they are.

@@ -86,7 +86,7 @@ function allPanels(store) {
   if (info.count && hasClasses(store)) panels.push(classesPanel(store));
   if (info.count) panels.push(listsPanel(store));
   if (info.beside) panels.push(comparePanel(store));
-  if (store.served) panels.push(runPanel(store));
+  panels.push(runPanel(store));
   return panels;
 }
 

@@ -77,6 +77,8 @@ function sourceOf(send, which) {
     encode: async (file, map) => ask("encode")(await pictureIn(file), file.name || "image", map),
     nearest: ask("nearest"),
     directions: ask("directions"),
+    history: ask("history"),
+    snapshot: ask("snapshot"),
     mean: ask("mean"),
     table: async (rows, map, _, part) => new Blob([csvOf(await ask("table")(rows, map, part))], {type: "text/csv"}),
   };

@@ -115,9 +115,8 @@ function followFacts(store, {store: other, there, back, link}, map) {
 
   async function play() {
     const {snapshot} = store.facts;
-    const {served} = other;
-    if (!snapshot || !served || !link.other_epochs.length) return void (other.plays && other.set({snapshot: null}));
-    const found = await other.newest("played", () => served.snapshot(latest(link.other_epochs, snapshot.at)));
+    if (!snapshot || !link.other_epochs.length) return void (other.plays && other.set({snapshot: null}));
+    const found = await other.newest("played", () => source.snapshot(latest(link.other_epochs, snapshot.at)));
     if (found && store.facts.snapshot === snapshot) other.set({snapshot: {...found, at: snapshot.at}});
   }
 

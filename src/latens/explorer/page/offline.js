@@ -74,6 +74,8 @@ export function offlineSource(texts, beside = false) {
     },
     paths: async () => (await opening).facts.paths,
     directions: async (row) => directions(await opening, row),
+    history: async () => JSON.parse(new TextDecoder().decode((await opening).array("history"))),
+    snapshot: async (epoch) => snapshot(await opening, epoch),
     mean: async (rows) => Float32Array.from(meanOf(await opening, rows)),
     table: async (rows, map, part) => table(await opening, rows, map, part),
   };
@@ -230,6 +232,14 @@ function mapPoints(held, name, part) {
   const steps = (/** @type {number} */ axis, /** @type {number} */ from) =>
     Uint16Array.from({length: places.length / 2}, (_, i) => Math.min(65535, Math.max(0, Math.round(((shown(i, axis) - from) / facts.size) * 65535))));
   return {name, note: facts.note, left: facts.left, bottom: facts.bottom, size: facts.size, decodable: facts.decodable, laid: facts.laid, x: steps(0, facts.left), y: steps(1, facts.bottom)};
+}
+
+/** @param {Held} held @param {number} epoch @returns {import("./types.js").Snapshot} */
+function snapshot({facts, array}, epoch) {
+  const places = array(`snapshot ${epoch}`);
+  const [x, y] = [0, 1].map((axis) => Uint16Array.from({length: places.length / 2}, (_, i) => places[2 * i + axis]));
+  const labels = facts.arrays["snapshot labels"] ? array("snapshot labels").slice() : undefined;
+  return {epoch, at: epoch, x, y, labels};
 }
 
 /** One page of thumbnails, each in the middle of its square. @param {Held} held @param {number} page @param {Part} [part] */

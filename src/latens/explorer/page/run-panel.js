@@ -13,8 +13,7 @@ const coded = (text) => text.split("`").map((part, i) => (i % 2 ? el("code", {},
 
 /** @param {import("./store.js").Store} store */
 export function runPanel(store) {
-  const {info} = store;
-  const served = /** @type {import("./types.js").ServedSource} */ (store.served);
+  const {info, source, served} = store;
   const state = el("p", {class: "facts"});
   const chart = el("div", {});
   const pictures = el("div", {class: "grid small"});
@@ -33,7 +32,7 @@ export function runPanel(store) {
   let stop = () => {};
 
   async function look() {
-    const now = await store.attempt(served.history());
+    const now = await store.attempt(source.history());
     if (!now) return "";
     const history = now.history;
     const best = history.at(-1);
@@ -54,7 +53,7 @@ export function runPanel(store) {
   }
 
   async function rebuild() {
-    const live = await served.live().catch(() => null); // a checkpoint that is being written is looked at the next time
+    const live = await served?.live().catch(() => null); // a checkpoint that is being written is looked at the next time
     if (!live) return;
     const count = live.pixels.length / (info.shape[0] * info.shape[1] * info.shape[2]);
     const one = (/** @type {number} */ i) => el("figure", {class: "card"}, picture(live.pixels, info.shape, `test image ${i}`, i),
@@ -112,7 +111,7 @@ export function runPanel(store) {
   /** Show an epoch in place of the map; the newest choice of an epoch or a map wins. @param {number} index */
   async function play(index) {
     coming++;
-    const found = await store.newest("viewed", () => served.snapshot(latest(kept, snapshots[index])));
+    const found = await store.newest("viewed", () => source.snapshot(latest(kept, snapshots[index])));
     coming--;
     if (found && store.facts.tab === "run") store.set({snapshot: {...found, at: snapshots[index]}});
   }
@@ -156,7 +155,7 @@ export function runPanel(store) {
     if (following) return;
     following = true;
     let status = await look();
-    while (store.facts.tab === "run" && status && status !== "done" && status !== "diverged" && status !== "stopped") {
+    while (served && store.facts.tab === "run" && status && status !== "done" && status !== "diverged" && status !== "stopped") {
       await new Promise((resolve) => setTimeout(resolve, EVERY));
       status = await look();
     }

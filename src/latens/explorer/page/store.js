@@ -86,7 +86,7 @@ export class Store extends EventTarget {
 
   /** What only a server can do; null in a file. */
   get served() {
-    return "history" in this.source ? /** @type {import("./types.js").ServedSource} */ (this.source) : null;
+    return "tags" in this.source ? /** @type {import("./types.js").ServedSource} */ (this.source) : null;
   }
 
   /** What points can be coloured and filtered by: the columns of the run, and the tags. @returns {import("./types.js").ColumnInfo[]} */

@@ -242,6 +242,8 @@
  * @property {(kind: string) => Promise<Finding[]>} list  of images to check
  * @property {() => Promise<Link>} link  to the run that is shown beside this one
  * @property {() => Promise<OddImages>} odd  by the calibrated detector
+ * @property {() => Promise<any>} history  of the training, with settings, scores and verdict
+ * @property {(epoch: number) => Promise<Snapshot>} snapshot  of one of the epochs that it has
  */
 
 /**
@@ -254,11 +256,9 @@
  * @property {() => Promise<Blob>} tagsFile
  * @property {(points: number[]) => Promise<string[]>} ids
  * @property {() => Promise<{title: string, done: number, total: number}[]>} work  what is being fitted, and how far it is
- * @property {() => Promise<any>} history
  * @property {() => Promise<Phase>} phase
  * @property {() => Promise<Phase>} stop  the training after its epoch
  * @property {() => Promise<{epoch: number, pixels: Uint8Array, reconstructions: Uint8Array}>} live
- * @property {(epoch: number) => Promise<Snapshot>} snapshot
  * @typedef {Source & Served} ServedSource
  */
 
