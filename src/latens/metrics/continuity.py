@@ -17,7 +17,7 @@ from latens.metrics.neighbourhoods import inside_balls
 from latens.metrics.pairs import POINTS, draw_pairs, points_between, step_ratios
 from latens.metrics.references import FEWEST, References, some
 from latens.metrics.score import Definition, Direction, Metric, Protocol, Score, Scores, together
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import Neighbours, nearest_neighbours
 
 __all__ = [
     "BEYOND",
@@ -77,7 +77,7 @@ Decode = Callable[[NDArray[np.float32]], NDArray[Any]]
 Encode = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def hole_distance(train_latents: NDArray[Any], test_latents: NDArray[Any]) -> float:
+def hole_distance(train_latents: NDArray[Any] | Neighbours, test_latents: NDArray[Any]) -> float:
     """The distance to the nearest data latent beyond which a latent lies in a hole.
 
     It is the 99th percentile of the distances of test latents (M, D) to the nearest train latent (N, D): of real images, one in
@@ -86,7 +86,7 @@ def hole_distance(train_latents: NDArray[Any], test_latents: NDArray[Any]) -> fl
     return float(np.quantile(distances_to(train_latents, test_latents), BEYOND))
 
 
-def latent_distances(train_latents: NDArray[Any], latents: NDArray[Any]) -> NDArray[np.float32]:
+def latent_distances(train_latents: NDArray[Any] | Neighbours, latents: NDArray[Any]) -> NDArray[np.float32]:
     """The distance of each of some latents (M, D) to the nearest train latent (N, D), float32 (M,)."""
     return distances_to(train_latents, latents)
 
@@ -156,7 +156,7 @@ def score_continuity(
 
 def score_sampled_latents(
     sampled: NDArray[Any],
-    train_latents: NDArray[Any],
+    train_latents: NDArray[Any] | Neighbours,
     limit: float,
     *,
     sampler: str,
@@ -168,7 +168,7 @@ def score_sampled_latents(
 
     Args:
         sampled: (M, D), finite.
-        train_latents: (N, D), finite.
+        train_latents: (N, D), finite; as `Neighbours` where several samplers are scored.
         limit: what `hole_distance` says.
         sampler: the name of the sampler, for the details.
         decode: latents (B, D) -> images (B, C, H, W).

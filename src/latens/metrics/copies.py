@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import Neighbours, nearest_neighbours
 
 __all__ = ["cell_centres", "cells_of", "distances_to", "three_sample_statistic"]
 
@@ -15,9 +15,19 @@ FEWEST = 20  # of both in a cell that counts
 MOST_CLUSTERED = 10_000
 
 
-def distances_to(train: NDArray[Any], features: NDArray[Any]) -> NDArray[np.float32]:
-    """The distance of each of some features (M, F) to the nearest of the train images' (N, F), float32 (M,)."""
-    distances: NDArray[np.float32] = nearest_neighbours(train, features, 1, exact=False)[0][:, 0]
+def distances_to(train: NDArray[Any] | Neighbours, features: NDArray[Any]) -> NDArray[np.float32]:
+    """The distance of each of some features (M, F) to the nearest of the train images', float32 (M,).
+
+    Args:
+        train: features (N, F); as `Neighbours` where they are asked several times: the preparation is done once.
+        features: (M, F).
+    """
+    found = (
+        train.nearest(features)
+        if isinstance(train, Neighbours)
+        else nearest_neighbours(train, features, 1, exact=False)
+    )
+    distances: NDArray[np.float32] = found[0][:, 0]
     return distances
 
 

@@ -214,7 +214,7 @@ def _of_copies(samples: NDArray[Any], references: References, seed: int, notes: 
     if not references.copies:
         notes.append("memorised and three_sample are left out: most images stand in both parts")
         return []
-    distances = distances_to(references.train, samples)
+    distances = distances_to(references.near_train, samples)
     copied = distances < references.copied_within
     num_train = len(references.train)
     memorised = _protocol(
@@ -268,7 +268,7 @@ def _score(inputs: Inputs) -> Scores:
     if min(len(inputs.train.pixels), len(inputs.test.pixels)) < FEWEST:
         return Scores((), (f"left out: with fewer than {FEWEST} images in a part there is nothing to compare",))
     found = score_references(inputs.references.with_realism_of(inputs.realism[1]))
-    hole = hole_distance(inputs.train.latents, inputs.test.latents) if inputs.samplers else 0.0
+    hole = hole_distance(inputs.near_train, inputs.test.latents) if inputs.samplers else 0.0
     subjects = {}
     with inputs.progress.stage("samplers") as tick:
         for done, name in enumerate(inputs.samplers):
@@ -302,7 +302,7 @@ def _score_sampler(inputs: Inputs, name: str, hole: float) -> Scores:
     )
     of_latents = score_sampled_latents(
         drawn.latents[:num],
-        inputs.train.latents,
+        inputs.near_train,
         hole,
         sampler=name,
         decode=inputs.decode,

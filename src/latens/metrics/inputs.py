@@ -13,6 +13,7 @@ from latens.left_out import LeftOut
 from latens.metrics.planted import planted_features
 from latens.metrics.references import References, prepare_references, some
 from latens.metrics.score import Scores
+from latens.neighbours import Neighbours
 from latens.progress import Progress, Silent
 
 __all__ = ["Drawn", "FeatureFunction", "Inputs", "MapOfLatents", "Part"]
@@ -131,6 +132,11 @@ class Inputs:
     def latent_dim(self) -> int:
         """D, the numbers of a latent."""
         return int(self.test.latents.shape[1])
+
+    @cached_property
+    def near_train(self) -> Neighbours:
+        """The train latents, to be searched."""
+        return Neighbours(self.train.latents)
 
     @cached_property
     def features(self) -> FeatureFunction:

@@ -16,6 +16,7 @@ from latens.metrics.kernel import GROUPS, KernelSet, KernelSums, kernel_distance
 from latens.metrics.neighbourhoods import ball_weights, inside_balls, neighbourhoods, radii
 from latens.metrics.planted import BLURRED, FADED
 from latens.metrics.score import Definition, Protocol, Score, Scores
+from latens.neighbours import Neighbours
 
 __all__ = [
     "DEFINITIONS",
@@ -72,6 +73,7 @@ class References:
         features: the name of the features, and the first digits of the digest of their weights.
         test: features of test images, float32 (N, F).
         train: of all train images, float32 (L, F).
+        near_train: the same, to be searched.
         k: neighbours of a ball.
         moments: of the test images.
         kernel: the kernel's sums over pairs of test images.
@@ -93,6 +95,7 @@ class References:
     features: str
     test: NDArray[np.float32]
     train: NDArray[np.float32]
+    near_train: Neighbours
     k: int
     moments: Moments
     kernel: KernelSums
@@ -189,13 +192,16 @@ def prepare_references(
         check_features(test=test, reconstructed=reconstructed)
         reconstructed = np.asarray(reconstructed[rows], np.float32)
     test, train = np.asarray(test[rows], np.float32), np.asarray(train, np.float32)
-    test_distances = distances_to(train, test)
+    near_train = Neighbours(train)
+    test_distances = distances_to(near_train, test)
     in_train, in_test = _in_both(test, train, test_distances)
     num_shared, copies = int(in_train.sum()), True
     if num_shared:
         copies = all((~found).sum() >= max(FEWEST, KEPT * len(found)) for found in (in_train, in_test))
     if num_shared and copies:
-        test, train, test_distances = test[~in_train], train[~in_test], distances_to(train[~in_test], test[~in_train])
+        test, train = test[~in_train], train[~in_test]
+        near_train = Neighbours(train)
+        test_distances = distances_to(near_train, test)
         reconstructed = None if reconstructed is None else reconstructed[~in_train]
     real = train[some(len(train), seed)]
     k = min(K, len(test) - 1, len(real) - 1)
@@ -242,6 +248,7 @@ def prepare_references(
         features=features,
         test=test,
         train=train,
+        near_train=near_train,
         k=k,
         moments=of_test,
         kernel=kernel,

@@ -96,6 +96,10 @@ class Neighbours:
         with torch.inference_mode():
             self._prepared = _Prepared(points, torch.device("cpu"))
 
+    def __len__(self) -> int:
+        """How many points."""
+        return len(self.points)
+
     def nearest(self, queries: NDArray[Any], k: int = 1) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See `nearest_neighbours`: what it gives for these points and queries (M, D)."""
         _check_shapes(self.points, queries, k, False)
