@@ -7,7 +7,8 @@ Makes a run of MNIST, whose model is trained for one epoch, with its t-SNE map o
 
     places      the map's own way of placing new latents, in blocks (the switch "Part")
     trust       the colour "trust of the place"
-    neighbours  the colour "class of its neighbours": an exact search of the five nearest other train images of each
+    neighbours  the colour "class of its neighbours": the five nearest other train images of each, by what the review kept
+    searched    the same in a run without a review: an exact search
 
 Wall-clock time and time of the processor: on a machine that does other work as well the former is longer.
 """
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 from common import benchmark_parser, machine, machine_line, say, set_up_threads, write_json
 
@@ -28,6 +30,7 @@ def make_run(folder: Path, num_train: int) -> Path:
 
     import latens
     from latens.computed import encode_run
+    from latens.computed.review import review_run
     from latens.runs import record, start_run
     from latens.training.recipes import fast
 
@@ -39,6 +42,7 @@ def make_run(folder: Path, num_train: int) -> Path:
         pass
     encode_run(run, images)
     run.map("tsne")
+    review_run(run, images)
     return run.path
 
 
@@ -54,7 +58,12 @@ def measured(path: Path) -> dict[str, tuple[float, float]]:
         "trust": lambda: view.column("trust:tsne", "train"),
         "neighbours": lambda: view.column("predicted", "train"),
     }
-    return {name: seconds_of(one) for name, one in work.items()}
+    times = {name: seconds_of(one) for name, one in work.items()}
+    found, other = view.column("predicted", "train"), View(open_run(path))
+    with mock.patch("latens.computed.review.kept_neighbours", return_value=None):
+        times["searched"] = seconds_of(lambda: other.column("predicted", "train"))
+    assert (other.column("predicted", "train") == found).all()
+    return times
 
 
 def seconds_of(work: Callable[[], object]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import latens.neighbours
 from browser import (
     Place,
     Points,
@@ -29,6 +30,7 @@ from browser import (
     status,
     until,
 )
+from latens.computed.review import kept_neighbours
 from latens.errors import UsageError
 from latens.explorer import View, decoding, following, placing
 from latens.explorer import view as views
@@ -217,19 +219,44 @@ def test_neighbours_are_of_the_images_that_are_on_the_map(fresh, part):
     np.testing.assert_array_equal(answer.arrays["rows"], among[np.argsort(squares, kind="stable")][:20])
 
 
-def test_the_search_for_the_classes_of_train_images_tells_its_progress(fresh, monkeypatch):
+@pytest.mark.parametrize("reviewed", [True, False])
+def test_the_search_for_the_classes_of_train_images_tells_its_progress(fresh, monkeypatch, reviewed):
     monkeypatch.setattr(views, "ROWS", 100)
-    told, column = [], fresh.column
+    told = []
 
-    def nearest(search, *given):
+    def noted(*given):
         told.extend(one for one in fresh.work.as_json() if one not in told)
-        return found(search, *given)
+        return found(*given)
 
-    found = Neighbours.nearest
-    monkeypatch.setattr(Neighbours, "nearest", nearest)
-    column("contradicted", "train")
+    if reviewed:
+        found = latens.neighbours.nearest_of_known
+        monkeypatch.setattr("latens.neighbours.nearest_of_known", noted)
+    else:
+        found = Neighbours.nearest
+        monkeypatch.setattr("latens.computed.review.kept_neighbours", lambda run: None)
+        monkeypatch.setattr(Neighbours, "nearest", noted)
+    fresh.column("contradicted", "train")
     assert {one["title"] for one in told} == {"column predicted"}
     assert [one["done"] for one in told] == list(range(0, fresh.first, 100))
+
+
+def test_what_the_review_kept_gives_the_classes_of_an_exact_search(fresh, run, monkeypatch):
+    near, _ = kept_neighbours(fresh.run)
+    assert near.shape == (len(fresh.run.latents["part"]), 16)
+    names = ("predicted", "contradicted")
+    known = [fresh.column(name, "both") for name in names]
+    monkeypatch.setattr("latens.computed.review.kept_neighbours", lambda run: None)
+    other = View(open_run(run))
+    for name, values in zip(names, known, strict=True):
+        np.testing.assert_array_equal(values, other.column(name, "both"))
+
+
+def test_neighbours_of_other_latents_are_not_taken(run, tmp_path):
+    copy = open_run(shutil.copytree(run, tmp_path / "run"))
+    arrays = {name: np.array(array) for name, array in copy.latents.items()}
+    copy.write_arrays("latents.npz", {**arrays, "latents": -arrays["latents"]})
+    assert kept_neighbours(open_run(run)) is not None
+    assert kept_neighbours(open_run(copy.path)) is None
 
 
 def test_a_map_of_all_images_has_no_others_to_place(view, tmp_path_factory):

@@ -491,29 +491,39 @@ class View:
         """
         if self.part != TEST:
             return self._others_near(EVERY)
-        known, labels = self._known
-        found: NDArray[np.int64] = labels[known.nearest(self.latents, min(VOTERS, len(labels)))[1]]
-        return found
+        rows = np.arange(self.first, self.first + self.count)
+        return self._classes_near(rows, min(VOTERS, len(self._known[1])), lambda *told: None)
 
     def _others_near(self, rows: Rows) -> NDArray[np.int64]:
         """The classes of the nearest other images of some of `_known`, (M, K)."""
+        num = len(self._known[1])
+        wanted, k = np.arange(num)[rows], min(VOTERS, num - 1)
+        return self._once(f"column {PREDICTED}", rows, lambda tick: self._classes_near(wanted, k, tick))
+
+    def _classes_near(self, rows: NDArray[np.int64], k: int, tick: Tick) -> NDArray[np.int64]:
+        """The classes of the k images of `_known` that are nearest to others, by rows of latents.npz, (M, k).
+
+        Most are known by what the review of the run has found; for the others, and in a run without one, they are looked for.
+        """
+        from latens.computed.review import kept_neighbours
+        from latens.neighbours import nearest_of_known
+
         known, labels = self._known
-        wanted = np.arange(len(labels))[rows]
-
-        def search(tick: Tick) -> NDArray[np.int64]:
-            found = np.empty((len(wanted), min(VOTERS, len(labels) - 1)), np.int64)
-            for start in range(0, len(wanted), ROWS):
-                some = wanted[start : start + ROWS]
-                near = known.nearest(known.points[some], min(VOTERS + 1, len(labels)))[1]
-                itself = near == some[:, None]
-                itself[:, -1] |= ~itself.any(
-                    1
-                )  # among more equal latents than are found, it may be missing: the last one goes
-                found[start : start + ROWS] = labels[near[~itself].reshape(len(some), -1)]
-                tick(start + len(some), len(wanted))
-            return found
-
-        return self._once(f"column {PREDICTED}", rows, search)
+        latents, kept = self.run.latents["latents"], kept_neighbours(self.run)
+        among = np.arange(len(latents)) < len(labels)
+        near = np.empty((len(rows), k), np.int64)
+        for start in range(0, len(rows) if k else 0, ROWS):
+            some = rows[start : start + ROWS]
+            sure = np.zeros(len(some), np.bool_)
+            if kept is not None:
+                near[start : start + ROWS], sure = nearest_of_known(latents, *kept, some, k, among)
+            left = np.flatnonzero(~sure)
+            if len(left):
+                near[start + left] = _others(
+                    known, np.ascontiguousarray(latents[some[left]], np.float32), some[left], k
+                )
+            tick(start + len(some), len(rows))
+        return labels[near]
 
     @cached_property
     def _num_clusters(self) -> int:
@@ -671,6 +681,18 @@ def frame_of(places: NDArray[Any]) -> dict[str, float]:
     size = max(float((high - low).max()) * (1 + 2 * MARGIN), float(np.finfo(np.float32).tiny))
     left, bottom = ((low.astype(np.float64) + high) / 2 - size / 2).tolist()
     return {"left": left, "bottom": bottom, "size": size}
+
+
+def _others(known: "Neighbours", latents: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """The k points nearest to latents (M, D), without those of the same row, (M, k)."""
+    found = known.nearest(latents, min(k + 1, len(known.points)))[1]
+    if found.shape[1] == k:
+        return found
+    itself = found == rows[:, None]
+    # It may be missing, among more equal latents than are found or as one of another part: then the last goes.
+    itself[:, -1] |= ~itself.any(1)
+    others: NDArray[np.int64] = found[~itself].reshape(len(rows), k)
+    return others
 
 
 def _voted(voters: NDArray[np.int64]) -> NDArray[Any]:

@@ -9,6 +9,7 @@ latents.npz             latents, labels, ids, part (0 train, 1 test) and squared
 images.npz              the images, if they can't be loaded again (arrays in memory)
 maps/NAME.npz           samplers/NAME.safetensors    snapshots/EPOCH.npz
 probe.npz               metrics.json                 figures/NAME.png        report.html
+review.csv              neighbours.npz               what its review found, and the nearest others of each latent
 adopted/encoder.onnx    adopted/decoder.onnx         of an adopted model that ONNX can hold
 
 `latens.runs.record` describes how these files are written and checked.

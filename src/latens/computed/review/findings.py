@@ -18,14 +18,16 @@ from latens.computed.review.outliers import picture_statistics, strangeness, var
 from latens.errors import RunDamaged, UsageError
 from latens.images import Dataset
 from latens.images.pixels import in_unit
-from latens.neighbours import nearest_neighbours
+from latens.neighbours import nearest_neighbours, reach_of
 from latens.progress import Progress, Silent
 from latens.runs import Run
 from latens.runs.run import TRAIN
 
-__all__ = ["FEWEST", "FILE", "KINDS", "Finding", "Review", "picker", "read_review", "review_run"]
+__all__ = ["FEWEST", "FILE", "KINDS", "Finding", "Review", "kept_neighbours", "picker", "read_review", "review_run"]
 
 FILE = "review.csv"
+NEAR = "neighbours.npz"
+STORED = 16  # nearest of each, that a run keeps
 KINDS = ("worst-rebuilt", "far-from-all", "near-duplicate", "doubtful-label")
 PARTS = ("train", "test")
 NEIGHBOURS = 50  # of each picture; for outliers: more than there may be odd images of one kind
@@ -174,7 +176,31 @@ def review_run(
         findings += _doubtful(points, about, neighbours, most)
     review = Review(tuple(findings), len(latents), "" if found is None else found.name)
     run.save(FILE, review.as_csv().encode())
+    if found is None and len(latents) > NEIGHBOURS:
+        near, reach = neighbours[1][:, :STORED].astype(np.int32), reach_of(neighbours[0], STORED)
+        run.write_arrays(NEAR, {"near": near, "reach": reach, "latents": _digest(run)})
     return review.first(asked)
+
+
+def kept_neighbours(run: Run) -> tuple[NDArray[np.int32], NDArray[np.float32]] | None:
+    """The nearest others of each latent that the review of a run has found, train and test together.
+
+    Returns:
+        Their rows, (N, 16), and up to which distance these are all, (N,), see `latens.neighbours.reach_of`; None where the run
+        was not reviewed, or has other latents since.
+
+    Raises:
+        RunDamaged: the file is not what was written.
+    """
+    if NEAR not in run.record["files"]:
+        return None
+    found = run.folder.load(NEAR, ("near", "reach", "latents"))
+    return None if found["latents"] != _digest(run) else (found["near"], found["reach"])
+
+
+def _digest(run: Run) -> NDArray[Any]:
+    """What tells the latents of a run from others."""
+    return np.array(run.record["files"].get("latents.npz", ""))
 
 
 def read_review(run: Run) -> Review:
