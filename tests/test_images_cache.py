@@ -184,12 +184,12 @@ def replace_folder(root):
 
 def link_elsewhere(root):
     """A link that leads to another folder, whose files have the same names, sizes and dates."""
-    shutil.move(root / "cat", root.parent / "before")
-    bitmaps(root.parent / "after", 10, seed=97)
-    os.symlink(root.parent / "before", root / "cat")
+    shutil.move(root / "cat", root / ".before")
+    bitmaps(root / ".after", 10, seed=97)
+    os.symlink(root / ".before", root / "cat")
     load_images(root)
     os.remove(root / "cat")
-    os.symlink(root.parent / "after", root / "cat")
+    os.symlink(root / ".after", root / "cat")
 
 
 @pytest.mark.parametrize("change", [swap_folders, swap_files, overwrite, replace_file, replace_folder, link_elsewhere])

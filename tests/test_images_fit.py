@@ -140,8 +140,8 @@ def test_a_run_of_before_is_read_as_it_was(tmp_path):
     again = load_again(str(tmp_path), {"options": before.options})
     assert again.fingerprint == before.fingerprint
     assert load_again(str(tmp_path), {"options": now.options, "rules": now.rules}).fingerprint == now.fingerprint
-    with pytest.raises(UsageError, match="rules 3"):
-        load_images(tmp_path, rules=3)
+    with pytest.raises(UsageError, match="rules 4"):
+        load_images(tmp_path, rules=4)
 
 
 @pytest.mark.parametrize("fit", FITS)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError
+from latens.errors import ImagesDamaged, ImagesEmpty, ImagesError, UsageError
 from latens.files import write_json
 from latens.images import decode, load_images, tree
 from latens.images.kinds import picture_format
+from latens.images.load import load_again
 from pictures import fill, noise, save
 
 
@@ -301,7 +302,7 @@ def test_a_link_to_a_folder_that_the_root_lies_in_is_not_followed(tmp_path):
     fill(root / "a", 1)
     for name, to in (("disk", "/"), ("up", tmp_path), ("near", root.parent)):
         os.symlink(to, root / name)
-    found = tree.walk(root)
+    found = tree.walk(root, follow_links=True)
     assert found.root.total == 1
     assert "left out, links to a folder above them: disk, near, up" in found.notes()
 
@@ -314,6 +315,56 @@ def test_links_between_folders_do_not_multiply_the_images(tmp_path):
         for other in folders:
             if other != folder:
                 os.symlink(other, folder / f"to-{other.name}")
-    found = tree.walk(tmp_path)
+    found = tree.walk(tmp_path, follow_links=False)
     assert 7 <= found.root.total <= 3 * 7  # each at its own place, and by at most two links
     assert any(note.startswith("left out, links to folders that were read 2 times: ") for note in found.notes())
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """A folder of ten images with links to what lies in it and elsewhere."""
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    fill(root / "a", 10)
+    fill(elsewhere / "b", 3, seed=5)
+    os.symlink("a/0.png", root / "own.png")
+    os.symlink(root / "a", root / "again")
+    os.symlink(elsewhere / "b", root / "b")
+    os.symlink(elsewhere / "b" / "0.png", root / "a" / "other.png")
+    os.symlink(tmp_path / "gone", root / "gone.png")
+    return root
+
+
+def test_links_that_lead_out_of_the_folder_are_followed_where_that_is_asked_for(linked):
+    found = tree.walk(linked, follow_links=False)
+    assert found.outside == ["a/other.png", "again/other.png", "b"]
+    assert found.root.total == 10 + 10 + 1
+    told = "a/other.png, again/other.png, b; to follow them: links='all' (--links all)"
+    assert f"left out, links that lead out of the folder: {told}" in found.notes()
+    assert "gone.png (no such file or directory)" in " ".join(found.problems())
+    followed = tree.walk(linked, follow_links=True)
+    assert not followed.outside
+    assert followed.root.total == 10 + 10 + 1 + 3 + 2  # also by the link in the folder that is read again
+
+
+def test_the_folder_itself_may_be_a_link(linked, tmp_path):
+    os.symlink(linked, tmp_path / "link")
+    assert tree.walk(tmp_path / "link", follow_links=False).root.total == 21
+
+
+def test_links_are_kept_with_a_run(linked, tmp_path):
+    inside, everything = load_images(linked), load_images(linked, links="all")
+    assert "left out, links that lead out of the folder" in " ".join(inside.notes)
+    assert len(everything.train) + len(everything.test) > len(inside.train) + len(inside.test)
+    assert everything.options["links"] == "all"
+    assert "links" not in inside.options
+    again = load_again(str(linked), {"options": everything.options, "rules": everything.rules})
+    assert again.fingerprint == everything.fingerprint
+    # A run of before this rule has followed all.
+    assert load_again(str(linked), {"options": {}, "rules": 2}).fingerprint == everything.fingerprint
+    with pytest.raises(UsageError, match="links 'some'; allowed are inside, all"):
+        load_images(linked, links="some")
+    only = tmp_path / "only"
+    only.mkdir()
+    os.symlink(linked / "a", only / "a")
+    with pytest.raises(ImagesEmpty, match=r"links that lead out of the folder: a; .*--links all"):
+        load_images(only)

@@ -102,6 +102,7 @@ def run(
     table: Any = None,
     label_column: str | None = None,
     masks: str | None = None,
+    links: str | None = None,
     pages: str | None = None,
     channels: Sequence[str | os.PathLike[str]] | None = None,
     nan: float | None = None,
@@ -132,6 +133,7 @@ def run(
         table: see `load_images`.
         label_column: see `load_images`.
         masks: see `load_images`.
+        links: see `load_images`.
         pages: see `load_images`.
         channels: see `load_images`.
         nan: see `load_images`.
@@ -177,7 +179,7 @@ def run(
         given = isinstance(source, Dataset)
         asked: dict[str, Any] = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
         asked |= {"value_range": value_range, "show": show, "layout": layout}
-        asked |= {"table": table, "label_column": label_column, "masks": masks}
+        asked |= {"table": table, "label_column": label_column, "masks": masks, "links": links}
         asked |= {"pages": pages, "channels": channels, "nan": nan}
         images = source if given else load_images(source, **asked, progress=tick)
     if team is not None and team.rank:

@@ -37,7 +37,7 @@ from latens.cli.completion import SHELLS
 from latens.detection import DEFAULT_DETECTOR, DETECTORS
 from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
-from latens.images.words import BY_DATA, BY_TYPE, FITS, LAYOUTS, MASKS, PAGES
+from latens.images.words import BY_DATA, BY_TYPE, FITS, LAYOUTS, LINKS, MASKS, PAGES
 from latens.maps import MAPS
 from latens.models import MODELS
 from latens.networks import NETWORKS
@@ -296,6 +296,11 @@ def _reading(command: argparse.ArgumentParser, new: str = "") -> None:
         "--masks",
         choices=MASKS,
         help="masks that lie beside the images: leave them out or keep them as images (default: leave-out)",
+    )
+    add(
+        "--links",
+        choices=LINKS,
+        help="which links of a folder are followed: those to what lies inside it, or all (default: inside)",
     )
     if not new:
         add(

@@ -50,6 +50,7 @@ def compare(
     table: Any = None,
     label_column: str | None = None,
     masks: str | None = None,
+    links: str | None = None,
     pages: str | None = None,
     channels: Sequence[str | os.PathLike[str]] | None = None,
     nan: float | None = None,
@@ -85,6 +86,7 @@ def compare(
         table: see `load_images`.
         label_column: see `load_images`.
         masks: see `load_images`.
+        links: see `load_images`.
         pages: see `load_images`.
         channels: see `load_images`.
         nan: see `load_images`.
@@ -116,7 +118,7 @@ def compare(
         check_settings(recipe, {**options, **choice})
     asked: dict[str, Any] = {"size": size, "white": white, "fit": fit, "grey": grey, "strict": strict}
     asked |= {"value_range": value_range, "show": show, "layout": layout}
-    asked |= {"table": table, "label_column": label_column, "masks": masks}
+    asked |= {"table": table, "label_column": label_column, "masks": masks, "links": links}
     asked |= {"pages": pages, "channels": channels, "nan": nan}
     planned = plan_runs(_load(data, asked, progress), grid, recipe, options)
     images = {one.images.name: one.images for one in planned}

@@ -56,6 +56,7 @@ class GivenImages:
         table: see `load_images`; by default that of the run, where the source is the run's own data.
         label_column: the same.
         masks: see `load_images`; by default as the run's images were read, as layout, pages, channels and nan.
+        links: see `load_images`.
         layout: see `load_images`.
         pages: see `load_images`.
         channels: see `load_images`.
@@ -79,6 +80,7 @@ class GivenImages:
         table: Any = None,
         label_column: str | None = None,
         masks: str | None = None,
+        links: str | None = None,
         layout: str | None = None,
         pages: str | None = None,
         channels: Sequence[str | os.PathLike[str]] | None = None,
@@ -89,7 +91,13 @@ class GivenImages:
         self.images = source if isinstance(source, Images) else None
         self._notes: list[str] = []
         if self.images is not None:
-            asked = {"value_range": value_range, "table": table, "label_column": label_column, "masks": masks}
+            asked = {
+                "value_range": value_range,
+                "table": table,
+                "label_column": label_column,
+                "masks": masks,
+                "links": links,
+            }
             _refuse_options(asked | {"layout": layout, "pages": pages, "channels": channels, "nan": nan})
             self._inputs = as_pixels(run.inputs_of(self.images), run.image_shape)
             self.class_names, self.total = self.images.class_names, len(self.images)
@@ -112,6 +120,7 @@ class GivenImages:
             table=table,
             label_column=label_column,
             masks=masks or asked.get("masks"),
+            links=links or asked.get("links") or ("all" if same and data.get("rules", 1) < 3 else None),
             layout=layout or asked.get("layout"),
             pages=pages or asked.get("pages"),
             channels=channels or _channels_in(asked.get("channels"), own, same),

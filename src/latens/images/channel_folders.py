@@ -84,19 +84,20 @@ class ChannelFolders:
         return replace(layout, parts=tuple(parts), notes=(*layout.notes, *self.notes))
 
 
-def open_channels(root: Path, channels: Sequence[str]) -> ChannelFolders:
+def open_channels(root: Path, channels: Sequence[str], follow_links: bool) -> ChannelFolders:
     """Find the folders of the channels and match their files.
 
     Args:
         root: the folder of the data set.
         channels: from `checked_channels`.
+        follow_links: see `latens.images.tree.walk`.
 
     Raises:
         ImagesNotFound: one of them is not there.
         ImagesEmpty: there are no images in one.
         ImagesError: no file has a partner, or two files of a folder fit the same image.
     """
-    found = [_open(root, channel) for channel in channels]
+    found = [_open(root, channel, follow_links) for channel in channels]
     trees = [tree for tree, _ in found]
     names = [PurePath(channel).name for channel in channels]
     if len(set(names)) < len(names):
@@ -144,17 +145,17 @@ def are_inside(root: Path, channels: Sequence[str]) -> bool:
     direct = [not Path(one).is_absolute() and (root / one).is_dir() for one in channels]
     if all(direct):
         return True
-    below = walk(root).root
+    below = walk(root, follow_links=True).root
     return all(near or _only(below, one).total for near, one in zip(direct, channels, strict=True))
 
 
-def _open(root: Path, channel: str) -> tuple[Tree, bool]:
+def _open(root: Path, channel: str, follow_links: bool) -> tuple[Tree, bool]:
     """What is in the folder of a channel, or in all folders of its name below the root; and whether it is the latter."""
     for path in (root / channel, Path(channel).expanduser().absolute()):
         if path.is_dir():
-            return walk(path), False
+            return walk(path, follow_links), False
     if root.is_dir():
-        tree = walk(root)
+        tree = walk(root, follow_links)
         below = _only(tree.root, channel)
         if below.total:
             return replace(tree, root=below), True

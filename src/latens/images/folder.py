@@ -68,7 +68,7 @@ class FolderSource:
             ImagesError: the folder is a run of latens, or has a test part without a train part.
         """
         root = Path(source).absolute()
-        channels = open_channels(root, options.channels) if options.channels else None
+        channels = open_channels(root, options.channels, options.follow_links) if options.channels else None
         layout = self._layout(root, options, channels)
         with _naming(layout), warnings.catch_warnings():
             # Pillow warns of odd metadata and of large pictures; what can't be used is named in the notes.
@@ -90,7 +90,7 @@ class FolderSource:
             ImagesError: as for `read`, but no number of pictures is too small.
         """
         root = Path(source).absolute()
-        channels = open_channels(root, options.channels) if options.channels else None
+        channels = open_channels(root, options.channels, options.follow_links) if options.channels else None
         layout = self._layout(root, options, channels, for_training=False)
         with _naming(layout):
             plan = _plan(root, layout, options, channels)
@@ -101,7 +101,7 @@ class FolderSource:
     ) -> FolderLayout:
         refuse_run(root)
         refuse_labels(options, str(root))
-        tree = walk(root) if channels is None else channels.trees[0]
+        tree = walk(root, options.follow_links) if channels is None else channels.trees[0]
         problems = tree.problems()
         if options.strict and problems:
             raise ImagesDamaged(
@@ -112,7 +112,7 @@ class FolderSource:
         if channels is not None:
             layout = channels.matched(layout)
             # A table beside the folders of the channels is of all of them.
-            placed = placed or [one for one in take_tables(walk(root), options) if not one[0]]
+            placed = placed or [one for one in take_tables(walk(root, options.follow_links), options) if not one[0]]
         return with_tables(layout, placed, options, for_training, {} if channels is None else channels.plain)
 
 

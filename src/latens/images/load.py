@@ -22,7 +22,7 @@ from latens.images.ranges import checked_range
 from latens.images.remote import is_remote, read_kept
 from latens.images.table_files import read_table
 from latens.images.white import checked_white
-from latens.images.words import MASKS
+from latens.images.words import LINKS, MASKS
 from latens.tables import Table
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "MASKS",
     "NAMES",
     "SOURCES",
+    "checked_links",
     "checked_masks",
     "file_options",
     "load_again",
@@ -76,6 +77,7 @@ def load_images(
     table: Any = None,
     label_column: str | None = None,
     masks: str | None = None,
+    links: str | None = None,
     rules: int = RULES,
     value_range: Any = None,
     show: str | None = None,
@@ -110,6 +112,8 @@ def load_images(
         label_column: the table's column of the classes; by default it is found by its name.
         masks: `"leave-out"` (the default) leaves out masks that lie beside the images of a folder, see `latens.images.masks`;
             `"keep"` reads them as images.
+        links: which links of a folder are followed: `"inside"` (the default) those to what lies in it, `"all"` also those that
+            lead out of it, see `latens.images.tree`.
         rules: the version of the rules of reading, see `latens.images.plan.RULES`; that of a stored run finds its images.
         value_range: which stored numbers are 0 and 1 for networks, scores and figures: (low, high), one such pair for each
             channel, `"type"` for all numbers of the type, or `"data"` for the values that are there. By default bytes are read
@@ -184,12 +188,15 @@ def load_images(
         table=table_option(table, source, rules, asked),
         label_column=label_column,
         keep_masks=checked_masks(masks) == "keep",
+        follow_links=rules < 3 or checked_links(links) == "all",
         pages=asked.get("pages", PAGES[0]),
         channels=tuple(asked.get("channels", ())),
         nan=asked.get("nan"),
     )
     if masks == "keep":
         asked["masks"] = masks
+    if links == "all":
+        asked["links"] = links
     if label_column is not None:
         if options.table is None:
             raise UsageError(f"label column {label_column!r} without a table; give one (table, --table)")
@@ -207,6 +214,17 @@ def checked_masks(masks: str | None) -> str:
     if masks is not None and masks not in MASKS:
         raise UsageError(f"masks {masks!r}; allowed are {', '.join(MASKS)}")
     return masks or MASKS[0]
+
+
+def checked_links(links: str | None) -> str:
+    """The argument `links` of `load_images`.
+
+    Raises:
+        UsageError: it is none of `LINKS`.
+    """
+    if links is not None and links not in LINKS:
+        raise UsageError(f"links {links!r}; allowed are {', '.join(LINKS)}")
+    return links or LINKS[0]
 
 
 def table_option(table: Any, source: Any, rules: int, asked: dict[str, Any]) -> Any:

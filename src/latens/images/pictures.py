@@ -17,7 +17,7 @@ from latens.images.contract import Dataset, Shape
 from latens.images.folder import plan_file
 from latens.images.folder_images import PAGES
 from latens.images.kinds import is_picture
-from latens.images.load import checked_masks, file_options, reader_of, table_option
+from latens.images.load import checked_links, checked_masks, file_options, reader_of, table_option
 from latens.images.pixels import (
     PixelFormat,
     Range,
@@ -102,6 +102,7 @@ def read_pictures(
     read_by: PixelFormat | None = None,
     value_range: Any = None,
     masks: str | None = None,
+    links: str | None = None,
     layout: str | None = None,
     table: Any = None,
     label_column: str | None = None,
@@ -122,6 +123,7 @@ def read_pictures(
         value_range: the range of these images, where it is not the model's: see `load_images`; "data" is refused, since other
             images of the same kind would then be read otherwise.
         masks: as for `load_images`.
+        links: as for `load_images`.
         layout: as for `load_images`.
         table: as for `load_images`.
         label_column: as for `load_images`.
@@ -151,6 +153,7 @@ def read_pictures(
         label_column=label_column,
         value_range=wish or (None if read_by.is_plain else read_by.value_range),
         keep_masks=checked_masks(masks) == "keep",
+        follow_links=checked_links(links) == "all",
         pages=files.get("pages", PAGES[0]),
         channels=tuple(files.get("channels", ())),
         nan=nan,

@@ -34,8 +34,9 @@ BOMB_RATIO, BOMB_BYTES = 200, 1 << 30  # photographs and drawings pack to a half
 Size = tuple[int, int]  # (H, W)
 
 # The version of the rules by which a source is read, kept with a run so that it finds its images as it was trained on them.
-# 1: a tenth of all images is the test part, and images of another shape are cropped. 2: a tenth of each class; padded.
-RULES = 2
+# 1: a tenth of all images is the test part, and images of another shape are cropped. 2: a tenth of each class; padded. 3: links
+# that lead out of a folder are not followed.
+RULES = 3
 AUTO = "auto"
 
 
@@ -72,6 +73,7 @@ class Options:
         table: an `ImageTable`, `AUTO` to read one that lies beside the images of a folder, or None.
         label_column: the table's column of the classes, or None to find it.
         keep_masks: whether masks beside images are images too.
+        follow_links: whether links that lead out of a folder are followed.
         progress: called with (pictures done, pictures in all).
         asked: the same as the user wrote it, for `Dataset.options`.
         value_range: which numbers are 0 and 1, see `latens.images.ranges`; None for the default rule.
@@ -97,6 +99,7 @@ class Options:
     table: Any = None
     label_column: str | None = None
     keep_masks: bool = False
+    follow_links: bool = False
     pages: str = "first"
     channels: tuple[str, ...] = ()
     nan: float | None = None

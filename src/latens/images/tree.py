@@ -4,7 +4,8 @@
 - Hidden files and folders and those that systems make (`@eaDir`, `$RECYCLE.BIN`, `__MACOSX`, `Thumbs.db`) don't count.
 - A folder with a `run.json` is a run of latens, one with a `compare.json` a comparison: neither is read, nor are the
   figures beside a report.
-- Links are followed, but not in circles, not to a folder that the root lies in, and to one folder at most twice.
+- Links are followed, but not in circles, not to a folder that the root lies in, and to one folder at most twice; those that
+  lead out of the root only where that is asked for.
 - Pipes, sockets and devices are never opened.
 - A folder that can't be listed is left out.
 
@@ -97,6 +98,7 @@ class Tree:
         unreadable: files that it refused to look at, with its reason.
         special: pipes, sockets and devices.
         circles: links that lead back to a folder above.
+        outside: links that lead out of the root, where these are not followed.
         repeated: folders that were read as often as one is, by other links.
         times: how often each folder was read, by its real path.
         own: folders that latens wrote.
@@ -110,6 +112,7 @@ class Tree:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
     circles: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     times: Counter[str] = field(default_factory=Counter)
     own: list[str] = field(default_factory=list)
@@ -138,6 +141,9 @@ class Tree:
             found.append(f"left out, written by latens: {listed(self.own)}")
         if self.circles:
             found.append(f"left out, links to a folder above them: {listed(self.circles, EXAMPLES)}")
+        if self.outside:
+            advice = "to follow them: links='all' (--links all)"
+            found.append(f"left out, links that lead out of the folder: {listed(self.outside, EXAMPLES)}; {advice}")
         if self.repeated:
             found.append(f"left out, links to folders that were read {TIMES} times: {listed(self.repeated, EXAMPLES)}")
         if self.hidden:
@@ -181,15 +187,19 @@ def _by_ending(reason: str, names: list[str]) -> list[str]:
     return [f"{reason}: {', '.join(kinds[:ENDINGS])}{more}" + (f"; {advice}" if advice else "")]
 
 
-def walk(root: Path) -> Tree:
+def walk(root: Path, follow_links: bool) -> Tree:
     """Read the whole tree of a folder.
+
+    Args:
+        root: the folder; it may be a link itself.
+        follow_links: whether links that lead out of it are followed.
 
     Raises:
         ImagesDamaged: the folder itself can't be listed.
     """
     tree = Tree(Node(root, ""))
     try:
-        _fill(tree, tree.root, (os.path.realpath(root),), os.path.realpath(cache_folder()))
+        _fill(tree, tree.root, (os.path.realpath(root),), os.path.realpath(cache_folder()), follow_links)
     except OSError as error:
         raise ImagesDamaged(
             f"{root}: the folder can't be listed ({error.strerror}); make it readable or give another"
@@ -197,7 +207,7 @@ def walk(root: Path) -> Tree:
     return tree
 
 
-def _fill(tree: Tree, node: Node, above: tuple[str, ...], cache: str) -> None:
+def _fill(tree: Tree, node: Node, above: tuple[str, ...], cache: str, follow_links: bool) -> None:
     """List a folder and those below it.
 
     Raises:
@@ -206,12 +216,21 @@ def _fill(tree: Tree, node: Node, above: tuple[str, ...], cache: str) -> None:
     with os.scandir(node.path) as listing:
         entries = sorted(listing, key=lambda entry: natural_key(entry.name))
     for entry in entries:
-        if _is_folder(entry):
-            _add_folder(tree, node, entry, above, cache)
+        if not follow_links and entry.is_symlink() and not _leads_into(entry.path, above[0]):
+            tree.outside.append(node.inside(entry.name))
+            node.holds_more = True
+        elif _is_folder(entry):
+            _add_folder(tree, node, entry, above, cache, follow_links)
         else:
             _add_file(tree, node, entry)
     node.holds_more |= any(folder.holds_more for folder in node.folders)
     node.total = len(node.pictures) + sum(folder.total for folder in node.folders)
+
+
+def _leads_into(link: str, root: str) -> bool:
+    """Whether a link leads to what lies in a folder; one to a folder above, or to nothing, is left out for that reason."""
+    real = os.path.realpath(link)
+    return Path(real).is_relative_to(root) or Path(root).is_relative_to(real) or not os.path.exists(real)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -221,7 +240,9 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _add_folder(tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[str, ...], cache: str) -> None:
+def _add_folder(
+    tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[str, ...], cache: str, follow_links: bool
+) -> None:
     inside = node.inside(entry.name)
     real = os.path.realpath(entry.path)
     if real == cache:
@@ -245,7 +266,7 @@ def _add_folder(tree: Tree, node: Node, entry: "os.DirEntry[str]", above: tuple[
     tree.times[real] += 1
     child = Node(Path(entry.path), inside)
     try:
-        _fill(tree, child, (*above, real), cache)
+        _fill(tree, child, (*above, real), cache, follow_links)
     except OSError as error:
         tree.closed.append((inside, _reason(error)))
         child.holds_more = True
