@@ -12,6 +12,7 @@ test: .venv/installed-dev ## all tests; up to four processes, each runs whole fi
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: .venv/installed-dev .peers/pretrained/made .peers/jupyter/made .peers/site/made ## test the page in three browsers and in Jupyter, pretrained encoders and ONNX; missing ones are skipped
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m heavy -n auto --maxprocesses 4 --dist loadfile
 	$(BIN)/python -m pytest -m browsers
 	LATENS_JUPYTER=.peers/jupyter/bin $(BIN)/python -m pytest -m jupyter
 	LATENS_SITE=.peers/site/bin $(BIN)/python -m pytest -m site

@@ -114,6 +114,7 @@ def test_a_mapped_part_has_the_fingerprint_of_the_same_in_memory(tmp_path):
     assert make_images(np.array(part.pixels), part.ids, None).fingerprint == part.fingerprint
 
 
+@pytest.mark.heavy
 @LINUX
 @pytest.mark.parametrize(
     "what", ["encode_images(model, pixels)", "decode_latents(model, np.zeros((1000, 8)))[:9].sum()"]

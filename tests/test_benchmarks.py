@@ -51,6 +51,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("folder", sorted({path.parent for path in SCRIPTS}), ids=lambda folder: folder.name)
 def test_every_script_answers_help(folder):
     scripts = [str(path) for path in SCRIPTS if path.parent == folder]

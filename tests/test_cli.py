@@ -263,6 +263,7 @@ def test_runs_lists_and_shows(finished_run, tmp_path, latens_says, as_json):
         assert fact in shown
 
 
+@pytest.mark.heavy
 def test_import_makes_a_run_of_the_notebooks_weights(tmp_path, as_json, refused):
     pixels, labels = make_blobs(200, (1, 28, 28))
     np.savez(tmp_path / "blobs.npz", images=pixels[:, 0], labels=labels)

@@ -99,6 +99,7 @@ def test_near_pairs_carry_what_the_grid_does_not(monkeypatch):
     assert max(errors) < 0.01
 
 
+@pytest.mark.heavy
 def test_a_grid_that_is_too_small_is_made_again():
     many, sides = descent(islands(1600, 1)), []
     for reach in (1, 40, 3, 5000):
@@ -179,6 +180,7 @@ def test_what_is_not_finite_is_passed_on(num):
     assert not np.isfinite(coordinates).all()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("far", [1e3, 1e7])
 def test_one_point_far_out_on_the_grid(far):
     y = islands(1700, 3)

@@ -22,6 +22,7 @@ def code_of(text):
     return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
 
 
+@pytest.mark.heavy
 def test_the_guide_runs(tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs" / "guide.md").read_text()
     code, experiment = code_of(text), code_of(text.partition("\n## ")[0])
@@ -35,12 +36,14 @@ def test_the_guide_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "blobs-1" / "report.html").exists()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("page", ["detect"])
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code_of((ROOT / "docs" / f"{page}.md").read_text()), f"{page}.md", "exec"), {})
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("page", ["jobs", "features"])
 def test_the_pages_about_a_run_run(page, tmp_path, monkeypatch):
     code = code_of((ROOT / "docs" / f"{page}.md").read_text())

@@ -31,6 +31,7 @@ print(json.dumps([(one["check_name"], one["status"], str(one["exception"])) for 
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["Autoencoder", "Mixture", "TSNE"])
 def test_scikit_learns_own_checks_pass(name):
     """All of them, with default settings: none is expected to fail, and none is skipped."""

@@ -105,6 +105,7 @@ def faults(page):
     return sorted(set(found))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("width", [1400, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_fault_on_any_tab(browser, address, axe, scheme, width):
@@ -120,6 +121,7 @@ def test_axe_finds_no_fault_on_any_tab(browser, address, axe, scheme, width):
         assert found == {name: [] for name in TABS}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("width", [1400, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_fault_while_one_works(browser, copy, axe, monkeypatch, scheme, width):
@@ -169,6 +171,7 @@ def test_axe_finds_no_fault_while_one_works(browser, copy, axe, monkeypatch, sch
         assert len(found) == 6
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("width", [1400, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_fault_with_two_runs(browser, learned, axe, tmp_path_factory, scheme, width):

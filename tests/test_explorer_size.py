@@ -82,6 +82,7 @@ def test_a_size_that_is_too_small_says_what_is_needed(run, tmp_path):
     assert not (tmp_path / "run.html").exists()
 
 
+@pytest.mark.heavy
 def test_files_are_at_most_of_the_size_and_close_to_it(run, tmp_path):
     full, facts, said = exported(run, tmp_path, 10**8)
     assert (facts["cell"], said) == ([3, SIDE, SIDE], [])
@@ -95,6 +96,7 @@ def test_files_are_at_most_of_the_size_and_close_to_it(run, tmp_path):
         assert facts["run"]["note"] == said[0]
 
 
+@pytest.mark.heavy
 def test_images_go_and_the_encoder_last(run, tmp_path):
     *_, bare = ladder(Content(COUNT, SIDE, False, True))
     least, facts, said = exported(run, tmp_path, exported(run, tmp_path, 10**8)[0] // 3)

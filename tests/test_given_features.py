@@ -131,6 +131,7 @@ def test_scores_by_features_are_those_of_the_arrays(run):
     np.testing.assert_array_equal(compared.classify(run.images.test.inputs), compared.classify(found.of_part(1)))
 
 
+@pytest.mark.heavy
 def test_a_run_with_features_from_the_start_and_resumed(tmp_path, capsys):
     images, labels = make_blobs(120, (1, 8, 8), seed=4)
     np.savez(tmp_path / "blobs.npz", images=images[:, 0], labels=labels)
@@ -157,6 +158,7 @@ def test_a_run_with_features_from_the_start_and_resumed(tmp_path, capsys):
         latens.resume(run.path, features=nothing, progress=Silent())
 
 
+@pytest.mark.heavy
 def test_an_encoder_that_fails_in_a_run_is_left_out_and_the_run_ends_well(tmp_path):
     images, labels = make_blobs(60, (1, 8, 8), seed=4)
     np.savez(tmp_path / "blobs.npz", images=images[:, 0], labels=labels)

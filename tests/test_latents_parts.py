@@ -174,6 +174,7 @@ def test_the_command_writes_a_folder(finished_run, folder, tmp_path, capsys):
     assert "only with a folder" in capsys.readouterr().err
 
 
+@pytest.mark.heavy
 def test_torchrun_shares_the_parts_and_a_killed_process_loses_nothing(finished_run, folder, tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(
@@ -303,6 +304,7 @@ def test_a_full_disk_is_said_and_what_was_written_stays(finished_run, folder, tm
     assert "4 parts of 6 written" in capsys.readouterr().out
 
 
+@pytest.mark.heavy
 def test_a_full_disk_of_one_worker_is_said_once(finished_run, folder, tmp_path):
     script = tmp_path / "full.py"
     script.write_text(

@@ -39,6 +39,7 @@ def npz_of(path, train, test, labels):
     return path
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("train", "test", "labels"),
     [

@@ -235,11 +235,12 @@ def test_the_last_rows_can_be_asked_for(tmp_path):
     read_ahead(np.zeros((5, 1, 2, 2)), slice(0, 5))  # in memory: nothing to do
 
 
+@pytest.mark.heavy
 @LINUX
 @pytest.mark.parametrize("holdout", [0, 0.4])
 def test_memory_of_training_stays_flat(tmp_path, holdout, own_cache):
-    """An epoch over 90 MB takes less than 30 MB more than an epoch over 9 MB has taken."""
-    for name, num in (("small.npy", 200), ("big.npy", 2000)):
+    """An epoch over 270 MB takes less than 60 MB more than an epoch over 9 MB has taken: the blocks that are read ahead."""
+    for name, num in (("small.npy", 200), ("big.npy", 6000)):
         pixels = np.lib.format.open_memmap(tmp_path / name, "w+", np.uint8, (num, 128, 128, 3))
         pixels[:, :3, :3, 0] = np.arange(num, dtype=np.uint32).view(np.uint8).reshape(num, 1, 4)[..., :3]
         pixels.flush()
@@ -264,7 +265,7 @@ def test_memory_of_training_stays_flat(tmp_path, holdout, own_cache):
         "first = epoch(sys.argv[1]); print(epoch(sys.argv[2]) - first)"
     )
     words = [sys.executable, "-c", code, str(tmp_path / "small.npy"), str(tmp_path / "big.npy"), str(holdout), "400"]
-    assert int(subprocess.run(words, capture_output=True, text=True, check=True).stdout) < 30
+    assert int(subprocess.run(words, capture_output=True, text=True, check=True).stdout) < 60
 
 
 @pytest.mark.parametrize(

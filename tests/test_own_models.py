@@ -180,6 +180,7 @@ def test_a_run_that_names_something_else_is_refused(folder, tmp_path, name):
         latens.resume(path, samplers=["gaussian"], progress=Silent())
 
 
+@pytest.mark.heavy
 def test_the_commands_take_the_class(folder, monkeypatch, capsys):
     code = "from latens.cli import main; import sys; sys.exit(main(['encode', 'run', 'blobs.npz', '-o', 'z.npz'{}]))"
     done = subprocess.run([sys.executable, "-c", code.format("")], cwd=folder, capture_output=True, text=True)

@@ -297,6 +297,7 @@ def test_other_files_are_said_not_to_be_weights(content, tmp_path):
     assert "\n" not in said
 
 
+@pytest.mark.heavy
 def test_an_imported_run_says_so_everywhere(digits, tmp_path, capsys):
     torch.manual_seed(0)
     torch.save(NotebookNet().state_dict(), tmp_path / "mine.pt")
@@ -340,6 +341,7 @@ def test_reconstructions_beyond_the_test_part_are_refused(run, capsys):
     assert "20000" in capsys.readouterr().err
 
 
+@pytest.mark.heavy
 def test_torch_methods_are_adopted_as_they_are(blobs, tmp_path):
     class Net(torch.nn.Module):
         def __init__(self):

@@ -24,6 +24,8 @@ from latens.training.loop import train
 from latens.training.recipes import TrainConfig
 from latens.training.team import Team, join_team, noticing_loss, team_of_process
 
+pytestmark = pytest.mark.heavy  # each starts processes that import torch
+
 SETTINGS = {"epochs": 3, "batch_size": 37, "seed": 1}  # the last batch of an epoch is a smaller one
 
 LOSSES = """

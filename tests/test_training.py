@@ -182,6 +182,7 @@ def test_best_can_be_had_in_another_precision_with_another_model_and_network(blo
     assert (other.model_options, other.network, other.config.precision) == ({}, "dense", "float32")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("shape", [(1, 17, 23), (3, 32, 32)])
 def test_best_learns_pictures_of_any_shape(shape):
     pixels, labels = make_blobs(200, shape, 4)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import h11
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from latens.errors import UsageError
@@ -97,7 +98,8 @@ class Serving:
             view, beside, port=self.port, ancestors=ancestors, token=kept.token if kept else ""
         )
         config = uvicorn.Config(
-            self.app,
+            self._answer,
+            interface="asgi3",  # a method is taken for an older kind
             http=Impatient,
             log_level="error",
             access_log=False,
@@ -106,6 +108,14 @@ class Serving:
             lifespan="off",  # the app has none; one that is stopped as it begins printed a traceback in older versions
         )
         self._server = uvicorn.Server(config)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app's answer. One that the end of the server breaks off is no error, and uvicorn would print a traceback."""
+        try:
+            await self.app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._server.should_exit:
+                raise
 
     @property
     def address(self) -> str:
