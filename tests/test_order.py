@@ -1,6 +1,8 @@
 """The order of training where not all images fit into memory: blocks that lie together, shuffled in windows."""
 
+import ctypes
 import itertools
+import mmap
 import os
 import subprocess
 import sys
@@ -190,11 +192,21 @@ def test_a_copy_on_a_device_is_made_block_by_block(monkeypatch):
 
 
 def cached(file, start, size):
-    """Whether bytes of a file are in the system's memory, so that reading them waits for no disk."""
-    try:
-        return os.preadv(file, [bytearray(size)], start, os.RWF_NOWAIT) == size
-    except BlockingIOError:
-        return False
+    """Whether bytes of a file are in the system's memory. Only looks: a read that must not wait may begin to read ahead."""
+    with mmap.mmap(file, 0, prot=mmap.PROT_READ) as mapped:
+        pages = np.frombuffer(mapped, np.uint8)
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        told = np.zeros(-(-(start + size - first) // mmap.PAGESIZE), np.uint8)
+        mincore = ctypes.CDLL(None, use_errno=True).mincore
+        failed = mincore(
+            ctypes.c_void_p(pages.ctypes.data + first),
+            ctypes.c_size_t(start + size - first),
+            ctypes.c_void_p(told.ctypes.data),
+        )
+        del pages  # the file stays mapped as long as an array is of it
+    if failed:
+        raise OSError(ctypes.get_errno(), "mincore")
+    return bool((told & 1).all())
 
 
 @LINUX
