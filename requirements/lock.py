@@ -21,24 +21,9 @@ HEAD = "# Written by `make lock`. Installed with --require-hashes: a file that w
 
 def locked(uv: str, *options: str) -> list[str]:
     """The entries of all packages, each with its hashes, for every Python and system."""
-    command = [
-        uv,
-        "pip",
-        "compile",
-        str(ROOT / "pyproject.toml"),
-        "--constraint",
-        str(ROOT / "constraints.txt"),
-        *options,
-    ]
-    command += [
-        "--universal",
-        "--python-version",
-        "3.11",
-        "--generate-hashes",
-        "--no-annotate",
-        "--no-header",
-        "--quiet",
-    ]
+    command = [uv, "pip", "compile", str(ROOT / "pyproject.toml"), "--constraint", str(ROOT / "constraints.txt")]
+    command += ["--universal", "--python-version", "3.11", "--generate-hashes"]
+    command += ["--no-annotate", "--no-header", "--quiet", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return re.findall(r"(?m)^\S.*(?:\n    .*)*", done.stdout)
 

@@ -91,13 +91,8 @@ class GivenImages:
         self.images = source if isinstance(source, Images) else None
         self._notes: list[str] = []
         if self.images is not None:
-            asked = {
-                "value_range": value_range,
-                "table": table,
-                "label_column": label_column,
-                "masks": masks,
-                "links": links,
-            }
+            asked = {"value_range": value_range, "table": table, "label_column": label_column, "masks": masks}
+            asked |= {"links": links}
             _refuse_options(asked | {"layout": layout, "pages": pages, "channels": channels, "nan": nan})
             self._inputs = as_pixels(run.inputs_of(self.images), run.image_shape)
             self.class_names, self.total = self.images.class_names, len(self.images)

@@ -206,25 +206,24 @@ def load_images(
 
 
 def checked_masks(masks: str | None) -> str:
-    """The argument `masks` of `load_images`.
-
-    Raises:
-        UsageError: it is none of `MASKS`.
-    """
-    if masks is not None and masks not in MASKS:
-        raise UsageError(f"masks {masks!r}; allowed are {', '.join(MASKS)}")
-    return masks or MASKS[0]
+    """The argument `masks` of `load_images`, see `_checked_word`."""
+    return _checked_word("masks", masks, MASKS)
 
 
 def checked_links(links: str | None) -> str:
-    """The argument `links` of `load_images`.
+    """The argument `links` of `load_images`, see `_checked_word`."""
+    return _checked_word("links", links, LINKS)
+
+
+def _checked_word(name: str, word: str | None, allowed: tuple[str, ...]) -> str:
+    """The word that was given for an argument; by default the first that is allowed.
 
     Raises:
-        UsageError: it is none of `LINKS`.
+        UsageError: it is none of these.
     """
-    if links is not None and links not in LINKS:
-        raise UsageError(f"links {links!r}; allowed are {', '.join(LINKS)}")
-    return links or LINKS[0]
+    if word is not None and word not in allowed:
+        raise UsageError(f"{name} {word!r}; allowed are {', '.join(allowed)}")
+    return word or allowed[0]
 
 
 def table_option(table: Any, source: Any, rules: int, asked: dict[str, Any]) -> Any:
