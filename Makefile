@@ -56,15 +56,19 @@ bench: .venv/installed-dev ## short forms of the benchmarks; the first time, env
 	$(BIN)/python benchmarks/maps.py --short --json build/bench/maps.json
 	$(BIN)/python benchmarks/growth.py --short --json build/bench/growth.json
 
-FAULTS := kills mutants server disk pairs states cost damage hostile
+FAULTS := kills mutants described guided server disk pools pairs states cost damage finite injected clients hostile limits
 faults: .venv/installed-dev ## short forms of the faults: damaged bytes, kills, a full disk, hostile runs; two at a time
 	$(MAKE) --jobs 2 --output-sync --keep-going $(FAULTS:%=fault-%)
 
 faults-long: .venv/installed-dev ## the full counts
 	$(MAKE) --jobs 2 --output-sync --keep-going LONG=--long $(FAULTS:%=fault-%)
 
+FAULTS_BY := .venv/bin/python
+fault-described fault-guided: FAULTS_BY := .peers/fuzzing/bin/python
+fault-described fault-guided: .peers/fuzzing/made
+
 fault-%: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/faults/$*.py $(LONG) --json build/faults/$*.json
+	OMP_NUM_THREADS=1 $(FAULTS_BY) benchmarks/faults/$*.py $(LONG) --json build/faults/$*.json
 
 dist: .venv/installed-dev .peers/audit/made .peers/release/made ## sources, a wheel, and what the environment is made of (CycloneDX); tries the wheel in an empty environment (Linux)
 	rm -rf dist build/release && mkdir -p build/release
@@ -139,6 +143,20 @@ SITE := sphinx==9.0.4 furo==2025.12.19 myst-nb==1.4.0 ipykernel==7.4.0 nbclient=
 	mv .peers/site/zz_latens.pth .peers/site/lib/python*/site-packages/
 	touch $@
 
+# What makes requests of the OpenAPI description (schemathesis), and mutants by the code that they reach (atheris: no wheel for every Python).
+FUZZING := schemathesis==4.32.5 certifi==2026.10.19.post1 charset_normalizer==3.5.3 graphql_core==3.3.2 harfile==0.6.0 hypothesis==6.170.17 hypothesis_graphql==0.13.5 jsonschema_rs==0.60.3 pyrate_limiter==4.5.1 requests==2.34.2 sortedcontainers==2.4.0 urllib3==2.8.0 werkzeug==3.1.9
+GUIDED := atheris==3.0.0
+
+.peers/fuzzing/made: .venv/installed-dev
+	rm -rf .peers/fuzzing
+	$(PYTHON) -m venv .peers/fuzzing
+	.peers/fuzzing/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt $(FUZZING)
+	-.peers/fuzzing/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt $(GUIDED)
+	find $(CURDIR)/.venv/lib -maxdepth 2 -name site-packages > .peers/fuzzing/zz_latens.pth
+	echo $(CURDIR)/src >> .peers/fuzzing/zz_latens.pth
+	mv .peers/fuzzing/zz_latens.pth .peers/fuzzing/lib/python*/site-packages/
+	touch $@
+
 OF_TESTS := pytest pytest-xdist html5lib httpx httpx2 ipython pandas playwright polars prdc setuptools torchmetrics websockets wheel
 
 .peers/lowest/made: pyproject.toml tests/lowest.py .venv/installed-dev
@@ -192,4 +210,4 @@ lock: .peers/release/made ## the hashes of all packages of .venv, after a change
 	$(BIN)/python requirements/lock.py .peers/release/bin/uv
 
 clean:
-	rm -rf .venv .peers build src/latens/native/*.so dist .mypy_cache .pytest_cache .ruff_cache src/latens.egg-info
+	rm -rf .venv .peers build src/latens/native/*.so dist .hypothesis .mypy_cache .pytest_cache .ruff_cache src/latens.egg-info

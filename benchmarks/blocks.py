@@ -7,7 +7,8 @@ images of four times the memory get; in the order of the data set, and sorted by
 
 Speed: a file of colour images of 64 x 64, four times the size of a limit (`ulimit -d`) of one process. It trains from
 the file and from a part of the images in memory in turn, a few steps each, so that both see the same machine; first with the file
-in the system's memory, then after it was dropped from there. Printed are images a second and the memory that the process took.
+in the system's memory, then after it was dropped from there, then in a control group with the same limit (Linux, where one may be
+made), which also counts what the system keeps of files. Printed are images a second and the memory that the process took.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ import numpy as np
 
 from common import machine, machine_line, write_json
 
+GROUPS = Path("/sys/fs/cgroup")
 SHAPE = (3, 64, 64)
 TURN = 10  # steps, until the other one trains
 IN_MEMORY = 4096  # images
@@ -121,6 +124,21 @@ def train_in_turns(path: Path, num: int) -> None:
     print(json.dumps(told))
 
 
+def control_group(memory: int) -> Path | None:
+    """A new control group with a limit of so many MiB, of either version; None where none may be made."""
+    for parent, limit in ((GROUPS / "memory", "memory.limit_in_bytes"), (GROUPS, "memory.max")):
+        group = parent / f"latens-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(memory << 20))
+        except OSError:
+            with suppress(OSError):
+                group.rmdir()
+        else:
+            return group
+    return None
+
+
 def speed(memory: int, num: int) -> dict[str, Any]:
     """Both measurements of the speed, under a limit of so many MiB."""
     found = {}
@@ -132,14 +150,22 @@ def speed(memory: int, num: int) -> dict[str, Any]:
             pixels[start : start + 1024] = some[: len(pixels[start : start + 1024])]
         pixels.flush()
         del pixels
-        for disk in ("warm", "cold"):
-            if disk == "cold":
+        for disk in ("warm", "cold", "group"):
+            group = control_group(memory) if disk == "group" else None
+            if disk == "group" and group is None:
+                print("no control group can be made here: not tried")
+                continue
+            if disk != "warm":
                 with open(path, "rb") as file:
                     os.fsync(file.fileno())
                     os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             words = ["--memory", str(memory), "--images", str(num), "--train", str(path)]
-            command = [sys.executable, __file__, *words]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            command = [sys.executable, __file__, *words, *(["--group", str(group)] if group else [])]
+            try:
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            finally:
+                if group:
+                    group.rmdir()
             found[disk] = one = json.loads(done.stdout)
             print(
                 f"{disk} file of {path.stat().st_size >> 20:,} MiB, limit {memory:,} MiB, windows of {one['window']:,} images:"
@@ -181,10 +207,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--images", type=int, default=25_000, help="that each training sees, for the speed")
     parser.add_argument("--json", default=None)
+    parser.add_argument("--group", type=Path, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--train", type=Path, default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.train:
-        resource.setrlimit(resource.RLIMIT_DATA, (args.memory << 20, args.memory << 20))
+        if args.group:
+            (args.group / "cgroup.procs").write_text(str(os.getpid()))
+        else:
+            resource.setrlimit(resource.RLIMIT_DATA, (args.memory << 20, args.memory << 20))
         train_in_turns(args.train, args.images)
         return
     found = {"speed": speed(args.memory, args.images), "quality": quality(args.epochs, args.seeds)}

@@ -1,19 +1,18 @@
 """Latency of the explorer: from a move of the pointer over the map to the decoded image of that place on the page.
 
-    python benchmarks/decoding.py RUN|FILE.html [--moves 200] [--json FILE]
+    python benchmarks/decoding.py RUN|FILE.html [--moves 200] [--working] [--json FILE]
 
 Serves the explorer on the run, opens it in headless Chromium without 3-D, moves the pointer from place to place and measures, in
 the page, from the pointer's event to the painted image: the frame in which the move is handled, the request, inverse, decoder,
-round trip through the encoder, the answer and the painting.
+round trip through the encoder, the answer and the painting. With --working all images are selected, the grid of the selection was
+open, and two filters are set.
 """
 
 import argparse
+import contextlib
 import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 from common import machine, machine_line
+from explorer import explored, work_on
 
 WATCH = """() => {
   window.waits = [];
@@ -54,17 +54,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="a run's folder, or a file that `latens export --html` wrote")
     parser.add_argument("--moves", type=int, default=200)
+    parser.add_argument("--working", action="store_true", help="with all images selected and two filters")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    server, address = None, Path(args.run).resolve().as_uri()
-    if not args.run.endswith(".html"):
-        command = [sys.executable, "-m", "latens", "explore", args.run, "--no-open"]
-        server = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-        )
-        assert server.stdout is not None
-        address = server.stdout.readline().rpartition(" ")[2].strip()
-    with sync_playwright() as playwright:
+    file = contextlib.nullcontext(Path(args.run).resolve().as_uri()) if args.run.endswith(".html") else None
+    with file or explored(args.run) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-3d-apis"]
         )
@@ -73,11 +67,13 @@ def main() -> None:
         page.goto(address)
         page.wait_for_selector(".pair .picture[data-ms]")
         first = time.perf_counter() - start
+        if args.working:
+            work_on(page)
+            for tab in ("Selection", "Decode"):
+                page.get_by_role("tab", name=tab, exact=True).click()
+                page.locator(".cell" if tab == "Selection" else ".verdict").first.wait_for()
         found = waits(page, args.moves)
         browser.close()
-    if server is not None:
-        server.terminate()
-        server.wait()
     ordered = sorted(found)
     figures = {
         "moves": len(found),

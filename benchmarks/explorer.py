@@ -1,6 +1,10 @@
 """Frames per second of the explorer's map while it pans and zooms, in a browser without a graphics card.
 
     python benchmarks/explorer.py [--short] [--points N …] [--seconds S] [--json FILE]
+    python benchmarks/explorer.py --run RUN [--seconds S] [--json FILE]
+
+The second form measures the page itself on a run with classes, whose map shows its train images too: as it opens, and while one
+works: all images are selected, the grid of the selection is open and scrolls, and two filters are set.
 
 Chromium runs headless, without 3-D (--disable-3d-apis), at 1280 x 800. A frame counts when the worker has drawn it.
 Chromium makes at most 60 frames per second, and on a busy machine it shows fewer than are drawn. While the map moves, only a
@@ -13,8 +17,11 @@ import contextlib
 import functools
 import http.server
 import itertools
+import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -154,6 +161,93 @@ def smoothness(frames: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
+# Frames of the map's worker are counted where it reports them.
+COUNTED = """(() => {
+  window.frames_drawn = [];
+  const note = ({data: {ms, points}}) => ms !== undefined && frames_drawn.push({at: performance.now(), ms, points});
+  const Plain = window.Worker;
+  window.Worker = class extends Plain {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("message", note);
+    }
+  };
+})()"""
+# The wheel zooms to and fro, from the whole map to 9 times, about a spot that wanders; the grid scrolls by nine rows a second.
+WHEELED = """async (seconds) => {
+  const map = document.querySelector(".map");
+  const grid = document.querySelector(".many");
+  const {left, top, width, height} = map.getBoundingClientRect();
+  const began = performance.now();
+  frames_drawn.length = 0;
+  for (let [t, before] = [0, 0]; t < seconds; [before, t] = [t, (performance.now() - began) / 1000]) {
+    const along = (pace) => 0.5 + 0.3 * Math.sin(pace * t);
+    const spot = {clientX: left + width * along(1.1), clientY: top + height * along(0.7)};
+    const deltaY = -825 * Math.sin(1.5 * t) * (t - before);
+    map.dispatchEvent(new WheelEvent("wheel", {...spot, deltaY, bubbles: true, cancelable: true}));
+    if (grid) grid.scrollTop = 600 * t;
+    await new Promise(requestAnimationFrame);
+  }
+  return frames_drawn;
+}"""
+
+
+def work_on(page: Any) -> None:
+    """Select all images on the map, and filter by a class and by a range of the reconstruction error."""
+    box = page.locator(".map").bounding_box()
+    page.keyboard.down("Shift")
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    page.locator(".selection strong").wait_for()
+    page.locator(".legend .entry").first.click()
+    page.get_by_label("Colour", exact=True).select_option("error")
+    page.get_by_role("slider", name="highest").press("PageDown")
+    page.locator(".chip").nth(1).wait_for()
+    page.get_by_label("Colour", exact=True).select_option("label")
+    page.locator(".legend .entry").first.wait_for()
+
+
+@contextlib.contextmanager
+def explored(run: str) -> Iterator[str]:
+    """The address of the explorer on a run, in a process of its own."""
+    command = [sys.executable, "-m", "latens", "explore", run, "--no-open"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    assert server.stdout is not None
+    try:
+        yield server.stdout.readline().rpartition(" ")[2].strip()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def worked_on(run: str, seconds: float) -> dict[str, dict[str, float]]:
+    """Measure and print how smoothly the map of a run moves as it opens, and while one works."""
+    print(f"{'':>34}  {'fps':>6}  {'5th':>6}  {'mean':>6}  {'draw, ms':>8}  {'       drawn':>12}")
+    found = {}
+    with explored(run) as address, chromium() as browser:
+        say(f"Chromium {browser.version}")
+        for name in ("as it opens", "all selected, two filters, the grid"):
+            page = browser.new_page(viewport=WINDOW)
+            page.add_init_script(COUNTED)
+            page.goto(f"{address}#part=both")
+            page.locator(".verdict", has_text="usual distance").wait_for(timeout=120_000)
+            if name != "as it opens":
+                work_on(page)
+                page.get_by_role("tab", name="Selection", exact=True).click()
+                page.locator(".cell").first.wait_for()
+                name = f"{page.locator('.selection strong').inner_text()}, two filters"
+            page.evaluate(WHEELED, 2)
+            of = found[name] = smoothness(page.evaluate(WHEELED, seconds))
+            rates = f"{of['fps']:>6.1f}  {of['fps_5th']:>6.1f}  {of['fps_mean']:>6.1f}"
+            print(f"{name:>34}  {rates}  {of['draw_ms']:>8.1f}  {of['points']:>12,.0f}", flush=True)
+            page.close()
+    return found
+
+
 def moving(counts: list[int], seconds: float) -> dict[str, dict[str, float]]:
     """Measure and print, for each number of points, how smoothly the map moves."""
     print(f"{'points':>10}  {'fps':>6}  {'5th':>6}  {'mean':>6}  {'draw, ms':>8}  {'       drawn':>12}  goal")
@@ -177,10 +271,14 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="shorter, and without the most points")
     parser.add_argument("--points", type=int, nargs="+", metavar="N", help=f"how many; by default {POINTS}")
     parser.add_argument("--seconds", type=float, help="how long each map moves")
+    parser.add_argument("--run", help="the page on this run, as it opens and while one works")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     args = parser.parse_args()
-    counts = args.points or list(POINTS[:2] if args.short else POINTS)
-    found = moving(counts, args.seconds or (3 if args.short else 8))
+    counts, seconds = (
+        args.points or list(POINTS[:2] if args.short else POINTS),
+        args.seconds or (3 if args.short else 8),
+    )
+    found = worked_on(args.run, seconds) if args.run else moving(counts, seconds)
     print(machine_line(machine()))
     write_json(args.json, {"moving": found})
 

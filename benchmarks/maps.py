@@ -2,15 +2,20 @@
 
     python benchmarks/maps.py [--short] [--points 10000] [--rounds 3] [--peers scikit-learn,openTSNE] [--json FILE]
 
-The latents are those of MNIST by a model that the `fast` recipe trained for one epoch. Each t-SNE starts from the same
-principal components with perplexity 30 and its own defaults otherwise; each uses all threads of the machine. The
-divergence of every map is computed here, from the same affinities over the 90 nearest neighbours, with all pairs in the
-normalisation. Trustworthiness and recall follow the protocols of latens, over up to 2,000 points. Only the time of umap-learn
-counts, since it minimises another function.
+The latents are those of MNIST by a model that the `fast` recipe trained for one epoch; with more than 70,000 points also of
+copies of its images that are turned and shifted. Each t-SNE starts from the same principal components with perplexity 30 and its
+own defaults otherwise; it uses all threads of the machine, in a process of its own, whose memory at its peak is told. That of
+latens includes the trust of each place. The divergence of every map is computed here, from the same affinities over the 90
+nearest neighbours, with all pairs in the normalisation, for up to 70,000 points. Trustworthiness follows the protocol of latens,
+over 2,000 points among themselves; recall is that of the 10 nearest of 2,000 points among all. Only the time of umap-learn
+counts, since it minimises another function. `--peers ""` measures latens alone.
 """
 
-import time
+import math
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -31,10 +36,11 @@ from common import (
 PERPLEXITY = 30
 PEERS = ("scikit-learn", "openTSNE", "umap-learn")
 SAMPLE = 2000
+MOST_SUMMED = 70_000  # points, up to which the sum over all pairs of a map is made
 
 
 def make_latents(count: int) -> np.ndarray:
-    """As many latents of MNIST, test images first."""
+    """As many latents of MNIST, test images first; above 70,000 also of copies that are turned and shifted at random."""
     import latens
     from latens.latents import encode_images
     from latens.training.loop import build_model, fastest_forms, use_forms
@@ -44,57 +50,56 @@ def make_latents(count: int) -> np.ndarray:
     model = build_model(recipe, images.shape)
     use_forms(model, fastest_forms(recipe, images.shape))
     list(latens.train(model, images, recipe.config))
-    parts = [encode_images(model, part) for part in (images.test, images.train)]
+    pixels = np.concatenate([images.test.pixels, images.train.pixels])
+    parts = [encode_images(model, pixels)]
+    for copy in range(1, -(-count // len(pixels))):
+        parts += [encode_images(model, moved(block, copy)) for block in np.array_split(pixels, 7)]
     return np.concatenate(parts)[:count]
 
 
-class Maps:
-    """Each candidate: it makes a map, keeps it for scoring, and returns its seconds."""
+def moved(pixels: np.ndarray, seed: int) -> np.ndarray:
+    """Images turned by up to 15 degrees and shifted by up to two pixels: uint8 (N, 1, H, W) -> float32 in [0, 1]."""
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
 
-    def __init__(self, latents: np.ndarray) -> None:
+    random = torch.Generator().manual_seed(seed)
+    angle = (torch.rand(len(pixels), generator=random) * 2 - 1) * math.radians(15)
+    shift = (torch.rand(len(pixels), 2, generator=random) * 2 - 1) * (4 / pixels.shape[-1])
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+    grid = affine_grid(torch.cat([turn, shift[:, :, None]], 2), list(pixels.shape), align_corners=False)
+    images = grid_sample(torch.from_numpy(pixels).float() / 255, grid, align_corners=False)
+    return images.clamp_(0, 1).numpy()
+
+
+class Maps:
+    """Each candidate: a process of its own makes a map; its seconds are returned, and its memory and its map are kept."""
+
+    def __init__(self, latents: np.ndarray, folder: Path) -> None:
         from latens.maps.tsne import _start
 
-        self.latents = latents
-        self.start = _start(latents, 0)
-        self.made: dict[str, np.ndarray] = {}
+        self.folder, self.peaks, self.processor = folder, dict[str, float](), dict[str, float]()
+        np.save(folder / "latents.npy", latents)
+        np.save(folder / "start.npy", _start(latents, 0))
 
-    def timed(self, name: str, make: Callable[[], np.ndarray]) -> Callable[[], float]:
-        def candidate() -> float:
-            began = time.perf_counter()
-            self.made[name] = make()
-            return time.perf_counter() - began
+    def candidate(self, name: str) -> Callable[[], float]:
+        def timed() -> float:
+            script = Path(__file__).parent / "peers" / "tsne_map.py"
+            found = run_json([sys.executable, script, name, self.folder])
+            self.peaks[name] = max(found["peak_mib"], self.peaks.get(name, 0))
+            self.processor[name] = found["processor"]
+            return float(found["seconds"])
 
-        return candidate
+        return timed
 
-    def latens(self) -> np.ndarray:
-        from latens.maps.affinities import joint_affinities
-        from latens.maps.descent import descend
-        from latens.neighbours import nearest_neighbours
-
-        distances, indices = nearest_neighbours(self.latents, k=3 * PERPLEXITY, exact=False)
-        return descend(joint_affinities(distances, indices, PERPLEXITY), self.start)[0]
-
-    def scikit_learn(self) -> np.ndarray:
-        from sklearn.manifold import TSNE
-
-        made: np.ndarray = TSNE(perplexity=PERPLEXITY, init=self.start, n_jobs=-1).fit_transform(self.latents)
-        return made
-
-    def opentsne(self) -> np.ndarray:
-        import torch
-        from openTSNE import TSNE
-
-        settings: dict[str, Any] = {"perplexity": PERPLEXITY, "initialization": self.start, "random_state": 0}
-        return np.array(TSNE(n_jobs=torch.get_num_threads(), **settings).fit(self.latents))
+    @property
+    def made(self) -> dict[str, np.ndarray]:
+        return {name: np.load(self.folder / f"{name}.npy") for name in self.peaks}
 
 
 def umap_seconds(latents: np.ndarray) -> Callable[[], float]:
     """umap-learn in an environment of its own; its compilation is not counted."""
 
     def candidate() -> float:
-        import tempfile
-        from pathlib import Path
-
         python = peer_environment("umap", ["umap-learn"])
         with tempfile.TemporaryDirectory() as folder:
             np.save(Path(folder) / "latents.npy", latents)
@@ -105,23 +110,51 @@ def umap_seconds(latents: np.ndarray) -> Callable[[], float]:
 
 
 def score(latents: np.ndarray, maps: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Divergence, trustworthiness and recall of each map."""
+    """Trustworthiness and recall of each map over some points, and the divergence of maps of up to 70,000."""
     from sklearn.manifold import trustworthiness
 
     from latens.maps.affinities import joint_affinities
-    from latens.neighbours import nearest_neighbours, neighbours_kept
+    from latens.neighbours import nearest_neighbours
 
-    distances, indices = nearest_neighbours(latents, k=3 * PERPLEXITY)
-    affinities = joint_affinities(distances, indices, PERPLEXITY)
     some = np.random.default_rng(0).permutation(len(latents))[:SAMPLE]
-    return {
+    found = {
         name: {
-            "divergence": divergence(affinities, y),
             "trustworthiness": float(trustworthiness(latents[some], y[some], n_neighbors=10)),
-            "recall": float(neighbours_kept(latents, y).mean()),
+            "recall": recall(latents, y, some),
         }
         for name, y in maps.items()
     }
+    if len(latents) <= MOST_SUMMED:
+        distances, indices = nearest_neighbours(latents, k=3 * PERPLEXITY)
+        affinities = joint_affinities(distances, indices, PERPLEXITY)
+        for name, y in maps.items():
+            found[name]["divergence"] = divergence(affinities, y)
+    return found
+
+
+def found_in_cells(latents: np.ndarray) -> str:
+    """How many of the nearest neighbours a map of so many latents is made of, where these are approximate."""
+    from latens.neighbours import MANY, Cells, can_search_cells, nearest_neighbours
+
+    if len(latents) < MANY or not can_search_cells():
+        return ""
+    rows = np.random.default_rng(0).permutation(len(latents))[:SAMPLE]
+    near = Cells(latents).nearest(k=3 * PERPLEXITY)[1][rows]
+    exact = nearest_neighbours(latents, latents[rows], 3 * PERPLEXITY + 1)[1]
+    shares = {
+        k: np.mean([len({*a[:k]} & {*b[b != row][:k]}) / k for row, a, b in zip(rows, near, exact, strict=True)])
+        for k in (10, 3 * PERPLEXITY)
+    }
+    return "found in cells: " + ", ".join(f"{share:.4f} of the {k} nearest" for k, share in shares.items())
+
+
+def recall(latents: np.ndarray, y: np.ndarray, rows: np.ndarray, k: int = 10) -> float:
+    """The share of the k nearest of some points among all latents that are among their k nearest on the map; both are exact."""
+    from latens.neighbours import nearest_neighbours
+
+    near = [nearest_neighbours(points, points[rows], k + 1)[1] for points in (latents, y)]
+    others = [[set(found[found != row][:k]) for row, found in zip(rows, each, strict=True)] for each in near]
+    return float(np.mean([len(a & b) / k for a, b in zip(*others, strict=True)]))
 
 
 def divergence(affinities: Any, y: np.ndarray) -> float:
@@ -144,35 +177,38 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--peers", default=",".join(PEERS), help=f"of {', '.join(PEERS)}")
     args = parser.parse_args()
-    wanted = ["latens", *args.peers.split(",")]
+    wanted = ["latens", *filter(None, args.peers.split(","))]
     if unknown := set(wanted[1:]) - set(PEERS):
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}; known: {', '.join(PEERS)}")
     set_up_threads(args.threads)
 
     points = min(args.points, 3000) if args.short else args.points
     latents = make_latents(points)
-    maps = Maps(latents)
-    makers = {"latens": maps.latens, "scikit-learn": maps.scikit_learn, "openTSNE": maps.opentsne}
-    candidates = {name: maps.timed(name, make) for name, make in makers.items() if name in wanted}
-    if "umap-learn" in wanted:
-        candidates["umap-learn"] = umap_seconds(latents)
     before = machine()
-    measured = alternate(candidates, args.rounds or (1 if args.short else 3))
-    say("scoring")
-    scores = score(latents, maps.made)
+    with tempfile.TemporaryDirectory() as folder:
+        maps = Maps(latents, Path(folder))
+        candidates = {name: maps.candidate(name) for name in wanted if name != "umap-learn"}
+        if "umap-learn" in wanted:
+            candidates["umap-learn"] = umap_seconds(latents)
+        measured = alternate(candidates, args.rounds or (1 if args.short else 3))
+        say("scoring")
+        scores = score(latents, maps.made)
     print(f"t-SNE of {len(latents):,} latents of {latents.shape[1]} numbers; {machine_line(before)}")
-    print(f"{'':14} {'seconds':>8} {'least':>8} {'most':>8} {'times ours':>11} {'KL':>8} {'trustw.':>8} {'recall':>8}")
+    heads = ("seconds", "least", "most", "processor", "times ours", "MiB", "KL", "trustw.", "recall")
+    print(f"{'':14} " + " ".join(f"{head:>10}" for head in heads))
     ours = measured["latens"]
     for name, seconds in measured.items():
         if isinstance(seconds, str):
             print(f"{name:14} not available: {seconds}")
             continue
-        row = f"{name:14} {median(seconds):8.1f} {min(seconds):8.1f} {max(seconds):8.1f} {median(seconds) / median(ours):11.2f}"
-        if name in scores:
-            row += "".join(f" {scores[name][key]:8.4f}" for key in ("divergence", "trustworthiness", "recall"))
-        print(row)
+        figures = [median(seconds), min(seconds), max(seconds), maps.processor.get(name, math.nan)]
+        row = f"{name:14} " + " ".join(f"{figure:10.1f}" for figure in figures)
+        row += f" {median(seconds) / median(ours):10.2f} {maps.peaks.get(name, math.nan):10,.0f}"
+        of = scores.get(name, {})
+        print(row + "".join(f" {of.get(key, math.nan):10.4f}" for key in ("divergence", "trustworthiness", "recall")))
+    print(found_in_cells(latents))
     if args.json:
-        figures = {"points": len(latents), "seconds": measured, "scores": scores}
+        figures = {"points": len(latents), "seconds": measured, "peak_mib": maps.peaks, "scores": scores}
         write_json(args.json, {"machine": before, **figures})
 
 

@@ -89,6 +89,25 @@ def second_run(tmp_path_factory):
     return folder / "second"
 
 
+def two_runs(tmp_path_factory):
+    """Copies of the folders of `learned_run` and `second_run`, since tags are written to them."""
+    folder = tmp_path_factory.mktemp("two")
+    made = [learned_run(tmp_path_factory), second_run(tmp_path_factory)]
+    return [shutil.copytree(run, folder / run.name) for run in made]
+
+
+@contextmanager
+def two_runs_with_train_images(tmp_path_factory):
+    """The same, with maps that show the test part alone, so that the train part can be placed on them."""
+    folders = two_runs(tmp_path_factory)
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in folders:
+            run = map_the_test_part(folder, patch)
+            for name in ("tsne", "pca"):
+                run.map(name)
+        yield folders
+
+
 @contextmanager
 def served(run, beside=None, columns=()):
     """The address of the explorer on a run's folder, or two."""
@@ -102,12 +121,13 @@ def served(run, beside=None, columns=()):
 
 
 @contextmanager
-def served_or_file(kind, run, folder):
-    """The address of the explorer on a run's folder: "served" by a server, or as a "file" that is written to another folder."""
+def served_or_file(kind, run, folder, beside=None):
+    """The address of the explorer on a run's folder, or two: "served", or as a "file" that is written to another folder."""
     if kind == "file":
-        yield write_html(open_run(run), folder / "explorer.html").as_uri()
+        other = None if beside is None else open_run(beside)
+        yield write_html(open_run(run), folder / "explorer.html", beside=other).as_uri()
     else:
-        with served(run) as found:
+        with served(run, beside) as found:
             yield found
 
 
@@ -158,6 +178,13 @@ def settled(page):
     expect(page.locator(".verdict").first).to_contain_text("usual distance")
 
 
+def both_settled(page):
+    """The same for a page with two runs."""
+    settled(page)
+    expect(page.locator(".map-name").nth(1)).to_contain_text("scale")
+    processed(page)
+
+
 def until(page, condition, seconds=8):
     """What `condition()` gives once that is true; Playwright's own waiting evaluates text, which the page's policy forbids."""
     end = time.monotonic() + seconds
@@ -189,6 +216,44 @@ def drag(page, spots):
     for spot in spots[1:]:
         page.mouse.move(*spot)
     page.mouse.up()
+
+
+PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
+TABLET = {"width": 1024, "height": 1366, "has_touch": True, "is_mobile": True}
+
+
+def swipe(page, *trails):
+    """Fingers that go along trails together, each a list of places; then all are lifted."""
+    session = page.context.new_cdp_session(page)
+    for kind, spots in [
+        ("touchStart", [trail[0] for trail in trails]),
+        *(("touchMove", spots) for spots in zip(*(trail[1:] for trail in trails), strict=True)),
+        ("touchEnd", []),
+    ]:
+        fingers = [{"x": float(x), "y": float(y), "id": number} for number, (x, y) in enumerate(spots)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+        page.wait_for_timeout(30)
+    session.detach()
+
+
+def straight(start, end, steps=6):
+    """The trail of a finger from one place to another."""
+    return list(np.linspace(start, end, steps))
+
+
+def finger_slides(page, slider, share):
+    """Drag the thumb of a slider to a share of its way."""
+    slider.scroll_into_view_if_needed()
+    seen = [None, slider.bounding_box()]
+    while seen[-1] != seen[-2]:  # what is above it may still be on its way
+        processed(page)
+        seen.append(slider.bounding_box())
+    box = seen[-1]
+    low, high, value = (float(slider.evaluate(f"e => e.{name}")) for name in ("min", "max", "value"))
+    half = 8  # pixels of the thumb, which stays within the slider
+    x = [box["x"] + half + part * (box["width"] - 2 * half) for part in ((value - low) / (high - low), share)]
+    y = box["y"] + box["height"] / 2
+    swipe(page, straight((x[0], y), (x[1], y)))
 
 
 def slide(slider, value):

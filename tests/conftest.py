@@ -169,3 +169,42 @@ def page(browser, address):
     with opened(browser, address) as page:
         settled(page)
         yield page
+
+
+# ---- the page with two runs
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two runs, the second of which has images that the first does not have; a file of tests may have others."""
+    from browser import two_runs
+
+    return two_runs(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def views(folders):
+    """The same runs asked without a page."""
+    from latens.explorer import View
+    from latens.explorer.pair import pair
+
+    first, second = (View(latens.open_run(folder)) for folder in folders)
+    pair(first, second)
+    return first, second
+
+
+@pytest.fixture(scope="module", params=["served", "file"])
+def linked_address(request, folders, tmp_path_factory):
+    from browser import served_or_file
+
+    with served_or_file(request.param, folders[0], tmp_path_factory.mktemp("file"), folders[1]) as found:
+        yield found
+
+
+@pytest.fixture
+def linked(browser, linked_address):
+    from browser import both_settled, opened
+
+    with opened(browser, linked_address, width=2300, height=1100) as page:
+        both_settled(page)
+        yield page

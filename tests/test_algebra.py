@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from latens.algebra import principal_axes
+from latens.algebra import RunningMoments, axes_of_scatter, principal_axes
 
 
 @pytest.mark.parametrize("shape", [(50, 6), (6, 50), (9, 9), (2, 3), (1, 4)])
@@ -19,3 +19,20 @@ def test_axes_are_those_of_scikit_learn(shape):
     assert (squares >= 0).all()
     np.testing.assert_allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-9)
     assert (np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1) > 0).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e7])
+def test_moments_by_blocks_are_those_of_all_points(offset):
+    points = np.random.default_rng(1).normal(size=(1000, 5)) * np.linspace(1, 3, 5) + offset
+    moments, other = RunningMoments(5), RunningMoments(5)
+    for start, stop in ((0, 1), (1, 1), (1, 400), (400, 993)):
+        moments.add(points[start:stop])
+    other.add(points[993:])
+    other.merge(RunningMoments(5))
+    moments.merge(other)
+    assert moments.count == 1000
+    np.testing.assert_allclose(moments.mean, points.mean(0), rtol=1e-14)
+    np.testing.assert_allclose(moments.covariance, np.cov(points.T, ddof=0), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(
+        axes_of_scatter(moments.scatter)[1], principal_axes(points - points.mean(0))[1], atol=1e-6
+    )

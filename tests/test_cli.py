@@ -349,6 +349,36 @@ def test_errors_are_json_too_where_json_is_asked_for(refused, capsys):
     assert refused("runs", "nope", "--json", out=expected) == f"latens: {message}"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+        ),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation"),
+    ],
+)
+def test_too_little_memory_is_one_line_that_says_what_to_lower(error, monkeypatch, blobs_file, finished_run, refused):
+    def fails(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("latens.experiment.start_run", fails)
+    said = refused("run", blobs_file, *TINY)
+    assert said == "latens: not enough memory; smaller batches (--batch-size) or smaller images (--size) need less"
+    monkeypatch.setattr("latens.experiment.score_run", fails)
+    assert refused("score", finished_run.path) == "latens: not enough memory; end other programs, or give this one more"
+
+
+def test_another_error_of_torch_is_no_lack_of_memory(monkeypatch, blobs_file):
+    def fails(*arguments, **options):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr("latens.experiment.start_run", fails)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        cli.main(["run", str(blobs_file), *TINY])
+
+
 def test_an_interrupted_command_says_how_to_go_on(monkeypatch, blobs_file, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

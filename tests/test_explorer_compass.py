@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from browser import Points, distance, expect, open_tab, opened, screenshot, shows, until
+from browser import PHONE, Points, distance, expect, open_tab, opened, screenshot, shows, until
 from latens.errors import UsageError
 from latens.explorer import decoding
 from latens.interpolation import kept_in_range
@@ -89,7 +89,7 @@ def test_the_compass_is_in_the_address_and_follows_the_keys(browser, anywhere, v
 
 
 def test_the_compass_of_a_place_that_a_finger_holds(browser, anywhere, view):
-    with opened(browser, anywhere, width=390, height=844, has_touch=True, is_mobile=True) as page:
+    with opened(browser, anywhere, **PHONE) as page:
         with_compass(page)
         points = Points(page, view)
         spot = points.spots[np.argmax(points.apart)].round()

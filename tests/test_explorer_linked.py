@@ -11,55 +11,18 @@ from browser import (
     distance,
     drag,
     expect,
-    learned_run,
     open_tab,
     opened,
     pixels,
-    processed,
     screenshot,
-    second_run,
-    served,
     slide,
     status,
     until,
 )
-from latens.explorer import View, decoding, following, write_html
+from latens.explorer import decoding, following, write_html
 from latens.explorer.one_file import MOST_EPOCHS
-from latens.explorer.pair import NONE, SHARED, pair
+from latens.explorer.pair import NONE, SHARED
 from latens.runs import open_run
-
-
-@pytest.fixture(scope="module")
-def views(tmp_path_factory):
-    """The two runs, asked without a page; copies, since tags are written to them."""
-    folder = tmp_path_factory.mktemp("linked")
-    runs = [learned_run(tmp_path_factory), second_run(tmp_path_factory)]
-    first, second = (View(open_run(shutil.copytree(run, folder / run.name))) for run in runs)
-    pair(first, second)
-    return first, second
-
-
-@pytest.fixture(scope="module", params=["served", "file"])
-def address(request, views):
-    if request.param == "file":
-        runs = [view.run for view in views]
-        yield write_html(runs[0], runs[0].path.parent / "two.html", beside=runs[1]).as_uri()
-        return
-    with served(*(view.run.path for view in views)) as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser, address):
-    with opened(browser, address, width=2300, height=1100) as page:
-        settled(page)
-        yield page
-
-
-def settled(page):
-    expect(page.locator(".verdict").first).to_contain_text("usual distance")
-    expect(page.locator(".map-name").nth(1)).to_contain_text("scale")
-    processed(page)
 
 
 class Spots:
@@ -97,27 +60,27 @@ def close(canvas, wanted):
     return np.abs(pixels(canvas)[..., 0].astype(int) - wanted).max() <= 1
 
 
-def test_the_same_image_is_marked_in_both_maps_and_decoded_by_both(page, views):
-    spots = Spots(page, views)
-    expect(page.locator(".map-name").first).to_have_text(views[0].run.name)
+def test_the_same_image_is_marked_in_both_maps_and_decoded_by_both(linked, views):
+    spots = Spots(linked, views)
+    expect(linked.locator(".map-name").first).to_have_text(views[0].run.name)
     row = spots.lonely(0)[0]
     twin = spots.there[row]
-    before = around(page, spots.of[1][twin])
-    page.mouse.move(*spots.of[0][row])
-    expect(strip(page)).to_contain_text(f"image {views[0].ids[row]} ")
-    until(page, lambda: np.abs(around(page, spots.of[1][twin]) - before).max() > 60)
+    before = around(linked, spots.of[1][twin])
+    linked.mouse.move(*spots.of[0][row])
+    expect(strip(linked)).to_contain_text(f"image {views[0].ids[row]} ")
+    until(linked, lambda: np.abs(around(linked, spots.of[1][twin]) - before).max() > 60)
     for view, point in zip(views, (row, twin), strict=True):
         picture = view.image(int(point)).arrays["reconstruction"][0]
-        until(page, lambda view=view, picture=picture: close(decoded(page, view.run.name), picture))
-    page.mouse.move(5, 5)
+        until(linked, lambda view=view, picture=picture: close(decoded(linked, view.run.name), picture))
+    linked.mouse.move(5, 5)
     twin = next(one for one in spots.lonely(1) if spots.back[one] != NONE)
-    page.mouse.move(*spots.of[1][twin])
-    expect(strip(page)).to_contain_text(f"image {views[1].ids[twin]} ")
-    expect(page.locator(".map-box").nth(1).locator(".hover")).to_contain_text(str(views[1].ids[twin]))
+    linked.mouse.move(*spots.of[1][twin])
+    expect(strip(linked)).to_contain_text(f"image {views[1].ids[twin]} ")
+    expect(linked.locator(".map-box").nth(1).locator(".hover")).to_contain_text(str(views[1].ids[twin]))
 
 
-def test_the_same_place_is_decoded_by_both(page, views):
-    spots = Spots(page, views)
+def test_the_same_place_is_decoded_by_both(linked, views):
+    spots = Spots(linked, views)
     facts = [view.map_points("tsne")[0] for view in views]
     laid = views[0].pair.alignment("tsne")
     for which in (0, 1):
@@ -126,75 +89,77 @@ def test_the_same_place_is_decoded_by_both(page, views):
             (middle - (dx, dy) for dx in range(-80, 81, 20) for dy in range(-80, 81, 20)),
             key=lambda one: np.linalg.norm(spots.of[which] - one, axis=1).min(),
         )
-        page.mouse.move(*spot)
-        expect(strip(page)).to_contain_text("The same place, decoded by both")
+        linked.mouse.move(*spot)
+        expect(strip(linked)).to_contain_text("The same place, decoded by both")
         place = spots.places[which].in_units(spot) / 65_535 * facts[0]["size"] + [facts[0]["left"], facts[0]["bottom"]]
         own = [place, laid.undo(place[None])[0]]
         for view, (x, y) in zip(views, own, strict=True):
             arrays = decoding.decode_at(view, "tsne", float(x), float(y)).arrays
-            until(page, lambda v=view, a=arrays: close(decoded(page, v.run.name), a["pixels"][0, 0]))
+            until(linked, lambda v=view, a=arrays: close(decoded(linked, v.run.name), a["pixels"][0, 0]))
 
 
-def test_one_selection_over_both_from_either_map(page, views):
-    spots = Spots(page, views)
+def test_one_selection_over_both_from_either_map(linked, views):
+    spots = Spots(linked, views)
     middle = spots.places[1].middle
-    page.keyboard.down("Shift")
+    linked.keyboard.down("Shift")
     corner, end = middle - (300, 300), middle - (-90, -90)
-    drag(page, [corner, middle, end])
-    page.keyboard.up("Shift")
+    drag(linked, [corner, middle, end])
+    linked.keyboard.up("Shift")
     inside = np.flatnonzero(((spots.of[1] > corner) & (spots.of[1] < end)).all(1))
     shared = [one for one in inside if spots.back[one] != NONE]
     assert 10 < len(shared) < len(inside)
-    expect(page.get_by_role("group", name="Selection").locator("strong")).to_have_text(f"{len(shared)} images selected")
+    expect(linked.get_by_role("group", name="Selection").locator("strong")).to_have_text(
+        f"{len(shared)} images selected"
+    )
     alone = len(inside) - len(shared)
-    assert f"{alone} image" in status(page)
-    assert "in one of the two runs only" in status(page)
+    assert f"{alone} image" in status(linked)
+    assert "in one of the two runs only" in status(linked)
     rows = sorted(int(spots.back[one]) for one in shared)
-    assert sorted(map(int, page.url.partition("select=")[2].partition("&")[0].split("."))) == rows
-    open_tab(page, "Selection")
-    expect(page.locator("#panel .facts")).to_have_text(f"{len(shared)} images selected")
+    assert sorted(map(int, linked.url.partition("select=")[2].partition("&")[0].split("."))) == rows
+    open_tab(linked, "Selection")
+    expect(linked.locator("#panel .facts")).to_have_text(f"{len(shared)} images selected")
     colours = [np.array([list(bytes.fromhex(one[1:])) for one in view.info()["colours"]]) for view in views]
 
     def drawn(which, points):
-        seen = screenshot(page)
+        seen = screenshot(linked)
         labels = views[which].labels[points]
         found = np.array([seen[int(y), int(x)] for x, y in spots.of[which][points]])
         return distance(found, colours[which][labels]) < 60
 
     below = spots.lonely(1)
     kept = np.isin(below, shared)
-    until(page, lambda: drawn(1, below)[kept].mean() > 0.9 > 0.1 > drawn(1, below)[~kept].mean())
+    until(linked, lambda: drawn(1, below)[kept].mean() > 0.9 > 0.1 > drawn(1, below)[~kept].mean())
     below = [one for one in spots.lonely(0) if spots.of[0][one][1] > spots.places[0].middle[1]]  # beyond the bar
     kept = np.isin(below, rows)
-    until(page, lambda: drawn(0, below)[kept].mean() > 0.9 > 0.1 > drawn(0, below)[~kept].mean())
+    until(linked, lambda: drawn(0, below)[kept].mean() > 0.9 > 0.1 > drawn(0, below)[~kept].mean())
 
 
-def test_an_image_of_the_second_map_becomes_the_current_one(page, views):
-    spots = Spots(page, views)
+def test_an_image_of_the_second_map_becomes_the_current_one(linked, views):
+    spots = Spots(linked, views)
     twin = next(one for one in spots.lonely(1) if spots.back[one] != NONE)
-    open_tab(page, "Image")
-    page.mouse.click(*spots.of[1][twin])
-    expect(page.locator("#panel .facts strong")).to_have_text(f"{views[1].ids[twin]}")
-    page.locator(".map").nth(1).focus()
-    before = page.url
-    page.keyboard.press("ArrowRight")
-    until(page, lambda: page.url != before and "image=" in page.url)
-    page.keyboard.press("s")
-    expect(page.get_by_role("group", name="Selection").locator("strong")).to_have_text("1 image selected")
+    open_tab(linked, "Image")
+    linked.mouse.click(*spots.of[1][twin])
+    expect(linked.locator("#panel .facts strong")).to_have_text(f"{views[1].ids[twin]}")
+    linked.locator(".map").nth(1).focus()
+    before = linked.url
+    linked.keyboard.press("ArrowRight")
+    until(linked, lambda: linked.url != before and "image=" in linked.url)
+    linked.keyboard.press("s")
+    expect(linked.get_by_role("group", name="Selection").locator("strong")).to_have_text("1 image selected")
 
 
-def test_an_image_of_the_second_run_only_is_shown_but_not_chosen(page, views):
-    spots = Spots(page, views)
+def test_an_image_of_the_second_run_only_is_shown_but_not_chosen(linked, views):
+    spots = Spots(linked, views)
     twin = next(one for one in spots.lonely(1) if spots.back[one] == NONE)
-    page.mouse.move(*spots.of[1][twin])
-    expect(strip(page)).to_contain_text(f"It is in {views[1].run.name} only.")
-    page.mouse.click(*spots.of[1][twin])
-    until(page, lambda: "in one of the two runs only" in status(page))
-    assert "image=" not in page.url
+    linked.mouse.move(*spots.of[1][twin])
+    expect(strip(linked)).to_contain_text(f"It is in {views[1].run.name} only.")
+    linked.mouse.click(*spots.of[1][twin])
+    until(linked, lambda: "in one of the two runs only" in status(linked))
+    assert "image=" not in linked.url
 
 
-def test_one_view_over_both(page, views):
-    spots = Spots(page, views)
+def test_one_view_over_both(linked, views):
+    spots = Spots(linked, views)
     inner = [one for one in spots.lonely(1) if 30 < np.linalg.norm(spots.of[1][one] - spots.places[1].middle) < 250]
     twin = inner[0]
     wanted = list(bytes.fromhex(views[1].info()["colours"][views[1].labels[twin]][1:]))
@@ -202,13 +167,13 @@ def test_one_view_over_both(page, views):
         start = spots.places[which].middle + spots.places[which].scale * np.array(
             [20_000.0, 31_000.0]
         )  # where no image is
-        drag(page, [start, start - [20, 0], start - [80, 60]])
-        until(page, lambda: distance(colour_at(page, spots.of[1][twin] - [80, 60]), wanted) < 60)
-        until(page, lambda: "view=" in page.url)
-        page.locator(".map").nth(other).focus()
-        page.keyboard.press("0")
-        until(page, lambda: distance(colour_at(page, spots.of[1][twin]), wanted) < 60)
-        until(page, lambda: "view=" not in page.url)
+        drag(linked, [start, start - [20, 0], start - [80, 60]])
+        until(linked, lambda: distance(colour_at(linked, spots.of[1][twin] - [80, 60]), wanted) < 60)
+        until(linked, lambda: "view=" in linked.url)
+        linked.locator(".map").nth(other).focus()
+        linked.keyboard.press("0")
+        until(linked, lambda: distance(colour_at(linked, spots.of[1][twin]), wanted) < 60)
+        until(linked, lambda: "view=" not in linked.url)
 
 
 def colour_at(page, spot):
@@ -216,39 +181,39 @@ def colour_at(page, spot):
     return screenshot(page)[y, x]
 
 
-def test_one_colour_and_one_filter_over_both(page, views):
-    spots = Spots(page, views)
+def test_one_colour_and_one_filter_over_both(linked, views):
+    spots = Spots(linked, views)
     colours = np.array([list(bytes.fromhex(one[1:])) for one in views[1].info()["colours"]])
     rows = spots.lonely(1)
 
     def there():
-        seen = screenshot(page)
+        seen = screenshot(linked)
         found = np.array([seen[int(y), int(x)] for x, y in spots.of[1][rows]])
         return distance(found, colours[views[1].labels[rows]]) < 60
 
-    until(page, lambda: there().mean() > 0.95)
-    page.locator(".legend .entry").first.click()
+    until(linked, lambda: there().mean() > 0.95)
+    linked.locator(".legend .entry").first.click()
     hidden = views[1].labels[rows] == 0
-    until(page, lambda: there()[~hidden].mean() > 0.95 and not there()[hidden].any())
-    page.get_by_label("Colour").select_option(label=f"neighbours shared with {views[1].run.name}")
-    expect(page.locator(".legend")).to_contain_text("of its 10 nearest")
-    until(page, lambda: there().mean() < 0.2)
-    assert "colour=shared" in page.url
-    assert "hide.label=0" in page.url
+    until(linked, lambda: there()[~hidden].mean() > 0.95 and not there()[hidden].any())
+    linked.get_by_label("Colour").select_option(label=f"neighbours shared with {views[1].run.name}")
+    expect(linked.locator(".legend")).to_contain_text("of its 10 nearest")
+    until(linked, lambda: there().mean() < 0.2)
+    assert "colour=shared" in linked.url
+    assert "hide.label=0" in linked.url
 
 
-def test_two_runs_are_compared_on_a_selection_in_two_steps(page, views):
+def test_two_runs_are_compared_on_a_selection_in_two_steps(linked, views):
     """A box by Shift and drag, and a press on Compare; `docs/explorer.md` allows three."""
-    spots = Spots(page, views)
+    spots = Spots(linked, views)
     middle = spots.places[0].middle
     corner, end = middle - (200, 0), middle - (-60, -250)
-    page.keyboard.down("Shift")
-    drag(page, [corner, middle, end])
-    page.keyboard.up("Shift")
-    open_tab(page, "Compare")
+    linked.keyboard.down("Shift")
+    drag(linked, [corner, middle, end])
+    linked.keyboard.up("Shift")
+    open_tab(linked, "Compare")
     rows = np.flatnonzero(((spots.of[0] > corner) & (spots.of[0] < end)).all(1))
     assert len(rows) > 10
-    panel = page.locator("#panel")
+    panel = linked.locator("#panel")
     expect(panel.locator("caption").first).to_have_text(f"{len(rows)} images selected")
     twins = spots.there[rows]
     line = panel.get_by_role("row", name="mean reconstruction error")
@@ -270,52 +235,52 @@ def test_two_runs_are_compared_on_a_selection_in_two_steps(page, views):
     expect(panel.get_by_text("no score is called better")).to_be_visible()
 
 
-def test_nearest_images_in_both_runs(page, views):
-    spots = Spots(page, views)
+def test_nearest_images_in_both_runs(linked, views):
+    spots = Spots(linked, views)
     row = next(one for one in spots.lonely(0) if spots.there[one] != NONE)
-    open_tab(page, "Compare")
-    page.mouse.click(*spots.of[0][row])
+    open_tab(linked, "Compare")
+    linked.mouse.click(*spots.of[0][row])
     near = [
         view.image(int(one)).arrays["neighbours"][:10] for view, one in zip(views, (row, spots.there[row]), strict=True)
     ]
     both = [one for one in near[0] if spots.there[one] in near[1]]
-    expect(page.locator("#panel")).to_contain_text(f"{len(both)} of 10 are near in both runs")
-    strips = page.locator("#panel .nearest")
+    expect(linked.locator("#panel")).to_contain_text(f"{len(both)} of 10 are near in both runs")
+    strips = linked.locator("#panel .nearest")
     expect(strips).to_have_count(2)
     for which in (0, 1):
         expect(strips.nth(which).locator(".both")).to_have_count(len(both))
     second = [one for one in near[1] if spots.back[one] != NONE]
     strips.nth(1).locator("button").nth(list(near[1]).index(second[0])).click()
     chosen = views[1].ids[second[0]]
-    until(page, lambda: f"image={chosen}" in page.url)
+    until(linked, lambda: f"image={chosen}" in linked.url)
 
 
-def test_the_images_whose_neighbours_differ_most(page, views):
-    open_tab(page, "Compare")
-    page.get_by_role("button", name="List the images whose neighbours differ most").click()
+def test_the_images_whose_neighbours_differ_most(linked, views):
+    open_tab(linked, "Compare")
+    linked.get_by_role("button", name="List the images whose neighbours differ most").click()
     wanted = views[0].pair.differing(views[0])
-    cards = page.locator("#panel .grid .bare")
+    cards = linked.locator("#panel .grid .bare")
     expect(cards).to_have_count(24)
     for card, one in zip(cards.all()[:5], wanted, strict=False):
         expect(card).to_contain_text(one["id"])
         expect(card).to_contain_text(f"{100 * one['score']:.0f} % shared")
-    assert "list=other-neighbours" in page.url
+    assert "list=other-neighbours" in linked.url
     cards.first.click()
-    until(page, lambda: f"image={wanted[0]['id']}" in page.url)
+    until(linked, lambda: f"image={wanted[0]['id']}" in linked.url)
 
 
-def test_the_address_shows_a_colleague_the_state_of_both(browser, address, page, views):
-    page.get_by_label("Map", exact=True).select_option("pca")
-    open_tab(page, "Compare")
-    spots = Spots(page, views, "pca")
-    page.locator(".map").nth(1).focus()
-    page.keyboard.press("ArrowRight")
-    until(page, lambda: "image=" in page.url)
-    page.keyboard.press("s")
-    until(page, lambda: "select=" in page.url)
-    page.mouse.move(5, 5)
-    words = until(page, lambda: (found := strip(page).text_content()) and "image " in found and found)
-    with opened(browser, page.url, width=2300, height=1100) as other:
+def test_the_address_shows_a_colleague_the_state_of_both(browser, linked_address, linked, views):
+    linked.get_by_label("Map", exact=True).select_option("pca")
+    open_tab(linked, "Compare")
+    spots = Spots(linked, views, "pca")
+    linked.locator(".map").nth(1).focus()
+    linked.keyboard.press("ArrowRight")
+    until(linked, lambda: "image=" in linked.url)
+    linked.keyboard.press("s")
+    until(linked, lambda: "select=" in linked.url)
+    linked.mouse.move(5, 5)
+    words = until(linked, lambda: (found := strip(linked).text_content()) and "image " in found and found)
+    with opened(browser, linked.url, width=2300, height=1100) as other:
         expect(other.locator(".map-name").nth(1)).to_contain_text("PCA", timeout=15_000)
         expect(other.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
         expect(strip(other)).to_have_text(words)
@@ -336,13 +301,13 @@ def test_a_file_of_two_runs_holds_shared_pictures_once(views, tmp_path):
     assert both.stat().st_size < 2 * alone.stat().st_size
 
 
-def test_one_playback_over_both(page, views):
-    open_tab(page, "Run")
-    most = MOST_EPOCHS if page.url.startswith("file:") else None
+def test_one_playback_over_both(linked, views):
+    open_tab(linked, "Run")
+    most = MOST_EPOCHS if linked.url.startswith("file:") else None
     epochs = [following.epochs_of(view.run, most) for view in views]
     assert len(epochs[0]) == (most or 30)
     assert epochs[0][-1] > epochs[1][-1]
-    slider = page.get_by_label("Epoch", exact=True)
+    slider = linked.get_by_label("Epoch", exact=True)
     both = sorted({*epochs[0], *epochs[1]})
     expect(slider).to_have_attribute("max", str(len(both) - 1))
     for epoch in (both[0], both[-1], epochs[1][-1]):
@@ -350,13 +315,13 @@ def test_one_playback_over_both(page, views):
         for which, view in enumerate(views):
             kept = [one for one in epochs[which] if one <= epoch] or epochs[which][:1]
             arrays = following.snapshot(view, kept[-1]).arrays
-            spots = Place(page, which).on_screen(arrays["x"].astype(int), arrays["y"].astype(int))
+            spots = Place(linked, which).on_screen(arrays["x"].astype(int), arrays["y"].astype(int))
             colours = np.array([list(bytes.fromhex(one[1:])) for one in view.info()["colours"]])[arrays["labels"]]
-            inside = np.abs(spots - Place(page, which).middle).max(1) < 420
+            inside = np.abs(spots - Place(linked, which).middle).max(1) < 420
 
             def drawn(spots=spots[inside], colours=colours[inside]):
-                seen = screenshot(page)
+                seen = screenshot(linked)
                 there = np.array([seen[int(y), int(x)] for x, y in spots])
                 return np.mean(distance(there, colours) < 60) > 0.7
 
-            until(page, drawn)
+            until(linked, drawn)

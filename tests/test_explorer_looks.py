@@ -14,6 +14,9 @@ from PIL import Image
 
 from browser import (
     Place,
+    Points,
+    colours_at,
+    distance,
     expect,
     learned_run,
     map_the_test_part,
@@ -222,6 +225,16 @@ def test_the_dark_theme_is_dark_all_over(browser, address):
         settled(page)
         seen = screenshot(page)
         assert (seen.max(-1) < 60).mean() > 0.8
+
+
+def test_what_is_not_selected_can_still_be_seen_in_the_dark(browser, address, learned):
+    view = View(open_run(learned))
+    with opened(browser, f"{address}#select=0", color_scheme="dark") as page:
+        settled(page)
+        points = Points(page, view)
+        rows = [row for row in points.lonely() if view.labels[row] == 2]  # of a dark colour
+        paper = screenshot(page)[-200, 5]
+        until(page, lambda: np.median(distance(colours_at(page, points, rows), paper)) > 60)
 
 
 @pytest.mark.parametrize("width", [360, 800])

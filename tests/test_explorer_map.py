@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import PAGE, chromium, processed, until
+from browser import PAGE, chromium, processed, swipe, until
 
 WIDTH, HEIGHT = 500, 400
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self' blob:; img-src 'self'"
@@ -647,14 +647,9 @@ def test_two_fingers_pinch(view):
     show(view, *scattered(100))
     before = to_units(view, [(250, 200)])[0]
     scale = view.evaluate("map.view.scale")
-    touch = view.context.new_cdp_session(view)
-    for kind, apart in [("touchStart", 50), ("touchMove", 70), ("touchMove", 100)]:
-        spots = [{"x": 250 - apart, "y": 200, "id": 1}, {"x": 250 + apart, "y": 200, "id": 2}]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": spots})
-    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    swipe(view, *([(250 + side * apart, 200) for apart in (50, 70, 100)] for side in (-1, 1)))
     assert view.evaluate("map.view.scale") == pytest.approx(2 * scale, rel=0.05)
     assert screen(view, *before) == pytest.approx([250, 200], abs=3)
-    touch.detach()
 
 
 def is_magenta(image):

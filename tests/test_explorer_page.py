@@ -201,12 +201,14 @@ def test_a_selection_is_tagged_and_its_table_taken_away(page, view, address, run
         page.get_by_role("button", name="Download tags (CSV)").click()
     assert download.value.suggested_filename == "run-tags.csv"
     assert download.value.path().read_text().splitlines()[1:] == [f"{one},odd <i>" for one in ids]
+    page.get_by_role("button", name="Look at them").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Save CSV").click()
     assert download.value.suggested_filename == "run-selection.csv"
     table = list(csv.DictReader(download.value.path().read_text().splitlines()))
     assert [line["id"] for line in table] == ids
     assert {line["tags"] for line in table} == {"odd <i>"}
+    open_tab(page, "Lists")
     page.get_by_label("Tag", exact=True).fill("constructor")
     page.get_by_role("button", name="Untag").click()
     until(page, lambda: status(page) == "0 images no longer tagged constructor.")

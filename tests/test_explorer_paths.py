@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from browser import Points, drag, expect, open_tab, opened, shows, until
+from browser import PHONE, Points, drag, expect, open_tab, opened, shows, swipe, until
 from latens.errors import RunDamaged, UsageError
 from latens.explorer import View, create_app, decoding
 from latens.explorer.one_file import write_html
@@ -158,17 +158,8 @@ def test_an_end_is_picked_on_the_map_by_keys(page, view):
     expect(page.locator(".chosen").first).to_have_text(name)
 
 
-def touch(page, spots):
-    """One finger along some places."""
-    session = page.context.new_cdp_session(page)
-    for kind, at in [("touchStart", spots[0]), *(("touchMove", spot) for spot in spots[1:]), ("touchEnd", None)]:
-        fingers = [] if at is None else [{"x": float(at[0]), "y": float(at[1])}]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
-        page.wait_for_timeout(30)
-
-
 def test_an_end_is_dragged_by_a_finger(browser, anywhere, view):
-    with opened(browser, anywhere, width=390, height=844, has_touch=True, is_mobile=True) as page:
+    with opened(browser, anywhere, **PHONE) as page:
         with_path(page)
         points = Points(page, view)
         row = next(
@@ -177,7 +168,7 @@ def test_an_end_is_dragged_by_a_finger(browser, anywhere, view):
             if np.linalg.norm(points.spots[row] - stops_of(page), axis=1).min() > 50
         )
         target = points.spots[row]
-        touch(page, [stops_of(page)[0], stops_of(page)[0] + 12, (stops_of(page)[0] + target) / 2, target])
+        swipe(page, [stops_of(page)[0], stops_of(page)[0] + 12, (stops_of(page)[0] + target) / 2, target])
         expect(page.locator(".chosen").first).to_contain_text(f"{view.ids[row]} ·")
         first_shows(page, view, view.latents[row])
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import re
 import shutil
@@ -264,7 +265,7 @@ def test_an_image_by_point_or_by_id(view, client):
         ("/api/map?name=pca&more=1", "unknown 'more'"),
         ("/api/column?name=nothing", "unknown column"),
         ("/api/thumbnails?page=99", "page 99"),
-        ("/api/thumbnails?page=one", "finite integer"),
+        ("/api/thumbnails?page=one", "an integer"),
         ("/api/image?row=-1", "no point"),
         ("/api/image?row=123456", "no point"),
         ("/api/image?row=99999999999999999999999", "too large"),
@@ -297,19 +298,19 @@ def test_a_wrong_question_gets_one_line_of_json(client, address, said):
         ("/api/decode", {"latents": [[1.0]]}, "latents have the shape"),
         ("/api/decode", {"latents": [[1.0], [1.0, 2.0]]}, "rows of numbers"),
         ("/api/decode", {"latents": []}, "latents have the shape"),
-        ("/api/decode", {"latents": "zero"}, "finite array"),
+        ("/api/decode", {"latents": "zero"}, "an array"),
         ("/api/decode", {}, "latents is missing"),
         ("/api/path", {"stops": [[], [1]], "map": "pca"}, "at least one image"),
         ("/api/path", {"stops": [[0], [0]], "map": "pca"}, "from a place to itself"),
         ("/api/path", {"stops": [[0], [99999]], "map": "pca"}, "no point of the map"),
-        ("/api/path", {"stops": [[0], ["a"]], "map": "pca"}, "no point of the map"),
-        ("/api/path", {"stops": [[0], [[1]]], "map": "pca"}, "no point of the map"),
-        ("/api/path", {"stops": [[[0]], [1]], "map": "pca", "way": "graph"}, "no point of the map"),
+        ("/api/path", {"stops": [[0], ["a"]], "map": "pca"}, "stops[1][0] is 'a'; an integer"),
+        ("/api/path", {"stops": [[0], [[1]]], "map": "pca"}, "stops[1][0] is [1]; an integer"),
+        ("/api/path", {"stops": [[[0]], [1]], "map": "pca", "way": "graph"}, "stops[0][0] is [0]; an integer"),
         ("/api/path", {"stops": [[0], [1]], "map": "pca", "steps": 1}, "steps is 1"),
         ("/api/path", {"stops": [[0], [1]], "map": "pca", "way": "crow"}, "known"),
         ("/api/tags", {"tag": " ", "ids": ["x"]}, "no image 'x'"),
         ("/api/ids", {"points": [-1]}, "no point"),
-        ("/api/ids", {"points": ["x"]}, "no point"),
+        ("/api/ids", {"points": ["x"]}, "points[0] is 'x'; an integer"),
     ],
 )
 def test_a_wrong_body_gets_one_line_of_json(client, path, body, said):
@@ -319,11 +320,16 @@ def test_a_wrong_body_gets_one_line_of_json(client, path, body, said):
 
 
 def test_latents_that_are_not_finite_are_refused(view, client):
-    for bad in ("NaN", "Infinity", "1e39"):
+    for bad, said in {
+        "NaN": "is nan; a finite",
+        "1e400": "is inf; a finite",
+        "1e39": "too large",
+        "1" * 400: "too large",
+    }.items():
         content = '{"latents": [[' + ", ".join([bad] * view.latents.shape[1]) + "]]}"
         response = client.post("/api/decode", content=content, headers={"content-type": "application/json"})
         assert response.status_code == 400
-        assert "NaN or infinity" in response.json()["error"]
+        assert said in response.json()["error"]
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"latents": 1}'])
@@ -561,7 +567,7 @@ def test_a_name_of_a_file_is_told_in_one_line(client):
     assert response.json()["error"] == r"a\nb: is no image that latens reads"
 
 
-def test_half_a_request_is_closed_and_a_whole_one_is_answered(view, monkeypatch):
+def test_half_a_request_is_closed_without_a_word_and_a_whole_one_is_answered(view, monkeypatch, capfd):
     monkeypatch.setattr(serving, "SECONDS_FOR_A_REQUEST", 0.5)
     server = Serving(view).start()
     head = f"Host: 127.0.0.1:{server.port}\r\nx-latens-token: {server.app.state.token}\r\n".encode()
@@ -576,6 +582,19 @@ def test_half_a_request_is_closed_and_a_whole_one_is_answered(view, monkeypatch)
                 assert got.startswith(b"HTTP/1.1 200") == half.startswith(whole)
     finally:
         server.stop()
+        server.wait()
+    assert capfd.readouterr().err == ""
+
+
+def test_sprite_pages_are_made_once_and_the_oldest_go_first(view, monkeypatch):
+    made = []
+    monkeypatch.setattr(View, "_sheet", lambda self, rows, look: made.append(look) or b"x" * 9)
+    monkeypatch.setattr("latens.explorer.view.KEPT_SHEETS", 20)
+    monkeypatch.setattr(view, "_sheets", {})
+    for look in ("", "a", "", "b", "a", ""):
+        view.thumbnails(0, look)
+    assert made == ["", "a", "b", ""]
+    assert list(view._sheets) == [(0, "b", "test"), (0, "", "test")]
 
 
 def test_the_command_ends_without_a_traceback_by_a_signal_amid_a_request(finished_run):
@@ -629,3 +648,16 @@ def test_a_run_or_a_route_that_is_not_there(tmp_path, finished_run):
         answer(tmp_path / "none", "/api/run")
     with pytest.raises(UsageError, match="no such route"):
         answer(finished_run, "/api/all")
+
+
+def test_a_server_that_ends_says_nothing_of_open_requests(view, caplog):
+    Serving(view).socket.close()
+    logger = logging.getLogger("uvicorn.error")
+    logger.addHandler(caplog.handler)
+    try:
+        logger.error("Cancel %s running task(s), timeout graceful shutdown exceeded", 1)
+        assert caplog.text == ""
+        logger.error("Exception in ASGI application")
+        assert "Exception in ASGI application" in caplog.text
+    finally:
+        logger.removeHandler(caplog.handler)

@@ -1,5 +1,6 @@
 """The atomic writer and the strict readers."""
 
+import errno
 import json
 import os
 import struct
@@ -34,6 +35,31 @@ def test_the_order_is_write_sync_rename_sync(tmp_path, monkeypatch):
     files.atomic_write(tmp_path / "new" / "a", b"x")
     assert calls[:2] == ["fsync", "rename"]
     assert calls[2:] == (["fsync"] if hasattr(os, "O_DIRECTORY") else [])
+
+
+def test_a_file_may_have_the_longest_name_of_the_system(tmp_path):
+    for name in ("a" * 251 + ".csv", "ü" * 125 + ".csv"):
+        files.atomic_write(tmp_path / name, b"x")
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_what_a_killed_process_left_of_a_file_goes_with_its_next_write(tmp_path):
+    for name in ("page [1].html", "b" * 250):
+        left = tmp_path / f".{files._short(name)}.{'0' * 32}.tmp"
+        left.write_bytes(b"half")
+        files.atomic_write(tmp_path / name, b"whole", durable=False)
+        assert left.exists()  # the caller of many files looks once
+        files.atomic_write(tmp_path / name, b"whole")
+        assert not left.exists()
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def test_without_durability_nothing_waits_for_the_disk(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(os, "fsync", calls.append)
+    files.atomic_write(tmp_path / "a.png", b"x", durable=False)
+    assert not calls
+    assert (tmp_path / "a.png").read_bytes() == b"x"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
@@ -114,6 +140,7 @@ def test_safetensors_with_a_wrong_header_are_refused(tmp_path):
     headers = {
         "a key occurs twice": f'{{"w":{entry},"w":{entry}}}'.encode(),
         "not those that were written": json.dumps({"w": json.loads(entry)}).encode(),
+        "nested too deeply": b'{"w":' + b"[" * 100_000,  # found by benchmarks/faults/guided.py
     }
     for message, header in headers.items():
         path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0\0\0")
@@ -125,3 +152,32 @@ def test_safetensors_with_a_wrong_header_are_refused(tmp_path):
     path.write_bytes(b"abc")
     with pytest.raises(RunDamaged, match="not readable as safetensors"):
         files.read_safetensors(path)
+
+
+@pytest.fixture
+def nothing_opens_for_writing(monkeypatch):
+    """What the system says to a user who may not write; root may."""
+    import builtins
+
+    real = builtins.open
+
+    def refuse(file, mode="r", *arguments, **options):
+        if set(mode) & set("wxa+"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+        return real(file, mode, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "open", refuse)
+
+
+def test_who_may_not_write_is_told_the_file_and_not_a_hidden_one(tmp_path, nothing_opens_for_writing):
+    with pytest.raises(PermissionError) as caught:
+        files.atomic_write(tmp_path / "a.json", b"{}")
+    assert caught.value.filename == str(tmp_path / "a.json")
+
+
+def test_who_may_not_write_a_run_is_told_its_folder(tmp_path, nothing_opens_for_writing):
+    from latens.runs.record import locked_for_writing
+
+    with pytest.raises(PermissionError) as caught, locked_for_writing(tmp_path):
+        pass
+    assert caught.value.filename == str(tmp_path)

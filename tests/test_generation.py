@@ -14,7 +14,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from latens.errors import UsageError
 from latens.metrics import Score, Scores
 from latens.metrics.copies import three_sample_statistic
-from latens.metrics.frechet import Moments, frechet_deviation, frechet_distance, moments
+from latens.metrics.frechet import Moments, _drawn_again, frechet_deviation, frechet_distance, moments
 from latens.metrics.generation import score_generation
 from latens.metrics.intervals import of_share
 from latens.metrics.kernel import group_rows, kernel_distance, kernel_sums
@@ -117,6 +117,16 @@ def test_the_interval_of_frechet_is_as_wide_as_new_draws_are_apart(shift, least,
 
 
 # the kernel distance
+
+
+def test_the_draws_of_the_deviation_have_exact_moments():
+    random = np.random.default_rng(5)
+    x = random.normal(300, 2, (400, 6)).astype(np.float32)
+    counts = random.multinomial(len(x), np.full(len(x), 1 / len(x)))
+    expected, shift = moments(np.repeat(x, counts, 0)), x.mean(0, dtype=np.float64)
+    drawn = _drawn_again((x - shift).astype(np.float32), counts)
+    np.testing.assert_allclose(drawn.mean + shift, expected.mean, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(drawn.covariance, expected.covariance, rtol=0, atol=1e-4)
 
 
 def test_kid_equals_torchmetrics_and_a_plain_loop():

@@ -173,10 +173,11 @@ def test_a_loss_that_is_not_finite_stops_everything(optimiser, blobs, resident):
         torch.testing.assert_close(ours, theirs, **ROUNDING)
 
 
+@pytest.mark.parametrize("of", ["loss", "gradient"])
 @pytest.mark.parametrize("first", [1, 3])
-def test_nothing_changes_after_a_loss_that_is_not_finite(first):
+def test_nothing_changes_after_a_loss_or_a_gradient_that_is_not_finite(first, of):
     """Neither weights nor moments nor the count of steps, also where the very first loss is the bad one."""
-    step, weights = line_step(bad_steps={first})
+    step, weights = line_step(bad_steps={first}, of=of)
     step.begin(line_plan(step))
     seen = []
     for size in step.sizes:
@@ -194,8 +195,8 @@ def test_nothing_changes_after_a_loss_that_is_not_finite(first):
         assert all((moment == 0).all() for moment in seen[0][len(weights) :])
 
 
-def line_step(bad_steps=(), num_images=10, batch_size=2):
-    """A step over two matrices, of Muon, and a bias, of Adam: which of its losses are infinite is given by number."""
+def line_step(bad_steps=(), num_images=10, batch_size=2, of="loss"):
+    """A step over two matrices, of Muon, and a bias, of Adam: which losses, or gradients, are infinite is given by number."""
     rng = torch.Generator().manual_seed(0)
     weights = [nn.Parameter(torch.randn(4, 4, generator=rng)) for _ in range(2)] + [nn.Parameter(torch.zeros(4))]
     numbers = itertools.count(1)
@@ -205,8 +206,15 @@ def line_step(bad_steps=(), num_images=10, batch_size=2):
         for weight in weights[:2]:
             h = h @ weight
         total = (h + weights[2]).square().mean(1)
-        return Losses(total * torch.inf if next(numbers) in bad_steps else total)
+        bad = next(numbers) in bad_steps
+        if of == "gradient":
+            factors.append(torch.inf if bad else 1.0)
+            return Losses(total)
+        return Losses(total * torch.inf if bad else total)
 
+    factors = []
+    if of == "gradient":
+        weights[1].register_hook(lambda gradient: gradient * factors[-1])
     optimisers = [torch.optim.Adam(weights[2:], lr=0.1, fused=True), Muon(weights[:2], lr=0.1)]
     pixels = torch.randint(0, 256, (num_images, 1, 2, 2), dtype=torch.uint8, generator=rng)
     return StaticStep(loss, pixels, optimisers, batch_size), weights

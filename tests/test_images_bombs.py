@@ -2,17 +2,19 @@
 
 import gzip
 import struct
+import sys
 import types
 import zipfile
 import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from latens.computed.mapping import map_run
 from latens.errors import ImagesDamaged, RunDamaged, TableError, UsageError
 from latens.files import map_npy, map_npz, read_npz, read_some
-from latens.images import decode, load_images, plan, tiff_pages
+from latens.images import decode, load_images, pixels, plan, samples, tiff_pages
 from latens.images.masks import few_values
 from latens.images.opening import MOST_DECODED
 from latens.images.table_files import read_table
@@ -72,6 +74,48 @@ def test_the_limit_is_of_bytes_in_memory(tmp_path):
                 decode.look_at(tmp_path / "a.png")
         else:
             assert decode.look_at(tmp_path / "a.png").size == (side, side)
+
+
+def test_what_a_palette_becomes_counts_too(tmp_path):
+    """One byte a pixel in its file, one as it is decoded, four in colours: a GIF of 135 million pixels took 1.9 s and 516 MB."""
+    path = tmp_path / "a.gif"
+    fill(tmp_path, 1)
+    Image.new("P", (9, 9)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:6] + struct.pack("<HH", 11_320, 11_834) + content[10:])
+    with pytest.raises(ValueError, match="too large: 11834 x 11320 pixels"):
+        decode.look_at(path)
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "La", "CMYK", "YCbCr", "HSV", "I;16"]
+)
+@pytest.mark.parametrize("transparent", [False, True])
+def test_strips_are_converted_as_the_whole_picture_is(mode, transparent, monkeypatch):
+    random = np.random.default_rng(0)
+    colours = Image.fromarray(random.integers(0, 256, (23, 17, 4), np.uint8))
+    picture = Image.fromarray(random.integers(0, 60_000, (23, 17), np.uint16)) if mode == "I;16" else None
+    first = {"RGBA": "RGBA", "RGBa": "RGBA", "LA": "LA", "La": "LA", "PA": "LA", "P": "RGB"}.get(mode, "RGB")
+    picture = picture or colours.convert(first).convert(mode)
+    if transparent and mode in ("L", "P", "RGB"):
+        picture.info["transparency"] = (3, 3, 3) if mode == "RGB" else 3
+    for channels in (1, 3):
+        whole = np.asarray(decode.plain_picture(picture.copy(), channels))
+        monkeypatch.setattr(decode, "STRIP", 40)
+        assert np.array_equal(np.asarray(decode.plain_picture(picture.copy(), channels)), whole)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("kind", "alpha", "bits"), [("cmyk", "none", 8), ("rgb", "straight", 16), ("inverted", "none", 4)]
+)
+def test_blocks_of_samples_are_computed_as_all_of_them_are(kind, alpha, bits, monkeypatch):
+    count = {"cmyk": 4, "rgb": 4, "inverted": 1}[kind]
+    drawn = np.random.default_rng(0).integers(0, 1 << bits, (23, 17, count), np.uint16 if bits > 8 else np.uint8)
+    whole = samples.values_of_samples(drawn, bits, kind, alpha)
+    monkeypatch.setattr(samples, "AT_ONCE", 99)
+    monkeypatch.setattr(pixels, "AT_ONCE", 99)
+    assert np.array_equal(samples.values_of_samples(drawn, bits, kind, alpha), whole)
 
 
 def test_a_large_picture_is_left_out_and_named(tmp_path):
@@ -141,24 +185,35 @@ def test_metadata_with_entities_names_no_channels():
         assert tiff_pages._names(tiff, np.zeros((1, 1), int)) == found
 
 
+@pytest.fixture(params=["pyarrow", "polars"])
+def reading_parquet(request, monkeypatch):
+    """Lets the library that reads Parquet do something else; polars reads where pyarrow is not installed."""
+    if request.param == "pyarrow":
+        return lambda function: monkeypatch.setattr("pyarrow.parquet.read_table", function)
+    monkeypatch.setattr("latens.images.table_files.isolated", lambda *words, **limits: None)
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    return lambda function: monkeypatch.setattr("polars.read_parquet", function)
+
+
 @pytest.mark.parametrize("error", [type("PanicException", (BaseException,), {}), struct.error, zlib.error])
-def test_whatever_a_library_raises_for_a_damaged_table_is_an_error_of_latens(tmp_path, monkeypatch, error):
+def test_whatever_a_library_raises_for_a_damaged_table_is_an_error_of_latens(tmp_path, reading_parquet, error):
     """A panic of polars is no Exception."""
 
     def fails(path):
         raise error("damaged\nin many lines")
 
-    monkeypatch.setattr("polars.read_parquet", fails)
+    reading_parquet(fails)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(TableError, match=r"a\.parquet: not readable as Parquet \(damaged\)"):
         read_table(tmp_path / "a.parquet")
 
 
-def test_ctrl_c_while_a_table_is_read_is_no_damage(tmp_path, monkeypatch):
+def test_ctrl_c_while_a_table_is_read_is_no_damage(tmp_path, reading_parquet):
     def stopped(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("polars.read_parquet", stopped)
+    reading_parquet(stopped)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(KeyboardInterrupt):
         read_table(tmp_path / "a.parquet")

@@ -1,9 +1,12 @@
 """Tables of images: how they are read, which row is which image, and what becomes of classes, parts and columns."""
 
+import base64
 import csv
 import io
 import json
 import re
+import sys
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -92,6 +95,34 @@ def test_parquet(folder, tmp_path):
     (tmp_path / "b.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(TableError, match=r"b\.parquet: not readable as Parquet"):
         load_images(folder, table=tmp_path / "b.parquet")
+
+
+# A Parquet file with one changed byte, for which polars 2.1 asks for 2 EB of memory, and so ends its process.
+ENDS_POLARS = zlib.decompress(
+    base64.b85decode(
+        "c-ozl&u`N(6vyo}DMjj`px8>JAVo-vI#G40*RBm>(!5_V=%A@4$|@n2lBBJawo|ip;|822{(}7(9AIb8oDkxKcHoTo1GpezyBYMrVZu`K-uwE!"
+        "=a22AL7OEcqjwPbb)+HyK>q#0FSET3!6$`9c5#2$<xYt#mMcrun!|;RtgL*1Y1!CY*>fcXkcmhEA(TUDls1+?UJ+@UBFZnC=3W6Hu|S2gk|R5l"
+        "Q|6<rUIFQxu3ZiLQSfZ&4FZ(KDn66&PiUP$EAx+b4A@6cW_igC2;M@@3ujol?_7~#!kT}2L8|^Gg^mX8OA#uO*9js)_XXmw&^k|9-=&!z`ZY;U"
+        "7?~Bw2<SMOfHr%aL@@9PM90kI?s*FJxQitH&OLcN8XX{+EjuU89LgN18v=%@Q;<Z#s&427>t)LLucO326om1qf(WqA6yx%n#jn$>@S}om0{lkC"
+        "s+GZ?Q!3w&mZi<+qt@;Cc`q1v+BdksN2N^J*x;|)gvG~h5)0`8r7>L-)}^-^Z2sto>syp|le{f%g}BOJ+dC|&w)>~)G;ej2CSy7;!p_~ze!Im>"
+        "*JF-S=i-{k67{s{il!S~){0wqy4ZTsYC-V0eCj@r+k+@>KXwjxTcwE7<z=8fY>Xmr9Gm(57YDu3aNe8*<G4Q>nxt4N+Gf6U*pGa(8ag)V_={oa"
+        "lWG{&h+is`YR$79k2sYuBw^JHe22{I1$MLia<8+GvBCb(-w?aRwg"
+    )
+)
+
+
+def test_a_damaged_parquet_ends_no_process(folder, tmp_path, monkeypatch):
+    (tmp_path / "a.parquet").write_bytes(ENDS_POLARS)
+    with pytest.raises(TableError, match=r"a\.parquet: not readable as Parquet \(Invalid page header"):
+        load_images(folder, table=tmp_path / "a.parquet")
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)  # not installed: polars reads it, in a process of its own first
+    with pytest.raises(
+        TableError, match=r"a\.parquet: not readable as Parquet \(can't be read: in a process of its own it was ended"
+    ):
+        load_images(folder, table=tmp_path / "a.parquet")
+    frames()["polars"].write_parquet(tmp_path / "b.parquet")
+    check(load_images(folder, table=tmp_path / "b.parquet"))
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "metadata.csv", "Labels.CSV", "metadata.jsonl", "labels.tsv"])
@@ -267,6 +298,10 @@ def test_which_column_holds_the_labels(folder, tmp_path):
     assert load_images(folder, table=grades).class_names == ()
     assert any("no labels (label_column" in note for note in load_images(folder, table=grades).notes)
     assert load_images(folder, table=grades, label_column="grade").class_names == ("0", "0.5", "1")
+    unknown = {**columns, "label": ["?" if k == 3 else str(k % 2) for k in range(30)]}
+    assert load_images(folder, table=unknown).class_names == ("0", "1", "?")
+    endless = {**columns, "label": ["inf" if k == 3 else str(k % 2) for k in range(30)]}
+    assert load_images(folder, table=endless).class_names == ()
     hot = {
         **columns,
         **{name: [float(k % 3 == number) for k in range(30)] for number, name in enumerate(["MEL", "NV", "BCC"])},

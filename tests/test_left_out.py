@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import latens
 from conftest import make_blobs
@@ -179,7 +180,9 @@ def test_reasons_are_one_line_and_the_traceback_is_shown_on_demand(monkeypatch):
         raise RunError("no\n  such thing")
     with left.attempt("b"):
         raise MemoryError
-    assert left.reasons == {"a": "no such thing", "b": "not enough memory"}
+    with left.attempt("b of torch"):
+        torch.empty(1 << 60)
+    assert left.reasons == {"a": "no such thing", "b": "not enough memory", "b of torch": "not enough memory"}
     assert not any(DEBUG in text for text in said)
     monkeypatch.setenv(DEBUG, "1")
     with left.attempt("c"):

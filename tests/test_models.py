@@ -352,3 +352,12 @@ def test_a_model_with_a_matched_prior_has_a_learned_one_beside_it():
     model.learned_prior = "flow"  # which takes a minute to fit, and is scored all the same
     assert "flow" in samplers_for(model, every=False)
     assert not any("matching" in name or "steps" in name for name in make("variational").state_dict())
+
+
+def test_the_quantised_loss_of_nan_is_nan_and_no_error():
+    model = make("quantised")
+    x = torch.rand(3, *model.image_shape)
+    x[1, 0, 2, 2] = torch.nan
+    losses = model.loss(x)
+    assert torch.isnan(losses.total).tolist() == [False, True, False]
+    assert torch.isfinite(losses.parts["prior"]).all()

@@ -213,11 +213,12 @@ def assert_same_in_both_forms(half, x, tolerance=1e-6):
 @native
 @pytest.mark.parametrize(("kernel", "stride", "padding"), GEOMETRIES)
 @pytest.mark.parametrize("size", [(9, 12), (7, 7)])
-def test_native_kernels_are_the_convolutions_for_any_geometry(kernel, stride, padding, size):
+@pytest.mark.parametrize("channels", [(3, 4), (9, 37), (37, 9)])  # few: over images; many: over rows of the kernel
+def test_native_kernels_are_the_convolutions_for_any_geometry(kernel, stride, padding, size, channels):
     torch.manual_seed(0)
-    x = torch.randn(5, 3, *size)
-    assert_same_in_both_forms(Half(nn.Conv2d(3, 4, kernel, stride, padding)), x)
-    assert_same_in_both_forms(Half(nn.ConvTranspose2d(3, 4, kernel, stride, padding)), x)
+    x = torch.randn(5, channels[0], *size)
+    assert_same_in_both_forms(Half(nn.Conv2d(*channels, kernel, stride, padding)), x)
+    assert_same_in_both_forms(Half(nn.ConvTranspose2d(*channels, kernel, stride, padding)), x)
 
 
 @native
@@ -228,6 +229,8 @@ def test_every_instruction_set_gives_the_same(lanes, instruction_sets):
     encoder, decoder = NETWORKS["convolutional"]((3, 17, 23), 5, 3)
     assert_same_in_both_forms(encoder, torch.rand(37, 3, 17, 23), 1e-5)
     assert_same_in_both_forms(decoder, torch.rand(37, 3), 1e-5)
+    for layer in (nn.Conv2d, nn.ConvTranspose2d):
+        assert_same_in_both_forms(Half(layer(10, 35, (3, 5), 2, (0, 3))), torch.randn(200, 10, 11, 9), 1e-5)
 
 
 @pytest.mark.parametrize("lanes", [4, 8, 16])

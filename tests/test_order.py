@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import torch
 import latens
 from conftest import make_blobs
 from latens import experiment, memory
-from latens.arrays import Picked, gather, is_mapped, read_ahead
+from latens.arrays import Picked, gather, is_mapped, read_ahead, read_alone
 from latens.errors import UsageError
 from latens.files import read_safetensors
 from latens.images import load_images
@@ -245,6 +246,24 @@ def test_the_last_rows_can_be_asked_for(tmp_path):
     np.save(tmp_path / "array.npy", np.zeros((1000, 1, 7, 9), np.uint8))
     read_ahead(np.load(tmp_path / "array.npy", mmap_mode="r"), slice(990, 1000))
     read_ahead(np.zeros((5, 1, 2, 2)), slice(0, 5))  # in memory: nothing to do
+
+
+@LINUX
+def test_a_missing_page_is_read_alone_while_that_is_asked_for(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros((40_000, 1, 1, 1024), np.uint8))
+    mapped = np.load(tmp_path / "array.npy", mmap_mode="r")
+
+    def advised():
+        """Whether the map is marked for random reading (flag `rr` of the kernel)."""
+        ours = Path("/proc/self/smaps").read_text().partition("array.npy")[2]
+        return "rr" in ours.partition("VmFlags:")[2].splitlines()[0].split()
+
+    assert not advised()
+    with read_alone(Picked(mapped, np.arange(9))):
+        assert advised()
+    assert not advised()
+    with read_alone(np.zeros(3)):  # in memory: nothing to do
+        pass
 
 
 @pytest.mark.heavy

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ import torch
 
 from latens import files
 from latens.errors import RunDamaged, RunError
+from latens.images import load_images
+from latens.runs import start_run
 from latens.runs.record import RunFolder, is_run
+from latens.training.recipes import RECIPES
 
 RECORD = {"format": 1, "status": "training", "created": "2026-01-01T00:00:00+00:00", "data": {}, "recipe": {}}
 OLD, NEW = (
@@ -314,6 +318,47 @@ def test_of_two_processes_that_create_one_run_one_is_refused(tmp_path):
     assert is_run(tmp_path / "run")
     with pytest.raises(RunError, match="already exists and is a run"):
         RunFolder.create(tmp_path / "run", RECORD)
+
+
+def test_a_run_is_there_with_its_first_files_or_not_at_all(tmp_path, monkeypatch):
+    real = os.replace
+
+    def full(source, to):
+        if Path(to).name == "run.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, to)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        RunFolder.create(tmp_path / "run", RECORD, {"a.json": [1]})
+    assert not is_run(tmp_path / "run")
+    assert not [path for path in (tmp_path / "run").rglob(".*") if path.suffix in (".tmp", ".new")]
+    monkeypatch.undo()
+    (tmp_path / "run" / ".a.json.0123456789abcdef.new").write_text("of a process that was killed")
+    made = RunFolder.create(tmp_path / "run", RECORD, {"a.json": [1]})
+    assert (made.load("a.json"), sorted(made.files)) == ([1], ["a.json"])
+    assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.suffix) == ["a.json", "run.json"]
+
+
+def test_a_folder_with_a_hidden_file_of_the_user_is_not_free(tmp_path):
+    (tmp_path / ".settings.new").touch()
+    with pytest.raises(RunError, match="not an empty folder"):
+        RunFolder.create(tmp_path, RECORD)
+
+
+def test_images_that_are_given_are_in_the_run_from_its_first_moment(tmp_path, monkeypatch):
+    seen = []
+    real = files.atomic_write
+    images = load_images(np.zeros((60, 1, 8, 8), np.uint8) + np.arange(60, dtype=np.uint8)[:, None, None, None])
+
+    def noted(path, content, **options):
+        real(path, content, **options)
+        if Path(path).name == "run.json":
+            seen.append(sorted(RunFolder(tmp_path / "run").files))
+
+    monkeypatch.setattr(sys.modules[RunFolder.__module__], "atomic_write", noted)
+    start_run(images, RECIPES["fast"](images), tmp_path / "run")
+    assert seen == [["images.npz"]]
 
 
 def test_a_folder_that_contains_only_locks_is_free(tmp_path):

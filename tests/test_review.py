@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.distance import cdist
 
 import latens
@@ -16,6 +17,7 @@ from latens.computed.review import (
     KINDS,
     Finding,
     doubtful_labels,
+    moved,
     near_duplicates,
     picker,
     read_review,
@@ -398,6 +400,20 @@ def moved_copy(image, how):
     cut = 0.04 * side
     box = (cut, cut, side - cut, side - cut)
     return np.asarray(picture.transform((side, side), Image.Transform.EXTENT, box, Image.Resampling.BICUBIC))[None]
+
+
+def test_what_tangents_leave_is_the_residual_of_least_squares():
+    images = np.random.default_rng(0).random((7, 2, 6, 9)).astype(np.float32)
+    others = moved._flat(images[::-1])
+    near = np.array([[0, 3], [1, 2], [5, 4], [3, 6], [2, 0], [6, 1], [4, 5]])
+    lengths = torch.from_numpy(others).square().sum(1)
+    left = moved._after_tangents(images, torch.from_numpy(others), lengths, near)
+    tangents = moved._tangents(torch.from_numpy(images)).double().numpy()
+    for row, places in enumerate(near):
+        for column, other in enumerate(places):
+            difference = others[other].astype(float) - moved._flat(images[row : row + 1])[0]
+            residual = np.linalg.lstsq(tangents[row].T, difference)[1].item() ** 0.5  # 0 of itself
+            assert left[row, column] == pytest.approx(residual, rel=5e-3)
 
 
 @pytest.mark.parametrize(("how", "fewest"), [("mirrored", 20), ("cropped", 10), ("turned", 14)])

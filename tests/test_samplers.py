@@ -11,6 +11,7 @@ from sklearn.mixture import GaussianMixture
 from latens.errors import UnknownName, UsageError
 from latens.files import read_safetensors, write_safetensors
 from latens.neighbours import nearest_neighbours
+from latens.neighbours.centres import nearest_centre
 from latens.samplers import SAMPLERS, Sampler, em
 from latens.samplers.class_means import ClassMeansSampler
 from latens.samplers.em import fit_mixture
@@ -554,3 +555,33 @@ def test_a_models_prior_has_its_density():
             else:
                 expected = torch.distributions.Normal(0, 1).log_prob(torch.from_numpy(z)).sum(1)
                 np.testing.assert_allclose(sampler.log_prob(z), expected, rtol=1e-5)
+
+
+# ---- what fits mixtures
+
+
+def test_the_nearest_centre_is_found_far_from_zero():
+    points = torch.randn(500, 6, generator=torch.Generator().manual_seed(0)) + 300
+    centres = points[::25] + 0.1
+    expected = torch.cdist(points.double(), centres.double()).argmin(1)
+    assert torch.equal(nearest_centre(points, centres), expected)
+
+
+def test_components_that_are_far_from_a_point_can_be_left_out(monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    points = torch.cat([torch.randn(300, 5, generator=random) / 3 + shift for shift in (-2, 0, 2)])
+    fitted = []
+    for rounds_of_all in (1, 4):
+        monkeypatch.setattr(em, "LOOK_AT_ALL", rounds_of_all)
+        fitted.append(fit_mixture(points, 6, 1.0, diagonal=False, rounds=10))
+    torch.testing.assert_close(fitted[0].means, fitted[1].means, rtol=0, atol=1e-3)
+    torch.testing.assert_close(fitted[0].score(points), fitted[1].score(points), rtol=0, atol=1e-2)
+
+
+def test_a_joint_density_of_some_components_is_that_of_all():
+    points = torch.randn(200, 4, generator=torch.Generator().manual_seed(1))
+    mixture = fit_mixture(points, 3, 1.0, diagonal=False, rounds=2)
+    near = torch.rand(200, 3, generator=torch.Generator().manual_seed(2)) < 0.5
+    some, everything = mixture.log_joint(points, near), mixture.log_joint(points)
+    torch.testing.assert_close(some[near], everything[near])
+    assert (some[~near] == -torch.inf).all()

@@ -141,9 +141,9 @@ def test_an_image_is_found_by_its_name(opened, view):
 
 def test_the_map_and_a_selection_are_saved(browser, addresses, where):
     browser.open("about:blank")
-    browser.open(f"{addresses[where]}#select=0.1.2")
+    browser.open(f"{addresses[where]}#select=0.1.2&tab=selection")
     until(browser, "document.querySelector('.selection')?.hidden === false")
-    until(browser, "document.querySelector('.verdict')?.textContent.includes('usual distance')")
+    until(browser, "document.querySelectorAll('.cell').length", lambda found: found == 3)
     browser.run(
         "void (window.saved = [], URL.createObjectURL = ({size}) => `#${size}`,"
         " HTMLAnchorElement.prototype.click = function () { saved.push([this.download, Number(this.hash.slice(1))]); })"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -103,23 +104,74 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(blobs):
     assert all(torch.equal(before, after) for before, after in zip(weights, model.parameters(), strict=True))
 
 
-def test_masked_steps_leave_weights_and_moments_as_they_were():
+@pytest.mark.parametrize("of", ["loss", "gradient"])
+def test_masked_steps_leave_weights_and_moments_as_they_were(of):
     weight = torch.nn.Parameter(torch.ones(3))
     optimiser = torch.optim.Adam([weight], lr=0.1)
     guard = FiniteGuard([optimiser], torch.device("cpu"), masked=True)
     good = []
     for step, factor in enumerate([1.0, 1.0, float("nan"), 1.0], start=1):
         optimiser.zero_grad()
-        loss = (weight.square() * factor).sum()
+        loss = (weight.square() * (factor if of == "loss" else 1.0)).sum()
         guard.check(loss, epoch=1, step=step)
         loss.backward()
-        guard.take_step()
+        weight.grad[1] *= factor
+        guard.take_step(epoch=1, step=step)
         good.append((weight.detach().clone(), optimiser.state[weight]["exp_avg"].clone()))
     assert not torch.equal(good[0][0], good[1][0])
     assert torch.equal(good[3][0], good[1][0])
     assert torch.equal(good[3][1], good[1][1])
     with pytest.raises(TrainingDiverged, match="epoch 1, step 3"):
         guard.look(epoch=1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_gradient_that_is_not_finite_stops_before_the_step(value, optimiser, masked, blobs, monkeypatch):
+    original = FiniteGuard.__init__
+    monkeypatch.setattr(FiniteGuard, "__init__", lambda self, opts, device: original(self, opts, device, masked))
+    model, weights, backward = small_model(blobs), {}, []
+    parameter = list(model.parameters())[2]
+
+    def plant(gradient):
+        backward.append(None)
+        if len(backward) != 6:
+            return None
+        gradient = gradient.clone()
+        gradient[(0,) * gradient.ndim] = value
+        return gradient
+
+    def remember(epoch, step, loss):
+        weights[step] = [p.detach().clone() for p in model.parameters()]
+
+    parameter.register_hook(plant)
+    with pytest.raises(TrainingDiverged, match="epoch 2, step 6"):
+        list(train(model, blobs, config(optimiser=optimiser), on_batch=remember))
+    assert all(torch.equal(kept, now) for kept, now in zip(weights[5], model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_weight_of_infinity_behind_a_relu_stops_before_the_step(masked, blobs, monkeypatch):
+    """Its latent number is 0 for every image, so loss and gradients are finite; what is kept is the last whole epoch."""
+    original, taken = FiniteGuard.__init__, []
+    monkeypatch.setattr(FiniteGuard, "__init__", lambda self, opts, device: original(self, opts, device, masked))
+    model = small_model(blobs)
+    bias = next(module for module in reversed(list(model.encoder.modules())) if hasattr(module, "bias")).bias
+
+    def plant(epoch, step, loss):
+        taken.append(loss)
+        if step == 5:
+            bias.data[0] = -torch.inf
+
+    steps = train(model, blobs, config(), on_batch=plant)
+    next(steps)
+    kept = [p.detach().clone() for p in model.parameters()]
+    with pytest.raises(TrainingDiverged, match="epoch 2, step 6"):
+        next(steps)
+    assert all(math.isfinite(loss) for loss in taken)
+    assert masked or len(taken) == 5
+    assert all(torch.equal(before, now) for before, now in zip(kept, model.parameters(), strict=True))
 
 
 def test_masked_steps_are_the_plain_steps_while_losses_are_finite(blobs, monkeypatch):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import pdist, squareform
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_iris
 
-from latens.maps.affinities import joint_affinities
+from latens.maps.affinities import joint_affinities, negative_entropy
 from latens.maps.descent import descend
 from latens.maps.repulsion import ExactRepulsion, GridRepulsion
 from latens.maps.tsne import TSNEMap, _by_opentsne, _start
@@ -108,6 +108,13 @@ def test_affinities_are_symmetric_with_sum_one_and_the_perplexity(digits):
     back = np.array([conditional[5, j] for j in near])
     one_sided = [5 not in indices[j] for j in near]
     np.testing.assert_allclose(back[one_sided], row[one_sided], rtol=2e-3)
+
+
+def test_affinities_that_are_all_but_zero_stay_above_it():
+    distances, indices = nearest_neighbours(load_iris().data, k=90)
+    joint = joint_affinities(distances, indices, 30.0)
+    assert joint.data.min() > 0
+    assert np.isfinite(negative_entropy(joint.data))
 
 
 def divergence(affinities, y):

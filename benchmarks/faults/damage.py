@@ -2,10 +2,12 @@
 
     python benchmarks/faults/damage.py [--long] [--json FILE]
 
-A small run is made. Then single bits of each of its files are flipped and each file is cut, at places drawn at random (every
-byte of run.json and of history.jsonl in the long form), and the file is read as latens reads it. A change counts as survived
-where an error of latens names the file, or where what was read is what was written. A traceback, another kind of error and a
-different value without a word are lost. The naive way beside it: the same weights by `torch.save` and `torch.load`.
+A small run is made. Then single bits of each of its files are flipped and each file is cut, at places drawn at random (in the
+long form at every byte of files of up to 10,000, and at 10,000 places of larger ones), and the file is read as latens reads it.
+A change counts as survived where an error of latens names the file, or where what was read is what was written. A traceback,
+another kind of error and a different value without a word are lost. Tags are a journal, of which a kill can leave a part of the
+last line: cut, they must be those of the whole lines before.
+The naive way beside it: the same weights by `torch.save` and `torch.load`.
 """
 
 import shutil
@@ -22,11 +24,14 @@ from tally import Tally, fault_parser, finish
 
 import latens
 from latens.errors import LatensError
+from latens.explorer.tags import Tags
 from latens.progress import Silent
-from latens.runs.record import RunFolder
+from latens.runs.journal import TAGS
+from latens.runs.record import RECORD, RunFolder
 
-SHORT, LONG = 60, 3_000  # changes of a file
+SHORT, LONG = 60, 20_000  # changes of a file
 NAIVE = "naive: "
+TAGGED = 20  # changes of tags
 
 
 def main() -> None:
@@ -35,8 +40,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
         run = latens.run(blobs(random), out=folder, latent_dim=4, epochs=2, device="cpu", progress=Silent())
-        run.folder.save("tags.json", {})
-        tallies = [flips_of(folder, name, random, args.long) for name in ("run.json", *sorted(families(folder)))]
+        for number in range(TAGGED):
+            Tags(folder).change("odd", [str(number)])
+        names = (RECORD, TAGS, *sorted(RunFolder(folder).files if args.long else families(folder)))
+        tallies = [flips_of(folder, name, random, args.long) for name in names]
         tallies.append(naive(Path(temporary), run, random, LONG if args.long else SHORT))
     sys.exit(finish(tallies, args.json, lambda one: not one.fault.startswith(NAIVE)))
 
@@ -60,18 +67,26 @@ def flips_of(folder: Path, name: str, random: np.random.Generator, every: bool) 
     """Flips and cuts of one file of a run."""
     path, found = folder / name, Tally(f"flips and cuts of `{name}`")
     content, expected = path.read_bytes(), read(folder, name)
-    for changed in changes(content, random, every and len(content) < LONG, LONG if every else SHORT):
+    for changed in changes(content, random, every and 2 * len(content) <= LONG, LONG if every else SHORT):
         path.write_bytes(changed)
-        found.add(True, problem_of(lambda: read(folder, name), expected, name))
+        cut = name == TAGS and content.startswith(changed)
+        found.add(True, problem_of(lambda: read(folder, name), tagged(changed.count(b"\n")) if cut else expected, name))
     path.write_bytes(content)
     return found
 
 
 def read(folder: Path, name: str) -> Any:
     """A file of a run, as latens reads it."""
-    if name == "run.json":
+    if name == RECORD:
         return RunFolder(folder).record
+    if name == TAGS:
+        return Tags(folder).read()
     return RunFolder(folder).load(name)
+
+
+def tagged(changes: int) -> dict[str, list[str]]:
+    """The tags after some of the changes."""
+    return {"odd": [str(number) for number in range(changes)]} if changes else {}
 
 
 def changes(content: bytes, random: np.random.Generator, each: bool, most: int) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ from tally import Tally, fault_parser, finish
 import latens
 from latens.errors import LatensError
 from latens.progress import Silent
-from latens.runs.importing import read_weights
+from latens.runs.importing import read_state, read_weights
 from latens.runs.listing import list_runs, list_unreadable
 
 SECONDS, MORE_BYTES = 20.0, 1 << 30
@@ -62,7 +62,7 @@ def main() -> None:
             path = Path(temporary) / str(files.tries) / "state.pt"
             path.parent.mkdir()
             write(path)
-            files.add(True, outcome(name, lambda path=path: read_weights(path)))
+            files.add(True, outcome(name, lambda path=path: read_state(path)) or handed(name, path))
     sys.exit(finish([folders, files], args.json))
 
 
@@ -89,6 +89,17 @@ def use(runs: Path) -> None:
             said.append(error)
     for error in said:
         assert "\n" not in str(error), f"more than one line: {error}"
+
+
+def handed(name: str, path: Path) -> str:
+    """What is wrong with how weights come from the process that reads them; empty where nothing is."""
+    try:
+        read_weights(path)
+    except LatensError as error:
+        return f"{name}: more than one line: {error}" if "\n" in str(error) else ""
+    except Exception as error:
+        return f"{name}: {type(error).__name__}: {error}"
+    return ""
 
 
 def outcome(name: str, work: Callable[[], Any]) -> str:

@@ -4,16 +4,15 @@
 
 - Host and Origin: each route with each method, as from other names, other origins, other sites and without the token. Lost:
   an answer other than 403, or one without the headers of security.
-- Values: requests made of the OpenAPI description, with right, nearly right, extreme, nested and wrong values. Lost: an answer of
-  5xx, one of a status that the description does not name, or an error in more than one line.
-- Paths that leave the page's folder: no byte of a file outside.
+- Bodies that are no right JSON, each to every route that takes one. Lost: an answer other than 400 or 404, or an error in more
+  than one line. Values, right and wrong, are made of the OpenAPI description by described.py.
+- Paths that leave the page's folder: no byte of a file outside: of the system, of this process, of latens beside the page.
 - A server in a process of its own: connections that send half a request, or nothing, are closed; meanwhile others are answered;
   SIGTERM with an open request ends it within 5 s, without a traceback.
 """
 
 import http.client
 import itertools
-import json
 import os
 import signal
 import socket
@@ -24,7 +23,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 import torch
@@ -34,31 +32,34 @@ from tally import Tally, fault_parser, finish
 
 import latens
 from latens.explorer.app import create_app
-from latens.explorer.routes import openapi
+from latens.explorer.routes import ROUTES
 from latens.explorer.serving import SECONDS_FOR_A_REQUEST
 from latens.explorer.view import View
 from latens.progress import Silent
 
-SHORT, LONG = 3_000, 100_000  # requests of values
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 NEEDED = ("content-security-policy", "x-content-type-options", "referrer-policy", "cross-origin-resource-policy")
 HOST, PORT, TOKEN = "127.0.0.1", 8000, "token-of-the-faults"
 OWN = f"http://{HOST}:{PORT}"
 HALF_OPEN = 200  # connections
-CANARY = "root:"  # in /etc/passwd
+OUTSIDE = {"etc/passwd": "root:", "proc/self/environ": "PATH=", "app.py": "def create_app"}  # a file and a part of it
 
 
 def main() -> None:
     args = fault_parser(__doc__).parse_args()
     torch.set_num_threads(1)
-    random = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as temporary:
         run = latens.run(
-            blobs(random), out=Path(temporary) / "run", latent_dim=4, epochs=1, device="cpu", progress=Silent()
+            blobs(np.random.default_rng(0)),
+            out=Path(temporary) / "run",
+            latent_dim=4,
+            epochs=1,
+            device="cpu",
+            progress=Silent(),
         )
         app = create_app(View(run), token=TOKEN, port=PORT)
         client = TestClient(app, base_url=OWN, raise_server_exceptions=False)
-        tallies = [of_origins(client, app), of_values(client, random, LONG if args.long else SHORT), of_paths(client)]
+        tallies = [of_origins(client, app), of_bodies(client), of_paths(client)]
         tallies += of_a_server(run.path)
     sys.exit(finish(tallies, args.json))
 
@@ -84,6 +85,23 @@ def foreign() -> list[dict[str, str]]:
         *("0177.0.0.1:8000", "127.0.0.1.:8000", "localhost.:8000", "[::]:8000", "[::ffff:127.0.0.1]:8000", "::1:8000"),
         *("", ":8000", "127.0.0.1:8000@evil.example", "evil.example@127.0.0.1:8000", "127.0.0.1:8000, evil.example"),
         *("127.0.0.1:08000", "LOCALHOST.EVIL:8000", "xn--localhost:8000", "127.0.0.2:8000", "10.0.0.1:8000"),
+        *(
+            "127.0.0.1:8000.evil.example",
+            "127.0.0.1:8000:8000",
+            "127.0.0.1:8000/",
+            "127.0.0.1 :8000",
+            "127.0.0.1:80:00",
+        ),
+        *(
+            "http://127.0.0.1:8000",
+            "127.0.0.1:+8000",
+            "127.0.0.1:8000#",
+            "127.0.0.1:8000?",
+            "localhost:8000:",
+            "[::1",
+            "::1",
+        ),
+        *("127.0.0.1:8e3", "127.0.0.1:0x1f40", "127.0.0.1\\@evil.example:8000", "localhost%00.evil.example:8000"),
     ]
     origins = [
         *("null", "", "http://evil.example", "https://127.0.0.1:8000", "http://127.0.0.1", "http://127.0.0.1:8001"),
@@ -97,137 +115,68 @@ def foreign() -> list[dict[str, str]]:
     ]
     found = [{**own, "host": name} for name in names]
     found += [{**own, "origin": origin} for origin in origins]
+    found += [{**own, "host": host, "origin": f"http://{host}"} for host in ("evil.example:8000", "127.0.0.2:8000")]
     found += [{**own, "sec-fetch-site": site} for site in ("cross-site", "same-site", "x")]
     # A page's own file is let in by the token in its address, so a request without one is one of the routes.
     return found
 
 
-def of_values(client: TestClient, random: np.random.Generator, count: int) -> Tally:
-    """Requests made of the OpenAPI description."""
-    found = Tally("requests with right, wrong and extreme values, made of the OpenAPI description")
-    operations = [
-        (path, method.upper(), operation)
-        for path, methods in openapi()["paths"].items()
-        for method, operation in methods.items()
-    ]
-    headers = {"x-latens-token": TOKEN}
-    for number in range(count):
-        path, method, operation = operations[number % len(operations)]
-        query = {
-            one["name"]: value_of(one["schema"], random)
-            for one in operation.get("parameters", ())
-            if one["required"] or random.random() < 0.6
-        }
-        address = path + (
-            "?" + urlencode({name: as_text(value) for name, value in query.items()}, errors="surrogatepass")
-            if query
-            else ""
-        )
-        content, kind = body_of(operation, random)
-        if method == "POST":
-            headers = {**headers, "content-type": kind}
-        answer = client.request(method, address, headers=headers, content=content)
-        told = f"{method} {address[:200]} {content[:300]!r}: {answer.status_code} {answer.text[:200]!r}"
-        known = {*operation["responses"], "404"}  # of what the run does not have
-        problem = "" if str(answer.status_code) in known else told
-        if answer.status_code >= 400 and "\n" in answer.json()["error"]:
-            problem = f"more than one line: {told}"
-        found.add(True, problem)
+def of_bodies(client: TestClient) -> Tally:
+    """Bodies that no description can be made of; what one can be made of is sent by described.py."""
+    found = Tally("bodies that are cut, nested, of another type or encoding, or hold what JSON can't")
+    for route, (kind, content) in itertools.product([one for one in ROUTES if one.method == "POST"], bodies()):
+        headers = {"x-latens-token": TOKEN, "content-type": kind}
+        answer = client.post(route.path, headers=headers, content=content)
+        told = f"{route.path} {kind} {content[:60]!r}: {answer.status_code} {answer.text[:200]!r}"
+        refused = answer.status_code in (400, 404) and "\n" not in answer.json()["error"]
+        found.add(True, "" if refused else told)
     return found
 
 
-def body_of(operation: dict[str, Any], random: np.random.Generator) -> tuple[bytes, str]:
-    """The body of a request, and its type."""
-    content = operation.get("requestBody", {}).get("content", {})
-    if "application/octet-stream" in content:
-        return random.bytes(int(random.integers(200))), "application/octet-stream"
-    if not content:
-        return b"", "application/json"
-    schema = content["application/json"]["schema"]
-    given: Any = {
-        name: value_of(one, random)
-        for name, one in schema["properties"].items()
-        if name in schema["required"] or random.random() < 0.6
-    }
-    kind = (
-        "application/json"
-        if random.random() < 0.95
-        else str(random.choice(["text/plain", "", "application/x-www-form-urlencoded"]))
-    )
-    if random.random() < 0.1:
-        given = value_of({"type": "string"}, random)
-    text = json.dumps(given)
-    if random.random() < 0.05:
-        text = text[: int(random.integers(len(text) + 1))] or "[" * 100_000
-    return text.encode("utf-8", "replace"), kind
-
-
-def as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def value_of(schema: dict[str, Any], random: np.random.Generator, depth: int = 0) -> Any:
-    """A value that fits a schema, or one that does so nearly, or not at all."""
-    luck = random.random()
-    if luck < 0.15:
-        return ODD[int(random.integers(len(ODD)))]
-    if "enum" in schema and luck < 0.8:
-        return schema["enum"][int(random.integers(len(schema["enum"])))]
-    if "oneOf" in schema:
-        return value_of(schema["oneOf"][int(random.integers(len(schema["oneOf"])))], random, depth + 1)
-    match schema.get("type"):
-        case "integer":
-            return int(random.integers(-3, 70)) if luck < 0.7 else WHOLE[int(random.integers(len(WHOLE)))]
-        case "number":
-            return float(random.normal()) if luck < 0.7 else REAL[int(random.integers(len(REAL)))]
-        case "boolean":
-            return bool(random.integers(2))
-        case "array":
-            length = int(random.integers(0, 6))
-            return [value_of(schema.get("items", {"type": "integer"}), random, depth + 1) for _ in range(length)]
-        case "object":
-            return {name: value_of(one, random, depth + 1) for name, one in schema["properties"].items()}
-    return TEXT[int(random.integers(len(TEXT)))]
-
-
-WHOLE = (0, -1, 2**31, 2**32, 2**53, 2**63 - 1, 2**63, -(2**63), 2**64, 10**30)
-REAL = (0.0, -0.0, 1e308, -1e308, 1e-308, 1e39, 3.4e38, 2**63, -1)
-TEXT = (
-    "",
-    "pca",
-    "tsne",
-    "class",
-    "0",
-    "1",
-    "latent",
-    "a" * 1_000,
-    "\0",
-    "\n",
-    "é",
-    "\ud800",
-    "../../etc/passwd",
-    "=1+1",
-    "red=1@0:1",
-    "grey=9",
-)
-ODD = (
-    None,
-    True,
-    [],
-    {},
-    [[]],
-    [[[]]],
-    [[[[1]]]],
-    {"map": {}},
-    {"map": "pca", "x": [], "y": None},
-    "",
-    "NaN",
-    1e400,
-    -1,
-    [None],
-    [["a"]],
-    [{}],
-)
+def bodies() -> Iterator[tuple[str, bytes]]:
+    """Types and contents, each of which every route must refuse."""
+    whole = b'{"points": [0, 1], "latents": [[0, 0, 0, 0]], "stops": [[0], [1]], "map": "pca", "tag": "a", "ids": ["0"], "x": 1}'
+    for length in range(len(whole)):
+        yield "application/json", whole[:length]
+    for kind in (
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=a",
+        "application/xml",
+    ):
+        yield kind, whole
+    for value in (
+        "[" * 100_000,
+        "NaN",
+        "-Infinity",
+        "1e400",
+        "1" * 5_000,
+        "1" * 400,
+        '"\\ud800"',
+        '"\\u0000"',
+        "0x1",
+        "01",
+        "'a'",
+    ):
+        for name in ("points", "latents", "stops", "name", "ids", "change", "another"):
+            yield "application/json", f'{{"{name}": {value}}}'.encode()
+            yield "application/json", f'{{"{name}": [[{value}]]}}'.encode()
+    for text in (
+        "null",
+        "true",
+        "1",
+        '"points"',
+        "[]",
+        '[{"points": [0]}]',
+        '{"points": [0],}',
+        '{"points": [0]} {}',
+        "\ufeff{}",
+    ):
+        for encoding in ("utf-8", "utf-16", "utf-32", "utf-7"):
+            yield "application/json", text.encode(encoding)
+    yield "application/json", b"\xff\xfe\x00"
+    yield "application/json", b"{" + b'"a": 1, ' * 1_000_000 + b'"a": 1}'
 
 
 def of_paths(client: TestClient) -> Tally:
@@ -246,22 +195,30 @@ def of_paths(client: TestClient) -> Tally:
         "%2e%2e%5c",
         ".%2e/",
         "..;/",
+        "..%00/",
+        "%u002e%u002e/",
+        "..//",
+        "./../",
     )
-    for up, count, before, after in itertools.product(
-        ups, range(1, 12), ("", "/", "page/", "%00", "index.html/"), ("", "%00", "?", "#")
+    for (file, part), up, count, before, after in itertools.product(
+        OUTSIDE.items(), ups, range(1, 12), ("", "/", "page/", "%00", "index.html/"), ("", "%00", "?", "#")
     ):
-        path = f"/{TOKEN}/{before}{up * count}etc/passwd{after}"
+        path = f"/{TOKEN}/{before}{up * count}{file}{after}"
         answer = client.get(path)
-        found.add(True, f"{path}: {answer.status_code}" if CANARY in answer.text or answer.status_code >= 500 else "")
+        found.add(True, f"{path}: {answer.status_code}" if part in answer.text or answer.status_code >= 500 else "")
     return found
 
 
-def of_a_server(folder: Path) -> Iterator[Tally]:
-    """What only a server in a process of its own shows."""
+def started_server(folder: Path) -> "tuple[subprocess.Popen[str], int, str]":
+    """The explorer of a run in a process of its own, its port and its token; it has answered once.
+
+    What it says on standard error goes to the file `said` beside the run.
+    """
+    said = open(folder.with_name("said"), "w")  # noqa: SIM115 - of the server
     server = subprocess.Popen(
         [sys.executable, "-m", "latens", "explore", str(folder), "--no-open"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=said,
         text=True,
         env={**os.environ, "LATENS_CACHE": str(folder.parent / "cache"), "PYTHONUNBUFFERED": "1"},
     )
@@ -269,8 +226,17 @@ def of_a_server(folder: Path) -> Iterator[Tally]:
     address = server.stdout.readline().split()[-1]
     port, token = int(address.split(":")[2].split("/")[0]), address.rstrip("/").rpartition("/")[2]
     answered(port, token, 120)  # the first answer imports much
-    yield of_half_open(port, token)
-    yield of_a_signal(server, port, token)
+    return server, port, token
+
+
+def of_a_server(folder: Path) -> Iterator[Tally]:
+    """What only a server in a process of its own shows."""
+    server, port, token = started_server(folder)
+    said = folder.with_name("said")
+    half_open = of_half_open(port, token)
+    half_open.add(True, f"the server says: {said.read_text()[-300:]}" if said.read_text() else "")
+    yield half_open
+    yield of_a_signal(server, port, token, said)
 
 
 def of_half_open(port: int, token: str) -> Tally:
@@ -316,7 +282,7 @@ def answered(port: int, token: str, seconds: float = 10) -> str:
     return "" if status == 200 else f"another request: {status}"
 
 
-def of_a_signal(server: "subprocess.Popen[str]", port: int, token: str) -> Tally:
+def of_a_signal(server: "subprocess.Popen[str]", port: int, token: str, said: Path) -> Tally:
     """SIGTERM while a request is open."""
     found = Tally("SIGTERM with an open request")
     with socket.create_connection((HOST, port)) as one:
@@ -325,8 +291,8 @@ def of_a_signal(server: "subprocess.Popen[str]", port: int, token: str) -> Tally
         time.sleep(0.5)
         server.send_signal(signal.SIGTERM)
         try:
-            _, said = server.communicate(timeout=5)
-            found.add(True, f"it says: {said[-300:]}" if "Traceback" in said else "")
+            server.wait(timeout=5)
+            found.add(True, f"it says: {said.read_text()[-300:]}" if said.read_text() else "")
         except subprocess.TimeoutExpired:
             server.kill()
             found.add(True, "it goes on")

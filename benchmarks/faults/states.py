@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from damage import blobs
-from disk import COMMANDS, stopped_run
+from disk import COMMANDS, half_of, stopped_run
 from kills import damage_of
 from tally import Tally, fault_parser, finish
 
@@ -57,7 +57,7 @@ def main() -> None:
                 command(folder)
             for number, copy in enumerate(sorted(copies.iterdir())):
                 there = is_run(copy)
-                problem = damage_of(copy) if there else ""
+                problem = damage_of(copy) or half_of(copy, killed=True) if there else ""
                 if args.long and there and not problem and not number % GO_ON:
                     problem = went_on(COMMANDS["resume"] if name == "run" else command, copy)
                 tallies[-1].add(there, f"state {number}: {problem}" if problem else "")
@@ -79,7 +79,7 @@ def went_on(command: Callable[[Path], object], folder: Path) -> str:
         command(folder)
     except Exception as error:
         return f"going on: {type(error).__name__}: {error}"
-    return damage_of(folder)
+    return damage_of(folder) or half_of(folder)
 
 
 class States:

@@ -3,11 +3,12 @@
 import math
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Picked", "blocks", "drawn_rows", "gather", "held_out", "is_mapped", "let_go", "read_ahead"]
+__all__ = ["Picked", "blocks", "drawn_rows", "gather", "held_out", "is_mapped", "let_go", "read_ahead", "read_alone"]
 
 TOGETHER = 64  # rows from all over a file: a system may bring in 2 MB around each
 AHEAD = 1 << 17  # bytes of one piece of advice: Linux may ignore what goes beyond
@@ -77,6 +78,27 @@ def read_ahead(array: np.ndarray, rows: slice) -> None:
     start = part.ctypes.data - np.frombuffer(pages, np.uint8).ctypes.data
     for place in range(start - start % mmap.PAGESIZE, start + part.nbytes, AHEAD):
         pages.madvise(mmap.MADV_WILLNEED, place, min(AHEAD, len(pages) - place))
+
+
+@contextmanager
+def read_alone(array: np.ndarray) -> Iterator[None]:
+    """Inside, a page of a memory-mapped file that is missing is read alone; what is needed is asked for by `read_ahead`.
+
+    Systems read up to 8 MB around a missing page. Where rows are taken from all over a file, and memory is limited by a control
+    group, that drives out what was read ahead, and the next row is missing, too.
+
+    Args:
+        array: any array; nothing happens to those in memory, or on systems without madvise(2).
+    """
+    pages = _pages_of(array)
+    if pages is None or not hasattr(mmap, "MADV_RANDOM"):
+        yield
+        return
+    pages.madvise(mmap.MADV_RANDOM)
+    try:
+        yield
+    finally:
+        pages.madvise(mmap.MADV_NORMAL)
 
 
 def _pages_of(array: np.ndarray) -> mmap.mmap | None:

@@ -47,6 +47,7 @@ __all__ = [
     "TrainingDiverged",
     "UnknownName",
     "UsageError",
+    "lacks_memory",
 ]
 
 
@@ -136,3 +137,26 @@ class MissingExtra(LatensError):
 
 class PluginError(LatensError):
     """An installed plug-in can't be loaded."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory, on the device or on the host.
+
+    torch raises a RuntimeError for it, with several lines about its allocator; Python does where no thread can be started.
+
+    >>> lacks_memory(MemoryError()), lacks_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+    (True, True)
+    >>> lacks_memory(RuntimeError("shapes differ"))
+    False
+    """
+    if isinstance(error, MemoryError):
+        return True
+    said = (
+        "can't allocate memory",
+        "out of memory",
+        "Cannot allocate memory",
+        "Failed to allocate memory",
+        "std::bad_alloc",
+        "can't start new thread",
+    )
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from latens.adapters import Adapted, adapt
+from latens.adapters import Adapted, adapt, adapter_of
+from latens.adapters.trial import try_files
 from latens.computed import encode_run, map_run, probe_run, score_run
 from latens.computed.given_features import RunFeatures, features_of_run
 from latens.computed.review import FEWEST, Review, review_run
@@ -366,10 +367,11 @@ def import_run(
     choose_device(device)
     if out is not None:
         check_free(out)
-    read_weights(state)  # a file that holds none is refused before the images are loaded
+    with progress.stage("weights, in a process without network"):
+        weights = read_weights(state)  # a file that holds none is refused before the images are loaded
     with progress.stage("images", "images") as tick:
         images = load_images(source, progress=tick)
-    new = import_weights(state, images, out, device)
+    new = import_weights(state, images, out, device, weights)
     if started is not None:
         started(new)
     return _complete(new, images, progress)
@@ -494,11 +496,15 @@ def adopt(
             "images are missing: latens.adopt(encode, decode, images), or latens.adopt(model, images=images)"
         )
     both = decode is not None and isinstance(encode, torch.nn.Module) and isinstance(decode, torch.nn.Module)
-    model = (
-        adapt((encode, decode) if both else encode) if decode is None or both else Adapted(encode, decode, "adopted")
-    )
+    whole = decode is None or both
+    if whole:
+        adapter_of((encode, decode) if both else encode)  # what is no model is refused before the images are loaded
     with progress.stage("images", "images") as tick:
         loaded = images if isinstance(images, Dataset) else load_images(images, size=size, progress=tick)
+    if decode is None and isinstance(encode, str | os.PathLike):
+        with progress.stage("the model, first in a process without network"):
+            try_files(encode, loaded.shape)
+    model = adapt((encode, decode) if both else encode) if whole else Adapted(encode, decode, "adopted")
     settings: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
     run = adopt_functions(model.encode, model.decode, loaded, out, name or model.name, **settings)
     if run.record["status"] == "done":

@@ -5,6 +5,7 @@ if the process is killed (POSIX rename(2); Windows: os.replace).
 """
 
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -62,6 +63,7 @@ Content = bytes | Callable[[BinaryIO], object]  # bytes, or a function that writ
 MAX_JSON = 1 << 26  # bytes; the largest of ours, the scores and records of runs with thousands of classes, are a few MB
 MAX_SAFETENSORS_HEADER = 1 << 20  # bytes; ours are a few kB
 LOCAL_HEADER = 30  # bytes of a member's header in a zip, before its name
+LONGEST_SHOWN = 200  # bytes of a file's name that its temporary file has too
 SECONDS_PER_DAY = 86_400.0
 DAMAGED_ARRAY = (  # what numpy and the standard library raise for a damaged .npy or .npz
     *(OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, OverflowError, RuntimeError, MemoryError),
@@ -78,12 +80,16 @@ def cache_folder() -> Path:
     )
 
 
-def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
+def atomic_write(path: str | os.PathLike[str], content: Content, *, durable: bool = True) -> None:
     """Write a file as a whole or not at all: temporary name, fsync, rename, fsync of the folder.
+
+    What killed processes left of the same file is deleted.
 
     Args:
         path: the file; missing parent folders are created.
         content: the bytes, or a function that writes them to an open binary file.
+        durable: wait until the disk has it. Without that, a killed process still leaves no half of it, and a power cut may; for
+            the many pictures of a folder, whose caller calls `remove_abandoned` once.
 
     Raises:
         UsageError: the path is a folder.
@@ -92,7 +98,13 @@ def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
     if path.is_dir():
         raise UsageError(f"{path}: a folder; the name of a file is needed")
     path.parent.mkdir(parents=True, exist_ok=True)
-    file, temporary = _new_temporary(path)
+    if durable:
+        remove_abandoned(path.parent, path.name)
+    try:
+        file, temporary = _new_temporary(path)
+    except OSError as error:
+        name_the_file(error, path)
+        raise
     try:
         with file:
             if callable(content):
@@ -100,7 +112,8 @@ def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
             else:
                 file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
             if os.name != "nt":  # renamed while open and locked, so that `remove_abandoned` leaves it alone
                 os.replace(temporary, path)
         if os.name == "nt":  # Windows can't rename an open file
@@ -110,7 +123,8 @@ def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
             temporary.unlink(missing_ok=True)
         name_the_file(error, path)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def name_the_file(error: BaseException, path: str | os.PathLike[str]) -> None:
@@ -119,11 +133,17 @@ def name_the_file(error: BaseException, path: str | os.PathLike[str]) -> None:
         error.filename, error.filename2 = os.fspath(path), None
 
 
+def _short(name: str) -> str:
+    """A file name that leaves room for a temporary one's ending: file systems take 255 bytes."""
+    content = os.fsencode(name)
+    return name if len(content) <= LONGEST_SHOWN else sha256_bytes(content)
+
+
 def _new_temporary(path: Path) -> tuple[BinaryIO, Path]:
     """An empty file beside `path`, locked while it is open."""
     while True:
         # Opened like any file, so that the umask decides who may read it (tempfile's 0600 would lock colleagues out of a run).
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        temporary = path.with_name(f".{_short(path.name)}.{uuid.uuid4().hex}.tmp")
         file = open(temporary, "xb")  # noqa: SIM115 - the caller closes it
         mine = True
         with suppress(OSError):  # a file system without locks: there `remove_abandoned` checks the age
@@ -134,12 +154,12 @@ def _new_temporary(path: Path) -> tuple[BinaryIO, Path]:
         file.close()
 
 
-def remove_abandoned(folder: str | os.PathLike[str]) -> None:
-    """Delete temporary files that `atomic_write` left in a folder because its process was killed.
+def remove_abandoned(folder: str | os.PathLike[str], name: str | None = None) -> None:
+    """Delete temporary files that `atomic_write` left in a folder because its process was killed; of all files, or of one name.
 
     A running writer holds a lock on its file. Where locks are not available, a file counts as abandoned after a day.
     """
-    for path in Path(folder).glob(".*.tmp"):
+    for path in Path(folder).glob(f".{'*' if name is None else glob.escape(_short(name))}.*.tmp"):
         with suppress(OSError):
             old = time.time() - path.stat().st_mtime > SECONDS_PER_DAY
             if os.name == "nt":
@@ -527,6 +547,8 @@ def read_safetensors(source: str | os.PathLike[str] | IO[bytes]) -> "dict[str, t
         tensors: dict[str, torch.Tensor] = load(content)
         if _digest(tensors) != header.get("__metadata__", {}).get("sha256"):
             raise ValueError("its bytes are not those that were written")
+    except RecursionError:
+        raise RunDamaged(f"{path}: not readable as safetensors (its header is nested too deeply)") from None
     except (struct.error, ValueError, SafetensorError) as error:
         raise RunDamaged(f"{path}: not readable as safetensors ({error})") from None
     return tensors

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from latens.errors import LatensError
+from latens.errors import LatensError, lacks_memory
 
 __all__ = ["DEBUG", "LeftOut", "reason_of"]
 
@@ -22,7 +22,7 @@ def reason_of(error: Exception) -> str:
     """Why something failed, in one line. An error that latens does not know is named, so that it is not lost."""
     if isinstance(error, LatensError):
         return _one_line(str(error))
-    if isinstance(error, MemoryError):
+    if lacks_memory(error):
         return "not enough memory"
     text = _one_line(str(error))
     name = type(error).__name__
@@ -40,7 +40,7 @@ class LeftOut:
         say: called with one line for each failure.
 
     Errors that pass through: KeyboardInterrupt and SystemExit (a person ends the run), and a full or read-only disk, since
-    then nothing can be recorded either. MemoryError is caught: what needs too much memory is left out, the rest is not.
+    then nothing can be recorded either. A lack of memory is caught: what needs too much is left out, the rest is not.
 
     >>> left = LeftOut()
     >>> with left.attempt("figure map"):
@@ -82,7 +82,7 @@ class _Attempt:
             return False
         reason = reason_of(error)
         self.left.reasons[self.what] = reason
-        known = isinstance(error, LatensError | MemoryError)
+        known = isinstance(error, LatensError) or lacks_memory(error)
         self.left.say(f"left out: {self.what}: {reason}" + ("" if known else f" ({DEBUG}=1 shows the traceback)"))
         if os.environ.get(DEBUG):
             self.left.say("".join(traceback.format_exception(error)))

@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what formulas begin with
-LIBRARIES = ("polars", "pyarrow")  # that write Parquet; the first that is installed does
+# That read and write Parquet; the first that is installed does. A damaged file ends the process of polars 2.1.
+LIBRARIES = ("pyarrow", "polars")
 PARQUET = b"PAR1"  # what a Parquet file begins and ends with
 END = 8  # bytes: the length of the description before them, and PARQUET
 

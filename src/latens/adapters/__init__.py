@@ -6,7 +6,7 @@ from latens.adapters.contract import Adapted, Adapter
 from latens.errors import UsageError
 from latens.tables import Table
 
-__all__ = ["ADAPTERS", "Adapted", "Adapter", "adapt"]
+__all__ = ["ADAPTERS", "Adapted", "Adapter", "adapt", "adapter_of"]
 
 ADAPTERS: Table[Adapter] = Table(
     "adapter",
@@ -31,8 +31,17 @@ def adapt(model: Any) -> Adapted:
         UsageError: no adapter takes it, or it is not what its kind needs.
         MissingExtra: its package is not installed.
     """
+    return adapter_of(model).adapt(model)
+
+
+def adapter_of(model: Any) -> Adapter:
+    """The adapter that takes a model, or the model in a folder or file; neither is read for it.
+
+    Raises:
+        UsageError: there is none.
+    """
     for name in ADAPTERS:
         if ADAPTERS[name].takes(model):
-            return ADAPTERS[name].adapt(model)
+            return ADAPTERS[name]
     kinds = "; ".join(ADAPTERS[name].what for name in ADAPTERS)
     raise UsageError(f"{model if isinstance(model, str) else type(model).__name__}: not a model that is known: {kinds}")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from latens.cli.arguments import parser
 from latens.cli.output import Output
-from latens.errors import LatensError, RunElsewhere, UsageError
+from latens.errors import LatensError, RunElsewhere, UsageError, lacks_memory
 from latens.progress import helper_number
 
 __all__ = ["main", "parser"]
@@ -57,9 +57,10 @@ def _carry_out(args: argparse.Namespace, output: Output) -> int:
             output.answer(*answer)
     except LatensError as error:
         return _failed(error, output)
-    except MemoryError as error:
-        text = "not enough memory; smaller images (--size) or batches (--batch-size) need less"
-        return _say(text, type(error).__name__, output)
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        return _say(f"not enough memory; {_what_to_lower(args)}", "MemoryError", output)
     except OSError as error:
         if output.is_broken_by(error):
             raise
@@ -68,6 +69,13 @@ def _carry_out(args: argparse.Namespace, output: Output) -> int:
         output.say(f"\nlatens: stopped{args.advice}")
         return 130
     return 0
+
+
+def _what_to_lower(args: argparse.Namespace) -> str:
+    """What needs less memory, of the options that the command has."""
+    options = {"batch_size": "smaller batches (--batch-size)", "size": "smaller images (--size)"}
+    there = [text for name, text in options.items() if hasattr(args, name)]
+    return f"{' or '.join(there)} need less" if there else "end other programs, or give this one more"
 
 
 def _failed(error: LatensError, output: Output) -> int:

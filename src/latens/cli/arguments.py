@@ -1,7 +1,6 @@
 """The parser of the command line. It reads the names of the tables and loads no torch."""
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -34,6 +33,19 @@ from latens.cli.commands import (
     search_command,
 )
 from latens.cli.completion import SHELLS
+from latens.cli.values import (
+    augmentation,
+    count,
+    known_encoder,
+    model,
+    own_class,
+    rate,
+    seed,
+    size,
+    size_of_file,
+    value_range,
+    whole,
+)
 from latens.detection import DEFAULT_DETECTOR, DETECTORS
 from latens.errors import UsageError
 from latens.figures import DEFAULT_PALETTE, FIGURES, PALETTES, usable_figures
@@ -43,16 +55,11 @@ from latens.models import MODELS
 from latens.networks import NETWORKS
 from latens.parts import ENGINES, ROWS
 from latens.samplers import SAMPLERS
-from latens.text import bytes_of
 from latens.trackers import TRACKERS
 from latens.training.recipes import (
     AUGMENTATIONS,
-    MAX_SEED,
     PRECISIONS,
     RECIPES,
-    model_name,
-    read_choice,
-    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -61,97 +68,6 @@ if TYPE_CHECKING:
 __all__ = ["parser"]
 
 Answer = tuple[Any, str]
-
-
-def size(text: str) -> int | tuple[int, int]:
-    """`64` -> 64, `48x64` -> (48, 64)."""
-    numbers = tuple(int(part) for part in text.lower().split("x"))
-    if len(numbers) not in (1, 2) or min(numbers) < 1:
-        raise ValueError(text)
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
-def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """The type of a whole number within bounds."""
-
-    def read(text: str) -> int:
-        try:
-            return whole_number("the number", int(text), least, most)
-        except ValueError:  # a UsageError is one too
-            allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {allowed}") from None
-
-    return read
-
-
-seed, count = whole(0, MAX_SEED), whole(1)
-
-
-def rate(text: str) -> float:
-    """A learning rate: a number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
-
-
-def size_of_file(text: str) -> int:
-    """`20MB` -> 20000000."""
-    try:
-        return bytes_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def model(text: str) -> str:
-    """A model's name, with options or without: `variational:beta=4`. A class of a module of the user's own is imported."""
-    try:
-        name = read_choice(text)[0]
-        model_name(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if name not in MODELS:
-        raise argparse.ArgumentTypeError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
-    return text
-
-
-def own_class(text: str) -> str:
-    """A class of a module of the user's own, which is imported: `package.module:Class`."""
-    if ":" not in text:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not package.module:Class; a run knows the models of latens itself"
-        )
-    try:
-        model_name(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def known_encoder(text: str) -> str:
-    """An encoder that the runs of this process may use, see `latens.encoders.give_encoder`."""
-    from latens.encoders import give_encoder  # which loads torch
-
-    try:
-        return give_encoder(text).name
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def value_range(text: str) -> str | tuple[float, float]:
-    """`0,900` -> (0.0, 900.0); `type` and `data` as they are. The words behind --range come here as one, see `_together`."""
-    if text in (BY_TYPE, BY_DATA):
-        return text
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not LOW HIGH, such as 0 4095, or {BY_TYPE}, or {BY_DATA}"
-        ) from None
-    return low, high
 
 
 def _together(words: Sequence[str]) -> list[str]:
@@ -163,14 +79,6 @@ def _together(words: Sequence[str]) -> list[str]:
         taken = behind[:1] if behind and (behind[0] in (BY_TYPE, BY_DATA) or "," in behind[0]) else behind
         result[place : place + 1 + len(taken)] = [f"--range={','.join(taken)}"]
     return result
-
-
-def augmentation(text: str) -> str | None:
-    """A name of `AUGMENTATIONS`; "auto" leaves it to the recipe."""
-    if text not in (*AUGMENTATIONS, "auto"):
-        known = ", ".join((*AUGMENTATIONS, "auto"))
-        raise argparse.ArgumentTypeError(f"unknown augmentation {text!r}; known: {known}")
-    return None if text == "auto" else text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -364,6 +272,10 @@ def _run(command: argparse.ArgumentParser, nargs: str | None = "?", text: str = 
     )
 
 
+def _within(command: argparse.ArgumentParser, text: str, metavar: str = "FOLDER") -> None:
+    command.add_argument("--in", dest="within", metavar=metavar, help=text)
+
+
 def _moved(command: argparse.ArgumentParser, when: str = "") -> None:
     command.add_argument(
         "--data", dest="new_data", metavar="NEW", help=f"{when}where the run's images are now, if they were moved"
@@ -468,12 +380,16 @@ def _add_encode(commands: Any) -> None:
     _reading(command, "DATA")
 
 
-def _in_parts(command: argparse.ArgumentParser, when: str) -> None:
+def _share(command: argparse.ArgumentParser, when: str) -> None:
     command.add_argument(
         "--share",
         metavar="INDEX/COUNT",
         help=f"{when}: which parts this process writes, such as 0/8 (default: what torchrun or srun say, or all)",
     )
+
+
+def _in_parts(command: argparse.ArgumentParser, when: str) -> None:
+    _share(command, when)
     command.add_argument("--rows", type=int, metavar="N", help=f"{when}: images of a part (default: {ROWS})")
     command.add_argument(
         "--engine",
@@ -596,6 +512,15 @@ def _add_map(commands: Any) -> None:
     )
     _features(command, "map the features that this encoder sees in the images, beside the latents")
     command.add_argument("--refit", action="store_true", help="also fit a new map together with the probe's points")
+    _within(command, "map the parts of latents that `latens encode -o FOLDER/` wrote, as parts in FOLDER/map-NAME/")
+    command.add_argument(
+        "--sample",
+        type=count,
+        metavar="N",
+        help="with --in: how many latents the map is made of, up to 1,000,000; the others are placed on it, and PCA is of all"
+        " (default: 100,000)",
+    )
+    _share(command, "with --in")
     _palette(command, "the run's")
     _device(command)
 
@@ -612,6 +537,11 @@ def _add_score(commands: Any) -> None:
         " (default: those that are quick to fit and keep no training data)",
     )
     _features(command, "compare images by the features of this encoder, and show what they say of the classes")
+    _within(
+        command,
+        "score the parts of latents that `latens encode -o FOLDER/` wrote, without images; nothing is kept in the run",
+    )
+    command.add_argument("--against", metavar="FOLDER", help="with --in: other parts, which they are compared with")
     _moved(command)
     _device(command)
 
@@ -729,11 +659,10 @@ def _add_search(commands: Any) -> None:
     )
     command.add_argument("-k", type=count, default=10, metavar="K", help="how many of each (default: %(default)s)")
     command.add_argument("-o", "--output", metavar="PNG", help="write a sheet of the images that were found")
-    command.add_argument(
-        "--in",
-        dest="within",
-        metavar="LATENTS",
-        help="search a file of `latens encode` (.npz), an .npy (N, D), or a folder of parts, instead of the run's own latents",
+    _within(
+        command,
+        "search a file of `latens encode` (.npz), an .npy (N, D), or a folder of parts, instead of the run's own latents",
+        "LATENTS",
     )
     command.add_argument("--images", metavar="DATA", help="with --in and -o: where the images are that were encoded")
     _moved(command)
@@ -745,6 +674,11 @@ def _add_explore(commands: Any) -> None:
     command = _command(commands, "explore", explore_command, "open a page that decodes any point of the map")
     _run(command)
     command.add_argument("--beside", metavar="RUN", help="a second run of the same images, beside it and linked to it")
+    _within(
+        command,
+        "show the parts of latents that `latens encode -o FOLDER/` wrote, by their map of `latens map --in FOLDER/`",
+    )
+    command.add_argument("--images", metavar="DATA", help="with --in: where the images are that were encoded")
     command.add_argument("--columns", metavar="CSV", help="your own columns by id, as colours of the points")
     _palette(command, "the run's")
     command.add_argument(

@@ -44,6 +44,7 @@ __all__ = [
 
 Answer = tuple[Any, str]
 DEFAULT_RECIPE = "fast"
+OF_MAPPED_PARTS = {"sample": "--sample", "share": "--share"}
 OF_PARTS = {"share": "--share", "rows": "--rows", "engine": "--engine"}
 MADE = (".npz", ".png")  # files that images which were made can be written to, besides a folder
 
@@ -208,21 +209,26 @@ def _encode_in_parts(args: argparse.Namespace) -> Answer:
 
 def _in_parts(args: argparse.Namespace, write: Callable[..., "WrittenParts"]) -> Answer:
     """Write this process's share of a folder of parts."""
+    output_folder(args.output, overwrite=True)
+    options = {"rows": ROWS if args.rows is None else args.rows, "engine": args.engine or "here", **_reading(args)}
+    return _written(args, args.output, lambda run, **more: write(run, **options, **more))
+
+
+def _written(args: argparse.Namespace, folder: str, write: Callable[..., "WrittenParts"]) -> Answer:
+    """Have this process's share of the parts of a folder written, and tell of it."""
     from dataclasses import asdict
 
     from latens.parts import Share
     from latens.progress import helper_number
     from latens.training.team import share_processors
 
-    output_folder(args.output, overwrite=True)
     share = None if args.share is None else Share.from_text(args.share)
     share_processors()
     progress, run = _progress(args), _chosen(args.run, args.device, getattr(args, "new_data", None))
-    rows = ROWS if args.rows is None else args.rows
-    made = write(run, share=share, rows=rows, engine=args.engine or "here", progress=progress, **_reading(args))
+    made = write(run, share=share, progress=progress)
     for note in () if helper_number() else made.notes:
         progress.say(f"note: {note}")
-    text = f"{shown(args.output)}: {counted(made.written, 'part')} of {made.parts} written, {counted(made.images, 'image')}"
+    text = f"{shown(folder)}: {counted(made.written, 'part')} of {made.parts} written, {counted(made.images, 'image')}"
     if made.there:
         text += f"; {counted(made.there, 'part')} of this share had been written before"
     if made.missing:
@@ -298,9 +304,15 @@ def figure_command(args: argparse.Namespace) -> Answer:
 def map_command(args: argparse.Namespace) -> Answer:
     """Make another map, and write the report again."""
     from latens.cli.printing import classes_text
+    from latens.errors import UsageError
     from latens.experiment import make_map
     from latens.maps import FEATURES, GIVEN
 
+    if args.within is not None:
+        return _map_in_parts(args)
+    given = _given(args, OF_MAPPED_PARTS)
+    if given:
+        raise UsageError(f"{', '.join(given)}: only with a folder of parts: --in FOLDER/")
     run, progress = _chosen(args.run, args.device), _progress(args)
     options = {name: getattr(args, name) for name in ("seed", "coordinates", "features", "refit", "palette")}
     made = make_map(run, args.map, **options, progress=progress)
@@ -318,13 +330,47 @@ def map_command(args: argparse.Namespace) -> Answer:
     return answer, "\n".join([classes_text(scores), *drawn])
 
 
+def _map_in_parts(args: argparse.Namespace) -> Answer:
+    from latens.computed.parts_map import SAMPLE, map_in_parts
+    from latens.errors import UsageError
+
+    flags = {name: f"--{name}" for name in ("coordinates", "features", "refit", "palette")}
+    given = _given(args, flags)
+    if given:
+        raise UsageError(f"{', '.join(given)}: not with --in FOLDER/")
+    sample = SAMPLE if args.sample is None else args.sample
+    return _written(
+        args,
+        os.path.join(args.within, f"map-{args.map}"),
+        lambda run, **options: map_in_parts(run, args.within, args.map, sample=sample, seed=args.seed, **options),
+    )
+
+
 def score_command(args: argparse.Namespace) -> Answer:
     """Compute the scores again, or of more samplers."""
     from latens.cli.printing import run_answer
+    from latens.errors import UsageError
     from latens.experiment import score
 
+    if args.within is not None:
+        return _score_parts(args)
+    if args.against is not None:
+        raise UsageError("--against: only with a folder of parts: --in FOLDER/")
     run = _chosen(args.run, args.device, args.new_data)
     return run_answer(score(run, args.samplers, features=args.features, progress=_progress(args)))
+
+
+def _score_parts(args: argparse.Namespace) -> Answer:
+    from latens.cli.printing import scores_text
+    from latens.computed.parts_scores import score_parts
+    from latens.errors import UsageError
+
+    given = _given(args, {"samplers": "--samplers", "features": "--features"})
+    if given:
+        raise UsageError(f"{', '.join(given)}: not with --in FOLDER/")
+    run = _chosen(args.run, args.device, args.new_data)
+    found = score_parts(run, args.within, against=args.against, progress=_progress(args))
+    return found.as_json(), "\n".join([scores_text(found), *(f"note: {note.text}" for note in found.notes)])
 
 
 def compare_command(args: argparse.Namespace) -> Answer:
@@ -468,15 +514,20 @@ def _detect_in_parts(args: argparse.Namespace, detector: dict[str, Any]) -> Answ
 
 def explore_command(args: argparse.Namespace) -> Answer:
     """Serve the page of a run until Ctrl-C; or print one answer of its routes."""
+    from latens.errors import UsageError
     from latens.explorer import answer, explore
 
+    if args.images is not None and args.within is None:
+        raise UsageError("--images: only with a folder of parts: --in FOLDER/")
     run, beside = _chosen(args.run, data=args.new_data), None if args.beside is None else _chosen(args.beside)
+    shown_parts = {"within": args.within, "images": args.images}
     if args.get is not None:
-        found = answer(run, args.get, beside, columns=args.columns)
+        found = answer(run, args.get, beside, **shown_parts, columns=args.columns)
         return found, json.dumps(found, ensure_ascii=False)
     explore(
         run,
         beside,
+        **shown_parts,
         columns=args.columns,
         port=args.port,
         open_page=not args.no_open,

@@ -9,6 +9,7 @@ import numpy as np
 
 from latens.computed.given_features import GivenFeatures, RunFeatures, features_of_run
 from latens.computed.mapping import NOISES
+from latens.computed.with_images import kept_with
 from latens.errors import RunError
 from latens.features import features_for
 from latens.features.statistics import ImageStatistics
@@ -166,6 +167,7 @@ def inputs_of(
         map_scores=run.map_scores,
         mapped=(run.of_part("latents", mapped), run.labels_of(mapped)),
         probe=probe,
+        kept=kept_with(images, progress),
         progress=progress,
         left=left or LeftOut(progress.say),
     )

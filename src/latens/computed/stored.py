@@ -4,7 +4,7 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,16 @@ from latens.runs.run import LATENT_ARRAYS, LATENTS, TRAIN, WEIGHTS
 from latens.sheets import is_whole_parquet, parquet_columns, parquet_rows
 from latens.text import counted, shown
 
-__all__ = ["Stored", "StoredArrays", "StoredParts", "stored_arrays", "stored_latents"]
+__all__ = [
+    "Stored",
+    "StoredArrays",
+    "StoredParts",
+    "files_of_parts",
+    "stored_arrays",
+    "stored_latents",
+    "stored_parts",
+]
 
-PART = re.compile(r"latents-(\d+)-of-(\d+)\.parquet")
 NEEDED = "a .npz of `latens encode` or a .npy of latents (N, D) is needed"
 
 
@@ -72,11 +79,25 @@ def stored_latents(run: Run, within: str | os.PathLike[str] | None = None) -> St
         UsageError: it is not there, or holds no latents, or those of other weights, or a part of them is missing.
         RunError: the run has no latents yet.
     """
-    if within is not None and (folder := Path(os.path.expanduser(within))).is_dir():
-        parts = StoredParts(folder)
-        _check_weights(run, folder)
-        return parts
+    if within is not None and Path(os.path.expanduser(within)).is_dir():
+        return stored_parts(run, within)
     return StoredArrays(run, stored_arrays(run, within))
+
+
+def stored_parts(run: Run, folder: str | os.PathLike[str]) -> "StoredParts":
+    """The latents of a folder of parts that `latens encode -o FOLDER/` wrote by a run.
+
+    Raises:
+        UsageError: there is no such folder, or it holds no latents, or those of other weights, or a part is missing or cut.
+    """
+    path = Path(os.path.expanduser(folder))
+    if not path.is_dir():
+        raise UsageError(
+            f"{shown(folder)}: no such folder; `latens encode RUN DATA -o FOLDER/` writes parts of latents"
+        )
+    parts = StoredParts(path)
+    _check_weights(run, path)
+    return parts
 
 
 def stored_arrays(run: Run, within: str | os.PathLike[str] | None = None) -> dict[str, NDArray[Any]]:
@@ -175,7 +196,8 @@ class StoredParts(Stored):
     """
 
     def __init__(self, folder: Path) -> None:
-        self.files = _files_of(folder)
+        self.folder = folder
+        self.files = files_of_parts(folder)
         self.counts = [parquet_rows(file) for file in self.files]
         self.starts = np.cumsum([0, *self.counts])
         self.dim = self._latents(0).shape[1]
@@ -196,6 +218,19 @@ class StoredParts(Stored):
         number = self._part_of(row)
         place = row - int(self.starts[number])
         return self._latents(number)[place : place + 1]
+
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Part after part the row of its first latent, and its latents (N, D)."""
+        for number, start in enumerate(self.starts[:-1].tolist()):
+            yield start, self._latents(number)
+
+    def latents(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The latents of rows (M,), which must ascend: float32 (M, D)."""
+        found = np.empty((len(rows), self.dim), np.float32)
+        for number in self._used(rows):
+            inside = slice(*np.searchsorted(rows, self.starts[number : number + 2]).tolist())
+            found[inside] = self._latents(number)[rows[inside] - self.starts[number]]
+        return found
 
     def nearest(
         self, queries: NDArray[Any], k: int, without: NDArray[np.int64], progress: Callable[[int, int], object]
@@ -247,17 +282,29 @@ class StoredParts(Stored):
         return found.astype(str)
 
 
-def _files_of(folder: Path) -> Sequence[Path]:
-    """The files of all parts, in order."""
-    there = {int(match[1]): (int(match[2]), path) for path in folder.iterdir() if (match := PART.fullmatch(path.name))}
+def files_of_parts(
+    folder: Path, holds: str = "latents", written_by: str = "`latens encode RUN DATA -o FOLDER/`"
+) -> list[Path]:
+    """The files of all parts of a folder, in order.
+
+    Args:
+        folder: that holds them.
+        holds: what they hold, see `latens.parts.Work`.
+        written_by: the command that wrote them, in words.
+
+    Raises:
+        UsageError: there are none, or one is missing or cut.
+    """
+    matches = (re.fullmatch(rf"{holds}-(\d+)-of-(\d+)\.parquet", path.name) for path in folder.iterdir())
+    there = {int(match[1]): (int(match[2]), folder / match[0]) for match in matches if match}
     if not there:
-        raise UsageError(f"{shown(folder)}: holds no parts of latents; `latens encode RUN DATA -o FOLDER/` writes them")
+        raise UsageError(f"{shown(folder)}: holds no parts of {holds}; {written_by} writes them")
     count = max(count for count, _ in there.values())
     missing = [number for number in range(count) if number not in there or not is_whole_parquet(there[number][1])]
     if missing or len(there) != count:
         raise UsageError(
             f"{shown(folder)}: {counted(len(missing), 'part')} of {count} missing or cut, the first of them number"
-            f" {missing[0] if missing else count}; the `latens encode` line that wrote the others writes them"
+            f" {missing[0] if missing else count}; the line that wrote the others writes them: {written_by}"
         )
     return [there[number][1] for number in range(count)]
 

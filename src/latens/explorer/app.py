@@ -10,7 +10,7 @@ from secrets import token_urlsafe
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as At
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -137,6 +137,9 @@ def _endpoint(route: Route, view: View, desks: Mapping[str, Desk], prefix: str) 
             return _response(request, route, await desk.ask(lambda: ask(route, view, given), kind))
         except asyncio.CancelledError:  # the server ends, and work that takes long is left undone
             return JSONResponse({"error": "the explorer has been stopped", "kind": "Stopped"}, 503)
+        except ClientDisconnect:  # before all of its request was there
+            # Nobody reads the answer, and it is no error of ours.
+            return JSONResponse({"error": "the request did not come to its end", "kind": "Disconnected"}, 400)
         except Overtaken:
             return JSONResponse({"error": "overtaken by a newer request", "kind": "Overtaken"}, 409)
         except (LatensError, OSError) as error:
@@ -148,11 +151,20 @@ def _endpoint(route: Route, view: View, desks: Mapping[str, Desk], prefix: str) 
 
 async def _given(request: Request, route: Route) -> dict[str, Any]:
     if route.method == "GET":
-        return dict(request.query_params)
+        return _query(request)
     if route.file:
         too_much = f"the file has more than {MOST_FILE_BYTES >> 20} MB; that is too large"
-        return {**request.query_params, route.file: await _body(request, MOST_FILE_BYTES, too_much)}
+        return {**_query(request), route.file: await _body(request, MOST_FILE_BYTES, too_much)}
+    if request.url.query:
+        raise UsageError(f"{request.url.path}: what is asked for stands in the JSON object, and not in the address")
     return await _json_body(request)
+
+
+def _query(request: Request) -> dict[str, str]:
+    given = request.query_params
+    if twice := [name for name in given if len(given.getlist(name)) > 1]:
+        raise UsageError(f"{request.url.path}: {', '.join(map(repr, twice))} given more than once")
+    return dict(given)
 
 
 async def _body(request: Request, most: int, too_much: str) -> bytes:
@@ -180,7 +192,7 @@ async def _json_body(request: Request) -> dict[str, Any]:
 
 
 def _response(request: Request, route: Route, answer: Answer) -> Response:
-    if route.media_type:
+    if route.media_types:
         name = route.path.rpartition("/")[2]
         headers = {"content-disposition": f'attachment; filename="{name}"'} if name.endswith(".csv") else {}
         return Response(answer.content, media_type=answer.media_type, headers=headers)

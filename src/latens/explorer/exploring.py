@@ -20,6 +20,7 @@ from latens.explorer.wire import as_json
 from latens.explorer.work import Work
 from latens.figures.live import in_notebook
 from latens.figures.palette import class_colours
+from latens.progress import progress_for
 from latens.runs import Run, open_run
 
 __all__ = ["answer", "explore", "watch"]
@@ -29,6 +30,8 @@ def explore(
     run: Run | str | os.PathLike[str],
     beside: Run | str | os.PathLike[str] | None = None,
     *,
+    within: str | os.PathLike[str] | None = None,
+    images: Any = None,
     columns: str | os.PathLike[str] | None = None,
     port: int = 0,
     open_page: bool = True,
@@ -41,6 +44,9 @@ def explore(
     Args:
         run: a `Run`, or where its folder is.
         beside: a second run, whose map is shown beside it, linked by the ids of the images that both have.
+        within: a folder of parts of latents that the run made, with a map: these are shown in place of the run's own, see
+            `latens.computed.parts_run.run_of_parts`.
+        images: where the images of these parts are.
         columns: a CSV of the user's own columns by id, to colour the points by.
         port: the first to try; 0 takes any that is free.
         open_page: open the browser; the address is printed in any case.
@@ -57,7 +63,7 @@ def explore(
         UsageError: columns that can't be read, no port is free, a token file that others may read, or a second run that has none
             of the images.
     """
-    first, second = _views(run, beside, columns)
+    first, second = _views(_opened(run, within, images), beside, columns)
     kept = kept_of(first.run) if token_file is None else kept_in(token_file)
     for view in (first, second):
         if view is not None and palette is not None:
@@ -95,6 +101,8 @@ def answer(
     address: str,
     beside: Run | str | os.PathLike[str] | None = None,
     *,
+    within: str | os.PathLike[str] | None = None,
+    images: Any = None,
     columns: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """The answer of a route, without a server.
@@ -105,6 +113,8 @@ def answer(
             query as JSON, `/api/path?stops=[[7],[21]]&map=tsne`, and a file as its path. Routes that change something are not
             asked this way.
         beside: see `explore`; its own routes are below `/beside`.
+        within: see `explore`.
+        images: see `explore`.
         columns: see `explore`.
 
     Returns:
@@ -113,7 +123,7 @@ def answer(
     Raises:
         UsageError: unknown route, or a wrong parameter.
     """
-    first, second = _views(run, beside, columns)
+    first, second = _views(_opened(run, within, images), beside, columns)
     parts = urlsplit(address)
     path, view = parts.path, first
     if second is not None and path.startswith("/beside/"):
@@ -128,7 +138,7 @@ def answer(
     elif route.method == "POST":
         given = {name: _from_json(text) for name, text in given.items()}
     found = ask(route, view, given)
-    if route.media_type:
+    if route.media_types:
         return {"media_type": found.media_type, "base64": base64.b64encode(found.content).decode()}
     return as_json(found)
 
@@ -153,8 +163,19 @@ def _from_json(text: str) -> Any:
         return text
 
 
-def _views(run: Any, beside: Any, columns: Any) -> tuple[View, View | None]:
-    first = View(run if isinstance(run, Run) else open_run(run))
+def _opened(run: Any, within: Any, images: Any) -> Run:
+    opened = run if isinstance(run, Run) else open_run(run)
+    if within is None:
+        if images is not None:
+            raise UsageError("images says where the images of parts of latents are; give within too")
+        return opened
+    from latens.computed.parts_run import run_of_parts
+
+    return run_of_parts(opened, within, images=images, progress=progress_for())
+
+
+def _views(run: Run, beside: Any, columns: Any) -> tuple[View, View | None]:
+    first = View(run)
     second = None if beside is None else View(beside if isinstance(beside, Run) else open_run(beside))
     if columns is not None:
         if not first.ready:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from secrets import compare_digest
 
-__all__ = ["Guard", "policy"]
+__all__ = ["TOKEN_HEADER", "Guard", "policy"]
 
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 TOKEN_HEADER = "x-latens-token"  # noqa: S105 - its name, and no token

@@ -64,12 +64,16 @@ class InFile:
             return own
         return np.concatenate([self.view.placed(map, self.train), own])
 
-    def frame(self, map: str) -> dict[str, float]:
-        """What `View.map_points` says of the frame of a map, which holds those of both parts."""
-        facts, _ = self.view.map_points(map)
+    def frame(self, map: str, other: "InFile | None" = None) -> dict[str, float]:
+        """What `View.map_points` says of the frame of a map, which holds those of both parts, and those of the run beside it."""
         if not len(self.train):
+            facts, _ = self.view.map_points(map)
             return {side: facts[side] for side in ("left", "bottom", "size")}
-        return frame_of(np.concatenate([self.view.map(map).coordinates, self.view.placed(map, self.train)]))
+        if self.view.pair is None or other is None:
+            return frame_of(np.concatenate([self.view.map(map).coordinates, self.view.placed(map, self.train)]))
+        pair = self.view.pair
+        trains = [self.train, other.train] if self.view is pair.first else [other.train, self.train]
+        return frame_of(pair.placed(self.view, map, "both", trains)[2])
 
     def column(self, column: Column) -> NDArray[Any]:
         """The values of a column, (M + N,)."""
@@ -114,9 +118,9 @@ class InFile:
         return kept
 
     def linked(self, other: "InFile") -> NDArray[np.int32]:
-        """Of each point the number of the same image in the file of the run beside it, or `NONE`."""
+        """Of each image the number of the same one in the file of the run beside it, or `NONE`, (M + N,)."""
         assert self.view.pair is not None
-        there = self.view.pair.rows(self.view)[self.view.first :][self.points]
+        there = self.view.pair.rows(self.view)[self.rows]
         return np.array([other.numbers.get(int(row), NONE) for row in there], np.int32)
 
 

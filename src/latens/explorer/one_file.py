@@ -27,8 +27,8 @@ from latens.explorer.bundling import page_of
 from latens.explorer.choosing import FINEST, MOST_IMAGES, Content, Costs, evenly, fitted, ladder, left_out, small
 from latens.explorer.in_file import InFile, findings
 from latens.explorer.packing import Pack, networks_of, scaled
-from latens.explorer.pair import pair
-from latens.explorer.view import View
+from latens.explorer.pair import NONE, pair
+from latens.explorer.view import View, name_of_rows
 from latens.files import atomic_write, sha256_bytes
 from latens.images.fit import default_fit
 from latens.images.pixels import to_floats, to_uint8
@@ -184,16 +184,13 @@ class _Pages:
         """The file of a content."""
         held, view = self._held(content), self.view
         left = left_out(content, len(view.latents), view.num_train, view.shape[1:], not self._plain)
-        facts, pack = self._whole(content, held, "; ".join(left))
-        if self.beside is not None:
-            there = self._held_beside(held)
-            more, further = self.beside._whole(content, there, "", pack if _same_pictures(held, there) else None)
+        there = None if self.beside is None else self._held_beside(held)
+        facts, pack = self._whole(content, held, "; ".join(left), there)
+        if self.beside is not None and there is not None:
+            more, further = self.beside._whole(content, there, "", held, pack if _same_pictures(held, there) else None)
             for one, arrays, mine, other in ((facts, pack, held, there), (more, further, there, held)):
                 assert mine.view.pair is not None
-                first = {
-                    "first": 0,
-                    "other_first": 0,
-                }  # images that are not on the map: of two runs none are in the file
+                first = {"first": len(mine.train), "other_first": len(other.train)}
                 one["link"] = {**mine.view.pair.facts(mine.view), **first, "other_epochs": []}
                 arrays.add("link rows", mine.linked(other))
             further.shift(len(pack.body))
@@ -213,27 +210,28 @@ class _Pages:
         return evenly(self.view.run.labels_of(TRAIN), self.view.num_train) if self.view.num_train else np.empty(0, int)
 
     def _whole(
-        self, content: Content, held: InFile, note: str, pictures: Pack | None = None
+        self, content: Content, held: InFile, note: str, other: InFile | None, pictures: Pack | None = None
     ) -> tuple[dict[str, Any], Pack]:
-        """All facts and arrays of the run; its pictures may be those of another pack."""
+        """All facts and arrays of the run; `other` is the one beside it, and its pictures may be those of another pack."""
         pack = self.pack.copy()
         networks = self.networks
         if not content.encoder:
             pack, networks = pack.without("encoder "), {**networks, "encoder": None}
-        return {**networks, **self._facts(content, held, pack, note, pictures)}, pack
+        return {**networks, **self._facts(content, held, pack, note, other, pictures)}, pack
 
     def _held_beside(self, held: InFile) -> InFile:
-        """The points of the second run: those of the first's, and a fair part of those that only the second has."""
+        """The images of the second run: those of the first's, and a fair part of the points that only the second has."""
         assert self.beside is not None
         assert self.view.pair is not None
         view = self.beside.view
-        there = self.view.pair.rows(self.view)[self.view.first :][held.points]
+        rows = self.view.pair.rows(self.view)[held.rows]
+        train, there = rows[rows != NONE] + view.first, rows[len(held.train) :]
         alone = np.flatnonzero(self.view.pair.rows(view)[view.first :] < 0)
         count = round(len(alone) * len(there) / len(self.view.latents))
         more = alone[np.linspace(0, len(alone) - 1, count).round().astype(np.int64)] if count else alone[:0]
         found: NDArray[np.int64] = np.concatenate([there[there >= 0], more]).astype(np.int64)
         some = found if len(found) else np.arange(min(len(view.latents), len(there)))
-        return InFile(view, some, self.beside._train)
+        return InFile(view, some, np.sort(train[(train < view.first) & (view.num_train > 0)]))
 
     @cached_property
     def _snapshots(self) -> dict[int, NDArray[np.uint16]]:
@@ -252,7 +250,9 @@ class _Pages:
     def _lists(self) -> dict[str, list[dict[str, Any]]]:
         return findings(self.view)
 
-    def _facts(self, content: Content, held: InFile, pack: Pack, note: str, pictures: Pack | None) -> dict[str, Any]:
+    def _facts(
+        self, content: Content, held: InFile, pack: Pack, note: str, other: InFile | None, pictures: Pack | None
+    ) -> dict[str, Any]:
         """All but the networks: what the run is, its points, maps, columns, pictures, samplers; arrays go into the pack."""
         view, maps = self.view, self.maps
         run, num = view.run, len(view.latents)
@@ -304,6 +304,7 @@ class _Pages:
         info |= {
             "count": len(points),
             "train": len(held.train),
+            "rows": name_of_rows(held.ids),
             "maps": maps,
             "columns": [one.info(view.palette) for one in columns],
             "samplers": list(self.samplers),
@@ -328,7 +329,7 @@ class _Pages:
             "paths": {"of": sha256_bytes(held.latents.tobytes())[:16], "kept": held.paths(maps)},
             "whole": cell == info["shape"],
             "fit": run.record["data"]["options"].get("fit", default_fit(run.record["data"].get("rules", 1))),
-            "maps": {name: _add_map(held, name, pack) for name in maps},
+            "maps": {name: _add_map(held, name, other, pack) for name in maps},
             "samplers": self.samplers,
         }
 
@@ -354,13 +355,13 @@ def _same_pictures(one: InFile, other: InFile) -> bool:
     return bool(data[0] == data[1] and kinds[0] == kinds[1] and one.ids == other.ids)
 
 
-def _add_map(held: InFile, name: str, pack: Pack) -> dict[str, Any]:
+def _add_map(held: InFile, name: str, other: InFile | None, pack: Pack) -> dict[str, Any]:
     made, (facts, _) = held.view.map(name), held.view.map_points(name)
     pack.add(f"map {name}", held.places(name).astype(np.float32))
     if made.plane is not None:
         pack.add(f"mean {name}", made.plane[0])
         pack.add(f"axes {name}", made.plane[1])
-    return {**facts, **held.frame(name), "plane": made.plane is not None}
+    return {**facts, **held.frame(name, other), "plane": made.plane is not None}
 
 
 def _add_graph(latents: NDArray[np.float32], pack: Pack) -> None:

@@ -1,17 +1,19 @@
 """Two runs beside each other: the images that both have, their maps laid onto each other, and what tells the two runs apart."""
 
-from functools import cached_property
+from collections.abc import Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latens.errors import LatensError, RunError, UsageError
-from latens.explorer.columns import Column
+from latens.explorer.columns import EVERY, Column, Rows
 from latens.maps.procrustes import FEWEST, Alignment, align
 from latens.metrics.meanings import meaning_of, title_of
 from latens.metrics.score import Score
-from latens.runs.run import TEST
+from latens.progress import Tick
+from latens.runs.run import TEST, TRAIN
 
 if TYPE_CHECKING:
     from latens.explorer.view import View
@@ -23,6 +25,7 @@ SHARED = "shared"  # the column of the share of neighbours that are the same
 NONE = -(2**31)  # in place of the row of an image that the other run does not have
 NEAREST = 10
 LISTED = 500
+BLOCK = 4096  # images whose neighbours are looked for at a time, after which the progress is told
 TRIED = 64  # images of which it is checked that both runs mean the same by an id
 
 
@@ -106,21 +109,36 @@ class Pair:
                 self._alignments[names] = align(places[1], places[0])
         return self._alignments[names]
 
-    def placed(self, view: "View", name: str) -> tuple[str, NDArray[Any], NDArray[Any], Alignment | None]:
+    def placed(
+        self, view: "View", name: str, part: str = "test", train: Sequence[Rows] = (EVERY, EVERY)
+    ) -> tuple[str, NDArray[Any], NDArray[Any], Alignment | None]:
         """A map of a view as it is shown beside the other one.
 
+        Their own points lay the maps onto each other; images of the train part go along with the map that they are placed on.
+
+        Args:
+            view: of the two.
+            name: of the map.
+            part: of the explorer's `PARTS`, whose images are shown on both.
+            train: which images of the train part of the first and of the second are placed; all by default.
+
         Returns:
-            Its name; where its points lie among those of the first's map, (N, 2); all places that the frame of both has to hold;
+            Its name; where its images lie among those of the first's map, (N, 2); all places that the frame of both has to hold;
             and how they are laid there: None for the first's map, and where the two cannot be laid onto each other.
         """
         names, found = self.names(name), self.alignment(name)
-        first, second = self.first.map(names[0]).coordinates, self.second.map(names[1]).coordinates
-        if found is None:
-            own = first if view is self.first else second
-            return names[view is not self.first], own, own, None
-        moved = found.apply(second)
-        both = np.concatenate([first, moved])
-        return (names[0], first, both, None) if view is self.first else (names[1], moved, both, found)
+        each = [
+            one.map(own).coordinates
+            if part == "test"
+            else np.concatenate([one.map(own).coordinates, one.placed(own, rows)])
+            for one, own, rows in zip((self.first, self.second), names, train, strict=True)
+        ]
+        if found is not None:
+            each[1] = found.apply(each[1])
+        which = int(view is not self.first)
+        held = each[which] if found is None else np.concatenate(each)
+        shown = each[which][view.count :] if part == "train" else each[which]
+        return names[which], shown, held, found if which else None
 
     # ---- what tells them apart
 
@@ -145,6 +163,39 @@ class Pair:
         shares = np.full(len(view.latents), np.nan, np.float32)
         if self.num_near >= 1:
             shares[self.points[view is not self.first]] = self._shares
+        return shares
+
+    def shared_of_train(self, view: "View", rows: Rows) -> NDArray[np.float32]:
+        """The same of images of the train part: of their nearest among the images that are on both maps.
+
+        Args:
+            view: of the two.
+            rows: of its train part, (M,).
+
+        Returns:
+            float32 (M,) in [0, 1]; NaN where the image is of the train part of one run only.
+        """
+        other = self.other(view)
+        twin = self.rows(view)[: view.first][rows]
+        both = (twin >= -other.first) & (twin < 0)
+        mine, theirs = self.points if view is self.first else self.points[::-1]
+        shares = np.full(len(twin), np.nan, np.float32)
+
+        def kept(tick: Tick) -> NDArray[np.float32]:
+            from latens.neighbours import Neighbours, placed_neighbours_kept
+
+            known = Neighbours(view.latents[mine]), Neighbours(other.latents[theirs])
+            own = view.run.of_part("latents", TRAIN)[rows][both]
+            twins = other.run.of_part("latents", TRAIN)[twin[both] + other.first]
+            found = np.empty(len(own), np.float32)
+            for start in range(0, len(own), BLOCK):
+                here, there = (np.ascontiguousarray(z[start : start + BLOCK], np.float32) for z in (own, twins))
+                found[start : start + BLOCK] = placed_neighbours_kept(*known, here, there, self.num_near)
+                tick(min(start + BLOCK, len(own)), len(own))
+            return found
+
+        if self.num_near >= 1:
+            shares[both] = view.once(f"column {SHARED}", rows, kept)
         return shares
 
     def differing(self, view: "View") -> list[dict[str, Any]]:
@@ -243,7 +294,8 @@ def pair_columns(view: "View") -> list[Column]:
         return []
     pair, other = view.pair, view.pair.other(view)
     title, unit = f"neighbours shared with {other.run.name}", f"of its {max(0, pair.num_near)} nearest"
-    return [Column(SHARED, title, "number", unit=unit, load=lambda: pair.shared_neighbours(view))]
+    load, load_train = partial(pair.shared_neighbours, view), partial(pair.shared_of_train, view)
+    return [Column(SHARED, title, "number", unit=unit, load=load, load_train=load_train)]
 
 
 def _scores_of(view: "View") -> dict[str, Score]:

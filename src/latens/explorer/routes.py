@@ -1,5 +1,6 @@
 """The routes of the explorer in one table, from which the server, `--get` and the OpenAPI description are made."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -9,9 +10,12 @@ import numpy as np
 
 from latens import __version__
 from latens.errors import UsageError
+from latens.explorer.answers import ANSWERS, ERROR
 from latens.explorer.columns import CONTRADICTED, PREDICTED
+from latens.explorer.guard import TOKEN_HEADER
 from latens.explorer.pair import DIFFERING, Pair
 from latens.explorer.paths import Paths, as_kept
+from latens.explorer.schemas import problem_of
 from latens.explorer.table import table_of
 from latens.explorer.tags import Tags
 from latens.explorer.view import PARTS, View
@@ -25,8 +29,13 @@ from latens.sheets import as_csv, as_parquet
 __all__ = ["REQUIRED", "ROUTES", "Param", "Route", "ask", "findings_of", "lists", "openapi"]
 
 REQUIRED = object()
-LARGEST = float(np.finfo(np.float32).max)  # the latents and places of maps are float32
-JSON_TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "array": list, "file": bytes}
+LARGEST = 1e15  # of latents and places: sums of their squares must be float32
+MOST_WHOLE = 2**63 - 1
+BOUNDS = {"integer": (-MOST_WHOLE - 1, MOST_WHOLE), "number": (-LARGEST, LARGEST)}
+AS_TEXT = {  # in an address; Python would also read 1_000 and digits of other scripts
+    "integer": (re.compile(r"[+-]?[0-9]+"), int),
+    "number": (re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"), float),
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Route:
             there, `quick`; `slow` where something may have to be fitted first; `lengthy`
             where that may take minutes. Requests of one thread do not hold up the others.
         changes: whether it changes something in the run's folder.
-        media_type: of a route that gives a file.
+        media_types: of a route that gives a file; empty for one that gives facts and arrays.
+        links: what of the answer is a param of another route: by method and path its params, each as an expression of OpenAPI.
     """
 
     path: str
@@ -73,7 +83,8 @@ class Route:
     newest: bool = False
     desk: Callable[[Mapping[str, Any]], str] = lambda given: "quick"
     changes: bool = False
-    media_type: str = ""
+    media_types: Sequence[str] = ()
+    links: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -226,7 +237,6 @@ def _tags(view: View) -> Answer:
 
 
 def _change_tags(view: View, tag: str, ids: list[Any], on: bool) -> Answer:
-    ids = [str(one) for one in ids]
     for one in ids:
         view.row_of(None, one)
     name = Tags(view.run.path).change(tag, ids, on)
@@ -311,7 +321,8 @@ MOST_NOISE = 1e6  # times the spread of a class, or in latent units
 MOST_FOUND = 20
 MOST_PICTURES = 500  # in one answer
 POINTS = {"type": "integer"}
-NUMBERS = {"type": "array", "items": {"type": "number"}}
+NUMBER = {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+NUMBERS = {"type": "array", "items": NUMBER}
 
 STOPS = Param(
     "array",
@@ -322,11 +333,14 @@ STOPS = Param(
             {
                 "type": "object",
                 "required": ["map", "x", "y"],
-                "properties": {"map": {"type": "string"}, "x": {"type": "number"}, "y": {"type": "number"}},
+                "properties": {"map": {"type": "string"}, "x": NUMBER, "y": NUMBER},
+                "additionalProperties": False,
             },
         ]
     },
 )
+
+ANSWERED = "$response.body#"  # in a link
 
 ROUTES = (
     Route("/api/openapi.json", "this description", _openapi),
@@ -337,7 +351,17 @@ ROUTES = (
         {"map": Param("string", "which, where the run has it", "")},
         desk=lambda given: "first",
     ),
-    Route("/api/run", "the run, and which maps, columns and samplers it has", _run),
+    Route(
+        "/api/run",
+        "the run, and which maps, columns and samplers it has",
+        _run,
+        links={
+            ("GET", "/api/map"): {"name": f"{ANSWERED}/maps/0"},
+            ("GET", "/api/column"): {"name": f"{ANSWERED}/columns/0/name"},
+            ("GET", "/api/compass"): {"map": f"{ANSWERED}/maps/0"},
+            ("GET", "/api/probe"): {"map": f"{ANSWERED}/maps/0", "sampler": f"{ANSWERED}/samplers/0"},
+        },
+    ),
     Route(
         "/api/channels",
         "the channels of the images, their ranges, and where nearly all pixels lie",
@@ -385,7 +409,7 @@ ROUTES = (
         _thumbnails,
         {"page": Param("integer", "which, from 0"), "look": LOOK, "part": PART},
         desk=_slow,
-        media_type="image/png",
+        media_types=("image/png",),
     ),
     Route(
         "/api/image",
@@ -409,6 +433,11 @@ ROUTES = (
         "images with some words in their ids, the likeliest first",
         _find,
         {"words": Param("string", "part of an id or a file name, in any case")},
+        links={
+            ("GET", "/api/image"): {"row": f"{ANSWERED}/found/0/row"},
+            ("GET", "/api/picture"): {"id": f"{ANSWERED}/found/0/id"},
+            ("POST", "/api/tags"): {"ids": [f"{ANSWERED}/found/0/id"]},
+        },
     ),
     Route(
         "/api/pictures",
@@ -467,7 +496,7 @@ ROUTES = (
         "the images whose latents are nearest to a latent, nearest first",
         _later("latens.explorer.decoding:nearest"),
         {
-            "latents": Param("array", "the latent's numbers", items={"type": "number"}),
+            "latents": Param("array", "the latent's numbers", items=NUMBER),
             "count": Param("integer", "how many images", 50),
             "part": AMONG,
         },
@@ -540,6 +569,7 @@ ROUTES = (
         },
         method="POST",
         changes=True,
+        links={("POST", "/api/tags/undo"): {"change": f"{ANSWERED}/change"}},
     ),
     Route("/api/paths", "the paths that are kept with the run", _paths),
     Route(
@@ -566,7 +596,7 @@ ROUTES = (
         method="POST",
         changes=True,
     ),
-    Route("/api/tags.csv", "all tags as a table: id,tag", _tags_csv, media_type="text/csv"),
+    Route("/api/tags.csv", "all tags as a table: id,tag", _tags_csv, media_types=("text/csv",)),
     Route("/api/ids", "the ids of points", _ids, {"points": Param("array", "points", items=POINTS)}, method="POST"),
     Route(
         "/api/mean",
@@ -574,6 +604,10 @@ ROUTES = (
         _later("latens.explorer.decoding:mean"),
         {"points": Param("array", "points, as row of /api/image", items=POINTS)},
         method="POST",
+        links={
+            ("POST", "/api/decode"): {"latents": [f"{ANSWERED}/mean"]},
+            ("POST", "/api/nearest"): {"latents": f"{ANSWERED}/mean"},
+        },
     ),
     Route(
         "/api/table",
@@ -587,7 +621,7 @@ ROUTES = (
         },
         method="POST",
         desk=_slow,
-        media_type="application/octet-stream",
+        media_types=("text/csv", "application/vnd.apache.parquet"),
     ),
     Route(
         "/api/link",
@@ -635,27 +669,22 @@ def _checked(route: Route, name: str, param: Param, given: Mapping[str, Any]) ->
             raise UsageError(f"{route.path}: {name} is missing ({param.type}: {param.text})")
         return param.default
     value: Any = given[name]
-    kind: Any = JSON_TYPES[param.type]
+    if param.type == "file":
+        return value
+    if route.method == "GET" and param.type in AS_TEXT:
+        value = _as_number(param.type, value)
+    if problem := problem_of(value, _schema(param), f"{route.path}: {name}"):
+        raise UsageError(problem)
+    return float(value) if param.type == "number" else value
+
+
+def _as_number(kind: str, text: str) -> Any:
+    """A number in an address; the text itself where it is none."""
+    form, read = AS_TEXT[kind]
     try:
-        if route.method == "GET" and kind in (int, float):
-            value = kind(value)
-        if kind is float and type(value) is int:
-            value = float(value)
-    except ValueError:
-        pass
-    if type(value) is not kind or (kind is float and not np.isfinite(value)):
-        raise UsageError(f"{route.path}: {name} is {str(value)[:60]!r}; a finite {param.type} is needed")
-    if kind is int and abs(value) >= 2**63:
-        raise UsageError(f"{route.path}: {name} is {value}; that is too large")
-    if kind is float and abs(value) > LARGEST:
-        raise UsageError(f"{route.path}: {name} is {value}; that is too large")
-    if param.least is not None and value is not None and value < param.least:
-        raise UsageError(f"{route.path}: {name} is {value}; at least {param.least:g} is needed")
-    if param.most is not None and value is not None and value > param.most:
-        raise UsageError(f"{route.path}: {name} is {value}; at most {param.most:g} is allowed")
-    if param.known and value not in param.known:
-        raise UsageError(f"{route.path}: {name} is {value!r}; known: {', '.join(param.known)}")
-    return value
+        return read(text) if form.fullmatch(text) else text
+    except ValueError:  # Python reads no whole number of thousands of digits
+        return text
 
 
 def openapi() -> dict[str, Any]:
@@ -663,37 +692,66 @@ def openapi() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
-    return {"openapi": "3.1.0", "info": {"title": "latens explorer", "version": __version__}, "paths": paths}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "latens explorer", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": ERROR},
+            "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": TOKEN_HEADER}},
+        },
+        "security": [{"token": []}],
+    }
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    media = [route.media_type] if route.media_type else ["application/json", "application/octet-stream"]
-    said: dict[str, Any] = {
-        "summary": route.text,
-        "responses": {
-            "200": {"description": route.text, "content": {name: {} for name in media}},
-            "400": {"description": "what was wrong with the request, as JSON: error, kind"},
-        },
-    }
+    said: dict[str, Any] = {"summary": route.text, "responses": _responses(route)}
     required = [name for name, param in route.params.items() if param.default is REQUIRED]
-    if route.method == "GET":
-        said["parameters"] = [
-            {"name": name, "in": "query", "required": name in required, "description": p.text, "schema": _schema(p)}
-            for name, p in route.params.items()
-        ]
-    elif route.file:
+    if route.method == "GET" or route.file:
         said["parameters"] = [
             {"name": name, "in": "query", "required": name in required, "description": p.text, "schema": _schema(p)}
             for name, p in route.params.items()
             if name != route.file
         ]
+    if route.file:
         said["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
-    else:
-        body = {"type": "object", "required": required, "properties": {n: _schema(p) for n, p in route.params.items()}}
+    elif route.method == "POST":
+        body = {
+            "type": "object",
+            "required": required,
+            "properties": {n: _schema(p) for n, p in route.params.items()},
+            "additionalProperties": False,
+        }
         said["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    if route.newest:
-        said["responses"]["409"] = {"description": "a newer request of the same tab has overtaken this one"}
     return said
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    """What a route can answer, by status."""
+    if route.media_types:
+        content: dict[str, Any] = {name: {} for name in route.media_types}
+    else:
+        content = {"application/json": {"schema": ANSWERS[route.method, route.path]}, "application/octet-stream": {}}
+    failed = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    errors = {
+        "400": "the request is wrong",
+        "403": "the token is missing or wrong, or the request comes from elsewhere",
+        "404": "the run, or its images, have not what was asked for",
+        "503": "the explorer has been stopped",
+    }
+    if route.newest:
+        errors["409"] = "a newer request of the same tab has overtaken this one"
+    links = {f"{method} {path}": _link_to(method, path, given) for (method, path), given in route.links.items()}
+    return {
+        "200": {"description": route.text, "content": content, **({"links": links} if links else {})},
+        **{status: {"description": text, "content": failed} for status, text in errors.items()},
+    }
+
+
+def _link_to(method: str, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What an answer gives to another route, as OpenAPI writes it."""
+    there = {"operationRef": f"#/paths/{path.replace('/', '~1')}/{method.lower()}"}
+    return {**there, "parameters": dict(given)} if method == "GET" else {**there, "requestBody": dict(given)}
 
 
 def _schema(param: Param) -> dict[str, Any]:
@@ -702,10 +760,10 @@ def _schema(param: Param) -> dict[str, Any]:
         schema["enum"] = list(param.known)
     if param.items:
         schema["items"] = dict(param.items)
-    if param.least is not None:
-        schema["minimum"] = param.least
-    if param.most is not None:
-        schema["maximum"] = param.most
+    least, most = BOUNDS.get(param.type, (None, None))
+    if least is not None:
+        schema["minimum"] = least if param.least is None else param.least
+        schema["maximum"] = most if param.most is None else param.most
     if param.default is not REQUIRED and param.default is not None:
         schema["default"] = param.default
     return schema

@@ -1,6 +1,7 @@
 """Serving the explorer: on the loopback address, in this thread until Ctrl-C, or in one of its own."""
 
 import asyncio
+import logging
 import signal
 import socket
 import threading
@@ -107,6 +108,7 @@ class Serving:
             timeout_graceful_shutdown=1,
             lifespan="off",  # the app has none; one that is stopped as it begins printed a traceback in older versions
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_to_be_said)
         self._server = uvicorn.Server(config)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,6 +143,11 @@ class Serving:
     def stop(self) -> None:
         """Stop the started server."""
         self._server.should_exit = True
+
+
+def _is_to_be_said(record: logging.LogRecord) -> bool:
+    """Not that requests were still open when the server was ended: that is as it should be."""
+    return "timeout graceful shutdown exceeded" not in record.getMessage()
 
 
 def serve(

@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from latens.arrays import gather
 from latens.errors import LatensError, UsageError
@@ -19,6 +19,7 @@ from latens.explorer.wire import Answer
 from latens.explorer.work import Work
 from latens.figures import DEFAULT_PALETTE
 from latens.figures.palette import NO_LABELS, class_colours
+from latens.files import sha256_bytes
 from latens.images.pixels import is_grey, mix_of, picture_mode, to_picture
 from latens.interpolation import PATHS
 from latens.maps import MAPS, Map, is_decodable, usable_maps
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from latens.interpolation.graph import Graph
     from latens.neighbours import Neighbours
 
-__all__ = ["PARTS", "View", "frame_of"]
+__all__ = ["PARTS", "View", "frame_of", "name_of_rows"]
 
 STEPS = 65_535  # of a coordinate
 MARGIN = 0.04  # of the map's extent, left free about the points
@@ -39,6 +40,7 @@ NEIGHBOURS = 12
 VOTERS = 5  # nearest images that vote for a class, as in the score `knn_accuracy`
 ROWS = 4096  # images whose neighbours are looked for at a time, after which the progress is told
 CELL = 48  # pixels, the most that a thumbnail has
+KEPT_SHEETS = 32 << 20  # bytes of sprite pages
 PAGE = 1536  # pixels, the most that a sprite page is wide and high
 PARTS = (
     "test",
@@ -72,6 +74,7 @@ class View:
         self.pair: Pair | None = None  # of it and the run that it is shown beside, see `latens.explorer.pair.pair`
         self.work = work or Work()
         self._maps: dict[str, Map] = {}
+        self._sheets: dict[tuple[int, str, str], bytes] = {}
         self._of_train: dict[str, tuple[bytes | None, NDArray[Any]]] = {}
         self._near_parts: dict[str, Neighbours] = {}
 
@@ -169,9 +172,10 @@ class View:
     def num_train(self) -> int:
         """How many images of the train part can be placed on the maps; 0 where these show all images already.
 
-        Beside another run there are none: what both maps have in common is known of their own points only.
+        Beside another run none are placed where the maps of the other show all its images: both maps show the same parts.
         """
-        return self.first if self.part == TEST and self.pair is None else 0
+        apart = self.part == TEST and (self.pair is None or self.pair.other(self).part == TEST)
+        return self.first if apart else 0
 
     @cached_property
     def count(self) -> int:
@@ -214,6 +218,7 @@ class View:
             "part": "test" if self.ready and self.part == TEST else "all",
             "train": self.num_train if self.ready else 0,
             "train_of": self.num_train if self.ready else 0,
+            "rows": name_of_rows(self.run.latents["ids"]) if self.ready else "",
             "class_names": list(run.class_names),
             "colours": list(class_colours(len(run.class_names), self.palette)) if run.class_names else [NO_LABELS],
             "maps": self.map_names if self.ready else [],
@@ -291,14 +296,20 @@ class View:
         self._checked_part("train")
         made = self.map(name)
         stage = f"places {name}"
-        return self._once(stage, rows, lambda tick: places_on(made, self._latents_of_train(rows), tick))
+        return self.once(stage, rows, lambda tick: places_on(made, self._latents_of_train(rows), tick))
 
     def _latents_of_train(self, rows: Rows) -> NDArray[Any]:
         latents: NDArray[Any] = self.run.of_part("latents", TRAIN)[rows]
         return latents
 
-    def _once(self, stage: str, rows: Rows, make: Callable[[Tick], NDArray[Any]]) -> NDArray[Any]:
-        """What takes a while to be made of images of the train part; it is kept for those that were asked for last."""
+    def once(self, stage: str, rows: Rows, make: Callable[[Tick], NDArray[Any]]) -> NDArray[Any]:
+        """What takes a while to be made of images of the train part; it is kept for those that were asked for last.
+
+        Args:
+            stage: what the progress of it is called.
+            rows: of which of them.
+            make: makes it, and tells how far it is.
+        """
         which = None if isinstance(rows, slice) else rows.tobytes()
         if stage not in self._of_train or self._of_train[stage][0] != which:
             with self.work.stage(stage) as tick:
@@ -307,7 +318,9 @@ class View:
 
     def _checked_part(self, part: str) -> None:
         if part != "test" and not self.num_train:
-            why = "it shows all images already" if self.pair is None else "it is shown beside another run's"
+            why = (
+                "it shows all images already" if self.part != TEST else "that of the run beside it shows all its images"
+            )
             raise UsageError(f"no images of the train part can be placed on this map: {why}; leave part={part} out")
 
     def map_points(self, name: str, part: str = "test") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -332,7 +345,7 @@ class View:
                 held = np.concatenate([held, placed])
                 shown = placed if part == "train" else held
         else:
-            name, shown, held, laid = self.pair.placed(self, name)
+            name, shown, held, laid = self.pair.placed(self, name, part)
             note = self.map(name).note
         frame = frame_of(held)
         places = (shown - np.array([frame["left"], frame["bottom"]])) / frame["size"]
@@ -425,14 +438,20 @@ class View:
                 load=lambda: self._clusters.labels_,
                 load_train=lambda rows: self._clusters.predict(self._latents_of_train(rows).astype(np.float32)),
             ),
-            Column(
-                "error",
-                "reconstruction error",
-                "number",
-                unit="mse",
-                better="lower",
-                load=lambda: self.run.of_part("squared_error", self.part),
-                load_train=lambda rows: self.run.of_part("squared_error", TRAIN)[rows],
+            *(
+                [
+                    Column(
+                        "error",
+                        "reconstruction error",
+                        "number",
+                        unit="mse",
+                        better="lower",
+                        load=lambda: self.run.of_part("squared_error", self.part),
+                        load_train=lambda rows: self.run.of_part("squared_error", TRAIN)[rows],
+                    ),
+                ]
+                if self._knows_errors
+                else []
             ),
             *(
                 Column(
@@ -461,13 +480,18 @@ class View:
             raise UsageError(f"unknown column {name!r}; known: {', '.join(known)}")
         return known[name].of(part, self.num_train)
 
+    @property
+    def _knows_errors(self) -> bool:
+        """Whether errors of reconstruction are known; of parts of latents they are not."""
+        return not np.isnan(self.run.latents["squared_error"][:1]).any()
+
     def _trust(self, name: str) -> NDArray[np.float32]:
         return self.map(name).trust
 
     def _trust_of_train(self, name: str, rows: Rows) -> NDArray[np.float32]:
         places, latents = self.placed(name, rows), self._latents_of_train(rows)
         stage = f"column trust:{name}"
-        return self._once(stage, rows, lambda tick: trust_on(self.map(name), self.near, latents, places, tick))
+        return self.once(stage, rows, lambda tick: trust_on(self.map(name), self.near, latents, places, tick))
 
     def _labels_of_train(self, rows: Rows) -> NDArray[np.int64]:
         labels = self.run.labels_of(TRAIN)
@@ -498,7 +522,7 @@ class View:
         """The classes of the nearest other images of some of `_known`, (M, K)."""
         num = len(self._known[1])
         wanted, k = np.arange(num)[rows], min(VOTERS, num - 1)
-        return self._once(f"column {PREDICTED}", rows, lambda tick: self._classes_near(wanted, k, tick))
+        return self.once(f"column {PREDICTED}", rows, lambda tick: self._classes_near(wanted, k, tick))
 
     def _classes_near(self, rows: NDArray[np.int64], k: int, tick: Tick) -> NDArray[np.int64]:
         """The classes of the k images of `_known` that are nearest to others, by rows of latents.npz, (M, k).
@@ -568,14 +592,29 @@ class View:
         Raises:
             UsageError: there is no such page, or see `placed`.
         """
-        from PIL import Image
-
         self._checked_part(part)
         layout, every = self.sprites, self._rows_of(part)
         pages = -(-len(every) // layout["per_page"])
         if not 0 <= page < pages:
             raise UsageError(f"page {page} of thumbnails; there are {pages}, from 0")
-        rows = every[page * layout["per_page"] : (page + 1) * layout["per_page"]]
+        sheet = self._sheets.get((page, look, part))
+        if sheet is None:
+            rows = every[page * layout["per_page"] : (page + 1) * layout["per_page"]]
+            sheet = self._sheet(rows, look)
+            self._keep_sheet((page, look, part), sheet)
+        return sheet
+
+    def _keep_sheet(self, name: tuple[int, str, str], sheet: bytes) -> None:
+        """Keep a sprite page: making one takes 0.1 s. The oldest go first."""
+        kept = {**self._sheets, name: sheet}
+        while len(kept) > 1 and sum(map(len, kept.values())) > KEPT_SHEETS:
+            kept.pop(next(iter(kept)))
+        self._sheets = kept  # replaced as a whole: another thread may be reading
+
+    def _sheet(self, rows: NDArray[np.int64], look: str) -> bytes:
+        from PIL import Image
+
+        layout = self.sprites
         size, across = layout["size"], layout["across"]
         sheet = Image.new(picture_mode(self.shape[0]), (across * size, -(-len(rows) // across) * size))
         for place, pixels in enumerate(self.pixels(rows, look)):
@@ -673,6 +712,11 @@ class View:
             also = f", and images that are not on it from -{self.first} to -1" if self.first else ""
             raise UsageError(f"image {point} is no point of the map; points run from 0 to {self.count - 1}{also}")
         return point + self.first
+
+
+def name_of_rows(ids: ArrayLike) -> str:
+    """A short name for what rows stand for: the same for the same ids in the same order."""
+    return sha256_bytes(np.ascontiguousarray(ids, str).tobytes())[:8]
 
 
 def frame_of(places: NDArray[Any]) -> dict[str, float]:

@@ -71,6 +71,8 @@ MODE_BYTES = {
     "I;16L": 2,
     "I;16N": 2,
 }  # of a pixel in Pillow; 4 in all others
+CONVERTED_BYTES = 4  # of a pixel in RGB, into which it is converted
+STRIP = 1 << 22  # pixels that are converted at a time: steps in between take up to 16 bytes a pixel
 WEBP_BYTES = 12  # of a pixel: two canvases of its decoder, and Pillow's
 WEBP_MASK = 0x3FFF
 SCALED_FORMATS = ("JPEG", "MPO")
@@ -160,7 +162,8 @@ def open_picture(file: IO[bytes]) -> Image.Image:
         refuse_large(*webp, WEBP_BYTES)
     picture = Image.open(file, formats=picture_formats())
     if picture.format not in SCALED_FORMATS:
-        refuse_large(picture.height, picture.width, MODE_BYTES.get(picture.mode, 4))
+        converted = 0 if picture.mode == "RGB" else CONVERTED_BYTES
+        refuse_large(picture.height, picture.width, MODE_BYTES.get(picture.mode, 4) + converted)
     return picture
 
 
@@ -427,6 +430,18 @@ def plain_picture(picture: Image.Image, channels: int, white: int | None = None)
         ValueError: for what the rules refuse.
     """
     mode = picture_mode(channels)
+    if picture.mode == mode and "transparency" not in picture.info:
+        return picture
+    if picture.width * picture.height <= STRIP:
+        return _plain(picture, mode, white)
+    plain, rows = Image.new(mode, picture.size), max(1, STRIP // picture.width)
+    for top in range(0, picture.height, rows):
+        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        plain.paste(_plain(strip, mode, white), (0, top))
+    return plain
+
+
+def _plain(picture: Image.Image, mode: str, white: int | None) -> Image.Image:
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         picture = _eight_bit(picture, white or DEEP_WHITE)
     elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:

@@ -151,6 +151,10 @@ class _reading:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, MemoryError):
+            raise ImagesError(
+                f"{self.path}: not enough memory to read it; end other programs, or save fewer images"
+            ) from None
         if isinstance(error, DAMAGED_ARRAY):
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ImagesDamaged(f"{self.path}: not readable as .npz ({reason}); save or get the file again") from None

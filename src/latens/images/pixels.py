@@ -65,6 +65,7 @@ __all__ = [
 DTYPE = np.dtype(np.uint8)  # of the pixels of ordinary image files
 DTYPES = (DTYPE, np.dtype(np.uint16), np.dtype(np.float32))  # of stored pixels
 WHITE = 255  # the stored value that is 1.0 for a network, where images have 8 bits
+AT_ONCE = 1 << 22  # numbers that are computed with at a time
 GREY, RGB = 1, 3
 CHANNELS = (GREY, RGB)  # numbers of channels of ordinary image files
 MOST_CHANNELS = 64
@@ -377,7 +378,13 @@ def narrowed(values: np.ndarray, white: int) -> np.ndarray:
     >>> narrowed(np.array([0, 257, 65535]), 65535).tolist()
     [0, 1, 255]
     """
-    return np.rint(values / (white / WHITE)).astype(DTYPE)
+    if values.dtype == DTYPE and white == WHITE:
+        return values
+    narrow = np.empty(values.shape, DTYPE)
+    rows = max(1, AT_ONCE * len(values) // max(1, values.size))
+    for top in range(0, len(values), rows):  # floats of 64 bits are of some rows only
+        narrow[top : top + rows] = np.rint(values[top : top + rows] / (white / WHITE))
+    return narrow
 
 
 def quantised(values: "torch.Tensor") -> "torch.Tensor":

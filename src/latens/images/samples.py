@@ -11,6 +11,7 @@ __all__ = ["COLOURS", "Alpha", "Kind", "image_in_bytes", "kept_type", "values_of
 
 Kind = Literal["grey", "inverted", "rgb", "cmyk"]  # "inverted": grey whose smallest value is white
 Alpha = Literal["none", "straight", "premultiplied"]
+AT_ONCE = 1 << 22  # samples that are computed in float64 at a time
 COLOURS = {"grey": 1, "inverted": 1, "rgb": 3, "cmyk": 4}  # samples that carry colour
 
 
@@ -65,6 +66,12 @@ def values_of_samples(samples: np.ndarray, bits: int, kind: Kind, alpha: Alpha =
     kept = np.dtype(kept_type(samples.dtype.kind, bits))
     if kind in ("grey", "rgb") and alpha == "none" and bits >= 8:
         return _as_floats(samples) if kept.kind == "f" else samples.astype(kept, copy=False)
+    rows = max(1, AT_ONCE // max(1, samples.shape[1] * samples.shape[2]))
+    blocks = [_of_rows(samples[top : top + rows], bits, kind, alpha, kept) for top in range(0, len(samples), rows)]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _of_rows(samples: np.ndarray, bits: int, kind: Kind, alpha: Alpha, kept: np.dtype) -> np.ndarray:
     count = COLOURS[kind]
     whole = samples.dtype.kind in "ub"
     largest = float((1 << bits) - 1) if whole else -1.0 if samples.dtype.kind == "i" else 1.0

@@ -11,6 +11,7 @@ Nothing is lost without a word: rows of images that are not there, images that a
 one note.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -446,7 +447,7 @@ def _no_classes(values: Sequence[str], asked: bool) -> str:
         return "has fewer than two different values"
     numbers = _numbers(list(present))
     few = asked and len(present) <= FEWEST_CLASSES  # such as grades of 0, 0.5 and 1
-    if numbers is not None and not few and not all(number == round(number) for number in numbers):
+    if numbers is not None and not few and not all(math.isnan(number) or number.is_integer() for number in numbers):
         return "holds numbers that are not whole"
     if not asked and len(present) > max(FEWEST_CLASSES, MOST_SHARE * len(values)):
         return f"has {len(present):,} different values for {len(values):,} images"

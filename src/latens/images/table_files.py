@@ -15,13 +15,15 @@ from typing import Any
 
 from latens.errors import ImagesNotFound, TableError, UsageError
 from latens.images.opening import open_regular
+from latens.isolated import isolated
 from latens.text import listed, shown
 
-__all__ = ["TABLE_SUFFIXES", "ImageTable", "read_table"]
+__all__ = ["TABLE_SUFFIXES", "ImageTable", "read_table", "try_by_polars"]
 
 SEPARATORS = (",", ";", "\t", "|", " ")  # of equally good ones the first
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq")
 DECIMAL = re.compile(r"[+-]?\d*(,\d+)?([eE][+-]?\d+)?")
+MEMORY, COPIES = 1 << 30, 20  # bytes that polars may take for a Parquet file: so many, and so many times the file
 TRIED = 200  # records that are compared to find the separator
 MISSING = {"nan", "nat", "<na>", "none"}  # what libraries make of a value that is not there
 
@@ -190,18 +192,28 @@ def _of_lines_of_json(path: Path, text: str) -> dict[str, list[str]]:
 
 
 def _of_parquet(path: Path) -> dict[str, list[str]]:
-    reasons = []
-    for library, read in (("polars", "read_parquet"), ("pyarrow.parquet", "read_table"), ("pandas", "read_parquet")):
+    for library, read in (("pyarrow.parquet", "read_table"), ("polars", "read_parquet"), ("pandas", "read_parquet")):
         try:
             module = __import__(library, fromlist=[read])
+            if library == "polars":  # damaged files end its process: it asks for the memory that they claim to need
+                task = f"{__name__}:try_by_polars"
+                isolated(task, os.fspath(path), path=path, memory=MEMORY + COPIES * path.stat().st_size)
             return _of_object(getattr(module, read)(path))
-        except ImportError as error:
-            reasons.append(str(error))
+        except ImportError:
+            continue
         except BaseException as error:  # each library raises errors of its own; a panic of polars is no Exception
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
-            raise TableError(f"{path}: not readable as Parquet ({str(error).partition(chr(10))[0][:100]})") from None
+            reason = str(error).removeprefix(f"{path}: ").partition("\n")[0][:100]
+            raise TableError(f"{path}: not readable as Parquet ({reason})") from None
     raise TableError(f"{path}: Parquet needs polars or pyarrow: `pip install polars`, or save the table as CSV")
+
+
+def try_by_polars(path: str) -> None:
+    """Read a Parquet file by polars, in a process that may end by it (`latens.isolated`)."""
+    import polars
+
+    polars.read_parquet(path)
 
 
 def _of_rows(rows: Sequence[Mapping[Any, Any]]) -> dict[str, list[str]]:

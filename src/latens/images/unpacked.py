@@ -147,8 +147,9 @@ def unfinished_folder(entries: Path, place: str = "") -> Iterator[Path]:
         entries.mkdir(parents=True, exist_ok=True)
         with locked(entries / f".{place}.lock") if place else nullcontext():
             for other in entries.glob(".*.tmp"):
-                if time.time() - other.stat().st_mtime > ABANDONED:
-                    shutil.rmtree(other, ignore_errors=True)
+                with suppress(FileNotFoundError):  # another process has just removed its own
+                    if time.time() - other.stat().st_mtime > ABANDONED:
+                        shutil.rmtree(other, ignore_errors=True)
             unfinished.mkdir()
             yield unfinished
     except OSError as error:

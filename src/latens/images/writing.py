@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from latens.files import atomic_write, sha256_bytes
+from latens.files import atomic_write, remove_abandoned, sha256_bytes
 from latens.images.decode import picture_suffixes
 from latens.images.pixels import CHANNELS, DTYPE, to_picture
 
@@ -120,6 +120,7 @@ class ImagesWriter:
         self._more: dict[str, list[np.ndarray]] = {}
         self._taken: set[str] = set()
         self._folders: set[str] = set()
+        self._entered: set[Path] = set()
         self._numbers: dict[str, int] = {}
         self._dtype = np.dtype(np.uint8)
         self._raw: Any = None
@@ -155,8 +156,10 @@ class ImagesWriter:
         for pixels, id in zip(images, names, strict=True):
             name = self._free_name(id, file_format(images.dtype, images.shape[1]))
             path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(image_bytes(pixels, self.channel_names))
+            if path.parent not in self._entered:
+                remove_abandoned(path.parent)
+                self._entered.add(path.parent)
+            atomic_write(path, image_bytes(pixels, self.channel_names), durable=False)
             self.files.append(name)
 
     def _free_name(self, id: str, ending: str) -> str:

@@ -11,10 +11,12 @@ from torch import Tensor
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["joint_affinities", "perplexity_weights"]
+__all__ = ["joint_affinities", "negative_entropy", "perplexity_weights"]
 
 ROWS = 4096  # at a time: what stays within a cache
 TOLERANCE = 1e-9  # of the entropy
+VALUES = 1 << 22  # affinities at a time
+SUMMED = 1 << 15  # rows of affinities at a time
 
 
 def perplexity_weights(distances: NDArray[Any], perplexity: float) -> NDArray[np.float64]:
@@ -69,17 +71,54 @@ def _weights(squares: Tensor, entropy: float) -> Tensor:
 
 
 def joint_affinities(distances: NDArray[Any], indices: NDArray[Any], perplexity: float) -> "csr_matrix":
-    """The symmetric affinities of points, sum 1, from the distances and indices (N, k) of their neighbours.
+    """The symmetric affinities of points, sum 1, from the distances and indices (N, k) of their neighbours; float32.
 
-    Van der Maaten and Hinton 2008, section 2; over nearest neighbours only, as van der Maaten 2014 does.
+    Van der Maaten and Hinton 2008, section 2; over nearest neighbours only, as van der Maaten 2014 does. Both sums are made some
+    rows at a time, since a million points have some 10⁸ affinities: one copy of them is a gigabyte. int32 indices are not copied.
     """
     from scipy.sparse import csr_matrix
 
     num, k = indices.shape
-    weights = perplexity_weights(distances, perplexity).ravel()
-    rows = np.arange(0, num * k + 1, k)
-    conditional = csr_matrix((weights, indices.ravel(), rows), shape=(num, num))
-    joint = csr_matrix(conditional + conditional.T)
-    joint.sort_indices()
-    joint.data /= joint.data.sum()
-    return joint
+    weights = np.empty(num * k, np.float32)
+    for start in range(0, num, ROWS):
+        some = perplexity_weights(distances[start : start + ROWS], perplexity)
+        weights[start * k : start * k + some.size] = some.reshape(-1)
+    starts = np.arange(0, num * k + 1, k)
+    conditional = csr_matrix((weights, indices.reshape(-1), starts), shape=(num, num))
+    turned = conditional.T.tocsr()
+    joined = _Joined(num, 2 * weights.size, conditional.indices.dtype)
+    for start in range(0, num, SUMMED):
+        part = csr_matrix(conditional[start : start + SUMMED] + turned[start : start + SUMMED])
+        part.sort_indices()
+        joined.add(part)
+    return joined.whole()
+
+
+def negative_entropy(affinities: NDArray[Any]) -> float:
+    """The sum of p log p over affinities above 0, (M,)."""
+    parts = (affinities[start : start + VALUES].astype(np.float64) for start in range(0, len(affinities), VALUES))
+    return float(sum((part * np.log(part)).sum() for part in parts))
+
+
+class _Joined:
+    """Rows of a sparse matrix (N, N), put together block by block; memory is taken for what comes only."""
+
+    def __init__(self, num: int, most: int, indices: Any) -> None:
+        self.data, self.indices = np.empty(most, np.float32), np.empty(most, indices)
+        self.starts, self.rows, self.filled = np.zeros(num + 1, np.int64), 0, 0
+
+    def add(self, part: "csr_matrix") -> None:
+        here, rows = slice(self.filled, self.filled + part.nnz), slice(self.rows + 1, self.rows + 1 + part.shape[0])
+        self.data[here], self.indices[here] = part.data, part.indices
+        self.starts[rows] = self.filled + part.indptr[1:].astype(np.int64)
+        self.filled, self.rows = here.stop, rows.stop - 1
+
+    def whole(self) -> "csr_matrix":
+        """The matrix, scaled to sum 1."""
+        from scipy.sparse import csr_matrix
+
+        data = self.data[: self.filled]
+        data /= data.sum(dtype=np.float64)
+        np.maximum(data, np.finfo(np.float32).tiny, out=data)  # none becomes zero, whose logarithm is not finite
+        num = len(self.starts) - 1
+        return csr_matrix((data, self.indices[: self.filled], self.starts), shape=(num, num))

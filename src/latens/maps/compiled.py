@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from latens.maps.affinities import negative_entropy
 from latens.maps.repulsion import EXACT_UP_TO, MOST_CELLS, kernel_spectra, smooth_number, spacing_for
 from latens.native import Convolution, Embedding, library
 
@@ -33,12 +34,12 @@ class CompiledDescent:
         assert kernels is not None, "ask latens.native.library() first"
         self.kernels, self.num, self.threads = kernels, len(start), torch.get_num_threads()
         self.points = np.array(start, np.float32)
-        self.negative_entropy = float((affinities.data * np.log(affinities.data)).sum())
+        self.negative_entropy = negative_entropy(affinities.data)
         self.side, self.spacing, self.near = 0, 0.0, 0.0
         self.arrays = {
             "starts": affinities.indptr.astype(np.int64),
-            "targets": np.pad(affinities.indices.astype(np.int32), (0, LANES)),
-            "affinities": np.pad(affinities.data.astype(np.float32), (0, LANES)),
+            "targets": np.pad(affinities.indices.astype(np.int32, copy=False), (0, LANES)),
+            "affinities": np.pad(affinities.data.astype(np.float32, copy=False), (0, LANES)),
             "y": self.points,
             **{name: np.zeros((self.num, 2), np.float32) for name in ("attraction", "repulsion", "velocity", "gains")},
             **{name: np.zeros(self.num, np.int32) for name in ("order", "cell_of")},

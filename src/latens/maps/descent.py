@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latens.maps.affinities import negative_entropy
 from latens.maps.compiled import FARTHEST, CompiledDescent
 from latens.maps.repulsion import repulsion_between
 from latens.native import library
@@ -132,7 +133,7 @@ class _Attraction:
         self.starts = torch.from_numpy(affinities.indptr).to(device)
         self.targets = torch.from_numpy(affinities.indices).to(device)
         self.affinities = torch.from_numpy(affinities.data.astype(np.float32)).to(device)
-        self.negative_entropy = float((affinities.data * np.log(affinities.data)).sum())
+        self.negative_entropy = negative_entropy(affinities.data)
         self.num = len(self.starts) - 1
         rows = torch.arange(self.num, dtype=self.targets.dtype, device=device)
         self.sources = rows.repeat_interleave(self.starts.diff())

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from latens.algebra import principal_axes
+from latens.algebra import RunningMoments, axes_of_scatter, principal_axes
 from latens.maps.contract import Map
 from latens.maps.surface import checked_latents, checked_points, checked_state
 from latens.neighbours import neighbours_kept
@@ -17,12 +17,15 @@ __all__ = ["PCAMap", "principal_plane"]
 def principal_plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """The plane in which the latents (N, D) vary most: their mean, two directions (D, 2), and its share of the variance."""
     mean = latents.mean(0, dtype=np.float64)
-    centred = latents - mean
-    squares, axes = principal_axes(centred)
-    components = np.zeros((centred.shape[1], 2))
+    return mean, *_widest(*principal_axes(latents - mean))
+
+
+def _widest(squares: NDArray[np.float64], axes: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The two widest of some principal axes, (D, 2), and their share of the variance."""
+    components = np.zeros((axes.shape[1], 2))
     components[:, : len(axes)] = axes[:2].T
     total = max(float(squares.sum()), np.finfo(np.float64).tiny)
-    return mean, components, max(0.0, float(squares[:2].sum())) / total
+    return components, max(0.0, float(squares[:2].sum())) / total
 
 
 class PCAMap(Map):
@@ -34,13 +37,24 @@ class PCAMap(Map):
     def fit(self, latents: NDArray[Any], seed: int = 0, progress: Callable[[int, int], object] | None = None) -> Self:
         """Find the plane; nothing is drawn, so the seed does not matter. See `Map.fit`."""
         latents = checked_latents(latents)
-        self.mean, self.components, share = principal_plane(latents)
-        self.note = f"{share:.0%} of the variance"
-        self.coordinates = self.place(latents)
-        self.trust = neighbours_kept(latents, self.coordinates)
+        self._show(latents, *principal_plane(latents))
         if progress is not None:
             progress(1, 1)
         return self
+
+    @classmethod
+    def of_moments(cls, moments: RunningMoments, latents: NDArray[Any]) -> Self:
+        """The plane of all points of which these are the moments, as a map of some of them, (N, D)."""
+        made = cls()
+        made._show(checked_latents(latents), moments.mean, *_widest(*axes_of_scatter(moments.scatter)))
+        return made
+
+    def _show(
+        self, latents: NDArray[np.float32], mean: NDArray[np.float64], components: NDArray[np.float64], share: float
+    ) -> None:
+        self.mean, self.components, self.note = mean, components, f"{share:.0%} of the variance"
+        self.coordinates = self.place(latents)
+        self.trust = neighbours_kept(latents, self.coordinates)
 
     def place(self, latents: NDArray[Any]) -> NDArray[np.float32]:
         """Project latents (M, D) onto the plane: float32 (M, 2)."""

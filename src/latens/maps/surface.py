@@ -16,7 +16,7 @@ from latens.maps.affinities import perplexity_weights
 from latens.maps.contract import Map
 from latens.neighbours import Neighbours
 
-__all__ = ["Surface", "checked_latents", "checked_points", "checked_state"]
+__all__ = ["NUM_PLACING", "Surface", "checked_latents", "checked_points", "checked_state"]
 
 NUM_PLACING = (
     25  # neighbours by which a latent is placed, and their perplexity: what openTSNE's transform takes as well
@@ -62,10 +62,13 @@ class Surface(Map):
         k = min(NUM_PLACING, len(self.latents))
         placed = np.empty((len(latents), 2), np.float32)
         for start in range(0, len(latents), ROWS):
-            distances, indices = self._near.nearest(latents[start : start + ROWS], k)
-            weights = perplexity_weights(distances, min(PERPLEXITY_PLACING, max(1.0, k / 3)))
-            placed[start : start + ROWS] = _geometric_median(self.coordinates[indices].astype(np.float64), weights)
+            placed[start : start + ROWS] = self.place_among(*self._near.nearest(latents[start : start + ROWS], k))
         return placed
+
+    def place_among(self, distances: NDArray[Any], indices: NDArray[Any]) -> NDArray[np.float32]:
+        """The places of new latents by their nearest latents, where these are known: (M, 25) each -> float32 (M, 2)."""
+        weights = perplexity_weights(distances, min(PERPLEXITY_PLACING, max(1.0, distances.shape[1] / 3)))
+        return _geometric_median(self.coordinates[indices].astype(np.float64), weights).astype(np.float32)
 
     def inverse(self, points: NDArray[Any]) -> NDArray[np.float32]:
         """Mix the latents of the 10 nearest points of the map.

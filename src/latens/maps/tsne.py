@@ -11,7 +11,7 @@ from latens.maps.affinities import joint_affinities
 from latens.maps.descent import descend
 from latens.maps.pca import principal_plane
 from latens.maps.surface import Surface, checked_latents
-from latens.neighbours import nearest_neighbours, neighbours_kept
+from latens.neighbours import MANY, Cells, can_search_cells, nearest_neighbours, neighbours_kept
 
 __all__ = ["PERPLEXITY", "TSNEMap"]
 
@@ -27,7 +27,7 @@ class TSNEMap(Surface):
 
     It is started from the first two principal components; the optimisation is described in `latens.maps.descent`. If it ends in
     numbers that are not finite, openTSNE (Poličar, Stražar and Zupan 2024) makes the map with its defaults, and the map's note
-    says so.
+    says so. Of 200,000 latents and more the neighbours are approximate, see `latens.neighbours.cells`, which the note says too.
     """
 
     title: ClassVar[str] = "t-SNE"
@@ -49,9 +49,16 @@ class TSNEMap(Surface):
             return self
         start = _start(latents, seed)
         k = min(len(latents) - 1, int(3 * perplexity))
-        distances, indices = nearest_neighbours(latents, k=k, device=self.device, exact=False)
+        if len(latents) >= MANY and self.device.type == "cpu" and can_search_cells():
+            distances, found = Cells(latents).nearest(k=k)
+            self.note += ", of approximate neighbours"
+        else:
+            distances, found = nearest_neighbours(latents, k=k, device=self.device, exact=False)
+        indices = found.astype(np.int32)
+        del found  # of a million points most of a gigabyte
         affinities = joint_affinities(distances, indices, perplexity)
         coordinates, divergence = descend(affinities, start, self.device, progress)
+        del affinities
         if not np.isfinite(divergence) or not np.isfinite(coordinates).all():
             coordinates = _by_opentsne(distances, indices, perplexity, start, seed)
             self.note += "; by openTSNE, because the faster engine did not end in finite numbers"
@@ -61,7 +68,7 @@ class TSNEMap(Surface):
 
 def _by_opentsne(
     distances: NDArray[np.float32],
-    indices: NDArray[np.int64],
+    indices: NDArray[Any],
     perplexity: float,
     start: NDArray[np.float64],
     seed: int,
@@ -71,7 +78,7 @@ def _by_opentsne(
     from openTSNE.nearest_neighbors import PrecomputedNeighbors
 
     threads = torch.get_num_threads()
-    known = PrecomputedNeighbors(indices, _scaled(distances))
+    known = PrecomputedNeighbors(indices.astype(np.int64), _scaled(distances))
     affinities = PerplexityBasedNN(knn_index=known, perplexity=perplexity, n_jobs=threads)
     embedding = TSNEEmbedding(start, affinities, random_state=seed, n_jobs=threads)
     embedding.optimize(250, exaggeration=12, momentum=0.8, inplace=True)

@@ -68,8 +68,19 @@ def frechet_deviation(x: NDArray[Any], y: NDArray[Any], seed: int = 0, resamples
         resamples: how many.
     """
     random = np.random.default_rng(seed)
+    middle = np.asarray(y).mean(0, dtype=np.float64)  # near it, single precision is enough for the spread of the draws
+    near = [np.asarray(np.asarray(a, np.float64) - middle, np.float32) for a in (x, y)]
     values = []
     for _ in range(resamples):
-        drawn = [moments(a, random.multinomial(len(a), np.full(len(a), 1 / len(a)))) for a in (x, y)]
+        drawn = [_drawn_again(a, random.multinomial(len(a), np.full(len(a), 1 / len(a)))) for a in near]
         values.append(frechet_distance(*drawn))
     return float(np.std(values, ddof=1))
+
+
+def _drawn_again(x: NDArray[np.float32], counts: NDArray[np.int64]) -> Moments:
+    """`moments` of features near zero, summed in single precision."""
+    total = counts.sum()
+    weighted = x * counts[:, None].astype(np.float32)
+    mean = weighted.sum(0, dtype=np.float64) / total
+    squares = (weighted.T @ x).astype(np.float64)
+    return Moments(mean, (squares - total * np.outer(mean, mean)) / (total - 1))

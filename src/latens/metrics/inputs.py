@@ -16,9 +16,19 @@ from latens.metrics.score import Scores
 from latens.neighbours import Neighbours
 from latens.progress import Progress, Silent
 
-__all__ = ["Drawn", "FeatureFunction", "Inputs", "MapOfLatents", "Part"]
+__all__ = ["Arrays", "Drawn", "FeatureFunction", "Inputs", "Kept", "MapOfLatents", "Part", "anew"]
 
 REBUILT = 1_000  # train images whose reconstructions show what the decoder's sharpness allows
+
+
+Arrays = dict[str, NDArray[Any]]
+# What a function of the images alone gives, by its name and settings.
+Kept = Callable[[str, Callable[[], Arrays]], Arrays]
+
+
+def anew(name: str, compute: Callable[[], Arrays]) -> Arrays:
+    """What `compute` gives; nothing is kept."""
+    return compute()
 
 
 class FeatureFunction(Protocol):
@@ -105,6 +115,7 @@ class Inputs:
         map_scores: name -> the scores of that map alone.
         mapped: the latents on the maps, and their labels.
         probe: a number a class -> latents of the class-means probe (P, D) and the class of each (P,); None without labels.
+        kept: gives what depends on the images alone; it may have it from an earlier run of the same images.
         progress: shows how far it is.
         left: keeps the reasons of what could not be scored.
     """
@@ -125,6 +136,7 @@ class Inputs:
     map_scores: Callable[[str], Scores] | None = None
     mapped: tuple[NDArray[Any], NDArray[Any] | None] | None = None
     probe: Callable[[int], tuple[NDArray[Any], NDArray[Any]]] | None = None
+    kept: Kept = anew
     progress: Progress = field(default_factory=Silent)
     left: LeftOut = field(default_factory=LeftOut)
 
@@ -144,26 +156,35 @@ class Inputs:
         assert self.make_features is not None, "these inputs come without features"
         return self.make_features()
 
-    @cached_property
+    @property
     def test_features(self) -> NDArray[np.float32]:
         """The features of the test images, (M, F)."""
-        return self._seen(self.test)
+        return self._real_features["test"]
 
-    def _seen(self, part: Part) -> NDArray[np.float32]:
-        return self.features(part.pixels) if part.features is None else part.features
+    @cached_property
+    def _real_features(self) -> Arrays:
+        """The features of the images of both parts, and of planted ones."""
+        features = self.features
+
+        def seen() -> Arrays:
+            with self.progress.stage("features") as tick:
+                found = {}
+                for done, (name, part) in enumerate((("test", self.test), ("train", self.train))):
+                    tick(done, 3)
+                    found[name] = features(part.pixels) if part.features is None else part.features
+                tick(2, 3)
+                return {**found, **planted_features(self.train.pixels, features, self.seed)}
+
+        # The name of a given encoder does not tell its weights.
+        return seen() if self.encoder else self.kept(f"features {features.protocol}, seed {self.seed}", seen)
 
     @cached_property
     def references(self) -> References:
         """The features of real images and of reconstructions, and what real images get in place of samples."""
         features = self.features
-        with self.progress.stage("features") as tick:
-            test = self.test_features
-            tick(1, 4)
-            rebuilt = features(self.reconstruct(self.test.pixels))
-            tick(2, 4)
-            train = self._seen(self.train)
-            tick(3, 4)
-            planted = planted_features(self.train.pixels, features, self.seed)
+        planted = dict(self._real_features)
+        test, train = planted.pop("test"), planted.pop("train")
+        rebuilt = features(self.reconstruct(self.test.pixels))
         return prepare_references(
             test, train, features=features.protocol, reconstructed=rebuilt, planted=planted, seed=self.seed
         )

@@ -1,7 +1,7 @@
 """How well are unseen images reconstructed?"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from latens.arrays import let_go
 from latens.errors import UsageError
 from latens.images.pixels import to_floats
-from latens.metrics.inputs import Inputs
+from latens.metrics.inputs import Arrays, Inputs, Kept, anew
 from latens.metrics.linear import LinearBaseline, linear_baseline
 from latens.metrics.score import Definition, Metric, Protocol, Score, Scores
 from latens.metrics.similarity import SSIM_WINDOW, structural_similarity
@@ -139,6 +139,7 @@ def score_reconstruction(
     seed: int = 0,
     num_worst: int = 20,
     progress: Callable[[int, int], object] | None = None,
+    kept: Kept = anew,
 ) -> Scores:
     """Score the reconstructions of the test images.
 
@@ -153,6 +154,7 @@ def score_reconstruction(
         seed: of the subset of train images that PCA may have to make do with.
         num_worst: how many of the worst images to name.
         progress: called with (done, total) images.
+        kept: gives the error of PCA, see `Inputs`.
 
     Returns:
         `mse`, `mse_clamped`, `psnr`, `ssim`, `pca_mse`, `pca_ratio`; as details `class_mse` and `worst`.
@@ -161,7 +163,13 @@ def score_reconstruction(
         UsageError: shapes that don't fit.
     """
     errors = image_errors(test_pixels, reconstruct, progress)
-    linear = linear_baseline(train_pixels, test_pixels, latent_dim, seed)
+
+    def of_pca() -> Arrays:
+        found = linear_baseline(train_pixels, test_pixels, latent_dim, seed)
+        return {name: np.array(value) for name, value in asdict(found).items()}
+
+    known = kept(f"error of PCA, {latent_dim} components, seed {seed}", of_pca)
+    linear = LinearBaseline(**{name: array.item() for name, array in known.items()})
     num, mse = len(test_pixels), float(errors.mse.mean())
     difference = "mean over images and pixels of the squared difference, pixels in [0, 1], no clamping"
     scores = [
@@ -238,6 +246,7 @@ def _score(inputs: Inputs) -> Scores:
         class_names=inputs.class_names,
         ids=test.ids,
         seed=inputs.seed,
+        kept=inputs.kept,
     )
 
 

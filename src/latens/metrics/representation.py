@@ -11,19 +11,24 @@ from latens.arrays import drawn_rows
 from latens.errors import UsageError
 from latens.metrics.given_features import DEFINITIONS as OF_GIVEN
 from latens.metrics.given_features import score_classes
-from latens.metrics.inputs import Inputs
+from latens.metrics.inputs import Arrays, Inputs, Kept, anew
 from latens.metrics.intervals import of_ratio
 from latens.metrics.score import Definition, Metric, Protocol, Score, Scores, together
 from latens.metrics.votes import knn_accuracy
 
 __all__ = [
+    "ACTIVE",
+    "KNN",
     "METRIC",
+    "K",
     "active_units",
     "cluster_scores",
     "effective_rank",
     "linear_accuracy",
     "pixel_accuracy",
+    "rank_of_squares",
     "score_representation",
+    "scores_of_units",
     "zero_fraction",
 ]
 
@@ -96,9 +101,14 @@ def effective_rank(latents: NDArray[Any]) -> float:
     Roy and Vetterli 2007.
     """
     centred = latents - latents.mean(0, dtype=np.float64)
-    spectrum = np.sqrt(principal_axes(centred)[0])
+    return rank_of_squares(principal_axes(centred)[0], float(np.linalg.norm(latents)))
+
+
+def rank_of_squares(squares: NDArray[np.float64], size: float) -> float:
+    """`effective_rank` by the sums of squares along the principal axes, and the root of the sum of squares of all latents."""
+    spectrum = np.sqrt(squares)
     # Rounding is no direction: that of the squares (1e-8 of the largest), and that of a mean far from zero.
-    spectrum = spectrum[spectrum > max(1e-7 * float(spectrum.max()), 1e-12 * float(np.linalg.norm(latents)))]
+    spectrum = spectrum[spectrum > max(1e-7 * float(spectrum.max()), 1e-12 * size)]
     if not len(spectrum):
         return 0.0
     shares = spectrum / spectrum.sum()
@@ -196,6 +206,7 @@ def score_representation(
     train_pixels: NDArray[Any] | None = None,
     test_pixels: NDArray[Any] | None = None,
     seed: int = 0,
+    kept: Kept = anew,
 ) -> Scores:
     """Score what the latents say about the classes, and how they are used.
 
@@ -207,6 +218,7 @@ def score_representation(
         train_pixels: uint8, or float32 in [0, 1], (N, C, H, W), for the baseline of `knn_accuracy`; or None.
         test_pixels: uint8, or float32 in [0, 1], (M, C, H, W); or None.
         seed: of k-means and of what is drawn from large sets.
+        kept: gives the accuracy on raw pixels, see `Inputs`.
 
     Returns:
         With labels `knn_accuracy`, `linear_accuracy`, `cluster_accuracy`, `nmi`, `ari`; always `active_units`,
@@ -232,7 +244,7 @@ def score_representation(
         notes.append("kNN, linear and cluster accuracy, nmi and ari are left out: there are no labels")
     else:
         pixels = None if train_pixels is None or test_pixels is None else (train_pixels, test_pixels)
-        scores += _of_neighbours(train_latents, train_labels, test_latents, test_labels, pixels, seed)
+        scores += _of_neighbours(train_latents, train_labels, test_latents, test_labels, pixels, seed, kept)
         if len(np.unique(train_labels)) < 2 or len(np.unique(test_labels)) < 2:
             notes.append("linear and cluster accuracy, nmi and ari are left out: there is one class only")
         elif len(test_labels) < 2 * len(np.unique(test_labels)):
@@ -251,6 +263,7 @@ def _of_neighbours(
     test_labels: NDArray[Any],
     pixels: tuple[NDArray[Any], NDArray[Any]] | None,
     seed: int,
+    kept: Kept,
 ) -> list[Score]:
     k = min(K, len(train))
     value = knn_accuracy(train, train_labels, test, test_labels, k)
@@ -260,7 +273,13 @@ def _of_neighbours(
         about = Protocol(what, len(test), settings=settings)
         chance = _commonest(test_labels)
         return [KNN.score(value, about, chance, interval, baseline_name="the commonest class", baseline_kind="chance")]
-    baseline, drawn = pixel_accuracy(pixels[0], train_labels, pixels[1], test_labels, seed)
+
+    def of_pixels() -> Arrays:
+        accuracy, drawn = pixel_accuracy(pixels[0], train_labels, pixels[1], test_labels, seed)
+        return {"accuracy": np.array(accuracy), **{name: np.array(number) for name, number in drawn.items()}}
+
+    drawn = {name: array.item() for name, array in kept(f"accuracy on raw pixels, seed {seed}", of_pixels).items()}
+    baseline = drawn.pop("accuracy")
     some_only = (drawn["pixel_test_images"], drawn["pixel_train_images"]) != (len(test), len(train))
     about = Protocol(what, len(test), seed=seed if some_only else None, settings={**settings, **drawn})
     return [KNN.score(value, about, baseline, interval, baseline_name="the same on raw pixels")]
@@ -291,13 +310,26 @@ def _of_clusters(test: NDArray[Any], labels: NDArray[Any], seed: int) -> list[Sc
 
 
 def _of_units(test: NDArray[Any]) -> list[Score]:
-    num, dim = test.shape
-    rank = "exponential of the entropy of the normalised singular values of the centred latents"
-    size = {"latent_dim": dim}
+    return scores_of_units(active_units(test), effective_rank(test), zero_fraction(test), test.shape)
+
+
+def scores_of_units(active: int, rank: float, zeros: float, shape: tuple[int, ...], split: str = "test") -> list[Score]:
+    """How the latent numbers are used.
+
+    Args:
+        active: see `active_units`.
+        rank: see `effective_rank`.
+        zeros: see `zero_fraction`.
+        shape: of the latents, (N, D).
+        split: what part they are of.
+    """
+    num, dim = shape
+    how = "exponential of the entropy of the normalised singular values of the centred latents"
+    units = Protocol("units with a variance above 0.01", num, split=split, settings={"latent_dim": dim})
     return [
-        ACTIVE_UNITS.score(active_units(test), Protocol("units with a variance above 0.01", num, settings=size), dim),
-        EFFECTIVE_RANK.score(effective_rank(test), Protocol(rank, num, settings=size), dim),
-        ZERO_FRACTION.score(zero_fraction(test), Protocol("share of latent values that are exactly 0", num)),
+        ACTIVE_UNITS.score(active, units, dim),
+        EFFECTIVE_RANK.score(rank, Protocol(how, num, split=split, settings={"latent_dim": dim}), dim),
+        ZERO_FRACTION.score(zeros, Protocol("share of latent values that are exactly 0", num, split=split)),
     ]
 
 
@@ -315,6 +347,7 @@ def _score(inputs: Inputs) -> Scores:
         train_pixels=train.pixels,
         test_pixels=test.pixels,
         seed=inputs.seed,
+        kept=inputs.kept,
     )
     if not inputs.encoder or train.features is None or test.features is None:
         return found

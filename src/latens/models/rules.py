@@ -48,10 +48,10 @@ class Levels(nn.Module):
         return self.quantise(x)[0]
 
     def quantise(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The rounded numbers (B, D), and the level of each, int64 (B, D) from 0 to L - 1."""
+        """The rounded numbers (B, D), and the level of each, int64 (B, D) from 0 to L - 1; of NaN, NaN and level 0."""
         soft = (x.tanh() + 1) / 2 * (self.levels - 1)  # (B, D), 0 to L - 1
         codes = soft.detach().round()
-        return self.values(codes + (soft - soft.detach())), codes.long()
+        return self.values(codes + (soft - soft.detach())), codes.nan_to_num().long()  # NaN as a whole number is none
 
     def values(self, codes: Tensor) -> Tensor:
         """Levels from 0 to L - 1 as numbers in [-1, 1]."""

@@ -98,6 +98,9 @@ def _declare(kernels: ctypes.CDLL) -> None:
     kernels.latens_half_forward.argtypes = [pointer, number, pointer, pointer, number, pointer, ctypes.c_int, number]
     kernels.latens_half_backward.argtypes = [pointer, number, pointer, pointer, number, pointer, pointer, number]
     kernels.latens_nearest.argtypes, kernels.latens_nearest.restype = [pointer, number], None
+    if hasattr(kernels, "latens_nearest_among"):  # without it all points are searched
+        kernels.latens_nearest_among.argtypes = [pointer, pointer, pointer, number]
+        kernels.latens_nearest_among.restype = None
     for name in ("attract", "entropy", "pairs", "spread", "read"):
         function = getattr(kernels, f"latens_embedding_{name}")
         function.argtypes, function.restype = [pointer, number], ctypes.c_double

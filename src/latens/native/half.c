@@ -10,11 +10,14 @@
  */
 
 #include <stdint.h>
+#include <string.h>
 
 #include "threads.h"
 
 #define MOST_LAYERS 64
 #define GROUP 4 /* chunks whose gradients are held at a time */
+#define KERNEL_NUMBERS 9 /* of the kernel whose gradients are summed at a time: all of 3 x 3 over one channel */
+#define TOGETHER 32 /* channels of the small map for which a row of the large one is read once */
 
 typedef struct {
     int64_t up; /* from the small map to the large one */
@@ -32,12 +35,13 @@ typedef struct { /* the inputs of the gradient of a layer's weight */
 } Maps;
 
 typedef struct {
-    long row, block_s;
+    long row, block_r, lanes;
     void (*into_chunk)(const float *from, float *to, long images, long size);
     void (*out_of_chunk)(const float *from, float *to, long images, long size, long pitch);
     void (*down)(const Layer *, const float *large, float *small, const float *bias, int relu, const float *gate);
     void (*up)(const Layer *, const float *small, float *large, const float *bias, int relu, const float *gate);
-    void (*weigh)(const Layer *, const Maps *, long i, long j, long s);
+    void (*weigh)(const Layer *, const Maps *, long s, long first);
+    void (*weigh_rows)(const Layer *, const Maps *, long pitch, long s, long end);
     void (*weigh_vector)(const Layer *, const Maps *, long size, long first);
     void (*weigh_bias)(float *bias, const float *map, long pitch, long chunks, long places, long channels, int add);
 } Kernels;
@@ -65,6 +69,30 @@ static int is_vector(const Layer *a)
     return places(a, 0) == 1 && a->kernel_h == a->large_h && a->kernel_w == a->large_w && !a->padding_h && !a->padding_w;
 }
 
+/* Sums over places and images are a product of rows where a row of the kernel over the large map has many numbers: it
+ * lies transposed, padded with zeros, as (rows, images, numbers of a row). Each map is then read a few times only. */
+static int is_wide(const Layer *a) { return !is_vector(a) && 2 * a->large_c >= kernels()->lanes; }
+
+static long reach(long small, long stride, long kernel) { return (small - 1) * stride + kernel; }
+
+/* Numbers from one image's row to the next: an odd number of cache lines, so that rows do not share the same places of a cache. */
+static long pitch_of(const Layer *a)
+{
+    return (align(reach(a->small_w, a->stride_w, a->kernel_w) * a->large_c + kernels()->row) / 16 | 1) * 16;
+}
+
+static void lay_across(const Layer *a, const float *large, float *to)
+{
+    const Kernels *k = kernels();
+    long pitch = pitch_of(a), before = a->padding_w * a->large_c, size = a->large_w * a->large_c;
+    for (long y = -a->padding_h; y < reach(a->small_h, a->stride_h, a->kernel_h) - a->padding_h; y++, to += k->row * pitch) {
+        memset(to, 0, sizeof(float) * k->row * pitch);
+        if (y < 0 || y >= a->large_h) continue;
+        long room = pitch - before < size ? pitch - before : size;
+        k->out_of_chunk(large + y * size * k->row, to + before, k->row, room, pitch);
+    }
+}
+
 typedef struct {
     const Layer *layers;
     long count, images, chunk0, chunks, chunk_size;
@@ -87,7 +115,9 @@ static int lay_out(Half *half)
     half->chunk_size = half->map_at[half->count + 1] = at;
     for (long i = 0; i < half->count; i++) {
         half->across_at[i] = at;
-        if (is_vector(half->layers + i)) at += align((numbers(half->layers + i, 1) + row) * row);
+        const Layer *a = half->layers + i;
+        if (is_vector(a)) at += align((numbers(a, 1) + row) * row);
+        if (is_wide(a)) at += reach(a->small_h, a->stride_h, a->kernel_h) * row * pitch_of(a);
     }
     half->gradient_size = at;
     return 0;
@@ -126,10 +156,9 @@ static void backward_chunk(void *work, long number, long slot)
     for (long i = half->count - 1; i >= 0; i--) {
         const Layer *a = half->layers + i;
         const float *gate = i && half->layers[i - 1].relu ? maps + half->map_at[i] : 0;
-        if (is_vector(a)) {
-            const float *large = a->up ? gradients + half->map_at[i + 1] : maps + half->map_at[i];
-            k->out_of_chunk(large, gradients + half->across_at[i], k->row, numbers(a, 1), numbers(a, 1));
-        }
+        const float *large = a->up ? gradients + half->map_at[i + 1] : maps + half->map_at[i];
+        if (is_vector(a)) k->out_of_chunk(large, gradients + half->across_at[i], k->row, numbers(a, 1), numbers(a, 1));
+        if (is_wide(a)) lay_across(a, large, gradients + half->across_at[i]);
         if (i || half->dx)
             (a->up ? k->down : k->up)(a, gradients + half->map_at[i + 1], gradients + half->map_at[i], 0, 0, gate);
     }
@@ -138,13 +167,20 @@ static void backward_chunk(void *work, long number, long slot)
         k->out_of_chunk(gradients, half->dx + chunk * k->row * size, images_of(half, chunk), size, size);
 }
 
-/* The gradients of a layer are divided into tasks: one a place of the kernel and block of channels, or one a block of columns where
- * the small map is a vector; and one for the bias. */
+/* Groups of the numbers of a kernel over the channels of the large map. */
+static long groups_of(const Layer *a)
+{
+    return (a->kernel_h * a->kernel_w * a->large_c + KERNEL_NUMBERS - 1) / KERNEL_NUMBERS;
+}
+
+/* The gradients of a layer are divided into tasks: one for some channels of the small map, or for a few of them and a group of
+ * numbers of the kernel, or one a block of columns where the small map is a vector; and one for the bias. */
 static long tasks_of(const Layer *a)
 {
     const Kernels *k = kernels();
     if (is_vector(a)) return 1 + (numbers(a, 1) + k->row - 1) / k->row;
-    return 1 + a->kernel_h * a->kernel_w * ((a->small_c + k->block_s - 1) / k->block_s);
+    if (is_wide(a)) return 1 + (a->small_c + TOGETHER - 1) / TOGETHER;
+    return 1 + groups_of(a) * ((a->small_c + k->block_r - 1) / k->block_r);
 }
 
 static void weigh_task(void *work, long task, long slot)
@@ -165,13 +201,17 @@ static void weigh_task(void *work, long task, long slot)
     task--;
     Maps in = {before, after, half->chunk_size, half->gradient_size, half->chunks, half->add};
     if (a->up) in = (Maps){after, before, half->gradient_size, half->chunk_size, half->chunks, half->add};
+    if (is_vector(a) || is_wide(a)) in.large = half->gradients + half->across_at[i], in.large_pitch = half->gradient_size;
     if (is_vector(a)) {
-        in.large = half->gradients + half->across_at[i], in.large_pitch = half->gradient_size;
         k->weigh_vector(a, &in, numbers(a, 1), task * k->row);
         return;
     }
-    long points = a->kernel_h * a->kernel_w, point = task % points;
-    k->weigh(a, &in, point / a->kernel_w, point % a->kernel_w, task / points * k->block_s);
+    if (is_wide(a)) {
+        long s = task * TOGETHER;
+        k->weigh_rows(a, &in, pitch_of(a), s, s + TOGETHER < a->small_c ? s + TOGETHER : a->small_c);
+        return;
+    }
+    k->weigh(a, &in, task / groups_of(a) * k->block_r, task % groups_of(a) * KERNEL_NUMBERS);
 }
 
 /* ---- called from Python */

@@ -118,46 +118,52 @@ static void NAME(up)(const Layer *a, const float *small, float *large, const flo
 
 /* ---- gradients of weights; `chunks` chunks, whose maps lie `pitch` numbers apart */
 
-/* Of some channels of the small map with some of the large one, at one place (i, j) of the kernel. */
-INLINE void NAME(weigh_at)(int rows, int columns, const Layer *a, const Maps *in, long i, long j, long s, long l)
+/* Of some channels of the small map with some numbers of the kernel over the large one: places of it, and channels there. */
+INLINE void NAME(weigh_at)(int rows, int columns, const Layer *a, const Maps *in, long s, long first)
 {
-    vec acc[BLOCK_S][BLOCK_L];
-    for (int m = 0; m < rows; m++)
-        for (int n = 0; n < columns; n++) acc[m][n] = (vec){0};
+    vec acc[BLOCK_R][KERNEL_NUMBERS];
+    long row = a->kernel_w * a->large_c, offset[KERNEL_NUMBERS];
+    for (int n = 0; n < columns; n++) {
+        offset[n] = ((first + n) / row * a->large_w * a->large_c + (first + n) % row) * ROW;
+        for (int m = 0; m < rows; m++) acc[m][n] = (vec){0};
+    }
     for (long chunk = 0; chunk < in->chunks; chunk++)
-        for (long p = 0; p < a->small_h; p++) {
-            long y = p * a->stride_h - a->padding_h + i;
-            if (y < 0 || y >= a->large_h) continue;
+        for (long p = 0; p < a->small_h; p++)
             for (long q = 0; q < a->small_w; q++) {
-                long x = q * a->stride_w - a->padding_w + j;
-                if (x < 0 || x >= a->large_w) continue;
+                long top = p * a->stride_h - a->padding_h, left = q * a->stride_w - a->padding_w;
+                int inside = top >= 0 && left >= 0 && top + a->kernel_h <= a->large_h && left + a->kernel_w <= a->large_w;
                 const float *small = in->small + chunk * in->small_pitch + ((p * a->small_w + q) * a->small_c + s) * ROW;
-                const float *large = in->large + chunk * in->large_pitch + ((y * a->large_w + x) * a->large_c + l) * ROW;
-                for (int half = 0; half < 2; half++, small += LANES, large += LANES)
-                    for (int m = 0; m < rows; m++) {
-                        vec one = NAME(load)(small + m * ROW);
-                        for (int n = 0; n < columns; n++) acc[m][n] += one * NAME(load)(large + n * ROW);
+                const float *large = in->large + chunk * in->large_pitch + (top * a->large_w + left) * a->large_c * ROW;
+                for (int half = 0; half < 2; half++, small += LANES, large += LANES) {
+                    vec one[BLOCK_R];
+                    for (int m = 0; m < rows; m++) one[m] = NAME(load)(small + m * ROW);
+                    for (int n = 0; n < columns; n++) {
+                        if (!inside) {
+                            long y = top + (first + n) / row, x = left + (first + n) % row / a->large_c;
+                            if (y < 0 || y >= a->large_h || x < 0 || x >= a->large_w) continue;
+                        }
+                        vec other = NAME(load)(large + offset[n]);
+                        for (int m = 0; m < rows; m++) acc[m][n] += one[m] * other;
                     }
+                }
             }
-        }
     for (int m = 0; m < rows; m++)
         for (int n = 0; n < columns; n++) {
-            float *to = a->weight_gradient + (((s + m) * a->kernel_h + i) * a->kernel_w + j) * a->large_c + l + n;
+            float *to = a->weight_gradient + (s + m) * a->kernel_h * row + first + n;
             *to = NAME(sum)(acc[m][n]) + (in->add ? *to : 0);
         }
 }
 
-/* Of some channels of the small map, from `s` on, with all of the large one. */
-static void NAME(weigh)(const Layer *a, const Maps *in, long i, long j, long s)
+/* Of some channels of the small map, from `s` on, with some numbers of the kernel, from `first` on. */
+static void NAME(weigh)(const Layer *a, const Maps *in, long s, long first)
 {
-    long l = 0;
-    if (s + BLOCK_S <= a->small_c) {
-        for (; l + BLOCK_L <= a->large_c; l += BLOCK_L) NAME(weigh_at)(BLOCK_S, BLOCK_L, a, in, i, j, s, l);
-        for (; l < a->large_c; l++) NAME(weigh_at)(BLOCK_S, 1, a, in, i, j, s, l);
+    long all = a->kernel_h * a->kernel_w * a->large_c, end = first + KERNEL_NUMBERS < all ? first + KERNEL_NUMBERS : all;
+    if (s + BLOCK_R <= a->small_c && first + KERNEL_NUMBERS == end) {
+        NAME(weigh_at)(BLOCK_R, KERNEL_NUMBERS, a, in, s, first);
         return;
     }
-    for (; s < a->small_c; s++)
-        for (l = 0; l < a->large_c; l++) NAME(weigh_at)(1, 1, a, in, i, j, s, l);
+    for (long last = s + BLOCK_R < a->small_c ? s + BLOCK_R : a->small_c; s < last; s++)
+        for (long n = first; n < end; n++) NAME(weigh_at)(1, 1, a, in, s, n);
 }
 
 /* Where the small map is one place, sums over images are all there is: vectors run along the weights of the large map, which
@@ -185,6 +191,44 @@ static void NAME(weigh_vector)(const Layer *a, const Maps *in, long size, long f
     for (; s < a->small_c; s++) NAME(weigh_vector_at)(1, a, in, size, first, s);
 }
 
+/* Of some channels of the small map with a stretch of a row of the kernel, over a row of the small map: vectors run along the
+ * numbers of the row, in which places of the kernel and channels of the large map follow each other. */
+INLINE void NAME(weigh_row_at)(int rows, const Layer *a, const float *large, const float *small, long pitch, float *to, long along,
+                               long wide)
+{
+    vec acc[BLOCK_M][2];
+    for (int m = 0; m < rows; m++) acc[m][0] = acc[m][1] = (vec){0};
+    for (long q = 0; q < a->small_w; q++, large += a->stride_w * a->large_c, small += a->small_c * ROW)
+        NAME(multiply)(rows, acc, large, pitch, small, ROW, 1, ROW);
+    for (int m = 0; m < rows; m++, to += along) {
+        float out[ROW];
+        NAME(store)(out, acc[m][0]);
+        NAME(store)(out + LANES, acc[m][1]);
+        for (long n = 0; n < wide; n++) to[n] += out[n];
+    }
+}
+
+/* Of the channels s to end of the small map. The large map lies transposed, images `pitch` numbers apart. */
+static void NAME(weigh_rows)(const Layer *a, const Maps *in, long pitch, long s, long end)
+{
+    long row = a->kernel_w * a->large_c, along = a->kernel_h * row;
+    if (!in->add) memset(a->weight_gradient + s * along, 0, sizeof(float) * (end - s) * along);
+    for (long chunk = 0; chunk < in->chunks; chunk++)
+        for (long p = 0; p < a->small_h; p++)
+            for (long i = 0; i < a->kernel_h; i++) {
+                const float *large = in->large + chunk * in->large_pitch + (p * a->stride_h + i) * ROW * pitch;
+                const float *small = in->small + chunk * in->small_pitch + p * a->small_w * a->small_c * ROW;
+                for (long first = 0; first < row; first += ROW) {
+                    float *to = a->weight_gradient + i * row + first;
+                    long c = s, wide = row - first < ROW ? row - first : ROW;
+                    for (; c + BLOCK_M <= end; c += BLOCK_M)
+                        NAME(weigh_row_at)(BLOCK_M, a, large + first, small + c * ROW, pitch, to + c * along, along, wide);
+                    for (; c < end; c++)
+                        NAME(weigh_row_at)(1, a, large + first, small + c * ROW, pitch, to + c * along, along, wide);
+                }
+            }
+}
+
 /* Of a bias: sums over places and images of a map with so many channels. */
 static void NAME(weigh_bias)(float *bias, const float *map, long pitch, long chunks, long places, long channels, int add)
 {
@@ -200,5 +244,6 @@ static void NAME(weigh_bias)(float *bias, const float *map, long pitch, long chu
 }
 
 static const Kernels NAME(kernels) = {
-    ROW, BLOCK_S, NAME(into_chunk), NAME(out_of_chunk), NAME(down), NAME(up), NAME(weigh), NAME(weigh_vector), NAME(weigh_bias),
+    ROW, BLOCK_R, LANES, NAME(into_chunk), NAME(out_of_chunk), NAME(down), NAME(up), NAME(weigh),
+    NAME(weigh_rows), NAME(weigh_vector), NAME(weigh_bias),
 };

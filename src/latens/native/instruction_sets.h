@@ -17,6 +17,7 @@ extern long latens_most_lanes; /* what the tests lower, to try each set on one p
 #define BLOCK_M 8
 #define BLOCK_S 4
 #define BLOCK_L 4
+#define BLOCK_R 2
 #include "one_set.h"
 #pragma GCC pop_options
 
@@ -27,6 +28,7 @@ extern long latens_most_lanes; /* what the tests lower, to try each set on one p
 #define BLOCK_M 4
 #define BLOCK_S 2
 #define BLOCK_L 4
+#define BLOCK_R 1
 #include "one_set.h"
 #pragma GCC pop_options
 
@@ -37,6 +39,7 @@ extern long latens_most_lanes; /* what the tests lower, to try each set on one p
 #define BLOCK_M 4
 #define BLOCK_S 2
 #define BLOCK_L 4
+#define BLOCK_R 1
 #include "one_set.h"
 
 static const Kernels *kernels(void)

@@ -103,29 +103,28 @@ static long block_of(long step, long start, long blocks)
     return step % 2 ? start - (step + 1) / 2 : start + step / 2;
 }
 
-static void scan_task(void *work, long task, long slot)
+static void begin(const Scan *s, long first, long slot, Queries *queries)
 {
-    const Scan *s = work;
-    Queries queries;
-    long first = task * QUERIES;
-    queries.count = least(QUERIES, s->num_queries - first);
+    queries->count = least(QUERIES, s->num_queries - first);
     for (long i = 0; i < QUERIES; i++) {
-        long query = first + least(i, queries.count - 1);
-        queries.rows[i] = s->rows + query * s->width;
-        queries.limits[i] = i < queries.count ? INFINITY : -INFINITY;
-        queries.found[i] = (Found){s->keys + (slot * QUERIES + i) * s->room, 0, s->own[query]};
+        long query = first + least(i, queries->count - 1);
+        queries->rows[i] = s->rows + query * s->width;
+        queries->limits[i] = i < queries->count ? INFINITY : -INFINITY;
+        queries->found[i] = (Found){s->keys + (slot * QUERIES + i) * s->room, 0, s->own[query]};
     }
-    /* From the block about the middle query outwards: near points are found early, and limits are low for the others. */
-    long blocks = (s->num_points + PACK - 1) / PACK, start = s->start[first + queries.count / 2];
-    for (long step = 0; step < blocks; step++) {
-        long ahead = block_of(least(step + 2, blocks - 1), start, blocks);
-        for (const char *bytes = (const char *)(s->packed + ahead * PACK * s->width), *end = bytes + s->ends[0] * PACK * 4; bytes < end; bytes += 64)
-            __builtin_prefetch(bytes); /* what most queries need of it */
-        long block = block_of(step, start, blocks);
-        kernels()->scan(s, s->packed + block * PACK * s->width, block * PACK, &queries);
-    }
-    for (long i = 0; i < queries.count; i++) {
-        Found *found = queries.found + i;
+}
+
+static void visit(const Scan *s, long block, long ahead, Queries *queries)
+{
+    for (const char *bytes = (const char *)(s->packed + ahead * PACK * s->width), *end = bytes + s->ends[0] * PACK * 4; bytes < end; bytes += 64)
+        __builtin_prefetch(bytes); /* what most queries need of it */
+    kernels()->scan(s, s->packed + block * PACK * s->width, block * PACK, queries);
+}
+
+static void finish(const Scan *s, long first, Queries *queries)
+{
+    for (long i = 0; i < queries->count; i++) {
+        Found *found = queries->found + i;
         float *values = s->values + (first + i) * s->candidates;
         int64_t *indices = s->indices + (first + i) * s->candidates;
         select_keys(found->keys, found->count, s->candidates);
@@ -138,4 +137,41 @@ static void scan_task(void *work, long task, long slot)
     }
 }
 
+static void scan_task(void *work, long task, long slot)
+{
+    const Scan *s = work;
+    Queries queries;
+    long first = task * QUERIES;
+    begin(s, first, slot, &queries);
+    /* From the block about the middle query outwards: near points are found early, and limits are low for the others. */
+    long blocks = (s->num_points + PACK - 1) / PACK, start = s->start[first + queries.count / 2];
+    for (long step = 0; step < blocks; step++)
+        visit(s, block_of(step, start, blocks), block_of(least(step + 2, blocks - 1), start, blocks), &queries);
+    finish(s, first, &queries);
+}
+
 void latens_nearest(Scan *scan, long threads) { share(scan_task, scan, (scan->num_queries + QUERIES - 1) / QUERIES, threads); }
+
+/* The same among some blocks of points: those that each task is given. */
+typedef struct {
+    const Scan *scan;
+    const int64_t *starts; /* (tasks + 1): of each task's blocks in the list */
+    const int32_t *blocks;
+} Some;
+
+static void some_task(void *work, long task, long slot)
+{
+    const Some *some = work;
+    Queries queries;
+    long first = task * QUERIES, last = some->starts[task + 1] - 1;
+    begin(some->scan, first, slot, &queries);
+    for (long i = some->starts[task]; i <= last; i++)
+        visit(some->scan, some->blocks[i], some->blocks[least(i + 2, last)], &queries);
+    finish(some->scan, first, &queries);
+}
+
+void latens_nearest_among(const Scan *scan, const int64_t *starts, const int32_t *blocks, long threads)
+{
+    Some some = {scan, starts, blocks};
+    share(some_task, &some, (scan->num_queries + QUERIES - 1) / QUERIES, threads);
+}

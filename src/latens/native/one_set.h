@@ -10,3 +10,4 @@
 #undef BLOCK_M
 #undef BLOCK_S
 #undef BLOCK_L
+#undef BLOCK_R

@@ -1,5 +1,5 @@
 /* What all kernels are made of: included once for each instruction set, by instruction_sets.h, which defines LANES, BLOCK_M,
- * BLOCK_S, BLOCK_L and NAME(). A row is two vectors: what the images of a chunk take at one place of one channel. */
+ * BLOCK_S, BLOCK_L, BLOCK_R and NAME(). A row is two vectors: what the images of a chunk take at one place of one channel. */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t NAME(bits) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));

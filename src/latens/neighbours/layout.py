@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["PACK", "Layout", "layout_of"]
+__all__ = ["PACK", "Layout", "layout_of", "long_axes"]
 
 PACK = 32  # points that lie together in neighbours.c
 FEWEST, NARROWEST = 32 * PACK, 12  # points, and numbers of a point, from which on it is worth while
@@ -84,16 +84,22 @@ def layout_of(points: torch.Tensor) -> Layout:
     plain = Layout(dim, None, (), np.arange(num), [], np.zeros(1, np.int64))
     if num < FEWEST or dim < NARROWEST:
         return plain
-    looked = points[:: -(-num // LOOKED_AT)]
-    variances, axes = torch.linalg.eigh(looked.T @ looked)
+    axes, ends, variances = long_axes(points[:: -(-num // LOOKED_AT)])
+    if axes is None:
+        return plain
+    return Layout(dim, axes, ends, *_halved((points @ axes[:, : ends[0]]).numpy(), variances[: ends[0]].numpy()))
+
+
+def long_axes(points: torch.Tensor) -> tuple[torch.Tensor | None, tuple[int, ...], torch.Tensor]:
+    """The axes and the ends of a `Layout` for points (N, D), float64, centred; and the variance along each axis, times N."""
+    dim = points.shape[1]
+    variances, axes = torch.linalg.eigh(points.T @ points)
     variances, axes = variances.flip(0).clamp(min=0), axes.flip(1)
     held = torch.cumsum(variances, 0) / variances.sum()
     first = 4 * (1 + int((held[3::4] < 1 - LEFT).sum()))
-    if not first <= dim / 2:
-        return plain
-    order, splits, starts = _halved((points @ axes[:, :first]).numpy(), variances[:first].numpy())
-    ends = tuple(first * 2**step for step in range(8) if first * 2**step < dim)
-    return Layout(dim, axes, ends, order, splits, starts)
+    if dim < NARROWEST or not first <= dim / 2:
+        return None, (), variances
+    return axes, tuple(first * 2**step for step in range(8) if first * 2**step < dim), variances
 
 
 def _halved(

@@ -19,7 +19,7 @@ from latens.errors import UsageError
 from latens.native import Scan, library
 from latens.neighbours.layout import PACK, Layout, layout_of
 
-__all__ = ["Neighbours", "nearest_neighbours"]
+__all__ = ["CLEAR", "TOGETHER", "Neighbours", "Prepared", "nearest_neighbours", "rounding"]
 
 BLOCK_BYTES = 1 << 26  # of one block of scores (and of one gathered block of candidates): 64 MiB
 FARTHEST = 1e3  # times the points' own reach that queries may lie from them, to be searched with what was prepared
@@ -73,7 +73,7 @@ def nearest_neighbours(
     if not own:
         _check_finite("queries", queries_array)
     with torch.inference_mode():
-        prepared = _Prepared(points, torch.device(device), queries_array)
+        prepared = Prepared(points, torch.device(device), queries_array)
         return _search(prepared, queries_array, k, exclude, exact, block)
 
 
@@ -94,7 +94,7 @@ class Neighbours:
         _check_finite("points", points)
         self.points = points
         with torch.inference_mode():
-            self._prepared = _Prepared(points, torch.device("cpu"))
+            self._prepared = Prepared(points, torch.device("cpu"))
 
     def __len__(self) -> int:
         """How many points."""
@@ -111,24 +111,29 @@ class Neighbours:
 
 
 def _search(
-    prepared: "_Prepared", queries: NDArray[Any], k: int, exclude: bool, exact: bool, block: int | None = None
+    prepared: "Prepared", queries: NDArray[Any], k: int, exclude: bool, exact: bool, block: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     if prepared.repeats is not None:
         return _search_repeated(prepared.repeats, None if exclude else queries, k, exact, block)
-    distances, indices = _searched(prepared, queries, k, exclude, exact, block)
-    return distances.astype(np.float32), indices
+    return _searched(prepared, queries, k, exclude, exact, block, np.float32)
 
 
 def _searched(
-    prepared: "_Prepared", queries: NDArray[Any], k: int, exclude: bool, exact: bool, block: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    prepared: "Prepared",
+    queries: NDArray[Any],
+    k: int,
+    exclude: bool,
+    exact: bool,
+    block: int | None,
+    dtype: type[np.floating[Any]] = np.float64,
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     search = _Search(prepared, queries, k, exclude, exact)
     rows = block or (search.scan.rows if search.scan else max(1, min(4096, BLOCK_BYTES // (4 * prepared.num_points))))
-    parts = [search.block(start, min(start + rows, len(queries))) for start in range(0, len(queries), rows)]
-    if not parts:
-        return np.empty((0, k)), np.empty((0, k), np.int64)
-    distances = torch.cat([part[0] for part in parts]).numpy()
-    indices = torch.cat([part[1] for part in parts]).numpy()
+    # Filled block by block: of a million points a second copy would be a gigabyte.
+    distances, indices = np.empty((len(queries), k), dtype), np.empty((len(queries), k), np.int64)
+    for start in range(0, len(queries), rows):
+        found = search.block(start, min(start + rows, len(queries)))
+        distances[start : start + rows], indices[start : start + rows] = (one.numpy() for one in found)
     return distances, indices
 
 
@@ -149,7 +154,7 @@ def _check_finite(name: str, array: NDArray[Any]) -> None:
         raise UsageError(f"{name} hold NaN or infinity; only finite numbers have neighbours")
 
 
-class _Prepared:
+class Prepared:
     """Points as searches need them."""
 
     def __init__(self, points: NDArray[Any], device: torch.device, queries: NDArray[Any] | None = None) -> None:
@@ -195,13 +200,13 @@ class _Prepared:
 class _Repeats:
     """Points of which many are equal, by the distinct ones, in the order in which they come first."""
 
-    def __init__(self, prepared: _Prepared, first: NDArray[np.int64], inverse: NDArray[np.int64]) -> None:
+    def __init__(self, prepared: Prepared, first: NDArray[np.int64], inverse: NDArray[np.int64]) -> None:
         self.inverse = inverse  # (N,): which distinct point each is
         self.members = np.argsort(inverse, kind="stable")  # the points, those of one distinct point together
         self.counts = np.bincount(inverse)
         self.starts = np.cumsum(self.counts) - self.counts
         self.points = prepared.points[torch.from_numpy(first).to(prepared.device)].cpu().numpy()
-        self.prepared = _Prepared(self.points, prepared.device)
+        self.prepared = Prepared(self.points, prepared.device)
         self.prepared.__dict__["repeats"] = None  # they are distinct
 
 
@@ -268,10 +273,20 @@ def _members(
     return distances[chosen].reshape(len(found), k), members[chosen].reshape(len(found), k)
 
 
+def rounding(dim: int, norms: torch.Tensor, kth: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A bound on the error of the scores of points as near as the k-th.
+
+    Such a point has a norm of at most |x| + d; the error of its score is that of a sum of D terms (which grows like √D:
+    Higham and Mary 2019) of at most (2|x| + d)² together, with a margin.
+    """
+    bound: torch.Tensor = (16 + 4 * dim**0.5) * UNIT[dtype] * (2 * norms + kth).square()
+    return bound
+
+
 class _Search:
     """One search: block after block of queries."""
 
-    def __init__(self, prepared: _Prepared, queries: NDArray[Any], k: int, exclude: bool, exact: bool) -> None:
+    def __init__(self, prepared: Prepared, queries: NDArray[Any], k: int, exclude: bool, exact: bool) -> None:
         self.prepared, self.k, self.exclude, self.exact = prepared, k, exclude, exact
         self.device, self.points = prepared.device, prepared.points
         self.num_points, self.dim, self.scale = prepared.num_points, prepared.dim, prepared.scale
@@ -299,7 +314,7 @@ class _Search:
         norms = scaled.double().norm(dim=1)
         if not self.exact:
             squares = values[:, : self.k].double().add_(norms.square()[:, None]).clamp_(min=0)
-            if (self._rounding(norms, squares[:, -1].sqrt()) < CLEAR * squares[:, -1]).all():
+            if (rounding(self.dim, norms, squares[:, -1].sqrt()) < CLEAR * squares[:, -1]).all():
                 return (squares.sqrt_() * self.scale).cpu(), candidates[:, : self.k].cpu()
         if self.exclude:
             # Where every point is a candidate, the own one is among them: it must not come back by its true distance.
@@ -351,21 +366,12 @@ class _Search:
         distances, order = distances.sort(dim=1, stable=True)
         return distances[:, : self.k].contiguous(), candidates.gather(1, order)[:, : self.k].contiguous()
 
-    def _rounding(self, norms: torch.Tensor, kth: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        """A bound on the error of the scores of points as near as the k-th.
-
-        Such a point has a norm of at most |x| + d; the error of its score is that of a sum of D terms (which grows like √D:
-        Higham and Mary 2019) of at most (2|x| + d)² together, with a margin.
-        """
-        bound: torch.Tensor = (16 + 4 * self.dim**0.5) * UNIT[dtype] * (2 * norms + kth).square()
-        return bound
-
     def _repair(
         self, start: int, norms: torch.Tensor, worst: torch.Tensor, distances: torch.Tensor, indices: torch.Tensor
     ) -> None:
         """Search again, by differences, the rows where rounding could have hidden a neighbour."""
         kth = distances[:, -1] / self.scale
-        error = self._rounding(norms, kth)
+        error = rounding(self.dim, norms, kth)
         doubtful = (worst.double() + norms.square() - error <= kth.square()).nonzero().flatten()
         if len(doubtful) > FEW:
             doubtful = self._repair_in_double(start, doubtful, distances, indices)
@@ -401,7 +407,7 @@ class _Search:
             distances[some], indices[some] = self._order(start + some, candidates)
             kth = distances[some, -1] / self.scale
             norms = here.norm(dim=1)
-            error = self._rounding(norms, kth, torch.float64)
+            error = rounding(self.dim, norms, kth, torch.float64)
             left.append(some[values[:, -1] + norms.square() - error <= kth.square()])
         return torch.cat(left)
 
@@ -409,7 +415,7 @@ class _Search:
 class _Scan:
     """The same search as `_Search`, by kernels in C that keep the product in registers."""
 
-    def __init__(self, prepared: _Prepared, candidates: int) -> None:
+    def __init__(self, prepared: Prepared, candidates: int) -> None:
         self.layout, self.packed = prepared.packed
         self.names = torch.from_numpy(self.layout.order)
         self.threads, self.candidates = torch.get_num_threads(), candidates

@@ -29,6 +29,8 @@ WORDS = {  # what an entry of the plan is called where it differs
     "reading": "options of reading",
     "detector": "detectors",
     "threshold": "detectors",
+    "sample": "samples",
+    "seed": "seeds",
 }
 
 

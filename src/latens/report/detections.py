@@ -19,7 +19,7 @@ from latens.detection.places import TINY
 from latens.errors import UsageError
 from latens.figures.canvas import png_bytes
 from latens.figures.scores import score_histogram
-from latens.files import atomic_write
+from latens.files import atomic_write, remove_abandoned
 from latens.images.pixels import shown_in_rgb
 from latens.images.writing import safe_name
 from latens.pages import templates
@@ -39,6 +39,7 @@ CHAPTERS = (
     ("method", "How it was done"),
 )
 DRAWN = ("flagged", "all", "none")  # which images get a heat map and an overlay
+PICTURES = ("maps", "overlays")  # a folder each
 MOST_DRAWN = 1000  # new images of which all get one where nothing is said
 ON_PAGE = 60  # images
 LARGE = 192  # pixels, the side to which small images are enlarged on the page and in overlays
@@ -110,6 +111,8 @@ def write_detections(
         raise UsageError(f"maps {maps!r}; allowed are {', '.join(DRAWN)}")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder, *(folder / kind for kind in PICTURES)):
+        remove_abandoned(place)
     worst = found.worst_first[:ON_PAGE]
     rows = {"flagged": np.flatnonzero(found.odd), "all": np.arange(len(found)), "none": np.empty(0, np.int64)}[maps]
     names = _free_names(found.ids)
@@ -150,14 +153,9 @@ def _write_maps(found: Detections, one: Drawn, folder: Path, name: str) -> None:
     """The heat map and the overlay of an image, as maps/NAME.png and overlays/NAME.png."""
     assert one.heat is not None
     level = found.calibration.level
-    for kind, data in (
-        ("maps", _heat_png(one.heat, level)),
-        ("overlays", _png(overlay(_image(found, one.pixels), one.heat, level))),
-    ):
-        path = folder / kind / f"{name}.png"
-        if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    drawings = _heat_png(one.heat, level), _png(overlay(_image(found, one.pixels), one.heat, level))
+    for kind, data in zip(PICTURES, drawings, strict=True):
+        atomic_write(folder / kind / f"{name}.png", data, durable=False)
 
 
 def _image(found: Detections, pixels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ others. Readers take no lock: they see the content before a save or after it.
 
 import json
 import os
+import re
 import threading
 import time
 import weakref
@@ -54,6 +55,7 @@ RECORD = "run.json"
 LOCK, WORK_LOCK = ".lock", ".working"  # held during one save; held while a process trains and completes the run
 STOP = ".stop"  # there once someone has asked that the training ends after its epoch
 STAGED_DIGITS = 16  # of the hash, in the name of a staged file
+STAGED = re.compile(rf"\..+\.([0-9a-f]{{{STAGED_DIGITS}}}|fresh)\.new")  # the name of a staged file
 SECONDS_OF_A_LOOK = 0.5  # that others may hold the lock of the work for, to look whether someone works
 READS = 100  # attempts of a reader whose file is replaced while it reads
 ENTRIES = {"status": str, "created": str, "data": dict, "recipe": dict, "files": dict}  # required in run.json
@@ -95,24 +97,35 @@ class RunFolder:
         self._read_record()
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], record: Mapping[str, Any]) -> "RunFolder":
-        """Create the folder of a new run.
+    def create(
+        cls, path: str | os.PathLike[str], record: Mapping[str, Any], files: Mapping[str, Any] | None = None
+    ) -> "RunFolder":
+        """Create the folder of a new run, in one event: it is there with all of these files, or is no run yet.
 
         Args:
             path: the folder, which must be empty or not exist.
             record: the first content of run.json.
+            files: its first files, see `commit`.
 
         Raises:
             RunError: the folder is not empty, for example because another process has just created a run there.
         """
         path = Path(path)
         check_free(path)
-        content = _sealed({**record, "files": {}})
+        first = {**record, "files": {}}
+        _sealed(first)  # what can't be stored leaves no folder behind
         path.mkdir(parents=True, exist_ok=True)
+        made = cls.__new__(cls)
+        made.path, made._seen = path, None
         with locked_for_writing(path):  # of two processes, the second finds the run.json of the first
             check_free(path)
-            atomic_write(path / RECORD, content)
-        return cls(path)
+            made._settle(first)
+            try:
+                staged = {name: made._stage(name, _encoded(name, content)) for name, content in (files or {}).items()}
+                atomic_write(path / RECORD, _sealed(_with(first, {}, staged, ())))
+            finally:
+                made._settle(made._read_record() if is_run(path) else first)
+        return made
 
     @property
     def record(self) -> dict[str, Any]:
@@ -416,8 +429,9 @@ class RunFolder:
 
 
 def _contents(folder: Path) -> list[str]:
-    """The names in a folder, except locks and temporary files."""
-    return [name for name in os.listdir(folder) if name not in (LOCK, WORK_LOCK, STOP) and not name.endswith(".tmp")]
+    """The names in a folder, except locks, temporary files and those that a killed process staged for a run that never was."""
+    names = [name for name in os.listdir(folder) if name not in (LOCK, WORK_LOCK, STOP) and not name.endswith(".tmp")]
+    return [name for name in names if not STAGED.fullmatch(name)]
 
 
 def _holder(path: Path) -> str:
@@ -547,7 +561,12 @@ class _WriterLock:
             if self.depth:  # this thread already holds it
                 yield
                 return
-            with locked(self.file):
+            with ExitStack() as held:
+                try:
+                    held.enter_context(locked(self.file))
+                except OSError as error:  # users know the folder, not the file of the lock
+                    name_the_file(error, self.file.parent)
+                    raise
                 self.depth += 1
                 try:
                     yield

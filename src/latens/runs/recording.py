@@ -57,12 +57,11 @@ def start_run(images: Dataset, recipe: Recipe, out: str | os.PathLike[str] | Non
         json_content(first)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the options of a run are stored as JSON, which is not possible here: {error}") from None
-    path = _claim(images.name) if out is None else Path(out)
-    folder = RunFolder.create(path, first)
-    if kept is not None:
-        folder.save(IMAGES, kept)
+    files: dict[str, Any] = {} if kept is None else {IMAGES: kept}
     if (file := file_of_encoder(recipe.model_options.get("encoder", ""))) is not None:
-        folder.save(ENCODER, file.read_bytes())  # so that the run is whole wherever it goes
+        files[ENCODER] = file.read_bytes()  # so that the run is whole wherever it goes
+    path = _claim(images.name) if out is None else Path(out)
+    RunFolder.create(path, first, files)
     run = Run(path, device)
     run.images = images
     if not recipe.is_adopted:

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Mixture", "cluster_centres", "fit_mixture", "improve", "nearest_centre"]
+from latens.neighbours.centres import moved_centres, nearest_centre
+
+__all__ = ["Mixture", "cluster_centres", "fit_mixture", "improve"]
 
 TOLERANCE = 1e-2  # nats a point; fitting stops after a round that gains less
 AT_ONCE = 2**23  # numbers of the largest array that a round makes
 NOTHING = 1e-8  # share of a point that float32 rounds away: most points belong to one component, and hardly to others
+FAR = -40.0  # of the log of a share: a component that owns less of a point is not looked at in the next round
+LOOK_AT_ALL = 4  # rounds, of which one looks at all components again
 REGULAR = 1e-4  # added to variances, where the mean variance of a unit is 1
 MEANS_ROUNDS = 5  # of k-means, with which it begins
-DRAWN_TOGETHER = (
-    32  # one centre is drawn for so many before it, at least one: of thousands most are drawn in few rounds
-)
+# One centre is drawn for so many before it, at least one: of thousands most are drawn in few rounds.
+DRAWN_TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -26,15 +29,28 @@ class Mixture:
     means: Tensor
     factors: Tensor
 
-    def log_joint(self, x: Tensor) -> Tensor:
-        """The log of weight times density of points (N, D) under each component, (N, K)."""
+    def log_joint(self, x: Tensor, near: Tensor | None = None) -> Tensor:
+        """The log of weight times density of points (N, D) under each component, (N, K).
+
+        Args:
+            x: the points.
+            near: bool (N, K): only these are computed, and the rest is minus infinity; None computes all.
+        """
         count, dim = self.means.shape
         eye = torch.eye(dim, dtype=x.dtype).expand_as(self.factors)
         inverse = torch.linalg.solve_triangular(self.factors, eye, upper=False)  # (K, D, D)
-        shift = torch.einsum("kij,kj->ki", inverse, self.means).flatten()
+        shift = torch.einsum("kij,kj->ki", inverse, self.means)
         constant = self.weights.log() - self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        white = torch.addmm(-shift, x, inverse.reshape(count * dim, dim).T).view(len(x), count, dim)
-        return constant - dim / 2 * math.log(2 * math.pi) - white.square_().sum(2) / 2
+        constant -= dim / 2 * math.log(2 * math.pi)
+        if near is None:
+            white = torch.addmm(-shift.flatten(), x, inverse.reshape(count * dim, dim).T).view(len(x), count, dim)
+            return constant - white.square_().sum(2) / 2
+        joint = x.new_full((len(x), count), -math.inf)
+        for one, mine in enumerate(near.T):
+            rows = mine.nonzero().flatten()
+            white = torch.addmm(-shift[one], x[rows], inverse[one].T)
+            joint[rows, one] = constant[one] - white.square_().sum(1) / 2
+        return joint
 
     def score(self, x: Tensor) -> Tensor:
         """The log-density of points (N, D), (N,)."""
@@ -72,14 +88,19 @@ def improve(mixture: Mixture, x: Tensor, strength: float, diagonal: bool, rounds
     Covariances are the modes under an inverse Wishart prior about the mean one, so that a component of few points stays near it.
     """
     before = -math.inf
-    for _ in range(rounds):
+    blocks = torch.split(x, mixture.rows_at_once)
+    near: list[Tensor | None] = [None] * len(blocks)
+    for number in range(rounds):
         sums: Sums | None = None
         likelihood = 0.0
-        for rows in torch.split(x, mixture.rows_at_once):
-            joint = mixture.log_joint(rows)
+        for place, rows in enumerate(blocks):
+            # A component far below the likeliest of a point does not come near in a few rounds; every fourth looks at all.
+            joint = mixture.log_joint(rows, near[place] if number % LOOK_AT_ALL else None)
             density = joint.logsumexp(1, keepdim=True)
             likelihood += float(density.double().sum())
-            sums = _added(sums, _sums(rows, joint.sub_(density).exp_(), diagonal))
+            joint -= density
+            near[place] = joint > FAR
+            sums = _added(sums, _sums(rows, joint.exp_(), diagonal))
         assert sums is not None
         mixture = _from_sums(*sums, strength, diagonal)
         if likelihood / len(x) - before < TOLERANCE:
@@ -98,12 +119,6 @@ def _rows_at_once(means: Tensor) -> int:
 
 def _added(sums: Sums | None, more: Sums) -> Sums:
     return more if sums is None else (sums[0] + more[0], sums[1] + more[1], sums[2] + more[2])
-
-
-def nearest_centre(x: Tensor, centres: Tensor) -> Tensor:
-    """The nearest of K centres for each of N points, a few points at a time: int64 (N,)."""
-    parts = torch.split(x, max(1, AT_ONCE // max(len(centres), x.shape[1])))
-    return torch.cat([torch.cdist(rows, centres).argmin(1) for rows in parts])
 
 
 def _nearest_square(x: Tensor, squares: Tensor, centres: Tensor) -> Tensor:
@@ -148,8 +163,5 @@ def cluster_centres(x: Tensor, num: int) -> Tensor:
         new = (x - x[rows]).square().sum(1) if some == 1 else _nearest_square(x, squares, x[rows])
         distance = torch.minimum(distance, new)
     for _ in range(MEANS_ROUNDS):
-        nearest = nearest_centre(x, centres)
-        total = torch.zeros_like(centres).index_add_(0, nearest, x)
-        count = torch.bincount(nearest, minlength=num)[:, None]
-        centres = torch.where(count > 0, total / count.clamp(min=1), centres)
+        centres = moved_centres(x, centres)
     return centres

@@ -11,10 +11,12 @@ from latens.algebra import covariance, factor
 from latens.arrays import drawn_rows, held_out
 from latens.errors import UsageError
 from latens.neighbours import Neighbours, nearest_neighbours
+from latens.neighbours.centres import nearest_centre
 from latens.samplers.contract import Tick
 from latens.samplers.density import Normals
-from latens.samplers.em import cluster_centres, nearest_centre
+from latens.samplers.em import cluster_centres
 from latens.samplers.learned import Learned, chances_and_noise
+from latens.samplers.together import for_each
 
 __all__ = ["LocalMixtureSampler"]
 
@@ -121,37 +123,41 @@ def _components(latents: NDArray[np.float64], owners: NDArray[np.int64], size: i
 
     Weights (T,), means (T, D), own directions (T, R, D), the size of the rest (T,), whose factors (K, D, D) are one a class.
     """
-    found: dict[str, list[NDArray[Any]]] = {
-        name: [] for name in ("weights", "means", "own", "rest", "within", "owners")
+    groups = [latents[owners == owner] for owner in range(owners.max() + 1)]
+    found = for_each(groups, lambda group: _components_of(group, size))
+    for owner, (group, parts) in enumerate(zip(groups, found, strict=True)):
+        parts["weights"] *= len(group) / len(latents)
+        parts["owners"] = np.full(len(parts["means"]), owner)
+    return {name: np.concatenate([parts[name] for parts in found]) for name in found[0]}
+
+
+def _components_of(group: NDArray[np.float64], size: int) -> dict[str, NDArray[Any]]:
+    """The components of one class, see `_components`; without `owners`."""
+    num = max(1, min(MOST_TOGETHER, len(group) // size, len(np.unique(group, axis=0))))
+    points = torch.from_numpy(group).float()
+    centres = cluster_centres(points, num)
+    nearest = nearest_centre(points, centres).numpy()
+    counts = np.bincount(nearest, minlength=len(centres))
+    # The mean of one latent would be that latent, which is kept by no sampler.
+    if (counts == 1).any() and (counts > 1).any():
+        shared = np.flatnonzero(counts > 1)
+        alone = counts[nearest] == 1
+        nearest[alone] = shared[nearest_centre(points[alone], centres[shared]).numpy()]
+    kept, nearest, counts = np.unique(nearest, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(kept), group.shape[1]))
+    np.add.at(sums, nearest, group)
+    means = sums / counts[:, None]
+    within = covariance(group - means[nearest])
+    members = np.split(np.argsort(nearest, kind="stable"), np.cumsum(counts)[:-1])
+    spread = max(float(np.trace(within)), np.finfo(np.float64).tiny)
+    own, rest = _own([group[rows] - mean for rows, mean in zip(members, means, strict=True)], spread)
+    return {
+        "weights": counts / len(group),
+        "means": means,
+        "own": own * (np.diag(within) > 0),  # rounding would move units that never vary
+        "rest": rest,
+        "within": factor(within)[None],
     }
-    for owner in range(owners.max() + 1):
-        group = latents[owners == owner]
-        num = max(1, min(MOST_TOGETHER, len(group) // size, len(np.unique(group, axis=0))))
-        points = torch.from_numpy(group).float()
-        centres = cluster_centres(points, num)
-        nearest = nearest_centre(points, centres).numpy()
-        counts = np.bincount(nearest, minlength=len(centres))
-        if (counts == 1).any() and (
-            counts > 1
-        ).any():  # the mean of one latent would be that latent, which is kept by no sampler
-            shared = np.flatnonzero(counts > 1)
-            alone = counts[nearest] == 1
-            nearest[alone] = shared[nearest_centre(points[alone], centres[shared]).numpy()]
-        kept, nearest, counts = np.unique(nearest, return_inverse=True, return_counts=True)
-        sums = np.zeros((len(kept), group.shape[1]))
-        np.add.at(sums, nearest, group)
-        means = sums / counts[:, None]
-        within = covariance(group - means[nearest])
-        members = np.split(np.argsort(nearest, kind="stable"), np.cumsum(counts)[:-1])
-        spread = max(float(np.trace(within)), np.finfo(np.float64).tiny)
-        own, rest = _own([group[rows] - mean for rows, mean in zip(members, means, strict=True)], spread)
-        found["weights"].append(counts / len(latents))
-        found["means"].append(means)
-        found["own"].append(own * (np.diag(within) > 0))  # rounding would move units that never vary
-        found["rest"].append(rest)
-        found["within"].append(factor(within)[None])
-        found["owners"].append(np.full(len(kept), owner))
-    return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
 
 def _own(deviations: list[NDArray[np.float64]], spread: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from latens.images.pixels import to_unit
 from latens.losses import Losses
-from latens.training.optimisers import LOOK_EVERY, diverged
+from latens.training.optimisers import LOOK_EVERY, diverged, note_not_finite
 from latens.training.precision import lowered
 
 __all__ = ["Plan", "Replay", "StaticStep"]
@@ -58,9 +58,9 @@ class StaticStep:
         precision: of the loss, see `latens.training.precision`.
         dtype: of the weights.
 
-    After a loss that is not finite nothing changes any more: neither weights nor optimiser state nor the counter, which so gives
-    the number of the step. `FiniteGuard` copies and selects each tensor instead, which works with every optimiser but takes
-    about 150 kernels, more than the step itself.
+    After a loss or a gradient that is not finite nothing changes any more: neither weights nor optimiser state nor the counter,
+    which so gives the number of the step. `FiniteGuard` copies and selects each tensor instead, which works with every optimiser
+    but takes about 150 kernels, more than the step itself.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class StaticStep:
         self.next = torch.zeros(1, dtype=torch.long, device=device)
         self.rate = torch.zeros(1, len(optimisers), device=device)
         self.good = torch.ones((), dtype=torch.bool, device=device)
+        self.bad = torch.zeros((), device=device)  # 1 if a gradient of the step is not finite
         self.skip = torch.zeros((), device=device)  # the negation, in the form that optimisers read
         self.last_loss = torch.zeros((), device=device)
         self.names: tuple[str, ...] = ()
@@ -134,7 +135,10 @@ class StaticStep:
 
     def _judge(self, loss: Tensor) -> None:
         self.last_loss.copy_(loss)
-        self.good &= loss - loss == 0  # the difference is NaN for NaN and infinity; `isfinite` takes twice the kernels
+        self.bad.zero_()
+        note_not_finite((p for o in self.optimisers for p in o.param_groups[0]["params"]), self.bad)
+        # The difference is NaN for NaN and infinity; `isfinite` takes twice the kernels.
+        self.good &= loss - loss == self.bad
         torch.logical_not(self.good, out=self.skip)
 
     def _add_up(self, losses: Losses) -> None:
@@ -182,7 +186,7 @@ class Replay:
             See `StaticStep.means`.
 
         Raises:
-            TrainingDiverged: a loss is not finite. The weights are the last good ones.
+            TrainingDiverged: a loss or its gradient is not finite. The weights are the last good ones.
         """
         with self._own_stream():
             self.step.begin(plan)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latens.arrays import Picked, blocks, gather, read_ahead
+from latens.arrays import Picked, blocks, gather, read_ahead, read_alone
 from latens.device import flushed_denormals, generator, images_at_once, seeded_weights, yielding_threads
 from latens.errors import TrainingDiverged, UnknownName, UsageError
 from latens.images import Dataset
@@ -205,7 +205,7 @@ def train(
         on_batch: called with (epoch, step, loss) after each optimiser step on a CPU, and every 50 steps on a GPU.
 
     Raises:
-        TrainingDiverged: a loss is not finite. The step is not taken: the weights are the last good ones.
+        TrainingDiverged: a loss or its gradient is not finite. The step is not taken: the weights are the last good ones.
         ProcessLost: another process of the team is gone.
         DeviceUnavailable: bfloat16 is asked for and gives wrong gradients on this machine; a state to continue from was checked
             when it was started.
@@ -465,8 +465,12 @@ class _Trainer:
 
     def _batches(self, epoch: int) -> Iterator[np.ndarray]:
         config, pixels = self.config, self.pixels
-        ahead = None if isinstance(pixels, Tensor) else partial(read_ahead, pixels)
-        return batches(len(pixels), config.batch_size, config.seed, epoch, config.window, ahead)
+        numbers = (len(pixels), config.batch_size, config.seed, epoch, config.window)
+        if isinstance(pixels, Tensor) or not config.window:
+            yield from batches(*numbers)
+            return
+        with read_alone(pixels):
+            yield from batches(*numbers, ahead=partial(read_ahead, pixels))
 
     def _plan(self, epoch: int) -> Plan:
         """The inputs of an epoch's steps, as tables."""
@@ -491,8 +495,8 @@ class _Trainer:
         """Train for one epoch; the mean of the total and of each part over the epoch's images.
 
         Raises:
-            TrainingDiverged: a loss is not finite, or the weights are not after the last step. The model is then as it was
-                before the step; where the weights are not finite already, as it was before the epoch.
+            TrainingDiverged: a loss or its gradient is not finite, or the weights are not after the last step. The model is then
+                as it was before the step; where the weights are not finite already, as it was before the epoch.
         """
         before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.model.train()
@@ -554,7 +558,7 @@ class _Trainer:
         self.step += 1
         guard.check(seen, epoch, self.step)
         loss.backward()  # type: ignore[no-untyped-call]
-        guard.take_step()
+        guard.take_step(epoch, self.step)
 
     def state(self) -> dict[str, Tensor]:
         """All that resuming needs, as named tensors on the CPU; a copy."""

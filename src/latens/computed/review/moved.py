@@ -1,7 +1,7 @@
 """Images that are nearly the same as another one once it is mirrored, or shifted, resized or turned a little."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from latens.algebra import principal_axes
 from latens.computed.review.duplicates import pairs_of_distances
 from latens.images.pixels import to_floats
 from latens.neighbours import nearest_neighbours
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["moved_duplicates"]
 
@@ -25,6 +28,7 @@ DIRECTIONS = 24  # principal directions in which candidates are searched; 64 fin
 ROWS = 2048
 TOGETHER = 256  # images whose differences to their neighbours keep to the cache
 RIDGE = 1e-3  # of the square of a tangent, whose length is 1: no direction that an image lacks is divided by
+ROUNDING = 1e-6  # of the squared lengths of two images: a smaller difference of squares in float32 is none
 # Of what is usual. An alignment leaves too much of a true copy for the rule of `near_duplicates`, which finds none of them;
 # of 6,000 digits, clothes and photographs some 0 to 13 that were not planted lie below this.
 SHARE = 0.25
@@ -99,17 +103,11 @@ def _small(images: NDArray[Any]) -> NDArray[np.float32]:
 
 def _described(small: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """A function from small images to their principal directions, (N, 24), without their brightness."""
-
-    def flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
-        rows = x.reshape(len(x), -1)
-        centred: NDArray[np.float32] = rows - rows.mean(1, keepdims=True)
-        return centred
-
-    whole = flat(small)
+    whole = _flat(small)
     step = max(1, len(whole) // 10_000)
     mean = whole.mean(0)
     axes = principal_axes((whole[::step] - mean).astype(np.float64))[1][:DIRECTIONS].astype(np.float32)
-    return lambda x: (flat(x) - mean) @ axes.T
+    return lambda x: (_flat(x) - mean) @ axes.T
 
 
 def _without_self(near: NDArray[np.int64], k: int) -> NDArray[np.int64]:
@@ -127,40 +125,66 @@ def _tangent_distances(
 
     Of the nearest others the images are also turned and resized first, since tangents reach as far as a pixel or two only.
     """
+    import torch
+
+    others = torch.from_numpy(_flat(small))
+    lengths = others.square().sum(1)
     result = np.empty(near.shape)
     for start in range(0, len(near), ROWS):
         here = slice(start, start + ROWS)
         x, rows = moving[here], near[here]
-        found = _after_tangents(x, small, rows)
+        found = _after_tangents(x, others, lengths, rows)
         order = np.argsort(found, axis=1, kind="stable")
         ranked = np.take_along_axis(found, order, 1)
         near_one = ranked[:, 0] < CLOSE * ranked[:, min(FEWEST, ranked.shape[1]) - 1]
         nearest, least = np.take_along_axis(rows, order, 1)[near_one, :ALIGNED], ranked[near_one, :ALIGNED]
         for angle, zoom in STARTS if near_one.any() else ():
-            least = np.minimum(least, _after_tangents(_turned(x[near_one], angle, zoom), small, nearest))
+            least = np.minimum(least, _after_tangents(_turned(x[near_one], angle, zoom), others, lengths, nearest))
         ranked[near_one, :ALIGNED] = least
         np.put_along_axis(found, order, ranked, 1)
         result[here] = found
     return result
 
 
-def _after_tangents(x: NDArray[np.float32], small: NDArray[np.float32], near: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What the tangents of images (B, C, h, w) leave of their differences to others, (B, k)."""
+def _after_tangents(
+    x: NDArray[np.float32], others: "Tensor", lengths: "Tensor", near: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """What the tangents of images (B, C, h, w) leave of their differences to others, (B, k).
+
+    Args:
+        x: the images.
+        others: `_flat` of others (N, P).
+        lengths: their squared lengths (N,).
+        near: the rows of those that each is compared with, (B, k).
+
+    One product gives what an image has in common with the tangents, and with the other image. Brightness is a tangent, so that
+    all are taken without theirs: what is squared is small, and differences of squares lose little.
+    """
     import torch
 
-    flat, others = x.reshape(len(x), -1), small.reshape(len(small), -1)
+    flat = torch.from_numpy(_flat(x))
     found = np.empty(near.shape)
     for start in range(0, len(x), TOGETHER):
-        here = slice(start, start + TOGETHER)
-        tangents = torch.from_numpy(_tangents(x[here]))  # (B, T, P)
-        squares = torch.bmm(tangents, tangents.mT).double()
+        rows, picked = flat[start : start + TOGETHER], torch.from_numpy(near[start : start + TOGETHER])
+        tangents = _tangents(torch.from_numpy(np.ascontiguousarray(x[start : start + TOGETHER])))  # (B, T, P)
+        both = torch.cat([tangents, rows[:, None]], 1)
+        own = torch.bmm(both, both.mT).double()  # (B, T + 1, T + 1)
+        common = torch.bmm(others.index_select(0, picked.flatten()).view(*picked.shape, -1), both.mT).double()
+        squares = own[:, :-1, :-1].contiguous()
         squares.diagonal(dim1=1, dim2=2).add_(RIDGE)
-        differences = torch.from_numpy(others[near[here]] - flat[here, None])  # (B, k, P)
-        along = torch.bmm(differences, tangents.mT).double()
+        along = common[..., :-1] - own[:, -1:, :-1]  # (B, k, T)
         explained = (torch.linalg.solve(squares, along.mT).mT * along).sum(2)
-        left = differences.square().sum(2).double() - explained
-        found[here] = left.clamp_(min=0).sqrt_().numpy()
+        whole = lengths[picked].double() + own[:, -1:, -1]
+        left = whole - 2 * common[..., -1] - explained
+        found[start : start + TOGETHER] = torch.where(left > ROUNDING * whole, left, 0).sqrt_().numpy()
     return found
+
+
+def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images as rows, without their brightness."""
+    rows = x.reshape(len(x), -1)
+    centred: NDArray[np.float32] = rows - rows.mean(1, keepdims=True)
+    return centred
 
 
 def _turned(x: NDArray[np.float32], angle: float, zoom: float) -> NDArray[np.float32]:
@@ -173,25 +197,30 @@ def _turned(x: NDArray[np.float32], angle: float, zoom: float) -> NDArray[np.flo
     matrix = torch.tensor(
         [[cosine, -sine * height / width, 0], [sine * width / height, cosine, 0]], dtype=torch.float32
     )
-    grid = affine_grid(matrix[None].expand(len(x), 2, 3), list(x.shape), align_corners=False)
+    grid = affine_grid(matrix[None], [1, *x.shape[1:]], align_corners=False).expand(len(x), -1, -1, -1)
     turned: NDArray[np.float32] = grid_sample(
         torch.from_numpy(np.ascontiguousarray(x)), grid, padding_mode="border", align_corners=False
     ).numpy()
     return turned
 
 
-def _tangents(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _tangents(x: "Tensor") -> "Tensor":
     """The directions in which images (B, C, h, w) change when they are moved, and in brightness and contrast, (B, T, P)."""
+    import torch
+
     height, width = x.shape[2:]
-    rows = (np.arange(height)[:, None] - (height - 1) / 2).astype(np.float32)
-    columns = (np.arange(width) - (width - 1) / 2).astype(np.float32)
-    tangents = np.empty((len(x), 7, *x.shape[1:]), np.float32)
-    tangents[:, 0], tangents[:, 1] = down, across = np.gradient(x, axis=(2, 3))
-    np.multiply(rows, down, out=tangents[:, 2])
-    np.multiply(columns, across, out=tangents[:, 3])
-    np.subtract(columns * down, rows * across, out=tangents[:, 4])
-    tangents[:, 5] = 1
-    np.subtract(x, x.mean((1, 2, 3), keepdims=True), out=tangents[:, 6])
-    tangents = tangents.reshape(len(x), 7, -1)
-    tangents /= np.maximum(np.linalg.norm(tangents, axis=2, keepdims=True), 1e-9)
+    rows = torch.arange(height)[:, None] - (height - 1) / 2
+    columns = torch.arange(width) - (width - 1) / 2
+    down, across = torch.gradient(x, dim=(2, 3))
+    found = [
+        down,
+        across,
+        rows * down,
+        columns * across,
+        columns * down - rows * across,
+        torch.ones_like(x),
+        x - x.mean((1, 2, 3), keepdim=True),
+    ]
+    tangents = torch.stack(found, 1).flatten(2)
+    tangents /= tangents.norm(dim=2, keepdim=True).clamp_(min=1e-9)
     return tangents

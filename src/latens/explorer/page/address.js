@@ -47,6 +47,7 @@ export function keepAddress(store, bar) {
     }
     if (compass) said.set("compass", "on");
     if (path) said.set("path", [...path.stops.map(stopText), path.way].join("_"));
+    if (said.has("select") || said.has("path")) said.set("of", info.rows);
     const {x, y, scale} = view.view;
     if (!view.isHome) said.set("view", [Math.round(x), Math.round(y), (scale / view.homeScale).toPrecision(4)].join("_"));
     return String(said);
@@ -70,8 +71,13 @@ export function keepAddress(store, bar) {
   async function apply() {
     applying = store.quiet = true;
     const said = new URLSearchParams(location.hash.slice(1));
+    const whole = String(said);
     /** @type {string[]} */
     const lost = [];
+    if ((said.get("of") ?? info.rows) !== info.rows) { // of a run of other images, whose rows mean others here
+      for (const name of ["select", "path"]) if (said.has(name)) lost.push(name === "path" ? "the images of the path" : "the selected images");
+      for (const name of ["select", "path"]) said.delete(name);
+    }
     let gone = ""; // an image of the user's
     try {
       if (/(^|&)(colour=tags|hide\.tags|tag=)/.test(String(said))) await readTags(store);
@@ -111,7 +117,7 @@ export function keepAddress(store, bar) {
       if (scale > 0) view.setView({x, y, scale: scale * view.homeScale});
       else if (!view.isHome) view.reset();
     } finally {
-      last = String(said);
+      last = whole;
       applying = store.quiet = false;
     }
     write(false);

@@ -4,7 +4,7 @@ import {keepAddress} from "./address.js";
 import {classesPanel, hasClasses} from "./classes-panel.js";
 import {comparePanel} from "./compare-panel.js";
 import {decodePanel} from "./decode-panel.js";
-import {afterwards, button, el, fill} from "./dom.js";
+import {button, el, fill} from "./dom.js";
 import {filterChips} from "./filters.js";
 import {givenImages} from "./find.js";
 import {hoverCard} from "./hover.js";
@@ -49,11 +49,10 @@ export async function openPage({source, second, port, view, box, key}) {
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
   if (!info.count) return noMapYet(store, key);
-  const thumbnails = () => store.thumbnails && view.setThumbnails(store.thumbnails, (page) => source.thumbnails(page, store.facts.part));
-  thumbnails();
-  store.on("look", afterwards(thumbnails)); // they are drawn again
-  store.on("part", thumbnails);
-  if (window === window.top) await keepAddress(store, bar).start();
+  if (window === window.top) {
+    await keepAddress(store, bar).start();
+    if (!store.facts.points) store.addEventListener("points", () => store.set({tab: store.facts.tab}), {once: true}); // it failed, and another one was chosen
+  }
   else { // the address is that of another page, such as a notebook
     await bar.showMap(info.maps[0], {said: false});
     await bar.colour(info.columns[0].name);
@@ -123,7 +122,8 @@ function tabs(store, panels) {
         places.set(before, top);
         fill(panel, element);
       }
-      if (store.facts.points || name === "run") shown(); // all others need the map, which comes in a moment
+      element.inert = !store.facts.points && name !== "run"; // all others need the map, which comes in a moment
+      if (!element.inert) shown();
       if (before !== element) box.scrollTop = places.get(element) ?? (box === panel ? 0 : top);
     });
   });

@@ -17,7 +17,7 @@ function svg(tag, attributes, text) {
  * @param {{name: string, values: (number|null)[]}[]} series @param {number[]} epochs
  */
 export function curve(series, epochs) {
-  const [width, height, left, bottom] = [360, 190, 52, 26];
+  const [width, height, left, bottom] = [360, 190, 66, 26];
   const all = series.flatMap(({values}) => values.filter((v) => v !== null && v > 0)).map((v) => Math.log10(/** @type {number} */ (v)));
   if (!all.length) all.push(0); // no loss is a positive number
   const [least, most] = [Math.min(...all), Math.max(...all)];
@@ -36,7 +36,7 @@ export function curve(series, epochs) {
     const points = values.flatMap((v, i) => (v !== null && v > 0 ? [`${x(i).toFixed(1)},${y(v).toFixed(1)}`] : []));
     if (points.length > 1) chart.append(svg("polyline", {points: points.join(" "), class: `line line-${index}`}));
     else if (points.length) chart.append(svg("circle", {cx: points[0].split(",")[0], cy: points[0].split(",")[1], r: 3, class: `dot-${index}`}));
-    chart.append(svg("text", {x: width - 14, y: 20 + 16 * index, "text-anchor": "end", class: `word-${index}`}, name));
+    chart.append(svg("text", {x: width * (0.45 + 0.2 * index), y: height - 6, "text-anchor": "middle", class: `word-${index}`}, name)); // below the lines
   });
   chart.append(svg("text", {x: left, y: height - 6}, `epoch ${epochs[0] ?? ""}`));
   chart.append(svg("text", {x: width - 12, y: height - 6, "text-anchor": "end"}, String(epochs.at(-1) ?? "")));

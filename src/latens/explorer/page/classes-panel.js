@@ -1,6 +1,6 @@
 // Classes: what the neighbours of each image say of its class. The cells of the table select the images that are in them.
 
-import {button, el, fill} from "./dom.js";
+import {button, el, fill, named} from "./dom.js";
 import {readable} from "./numbers.js";
 import {images} from "./selection.js";
 
@@ -24,10 +24,10 @@ export function classesPanel(store) {
   /** @type {number[]} */
   let wrong = [];
 
-  /** @param {number[]} rows */
-  const select = (rows) => {
+  /** @param {number[]} rows @param {string} [which] */
+  const select = (rows, which = "") => {
     store.set({selected: rows});
-    store.say(`${images(rows.length)} selected.`);
+    store.say(`${images(rows.length)}${which} selected.`);
   };
 
   async function draw() {
@@ -58,7 +58,7 @@ export function classesPanel(store) {
       return el("tr", {}, el("th", {scope: "row", title: names[label]}, names[label]), ...row.map((rowsOf, other) => {
         const cell = el("td", {});
         if (rowsOf.length) {
-          cell.append(button(rowsOf.length.toLocaleString("en"), () => select(rowsOf), {class: other === label ? "confusion own" : "confusion", title: words(label, other, rowsOf.length), "aria-label": words(label, other, rowsOf.length)}));
+          cell.append(button(String(rowsOf.length), () => select(rowsOf, of(label, other)), {class: other === label ? "confusion own" : "confusion", title: words(label, other, rowsOf.length), "aria-label": words(label, other, rowsOf.length)}));
           cell.style.setProperty("--share", String(Math.round(100 * Math.sqrt(rowsOf.length / (other === label ? all : most)))));
         }
         return cell;
@@ -71,12 +71,16 @@ export function classesPanel(store) {
   function list(cells) {
     const pairs = cells.flatMap((row, label) => row.map((rowsOf, other) => ({label, other, rowsOf}))).filter(({label, other, rowsOf}) => label !== other && rowsOf.length);
     pairs.sort((a, b) => b.rowsOf.length - a.rowsOf.length);
-    return el("ul", {class: "tags"}, ...pairs.slice(0, LISTED).map(({label, other, rowsOf}) => el("li", {}, el("span", {class: "name", title: names[label]}, names[label]), ", neighbours ", el("span", {class: "name", title: names[other]}, names[other]), " ",
-      button(images(rowsOf.length), () => select(rowsOf), {"aria-label": words(label, other, rowsOf.length)}))));
+    const name = (/** @type {number} */ one) => el("span", {class: "name", title: names[one]}, names[one]);
+    return el("div", {}, el("p", {class: "quiet"}, "The class of images, and that of their neighbours:"), el("ul", {class: "pairs"}, ...pairs.slice(0, LISTED).map(({label, other, rowsOf}) =>
+      el("li", {}, name(label), name(other), button(images(rowsOf.length), () => select(rowsOf, of(label, other)), {"aria-label": words(label, other, rowsOf.length)})))));
   }
 
+  /** @param {number} label @param {number} other */
+  const of = (label, other) => ` of class ${named(names[label])} with neighbours of class ${named(names[other])}`;
+
   /** @param {number} label @param {number} other @param {number} count */
-  const words = (label, other, count) => `Select ${images(count)} of class ${names[label]} with neighbours of class ${names[other]}`;
+  const words = (label, other, count) => `Select ${images(count)}${of(label, other)}`;
 
   store.on("part", () => store.facts.tab === "classes" && draw());
   return {name: "classes", title: "Classes", element, shown: draw};

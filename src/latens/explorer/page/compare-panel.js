@@ -4,6 +4,7 @@ import {button, el, fill} from "./dom.js";
 import {columnLike} from "./linked.js";
 import {percent, readable} from "./numbers.js";
 import {frame, paint} from "./pictures.js";
+import {grouped} from "./run-panel.js";
 import {images} from "./selection.js";
 
 const SHARED = "shared"; // the column of neighbours that are the same in both runs
@@ -54,11 +55,8 @@ export function comparePanel(store) {
     const {linked, selected, points} = store.facts;
     if (!isOpen() || !linked || !points) return;
     const {store: other, there} = linked;
-    const rows = selected.length ? selected : Array.from({length: info.count}, (_, row) => row);
-    const pairs = rows.flatMap((row) => {
-      const twin = row >= 0 ? there(row) : null;
-      return twin !== null && twin >= 0 ? [[row, twin]] : [];
-    });
+    const rows = selected.length ? selected : Array.from({length: store.count}, (_, point) => store.rowOf(point));
+    const pairs = rows.map((row) => [store.pointOf(row), other.pointOf(there(row))]).filter(([point, twin]) => point >= 0 && twin >= 0);
     const about = selected.length ? `${images(selected.length)} selected${pairs.length < selected.length ? `, ${pairs.length.toLocaleString("en")} on both maps` : ""}` : `all ${images(pairs.length)} on both maps`;
     const heading = el("h2", {}, selected.length ? "The selection" : "All images");
     if (!pairs.length) return fill(chosen, heading, el("p", {class: "quiet"}, `${about}: there is nothing to compare.`));
@@ -68,11 +66,11 @@ export function comparePanel(store) {
       return twin && judged ? [{column, twin}] : [];
     });
     const found = await store.newest("compared", async () => ({
-      labels: await Promise.all(wanted.some(({column}) => column.name === "predicted") ? [store, other].map((one) => one.source.column("label")) : []),
-      shared: await source.column(SHARED),
-      values: await Promise.all(wanted.map(({column, twin}) => Promise.all([source.column(column.name), other.source.column(twin.name)]))),
+      labels: await Promise.all(wanted.some(({column}) => column.name === "predicted") ? [store, other].map((one) => one.column("label")) : []),
+      shared: await store.column(SHARED),
+      values: await Promise.all(wanted.map(({column, twin}) => Promise.all([store.column(column.name), other.column(twin.name)]))),
     }), {busy: chosen});
-    if (!found || selected !== store.facts.selected) return;
+    if (!found || selected !== store.facts.selected || points !== store.facts.points) return;
     const made = wanted.map(({column}, which) => {
       const means = [0, 1].map((side) => mean(pairs.map((pair) => {
         const value = found.values[which][side][pair[side]];
@@ -83,7 +81,7 @@ export function comparePanel(store) {
       const words = means.map((value) => (right ? percent(value, 1) : readable(value, 4)));
       return compared(right ? "class of the neighbours is right" : `mean ${column.title}`, "", words, sign > 0 ? "first" : sign < 0 ? "second" : "");
     });
-    const shares = mean(pairs.map(([row]) => found.shared[row]));
+    const shares = mean(pairs.map(([point]) => found.shared[point]));
     const most = linked.link.nearest;
     fill(chosen, heading, table(made, about),
       el("p", {}, `Of the ${most} nearest images in one run, `, el("strong", {}, `${readable(shares * most, 2)} on average`), ` are among the ${most} nearest in the other, too`,
@@ -118,8 +116,7 @@ export function comparePanel(store) {
   function showScores() {
     const {linked} = store.facts;
     if (!linked) return;
-    const all = linked.link.scores.map((one) => ({...one, heading: one.subject ? `${one.group}: ${one.subject}` : one.group}));
-    const groups = [...new Set(all.map(({heading}) => heading))];
+    const all = linked.link.scores;
     const won = (/** @type {typeof all} */ some, /** @type {string} */ side) => some.filter(({better}) => better === side).length;
     const of = (/** @type {import("./types.js").ComparedScore} */ one) => {
       const values = one.values.map((value) => (value === null ? "–" : readable(value, 4)));
@@ -127,10 +124,8 @@ export function comparePanel(store) {
       return compared(one.name.replaceAll("_", " "), [one.meaning, ...new Set(one.protocols.filter(Boolean))].join("\n"), values, one.better, [one.unit, more].filter(Boolean).join(" · "));
     };
     fill(scores, el("h2", {}, "Scores"), all.length ? el("p", {class: "quiet"}, `✓ marks the better one. ${info.name} is better in ${won(all, "first")}, ${linked.store.info.name} in ${won(all, "second")}.`) : el("p", {class: "quiet"}, "Neither run was scored."),
-      ...groups.map((group, i) => {
-        const some = all.filter(({heading}) => heading === group);
-        return el("details", {open: i === 0}, el("summary", {}, group, el("small", {}, ` ${won(some, "first")} : ${won(some, "second")}`)), table(some.map(of), ""));
-      }));
+      ...grouped(all).map(([group, some], i) => el("details", {open: i === 0},
+        el("summary", {}, group, el("small", {}, ` ${won(some, "first")} : ${won(some, "second")}`)), table(some.map(of), ""))));
   }
 
   function show() {
@@ -142,6 +137,7 @@ export function comparePanel(store) {
 
   store.on("linked", () => {
     store.facts.linked?.store.on("points", () => isOpen() && (showFacts(), showChosen()));
+    store.facts.linked?.store.on("part", showNear); // neighbours are of other images now
     showScores();
     show();
   });

@@ -3,7 +3,7 @@
 import {compass} from "./compass.js";
 import {button, el, fill, named} from "./dom.js";
 import {gauge} from "./gauge.js";
-import {copy, download, jsonOf, pngOf} from "./files.js";
+import {download, jsonOf, pngOf} from "./files.js";
 import {captioned, frame, paint} from "./pictures.js";
 import {sheetOf} from "./sheet.js";
 import {markOf} from "./store.js";
@@ -18,7 +18,7 @@ export function decodePanel(store) {
   const made = frame(info.shape, "The decoded image of the place under the pointer");
   const nearest = frame(info.shape, "The nearest real image");
   const honest = gauge();
-  const place = el("p", {class: "quiet"}, "Move over the map: the place under the pointer is decoded.");
+  const place = el("p", {class: "quiet"}, "Move over the map, or tap it: that place is decoded.");
   const how = el("p", {class: "quiet"});
   const nearestWords = el("span", {}, "nearest real image");
   const shown = captioned(made, "decoded here");
@@ -36,7 +36,7 @@ export function decodePanel(store) {
     how,
     el("p", {class: "row"}, nearestButton, latentButton, saveButton, copyButton, around.toggle),
     around.element,
-    el("p", {class: "quiet"}, "Press on the map to hold a place; press again to release it. The arrow keys move from image to image, and s selects the current one."),
+    el("p", {class: "quiet"}, "Press on the map to hold a place; press again to release it, or tap another one. The arrow keys move from image to image, and s selects the current one."),
   );
   /** @type {number|null} */
   let nearestRow = null;
@@ -61,10 +61,10 @@ export function decodePanel(store) {
     download(await store.attempt((async () => pngOf(sheetOf([{pixels}], info.shape, {least: SAVED, gap: 0})))()), `${info.name}-decoded.png`);
   }
 
-  async function copyPlace() {
+  function copyPlace() {
     const {found, map, x, y} = /** @type {NonNullable<typeof last>} */ (last);
     const about = {run: info.name, map, x, y, distance: found.ratio[0], nearest: found.nearest[0], latent: found.latents};
-    if (await store.attempt(copy(jsonOf(about)).then(() => true))) store.say("Place and latent are on the clipboard.");
+    store.copy(jsonOf(about), "Place and latent are");
   }
 
   /** @param {number} x @param {number} y 16-bit units */
@@ -95,7 +95,7 @@ export function decodePanel(store) {
     if (store.facts.tab === "decode" && (over || pinned)) {
       store.mark("decode", [...(empty ? belongs(x, y, own) : []), ...(pinned || !moved ? [cross(x, y)] : [])]);
     }
-    place.textContent = pinned ? "Held here. Press the map to release it." : "";
+    place.textContent = pinned ? "Held here." : "";
     if (found.nearest[0] !== nearestRow) await showNearest(found.nearest[0]);
   }
 
@@ -121,7 +121,7 @@ export function decodePanel(store) {
     enable();
     honest.clear("A place of this map cannot be decoded: it shows features, and the decoder takes latents.");
     if (store.facts.tab === "decode") store.mark("decode", pinned || !moved ? [cross(x, y)] : []);
-    place.textContent = pinned ? "Held here. Press the map to release it." : "";
+    place.textContent = pinned ? "Held here." : "";
     const points = /** @type {import("./types.js").MapPoints} */ (store.facts.points);
     let [best, least] = [0, Infinity];
     for (let point = 0; point < points.x.length; point++) {
@@ -158,8 +158,8 @@ export function decodePanel(store) {
   });
   view.addEventListener("press", (event) => {
     if (!looks()) return;
-    const {x, y} = /** @type {CustomEvent} */ (event).detail;
-    pinned = !pinned;
+    const {x, y, touch} = /** @type {CustomEvent} */ (event).detail;
+    pinned = touch || !pinned; // a finger that is lifted points nowhere: there is nothing to release a place for
     if (!pinned) store.mark("decode", []);
     look(x, y);
   });

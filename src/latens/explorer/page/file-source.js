@@ -8,6 +8,10 @@ import {newestWins} from "./newest.js";
 
 /** @typedef {(which: number, method: string, asked: any[]) => Promise<any>} Ask */
 
+/** What the worker answers as it is asked, and what is asked so often that only the newest counts. */
+const ASKED = /** @type {const} */ (["run", "map", "column", "show", "among", "channels", "odd", "list", "link", "picture", "thumbnails", "image", "find", "search", "pictures", "classes", "nearest", "directions", "history", "snapshot", "mean"]);
+const NEWEST = /** @type {const} */ (["decodeAt", "compass", "decode", "probe", "path"]);
+
 /** The run of the file, and the one beside it, of which a file may have none. @returns {{first: Source, second: Source}} */
 export function fileSources() {
   const worker = new Worker(new URL("./offline-worker.js", import.meta.url), {type: "module"});
@@ -44,28 +48,10 @@ function sourceOf(send, which) {
     return (...asked) => send(asked);
   };
   const paths = async () => allKept(await ask("paths")());
+  const made = /** @type {Pick<Source, typeof ASKED[number] | typeof NEWEST[number]>} */ (
+    Object.fromEntries([...ASKED.map((method) => [method, ask(method)]), ...NEWEST.map((method) => [method, newest(method)])]));
   return {
-    run: ask("run"),
-    map: ask("map"),
-    column: ask("column"),
-    show: (look) => void ask("show")(look),
-    among: (part) => void ask("among")(part),
-    channels: ask("channels"),
-    odd: ask("odd"),
-    list: ask("list"),
-    link: ask("link"),
-    picture: ask("picture"),
-    thumbnails: ask("thumbnails"),
-    image: ask("image"),
-    find: ask("find"),
-    search: ask("search"),
-    pictures: ask("pictures"),
-    classes: ask("classes"),
-    decodeAt: newest("decodeAt"),
-    compass: newest("compass"),
-    decode: newest("decode"),
-    probe: newest("probe"),
-    path: newest("path"),
+    ...made,
     paths,
     async keepPath(name, path) {
       const {of, kept} = await ask("paths")();
@@ -75,11 +61,6 @@ function sourceOf(send, which) {
       return paths();
     },
     encode: async (file, map) => ask("encode")(await pictureIn(file), file.name || "image", map),
-    nearest: ask("nearest"),
-    directions: ask("directions"),
-    history: ask("history"),
-    snapshot: ask("snapshot"),
-    mean: ask("mean"),
     table: async (rows, map, _, part) => new Blob([csvOf(await ask("table")(rows, map, part))], {type: "text/csv"}),
   };
 }

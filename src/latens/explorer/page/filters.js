@@ -71,7 +71,9 @@ export function filterChips(store, box) {
     chips.hidden = !known.length;
     fill(chips, ...known.map(([name, filter]) => {
       const words = wordsOf(name, filter);
-      return button(`${words} ×`, () => store.set({filters: withFilter(store.facts.filters, name, null)}), {class: "chip", title: "Take this filter away", "aria-label": `Take away the filter ${words}`});
+      const chip = button("", () => store.set({filters: withFilter(store.facts.filters, name, null)}), {class: "chip", title: `Take this filter away: ${words}`, "aria-label": `Take away the filter ${words}`});
+      chip.append(el("span", {}, words), " ×");
+      return chip;
     }));
   }
 

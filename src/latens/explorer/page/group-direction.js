@@ -1,8 +1,10 @@
 // A direction in latent space from one group of images to another, such as from a class to another or between two tags.
 
 import {button, choice, el, fill, slider} from "./dom.js";
-import {copy, jsonOf} from "./files.js";
+import {jsonOf} from "./files.js";
 import {steady} from "./numbers.js";
+import {images} from "./selection.js";
+import {readTags} from "./tags.js";
 
 const MOST = 2; // whole differences between the groups' means, to either side
 
@@ -17,9 +19,9 @@ export function groupDirection(store, changed) {
   let of = "[[],[]]"; // the groups' images
   const amount = slider("Amount", {min: -MOST, max: MOST, step: 0.05, value: 0}, changed, (value) => `${steady(value)} ×`);
   const note = el("p", {class: "quiet"});
-  const copied = button("Copy direction (JSON)", async () => {
+  const copied = button("Copy direction (JSON)", () => {
     const [from, to] = ends.map(({select}) => select.selectedOptions[0].textContent);
-    if (await store.attempt(copy(jsonOf({run: info.name, from, to, direction: difference})).then(() => true))) store.say("The direction is on the clipboard.");
+    store.copy(jsonOf({run: info.name, from, to, direction: difference}), "The direction is");
   }, {title: "The mean of one group less that of the other, in latent units"});
   const element = el("section", {"aria-label": "Direction between two groups"}, el("h2", {}, "Direction between two groups"),
     el("div", {class: "slot"}, ...ends.map(({element: one}) => one)), amount.element, note, el("p", {class: "row"}, copied));
@@ -48,12 +50,9 @@ export function groupDirection(store, changed) {
     if (!value) return [];
     if (value === "selection") return store.facts.selected;
     if (value.startsWith("tag ")) return store.facts.tagged.rows[value.slice(4)] ?? [];
-    const [label, rows] = [Number(value.slice(6)), /** @type {number[]} */ ([])];
-    store.labels?.forEach((one, point) => one === label && rows.push(store.rowOf(point)));
-    return rows;
+    return store.pointsOfClass(Number(value.slice(6))).map((point) => store.rowOf(point));
   }
 
-  const counted = (/** @type {number[]} */ rows) => (rows.length === 1 ? "1 image" : `${rows.length.toLocaleString("en")} images`);
 
   /** Another pair of groups: the shift begins at nothing. */
   async function choose() {
@@ -70,7 +69,7 @@ export function groupDirection(store, changed) {
     const [from, to] = means;
     difference = to.map((value, j) => value - from[j]);
     amount.input.disabled = copied.disabled = !difference.some((value) => value !== 0);
-    note.textContent = amount.input.disabled ? "Both groups have the same mean." : `1 × is the whole way from the mean of one group (${counted(groups[0])}) to that of the other (${counted(groups[1])}).`;
+    note.textContent = amount.input.disabled ? "Both groups have the same mean." : `1 × is the whole way from the mean of one group (${images(groups[0].length)}) to that of the other (${images(groups[1].length)}).`;
   }
 
   /** Back to no shift. @returns {boolean} whether there was one */
@@ -85,11 +84,7 @@ export function groupDirection(store, changed) {
     offer();
     if (JSON.stringify(ends.map(({select}) => rowsOf(select.value))) !== of) choose();
   });
-  store.on("tab", async () => {
-    const {served, facts} = store;
-    const tagged = served && facts.tab === "image" ? await store.newest("tags", () => served.tags()) : null;
-    if (tagged && JSON.stringify(tagged) !== JSON.stringify(store.facts.tagged)) store.set({tagged});
-  });
+  store.on("tab", () => store.facts.tab === "image" && readTags(store));
   store.on("selected", () => {
     offer();
     if (ends.some(({select}) => select.value === "selection")) choose();

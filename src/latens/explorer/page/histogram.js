@@ -30,7 +30,7 @@ export function numberLegend(store, host, column, values, looks) {
   // Set only once the focus has moved on: the legend is made anew then, and would take the field away below it.
   const ends = ["Lowest end", "Highest end"].map((label, side) => {
     const field = /** @type {HTMLInputElement} */ (el("input", {type: "text", inputMode: "decimal", class: "end", "aria-label": label, title: `${label} of the colours; empty for the usual one`, onchange: () => setTimeout(() => setEnd(side, field.value))}));
-    field.value = readable([low, high][side], 2);
+    field.value = typed([low, high][side]);
     return field;
   });
   if (least > most) return fill(host, el("span", {}, `No image has a number as its ${title}.`)), () => {};
@@ -121,10 +121,16 @@ export function numberLegend(store, host, column, values, looks) {
     else if (Number.isFinite(value) && both[0] < both[1]) store.set({scales: {...others, [name]: {low: both[0], high: both[1]}}});
     else {
       store.say(Number.isFinite(value) ? "The lowest end of the colours must be below the highest." : `${text} is no number.`);
-      ends[side].value = readable([low, high][side], 2);
+      ends[side].value = typed([low, high][side]);
     }
   }
 
   draw();
   return draw;
+}
+
+/** A number as it can be typed, too. @param {number} value */
+function typed(value) {
+  const text = readable(value, 2);
+  return text.includes("×") || text.length > 7 ? value.toExponential(1) : text;
 }

@@ -32,7 +32,7 @@ export function hoverCard(store, box) {
     const name = info.class_names[image.label] ?? "";
     fill(card,
       el("div", {class: "both"}, ...[image.pixels, image.reconstruction].filter((p) => p.length).map((p) => picture(p, info.shape, ""))),
-      el("strong", {}, named(name || image.id)), name ? el("span", {}, ` ${named(image.id)}`) : null,
+      el("strong", {}, named(name || image.id)), name ? el("span", {}, named(image.id)) : null,
       el("small", {}, `mean squared error ${readable(image.error)}`));
     card.hidden = false;
     const around = box.getBoundingClientRect();

@@ -3,7 +3,7 @@
 
 import {channelControls} from "./channels.js";
 import {afterwards, button, el, fill, named, slider} from "./dom.js";
-import {copy, jsonOf} from "./files.js";
+import {jsonOf} from "./files.js";
 import {findField} from "./find.js";
 import {gauge} from "./gauge.js";
 import {groupDirection} from "./group-direction.js";
@@ -43,12 +43,10 @@ export function imagePanel(store) {
     table,
     ofImage,
     el("h2", {}, "Latent"),
-    el("div", {class: "pair even"}, changedCard, honest.element),
-    bars,
-    el("p", {class: "row"}, back, button("Copy latent (JSON)", copyLatent)),
-    vary,
-    sliders,
-    between.element,
+    ...(info.decodes ? [el("div", {class: "pair even"}, changedCard, honest.element), bars]
+      : [el("p", {}, "The model of this run is not available, so this latent cannot be changed and decoded.")]),
+    el("p", {class: "row"}, info.decodes ? back : null, button("Copy latent (JSON)", () => store.copy(jsonOf({run: info.name, latent}), "The latent is"))),
+    ...(info.decodes ? [vary, sliders, between.element] : []),
     ofClass,
   );
   const element = el("div", {}, findField(store), hint, body);
@@ -62,11 +60,8 @@ export function imagePanel(store) {
   /** @type {ReturnType<typeof bar>[]} */
   let shownBars = [];
   let scale = 1;
+  let [decodes, answered] = [0, 0]; // how many were asked for; which of them is shown
   let opened = /** @type {number|null} */ (null); // the row of the image that is shown; another may be on its way
-
-  async function copyLatent() {
-    if (latent && (await store.attempt(copy(jsonOf({run: info.name, latent})).then(() => true)))) store.say("The latent is on the clipboard.");
-  }
 
   /** Nothing to show, and why. @param {string} why */
   function clear(why) {
@@ -102,9 +97,9 @@ export function imagePanel(store) {
     ofImage.hidden = ofClass.hidden = true;
     back.textContent = "Back to the latent as it was taken";
     vary.textContent = "Directions in which all images vary";
+    store.drop("image");
     start(taken, null);
-    const about = await store.newest("image", () => (info.decodes ? source.directions(null) : Promise.resolve(null)));
-    if (about) showDirections(about);
+    await findDirections(null);
   }
 
   /** @param {import("./types.js").ImageInfo|import("./types.js").Given} found of the run, or the user's */
@@ -122,7 +117,7 @@ export function imagePanel(store) {
     fill(near, ...Array.from(found.neighbours, () => el("div", {class: "card", "aria-hidden": "true"}, frame(info.shape), el("small", {}, "\u00a0")))); // what is below stays where it is
     fill(worst);
     start(found.latents, found.reconstruction);
-    await showOthers(found);
+    await Promise.all([findDirections(own ? own.row : found.neighbours[0]), showOthers(found)]);
   }
 
   /** @param {import("./types.js").ImageInfo|import("./types.js").Given} found */
@@ -155,19 +150,17 @@ export function imagePanel(store) {
 
   /**
    * The pictures stand before what is computed about them; all of it is of this image, or is not shown.
-   * @param {import("./types.js").ImageInfo|import("./types.js").Given} found @param {boolean} [fresh] it was just opened: the sliders of the directions are not there yet
+   * @param {import("./types.js").ImageInfo|import("./types.js").Given} found
    */
-  async function showOthers(found, fresh = true) {
+  async function showOthers(found) {
     await store.newest("image", async () => {
-      const about = info.decodes && fresh ? await source.directions("row" in found ? found.row : found.neighbours[0]).catch(() => null) : null;
       const nearest = await thumbnails(Array.from(found.neighbours), (i) => `${steady(found.distances[i])} ×`);
       const badly = "row" in found ? await thumbnails(await worstOf(found.label), () => "") : [];
-      return {about, nearest, badly};
+      return {nearest, badly};
     }, {busy: near}).then((rest) => {
       if (!rest) return;
       fill(near, ...rest.nearest);
       fill(worst, ...rest.badly);
-      if (rest.about) showDirections(rest.about);
     });
   }
 
@@ -181,7 +174,7 @@ export function imagePanel(store) {
     paint(changed, decoded ?? new Uint8Array(0), info.shape);
     honest.clear();
     if (info.decodes) reset();
-    else fill(bars);
+    else latent = begun;
   }
 
   function reset() {
@@ -195,9 +188,18 @@ export function imagePanel(store) {
     decode();
   }
 
+  /** Of what was just begun with; another look or part of the images changes nothing of them. @param {number|null} row of an image, or null for all of them */
+  async function findDirections(row) {
+    if (!info.decodes) return;
+    const of = own;
+    const found = await store.newest("directions", () => source.directions(row), {busy: sliders});
+    if (!found || own !== of) return; // they are of another image
+    directions = found;
+    showDirections(found);
+  }
+
   /** @param {import("./types.js").Directions} found */
   function showDirections(found) {
-    directions = found;
     amounts = new Float32Array(SHOWN);
     fill(sliders, ...Array.from({length: Math.min(SHOWN, found.shares.length)}, (_, i) => direction(i)));
     if (between.moved) along(); // before the walls were known
@@ -250,11 +252,12 @@ export function imagePanel(store) {
   }
 
   async function decode() {
-    if (!latent) return;
-    const [asked, of] = [latent, own];
+    if (!latent || !info.decodes) return;
+    const [asked, of, order] = [latent, own, ++decodes];
     const done = markOf(changedCard).start();
-    const found = await source.decode(asked, store.facts.map, asked.length).catch((error) => (failed(error), null)).finally(done);
-    if (!found || own !== of) return; // it is of another image
+    const found = await source.decode(asked, store.facts.map, asked.length).catch((error) => (own === of && order > answered && failed(error), null)).finally(done);
+    if (!found || own !== of || order < answered) return; // it is of another image, or of a latent of before
+    answered = order;
     paint(changed, found.pixels, info.shape);
     honest.show(found, 0);
     if (store.facts.tab === "image" && !store.plays) store.mark("image", [{kind: "cross", ...store.fromUnits(found.places)}]);
@@ -269,9 +272,9 @@ export function imagePanel(store) {
 
   /** @param {number} label */
   async function worstOf(label) {
+    if (!info.columns.some((column) => column.name === "error")) return [];
     const errors = await store.column("error");
-    const points = [];
-    for (let point = 0; point < errors.length; point++) if (label < 0 || store.labels?.[point] === label) points.push(point);
+    const points = label < 0 ? Array.from(errors, (_, point) => point) : store.pointsOfClass(label);
     return points.sort((a, b) => errors[b] - errors[a]).slice(0, 6).map((point) => store.rowOf(point));
   }
 
@@ -286,7 +289,7 @@ export function imagePanel(store) {
     const name = one.label >= 0 ? info.class_names[one.label] : "";
     const shown = picture(one.pixels.length ? one.pixels : one.reconstruction, info.shape, "");
     return el("button", {type: "button", class: "card", title: `go to ${one.id}`, onclick: () => store.choose(one.row)},
-      shown, el("span", {}, name), " ", words ? el("small", {}, words) : null);
+      shown, el("span", {class: "lines", title: name}, name), words ? el("small", {}, words) : null);
   }
 
   /** The same image in another look; the latent stays as it was changed. */
@@ -310,7 +313,7 @@ export function imagePanel(store) {
     if (!found) return;
     showFacts(found);
     showPictures(found);
-    await showOthers(found, false);
+    await showOthers(found);
   });
   store.on("look", look);
   store.on("part", others);

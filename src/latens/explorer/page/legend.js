@@ -1,7 +1,8 @@
 // The colours of the points, and the legend of classes, which filter when they are pressed; that of numbers is in histogram.js.
 
-import {el, fill} from "./dom.js";
+import {el, fill, named} from "./dom.js";
 import {NO_VALUE} from "./numbers.js";
+import {images} from "./selection.js";
 
 const RAMP = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"]; // viridis (Smith and van der Walt 2015)
 const LEVELS = 64;
@@ -39,16 +40,17 @@ export function coloured(column, values, ends) {
 
 /**
  * @param {HTMLElement} host @param {import("./types.js").ColumnInfo} column @param {ReturnType<typeof coloured>} shown
- * @param {() => Set<number>} hiddenNow the classes that are hidden @param {(hidden: Set<number>) => void} hide these instead
+ * @param {() => Set<number>} hiddenNow the classes that are hidden @param {(hidden: Set<number>, words: string) => void} hide these instead; words: what that is
  * @returns {() => void} shows again which are hidden
  */
 export function legend(host, column, shown, hiddenNow, hide) {
   const counts = new Uint32Array(shown.palette.length);
   for (const code of shown.codes) counts[code]++;
+  const counted = (/** @type {number} */ code) => `${named(column.names[code] ?? "no value")}: ${images(counts[code])}`;
   const entry = (/** @type {string} */ name, /** @type {number} */ code) => {
     const dot = el("span", {class: "dot"});
     dot.style.background = shown.palette[code];
-    const press = el("button", {type: "button", class: "entry", "aria-pressed": "true", title: `${name}: ${counts[code]} image${counts[code] === 1 ? "" : "s"}; press to hide or show, double-click for it alone, or for all again`,
+    const press = el("button", {type: "button", class: "entry", "aria-pressed": "true", title: `${counted(code)}; press to hide or show, double-click for it alone, or for all again`,
       onclick: () => toggle(code), ondblclick: () => alone(code)}, dot, el("span", {class: "name"}, name));
     press.dataset.code = String(code);
     return press;
@@ -60,14 +62,14 @@ export function legend(host, column, shown, hiddenNow, hide) {
   const toggle = (/** @type {number} */ code) => {
     const hidden = hiddenNow();
     if (!hidden.delete(code)) hidden.add(code);
-    hide(hidden);
+    hide(hidden, `${counted(code)} ${counts[code] === 1 ? "is" : "are"} ${hidden.has(code) ? "hidden" : "shown"}.`);
   };
   const alone = (/** @type {number} */ code) => {
     const hidden = hiddenNow();
     const was = !hidden.has(code) && hidden.size === shown.palette.length - 1;
     hidden.clear();
     for (let other = 0; !was && other < shown.palette.length; other++) if (other !== code) hidden.add(other);
-    hide(hidden);
+    hide(hidden, was ? "All classes are shown." : `Shown alone: ${counted(code)}.`);
   };
   fill(host, ...column.names.map(entry), counts[column.names.length] ? entry("no value", column.names.length) : null);
   press();

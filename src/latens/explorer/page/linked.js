@@ -41,12 +41,11 @@ export async function linkRuns(store, source, room) {
   const map = drawnMap(other);
   const linked = {store: other, link, there, back};
   hoverCard(other, box);
-  wire(store, view, back);
+  wire(store, view, (point) => back(other.rowOf(point)));
   followFacts(store, linked, map);
   followViews(store.view, view, () => isLaid(other));
   box.append(bothStrip(store, linked));
   other.on("points", () => fill(name, info.name, el("small", {}, ` ${mapTitle(other.facts.map)}${laidWords(other.facts.points?.laid)}`)));
-  other.labels = info.class_names.length ? /** @type {Uint16Array} */ (await source.column("label")) : null;
   store.set({linked});
 }
 
@@ -67,32 +66,40 @@ function laidWords(laid) {
 function followFacts(store, {store: other, there, back, link}, map) {
   const {info, source, view} = other;
 
+  // The same part of its images as of the first run's.
   async function showMap() {
-    const {points, map: name} = store.facts;
+    const {points, map: name, part} = store.facts;
     if (!points) return;
-    const found = await other.newest("viewed", () => source.map(name), {busy: view.host});
+    const labelled = info.columns.some((one) => one.name === "label");
+    const found = await other.newest("viewed", () => Promise.all([source.map(name, part), labelled ? source.column("label", part) : null]), {busy: view.host});
     if (!found) return;
-    other.set({map: found.name, points: found, snapshot: null});
-    await colour();
+    const [theirs, labels] = found;
+    other.labels = /** @type {Uint16Array|null} */ (labels);
+    other.set({map: theirs.name, points: theirs, part, snapshot: null, ...(part === other.facts.part ? {} : {filtered: null})});
+    await Promise.all([colour(), filter()]);
   }
+
+  /** Whether both maps show the same part, so that values of points of one can be given to the other. */
+  const together = () => other.facts.points !== null && other.facts.part === store.facts.part;
 
   // Both runs' own values where both have the column, on the scale of the first; else those that the first run has of an image.
   async function colour() {
     const column = store.columns.find(({name}) => name === store.facts.coloured);
-    if (!column || !other.facts.points) return;
+    if (!column || !together()) return;
+    const {part} = other.facts;
     const own = columnLike(info, column, other.facts.map);
-    const values = await other.newest("coloured", () => Promise.all([store.column(column.name), own && source.column(own.name)]));
-    if (!values) return;
+    const values = await other.newest("coloured", () => Promise.all([store.column(column.name), own && source.column(own.name, part)]));
+    if (!values || !together() || part !== other.facts.part) return;
     const [mine, theirs] = values;
     const looks = coloured(column, theirs ?? ofImages(mine, column), column.kind === "number" ? coloured(column, mine, store.facts.scales[column.name]) : undefined);
     map.paint({column, looks});
   }
 
+  /** The point of the first map that shows the same image as one of the second's, or -1. @param {number} point */
+  const twin = (point) => store.pointOf(back(other.rowOf(point)));
+
   /** Values of the first run's points as those of the second's. @param {Uint16Array|Float32Array} mine @param {import("./types.js").ColumnInfo} column */
-  const ofImages = (mine, column) => Float32Array.from({length: info.count}, (_, point) => {
-    const row = back(point);
-    return row === null || row < 0 ? (column.kind === "class" ? NO_VALUE : NaN) : mine[row];
-  });
+  const ofImages = (mine, column) => Float32Array.from({length: other.count}, (_, point) => mine[twin(point)] ?? (column.kind === "class" ? NO_VALUE : NaN));
 
   // A filter is about what the first run says of an image; images that are not on its map are judged by what the second says.
   async function filter() {
@@ -101,17 +108,15 @@ function followFacts(store, {store: other, there, back, link}, map) {
       other.drop("filtered");
       return other.set({filtered: null});
     }
+    if (!together() || filtered.length !== store.count) return; // it comes with what is on its way
     const own = Object.keys(filters).every((name) => store.info.columns.some((one) => one.name === name && columnLike(info, one, name.slice(6))));
-    const mask = own ? await other.newest("filtered", () => maskOf(other, filters)) : new Uint8Array(info.count);
-    if (!mask) return;
-    for (let point = 0; point < mask.length; point++) {
-      const row = back(point);
-      if (row !== null && row >= 0) mask[point] = filtered[row];
-    }
+    const mask = own ? await other.newest("filtered", () => maskOf(other, filters)) : new Uint8Array(other.count);
+    if (!mask || !together() || mask.length !== other.count || filtered !== store.facts.filtered) return;
+    for (let point = 0; point < mask.length; point++) mask[point] = filtered[twin(point)] ?? mask[point];
     other.set({filtered: mask});
   }
 
-  const showCurrent = () => view.setCursor(other.plays ? -1 : Math.max(-1, other.facts.current ?? -1));
+  const showCurrent = () => view.setCursor(other.plays ? -1 : other.pointOf(other.facts.current));
 
   async function play() {
     const {snapshot} = store.facts;
@@ -128,10 +133,8 @@ function followFacts(store, {store: other, there, back, link}, map) {
     snapshot: play,
     selected: () => other.set({selected: store.facts.selected.flatMap((row) => there(row) ?? [])}),
     current: () => other.set({current: store.facts.current === null ? null : there(store.facts.current)}),
-    look: () => {
-      other.set({look: store.facts.look});
-      if (info.thumbnails) view.setThumbnails(info.thumbnails, source.thumbnails);
-    },
+    look: () => other.set({look: store.facts.look}),
+    tool: () => view.setTool(store.facts.tool),
   };
   for (const [fact, act] of Object.entries(follow)) {
     store.on(/** @type {keyof typeof follow} */ (fact), act);
@@ -172,8 +175,10 @@ function bothStrip(store, {store: other, there, back}) {
   /** The image under the pointer, as rows of the first and the second run. @type {[number|null, number|null]|null} */
   let hovered = null;
   let pointing = false; // the pointer is on the second map
+  /** The image that a finger has pressed, as rows: it stands for one under the pointer. @type {[number|null, number|null]|null} */
+  let pressed = null;
 
-  async function showImage([row, twin] = hovered ?? [store.facts.current, other.facts.current]) {
+  async function showImage([row, twin] = hovered ?? pressed ?? [store.facts.current, other.facts.current]) {
     if (!hovered) other.mark("beside", []);
     if (row === null && twin === null) return;
     const found = await store.newest("beside", () => Promise.all([row === null ? null : store.source.image(row), twin === null ? null : other.source.image(twin)]));
@@ -194,17 +199,18 @@ function bothStrip(store, {store: other, there, back}) {
   async function showPlace() {
     const {decoded} = store.facts;
     const {points} = other.facts;
-    if (!decoded || hovered || !points) return;
+    if (!decoded || hovered || pressed || !points) return;
     real.hidden = true;
     paint(own, decoded.found.pixels, store.info.shape);
     const {laid} = points;
     if (!laid || !points.decodable || !other.info.decodes) {
+      store.drop("beside");
       paint(made, new Uint8Array(0), other.info.shape);
       return void fill(words, laid ? `${other.info.name} cannot decode this place.` : "The maps are not laid onto each other: no place is the same on both.");
     }
     const [x, y] = unlaid(laid, store.toUnits(decoded.x, decoded.y));
-    const found = await other.newest("beside", () => other.source.decodeAt(points.name, x, y));
-    if (!found || hovered || store.facts.decoded !== decoded) return;
+    const found = await store.newest("beside", () => other.source.decodeAt(points.name, x, y));
+    if (!found || hovered || pressed || store.facts.decoded !== decoded) return;
     paint(made, found.pixels, other.info.shape);
     fill(words, el("strong", {}, "The same place, decoded by both"), el("br"),
       `${readable(decoded.found.ratio[0], 2)} and ${readable(found.ratio[0], 2)} × the usual distance from the nearest image`);
@@ -212,7 +218,7 @@ function bothStrip(store, {store: other, there, back}) {
   }
 
   /** @param {Store} on @param {number|null} row */
-  const ring = (on, row) => on.mark("beside", row === null || row < 0 || on.plays ? [] : [dot(on.view, row)]);
+  const ring = (on, row) => on.mark("beside", on.pointOf(row) < 0 || on.plays ? [] : [dot(on.view, on.pointOf(row))]);
   /** @param {[number|null, number|null]|null} rows */
   const hover = (rows) => {
     hovered = rows;
@@ -222,25 +228,38 @@ function bothStrip(store, {store: other, there, back}) {
     else if (store.facts.tab === "decode") showPlace();
     else showImage();
   };
-  store.view.addEventListener("hover", (event) => {
-    const {row} = /** @type {CustomEvent} */ (event).detail;
-    pointing = false;
-    if (!store.plays) hover(row < 0 ? null : [row, there(row)]);
-  });
-  other.view.addEventListener("hover", (event) => {
-    const {row} = /** @type {CustomEvent} */ (event).detail;
-    pointing = row >= 0;
-    if (!store.plays) hover(row < 0 ? null : [back(row), row]);
-  });
+  /** A point of one of the maps in both runs. @param {Store} on @param {number} point @returns {[number|null, number|null]|null} */
+  const rowsAt = (on, point) => {
+    const row = on.rowOf(point);
+    return point < 0 ? null : on === store ? [row, there(row)] : [back(row), row];
+  };
+  for (const on of [store, other]) {
+    on.view.addEventListener("hover", (event) => {
+      const {row: point} = /** @type {CustomEvent} */ (event).detail;
+      pointing = on === other && point >= 0;
+      if (!store.plays) hover(rowsAt(on, point));
+    });
+  }
   // The panels listen to the first map: a place of the second is the same place there.
   for (const name of ["move", "press", "leave"]) {
     other.view.addEventListener(name, (event) => {
       if (isLaid(other) && !store.plays) store.view.tell(name, name === "leave" ? undefined : {.../** @type {CustomEvent} */ (event).detail, row: -1});
     });
   }
+  for (const on of [store, other]) { // after that: what is told of the second map there is a place, and no image
+    on.view.addEventListener("press", (event) => {
+      const {row: point, touch} = /** @type {CustomEvent} */ (event).detail;
+      if (store.plays || !touch) return;
+      pressed = rowsAt(on, point);
+      if (pressed) showImage();
+    });
+  }
   showImage(); // one may be named by the address
   store.on("decoded", showPlace);
-  store.on("current", () => hovered || showImage());
+  store.on("current", () => {
+    pressed = null;
+    if (!hovered) showImage();
+  });
   for (const fact of /** @type {const} */ (["points", "snapshot"])) store.on(fact, () => [store, other].forEach((one) => one.mark("beside", [])));
   return element;
 }
@@ -251,8 +270,8 @@ function unlaid({rotation, scale, origin, target}, place) {
   return [origin[0] + dx * rotation[0][0] + dy * rotation[0][1], origin[1] + dx * rotation[1][0] + dy * rotation[1][1]];
 }
 
-/** @param {MapView} view @param {number} row @returns {import("./types.js").Mark} */
-function dot(view, row) {
-  const [x, y] = view.placeOf(row);
+/** @param {MapView} view @param {number} point @returns {import("./types.js").Mark} */
+function dot(view, point) {
+  const [x, y] = view.placeOf(point);
   return {kind: "dots", x: [x], y: [y], radius: 7, ring: true};
 }

@@ -1,6 +1,6 @@
 // Images to check, and the tags that the user gives them.
 
-import {button, choice, el, fill} from "./dom.js";
+import {button, choice, el, fill, named} from "./dom.js";
 import {csvOf, download} from "./files.js";
 import {percent, readable} from "./numbers.js";
 import {captioned, frame, paint} from "./pictures.js";
@@ -37,6 +37,7 @@ export function listsPanel(store) {
     shown += MORE;
     draw();
   });
+  const saving = [button("Save list (CSV)", saveList), ...saveImages(store, () => [...new Set(found.map(({point}) => point))], "list").slice(-1)];
   const tags = el("ul", {class: "tags"});
   const lists = choice("List", known.map((value) => ({value, text: KINDS[value][0]})), kind, (listed) => store.set({listed}));
   store.on("listed", () => {
@@ -51,10 +52,10 @@ export function listsPanel(store) {
     lists.element,
     about,
     grid,
-    el("p", {class: "row"}, more, button("Save list (CSV)", saveList), ...saveImages(store, () => [...new Set(found.map(({point}) => point))], "list").slice(-1)),
+    el("p", {class: "row"}, more, ...saving),
     ...(served ? [el("h2", {}, "Tags"),
       tags,
-      el("p", {class: "quiet"}, "Select images with box or lasso above the map, or the current one with s on the map; then give them a tag."),
+      el("p", {class: "quiet"}, "Select images with box or lasso above the map, or the current one by Select on Image (or s on the map); then give them a tag."),
       el("p", {class: "row"}, button("Download tags (CSV)", async () => download(await store.attempt(served.tagsFile()), `${info.name}-tags.csv`)))] : []),
   );
 
@@ -82,6 +83,7 @@ export function listsPanel(store) {
   function draw() {
     about.textContent = words;
     more.hidden = found.length <= shown;
+    for (const one of saving) one.disabled = !found.length; // none are known yet, or there are none
     fill(grid, ...found.slice(0, shown).map(card));
     showCurrent();
     if (store.facts.tab === "lists" && found.length) store.set({series: seriesOf("lists", KINDS[kind][0], found.map(({point}) => point))});
@@ -119,7 +121,7 @@ export function listsPanel(store) {
     const label = one.suggested ? `${one.label}, or ${one.suggested}?` : one.label;
     const chance = one.p_value === undefined ? null : el("span", {class: "chance"}, `${label ? " · " : ""}p ${readable(one.p_value, 2)}${one.odd ? " · odd" : ""}`);
     const kept = kind === "other-neighbours" ? el("span", {class: "chance"}, `${label ? " · " : ""}${percent(one.score)} shared`) : null;
-    const card = captioned(canvas, label, ...(chance ?? kept ? [/** @type {Node} */ (chance ?? kept)] : []), el("small", {}, one.other_id ? `${one.id} = ${one.other_id}` : one.id));
+    const card = captioned(canvas, el("span", {class: "lines", title: label}, label), ...(chance ?? kept ? [/** @type {Node} */ (chance ?? kept)] : []), el("small", {}, one.other_id ? `${one.id} = ${one.other_id}` : one.id));
     if (one.odd) card.classList.add("odd");
     return el("button", {type: "button", class: "bare", "data-row": one.point, onclick: () => store.choose(one.point, {tab: "image"})}, card);
   }
@@ -136,7 +138,7 @@ export function listsPanel(store) {
   }
 
   store.on("current", reveal);
-  store.on("tagged", () => fill(tags, ...Object.entries(store.facts.tagged.tags).map(([name, ids]) => el("li", {}, el("strong", {}, name), ` ${images(ids.length)} `,
+  store.on("tagged", () => fill(tags, ...Object.entries(store.facts.tagged.tags).map(([name, ids]) => el("li", {}, el("strong", {}, named(name)), ` ${images(ids.length)} `,
     button("Select", () => selectTagged(store, name), {"aria-label": `Select the images tagged ${name}`})))));
   return {
     name: "lists",

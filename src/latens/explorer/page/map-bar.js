@@ -123,7 +123,10 @@ export function mapBar(store, key) {
     fillColours();
     map.paint(shown);
     pressed = column.kind === "number" ? numberLegend(store, key, column, values, shown.looks) : legend(key, column, shown.looks, () => hiddenOf(store.facts.filters, name),
-      (hidden) => store.set({filters: withFilter(store.facts.filters, name, {hidden: [...hidden].sort((a, b) => a - b)})}));
+      (hidden, words) => {
+        store.set({filters: withFilter(store.facts.filters, name, {hidden: [...hidden].sort((a, b) => a - b)})});
+        store.say(words);
+      });
   }
 
   store.colour = colour;
@@ -142,8 +145,9 @@ export function mapBar(store, key) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => store.facts.coloured && colour(store.facts.coloured));
 
   const tools = Object.entries(TOOLS).map(([tool, title]) => button(tool, () => choose(tool), {title, "aria-pressed": String(tool === "pan")}));
+  store.on("tool", () => view.setTool(store.facts.tool));
   const choose = (/** @type {string} */ tool) => {
-    view.setTool(/** @type {"pan"|"box"|"lasso"} */ (tool));
+    store.set({tool: /** @type {import("./map-hands.js").Tool} */ (tool)});
     for (const one of tools) one.setAttribute("aria-pressed", String(one.textContent === tool));
     if (tool !== "pan") store.say("Draw around some images to select them; Escape ends the selection.");
   };

@@ -1,6 +1,7 @@
-// What the facts of a store say is put on its map: the points, their colours, what is hidden, faded, and the names of the classes.
+// What the facts of a store say is put on its map: the points, their thumbnails and colours, what is hidden, faded, and the names of the classes.
 
 import {classNames} from "./class-names.js";
+import {afterwards} from "./dom.js";
 
 /** A column and the looks of its values, see `coloured` of legend.js. @typedef {{column: import("./types.js").ColumnInfo, looks: {codes: Uint16Array, palette: string[]}}} Shown */
 
@@ -10,7 +11,7 @@ import {classNames} from "./class-names.js";
  *   some are given; points: those that are on the map
  */
 export function drawnMap(store) {
-  const {info, view} = store;
+  const {info, source, view} = store;
   /** @type {Shown|null} */
   let shown = null;
   /** @type {{x: Uint16Array, y: Uint16Array}|null} */
@@ -59,6 +60,10 @@ export function drawnMap(store) {
     else store.mark("names", classNames(points, shown.column, shown.looks.codes, filtered));
   }
 
+  const thumbnails = () => store.thumbnails && view.setThumbnails(store.thumbnails, (page) => source.thumbnails(page, store.facts.part));
+  thumbnails();
+  store.on("look", afterwards(thumbnails)); // they are drawn again
+  store.on("part", thumbnails);
   for (const fact of /** @type {const} */ (["points", "snapshot"])) store.on(fact, show);
   for (const fact of /** @type {const} */ (["filtered", "selected"])) store.on(fact, () => paint());
   for (const fact of /** @type {const} */ (["tab", "snapshot"])) store.on(fact, nameClasses);

@@ -1,12 +1,12 @@
 // The map as it is seen, as a picture of any size: points, what is drawn over them, and a legend.
 
-import {drawLabels, drawMark, labelsOf} from "./map-marks.js";
+import {drawMarks} from "./map-marks.js";
 import {readable} from "./numbers.js";
+import {dimmedOn} from "./splat.js";
 import {SvgContext} from "./svg.js";
 
 const PAD = 16;
-const FADED = 0.15; // opacity of points that are not selected, while others are
-const SOLID = 0.85;
+const SOLID = 0.85; // opacity of points
 const FILLED = 0.4; // share of the picture in which most points lie
 
 /** @typedef {CanvasRenderingContext2D} Context  or an SvgContext, which has as much of it as is used here */
@@ -55,9 +55,7 @@ function draw(context, shown, lines, {place, height, legend}) {
   context.fillStyle = paper;
   context.fillRect(0, 0, width, height);
   drawPoints(context, shown, place);
-  const places = view.marks.map((mark) => mark.x.map((x, k) => view.toScreen(x, mark.y[k])));
-  view.marks.forEach((mark, k) => mark.kind === "label" || drawMark(context, mark, places[k], view.paper));
-  drawLabels(context, labelsOf(view.marks, places), {width, height: place}, null, view.paper);
+  drawMarks(context, view.marks, (x, y) => view.toScreen(x, y), {width, height: place}, null, view.paper);
   if (!legend) return;
   context.fillStyle = paper; // what lies below the map's edge
   context.fillRect(0, place, width, height - place);
@@ -91,7 +89,7 @@ function drawPoints(context, {view, points, looks, visible, selected}, height) {
   const radius = Math.min(4.5, Math.max(0.56, 0.6 * spacing ** 0.75)); // as on the page, see splat.js
   layers.forEach((colours, layer) => colours.forEach((places, code) => {
     if (!places.length) return;
-    Object.assign(context, {fillStyle: palette[code], globalAlpha: layer ? SOLID : FADED});
+    Object.assign(context, {fillStyle: palette[code], globalAlpha: layer ? SOLID : Number((1 - dimmedOn(view.paper.paper)).toFixed(2))});
     context.beginPath();
     for (const [x, y] of places) {
       context.moveTo(x + radius, y);

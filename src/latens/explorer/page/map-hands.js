@@ -6,11 +6,16 @@
 /** @typedef {{what: Tool|"pinch"|"hold", moved: boolean, trail: Pair[], start: Spot}} Gesture  trail: in units */
 
 const PICK_RADIUS = 14; // CSS pixels
-const STILL = 4; // CSS pixels that a press may wander
+const PICK_RADIUS_TOUCH = 22; // a finger hides what it aims at
 /** @type {Record<string, Pair>} */
-const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
+export const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
 /** @type {Record<string, number>} */
 const ZOOMS = {"+": 1.5, "=": 1.5, "-": 1 / 1.5, _: 1 / 1.5};
+
+const isTouch = (/** @type {PointerEvent} */ event) => event.pointerType === "touch";
+
+/** Whether a pointer that is down has left its place: a press may wander a little, that of a finger further. @param {Spot} start @param {PointerEvent} event */
+export const hasMoved = (start, event) => Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) >= (isTouch(event) ? 10 : 4);
 
 export class Hands {
   /** @type {Tool} */ tool = "pan";
@@ -74,7 +79,7 @@ export class Hands {
     const [before, gesture] = [this.#pointers.get(event.pointerId), this.#gesture];
     if (!before || !gesture) return;
     const {start, what} = gesture;
-    gesture.moved ||= Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) >= STILL;
+    gesture.moved ||= hasMoved(start, event);
     if (!gesture.moved) return;
     this.#pointers.set(event.pointerId, event);
     if (what === "pan") this.#pan(event.clientX - before.clientX, event.clientY - before.clientY);
@@ -120,7 +125,8 @@ export class Hands {
     this.#gesture = this.#pointers.size ? {...gesture, what: "pan", moved: true} : null;
     this.map.drawOver();
     this.#due ||= requestAnimationFrame(() => this.#tell());
-    if (meant && !gesture.moved) this.map.tell("press", await this.#pick(event));
+    const touch = isTouch(event);
+    if (meant && !gesture.moved) this.map.tell("press", {...(await this.#pick(event, touch ? PICK_RADIUS_TOUCH : PICK_RADIUS)), touch});
     if (gesture.what === "hold" && gesture.moved) {
       const [x, y] = this.map.placeAt(event);
       this.map.tell("drop", {x, y, meant});
@@ -131,10 +137,10 @@ export class Hands {
     this.map.tell("select", {rows: await this.map.ask({type: "inside", corners: Float64Array.from(outline.flat())}), how});
   }
 
-  /** @param {Spot} spot @returns {Promise<{row: number, x: number, y: number}>} */
-  async #pick(spot) {
+  /** @param {Spot} spot @param {number} [radius] CSS pixels @returns {Promise<{row: number, x: number, y: number}>} */
+  async #pick(spot, radius = PICK_RADIUS) {
     const [x, y] = this.map.placeAt(spot);
-    return {row: await this.map.ask({type: "pick", x, y, radius: PICK_RADIUS / this.map.view.scale}), x, y};
+    return {row: await this.map.ask({type: "pick", x, y, radius: radius / this.map.view.scale}), x, y};
   }
 
   /** Tell where the pointer is, and what lies under it. */

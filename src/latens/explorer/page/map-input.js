@@ -1,6 +1,6 @@
 // What a pointer and keys do on a map becomes facts of the store.
 
-import {images} from "./selection.js";
+import {images, selectCurrent} from "./selection.js";
 
 /**
  * @param {import("./store.js").Store} store @param {import("./map.js").MapView} [view] the store's own map, or another one
@@ -36,10 +36,7 @@ export function wire(store, view = store.view, rowOf = (point) => store.rowOf(po
     if (!store.plays) select(Array.from(rows), how);
   });
   view.host.addEventListener("keydown", (event) => {
-    const {current, selected} = store.facts;
     if (event.key !== "s" || event.ctrlKey || event.metaKey || event.altKey || store.plays) return;
-    if (current === null) return say("There is no current image: press one on the map, or move there by the arrow keys.");
-    store.select([current], selected.includes(current) ? "subtract" : "add");
-    store.announce(`${images(store.facts.selected.length)} selected`);
+    selectCurrent(store);
   });
 }

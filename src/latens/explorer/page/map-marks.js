@@ -4,8 +4,20 @@
 /** @typedef {import("./map.js").Pair} Pair */
 /** @typedef {{paper: string, ink: string, accent: string, rem: number}} Paper  rem: the page's text, CSS pixels */
 
+/**
+ * Draw marks, and the labels among them above all others.
+ * @param {CanvasRenderingContext2D} context @param {Mark[]} marks @param {(x: number, y: number) => Pair} toScreen where a place is seen
+ * @param {{width: number, height: number}} size of the map @param {Pair|null} pointer on the screen @param {Paper} paper
+ * @returns {boolean} whether labels were left out
+ */
+export function drawMarks(context, marks, toScreen, size, pointer, paper) {
+  const places = marks.map((mark) => mark.x.map((x, k) => toScreen(x, mark.y[k])));
+  marks.forEach((mark, k) => mark.kind === "label" || drawMark(context, mark, places[k], paper));
+  return drawLabels(context, labelsOf(marks, places), size, pointer, paper);
+}
+
 /** @param {CanvasRenderingContext2D} context @param {Mark} mark @param {Pair[]} places on the screen @param {Paper} paper */
-export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
+function drawMark(context, mark, places, {paper, ink, accent, rem}) {
   const colour = mark.colour === "ink" ? ink : mark.colour || accent;
   Object.assign(context, {lineCap: "round", lineJoin: "round", fillStyle: colour});
   for (const dashed of mark.kind === "line" ? [false, true] : [false]) {
@@ -22,7 +34,7 @@ export function drawMark(context, mark, places, {paper, ink, accent, rem}) {
 }
 
 /** The labels among marks, one by one. @param {Mark[]} marks @param {Pair[][]} places of each mark, on the screen */
-export function labelsOf(marks, places) {
+function labelsOf(marks, places) {
   return marks.flatMap((mark, k) => (mark.kind === "label"
     ? places[k].map(([x, y], i) => ({text: mark.text[i], at: /** @type {Pair} */ ([x, y + (mark.below ?? 0)]), weight: mark.weights?.[i] ?? 0, colour: mark.colour})) : []));
 }

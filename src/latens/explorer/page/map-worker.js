@@ -3,7 +3,7 @@
 // It also runs from a Blob, behind splat.js and without the imports: so each of them is one line and renames nothing.
 
 import {TILES, clearTarget, countIn, densestTile, drawLayer, drawPart, emptyPoints, filledShare, layPiles, makeTarget, orderPoints, takePoints} from "./splat.js";
-import {coloursOf, coverOf, eachIn, inside, makeBrush, opacityFor, packed, pick, radiusFor, toneFor, walk} from "./splat.js";
+import {coloursOf, coverOf, dimmedOn, eachIn, inside, makeBrush, opacityFor, packed, pick, radiusFor, toneFor, walk} from "./splat.js";
 
 /** @typedef {import("./splat.js").Layer} Layer */
 /** @typedef {import("./splat.js").View} View */
@@ -13,7 +13,6 @@ const STILL_AFTER = 90; // ms without a change, after which what was thinned out
 const SLICE = 12; // ms of work at a time for it, so that a new view never waits for an old picture
 const LONG_FRAME = 15; // ms: above it fewer points are drawn while the map moves
 const MOST_FLYING = 700_000; // points drawn while they fly from one map to the other
-const DIMMED = 0.78; // of the way to the paper, for what isn't selected
 const STANDS_OUT = 2.4; // CSS pixels, the most that the radius of few selected points grows to among many
 const PAGES_BYTES = 256e6;
 const PAGES_A_VIEW = 12; // asked for, at most
@@ -127,7 +126,7 @@ function spacing({count, filled} = {count: countShown(), filled: points.filled})
 function brushes(share) {
   const usual = radiusFor(spacing(), shown.ratio);
   const tile = ((65536 / TILES) * shown.view.scale * shown.ratio) ** 2; // pixels
-  const dims = points.layers.length > 1 ? [DIMMED, 0] : [0];
+  const dims = points.layers.length > 1 ? [dimmedOn(shown.paper), 0] : [0];
   return dims.map((dim, k) => {
     const {count, filled, densest} = points.crowds[k];
     const radius = k ? Math.max(usual, Math.min(STANDS_OUT * shown.ratio, radiusFor(spacing({count, filled}), shown.ratio))) : usual;

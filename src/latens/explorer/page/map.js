@@ -1,7 +1,7 @@
 // The map on the page. It keeps the view; the worker draws the points, and the marks over them are drawn here.
 
 import {Hands} from "./map-hands.js";
-import {drawLabels, drawMark, drawOutline, labelsOf} from "./map-marks.js";
+import {drawMarks, drawOutline} from "./map-marks.js";
 
 /** @typedef {import("./types.js").Mark} Mark */
 /** @typedef {{x: number, y: number, scale: number}} View  the centre in 16-bit units (y up), and CSS pixels a unit */
@@ -313,7 +313,7 @@ export class MapView extends EventTarget {
   }
 
   /**
-   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, drop {x, y, meant} of it, leave, press {row, x, y}, select {rows, how} (how they join: by the keys held, else undefined), walk {row, x, y}, view (it was moved), frame {ms, points, whole},
+   * hover {row, clientX, clientY}, move {x, y}, drag {x, y} of what `grabs`, drop {x, y, meant} of it, leave, press {row, x, y, touch} (touch: by a finger), select {rows, how} (how they join: by the keys held, else undefined), walk {row, x, y}, view (it was moved), frame {ms, points, whole},
    * error {message}. Places are in units; rows are -1 where there is no point.
    * @param {string} name @param {any} [detail]
    */
@@ -342,9 +342,7 @@ export class MapView extends EventTarget {
     const place = (/** @type {number} */ x, /** @type {number} */ y) => this.toScreen(x, y, this.#drawn);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    const places = marks.map((mark) => mark.x.map((x, k) => place(x, mark.y[k])));
-    marks.forEach((mark, k) => mark.kind === "label" || drawMark(context, mark, places[k], this.#paper));
-    this.#crowded = drawLabels(context, labelsOf(marks, places), {width, height}, this.hands.pointer, this.#paper);
+    this.#crowded = drawMarks(context, marks, place, {width, height}, this.hands.pointer, this.#paper);
     if (outline.length) drawOutline(context, outline.map(([x, y]) => place(x, y)), accent);
   }
 }

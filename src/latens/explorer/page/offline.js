@@ -23,62 +23,54 @@ const DRAWN = 400; // latents of a probe that are dots
 const SHOWN = 10; // pictures of a probe without classes
 const AROUND = 200; // neighbours whose directions are a point's own
 
+/** What is answered, by the file or by what stands between it and the page. @typedef {Omit<Source, "among"|"table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, encode: (picture: import("./fit.js").Picture, name: string, map: string) => Promise<import("./types.js").Given>, among: (part: Part) => Promise<void>, table: (rows: number[], map: string, part?: Part) => Promise<Record<string, (string|number)[]>>}} Offline */
+/** @template {(...asked: any) => any} F @typedef {(held: Held, ...asked: Parameters<F>) => ReturnType<F>|Awaited<ReturnType<F>>} From  a function of what the file holds, too */
+
+/** @type {{[K in keyof Offline]: From<Offline[K]>}} */
+const ANSWERS = {
+  run: ({facts}) => facts.run,
+  show: (held, look) => void (held.look = look),
+  among: (held, part) => void (held.among = part),
+  channels: ({facts}) => facts.channels,
+  odd: ({facts}) => given(facts.odd, "list of odd images"),
+  list: ({facts}, kind) => given(facts.lists[kind], `list ${kind}`),
+  link: ({facts, array}) => ({...given(facts.link, "second run"), rows: array("link rows")}),
+  search: searched,
+  pictures: (held, rows) => Uint8Array.from(rows.flatMap((row) => Array.from(pictureOf(held, row)))),
+  classes: (held, rows) => Int32Array.from(rows, (row) => labelOf(held, row)),
+  find: rowOf,
+  picture: pictureOf,
+  map: mapPoints,
+  column: (held, name, part) => ofPart(held, held.array(`column ${name}`), part),
+  thumbnails: sprites,
+  image: imageOf,
+  decodeAt: (held, map, x, y) => decoded(held, inverse(held, held.map(map), x, y), map),
+  compass,
+  decode: (held, latents, map) => decoded(held, latents, map),
+  probe,
+  path,
+  encode: encoded,
+  nearest(held, latents, count) {
+    const {rows, distances} = nearestAmong(held, latents, count);
+    return {rows, distances};
+  },
+  paths: ({facts}) => facts.paths,
+  directions,
+  history: ({array}) => JSON.parse(new TextDecoder().decode(array("history"))),
+  snapshot,
+  mean: (held, rows) => Float32Array.from(meanOf(held, rows)),
+  table,
+};
+
 /**
  * @param {{facts: string, arrays: string}} texts of the two elements that hold the file's data
  * @param {boolean} [beside] of the second run in the file
- * @returns {Omit<Source, "among"|"table"|"encode"|"paths"|"keepPath"> & {paths: () => Promise<{of: string, kept: import("./types.js").KeptPath[]}>, encode: (picture: import("./fit.js").Picture, name: string, map: string) => Promise<import("./types.js").Given>, among: (part: Part) => Promise<void>, table: (rows: number[], map: string, part?: Part) => Promise<Record<string, (string|number)[]>>}}
+ * @returns {Offline}
  */
 export function offlineSource(texts, beside = false) {
   const opening = open(texts, beside);
-  return {
-    run: async () => (await opening).facts.run,
-    show: async (look) => void ((await opening).look = look),
-    among: async (part) => void ((await opening).among = part),
-    channels: async () => (await opening).facts.channels,
-    odd: async () => given((await opening).facts.odd, "list of odd images"),
-    list: async (kind) => given((await opening).facts.lists[kind], `list ${kind}`),
-    async link() {
-      const {facts, array} = await opening;
-      return {...given(facts.link, "second run"), rows: array("link rows")};
-    },
-    search: async (words) => searched(await opening, words),
-    async pictures(rows) {
-      const held = await opening;
-      return Uint8Array.from(rows.flatMap((row) => Array.from(pictureOf(held, row))));
-    },
-    async classes(rows) {
-      const held = await opening;
-      return Int32Array.from(rows, (row) => labelOf(held, row));
-    },
-    find: async (id) => rowOf(await opening, id),
-    picture: async (row) => pictureOf(await opening, row),
-    map: async (name, part) => mapPoints(await opening, name, part),
-    async column(name, part) {
-      const held = await opening;
-      return ofPart(held, held.array(`column ${name}`), part);
-    },
-    thumbnails: async (page, part) => sprites(await opening, page, part),
-    image: async (row) => imageOf(await opening, row),
-    async decodeAt(map, x, y) {
-      const held = await opening;
-      return decoded(held, inverse(held, held.map(map), x, y), map);
-    },
-    compass: async (map, x, y) => compass(await opening, map, x, y),
-    decode: async (latents, map) => decoded(await opening, latents, map),
-    probe: async (asked) => probe(await opening, asked),
-    path: async (asked) => path(await opening, asked),
-    encode: async (picture, name, map) => encoded(await opening, picture, name, map),
-    async nearest(latents, count) {
-      const {rows, distances} = nearestAmong(await opening, latents, count);
-      return {rows, distances};
-    },
-    paths: async () => (await opening).facts.paths,
-    directions: async (row) => directions(await opening, row),
-    history: async () => JSON.parse(new TextDecoder().decode((await opening).array("history"))),
-    snapshot: async (epoch) => snapshot(await opening, epoch),
-    mean: async (rows) => Float32Array.from(meanOf(await opening, rows)),
-    table: async (rows, map, part) => table(await opening, rows, map, part),
-  };
+  const answers = Object.entries(ANSWERS).map(([name, answer]) => [name, async (/** @type {any[]} */ ...asked) => /** @type {any} */ (answer)(await opening, ...asked)]);
+  return Object.fromEntries(answers);
 }
 
 const MOST_FOUND = 20;

@@ -1,10 +1,7 @@
 // Handles over the map for the stops of a path: dragged by mouse or finger, moved and removed by keys.
 
 import {el, fill} from "./dom.js";
-
-const STILL = 4; // CSS pixels that a press may wander
-/** @type {Record<string, [number, number]>} */
-const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
+import {ARROWS, hasMoved} from "./map-hands.js";
 
 /** @typedef {{x: number, y: number}} Place  on the map, in 16-bit units */
 /**
@@ -19,7 +16,7 @@ export function pathHandles(view, deeds) {
   view.host.append(layer);
   /** @type {(Place & {letter: string, name: string})[]} */
   let stops = [];
-  /** The one that is dragged, from where on the screen, and whether it has moved. @type {{i: number, x: number, y: number, moved: boolean}|null} */
+  /** The one that is dragged, from where on the screen, and whether it has moved. @type {{i: number, start: PointerEvent, moved: boolean}|null} */
   let held = null;
 
   /** @param {number} i */
@@ -42,12 +39,12 @@ export function pathHandles(view, deeds) {
       onpointerdown: stopped((event) => {
         if (event.button || held) return;
         made()[i].setPointerCapture(event.pointerId);
-        held = {i, x: event.clientX, y: event.clientY, moved: false};
+        held = {i, start: event, moved: false};
       }),
       onpointermove: (/** @type {PointerEvent} */ event) => {
         if (held?.i !== i) return; // the map follows a pointer that only passes
         event.stopPropagation();
-        if (!held.moved && Math.hypot(event.clientX - held.x, event.clientY - held.y) >= STILL) {
+        if (!held.moved && hasMoved(held.start, event)) {
           held.moved = true;
           view.hands.leave(); // the card of an image would hide what the drag aims at
         }

@@ -6,7 +6,7 @@ import {keptPaths} from "./kept-paths.js";
 import {mapTitle} from "./map-bar.js";
 import {newestWins} from "./newest.js";
 import {percent, steady} from "./numbers.js";
-import {copy, download, jsonOf, pngOf} from "./files.js";
+import {download, jsonOf, pngOf} from "./files.js";
 import {pathHandles} from "./path-handles.js";
 import {captioned, frame, paint, picture} from "./pictures.js";
 import {sheetOf} from "./sheet.js";
@@ -77,7 +77,8 @@ export function pathPanel(store) {
   const withStop = (i, stop) => stops().map((one, j) => (j === i ? stop : one));
 
   /** A way point between two steps of the path, where the path is. @param {number} at */
-  function addStop(at) {
+  async function addStop(at) {
+    await drawing; // it may be on its way
     const shown = store.facts.path;
     if (!path || !shown) return store.say("There is no path yet.");
     if (pathMap !== store.facts.map || store.facts.points?.decodable === false) return store.say("Way points are places of a map that can be decoded.");
@@ -118,7 +119,7 @@ export function pathPanel(store) {
 
   async function copyPath() {
     const text = await asJson();
-    if (text && (await store.attempt(copy(text).then(() => true)))) store.say("The path with its latents is on the clipboard.");
+    if (text) store.copy(text, "The path with its latents is");
   }
 
   async function savePath() {
@@ -186,7 +187,7 @@ export function pathPanel(store) {
       const name = !Array.isArray(stop) ? `a place of the map ${mapTitle(stop.map)}` : stop.length === 1 ? "" : `mean of ${stop.length} images`;
       /** @param {string} found */
       const called = (found) => {
-        words.textContent = slots[i].name = found;
+        words.textContent = words.title = slots[i].name = found;
         showHandles();
       };
       if (name) {
@@ -198,12 +199,9 @@ export function pathPanel(store) {
 
   /** The class's image that lies in its middle on the map. @param {number} label @returns {Stop} */
   function ofClass(label) {
-    const points = store.facts.points;
-    const labels = store.labels;
-    if (!points || !labels) return [0];
-    /** @type {number[]} */
-    const own = [];
-    for (let point = 0; point < labels.length; point++) if (labels[point] === label) own.push(point);
+    const {points} = store.facts;
+    if (!points) return [0];
+    const own = store.pointsOfClass(label);
     const middle = (/** @type {Uint16Array} */ places) => Float64Array.from(own, (point) => places[point]).sort()[own.length >> 1];
     const [x, y] = [middle(points.x), middle(points.y)];
     const far = (/** @type {number} */ point) => Math.hypot(points.x[point] - x, points.y[point] - y);

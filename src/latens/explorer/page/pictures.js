@@ -18,11 +18,22 @@ export function toImageData(pixels, shape, start = 0) {
   return new ImageData(data, width, height);
 }
 
+/** Whether its pixels are large enough to be seen as such. @param {Shape} shape */
+export const isCoarse = (shape) => Math.max(shape[1], shape[2]) <= 64;
+
+/** A picture that can be drawn; one with more pixels than that a side is made smaller. @param {Uint8Array} pixels @param {Shape} shape @param {number} index of several pictures @param {number} most */
+export function bitmapOf(pixels, shape, index, most) {
+  const [channels, height, width] = shape;
+  const share = most / Math.max(height, width);
+  const [resizeHeight, resizeWidth] = [height, width].map((side) => Math.max(1, Math.round(side * share)));
+  return createImageBitmap(toImageData(pixels, shape, index * channels * height * width), share < 1 ? {resizeHeight, resizeWidth, resizeQuality: "medium"} : {});
+}
+
 /** An empty picture. @param {Shape} shape @param {string} [label] what a screen reader says */
 export function frame(shape, label = "") {
   const canvas = /** @type {HTMLCanvasElement} */ (el("canvas", {class: "picture", ...(label ? {role: "img", "aria-label": label} : {"aria-hidden": "true"})}));
   [, canvas.height, canvas.width] = shape;
-  if (Math.max(shape[1], shape[2]) <= 64) canvas.classList.add("coarse");
+  if (isCoarse(shape)) canvas.classList.add("coarse");
   return canvas;
 }
 

@@ -37,15 +37,16 @@ export function runPanel(store) {
     const history = now.history;
     const best = history.at(-1);
     fill(state, el("strong", {}, now.status === "done" ? "Complete" : now.status), now.error ? `: ${now.error}` : "",
-      best ? ` · epoch ${best.epoch} · test MSE ${readable(best.test_mse)} · ${readable(Math.round(best.elapsed))}\u00a0s` : " · no epoch has ended yet");
+      best ? ` · epoch ${best.epoch} · test MSE ${readable(best.test_mse)} · ${readable(Math.round(best.elapsed))}\u00a0s` : now.status === "done" ? " · no losses of its training are kept" : " · no epoch has ended yet");
     if (best && best.epoch !== epoch) {
       epoch = best.epoch;
       const of = (/** @type {string} */ name) => history.map((/** @type {any} */ line) => line[name] ?? null);
       fill(chart, curve([{name: "train", values: of("train_mse")}, {name: "test MSE", values: of("test_mse")}], of("epoch")));
       if (now.status === "training" || now.status === "stopped") await rebuild();
-      kept = now.snapshots;
-      offer(now.status === "training");
     }
+    kept = now.snapshots;
+    offer(now.status === "training");
+    if (now.status === "done" && !kept.length) fill(playback, el("p", {class: "quiet"}, "This run kept no latents of its training: there is no playback."));
     if (now.verdict) showVerdict(now.verdict);
     if (now.scores) showScores(now.scores);
     showSettings(now);
@@ -134,12 +135,11 @@ export function runPanel(store) {
 
   /** @param {any[]} rows */
   function showScores(rows) {
-    const titled = rows.map((row) => ({...row, heading: row.subject ? `${row.group}: ${row.subject}` : row.group}));
-    const groups = [...new Set(titled.map((row) => row.heading))];
-    fill(scores, el("h2", {}, "Scores"), ...groups.map((group) => el("details", {}, el("summary", {}, group),
-      el("dl", {class: "table"}, ...titled.filter((row) => row.heading === group && row.value !== null).flatMap((row) => [
-        el("dt", {title: `${row.meaning}\n${row.protocol}`}, row.name.replaceAll("_", " ")),
+    fill(scores, el("h2", {}, "Scores"), ...grouped(rows).map(([group, some]) => el("details", {}, el("summary", {}, group),
+      el("dl", {class: "table"}, ...some.filter(({value}) => value !== null).flatMap((row) => [
+        el("dt", {}, row.name.replaceAll("_", " ")),
         el("dd", {}, `${readable(row.value, 4)} ${row.unit}`, row.baseline !== null ? el("small", {}, ` ${row.baseline_name}: ${readable(row.baseline, 4)}`) : null),
+        el("dd", {class: "meaning", title: row.protocol}, row.meaning),
       ])))));
   }
 
@@ -166,6 +166,17 @@ export function runPanel(store) {
   store.on("tab", () => store.facts.tab !== "run" && info.count && mapAgain());
   store.on("wanted", () => store.facts.wanted && stop()); // a map was chosen
   return {name: "run", title: "Run", element, shown: follow};
+}
+
+/** Scores by the headings of their groups. @template {{group: string, subject: string}} T @param {T[]} scores @returns {[string, T[]][]} */
+export function grouped(scores) {
+  /** @type {Map<string, T[]>} */
+  const groups = new Map();
+  for (const one of scores) {
+    const heading = one.subject ? `${one.group}: ${one.subject}` : one.group;
+    groups.set(heading, [...(groups.get(heading) ?? []), one]);
+  }
+  return [...groups];
 }
 
 /** The last of some epochs up to one, or the first. @param {number[]} epochs ascending @param {number} epoch */

@@ -36,5 +36,6 @@ export function saveMap(store, shown) {
     download(blob, name);
   }
 
-  return el("div", {}, button("save…", () => dialog.showModal(), {title: "Save the map as a picture", "aria-haspopup": "dialog"}), dialog);
+  document.body.append(dialog);
+  return button("save…", () => dialog.showModal(), {title: "Save the map as a picture", "aria-haspopup": "dialog"});
 }

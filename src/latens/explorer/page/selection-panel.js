@@ -1,13 +1,17 @@
 // The selection as a set that one sees: its classes, each with a bar that narrows it, and a grid of its images, as long as it may be.
 
 import {button, el, fill} from "./dom.js";
-import {frame, paint} from "./pictures.js";
+import {bitmapOf, isCoarse} from "./pictures.js";
+import {saveImages} from "./save-images.js";
 import {images} from "./selection.js";
 import {seriesOf} from "./stepping.js";
 
-const CELL = 66; // pixels from one cell of the grid to the next
+const CELL = 4.125; // from one cell of the grid to the next, in rem as in page.css
+const PICTURE = 3.75 / CELL; // the share of it that a picture may have
+const GAP = 3; // CSS pixels before it
+const FINE = 160; // pixels a side, the most that a kept picture has
 const AROUND = 3; // rows of cells that are there above and below what is seen
-const KEPT = 3000; // images whose pixels are kept
+const KEPT = 3000; // images whose pictures are kept
 const AT_ONCE = 200; // that are asked for at once
 const MOST_BARS = 40;
 
@@ -17,11 +21,16 @@ export function selectionPanel(store) {
   const facts = el("p", {class: "facts"});
   const bars = el("div", {class: "class-bars", role: "group", "aria-label": "Classes of the selection"});
   const marking = el("p", {class: "row"});
-  const space = el("div", {class: "cells"});
+  const marks = button("Mark", () => setMarks(!marksNow), {"aria-pressed": "false", title: "A press marks an image, to take it out or keep it, as with Ctrl"});
+  let marksNow = false; // a press marks
+  const saving = el("p", {class: "row"}, ...saveImages(store, () => store.facts.selected, "selection"));
+  // All pictures are on one canvas: each canvas is a layer of its own, which the browser hands over anew for each frame.
+  const sheet = /** @type {HTMLCanvasElement} */ (el("canvas", {class: "pictures", "aria-hidden": "true"}));
+  const space = el("div", {class: "cells"}, sheet);
   const grid = el("div", {class: "many", role: "listbox", tabIndex: 0, "aria-label": "Images of the selection", "aria-multiselectable": "true"}, space);
   const hint = el("p", {class: "quiet"});
-  const element = el("div", {}, facts, bars, marking, grid, hint);
-  /** Pixels of images, those that were used last at the end. @type {Map<number, Uint8Array>} */
+  const element = el("div", {}, facts, bars, saving, marking, grid, hint);
+  /** Pictures of images, those that came last at the end. @type {Map<number, ImageBitmap>} */
   const kept = new Map();
   /** Images that are marked in the grid. @type {Set<number>} */
   const marked = new Set();
@@ -29,7 +38,12 @@ export function selectionPanel(store) {
   const cells = new Map(); // by their place in the selection
   let anchor = -1; // the place that shift-press marks from
   let across = 1;
+  let side = 66; // CSS pixels of CELL
+  let [first, last] = [0, 0]; // the cells that are there
   let due = false;
+  let loading = false;
+  /** What the pictures were drawn of. @type {unknown[]} */
+  let drawn = [];
   let top = 0; // where it is scrolled to, which a grid that is taken off the page forgets
   let returned = false;
 
@@ -39,13 +53,13 @@ export function selectionPanel(store) {
     if (!isOpen()) return;
     const {selected} = store.facts;
     fill(facts, el("strong", {}, `${images(selected.length)} selected`));
-    grid.hidden = !selected.length;
+    grid.hidden = saving.hidden = !selected.length;
     hint.textContent = selected.length
-      ? "Press an image to make it the current one; arrow keys step, Enter opens it, Delete takes it out. Ctrl or Shift and a press mark images."
-      : "Nothing is selected. Draw around images with box or lasso, press s on the map for the current image, or select those of a tag on Lists. While a box or lasso is drawn, Shift adds, Alt takes away, and both keep what is in both.";
+      ? "Press an image to make it the current one; arrow keys step, Enter opens it, Delete takes it out. With Mark, Ctrl or Shift a press marks images."
+      : "Nothing is selected. Draw around images with box or lasso, press Select on Image (or s on the map) for the current image, or select those of a tag on Lists. While a box or lasso is drawn, Shift adds, Alt takes away, and both keep what is in both; so does the list “Next” over the map.";
     store.set({series: seriesOf("selection", "the selection", selected)});
     cells.clear();
-    fill(space);
+    fill(space, sheet);
     drawMarking();
     drawBars();
     place();
@@ -69,7 +83,7 @@ export function selectionPanel(store) {
       bar.style.width = `${(100 * count) / most}%`;
       if (info.colours[label]) bar.style.background = info.colours[label];
       return el("div", {class: "class-row"},
-        button(name, () => only(label, true), {class: "entry", title: `Keep only the images of the class ${name}`, "aria-label": `Keep only ${name}: ${images(count)}`}),
+        el("button", {type: "button", onclick: () => only(label, true), class: "entry", title: `Keep only the images of the class ${name}`, "aria-label": `Keep only ${name}: ${images(count)}`}, el("span", {class: "name"}, name)),
         el("span", {class: "class-track", "aria-hidden": "true"}, bar), el("span", {class: "count"}, count.toLocaleString("en")),
         button("−", () => only(label, false), {class: "entry", title: `Take out the images of the class ${name}`, "aria-label": `Take out ${name}`}));
     }), order.length > MOST_BARS ? el("small", {}, `and ${order.length - MOST_BARS} more classes`) : null);
@@ -80,11 +94,18 @@ export function selectionPanel(store) {
   function drawMarking() {
     const {selected} = store.facts;
     const many = marked.size;
-    fill(marking, ...(many ? [
+    marking.hidden = !selected.length;
+    fill(marking, marks, ...(many ? [
       button(`Take out ${images(many)}`, () => store.set({selected: selected.filter((row) => !marked.has(row))})),
       button(`Keep only ${images(many)}`, () => store.set({selected: selected.filter((row) => marked.has(row))})),
       button("Unmark", () => (marked.clear(), drawMarking(), showState())),
     ] : []));
+  }
+
+  /** @param {boolean} on */
+  function setMarks(on) {
+    marksNow = on;
+    marks.setAttribute("aria-pressed", String(on));
   }
 
   /** @param {number} at @param {MouseEvent} event */
@@ -92,7 +113,7 @@ export function selectionPanel(store) {
     const {selected} = store.facts;
     if (event.shiftKey && anchor >= 0) {
       for (let i = Math.min(at, anchor); i <= Math.max(at, anchor); i++) marked.add(selected[i]);
-    } else if (event.ctrlKey || event.metaKey) {
+    } else if (event.ctrlKey || event.metaKey || marksNow) {
       if (!marked.delete(selected[at])) marked.add(selected[at]);
       anchor = at;
     } else {
@@ -109,13 +130,14 @@ export function selectionPanel(store) {
     due = false;
     const {selected} = store.facts;
     if (!isOpen() || !selected.length) return;
-    across = Math.max(1, Math.floor(grid.clientWidth / CELL));
-    space.style.height = `${Math.ceil(selected.length / across) * CELL}px`;
+    side = CELL * store.view.paper.rem;
+    across = Math.max(1, Math.floor(grid.clientWidth / side));
+    space.style.height = `${Math.ceil(selected.length / across) * side}px`;
     if (returned) grid.scrollTop = top;
     returned = false;
     top = grid.scrollTop;
-    const first = Math.max(0, Math.floor(grid.scrollTop / CELL) - AROUND) * across;
-    const last = Math.min(selected.length, (Math.ceil((grid.scrollTop + grid.clientHeight) / CELL) + AROUND) * across);
+    first = Math.max(0, Math.floor(top / side) - AROUND) * across;
+    last = Math.min(selected.length, (Math.ceil((top + grid.clientHeight) / side) + AROUND) * across);
     for (const [at, cell] of cells) {
       if (at >= first && at < last) continue;
       cell.remove();
@@ -123,8 +145,9 @@ export function selectionPanel(store) {
     }
     for (let at = first; at < last; at++) {
       const cell = cells.get(at) ?? made(at);
-      cell.style.transform = `translate(${(at % across) * CELL}px, ${Math.floor(at / across) * CELL}px)`;
+      cell.style.transform = `translate(${(at % across) * side}px, ${Math.floor(at / across) * side}px)`;
     }
+    paint();
     showState();
     load();
   }
@@ -132,39 +155,49 @@ export function selectionPanel(store) {
   /** @param {number} at */
   function made(at) {
     const row = store.facts.selected[at];
-    const canvas = frame(info.shape);
-    const cell = el("div", {class: "cell", role: "option", id: `cell-${at}`, "aria-label": `image ${at + 1}`, "aria-posinset": at + 1, "aria-setsize": store.facts.selected.length,
-      onclick: (/** @type {MouseEvent} */ event) => press(at, event), ondblclick: () => store.choose(row, {tab: "image"})}, canvas);
+    const cell = el("div", {class: "cell", role: "option", id: `cell-${at}`, title: store.className(row), "aria-label": `image ${at + 1}`, "aria-posinset": at + 1, "aria-setsize": store.facts.selected.length,
+      onclick: (/** @type {MouseEvent} */ event) => press(at, event), ondblclick: () => store.choose(row, {tab: "image"})});
     cells.set(at, cell);
     space.append(cell);
-    show(at);
     return cell;
   }
 
-  /** Paint a cell whose pixels are here. @param {number} at */
-  function show(at) {
-    const pixels = kept.get(store.facts.selected[at]);
-    const canvas = cells.get(at)?.querySelector("canvas");
-    if (!pixels || !canvas) return;
-    paint(canvas, pixels, info.shape);
-    const label = store.className(store.facts.selected[at]);
-    if (label) cells.get(at)?.setAttribute("title", label);
+  /** Draw the pictures that are here of the cells that are there, where that has changed. */
+  function paint() {
+    const {selected} = store.facts;
+    const here = Array.from({length: last - first}, (_, i) => kept.get(selected[first + i]));
+    const [width, height, ratio] = [across * side, Math.ceil(here.length / across) * side, Math.min(2, devicePixelRatio || 1)];
+    const now = [first, width, height, ratio, ...here];
+    if (now.length === drawn.length && now.every((one, i) => one === drawn[i])) return;
+    drawn = now;
+    Object.assign(sheet, {width: Math.round(width * ratio), height: Math.round(height * ratio)}); // it is empty then
+    Object.assign(sheet.style, {width: `${width}px`, height: `${height}px`, top: `${(first / across) * side}px`});
+    const context = /** @type {CanvasRenderingContext2D} */ (sheet.getContext("2d"));
+    context.scale(ratio, ratio);
+    context.imageSmoothingEnabled = !isCoarse(info.shape);
+    const [most, edge] = [side * PICTURE, Math.max(info.shape[1], info.shape[2])];
+    const [tall, wide] = [info.shape[1], info.shape[2]].map((length) => (most * length) / edge);
+    here.forEach((one, i) => one && context.drawImage(one, (i % across) * side + GAP + (most - wide) / 2, Math.floor(i / across) * side + GAP + (most - tall) / 2, wide, tall));
   }
 
+  /** Ask for the pixels that are missing of what is seen: one request at a time, whose answer counts though the grid has moved on. */
   async function load() {
-    const {selected} = store.facts;
+    if (loading) return;
+    const {selected, look} = store.facts;
     const wanted = [...cells.keys()].filter((at) => !kept.has(selected[at])).slice(0, AT_ONCE);
     if (!wanted.length) return;
     const rows = wanted.map((at) => selected[at]);
-    const pixels = await store.newest("grid", () => source.pictures(rows));
-    if (!pixels) return;
-    const size = pixels.length / rows.length;
-    rows.forEach((row, i) => kept.set(row, pixels.subarray(i * size, (i + 1) * size)));
+    loading = true;
+    const found = await store.attempt(source.pictures(rows).then((pixels) => Promise.all(rows.map((_, i) => bitmapOf(pixels, info.shape, i, FINE)))));
+    loading = false;
+    if (!found) return;
+    if (look !== store.facts.look) return void load(); // they look otherwise now
+    rows.forEach((row, i) => kept.set(row, found[i]));
     for (const row of kept.keys()) {
       if (kept.size <= KEPT) break;
       kept.delete(row);
     }
-    if (selected === store.facts.selected) for (const at of cells.keys()) show(at);
+    paint();
     load();
   }
 
@@ -182,9 +215,9 @@ export function selectionPanel(store) {
     const {current, selected} = store.facts;
     const at = isOpen() && current !== null ? selected.indexOf(current) : -1;
     if (at < 0) return;
-    const above = Math.floor(at / across) * CELL;
+    const above = Math.floor(at / across) * side;
     if (above < grid.scrollTop) grid.scrollTop = above;
-    else if (above + CELL > grid.scrollTop + grid.clientHeight) grid.scrollTop = above + CELL - grid.clientHeight;
+    else if (above + side > grid.scrollTop + grid.clientHeight) grid.scrollTop = above + side - grid.clientHeight;
   }
 
   /** @param {KeyboardEvent} event */
@@ -201,11 +234,6 @@ export function selectionPanel(store) {
       if (selected.length > 1) store.choose(selected[at + 1] ?? selected[at - 1]);
     } else return;
     event.preventDefault();
-  }
-
-  function shown() {
-    returned = true;
-    draw();
   }
 
   const later = () => {
@@ -235,5 +263,5 @@ export function selectionPanel(store) {
     kept.clear();
     if (isOpen()) load();
   });
-  return {name: "selection", title: "Selection", element, shown};
+  return {name: "selection", title: "Selection", element, shown: () => (returned = true, draw())};
 }

@@ -1,7 +1,6 @@
-// A bar over the map for the selected images: tag them, save them, zoom to them.
+// A bar over the map for the selected images: look at them, tag them, zoom to them.
 
 import {button, choice, el, fill} from "./dom.js";
-import {saveImages} from "./save-images.js";
 import {inTurn, readTags} from "./tags.js";
 
 /** @param {number} count */
@@ -27,7 +26,6 @@ export function selectionBar(store, box) {
     joinings.element,
     ...(served ? [el("form", {class: "tagging", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), tag(true))},
       name, known, el("button", {}, "Tag"), button("Untag", () => tag(false)))] : []),
-    ...saveImages(store, () => store.facts.selected, "selection"),
     button("Zoom to them", () => view.zoomTo(store.facts.selected.map((row) => store.pointOf(row)).filter((point) => point >= 0))),
     button("Clear", () => store.set({selected: [], joining: "replace"})),
   );
@@ -47,6 +45,14 @@ export function selectionBar(store, box) {
     bar.hidden = !num;
   });
   store.on("tagged", () => fill(known, ...Object.keys(store.facts.tagged.tags).map((value) => el("option", {value}))));
+}
+
+/** The current image joins the selection, or leaves it. @param {import("./store.js").Store} store */
+export function selectCurrent(store) {
+  const {current, selected} = store.facts;
+  if (current === null) return store.say("There is no current image: press one on the map, or move there by the arrow keys.");
+  store.select([current], selected.includes(current) ? "subtract" : "add");
+  store.announce(`${images(store.facts.selected.length)} selected`);
 }
 
 /**

@@ -372,6 +372,9 @@ export function packed(hex) {
   return (0xff << 24) | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16);
 }
 
+/** How far of the way to the paper the colours go of what isn't selected: dark ones would be gone on a dark paper. @param {string} paper "#rrggbb" */
+export const dimmedOn = (paper) => (parseInt(paper.slice(3, 5), 16) < 128 ? 0.62 : 0.78);
+
 /**
  * The palette as pixels, `share` of the way to the paper; last, for codes without a colour, the muted one.
  * @param {string[]} palette @param {string} muted @param {string} paper @param {number} share

@@ -1,6 +1,7 @@
 // Step the current image through the list or the selection that was open last, and ask for more images like it: by keys on every panel, and by buttons.
 
 import {button, el, fill} from "./dom.js";
+import {selectCurrent} from "./selection.js";
 
 const FIRST = 50; // images like it; asked again, twice as many
 const MOST = 10_000; // as decoding.py has it
@@ -60,17 +61,20 @@ export function stepButtons(store) {
   const where = button("", () => store.facts.series && store.set({tab: store.facts.series.tab}), {class: "entry", title: "Back to it"});
   const [before, after] = [button("‹", () => step(store, -1), {title: "The one before (k)", "aria-label": "The one before"}), button("›", () => step(store, 1), {title: "The next one (j)", "aria-label": "The next one"})];
   const steps = el("span", {class: "steps"}, before, where, after);
-  const element = el("p", {class: "row"}, button("More like this", () => moreLike(store), {title: "Select its nearest images in latent space (m)"}), steps);
+  const chosen = button("Select", () => selectCurrent(store), {title: "Add this image to the selection, or take it out (s on the map)", "aria-pressed": "false"});
+  const element = el("p", {class: "row"}, button("More like this", () => moreLike(store), {title: "Select its nearest images in latent space (m)"}), chosen, steps);
   const draw = () => {
-    const {series, current} = store.facts;
+    const {series, current, selected} = store.facts;
     const at = current === null || !series ? -1 : series.rows.indexOf(current);
+    chosen.hidden = current === null;
+    chosen.setAttribute("aria-pressed", String(current !== null && selected.includes(current)));
     steps.hidden = !series?.rows.length;
     if (!series) return;
     fill(where, at < 0 ? `step through ${series.name}` : `${(at + 1).toLocaleString("en")} of ${series.rows.length.toLocaleString("en")} · ${series.name}`);
     before.disabled = at === 0;
     after.disabled = at === series.rows.length - 1;
   };
-  for (const fact of /** @type {const} */ (["series", "current"])) store.on(fact, draw);
+  for (const fact of /** @type {const} */ (["series", "current", "selected"])) store.on(fact, draw);
   draw();
   return element;
 }

@@ -3,6 +3,7 @@
 
 import {busyMark} from "./busy.js";
 import {named} from "./dom.js";
+import {copy} from "./files.js";
 import {newestWins} from "./newest.js";
 import {TAGS, tagColumn, tagValues} from "./tags.js";
 
@@ -28,6 +29,7 @@ import {TAGS, tagColumn, tagValues} from "./tags.js";
  * @property {{x: number, y: number, found: import("./types.js").Decoded}|null} decoded  the place that the panel Decode shows, 16-bit units, and what it is decoded to
  * @property {import("./linked.js").Linked|null} linked  the run that is shown beside this one
  * @property {number[]} selected rows
+ * @property {import("./map-hands.js").Tool} tool  of the pointer on the maps
  * @property {Joining} joining    how what is drawn around next joins the selection
  * @property {import("./types.js").Tags} tagged  the tags of the run's folder
  * @property {string} look       which channels of images are shown, in which colours and between which values, see looks.js; "" as the run shows them
@@ -67,7 +69,7 @@ export class Store extends EventTarget {
     /** @type {Facts} */
     this.facts = {
       map: info.maps[0] ?? "", wanted: "", points: null, part: "test", snapshot: null, coloured: "", scales: {}, filters: {}, filtered: null, current: null, latent: null, given: [], decoded: null, linked: null,
-      selected: [], joining: "replace", tagged: {tags: {}, points: {}, rows: {}, colours: []}, look: "", path: null, paths: [], compass: false, listed: "worst-rebuilt", tab: "decode", series: null,
+      selected: [], tool: "pan", joining: "replace", tagged: {tags: {}, points: {}, rows: {}, colours: []}, look: "", path: null, paths: [], compass: false, listed: "worst-rebuilt", tab: "decode", series: null,
     };
     /** The names of the panels. @type {string[]} */
     this.tabs = [];
@@ -237,6 +239,11 @@ export class Store extends EventTarget {
     return this.info.class_names[this.labels?.[this.pointOf(row)] ?? -1] ?? "";
   }
 
+  /** The points of a class. @param {number} label @returns {number[]} */
+  pointsOfClass(label) {
+    return Array.from(this.labels ?? [], (one, point) => (one === label ? point : -1)).filter((point) => point >= 0);
+  }
+
   /** An image in a few words: its id, and its class where it has one. @param {number} row @returns {Promise<string>} */
   async nameOf(row) {
     const image = await this.attempt(this.source.image(row));
@@ -252,6 +259,11 @@ export class Store extends EventTarget {
       this.say(wordsOf(error));
       return null;
     }
+  }
+
+  /** Put text on the clipboard; that it is there is said, and what went wrong. @param {string} text @param {string} what it is */
+  async copy(text, what) {
+    if (await this.attempt(copy(text).then(() => true))) this.say(`${what} on the clipboard.`);
   }
 
   /**

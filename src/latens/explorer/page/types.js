@@ -19,6 +19,7 @@
  * @property {string} part          "test", or "all" where the test part is small
  * @property {number} train         images of the train part that can be placed on the maps; 0 where there are none, or these show them already
  * @property {number} train_of      images of the train part that the run has, of which a file may hold some only
+ * @property {string} rows          what rows stand for: the same for the same images in the same order
  * @property {string[]} class_names empty without labels
  * @property {string[]} colours     "#rrggbb", one a class; of one where there are none
  * @property {string[]} maps        names, the best to start with first

@@ -17,7 +17,7 @@ export function whileFitting({served}, title, show) {
     const mine = work?.find((one) => one.title === title);
     if (off || !mine?.total) return;
     const [time, share] = [performance.now(), mine.done / mine.total];
-    first ??= {time, share};
+    if (!first || share < first.share) first = {time, share}; // the same is done for the run beside it after this one's
     show(share, ((1 - share) / (share - first.share)) * ((time - first.time) / 1000));
   }, LOOKS);
   return () => {
