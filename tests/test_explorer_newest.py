@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from browser import (
     status,
     until,
 )
-from latens.explorer import View
+from latens.explorer import View, decoding
 from latens.explorer.serving import Serving
 from latens.runs import open_run
 
@@ -159,6 +160,44 @@ def test_a_snapshot_that_comes_late_does_not_replace_a_map(page, view):
     processed(page)
     assert not page.evaluate("document.body.classList.contains('playing')")
     assert shows_map(page, view, "pca")
+
+
+@pytest.mark.parametrize("panel", ["Probe", "Path"])
+def test_what_is_overtaken_is_no_error_in_the_console(page, panel, monkeypatch):
+    """Requests that newer ones overtook while the server was busy; `page` fails where its console has an error."""
+    open_tab(page, panel)
+    if panel == "Path":
+        page.get_by_label("Kind of path").select_option("graph")
+        until(page, lambda: "graph" in page.url)
+    shown = page.locator("#panel .grid canvas, .strip .step").first
+    expect(shown).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    answer, busy, free = getattr(decoding, panel.lower()), threading.Event(), threading.Event()
+
+    def when_free(*args, **given):
+        busy.set()
+        assert free.wait(20)
+        return answer(*args, **given)
+
+    monkeypatch.setattr(decoding, panel.lower(), when_free)
+    asked, ended, answered = [], [], []
+    page.on("request", lambda one: one.url.partition("?")[0].endswith(f"/api/{panel.lower()}") and asked.append(one))
+    page.on("requestfailed", lambda one: ended.append(one))
+    page.on("requestfinished", lambda one: one in asked and answered.append(one))
+    if panel == "Probe":
+        for tenths in range(1, 9):
+            slide(page.get_by_label("Noise", exact=True), tenths / 10)
+            until(page, lambda count=tenths: len(asked) == count)
+    else:
+        for press in range(8):
+            page.get_by_role("button", name="Swap").click()
+            until(page, lambda count=press + 1: len(asked) == count)
+    until(page, busy.is_set)
+    free.set()
+    until(page, lambda: answered)
+    processed(page)
+    assert (ended, answered) == (asked[:7], asked[7:])
+    expect(shown).to_be_visible()
 
 
 def test_an_image_that_comes_late_does_not_replace_a_newer_one(page, view):

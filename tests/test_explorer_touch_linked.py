@@ -171,6 +171,33 @@ def test_a_box_on_the_second_map_selects_on_both_and_is_compared(held, views):
     until(held, lambda: "colour=shared" in held.url)
 
 
+def test_what_a_score_means_is_read_by_a_tap_or_a_key(held, views):
+    held.get_by_role("tab", name="Compare", exact=True).tap()
+    one = views[0].pair.scores[0]
+    name = held.locator(".compared summary").first
+    expect(name).to_contain_text(one["name"].replace("_", " "))
+    meaning = held.locator(".compared .meaning").first
+    expect(meaning).to_be_hidden()
+    name.tap()
+    expect(meaning).to_be_visible()
+    expect(meaning).to_contain_text(one["meaning"])
+    assert all(one["protocols"])
+    for protocol in one["protocols"]:
+        expect(meaning).to_contain_text(protocol)
+    assert name.bounding_box()["height"] >= 24
+    name.press("Enter")
+    expect(meaning).to_be_hidden()
+    held.get_by_role("tab", name="Run", exact=True).tap()
+    group = held.locator("#panel details", has=held.locator(".meaning")).first
+    group.locator("summary").tap()
+    own = next(
+        score
+        for score in views[0].run.scores
+        if score.name == group.locator("dt").first.text_content().replace(" ", "_")
+    )
+    expect(group.locator(".meaning").first).to_contain_text(str(own.protocol))
+
+
 def test_train_images_are_put_on_both_maps_and_tapped(held, views):
     held.get_by_label("Part", exact=True).select_option("train")
     until(held, lambda: "part=train" in held.url)

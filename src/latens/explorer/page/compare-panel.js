@@ -4,7 +4,7 @@ import {button, el, fill} from "./dom.js";
 import {columnLike} from "./linked.js";
 import {percent, readable} from "./numbers.js";
 import {frame, paint} from "./pictures.js";
-import {grouped} from "./run-panel.js";
+import {explained, grouped} from "./run-panel.js";
 import {images} from "./selection.js";
 
 const SHARED = "shared"; // the column of neighbours that are the same in both runs
@@ -37,10 +37,10 @@ export function comparePanel(store) {
     fill(notes, ...link.notes.map((note) => el("p", {class: "quiet"}, note)));
   }
 
-  /** The two numbers of a row, the better one marked. @param {string} title @param {string} hint @param {string[]} values @param {""|"first"|"second"} better @param {string} [more] */
-  function compared(title, hint, values, better, more = "") {
+  /** The two numbers of a row, the better one marked. @param {string|HTMLElement} title @param {string[]} values @param {""|"first"|"second"} better */
+  function compared(title, values, better) {
     const cell = (/** @type {string} */ value, /** @type {boolean} */ best) => el("td", {class: best ? "best" : ""}, value, ...(best ? [el("span", {class: "mark", title: "better"}, " ✓"), el("span", {class: "unseen"}, " (better)")] : []));
-    return el("tr", {}, el("th", {scope: "row", title: hint}, title, more ? el("small", {}, ` ${more}`) : ""), cell(values[0], better === "first"), cell(values[1], better === "second"));
+    return el("tr", {}, el("th", {scope: "row"}, title), cell(values[0], better === "first"), cell(values[1], better === "second"));
   }
 
   /** @param {HTMLElement[]} rows @param {string} caption */
@@ -79,7 +79,7 @@ export function comparePanel(store) {
       const right = column.name === "predicted";
       const sign = (right || column.better === "higher" ? 1 : -1) * (means[0] - means[1]);
       const words = means.map((value) => (right ? percent(value, 1) : readable(value, 4)));
-      return compared(right ? "class of the neighbours is right" : `mean ${column.title}`, "", words, sign > 0 ? "first" : sign < 0 ? "second" : "");
+      return compared(right ? "class of the neighbours is right" : `mean ${column.title}`, words, sign > 0 ? "first" : sign < 0 ? "second" : "");
     });
     const shares = mean(pairs.map(([point]) => found.shared[point]));
     const most = linked.link.nearest;
@@ -121,7 +121,8 @@ export function comparePanel(store) {
     const of = (/** @type {import("./types.js").ComparedScore} */ one) => {
       const values = one.values.map((value) => (value === null ? "–" : readable(value, 4)));
       const more = one.values.includes(null) ? "" : !one.alike ? "measured otherwise" : one.better && one.intervals.every(Boolean) && !one.sure ? "within the intervals" : "";
-      return compared(one.name.replaceAll("_", " "), [one.meaning, ...new Set(one.protocols.filter(Boolean))].join("\n"), values, one.better, [one.unit, more].filter(Boolean).join(" · "));
+      const title = el("summary", {}, one.name.replaceAll("_", " "), el("small", {}, ` ${[one.unit, more].filter(Boolean).join(" · ")}`));
+      return compared(el("details", {}, title, el("div", {class: "meaning"}, ...explained(one.meaning, one.protocols))), values, one.better);
     };
     fill(scores, el("h2", {}, "Scores"), all.length ? el("p", {class: "quiet"}, `✓ marks the better one. ${info.name} is better in ${won(all, "first")}, ${linked.store.info.name} in ${won(all, "second")}.`) : el("p", {class: "quiet"}, "Neither run was scored."),
       ...grouped(all).map(([group, some], i) => el("details", {open: i === 0},

@@ -139,7 +139,7 @@ export function runPanel(store) {
       el("dl", {class: "table"}, ...some.filter(({value}) => value !== null).flatMap((row) => [
         el("dt", {}, row.name.replaceAll("_", " ")),
         el("dd", {}, `${readable(row.value, 4)} ${row.unit}`, row.baseline !== null ? el("small", {}, ` ${row.baseline_name}: ${readable(row.baseline, 4)}`) : null),
-        el("dd", {class: "meaning", title: row.protocol}, row.meaning),
+        el("dd", {class: "meaning"}, ...explained(row.meaning, [row.protocol])),
       ])))));
   }
 
@@ -178,6 +178,9 @@ export function grouped(scores) {
   }
   return [...groups];
 }
+
+/** What a score means and how it was measured, to be read without a pointer that hovers. @param {string} meaning @param {string[]} protocols */
+export const explained = (meaning, protocols) => [meaning, ...[...new Set(protocols)].filter(Boolean).map((one) => el("small", {class: "block"}, one))];
 
 /** The last of some epochs up to one, or the first. @param {number[]} epochs ascending @param {number} epoch */
 export const latest = (epochs, epoch) => epochs.findLast((one) => one <= epoch) ?? epochs[0];

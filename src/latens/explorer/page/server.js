@@ -1,6 +1,6 @@
 // The source of a page that a server gave out: asks that server, with the token of the page's own address in a header.
 
-import {Overtaken, newestWins} from "./newest.js";
+import {newestWins} from "./newest.js";
 import {readColumns} from "./wire.js";
 
 /** @typedef {import("./types.js").Source} Source */
@@ -36,7 +36,8 @@ async function ask(path, options = {}, accept = "application/octet-stream") {
   let response;
   try {
     response = await carry(path, {...options, headers});
-  } catch {
+  } catch (error) {
+    if (options.signal?.aborted) throw error; // a newer request has taken its place
     lost("The server of the explorer has stopped: start it again, and open the address that it prints.");
     throw new Error("the server of the explorer does not answer; has it been stopped?");
   }
@@ -47,7 +48,6 @@ async function ask(path, options = {}, accept = "application/octet-stream") {
   }
   server = answering;
   document.body.classList.remove("lost");
-  if (response.status === 409) throw new Overtaken();
   if (!response.ok) throw new Error((await response.json().catch(() => ({error: response.statusText}))).error);
   return response;
 }
@@ -96,9 +96,9 @@ export function serverSource(prefix = "") {
   const compass = newestWins((/** @type {object} */ asked) => columns(`${api}/compass${query(asked)}`));
   const decode = newestWins((/** @type {object} */ asked) => columns(`${api}/decode`, post(asked)));
   // Sent at once: a sampler or a graph may have to be fitted for minutes, which must not hold up another. The server drops what is
-  // overtaken before its turn comes.
-  const probe = newestWins((/** @type {object} */ asked) => columns(`${api}/probe${query(asked)}`), {queue: false});
-  const path = newestWins((/** @type {object} */ asked) => columns(`${api}/path`, post(asked)), {queue: false});
+  // overtaken before its turn comes; its refusal (409) is not waited for, since browsers log it as an error.
+  const probe = newestWins((/** @type {object} */ asked, signal) => columns(`${api}/probe${query(asked)}`, {signal}), {queue: false});
+  const path = newestWins((/** @type {object} */ asked, signal) => columns(`${api}/path`, {...post(asked), signal}), {queue: false});
   return {
     run: () => json(`${api}/run`),
     async opening(map) {
