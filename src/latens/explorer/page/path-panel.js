@@ -37,7 +37,7 @@ export function pathPanel(store) {
   let path = null;
   let pathMap = ""; // on which its places are
   let drawing = Promise.resolve(); // what is saved is what was chosen last
-  const quick = newestWins(source.path); // many times a second, while a stop is dragged
+  const quick = newestWins((/** @type {Parameters<typeof source.path>[0]} */ asked) => source.path(asked)); // many times a second, while a stop is dragged
 
   const large = frame(info.shape, "The decoded image at the handle");
   const largeCard = captioned(large, "at the handle");
