@@ -74,3 +74,8 @@ def interfaces(path):
 
 def where(path):
     Path(path).write_text(sys.modules["latens"].__file__)
+
+
+def work_for_ever():
+    while True:
+        pass

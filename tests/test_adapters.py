@@ -212,6 +212,39 @@ def test_hostile_onnx_files_are_refused(pair, tmp_path):
         adapt(tmp_path)
 
 
+def test_onnx_models_that_are_made_to_harm_are_refused():
+    onnx = from_test_all("onnx")
+    from_test_all("onnxruntime")
+    from onnx import TensorProto, helper
+
+    from latens.models.onnx_pair import onnx_function
+
+    def model(nodes, count, **more):
+        x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [count, 4]) for name in "xy")
+        domains = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+        graph = helper.make_graph(nodes, "graph", [x], [y])
+        return helper.make_model(graph, opset_imports=domains, ir_version=9, **more).SerializeToString()
+
+    negative = helper.make_node("Neg", ["x"], ["y"])
+    assert onnx_function("good", model([negative], None))(np.ones((2, 4), np.float32)).tolist() == [[-1.0] * 4] * 2
+    with pytest.raises(UsageError, match=r"^a: takes 1,099,511,627,776 images at a time; at most 4,096 are allowed$"):
+        onnx_function("a", model([negative], 1 << 40))
+    # Each calls the next twice: so few are 2^40 operations.
+    functions = []
+    for number in range(40):
+        inner = [("F", f"F{number + 1}")] * 2 if number < 39 else [("", "Neg")] * 2
+        nodes = [
+            helper.make_node(name, [a], [b], domain="ai.onnx.ml" if kind else "")
+            for (kind, name), a, b in zip(inner, "xz", "zy", strict=True)
+        ]
+        functions.append(
+            helper.make_function("ai.onnx.ml", f"F{number}", ["x"], ["y"], nodes, [onnx.OperatorSetIdProto()])
+        )
+    call = helper.make_node("F0", ["x"], ["y"], domain="ai.onnx.ml")
+    with pytest.raises(UsageError, match=r"^a: has functions of its own"):
+        onnx_function("a", model([call], None, functions=functions))
+
+
 # ---- diffusers, pythae, Keras
 
 

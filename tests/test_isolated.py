@@ -149,3 +149,10 @@ def test_a_model_in_files_is_tried_before_it_is_read(tmp_path):
 def test_what_is_no_model_is_refused_before_the_images_are_read(tmp_path):
     with pytest.raises(UsageError, match="not a model that is known"):
         latens.adopt(str(tmp_path), images="no-such-images")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no limit of processor time")
+def test_its_time_is_limited(monkeypatch):
+    monkeypatch.setattr("latens.isolated.SECONDS", 1)
+    with pytest.raises(UsageError, match=r"^a\.file: can't be read: .* it did not end within 1 s of processor time$"):
+        work("work_for_ever")

@@ -436,3 +436,80 @@ def test_each_error_of_the_disk_names_the_file_that_a_person_knows(folder, call)
     assert len(errors) > 3
     assert {error.filename for error in errors} <= known
     assert {error.filename2 for error in errors} == {None}
+
+
+def test_hashes_that_are_none_and_names_that_cannot_be_read_are_refused(tmp_path):
+    for names in (
+        {"a.npz": "x"},
+        {"a.npz": "../../../etc/pass"},
+        {"a\nb.npz": "0" * 64},
+        {"": "0" * 64},
+        {".": "0" * 64},
+    ):
+        files.write_json(tmp_path / "run.json", {**RECORD, "files": names})
+        with pytest.raises(RunDamaged, match="not names and hashes"):
+            RunFolder(tmp_path)
+
+
+def test_halves_of_characters_and_infinity_are_not_read(tmp_path):
+    for text, message in (('{"a": "\\ud800"}', "surrogates"), ('{"a": 1e999}', "too large")):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(RunDamaged, match=rf"a\.json: not readable as JSON \(.*{message}"):
+            files.read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text('{"a": "\\ud83d\\ude00"}')
+    assert files.read_json(tmp_path / "a.json") == {"a": "😀"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+class TestLinks:
+    """A run that somebody sent may hold links: nothing outside its folder is changed, or read where no hash says what it is."""
+
+    @pytest.fixture
+    def own(self, folder, tmp_path):
+        (tmp_path / "own").mkdir()
+        (tmp_path / "own" / "letter.txt").write_text("mine")
+        return tmp_path / "own"
+
+    @pytest.mark.parametrize("name", [".working", ".stop"])
+    def test_locks_and_signs_are_not_written_through_links(self, folder, own, name):
+        (folder.path / name).symlink_to(own / "letter.txt")
+        with pytest.raises(RunDamaged, match="a link that leads out of the run's folder"), folder.working():
+            folder.ask_to_stop()
+        assert not folder.worked_on
+        assert (own / "letter.txt").read_text() == "mine"
+
+    def test_the_lock_of_writers_is_not_made_elsewhere(self, folder, own):
+        (folder.path / ".lock").unlink()
+        (folder.path / ".lock").symlink_to(own / "new.txt")
+        with pytest.raises(RunDamaged, match="a link that leads out of the run's folder"):
+            folder.save("c.json", [2])
+        assert not (own / "new.txt").exists()
+
+    def test_folders_that_are_links_are_neither_written_nor_cleaned(self, folder, own):
+        left = own / ".letter.txt.0123456789abcdef.new"
+        left.write_text("mine")
+        (own / "b.safetensors").write_text("mine")
+        (folder.path / "maps" / "b.safetensors").unlink()
+        (folder.path / "maps").rmdir()
+        (folder.path / "maps").symlink_to(own)
+        folder.save("c.json", [2])
+        with pytest.raises(RunDamaged, match="a link that leads out of the run's folder"):
+            folder.save("maps/new.json", [1])
+        with pytest.raises(RunDamaged, match="a link that leads out of the run's folder"):
+            folder.forget("maps/b.safetensors")
+        assert sorted(path.name for path in own.iterdir()) == [left.name, "b.safetensors", "letter.txt"]
+
+    def test_nothing_elsewhere_is_read_before_its_hash(self, folder, own):
+        files.write_npz(own / "a.npz", {"x": np.arange(3)})
+        (folder.path / "a.npz").unlink()
+        (folder.path / "a.npz").symlink_to(own / "a.npz")
+        with pytest.raises(RunDamaged, match="a link that leads out of the run's folder"):
+            folder.glance("a.npz", ("x",))
+        with pytest.raises(RunDamaged, match="SHA-256 differs"):
+            folder.load("a.npz")
+
+
+def test_what_is_far_too_long_for_its_kind_is_not_read(folder):
+    os.truncate(folder.path / "c.json", 10_000_000_000)
+    with pytest.raises(RunDamaged, match=r"c\.json: 10\.0 GB long; files of its kind have at most 64 MiB"):
+        folder.load("c.json")

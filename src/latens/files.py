@@ -306,7 +306,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_json(source: str | os.PathLike[str] | IO[bytes]) -> Any:
-    """Read JSON strictly: UTF-8, no NaN, no duplicate keys.
+    """Read JSON strictly: UTF-8, no NaN or infinity, no duplicate keys, no halves of characters.
 
     Args:
         source: the file, by its path or open.
@@ -321,7 +321,10 @@ def read_json(source: str | os.PathLike[str] | IO[bytes]) -> Any:
         if len(content) > MAX_JSON:
             raise ValueError(f"longer than {MAX_JSON >> 20} MiB")
         text = content.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant, parse_float=_finite)
+        if "\\u" in text:  # half of a pair of them is no character, and could not be written again
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
     except RecursionError:
@@ -351,6 +354,13 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise ValueError("a key occurs twice")
     return result
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is too large")
+    return value
 
 
 def _no_constant(name: str) -> Any:
@@ -536,19 +546,26 @@ def read_safetensors(source: str | os.PathLike[str] | IO[bytes]) -> "dict[str, t
     path = _path_of(source)
     try:
         with _opened(source) as file:
-            content = file.read()
+            start = file.read(8)
+            (size,) = struct.unpack("<Q", start)
+            if size > MAX_SAFETENSORS_HEADER:
+                raise ValueError(f"its header claims {size} bytes; at most {MAX_SAFETENSORS_HEADER} are allowed")
+            text = file.read(size)
+            header = json.loads(text, object_pairs_hook=_no_key_twice)
+            written = header["__metadata__"]["sha256"]
+            content = start + text + file.read()  # only of what begins as one does
+        tensors: dict[str, torch.Tensor] = load(content)
+        if _digest(tensors) != written:
+            raise ValueError("its bytes are not those that were written")
     except FileNotFoundError:
         raise RunDamaged(f"{path}: the file is missing") from None
-    try:
-        (size,) = struct.unpack_from("<Q", content)
-        if size > MAX_SAFETENSORS_HEADER:
-            raise ValueError(f"its header claims {size} bytes; at most {MAX_SAFETENSORS_HEADER} are allowed")
-        header = json.loads(content[8 : 8 + size], object_pairs_hook=_no_key_twice)
-        tensors: dict[str, torch.Tensor] = load(content)
-        if _digest(tensors) != header.get("__metadata__", {}).get("sha256"):
-            raise ValueError("its bytes are not those that were written")
+    except OSError as error:
+        raise RunDamaged(f"{path}: not readable ({error.strerror})") from None
     except RecursionError:
         raise RunDamaged(f"{path}: not readable as safetensors (its header is nested too deeply)") from None
+    except (KeyError, TypeError):
+        raise RunDamaged(f"{path}: not readable as safetensors (its bytes are not those that were written)") from None
     except (struct.error, ValueError, SafetensorError) as error:
-        raise RunDamaged(f"{path}: not readable as safetensors ({error})") from None
+        reason = " ".join(str(error).split())[:200]
+        raise RunDamaged(f"{path}: not readable as safetensors ({reason})") from None
     return tensors

@@ -1,4 +1,4 @@
-"""Work on files that somebody else made, in a process of its own: no network, no other programs, and only so much memory.
+"""Work on files that somebody else made, in a process of its own: no network, no other programs, so much memory and time.
 
 Such a file may have been made to harm who reads it, and libraries that read it have faults. What the process may not do fails in
 it with an error; what it tried is said. The limits are those of the system: Linux has all of them; macOS keeps to no limit of
@@ -7,8 +7,10 @@ memory, Windows has none and no namespaces either, and there the audit hook alon
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +26,7 @@ __all__ = ["isolated"]
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # unshare(2): CLONE_NEWUSER, CLONE_NEWNET
 CONNECTIONS = ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo")
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "pty.spawn")
+SECONDS = 600  # of processor time, those of all threads together
 # What Python's own `platform` and `ctypes.util` start where packages are imported: refused as well, and no sign of harm.
 HARMLESS = {"uname", "ldconfig", "gcc", "cc", "ld", "objdump", "lsb_release"}
 
@@ -40,13 +43,14 @@ def isolated(task: str, *words: str, path: str | os.PathLike[str], memory: int) 
 
     Raises:
         LatensError: the function raised it there.
-        UsageError: the process ended without an answer, took too much memory, or tried what it may not.
+        UsageError: the process ended without an answer, took too much memory or more than `SECONDS` of processor time, or tried
+            what it may not.
     """
     if not sys.executable:
         raise UsageError(f"{path}: can't be read safely: Python does not say where its own program is (sys.executable)")
     # -P: a folder `latens` where the command was given is not ours.
     most = min(memory, memory_size() or memory)
-    command = [sys.executable, "-P", "-m", "latens.isolated", task, str(most), *words]
+    command = [sys.executable, "-P", "-m", "latens.isolated", task, str(most), str(SECONDS), *words]
     with TemporaryDirectory() as folder:
         file = Path(folder) / "answer.json"  # what libraries print goes nowhere
         quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
@@ -63,16 +67,18 @@ def isolated(task: str, *words: str, path: str | os.PathLike[str], memory: int) 
 
 
 def _ended(status: int) -> str:
+    if hasattr(signal, "SIGXCPU") and status == -signal.SIGXCPU:
+        return f"it did not end within {SECONDS:,} s of processor time"
     return f"it was ended by signal {-status}" if status < 0 else f"it ended with status {status}"
 
 
 def main() -> None:
-    """The process itself: TASK MEMORY WORD... FILE."""
-    task, memory, *words, file = sys.argv[1:]
+    """The process itself: TASK MEMORY SECONDS WORD... FILE."""
+    task, memory, seconds, *words, file = sys.argv[1:]
     module, name = task.split(":")
     _leave_network()  # before a library starts threads: the system wants one thread for it
     function = getattr(import_module(module), name)
-    tried = _confine(int(memory))
+    tried = _confine(int(memory), int(seconds))
     answer: dict[str, Any] = {}
     try:
         function(*words)
@@ -108,17 +114,24 @@ def _leave_network() -> None:
                     out.write(text)
 
 
-def _confine(memory: int) -> list[str]:
+def _limit(what: int, limit: int) -> None:
+    """Set a limit of the system, where that is not lower already."""
+    import resource
+
+    most = resource.getrlimit(what)[1]
+    resource.setrlimit(what, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+
+
+def _confine(memory: int, seconds: int) -> list[str]:
     """Begin the limits. What is tried in spite of them goes to the list that is returned."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
         with open("/proc/self/statm") as file:
             used = int(file.read().split()[0]) * resource.getpagesize()
-        most = resource.getrlimit(resource.RLIMIT_AS)[1]
-        limit = used + memory if most == resource.RLIM_INFINITY else min(used + memory, most)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        _limit(resource.RLIMIT_AS, used + memory)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _limit(resource.RLIMIT_CPU, seconds + int(time.process_time()) + 1)
     tried: list[str] = []
 
     def hook(event: str, details: tuple[Any, ...]) -> None:

@@ -134,8 +134,13 @@ class PixelFormat:
         """
         if "dtype" not in plain:
             return cls.usual(channels)
-        value_range = as_range(plain["value_range"], channels)
-        return cls(str(plain["dtype"]), value_range, tuple(map(str, plain["channel_names"])), str(plain["show"]))
+        try:
+            value_range, names = as_range(plain["value_range"], channels), plain["channel_names"]
+            if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+                raise ValueError("the names of the channels are no list of texts")
+            return cls(np.dtype(plain["dtype"]).name, value_range, tuple(names), str(plain["show"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 def stored_dtype(*dtypes: "np.dtype | str") -> np.dtype:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.algebra import RunningMoments, axes_of_scatter, principal_axes
+from latens.errors import UsageError
 from latens.maps.contract import Map
 from latens.maps.surface import checked_latents, checked_points, checked_state
 from latens.neighbours import neighbours_kept
@@ -85,7 +86,13 @@ class PCAMap(Map):
     @classmethod
     def restore(cls, state: Mapping[str, NDArray[Any]], latents: NDArray[Any]) -> Self:
         """See `Map.restore`."""
-        checked_state(state, ("mean", "components", "coordinates", "trust"), len(checked_latents(latents)))
+        latents = checked_latents(latents)
+        checked_state(state, ("mean", "components", "coordinates", "trust"), len(latents))
+        dim = latents.shape[1]
+        if state["mean"].shape != (dim,) or state["components"].shape != (dim, 2):
+            raise UsageError(
+                f"the plane of a map lies in {state['mean'].shape} numbers, the latents in {dim}; fit it again"
+            )
         restored = cls()
         restored.mean, restored.components = state["mean"], state["components"]
         restored.coordinates, restored.trust = state["coordinates"], state["trust"]

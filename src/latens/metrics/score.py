@@ -198,7 +198,10 @@ class Score:
         """What `as_json` made plain, or a row of format 1, which `latens` wrote before scores were records."""
         if "direction" not in plain:
             plain = record_of_format_1(plain)
-        return cls(**{**plain, "protocol": Protocol(**plain["protocol"])})
+        protocol = Protocol(**plain["protocol"])
+        if not isinstance(protocol.settings, Mapping):
+            raise TypeError("settings of a protocol are no names and values")
+        return cls(**{**plain, "protocol": protocol})
 
 
 @dataclass(frozen=True)

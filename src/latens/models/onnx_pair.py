@@ -11,6 +11,7 @@ from latens.models.adopted import AdoptedModel, ArrayFunction
 __all__ = ["OnnxPair", "model_of_pair", "onnx_function"]
 
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}  # of the operations that onnxruntime itself has
+MOST_AT_ONCE = 4_096  # images of a model for one number of images only: the last batch is filled up to it
 
 
 class OnnxPair(NamedTuple):
@@ -57,6 +58,8 @@ def onnx_function(name: str, content: bytes) -> ArrayFunction:
         raise UsageError(
             f"{name}: has operations of {', '.join(sorted(others))}, which onnxruntime does not bring itself"
         )
+    if proto.functions:  # a few that call each other twice are more operations than there is memory for
+        raise UsageError(f"{name}: has functions of its own; put their operations into the graph (onnx.inliner)")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
     try:
@@ -68,6 +71,8 @@ def onnx_function(name: str, content: bytes) -> ArrayFunction:
     if len(given) != 1 or not made:
         raise UsageError(f"{name}: has {len(given)} inputs and {len(made)} outputs; one of each is needed")
     fixed = given[0].shape[0] if given[0].shape and isinstance(given[0].shape[0], int) else 0
+    if not 0 <= fixed <= MOST_AT_ONCE:
+        raise UsageError(f"{name}: takes {fixed:,} images at a time; at most {MOST_AT_ONCE:,} are allowed")
 
     def call(array: np.ndarray) -> np.ndarray:
         if not fixed or len(array) == fixed:

@@ -17,6 +17,7 @@ from latens.models.contract import HasPrior
 from latens.report.page import build_html
 from latens.runs import Run, list_runs
 from latens.runs.kept_images import can_be_loaded_again
+from latens.runs.record import own_file
 from latens.runs.run import TEST
 from latens.story import DataFacts, FoundImage, NetworkFacts, PriorFacts, ProbeFacts, Story, TrainingFacts
 from latens.text import quoted
@@ -61,7 +62,10 @@ def story_of(run: Run, images: Dataset, stages: tuple[tuple[str, tuple[int, ...]
         training=_training(run),
         scores=tuple(scores),
         score_notes=scores.notes,
-        figures={path.stem: path for path in sorted((run.path / "figures").glob("*.png"))},
+        figures={
+            path.stem: own_file(run.path, f"figures/{path.name}")
+            for path in sorted((run.path / "figures").glob("*.png"))
+        },
         probe=_probe(run),
         verdict=judge(scores, quoted(run.path), relu=run.recipe.has_relu_latent),
         prior=_prior(run),

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from latens.errors import RunDamaged
-from latens.files import atomic_write, name_the_file, open_regular
-from latens.runs.record import locked_for_writing
+from latens.files import MAX_JSON, atomic_write, name_the_file, open_regular
+from latens.runs.record import inside, locked_for_writing, own_file
 from latens.text import quoted
 
 __all__ = ["JOURNALS", "PATHS", "TAGS", "append_change", "changes_in", "not_a_change", "problem_in", "put_aside"]
@@ -27,6 +27,7 @@ TAGS, PATHS = "tags.jsonl", "paths.jsonl"
 JOURNALS = {TAGS: "tags", PATHS: "paths"}  # in a run's folder, and what their changes are of
 SUM = "sum"
 EARLIER = {"tag", "on", "id", "ids", "at", "undo", "path", "way", "stops"}  # of changes without a sum
+MOST = 4 * MAX_JSON  # bytes of a journal that are read
 ASIDE = ".damaged"  # after a journal's name: the file of the lines that could not be read
 
 
@@ -63,7 +64,9 @@ def append_change(path: Path, change: dict[str, Any], wanted: Callable[[], bool]
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
+        RunDamaged: the file is a link that leads out of the run's folder.
     """
+    inside(path.parent, path.name)
     change = change | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
     line = json.dumps({SUM: _sum_of(change), **change}, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
     with locked_for_writing(path.parent):
@@ -103,7 +106,7 @@ def put_aside(path: Path) -> None:
         lines = list(_lines(path))
         damaged = [line for line in lines if not _is_change(line)]
         aside = path.with_name(path.name + ASIDE)
-        before = aside.read_bytes() if aside.exists() else b""
+        before = own_file(path.parent, aside.name).read_bytes() if aside.exists() else b""
         atomic_write(aside, before + b"".join(line + b"\n" for line in damaged))
         atomic_write(path, b"".join(line + b"\n" for line in lines if _is_change(line)))
 
@@ -111,12 +114,14 @@ def put_aside(path: Path) -> None:
 def _lines(path: Path) -> Iterator[bytes]:
     """The lines of a journal, without their ends."""
     try:
-        with open_regular(path) as file:
-            text = file.read()
+        with open_regular(own_file(path.parent, path.name)) as file:
+            text = file.read(MOST + 1)
     except FileNotFoundError:
         return
     except OSError as error:
         raise RunDamaged(f"{path}: not readable ({error.strerror})") from None
+    if len(text) > MOST:
+        raise RunDamaged(f"{path}: longer than {MOST >> 20} MiB")
     *lines, last = text.split(b"\n")
     yield from lines
     # A last line without its end was torn by a full disk or a crash: that change was never confirmed, so it does not count.

@@ -10,7 +10,7 @@ from latens.images import Dataset
 from latens.images.contract import make_images
 from latens.images.load import GIVEN, reader_of
 from latens.images.pixels import PixelFormat
-from latens.runs.record import RunFolder
+from latens.runs.record import RECORD, RunFolder
 from latens.text import bytes_text
 
 __all__ = ["IMAGES", "MOST_BYTES", "can_be_loaded_again", "images_to_keep", "load_kept_images"]
@@ -71,7 +71,10 @@ def load_kept_images(folder: RunFolder) -> Dataset:
     data: dict[str, Any] = folder.record["data"]
     arrays = folder.load(IMAGES, ("train_pixels", "train_ids", "test_pixels", "test_ids", "class_names"))
     names = tuple(arrays["class_names"].tolist())
-    found = PixelFormat.from_json(data, int(data["shape"][0]))
+    try:
+        found = PixelFormat.from_json(data, int(data["shape"][0]))
+    except ValueError as error:
+        raise RunDamaged(f"{folder.path / RECORD}: has no valid range or channels ({error})") from None
     try:
         train, test = (
             make_images(

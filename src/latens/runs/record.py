@@ -19,6 +19,7 @@ import re
 import threading
 import time
 import weakref
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -27,6 +28,8 @@ from typing import Any, BinaryIO, cast
 
 from latens.errors import RunDamaged, RunError, UsageError
 from latens.files import (
+    DAMAGED_ARRAY,
+    MAX_JSON,
     Content,
     atomic_write,
     json_content,
@@ -46,9 +49,21 @@ from latens.files import (
     sha256_of,
     sync_folder,
 )
-from latens.text import quoted, shown
+from latens.images.plan import is_bomb
+from latens.runs.forms import problem_of
+from latens.text import bytes_text, quoted, shown
 
-__all__ = ["FORMAT", "RECORD", "RunFolder", "accept_record", "check_free", "is_run", "locked_for_writing"]
+__all__ = [
+    "FORMAT",
+    "RECORD",
+    "RunFolder",
+    "accept_record",
+    "check_free",
+    "inside",
+    "is_run",
+    "locked_for_writing",
+    "own_file",
+]
 
 FORMAT = 1
 RECORD = "run.json"
@@ -57,6 +72,7 @@ STOP = ".stop"  # there once someone has asked that the training ends after its 
 STAGED_DIGITS = 16  # of the hash, in the name of a staged file
 STAGED = re.compile(rf"\..+\.([0-9a-f]{{{STAGED_DIGITS}}}|fresh)\.new")  # the name of a staged file
 SECONDS_OF_A_LOOK = 0.5  # that others may hold the lock of the work for, to look whether someone works
+DIGEST = re.compile(r"[0-9a-f]{64}")  # the hash of a file
 READS = 100  # attempts of a reader whose file is replaced while it reads
 ENTRIES = {"status": str, "created": str, "data": dict, "recipe": dict, "files": dict}  # required in run.json
 SEAL = "seal"  # the hash of all other entries; runs of earlier versions have none
@@ -65,6 +81,33 @@ SEAL = "seal"  # the hash of all other entries; runs of earlier versions have no
 def is_run(path: str | os.PathLike[str]) -> bool:
     """Whether a folder contains a run."""
     return (Path(path) / RECORD).exists()
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of what a name says in a run's folder.
+
+    Raises:
+        RunDamaged: a link on the way leads out of the folder: what a run that somebody else made names would be read or changed
+            elsewhere.
+    """
+    path = folder / name
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise RunDamaged(
+            f"{path}: a link that leads out of the run's folder; put the file itself there, or delete the link"
+        )
+    return path
+
+
+def own_file(folder: Path, name: str) -> Path:
+    """As `inside`, of a file without a hash, or of none that is there yet.
+
+    Raises:
+        RunDamaged: there is something else than a file, or a link that leads out of the folder.
+    """
+    path = inside(folder, name)
+    if os.path.lexists(path) and not path.is_file():
+        raise RunDamaged(f"{path}: not readable (not a regular file)")
+    return path
 
 
 def check_free(path: str | os.PathLike[str]) -> None:
@@ -174,7 +217,7 @@ class RunFolder:
         Raises:
             RunError: another process is working on the run, or its folder can't be written to.
         """
-        path, until = self.path / WORK_LOCK, time.monotonic() + SECONDS_OF_A_LOOK
+        path, until = own_file(self.path, WORK_LOCK), time.monotonic() + SECONDS_OF_A_LOOK
         with ExitStack() as held:
             try:
                 # A page that looks whether the run is worked on holds the lock for a moment.
@@ -197,9 +240,9 @@ class RunFolder:
     def worked_on(self) -> bool:
         """Whether a process trains or completes the run at the moment; False where the folder can't be written to."""
         try:
-            with locked(self.path / WORK_LOCK, wait=False) as free:
+            with locked(own_file(self.path, WORK_LOCK), wait=False) as free:
                 return not free
-        except OSError:  # then no lock can be tried, and nobody without more rights trains there
+        except (OSError, RunDamaged):  # then no lock can be tried, and nobody without more rights trains there
             return False
 
     @property
@@ -210,7 +253,7 @@ class RunFolder:
     def ask_to_stop(self, asked: bool = True) -> None:
         """Ask the process that trains the run to end the training after its epoch and to complete the run; or no longer ask."""
         if asked:
-            (self.path / STOP).touch()
+            own_file(self.path, STOP).touch()
         else:
             (self.path / STOP).unlink(missing_ok=True)
 
@@ -286,7 +329,7 @@ class RunFolder:
             self._settle(self._read_record())
             for name in forget:
                 if name not in staged:
-                    (self.path / name).unlink(missing_ok=True)
+                    (inside(self.path, str(Path(name).parent)) / Path(name).name).unlink(missing_ok=True)
 
     def seal(self, *names: str) -> None:
         """Record the hashes of files that were written into the folder by other means; later changes of a byte are detected."""
@@ -302,6 +345,7 @@ class RunFolder:
             raise
 
     def _write_staged(self, name: str, content: Content) -> str:
+        inside(self.path, str(Path(name).parent))
         if isinstance(content, bytes):
             digest = sha256_bytes(content)
             atomic_write(self._staged(name, digest), content)
@@ -323,7 +367,7 @@ class RunFolder:
         A failed rename does no harm: readers find the file under its staged name, and the next writer tries again.
         """
         current = {self._staged(name, digest): self.path / name for name, digest in record["files"].items()}
-        for folder in [self.path, *(path for path in self.path.iterdir() if path.is_dir())]:
+        for folder in [self.path, *(path for path in self.path.iterdir() if path.is_dir() and not path.is_symlink())]:
             for path in folder.glob(".*.new"):
                 with suppress(OSError):
                     if path in current:
@@ -357,7 +401,11 @@ class RunFolder:
                 except OSError as error:
                     raise RunDamaged(f"{self.path / name}: not readable ({error.strerror})") from None
                 try:
-                    if unchecked or _hash_of(file) == digest:
+                    if unchecked:  # what is read before it is compared may not be another's
+                        own_file(self.path, os.path.relpath(path, self.path))
+                        return file
+                    _check_length(file, name, self.path)
+                    if _hash_of(file) == digest:
                         return file
                 except BaseException:
                     file.close()
@@ -384,7 +432,8 @@ class RunFolder:
         """
         with self.open(name) as file:
             if name.endswith(".npz"):
-                return read_npz(file, required)
+                self._check_unpacked(name, file)
+                return self._formed(name, read_npz(file, required))
             reader = _READERS.get(Path(name).suffix)
             return file.read() if reader is None else reader(file)
 
@@ -399,7 +448,8 @@ class RunFolder:
             RunDamaged: the file is missing, not valid, or one of the arrays is damaged.
         """
         with self.open(name, unchecked=True) as file:
-            return read_some(file, arrays)
+            self._check_unpacked(name, file)
+            return self._formed(name, read_some(file, arrays))
 
     def mapped(self, name: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
         """The arrays of an .npz, memory-mapped after the file's hash was checked: memory holds what is used of them.
@@ -407,7 +457,24 @@ class RunFolder:
         Later saves do not change them. What is written to them stays in memory. Raises what `load` does.
         """
         with self.open(name) as file:
-            return map_npz(file, required)
+            self._check_unpacked(name, file)
+            return self._formed(name, map_npz(file, required))
+
+    def _check_unpacked(self, name: str, file: BinaryIO) -> None:
+        """Refuse an .npz that unpacks to far more than it has, before it does."""
+        with suppress(*DAMAGED_ARRAY):  # of what is no archive the reader tells
+            with zipfile.ZipFile(file) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+            file.seek(0)
+            if is_bomb(unpacked, os.fstat(file.fileno()).st_size):
+                raise RunDamaged(f"{self.path / name}: unpacks to {bytes_text(unpacked)}, far more than it has")
+        file.seek(0)
+
+    def _formed(self, name: str, arrays: dict[str, Any]) -> dict[str, Any]:
+        problem = problem_of(name, arrays)
+        if problem:
+            raise RunDamaged(f"{self.path / name}: not what a run has there: {problem}")
+        return arrays
 
     def checked(self, name: str) -> Path:
         """The path of a file of the run, after checking its hash. Unlike `open` and `load`, not safe from later saves.
@@ -426,6 +493,15 @@ class RunFolder:
                 f"{self.path}: has no {name} yet; `latens run --resume --out {quoted(self.path)}` completes it"
             )
         return files[name]
+
+
+def _check_length(file: BinaryIO, name: str, folder: Path) -> None:
+    """Refuse what is far too long for its kind before all of it is read."""
+    length = os.fstat(file.fileno()).st_size
+    if name.endswith((".json", ".jsonl")) and length > MAX_JSON:
+        raise RunDamaged(
+            f"{folder / name}: {bytes_text(length)} long; files of its kind have at most {MAX_JSON >> 20} MiB"
+        )
 
 
 def _contents(folder: Path) -> list[str]:
@@ -465,12 +541,13 @@ def _checked_record(record: Any, path: Path) -> dict[str, Any]:
             raise RunDamaged(f"{path}: not a run's record; its {name} is of another kind")
     if any(record[name] is None for name in ENTRIES):
         raise RunDamaged(f"{path}: not a run's record; an entry is empty")
-    if not all(isinstance(digest, str) and "\0" not in name for name, digest in record["files"].items()):
-        raise RunDamaged(f"{path}: its files are not names and hashes")
     outside = [name for name in record["files"] if Path(name).is_absolute() or ".." in Path(name).parts]
     if outside:
-        raise RunDamaged(f"{path}: names a file outside of the run's folder: {outside[0]}")
+        raise RunDamaged(f"{path}: names a file outside of the run's folder: {shown(outside[0])}")
     entries = {name: entry for name, entry in record.items() if name != SEAL}
+    hashes = all(isinstance(digest, str) and DIGEST.fullmatch(digest) for digest in record["files"].values())
+    if not hashes or not all(name.isprintable() and Path(name).name for name in record["files"]):
+        raise RunDamaged(f"{path}: its files are not names and hashes")
     if SEAL in record and record[SEAL] != _seal_of(entries):
         raise RunDamaged(
             f"{path}: an entry is not the one that was written (its seal differs); if you changed it yourself,"
@@ -563,7 +640,7 @@ class _WriterLock:
                 return
             with ExitStack() as held:
                 try:
-                    held.enter_context(locked(self.file))
+                    held.enter_context(locked(own_file(self.file.parent, LOCK)))
                 except OSError as error:  # users know the folder, not the file of the lock
                     name_the_file(error, self.file.parent)
                     raise

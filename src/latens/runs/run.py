@@ -35,7 +35,7 @@ from latens.maps import FEATURES, GIVEN, MAPS, Map, map_kind
 from latens.metrics import Scores, ScoreTable
 from latens.models import MODELS
 from latens.progress import Progress, Silent
-from latens.runs.record import RECORD, RunFolder
+from latens.runs.record import RECORD, RunFolder, own_file
 from latens.runs.tables import COLUMN, LatentArrays
 from latens.samplers import SAMPLERS, Sampler, samplers_for
 from latens.text import quoted, shown
@@ -78,6 +78,8 @@ def weights_in(state: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]"
 
 
 MORE = ("result", "versions", "forms", "left_out")  # dicts that run.json may have
+KINDS = {"device": str, "threads": int, "latent_shape": list}  # of other entries that it may have
+MORE_FACTS = {"notes": list, "options": dict, "rules": int, "show": str, "dtype": str}  # that its data may have
 FACTS = {"name": str, "source": str, "fingerprint": str, "shape": list, "train": int, "test": int, "class_names": list}
 
 
@@ -89,14 +91,16 @@ def _check_facts(path: Path, record: Mapping[str, Any]) -> None:
     """
     data = record["data"]
     other = [name for name in MORE if not isinstance(record.get(name, {}), dict | None)]
+    other += [name for name, kind in KINDS.items() if not isinstance(record.get(name), kind | None)]
     if other:
         raise RunDamaged(f"{path / RECORD}: not a run's record; its {other[0]} is of another kind")
     wrong = [name for name, kind in FACTS.items() if not isinstance(data.get(name), kind)]
+    wrong += [name for name, kind in MORE_FACTS.items() if name in data and not isinstance(data[name], kind)]
     shape = data.get("shape")
     if not wrong and not (len(shape) == 3 and all(type(size) is int and size > 0 for size in shape)):
         wrong = ["shape"]
-    if not wrong and not all(isinstance(name, str) for name in data["class_names"]):
-        wrong = ["class_names"]
+    texts = [name for name in ("class_names", "notes") if name not in wrong]
+    wrong += [name for name in texts if not all(isinstance(one, str) for one in data.get(name, ()))]
     if wrong:
         raise RunDamaged(f"{path / RECORD}: does not say what its images are: {', '.join(wrong)}")
     try:
@@ -105,10 +109,29 @@ def _check_facts(path: Path, record: Mapping[str, Any]) -> None:
         raise RunDamaged(f"{path / RECORD}: its recipe is not one ({type(error).__name__}: {error})") from None
 
 
+def _epoch_in(line: str) -> dict[str, Any]:
+    """One line of a history.
+
+    Raises:
+        ValueError: it is no dict of numbers.
+    """
+    row = json.loads(line)
+    if not isinstance(row, dict) or type(row.get("epoch")) is not int:
+        raise ValueError("a line that is no epoch")
+    other = next((name for name, value in row.items() if not _is_number(value)), None)
+    if other is not None:
+        raise ValueError(f"{shown(other)} is no number")
+    return row
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and -1e300 < value < 1e300)
+
+
 def _unsealed(path: Path) -> bytes:
     """A small file of a run of an earlier version, which has no hash of it."""
     try:
-        with open_regular(path) as file:
+        with open_regular(own_file(path.parent, path.name)) as file:
             content = file.read(MAX_JSON + 1)
     except OSError as error:
         raise RunDamaged(f"{path}: not readable ({error.strerror})") from None
@@ -322,7 +345,8 @@ class Run:
         try:
             model.load_state_dict(self.weights())
         except RuntimeError as error:
-            raise RunDamaged(f"{self.path}: the weights do not fit the model of run.json ({error})") from None
+            reason = " ".join(str(error).split())[:300]
+            raise RunDamaged(f"{self.path}: the weights do not fit the model of run.json ({reason})") from None
         return self._placed(model)
 
     def _load_adopted(self) -> "Model":
@@ -358,7 +382,7 @@ class Run:
         name = self._weights_file()
         # Earlier versions did not record the checkpoint's hash in run.json; the file contains its own.
         sealed = name in self.folder.files
-        tensors = self.folder.load(name) if sealed else read_safetensors(self.path / name)
+        tensors = self.folder.load(name) if sealed else read_safetensors(own_file(self.path, name))
         return tensors if name == WEIGHTS else weights_in(tensors)
 
     def _weights_file(self) -> str:
@@ -449,7 +473,7 @@ class Run:
             return Rows()
         try:
             content = self.folder.load(HISTORY_FILE) if sealed else _unsealed(path)
-            return Rows(json.loads(line) for line in content.decode().splitlines())
+            return Rows(_epoch_in(line) for line in content.decode().splitlines())
         except (ValueError, RecursionError) as error:
             raise RunDamaged(f"{path}: not readable as lines of JSON ({error})") from None
 
@@ -526,9 +550,17 @@ class Run:
         `run.latents.to_pandas()` and `polars.DataFrame(run.latents.columns())` make tables of it.
         """
         found: LatentArrays = self._current(
-            LATENTS, lambda: LatentArrays(self.folder.mapped(LATENTS, LATENT_ARRAYS), self.class_names)
+            LATENTS,
+            lambda: LatentArrays(self._of_its_classes(self.folder.mapped(LATENTS, LATENT_ARRAYS)), self.class_names),
         )
         return found
+
+    def _of_its_classes(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Arrays of latents.npz, whose labels are looked at."""
+        labels = arrays.get("labels")
+        if labels is not None and labels.size and not 0 <= labels.min() <= labels.max() < len(self.class_names):
+            raise RunDamaged(f"{self.path / LATENTS}: not what a run has there: its labels are none of its classes")
+        return arrays
 
     def _head(self, name: str) -> np.ndarray | None:
         """`part` or `labels` of latents.npz, None where it has none; all of the file is not read for them."""
@@ -537,7 +569,7 @@ class Run:
             read: np.ndarray | None = whole.get(name)
             return read  # all of the file is in memory
         arrays: dict[str, np.ndarray] = self._current(
-            LATENTS, lambda: self.folder.glance(LATENTS, ("part", "labels")), "head of "
+            LATENTS, lambda: self._of_its_classes(self.folder.glance(LATENTS, ("part", "labels"))), "head of "
         )
         return arrays.get(name)
 
@@ -694,13 +726,26 @@ class Run:
         options = kind.options_for(model, choose_device(self.device))
         file = f"samplers/{name}.safetensors"
         if file in self.record["files"]:
-            return kind.restore({n: t.numpy() for n, t in self.folder.load(file).items()}, options)
+            return self._restored(file, kind, options)
         with (progress or Silent()).stage(f"sampler {name}") as tick:
             latents, made_of = self._latents_of(TRAIN)
             fitted = kind(**options).fit(latents, self.labels_of(TRAIN), tick)
         state = {name: torch.from_numpy(np.array(value)) for name, value in fitted.state().items()}
         self.folder.commit({file: state}, made_of=made_of)
         return fitted
+
+    def _restored(self, file: str, kind: type[Sampler], options: Mapping[str, Any]) -> Sampler:
+        """A stored sampler, once it has drawn a latent: its arrays may be of any shape and type."""
+        tensors = self.folder.load(file)
+        try:
+            stored = kind.restore({name: tensor.numpy() for name, tensor in tensors.items()}, options)
+            drawn = stored.sample(1, labels=stored.labels_for(1))
+        except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, RuntimeError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise RunDamaged(f"{self.path / file}: is no sampler of this run ({reason})") from None
+        if drawn.shape != (1, self.recipe.latent_dim) or not np.isfinite(drawn).all():
+            raise RunDamaged(f"{self.path / file}: is no sampler of this run: it draws what is no latent of it")
+        return stored
 
     def sample(self, n: int, sampler: str = "class-means", seed: int = 0, labels: np.ndarray | None = None) -> Samples:
         """New images: latents from a sampler, decoded.
@@ -786,7 +831,7 @@ class Run:
         plain = self.folder.load("metrics.json")
         try:
             return ScoreTable.from_json(plain)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunDamaged(f"{self.path / 'metrics.json'}: not readable as scores ({error})") from None
 
     @property
