@@ -730,7 +730,7 @@ def test_where_classes_mix_a_million_points_have_their_mean_colour(view):
 def test_few_selected_points_are_seen_among_a_million(view):
     view.evaluate("([n, spread]) => cluster(n, spread, 1, ['#d00000'])", [MANY, SPREAD])
     view.evaluate("n => map.setSelection(Uint8Array.from({ length: n }, (_, i) => Number(i < 40)))", MANY)
-    spots = view.evaluate("[...Array(40).keys()].map((row) => map.toScreen(...map.placeOf(row)))")
+    spots = view.evaluate("[...Array(40).keys()].map(map.placeOf).map(({x, y}) => map.toScreen(x, y))")
 
     def stand_out():
         share, _ = laid(screenshot(view), (255, 255, 255), (0xD0, 0, 0))

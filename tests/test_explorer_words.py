@@ -65,8 +65,8 @@ def test_numbers_read_like_numbers(tmp_path):
     ],
 )
 def test_the_gauge_weighs_distance_and_round_trip(tmp_path, ratio, trip, moved, kind):
-    given = json.dumps([ratio, trip, moved]).replace("null", "NaN")
-    answer = in_node(tmp_path, f'import {{judge}} from "./gauge.js";\nconst answer = judge(...{given});')
+    given = json.dumps({"ratio": [ratio], "round_trip": [trip], "moved": [moved]}).replace("null", "NaN")
+    answer = in_node(tmp_path, f'import {{judge}} from "./gauge.js";\nconst answer = judge({given}, 0);')
     assert answer["kind"] == kind
     assert (answer["off"] <= 1.5) == (kind == "good")
     if kind == "bad" and ratio is not None and ratio < 1:

@@ -3,7 +3,8 @@
 import {afterwards} from "./dom.js";
 import {readTags} from "./tags.js";
 
-const FACTS = /** @type {const} */ (["map", "part", "coloured", "scales", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed", "given", "latent"]);
+/** @type {import("./store.js").FactName[]} */
+const FACTS = ["map", "part", "coloured", "scales", "filters", "look", "tab", "current", "selected", "path", "compass", "tagged", "listed", "given", "latent"];
 const PARTS = ["test", "train", "both"];
 const STEP = 1000; // milliseconds within which steps from image to image, or changes of one range, are one step of Back
 const MOST_ROWS = 200; // selected ones that the address names; more are named by their tag
@@ -86,20 +87,10 @@ export function keepAddress(store, bar) {
       if (map !== store.facts.map || part !== store.facts.part || !store.facts.points) await bar.showMap(map, {said: false, part});
       const colour = known(said.get("colour"), store.columns.map(({name}) => name), "the column", lost);
       if (colour !== store.facts.coloured) await bar.colour(colour);
-      const scales = scalesIn(said, lost);
-      if (JSON.stringify(scales) !== JSON.stringify(store.facts.scales)) store.set({scales});
-      const filters = filtersIn(said, lost);
-      if (JSON.stringify(filters) !== JSON.stringify(store.facts.filters)) store.set({filters});
-      const listed = said.get("list") ?? "worst-rebuilt";
-      if (listed !== store.facts.listed) store.set({listed});
-      const look = said.get("look") ?? "";
-      if (look !== store.facts.look) store.set({look});
-      if ((said.get("compass") === "on") !== store.facts.compass) store.set({compass: !store.facts.compass});
+      put({...rangesIn(said, lost), listed: said.get("list") ?? "worst-rebuilt", look: said.get("look") ?? "", compass: said.get("compass") === "on"});
       const told = (said.get("path") ?? "").split("_");
       const [stops, way] = [told.slice(0, -1).map(stopOf), told[told.length - 1]];
-      if (stops.length > 1 && info.ways.includes(way)) store.set({path: {stops, way}});
-      else if (store.facts.path) store.set({path: null});
-      select(said, lost);
+      put({path: stops.length > 1 && info.ways.includes(way) ? {stops, way} : null, selected: selectedIn(said, lost)});
       const id = said.get("image");
       const row = id === null ? null : await source.find(id).catch(() => (lost.push(`the image ${id}`), null));
       if (row !== store.facts.current) {
@@ -132,37 +123,34 @@ export function keepAddress(store, bar) {
     return all[0];
   }
 
-  /** @param {URLSearchParams} said @param {string[]} lost */
-  function scalesIn(said, lost) {
-    const found = [...said].filter(([key]) => key.startsWith("ends.")).map(([key, value]) => ({name: key.slice(5), low: Number(value.split("..")[0]), high: Number(value.split("..")[1])}));
-    for (const {name} of found) if (!store.columns.some((one) => one.name === name)) lost.push(`the column ${name}`);
-    return Object.fromEntries(found.filter(({name, low, high}) => low < high && store.columns.some((one) => one.name === name)).map(({name, low, high}) => [name, {low, high}]));
+  /** Change those facts that are not so already. @param {Partial<import("./store.js").Facts>} facts */
+  function put(facts) {
+    const others = Object.entries(facts).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(store.facts[/** @type {keyof typeof facts} */ (name)]));
+    store.set(Object.fromEntries(others));
   }
 
-  /** @param {URLSearchParams} said @param {string[]} lost */
-  function filtersIn(said, lost) {
-    /** @type {Record<string, import("./filters.js").Filter>} */
-    const filters = {};
+  /** What is said of columns: which values are shown, and the ends of the colours. @param {URLSearchParams} said @param {string[]} lost */
+  function rangesIn(said, lost) {
+    /** @type {Pick<import("./store.js").Facts, "filters"|"scales">} */
+    const {filters, scales} = {filters: {}, scales: {}};
     for (const [key, value] of said) {
       const [kind, name] = [key.slice(0, key.indexOf(".")), key.slice(key.indexOf(".") + 1)];
-      if (kind !== "hide" && kind !== "range") continue;
+      if (!["hide", "range", "ends"].includes(kind)) continue;
+      const [low, high] = value.split("..").map(Number);
       if (!store.columns.some((one) => one.name === name)) lost.push(`the column ${name}`);
       else if (kind === "hide") filters[name] = {hidden: numbers(value)};
-      else filters[name] = {low: Number(value.split("..")[0]), high: Number(value.split("..")[1])};
+      else if (kind === "range") filters[name] = {low, high};
+      else if (low < high) scales[name] = {low, high};
     }
-    return filters;
+    return {filters, scales};
   }
 
   /** @param {URLSearchParams} said @param {string[]} lost */
-  function select(said, lost) {
-    const tag = said.get("tag");
-    let rows = numbers(said.get("select") ?? "");
-    if (tag !== null) {
-      const {rows: tagged} = store.facts.tagged;
-      if (Object.hasOwn(tagged, tag)) rows = tagged[tag];
-      else lost.push(`the tag ${tag}`);
-    }
-    if (!same(rows, store.facts.selected)) store.set({selected: rows});
+  function selectedIn(said, lost) {
+    const [tag, {rows}] = [said.get("tag"), store.facts.tagged];
+    if (tag !== null && Object.hasOwn(rows, tag)) return rows[tag];
+    if (tag !== null) lost.push(`the tag ${tag}`);
+    return numbers(said.get("select") ?? "");
   }
 
   // An image is named by its id: rows say nothing to a person.
@@ -174,17 +162,15 @@ export function keepAddress(store, bar) {
     if (store.facts.current === current) write(false);
   });
   let due = false;
-  for (const fact of FACTS) {
-    store.on(fact, () => {
-      if (due || applying) return;
-      due = true;
-      queueMicrotask(() => { // facts that change at once are one step
-        due = false;
-        write(true);
-      });
+  store.on(FACTS, () => {
+    if (due || applying) return;
+    due = true;
+    queueMicrotask(() => { // facts that change at once are one step
+      due = false;
+      write(true);
     });
-  }
-  view.addEventListener("frame", afterwards(() => write(false)));
+  });
+  view.on("frame", afterwards(() => write(false)));
   addEventListener("popstate", apply);
   return {start: apply};
 }

@@ -35,20 +35,25 @@ export async function openPage({source, second, port, view, box, key}) {
   const store = new Store(source, info, view);
   Object.assign(store, {say, announce});
   const bar = mapBar(store, key);
-  fill(find("top"), ...heading(store), bar.element);
+  const words = `${info.model} · ${info.network} · latent dimension ${info.latent_dim}${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
+  fill(find("top"), ...title(info.name, words), bar.element);
   hoverCard(store, box);
   selectionBar(store, box);
   filterChips(store, box);
   tabs(store, allPanels(store));
   wire(store);
   givenImages(store, box);
-  ringCurrent(store);
+  store.on("snapshot", () => document.body.classList.toggle("playing", store.plays));
   keepTags(store);
   stepKeys(store);
   if (store.served && info.status !== "done") tellPhase(store, box);
   if (info.missing) say(`The images of this run cannot be found (${info.missing}). The map and the decoder work without them.`);
   if (info.note) say(info.note);
-  if (!info.count) return noMapYet(store, key);
+  if (!info.count) { // a run that is still training has no map; its latents are shown epoch by epoch
+    document.body.classList.add("young");
+    fill(key, el("span", {}, "During training the map shows the test latents of the last epoch."));
+    return store.set({tab: "run"});
+  }
   if (window === window.top) {
     await keepAddress(store, bar).start();
     if (!store.facts.points) store.addEventListener("points", () => store.set({tab: store.facts.tab}), {once: true}); // it failed, and another one was chosen
@@ -60,19 +65,6 @@ export async function openPage({source, second, port, view, box, key}) {
     if (port) (await import("./notebook.js")).shareFacts(store, port);
   }
   if (info.beside) await linkRuns(store, second, find("maps"));
-}
-
-/** A run that is still training has no map; its latents are shown epoch by epoch. @param {Store} store @param {HTMLElement} key */
-function noMapYet(store, key) {
-  document.body.classList.add("young");
-  fill(key, el("span", {}, "During training the map shows the test latents of the last epoch."));
-  store.set({tab: "run"});
-}
-
-/** @param {Store} store */
-function heading({info}) {
-  const words = `${info.model} · ${info.network} · latent dimension ${info.latent_dim}${info.count ? ` · ${info.count.toLocaleString("en")} images` : ""}`;
-  return title(info.name, words);
 }
 
 /** @param {Store} store @returns {Panel[]} */
@@ -126,15 +118,5 @@ function tabs(store, panels) {
       if (!element.inert) shown();
       if (before !== element) box.scrollTop = places.get(element) ?? (box === panel ? 0 : top);
     });
-  });
-}
-
-/** The current image has a ring on the map; one that is not on it has none. @param {Store} store */
-function ringCurrent(store) {
-  const show = () => store.view.setCursor(store.plays ? -1 : store.pointOf(store.facts.current));
-  for (const fact of /** @type {const} */ (["current", "part"])) store.on(fact, show);
-  store.on("snapshot", () => {
-    document.body.classList.toggle("playing", store.plays);
-    show();
   });
 }

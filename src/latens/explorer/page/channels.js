@@ -100,8 +100,7 @@ export function channelControls(store) {
   function range(colour, channel, at) {
     const title = info.network_shape[0] > 1 ? `${channels[channel].name} · ${colour}` : "shown";
     const end = (/** @type {number} */ which) => {
-      const input = /** @type {HTMLInputElement} */ (el("input", {type: "range", "aria-label": `${title}: ${which ? "full colour" : "black"} at`}));
-      Object.assign(input, {min: "0", max: String(STEPS), step: "1"});
+      const input = /** @type {HTMLInputElement} */ (el("input", {type: "range", min: 0, max: STEPS, "aria-label": `${title}: ${which ? "full colour" : "black"} at`}));
       input.addEventListener("input", () => {
         const now = parts();
         const value = Number(input.value);

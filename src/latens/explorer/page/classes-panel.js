@@ -56,12 +56,10 @@ export function classesPanel(store) {
     const rows = cells.map((row, label) => {
       const all = row.reduce((sum, {length}) => sum + length, 0);
       return el("tr", {}, el("th", {scope: "row", title: names[label]}, names[label]), ...row.map((rowsOf, other) => {
-        const cell = el("td", {});
-        if (rowsOf.length) {
-          cell.append(button(String(rowsOf.length), () => select(rowsOf, of(label, other)), {class: other === label ? "confusion own" : "confusion", title: words(label, other, rowsOf.length), "aria-label": words(label, other, rowsOf.length)}));
-          cell.style.setProperty("--share", String(Math.round(100 * Math.sqrt(rowsOf.length / (other === label ? all : most)))));
-        }
-        return cell;
+        if (!rowsOf.length) return el("td", {});
+        const [own, said] = [other === label, words(label, other, rowsOf.length)];
+        return el("td", {style: `--share: ${Math.round(100 * Math.sqrt(rowsOf.length / (own ? all : most)))}`},
+          button(String(rowsOf.length), () => select(rowsOf, of(label, other)), {class: own ? "confusion own" : "confusion", title: said, "aria-label": said}));
       }));
     });
     return el("table", {class: "confusions"}, el("caption", {}, "Rows: the class of an image. Columns: that of its neighbours. Press a number to select its images."), el("thead", {}, head), el("tbody", {}, ...rows));

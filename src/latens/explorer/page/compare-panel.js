@@ -106,7 +106,7 @@ export function comparePanel(store) {
         one.source.pictures([row]).then((pixels) => paint(canvas, pixels, one.info.shape), () => canvas.classList.add("gone"));
         const mine = side ? back(row) : row;
         const words = inOther[side][i] ? "near in both runs" : `near in ${one.info.name} only`;
-        return el("button", {type: "button", class: `bare${inOther[side][i] ? " both" : ""}`, title: words, "aria-label": `${i + 1}: ${words}`, disabled: mine === null, onclick: () => mine !== null && store.choose(mine)}, canvas);
+        return button(canvas, () => mine !== null && store.choose(mine), {class: `bare${inOther[side][i] ? " both" : ""}`, title: words, "aria-label": `${i + 1}: ${words}`, disabled: mine === null});
       })));
     };
     const both = inOther[0].filter(Boolean).length;

@@ -34,11 +34,9 @@ export function compass(store) {
 
   /** @param {import("./types.js").Compass} found */
   function show(found) {
-    const {steps, shares, around} = found;
+    const [{steps, shares, around}, dim] = [found, info.latent_dim];
     words.textContent = `Where the ${around.toLocaleString("en")} nearest images vary most: each arrow leads to where, on average, those of them lie that are two standard deviations (sd) ahead, and the pictures are steps along it.`;
     const order = [...steps.map((at, k) => ({at, k: k + 1})), {at: 0, k: 0}].sort((a, b) => a.at - b.at);
-    /** In the answer the place's own latent stands first. @param {number} i direction @param {number} k */
-    const indexOf = (i, k) => (k ? i * steps.length + k : 0);
     const [left, top] = found.places;
     store.mark("compass", shares.flatMap((_, i) => {
       const [dx, dy] = found.arrows.slice(2 * i, 2 * i + 2);
@@ -50,19 +48,13 @@ export function compass(store) {
     fill(rows, ...shares.flatMap((share, i) => [
       el("p", {class: "compass-words"}, el("strong", {}, SIGNS[i]), ` ${percent(share)} of their variance`),
       el("div", {class: "compass-row"}, ...order.map(({at, k}) => {
-        const index = indexOf(i, k);
-        const {words: judged, kind} = judge(found.ratio[index], found.round_trip[index], found.moved[index]);
+        const index = k ? i * steps.length + k : 0; // the place's own latent stands first
+        const {words: judged, kind} = judge(found, index);
         const name = at === 0 ? "here" : `${at > 0 ? "+" : "−"}${Math.abs(at)} sd`;
-        return el("button", {type: "button", class: "step", "data-kind": kind, title: "Take this latent", "aria-label": `direction ${i + 1}, ${name}: ${judged}`, onclick: () => take(found.latents, index)},
-          picture(found.pixels, info.shape, "", index), el("small", {}, name));
+        return button([picture(found.pixels, info.shape, "", index), el("small", {}, name)], () => store.set({latent: found.latents.slice(index * dim, (index + 1) * dim), current: null, tab: "image"}),
+          {class: "step", "data-kind": kind, title: "Take this latent", "aria-label": `direction ${i + 1}, ${name}: ${judged}`});
       })),
     ]));
-  }
-
-  /** @param {Float32Array} latents @param {number} index */
-  function take(latents, index) {
-    const dim = info.latent_dim;
-    store.set({latent: latents.slice(index * dim, (index + 1) * dim), current: null, tab: "image"});
   }
 
   store.on("compass", () => {

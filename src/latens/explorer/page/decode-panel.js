@@ -1,12 +1,12 @@
 // Decode: what the decoder makes of the place under the pointer, also where no image lies.
 
+import {waitOn} from "./busy.js";
 import {compass} from "./compass.js";
 import {button, el, fill, named} from "./dom.js";
 import {gauge} from "./gauge.js";
 import {download, jsonOf, pngOf} from "./files.js";
 import {captioned, frame, paint} from "./pictures.js";
 import {sheetOf} from "./sheet.js";
-import {markOf} from "./store.js";
 
 const SAVED = 256; // pixels of a saved image, at least
 const MIDDLE = 32768; // of the map, 16 bit
@@ -80,7 +80,7 @@ export function decodePanel(store) {
     around.at(x, y);
     const [unitsX, unitsY] = store.toUnits(x, y);
     const asked = performance.now();
-    const done = markOf(shown).start();
+    const done = waitOn(shown);
     const found = await source.decodeAt(map, unitsX, unitsY).catch((error) => (failed(error), null)).finally(done);
     if (!found || map !== store.facts.map) return; // its places are another map's
     paint(made, found.pixels, info.shape);
@@ -143,22 +143,19 @@ export function decodePanel(store) {
   }
 
   const looks = () => store.facts.tab === "decode" && info.decodes && store.facts.points !== null && !store.plays;
-  view.addEventListener("move", (event) => {
-    const {x, y} = /** @type {CustomEvent} */ (event).detail;
+  view.on("move", ({x, y}) => {
     over = moved = true;
     if (looks() && !pinned) look(x, y);
   });
   // A step of the keyboard is decoded at once, as a move of the pointer is.
-  view.addEventListener("walk", (event) => {
+  view.on("walk", ({x, y}) => {
     if (!looks()) return;
-    const {x, y} = /** @type {CustomEvent} */ (event).detail;
     pinned = false;
     over = moved = true;
     look(x, y);
   });
-  view.addEventListener("press", (event) => {
+  view.on("press", ({x, y, touch}) => {
     if (!looks()) return;
-    const {x, y, touch} = /** @type {CustomEvent} */ (event).detail;
     pinned = touch || !pinned; // a finger that is lifted points nowhere: there is nothing to release a place for
     if (!pinned) store.mark("decode", []);
     look(x, y);
@@ -169,7 +166,7 @@ export function decodePanel(store) {
     else if (looked) held = null; // it is decoded again when the panel is opened
     enable();
   });
-  view.addEventListener("leave", () => {
+  view.on("leave", () => {
     over = false;
     if (pinned) return;
     store.mark("decode", []);

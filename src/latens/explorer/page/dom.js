@@ -18,9 +18,9 @@ export function el(tag, properties = {}, ...children) {
   return made;
 }
 
-/** @param {string} text @param {() => void} press @param {Record<string, unknown>} [properties] */
-export function button(text, press, properties = {}) {
-  return /** @type {HTMLButtonElement} */ (el("button", {type: "button", onclick: press, ...properties}, text));
+/** @param {string|Node|(string|Node)[]} content @param {() => void} press @param {Record<string, unknown>} [properties] */
+export function button(content, press, properties = {}) {
+  return /** @type {HTMLButtonElement} */ (el("button", {type: "button", onclick: press, ...properties}, ...[content].flat()));
 }
 
 let labelled = 0;
@@ -45,21 +45,18 @@ export function choice(text, options, value, change) {
  */
 export function slider(text, range, change, words = (value) => String(value)) {
   const id = `slider-${++labelled}`;
-  const output = el("output", {for: id}, words(range.value));
-  const input = /** @type {HTMLInputElement} */ (el("input", {id, type: "range"}));
+  const output = el("output", {for: id});
+  const input = /** @type {HTMLInputElement} */ (el("input", {id, type: "range", ...range}));
   /** Show the value again, where its words have changed. */
   const refresh = () => {
     output.textContent = words(Number(input.value));
     input.setAttribute("aria-valuetext", words(Number(input.value)));
   };
-  const moved = () => {
+  input.addEventListener("input", () => {
     refresh();
     change(Number(input.value));
-  };
-  Object.assign(input, {min: range.min, max: range.max, step: range.step});
-  input.value = String(range.value);
-  input.setAttribute("aria-valuetext", words(range.value));
-  input.addEventListener("input", moved);
+  });
+  refresh();
   return {element: el("div", {class: "field"}, el("label", {for: id}, text), input, output), input, output, refresh};
 }
 

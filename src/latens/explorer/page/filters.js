@@ -71,12 +71,11 @@ export function filterChips(store, box) {
     chips.hidden = !known.length;
     fill(chips, ...known.map(([name, filter]) => {
       const words = wordsOf(name, filter);
-      const chip = button("", () => store.set({filters: withFilter(store.facts.filters, name, null)}), {class: "chip", title: `Take this filter away: ${words}`, "aria-label": `Take away the filter ${words}`});
-      chip.append(el("span", {}, words), " ×");
-      return chip;
+      return button([el("span", {}, words), " ×"], () => store.set({filters: withFilter(store.facts.filters, name, null)}),
+        {class: "chip", title: `Take this filter away: ${words}`, "aria-label": `Take away the filter ${words}`});
     }));
   }
 
-  for (const fact of /** @type {const} */ (["filters", "part"])) store.on(fact, apply);
+  store.on(["filters", "part"], apply);
   store.on("tagged", () => "tags" in store.facts.filters && apply());
 }

@@ -4,6 +4,7 @@ import {afterwards, button, el, fill} from "./dom.js";
 
 /** An image of the user's and the file that it is in. @typedef {import("./types.js").Given & {file: File}} Found */
 
+const MOST_FILE = 64 * 2 ** 20; // bytes, as decoding.py has it
 const MOST_GIVEN = 12; // images of the user's on the map; of more the newest stay
 const NAMED = 24; // letters of a name on the map
 const REACH = 12; // pixels about a mark that are pressed for it
@@ -14,9 +15,12 @@ export function findField(store) {
   const known = el("datalist", {id: "found-images"});
   const field = /** @type {HTMLInputElement} */ (el("input", {id: "find-image", type: "text", placeholder: "id or file name", autocomplete: "off"}));
   field.setAttribute("list", "found-images");
-  field.addEventListener("input", async () => {
+  const search = async () => {
     const words = field.value.trim();
-    const found = words ? await store.newest("find", () => source.search(words)) : [];
+    return {words, found: words ? await store.newest("find", () => source.search(words)) : []};
+  };
+  field.addEventListener("input", async () => {
+    const {words, found} = await search();
     if (!found) return;
     fill(known, ...found.map(({id}) => el("option", {value: id})));
     const chosen = found.find(({id}) => id === words);
@@ -31,19 +35,16 @@ export function findField(store) {
   const drawOwn = () => fill(own, ...store.facts.given.map((one) => el("span", {class: "given-one"},
     button(one.id, () => store.set({current: null, latent: one.latents}), {"aria-pressed": String(one === store.shownGiven), title: `Show ${one.id}, an image of yours`}),
     button("×", () => remove(store, one), {"aria-label": `Take ${one.id} off the map`, title: "Take it off the map"}))));
-  for (const fact of /** @type {const} */ (["given", "latent"])) store.on(fact, drawOwn);
+  store.on(["given", "latent"], drawOwn);
   return el("div", {}, el("form", {class: "field", onsubmit: find}, el("label", {for: "find-image"}, "Find"), field, known,
     info.encodes ? button("By image…", () => files.click(), {title: "Choose an image of yours; you can also drop it on the page, or paste it"}) : null, files), own);
 
   /** @param {Event} event */
   async function find(event) {
     event.preventDefault();
-    const words = field.value.trim();
-    if (!words) return;
-    const found = await store.newest("find", () => source.search(words));
-    if (!found) return;
-    if (found.length) store.choose(found[0].row);
-    else store.say(`No image has ${words} in its id.`);
+    const {words, found} = await search();
+    if (found?.length) store.choose(found[0].row);
+    else if (found && words) store.say(`No image has ${words} in its id.`);
   }
 }
 
@@ -73,8 +74,7 @@ export function givenImages(store, box) {
     if (files.length) event.preventDefault();
     if (files.length) place(store, files);
   });
-  view.addEventListener("press", (event) => { // after the press of the point below it
-    const {x, y} = /** @type {CustomEvent} */ (event).detail;
+  view.on("press", ({x, y}) => { // after the press of the point below it
     const found = store.plays ? undefined : store.facts.given.find((one) => {
       const at = store.fromUnits(one.places);
       return at.x.length && Math.hypot(at.x[0] - x, at.y[0] - y) * view.view.scale < REACH;
@@ -86,7 +86,7 @@ export function givenImages(store, box) {
     const text = [one.id.length > NAMED ? `${one.id.slice(0, NAMED - 1)}…` : one.id];
     return [{kind: "diamond", ...at, colour: "ink"}, {kind: "label", x: at.x, y: at.y, text, weights: [1e9], below: 20}];
   }));
-  for (const fact of /** @type {const} */ (["given", "snapshot"])) store.on(fact, mark);
+  store.on(["given", "snapshot"], mark);
   // In another look they look otherwise, on another map they lie elsewhere, and among other images they have other neighbours.
   const again = afterwards(async () => {
     const {given, map} = store.facts;
@@ -96,12 +96,15 @@ export function givenImages(store, box) {
     const shown = given.findIndex((one) => one === store.shownGiven);
     store.set({given: found, ...(shown < 0 ? {} : {latent: found[shown].latents})});
   }, 100);
-  for (const fact of /** @type {const} */ (["look", "map", "part"])) store.on(fact, again);
+  store.on(["look", "map", "part"], again);
   store.on("map", () => store.mark("given", [])); // until it is known where they lie on this one
 }
 
 /** @param {import("./store.js").Store} store @param {File} file @returns {Promise<Found>} */
-const encoded = async (store, file) => ({...(await store.source.encode(file, store.facts.map)), file});
+async function encoded(store, file) {
+  if (file.size > MOST_FILE) throw new Error(`${file.name}: has ${Math.round(file.size / 2 ** 20)} MB; at most ${MOST_FILE / 2 ** 20} MB are read`);
+  return {...(await store.source.encode(file, store.facts.map)), file};
+}
 
 /** Encode files, put them on the map, and show the first. @param {import("./store.js").Store} store @param {File[]} files */
 async function place(store, files) {
@@ -117,7 +120,7 @@ async function place(store, files) {
   if (!found.length) return;
   store.set({given: [...store.facts.given, ...found].slice(-MOST_GIVEN), current: null, latent: found[0].latents, tab: "image"});
   const {x, y} = store.fromUnits(found[0].places);
-  if (!store.plays && x.length) view.keepInSight([x[0], y[0]]);
+  if (!store.plays && x.length) view.keepInSight({x: x[0], y: y[0]});
   if (found.length === files.length) store.say(found[0].note && `${found[0].id}: ${found[0].note}.`);
 }
 

@@ -25,12 +25,11 @@ export function judgeDistance(ratio) {
 /**
  * Both at once; the worse of the two decides. A round trip is judged as a share of the latent's length and in usual distances: of a
  * poor model all latents lie close together, and a small share is then many usual distances.
- * @param {number} ratio @param {number} roundTrip |E(D(z)) - z| / |z|; NaN where it is not known
- * @param {number} moved the same distance in usual distances @returns {Judgement}
+ * @param {Pick<import("./types.js").Decoded, "ratio"|"round_trip"|"moved">} found @param {number} index of several @returns {Judgement}
  */
-export function judge(ratio, roundTrip, moved) {
-  const distance = judgeDistance(ratio);
-  const off = Math.max(Number.isFinite(roundTrip) ? TRIP * roundTrip : 0, Number.isNaN(moved) ? 0 : moved);
+export function judge(found, index) {
+  const [distance, back, moved] = [judgeDistance(found.ratio[index]), found.round_trip[index], found.moved[index]];
+  const off = Math.max(Number.isFinite(back) ? TRIP * back : 0, Number.isNaN(moved) ? 0 : moved);
   const kind = kindOf(off);
   if (kind === "good" || off <= distance.off) return {...distance, off: Math.max(off, distance.off)};
   const near = distance.kind === "good" ? "near the data, but " : `${distance.words}, and `;
@@ -56,9 +55,9 @@ export function gauge() {
      * @param {import("./types.js").Decoded} found @param {number} index of several
      * @param {boolean} [empty] whether the latent stands for a place that has none
      */
-    show({ratio, round_trip, moved}, index, empty = false) {
-      const [far, back, away] = [ratio[index], round_trip[index], moved[index]];
-      const {words: text, kind, off} = judge(far, back, away);
+    show(found, index, empty = false) {
+      const [far, back, away] = [found.ratio[index], found.round_trip[index], found.moved[index]];
+      const {words: text, kind, off} = judge(found, index);
       element.dataset.kind = empty && kind === "good" ? "fair" : kind;
       needle.hidden = false;
       // The scale is logarithmic, from a quarter to eight.

@@ -53,7 +53,6 @@ export function groupDirection(store, changed) {
     return store.pointsOfClass(Number(value.slice(6))).map((point) => store.rowOf(point));
   }
 
-
   /** Another pair of groups: the shift begins at nothing. */
   async function choose() {
     const groups = ends.map(({select}) => rowsOf(select.value));

@@ -17,12 +17,11 @@ export function hoverCard(store, box) {
     clearTimeout(timer);
     card.hidden = true;
   };
-  view.addEventListener("hover", (event) => {
-    const {row, clientX, clientY} = /** @type {CustomEvent} */ (event).detail;
+  view.on("hover", ({row, clientX, clientY}) => {
     hide();
     if (row >= 0 && !store.plays) timer = window.setTimeout(() => show(store.rowOf(row), clientX, clientY), DWELL);
   });
-  for (const name of ["leave", "drag"]) view.addEventListener(name, hide);
+  for (const name of ["leave", "drag"]) view.on(name, hide);
   store.on("snapshot", hide);
 
   /** @param {number} row @param {number} x @param {number} y */

@@ -2,14 +2,12 @@
 
 /** @typedef {import("./fit.js").Picture} Picture */
 
-const MOST_FILE = 64 * 2 ** 20; // bytes, as with a server
 const PNG = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const PNG_KINDS = /** @type {Record<number, {grey: boolean}>} */ ({0: {grey: true}, 2: {grey: false}, 3: {grey: false}, 4: {grey: true}, 6: {grey: false}});
 
 /** What a file holds, the right way up and laid on white. @param {File} file @returns {Promise<Picture>} */
 export async function pictureIn(file) {
   if (!file.size) throw new Error(`${file.name}: is empty`);
-  if (file.size > MOST_FILE) throw new Error(`${file.name}: has ${Math.round(file.size / 2 ** 20)} MB; at most ${MOST_FILE / 2 ** 20} MB are read`);
   const bytes = new Uint8Array(await file.arrayBuffer());
   const grey = isGrey(bytes, file.name);
   /** @type {ImageBitmap} */

@@ -1,6 +1,7 @@
 // The current image: what its table says of it, its reconstruction, its latent to change, its neighbours, and the directions in which images like it vary.
 // A latent that was taken from the map belongs to no image: it is shown alone.
 
+import {waitOn} from "./busy.js";
 import {channelControls} from "./channels.js";
 import {afterwards, button, el, fill, named, slider} from "./dom.js";
 import {jsonOf} from "./files.js";
@@ -10,7 +11,6 @@ import {groupDirection} from "./group-direction.js";
 import {percent, readable, steady} from "./numbers.js";
 import {captioned, difference, frame, paint, picture} from "./pictures.js";
 import {stepButtons} from "./stepping.js";
-import {markOf} from "./store.js";
 
 const SHOWN = 6; // directions
 
@@ -207,9 +207,8 @@ export function imagePanel(store) {
 
   /** A number of the latent as a slider, also moved by the arrow keys, and in digits. @param {number} i */
   function bar(i) {
-    const input = /** @type {HTMLInputElement} */ (el("input", {type: "range", class: "bar-of", "aria-label": `latent ${i}`}));
+    const input = /** @type {HTMLInputElement} */ (el("input", {type: "range", min: -scale, max: scale, step: scale / 100, class: "bar-of", "aria-label": `latent ${i}`}));
     const digits = el("output", {"aria-hidden": "true"});
-    Object.assign(input, {min: String(-scale), max: String(scale), step: String(scale / 100)});
     const show = (/** @type {number} */ value) => {
       input.value = String(value);
       input.setAttribute("aria-valuetext", readable(value));
@@ -254,7 +253,7 @@ export function imagePanel(store) {
   async function decode() {
     if (!latent || !info.decodes) return;
     const [asked, of, order] = [latent, own, ++decodes];
-    const done = markOf(changedCard).start();
+    const done = waitOn(changedCard);
     const found = await source.decode(asked, store.facts.map, asked.length).catch((error) => (own === of && order > answered && failed(error), null)).finally(done);
     if (!found || own !== of || order < answered) return; // it is of another image, or of a latent of before
     answered = order;
@@ -281,35 +280,33 @@ export function imagePanel(store) {
   /** @param {number[]} rows @param {(i: number) => string} words */
   async function thumbnails(rows, words) {
     const found = await Promise.all(rows.map((row) => source.image(row)));
-    return found.map((one, i) => thumbnail(one, words(i)));
-  }
-
-  /** @param {import("./types.js").ImageInfo} one @param {string} words */
-  function thumbnail(one, words) {
-    const name = one.label >= 0 ? info.class_names[one.label] : "";
-    const shown = picture(one.pixels.length ? one.pixels : one.reconstruction, info.shape, "");
-    return el("button", {type: "button", class: "card", title: `go to ${one.id}`, onclick: () => store.choose(one.row)},
-      shown, el("span", {class: "lines", title: name}, name), words ? el("small", {}, words) : null);
+    return found.map((one, i) => {
+      const name = one.label >= 0 ? info.class_names[one.label] : "";
+      const shown = picture(one.pixels.length ? one.pixels : one.reconstruction, info.shape, "");
+      const below = words(i) ? [el("small", {}, words(i))] : [];
+      return button([shown, el("span", {class: "lines", title: name}, name), ...below], () => store.choose(one.row), {class: "card", title: `go to ${one.id}`});
+    });
   }
 
   /** The same image in another look; the latent stays as it was changed. */
   async function look() {
-    const {current, latent: taken, tab} = store.facts;
-    stale ||= tab !== "image";
-    if (stale) return;
-    if (latent) decode();
-    if (taken || current === null) return;
-    if (current !== opened) return open(); // it is on its way, in the look of before
-    const found = await store.newest("image", () => source.image(current));
+    stale ||= store.facts.tab !== "image";
+    if (latent && !stale) decode();
+    const found = await again();
     if (found) showPictures(found);
     others();
   }
 
-  const others = afterwards(async () => { // while the contrast is dragged, they wait
+  /** The image that is shown, as it is now; null where none is, and where another one is on its way, which is then asked for anew. */
+  async function again() {
     const {current, tab} = store.facts;
-    if (current === null || tab !== "image" || stale) return;
-    if (current !== opened) return open();
-    const found = await store.newest("image", () => source.image(current));
+    if (current === null || tab !== "image" || stale) return null;
+    if (current !== opened) return open().then(() => null);
+    return store.newest("image", () => source.image(current));
+  }
+
+  const others = afterwards(async () => { // while the contrast is dragged, they wait
+    const found = await again();
     if (!found) return;
     showFacts(found);
     showPictures(found);
@@ -323,13 +320,11 @@ export function imagePanel(store) {
     stale = false;
     open();
   };
-  for (const fact of /** @type {const} */ (["current", "latent"])) {
-    store.on(fact, () => {
-      stale = true;
-      queueMicrotask(refresh); // both facts change at once: it is opened once
-    });
-  }
-  for (const fact of /** @type {const} */ (["tab", "snapshot"])) store.on(fact, () => (store.facts.tab !== "image" || store.plays) && store.mark("image", []));
+  store.on(["current", "latent"], () => {
+    stale = true;
+    queueMicrotask(refresh); // both facts change at once: it is opened once
+  });
+  store.on(["tab", "snapshot"], () => (store.facts.tab !== "image" || store.plays) && store.mark("image", []));
   store.on("points", () => store.facts.tab === "image" && decode()); // the cross lies elsewhere on another map
   return {
     name: "image",

@@ -57,7 +57,7 @@ export function keptPaths(store, words) {
     if (paths) store.set({paths});
   }
 
-  for (const fact of /** @type {const} */ (["paths", "path"])) store.on(fact, draw);
+  store.on(["paths", "path"], draw);
   for (const event of ["focus", "storage"]) addEventListener(event, () => store.facts.tab === "path" && read()); // another window may have changed them
   return {
     element,

@@ -1,6 +1,6 @@
 // The colours of the points, and the legend of classes, which filter when they are pressed; that of numbers is in histogram.js.
 
-import {el, fill, named} from "./dom.js";
+import {button, el, fill, named} from "./dom.js";
 import {NO_VALUE} from "./numbers.js";
 import {images} from "./selection.js";
 
@@ -10,8 +10,7 @@ const NOTHING = "#9aa0a6";
 
 /** @param {string[]} stops */
 function ramp(stops) {
-  const parse = (/** @type {string} */ hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-  const colours = stops.map(parse);
+  const colours = stops.map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
   return Array.from({length: LEVELS}, (_, level) => {
     const at = (level / (LEVELS - 1)) * (stops.length - 1);
     const i = Math.min(stops.length - 2, Math.floor(at));
@@ -48,12 +47,9 @@ export function legend(host, column, shown, hiddenNow, hide) {
   for (const code of shown.codes) counts[code]++;
   const counted = (/** @type {number} */ code) => `${named(column.names[code] ?? "no value")}: ${images(counts[code])}`;
   const entry = (/** @type {string} */ name, /** @type {number} */ code) => {
-    const dot = el("span", {class: "dot"});
-    dot.style.background = shown.palette[code];
-    const press = el("button", {type: "button", class: "entry", "aria-pressed": "true", title: `${counted(code)}; press to hide or show, double-click for it alone, or for all again`,
-      onclick: () => toggle(code), ondblclick: () => alone(code)}, dot, el("span", {class: "name"}, name));
-    press.dataset.code = String(code);
-    return press;
+    const dot = el("span", {class: "dot", style: `background: ${shown.palette[code]}`});
+    return button([dot, el("span", {class: "name"}, name)], () => toggle(code), {class: "entry", "data-code": code, "aria-pressed": "true",
+      title: `${counted(code)}; press to hide or show, double-click for it alone, or for all again`, ondblclick: () => alone(code)});
   };
   const press = () => {
     const hidden = hiddenNow();

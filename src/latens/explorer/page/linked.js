@@ -116,8 +116,6 @@ function followFacts(store, {store: other, there, back, link}, map) {
     other.set({filtered: mask});
   }
 
-  const showCurrent = () => view.setCursor(other.plays ? -1 : other.pointOf(other.facts.current));
-
   async function play() {
     const {snapshot} = store.facts;
     if (!snapshot || !link.other_epochs.length) return void (other.plays && other.set({snapshot: null}));
@@ -140,7 +138,6 @@ function followFacts(store, {store: other, there, back, link}, map) {
     store.on(/** @type {keyof typeof follow} */ (fact), act);
     act();
   }
-  for (const fact of /** @type {const} */ (["current", "snapshot"])) other.on(fact, showCurrent);
 }
 
 /**
@@ -156,7 +153,7 @@ export function columnLike(info, column, map) {
 function followViews(first, second, laid) {
   let following = false;
   for (const [view, other] of [[first, second], [second, first]]) {
-    view.addEventListener("view", () => {
+    view.on("view", () => {
       if (following || !laid()) return;
       following = true;
       other.follow(view);
@@ -234,21 +231,17 @@ function bothStrip(store, {store: other, there, back}) {
     return point < 0 ? null : on === store ? [row, there(row)] : [back(row), row];
   };
   for (const on of [store, other]) {
-    on.view.addEventListener("hover", (event) => {
-      const {row: point} = /** @type {CustomEvent} */ (event).detail;
+    on.view.on("hover", ({row: point}) => {
       pointing = on === other && point >= 0;
       if (!store.plays) hover(rowsAt(on, point));
     });
   }
   // The panels listen to the first map: a place of the second is the same place there.
   for (const name of ["move", "press", "leave"]) {
-    other.view.addEventListener(name, (event) => {
-      if (isLaid(other) && !store.plays) store.view.tell(name, name === "leave" ? undefined : {.../** @type {CustomEvent} */ (event).detail, row: -1});
-    });
+    other.view.on(name, (told) => isLaid(other) && !store.plays && store.view.tell(name, told && {...told, row: -1}));
   }
   for (const on of [store, other]) { // after that: what is told of the second map there is a place, and no image
-    on.view.addEventListener("press", (event) => {
-      const {row: point, touch} = /** @type {CustomEvent} */ (event).detail;
+    on.view.on("press", ({row: point, touch}) => {
       if (store.plays || !touch) return;
       pressed = rowsAt(on, point);
       if (pressed) showImage();
@@ -260,7 +253,7 @@ function bothStrip(store, {store: other, there, back}) {
     pressed = null;
     if (!hovered) showImage();
   });
-  for (const fact of /** @type {const} */ (["points", "snapshot"])) store.on(fact, () => [store, other].forEach((one) => one.mark("beside", [])));
+  store.on(["points", "snapshot"], () => [store, other].forEach((one) => one.mark("beside", [])));
   return element;
 }
 
@@ -272,6 +265,6 @@ function unlaid({rotation, scale, origin, target}, place) {
 
 /** @param {MapView} view @param {number} point @returns {import("./types.js").Mark} */
 function dot(view, point) {
-  const [x, y] = view.placeOf(point);
+  const {x, y} = view.placeOf(point);
   return {kind: "dots", x: [x], y: [y], radius: 7, ring: true};
 }

@@ -26,7 +26,6 @@ export function listsPanel(store) {
   const known = Object.keys(KINDS).filter((value) => (info.class_names.length || value !== "doubtful-label")
     && Object.entries({odd: "odd:score", contradicted: "contradicted"}).every(([list, column]) => value !== list || info.columns.some(({name}) => name === column))
     && (info.beside || value !== "other-neighbours"));
-  let kind = store.facts.listed;
   let shown = MORE;
   let words = "";
   /** @type {import("./types.js").Finding[]} */
@@ -39,9 +38,9 @@ export function listsPanel(store) {
   });
   const saving = [button("Save list (CSV)", saveList), ...saveImages(store, () => [...new Set(found.map(({point}) => point))], "list").slice(-1)];
   const tags = el("ul", {class: "tags"});
-  const lists = choice("List", known.map((value) => ({value, text: KINDS[value][0]})), kind, (listed) => store.set({listed}));
+  const lists = choice("List", known.map((value) => ({value, text: KINDS[value][0]})), store.facts.listed, (listed) => store.set({listed}));
   store.on("listed", () => {
-    kind = lists.select.value = store.facts.listed;
+    lists.select.value = store.facts.listed;
     shown = MORE;
     found = [];
     if (store.facts.tab === "lists") read();
@@ -60,13 +59,13 @@ export function listsPanel(store) {
   );
 
   async function read() {
-    const wanted = kind;
+    const kind = store.facts.listed;
     found = []; // of another kind
     words = KINDS[kind][1];
     if (kind === "odd") words = "The detector is compared with normal images that training did not see…";
     draw();
     const answer = await store.newest("list", async () => {
-      if (wanted !== "odd") return {words, found: await source.list(wanted)};
+      if (kind !== "odd") return {words, found: await source.list(kind)};
       const odd = await source.odd();
       return {words: oddWords(odd), found: odd.found};
     }, {busy: grid, failed: (why) => (about.textContent = why)});
@@ -86,7 +85,7 @@ export function listsPanel(store) {
     for (const one of saving) one.disabled = !found.length; // none are known yet, or there are none
     fill(grid, ...found.slice(0, shown).map(card));
     showCurrent();
-    if (store.facts.tab === "lists" && found.length) store.set({series: seriesOf("lists", KINDS[kind][0], found.map(({point}) => point))});
+    if (store.facts.tab === "lists" && found.length) store.set({series: seriesOf("lists", KINDS[store.facts.listed][0], found.map(({point}) => point))});
   }
 
   /** Arrow keys go from card to card. @param {KeyboardEvent} event */
@@ -120,10 +119,10 @@ export function listsPanel(store) {
     source.picture(one.point, one.id).then((pixels) => paint(canvas, pixels, info.shape), () => canvas.classList.add("gone"));
     const label = one.suggested ? `${one.label}, or ${one.suggested}?` : one.label;
     const chance = one.p_value === undefined ? null : el("span", {class: "chance"}, `${label ? " · " : ""}p ${readable(one.p_value, 2)}${one.odd ? " · odd" : ""}`);
-    const kept = kind === "other-neighbours" ? el("span", {class: "chance"}, `${label ? " · " : ""}${percent(one.score)} shared`) : null;
+    const kept = store.facts.listed === "other-neighbours" ? el("span", {class: "chance"}, `${label ? " · " : ""}${percent(one.score)} shared`) : null;
     const card = captioned(canvas, el("span", {class: "lines", title: label}, label), ...(chance ?? kept ? [/** @type {Node} */ (chance ?? kept)] : []), el("small", {}, one.other_id ? `${one.id} = ${one.other_id}` : one.id));
     if (one.odd) card.classList.add("odd");
-    return el("button", {type: "button", class: "bare", "data-row": one.point, onclick: () => store.choose(one.point, {tab: "image"})}, card);
+    return button(card, () => store.choose(one.point, {tab: "image"}), {class: "bare", "data-row": one.point});
   }
 
   function showCurrent() {
@@ -131,6 +130,7 @@ export function listsPanel(store) {
   }
 
   function saveList() {
+    const kind = store.facts.listed;
     const column = (/** @type {"id"|"part"|"label"|"score"|"suggested"|"other_id"} */ name) => found.map((one) => one[name]);
     const table = {kind: found.map(() => kind), id: column("id"), part: column("part"), label: column("label"), score: column("score"), suggested: column("suggested"), other_id: column("other_id"),
       ...(kind === "odd" ? {p_value: found.map(({p_value}) => p_value ?? NaN), odd: found.map(({odd}) => (odd ? "yes" : "no"))} : {})};

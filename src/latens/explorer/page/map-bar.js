@@ -135,7 +135,7 @@ export function mapBar(store, key) {
     fillColours();
     if (store.facts.coloured === TAGS) colour(colours.select.value ? TAGS : info.columns[0].name); // the last tag may be gone
   });
-  for (const fact of /** @type {const} */ (["filters", "filtered"])) store.on(fact, () => pressed());
+  store.on(["filters", "filtered"], () => pressed());
   store.on("scales", () => colour(store.facts.coloured));
   store.on("snapshot", () => {
     if (!store.facts.snapshot) return;
@@ -176,9 +176,5 @@ export function mapBar(store, key) {
   });
   const element = el("div", {class: "bar"}, maps.element, parts.element, colours.element, el("div", {class: "tools", role: "group", "aria-label": "Tool"}, ...tools), el("div", {class: "tools", role: "group", "aria-label": "Changes"}, undo, redo), whole, saving);
   element.hidden = !info.count;
-  return {
-    element,
-    showMap,
-    colour,
-  };
+  return {element, showMap, colour};
 }

@@ -64,8 +64,10 @@ export function drawnMap(store) {
   thumbnails();
   store.on("look", afterwards(thumbnails)); // they are drawn again
   store.on("part", thumbnails);
-  for (const fact of /** @type {const} */ (["points", "snapshot"])) store.on(fact, show);
-  for (const fact of /** @type {const} */ (["filtered", "selected"])) store.on(fact, () => paint());
-  for (const fact of /** @type {const} */ (["tab", "snapshot"])) store.on(fact, nameClasses);
+  store.on(["points", "snapshot"], show);
+  store.on(["filtered", "selected"], () => paint());
+  store.on(["tab", "snapshot"], nameClasses);
+  // The current image has a ring; one that is not on the map has none.
+  store.on(["current", "part", "snapshot"], () => view.setCursor(store.plays ? -1 : store.pointOf(store.facts.current)));
   return {paint, points: () => drawn};
 }

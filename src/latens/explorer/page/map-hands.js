@@ -1,9 +1,10 @@
 // Input of the map: pointer, wheel, two fingers and keys move it, press on points and draw around them.
 
 /** @typedef {import("./map.js").Pair} Pair */
+/** @typedef {import("./map.js").Place} Place */
 /** @typedef {import("./map.js").Spot} Spot */
 /** @typedef {"pan"|"box"|"lasso"} Tool */
-/** @typedef {{what: Tool|"pinch"|"hold", moved: boolean, trail: Pair[], start: Spot}} Gesture  trail: in units */
+/** @typedef {{what: Tool|"pinch"|"hold", moved: boolean, trail: Place[], start: Spot}} Gesture */
 
 const PICK_RADIUS = 14; // CSS pixels
 const PICK_RADIUS_TOUCH = 22; // a finger hides what it aims at
@@ -42,12 +43,12 @@ export class Hands {
     for (const name in heard) map.host.addEventListener(name, heard[name], {signal, passive: false});
   }
 
-  /** The corners of the outline that is being drawn, in units; none while nothing is drawn. @returns {Pair[]} */
+  /** The corners of the outline that is being drawn; none while nothing is drawn. @returns {Place[]} */
   get outline() {
     if (!this.#gesture?.moved) return [];
     const {what, trail} = this.#gesture;
-    const [[left, top], [right, bottom]] = [trail[0], trail[trail.length - 1]];
-    return what === "lasso" ? trail : what === "box" ? [[left, top], [right, top], [right, bottom], [left, bottom]] : [];
+    const [begin, end] = [trail[0], trail[trail.length - 1]];
+    return what === "lasso" ? trail : what === "box" ? [begin, {x: end.x, y: begin.y}, end, {x: begin.x, y: end.y}] : [];
   }
 
   // ---- the pointer
@@ -66,10 +67,10 @@ export class Hands {
     this.map.stop();
     this.map.host.setPointerCapture(event.pointerId);
     this.#pointers.set(event.pointerId, event);
-    const [x, y] = this.map.placeAt(event);
-    const held = this.map.grabs({x, y}) ? "hold" : this.tool;
+    const place = this.map.placeAt(event);
+    const held = this.map.grabs(place) ? "hold" : this.tool;
     const what = this.#pointers.size > 1 ? "pinch" : event.button === 1 ? "pan" : event.shiftKey && this.tool === "pan" ? "box" : held;
-    this.#gesture = {what, moved: what === "pinch", trail: [this.map.placeAt(event)], start: event};
+    this.#gesture = {what, moved: what === "pinch", trail: [place], start: event};
   }
 
   /** @param {PointerEvent} event */
@@ -84,7 +85,7 @@ export class Hands {
     this.#pointers.set(event.pointerId, event);
     if (what === "pan") this.#pan(event.clientX - before.clientX, event.clientY - before.clientY);
     else if (what === "pinch") this.#pinch(event, before);
-    else if (what === "hold") this.#hold(event);
+    else if (what === "hold") this.map.tell("drag", this.map.placeAt(event));
     else {
       gesture.trail.push(this.map.placeAt(event));
       this.map.drawOver();
@@ -94,12 +95,6 @@ export class Hands {
   /** Whether something on the map is being dragged. */
   get holds() {
     return this.#gesture?.what === "hold";
-  }
-
-  /** @param {PointerEvent} event */
-  #hold(event) {
-    const [x, y] = this.map.placeAt(event);
-    this.map.tell("drag", {x, y});
   }
 
   /** @param {number} dx @param {number} dy CSS pixels */
@@ -127,20 +122,17 @@ export class Hands {
     this.#due ||= requestAnimationFrame(() => this.#tell());
     const touch = isTouch(event);
     if (meant && !gesture.moved) this.map.tell("press", {...(await this.#pick(event, touch ? PICK_RADIUS_TOUCH : PICK_RADIUS)), touch});
-    if (gesture.what === "hold" && gesture.moved) {
-      const [x, y] = this.map.placeAt(event);
-      this.map.tell("drop", {x, y, meant});
-    }
+    if (gesture.what === "hold" && gesture.moved) this.map.tell("drop", {...this.map.placeAt(event), meant});
     if (!meant || !outline.length) return;
     const {shiftKey, altKey} = event;
     const how = this.tool === "pan" ? undefined : shiftKey && altKey ? "intersect" : shiftKey ? "add" : altKey ? "subtract" : undefined;
-    this.map.tell("select", {rows: await this.map.ask({type: "inside", corners: Float64Array.from(outline.flat())}), how});
+    this.map.tell("select", {rows: await this.map.ask({type: "inside", corners: Float64Array.from(outline.flatMap(({x, y}) => [x, y]))}), how});
   }
 
   /** @param {Spot} spot @param {number} [radius] CSS pixels @returns {Promise<{row: number, x: number, y: number}>} */
   async #pick(spot, radius = PICK_RADIUS) {
-    const [x, y] = this.map.placeAt(spot);
-    return {row: await this.map.ask({type: "pick", x, y, radius: radius / this.map.view.scale}), x, y};
+    const place = this.map.placeAt(spot);
+    return {row: await this.map.ask({type: "pick", ...place, radius: radius / this.map.view.scale}), ...place};
   }
 
   /** Tell where the pointer is, and what lies under it. */
@@ -148,8 +140,7 @@ export class Hands {
     const spot = this.#pointer;
     this.#due = 0;
     if (!spot) return;
-    const [x, y] = this.map.placeAt(spot);
-    this.map.tell("move", {x, y});
+    this.map.tell("move", this.map.placeAt(spot));
     this.map.followPointer();
     const row = this.#gesture?.moved ? -1 : (await this.#pick(spot)).row;
     if (this.#pointer) this.#hover(this.#gesture?.moved ? -1 : row, spot); // a card would hide what a drag aims at
@@ -189,10 +180,8 @@ export class Hands {
     else if (key in ZOOMS) map.zoom(ZOOMS[key], null, true);
     else if (key === "0") map.reset();
     else if (key === "Escape") this.#escape();
-    else if ((key === "Enter" || key === " ") && map.cursor >= 0) {
-      const [x, y] = map.placeOf(map.cursor);
-      map.tell("press", {row: map.cursor, x, y});
-    } else return;
+    else if ((key === "Enter" || key === " ") && map.cursor >= 0) map.tell("press", {row: map.cursor, ...map.placeOf(map.cursor)});
+    else return;
     event.preventDefault();
   }
 
@@ -200,12 +189,12 @@ export class Hands {
   async #walk(dx, dy) {
     const {map} = this;
     if (!map.count) return;
-    const [x, y] = map.cursor < 0 ? [map.view.x, map.view.y] : map.placeOf(map.cursor);
+    const {x, y} = map.cursor < 0 ? map.view : map.placeOf(map.cursor);
     const row = await map.ask(map.cursor < 0 ? {type: "pick", x, y, radius: 65536} : {type: "walk", x, y, dx, dy});
     if (row < 0) return;
     map.setCursor(row);
     map.keepInSight(map.placeOf(row));
-    map.tell("walk", {row, x: map.placeOf(row)[0], y: map.placeOf(row)[1]});
+    map.tell("walk", {row, ...map.placeOf(row)});
   }
 
   /** Cancel the outline that is being drawn; else clear the selection. */

@@ -9,31 +9,27 @@ import {images, selectCurrent} from "./selection.js";
 export function wire(store, view = store.view, rowOf = (point) => store.rowOf(point)) {
   const {say} = store;
   const alone = () => say("This image is in one of the two runs only, so it can't be chosen here.");
-  const select = (/** @type {number[]} */ points, /** @type {import("./store.js").Joining|undefined} */ how) => {
-    const rows = points.flatMap((point) => rowOf(point) ?? []);
-    store.select(rows, how);
-    const left = points.length - rows.length;
-    if (left) say(`${images(left)} of these ${left === 1 ? "is" : "are"} in one of the two runs only, and not selected.`);
-    else store.announce(`${images(store.facts.selected.length)} selected`);
-  };
-  view.addEventListener("press", (event) => {
-    const {row: point} = /** @type {CustomEvent} */ (event).detail;
+  view.on("press", ({row: point}) => {
     if (point < 0 || store.plays) return;
     const row = rowOf(point);
     if (row === null) alone();
     else store.choose(row);
   });
-  view.addEventListener("walk", async (event) => {
-    const row = rowOf(/** @type {CustomEvent} */ (event).detail.row);
+  view.on("walk", async ({row: point}) => {
+    const row = rowOf(point);
     if (store.plays) return;
     if (row === null) return alone();
     store.choose(row);
     const name = await store.newest("announce", () => store.nameOf(row));
     if (name) store.announce(name);
   });
-  view.addEventListener("select", (event) => {
-    const {rows, how} = /** @type {CustomEvent} */ (event).detail;
-    if (!store.plays) select(Array.from(rows), how);
+  view.on("select", ({rows: points, how}) => {
+    if (store.plays) return;
+    const rows = [...points].flatMap((point) => rowOf(point) ?? []);
+    store.select(rows, how);
+    const left = points.length - rows.length;
+    if (left) say(`${images(left)} of these ${left === 1 ? "is" : "are"} in one of the two runs only, and not selected.`);
+    else store.announce(`${images(store.facts.selected.length)} selected`);
   });
   view.host.addEventListener("keydown", (event) => {
     if (event.key !== "s" || event.ctrlKey || event.metaKey || event.altKey || store.plays) return;

@@ -6,7 +6,8 @@ import {drawMarks, drawOutline} from "./map-marks.js";
 /** @typedef {import("./types.js").Mark} Mark */
 /** @typedef {{x: number, y: number, scale: number}} View  the centre in 16-bit units (y up), and CSS pixels a unit */
 /** @typedef {{clientX: number, clientY: number}} Spot */
-/** @typedef {[number, number]} Pair */
+/** @typedef {[number, number]} Pair  on the screen */
+/** @typedef {{x: number, y: number}} Place  in units */
 
 const MIDDLE = 32767.5;
 const MOST_SCALE = 4; // CSS pixels a unit: places are rounded to units, a larger scale shows no more
@@ -14,25 +15,25 @@ const FLIGHT = 600; // ms from one map to another
 const GLIDE = 250; // ms of a change of the view by keys and double clicks
 const ownWorker = () => new Worker(new URL("./map-worker.js", import.meta.url), {type: "module"});
 
-/** A map of points that can be moved, zoomed, picked from and drawn on. It reports by events, which `tell` lists. */
+/** A map of points that can be moved, zoomed, picked from and drawn on. It reports by events, which `tell` lists; others read its facts, and change them by its methods. */
 export class MapView extends EventTarget {
   cursor = -1; // the point the keyboard stands on
-  /** Whether there is something to drag at a place, in units. @type {(place: {x: number, y: number}) => boolean} */ grabs = () => false;
+  isHome = true; // nothing has moved the map yet: it keeps filling its place
+  size = {width: 0, height: 0, ratio: 1}; // of its place, CSS pixels
+  paper = {paper: "#ffffff", ink: "#1f2328", accent: "#1a5f96", rem: 16}; // the page's colours, and the size of its text
+  /** Drawn over the points; neither the keyboard's point nor the pointer's. @type {Mark[]} */ marks = [];
+  /** Of the latest picture: what lies over the points follows it, else it would be ahead of them. @type {View} */ drawn = {x: MIDDLE, y: MIDDLE, scale: 0.01};
+  /** Whether there is something to drag at a place. @type {(place: Place) => boolean} */ grabs = () => false;
   /** @type {View} */ #view = {x: MIDDLE, y: MIDDLE, scale: 0.01};
   /** @type {View} */ #goal = this.#view; // where a glide leads to; what is asked for meanwhile goes on from there
-  /** @type {View} */ #drawn = this.#view; // of the latest picture: marks follow it, else they would be ahead of the points
-  /** @type {Mark[]} */ #marks = [];
   /** @type {Map<number, (answer: any) => void>} */ #answers = new Map();
   /** @type {(page: number) => Promise<ImageBitmap>} */ #pageOf = () => Promise.reject(new Error("no thumbnails"));
   /** @type {{x: Uint16Array, y: Uint16Array}} */ #points = {x: new Uint16Array(0), y: new Uint16Array(0)};
-  #size = {width: 0, height: 0, ratio: 1};
   #blank = true; // nothing lies over the points
   #crowded = false; // labels were left out for want of room: which of them are shown follows the pointer
-  #home = true; // nothing has moved the map yet: it keeps filling its place
   #asked = 0;
   #round = 0; // of thumbnails: a page that was asked for before they changed is no longer wanted
   #glide = 0;
-  #paper = {paper: "#ffffff", ink: "#1f2328", accent: "#1a5f96", rem: 16};
   #gone = new AbortController();
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
   #sizes = new ResizeObserver(() => this.#resize());
@@ -103,7 +104,7 @@ export class MapView extends EventTarget {
 
   /** @param {Mark[]} marks */
   setMarks(marks) {
-    this.#marks = marks;
+    this.marks = marks;
     this.drawOver();
   }
 
@@ -127,24 +128,9 @@ export class MapView extends EventTarget {
       this.context.fillStyle = style.getPropertyValue(name).trim() || fallback;
       return String(this.context.fillStyle); // "#rrggbb" for any CSS colour
     };
-    this.#paper = {paper: read("--paper", "#ffffff"), ink: read("--ink", "#1f2328"), accent: read("--accent", "#1a5f96"), rem: parseFloat(getComputedStyle(document.documentElement).fontSize)};
-    this.#post({type: "paper", paper: this.#paper.paper, muted: read("--muted", "#59616b")});
+    this.paper = {paper: read("--paper", "#ffffff"), ink: read("--ink", "#1f2328"), accent: read("--accent", "#1a5f96"), rem: parseFloat(getComputedStyle(document.documentElement).fontSize)};
+    this.#post({type: "paper", paper: this.paper.paper, muted: read("--muted", "#59616b")});
     this.drawOver();
-  }
-
-  /** Of the place that the map has, in CSS pixels. */
-  get size() {
-    return {width: this.#size.width, height: this.#size.height};
-  }
-
-  /** The page's colours, and the size of its text. */
-  get paper() {
-    return {...this.#paper};
-  }
-
-  /** What is drawn over the points; neither the keyboard's point nor the pointer's. */
-  get marks() {
-    return [...this.#marks];
   }
 
   /** How many points there are. */
@@ -159,15 +145,10 @@ export class MapView extends EventTarget {
     return {...this.#view};
   }
 
-  /** Of the latest picture, which what lies over the points follows. */
-  get drawn() {
-    return this.#drawn;
-  }
-
   /** @param {View} view @param {{animate?: boolean}} [how] */
   setView(view, {animate = false} = {}) {
     this.stop();
-    this.#home = false;
+    this.isHome = false;
     if (!animate || this.#calm.matches) return this.#move(view);
     const [from, to, began] = [this.#view, this.#within(view), performance.now()];
     this.#goal = to;
@@ -182,8 +163,8 @@ export class MapView extends EventTarget {
   /** Show the same places as another map. @param {MapView} other */
   follow(other) {
     const {x, y, scale} = other.view;
-    this.setView({x, y, scale: (scale / other.homeScale) * this.#homeScale()});
-    this.#home = other.isHome;
+    this.setView({x, y, scale: (scale / other.homeScale) * this.homeScale});
+    this.isHome = other.isHome;
   }
 
   /** @param {View} view @param {View} [goal] of a glide */
@@ -203,67 +184,58 @@ export class MapView extends EventTarget {
     if (!rows.length) return;
     let [left, right, bottom, top] = [Infinity, -Infinity, Infinity, -Infinity];
     for (let k = 0; k < rows.length; k++) {
-      const [x, y] = this.placeOf(rows[k]);
+      const {x, y} = this.placeOf(rows[k]);
       [left, right, bottom, top] = [Math.min(left, x), Math.max(right, x), Math.min(bottom, y), Math.max(top, y)];
     }
-    const scale = 0.8 * Math.min(this.#size.width / Math.max(400, right - left), this.#size.height / Math.max(400, top - bottom));
+    const scale = 0.8 * Math.min(this.size.width / Math.max(400, right - left), this.size.height / Math.max(400, top - bottom));
     this.setView({x: (left + right) / 2, y: (bottom + top) / 2, scale}, {animate: true});
   }
 
   /** Show the whole map. */
   reset() {
-    this.setView({x: MIDDLE, y: MIDDLE, scale: this.#homeScale()}, {animate: true});
-    this.#home = true;
+    this.setView({x: MIDDLE, y: MIDDLE, scale: this.homeScale}, {animate: true});
+    this.isHome = true;
   }
 
   /** Zoom about a spot, or the middle. @param {number} factor @param {Spot|null} spot @param {boolean} animate */
   zoom(factor, spot, animate) {
     const from = animate ? this.#goal : this.#view; // six quick presses are six steps, though each takes a while to be shown
     const {scale} = this.#within({...from, scale: from.scale * factor});
-    const [x, y] = spot ? this.placeAt(spot, from) : [from.x, from.y];
+    const {x, y} = spot ? this.placeAt(spot, from) : from;
     const share = from.scale / scale;
     this.setView({x: x + (from.x - x) * share, y: y + (from.y - y) * share, scale}, {animate});
   }
 
-  /** Bring a place that lies at the edge, or beyond, to the middle. @param {Pair} place in units */
-  keepInSight([x, y]) {
+  /** Bring a place that lies at the edge, or beyond, to the middle. @param {Place} place */
+  keepInSight({x, y}) {
     const [left, top] = this.toScreen(x, y, this.#goal);
-    const {width, height} = this.#size;
+    const {width, height} = this.size;
     if (Math.min(left, top, width - left, height - top) < 40) this.setView({x, y, scale: this.#goal.scale}, {animate: true});
   }
 
-  /** @param {number} row @returns {Pair} its place, in units */
-  placeOf = (row) => [this.#points.x[row], this.#points.y[row]];
+  /** @param {number} row @returns {Place} */
+  placeOf = (row) => ({x: this.#points.x[row], y: this.#points.y[row]});
 
   /** @param {number} x @param {number} y in units @returns {Pair} CSS pixels from the host's corner */
   toScreen(x, y, {x: cx, y: cy, scale} = this.#view) {
-    return [this.#size.width / 2 + (x - cx) * scale, this.#size.height / 2 - (y - cy) * scale];
+    return [this.size.width / 2 + (x - cx) * scale, this.size.height / 2 - (y - cy) * scale];
   }
 
-  /** @param {Spot} spot @returns {Pair} its place, in units */
+  /** @param {Spot} spot @returns {Place} */
   placeAt({clientX, clientY}, {x, y, scale} = this.#view) {
     const {left, top} = this.canvases[1].getBoundingClientRect();
-    return [x + (clientX - left - this.#size.width / 2) / scale, y - (clientY - top - this.#size.height / 2) / scale];
+    return {x: x + (clientX - left - this.size.width / 2) / scale, y: y - (clientY - top - this.size.height / 2) / scale};
   }
 
   /** Of the whole map, CSS pixels a unit. */
   get homeScale() {
-    return this.#homeScale();
-  }
-
-  /** Whether the whole map is shown, and keeps filling its place. */
-  get isHome() {
-    return this.#home;
-  }
-
-  #homeScale() {
-    return Math.max(1e-4, (0.94 * Math.min(this.#size.width, this.#size.height)) / 65536);
+    return Math.max(1e-4, (0.94 * Math.min(this.size.width, this.size.height)) / 65536);
   }
 
   /** @param {View} view @returns {View} */
   #within({x, y, scale}) {
     const [cx, cy] = [x, y].map((value) => Math.min(65535, Math.max(0, value)));
-    return {x: cx, y: cy, scale: Math.min(MOST_SCALE, Math.max(this.#homeScale() / 3, scale))};
+    return {x: cx, y: cy, scale: Math.min(MOST_SCALE, Math.max(this.homeScale / 3, scale))};
   }
 
   /** @param {View} view @param {View} [goal] of a glide */
@@ -277,10 +249,10 @@ export class MapView extends EventTarget {
     const {clientWidth: width, clientHeight: height} = this.host;
     if (!width || !height) return;
     const ratio = Math.min(2, devicePixelRatio || 1); // a finer one is not visible, and the cost grows with its square
-    this.#size = {width, height, ratio};
+    this.size = {width, height, ratio};
     Object.assign(this.canvases[1], {width: Math.round(width * ratio), height: Math.round(height * ratio)});
     this.#post({type: "size", width, height, ratio});
-    this.#show(this.#home ? {x: MIDDLE, y: MIDDLE, scale: this.#homeScale()} : this.#view);
+    this.#show(this.isHome ? {x: MIDDLE, y: MIDDLE, scale: this.homeScale} : this.#view);
     this.drawOver();
   }
 
@@ -306,7 +278,7 @@ export class MapView extends EventTarget {
         this.worker.postMessage({type: "page", page, bitmap}, bitmap ? [bitmap] : []);
       this.#pageOf(page).then(send, () => send(null));
     } else {
-      this.#drawn = view;
+      this.drawn = view;
       this.drawOver();
       this.tell("frame", frame);
     }
@@ -321,6 +293,11 @@ export class MapView extends EventTarget {
     this.dispatchEvent(new CustomEvent(name, {detail}));
   }
 
+  /** Hear such an event. @param {string} name @param {(detail: any) => void} listener */
+  on(name, listener) {
+    this.addEventListener(name, (event) => listener(/** @type {CustomEvent} */ (event).detail));
+  }
+
   /** The pointer has moved: near it other labels may be shown than before. */
   followPointer() {
     if (this.#crowded) this.drawOver();
@@ -330,20 +307,20 @@ export class MapView extends EventTarget {
   drawOver() {
     const {context} = this;
     const {outline, hovered} = this.hands;
-    const {ink, accent} = this.#paper;
-    const marks = [...this.#marks];
+    const {ink, accent} = this.paper;
+    const marks = [...this.marks];
     const {x, y} = this.#points;
     if (hovered >= 0) marks.push({kind: "dots", x: [x[hovered]], y: [y[hovered]], ring: true, radius: 7, colour: ink});
     if (this.cursor >= 0) marks.push({kind: "dots", x: [x[this.cursor]], y: [y[this.cursor]], ring: true, radius: 10});
     const blank = marks.length + outline.length === 0;
     if (blank && this.#blank) return; // clearing an empty canvas would make the browser compose it again
     this.#blank = blank;
-    const {width, height, ratio} = this.#size;
-    const place = (/** @type {number} */ x, /** @type {number} */ y) => this.toScreen(x, y, this.#drawn);
+    const {width, height, ratio} = this.size;
+    const place = (/** @type {number} */ x, /** @type {number} */ y) => this.toScreen(x, y, this.drawn);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    this.#crowded = drawMarks(context, marks, place, {width, height}, this.hands.pointer, this.#paper);
-    if (outline.length) drawOutline(context, outline.map(([x, y]) => place(x, y)), accent);
+    this.#crowded = drawMarks(context, marks, place, {width, height}, this.hands.pointer, this.paper);
+    if (outline.length) drawOutline(context, outline.map(({x, y}) => place(x, y)), accent);
   }
 }
 

@@ -50,10 +50,7 @@ const ANSWERS = {
   probe,
   path,
   encode: encoded,
-  nearest(held, latents, count) {
-    const {rows, distances} = nearestAmong(held, latents, count);
-    return {rows, distances};
-  },
+  nearest: nearestAmong,
   paths: ({facts}) => facts.paths,
   directions,
   history: ({array}) => JSON.parse(new TextDecoder().decode(array("history"))),

@@ -3,7 +3,7 @@
 import {el, fill} from "./dom.js";
 import {ARROWS, hasMoved} from "./map-hands.js";
 
-/** @typedef {{x: number, y: number}} Place  on the map, in 16-bit units */
+/** @typedef {import("./map.js").Place} Place */
 /**
  * What is done with handle i. move: it is being dragged; end: it was let go, at a place, or at none where that was not meant; step: an arrow key was
  * pressed, fine: with Shift; remove: Delete was pressed
@@ -25,9 +25,7 @@ export function pathHandles(view, deeds) {
       if (held?.i !== i) return;
       const {moved} = held;
       held = null;
-      if (!moved) return;
-      const [x, y] = event ? view.placeAt(event) : [0, 0];
-      deeds.end(i, event && {x, y});
+      if (moved) deeds.end(i, event && view.placeAt(event));
     };
     const stopped = (/** @type {(event: any) => void} */ work) => (/** @type {Event} */ event) => {
       event.stopPropagation();
@@ -48,8 +46,7 @@ export function pathHandles(view, deeds) {
           held.moved = true;
           view.hands.leave(); // the card of an image would hide what the drag aims at
         }
-        const [x, y] = view.placeAt(event);
-        if (held.moved) deeds.move(i, {x, y});
+        if (held.moved) deeds.move(i, view.placeAt(event));
       },
       onpointerup: stopped((event) => end(event)),
       onpointercancel: stopped(() => end(null)),
@@ -75,7 +72,7 @@ export function pathHandles(view, deeds) {
       one.style.transform = `translate(${left}px, ${top}px)`;
     });
   }
-  view.addEventListener("frame", place);
+  view.on("frame", place);
 
   return {
     /** @param {typeof stops} wanted  letter: that is written beside it; name: what a screen reader says */

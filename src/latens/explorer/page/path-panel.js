@@ -1,5 +1,6 @@
 // Paths: from one image to another, by way points or straight; the strip of decoded pictures on the way, and where it leaves the data.
 
+import {waitOn} from "./busy.js";
 import {button, choice, el, fill, slider} from "./dom.js";
 import {gauge, judge} from "./gauge.js";
 import {keptPaths} from "./kept-paths.js";
@@ -10,7 +11,6 @@ import {download, jsonOf, pngOf} from "./files.js";
 import {pathHandles} from "./path-handles.js";
 import {captioned, frame, paint, picture} from "./pictures.js";
 import {sheetOf} from "./sheet.js";
-import {markOf} from "./store.js";
 
 const STEPS = 13; // pictures of the strip
 const FINE = 0.25; // steps of the handle; between two images of the strip a new one is decoded
@@ -23,7 +23,7 @@ const SAME = 0.5; // pixels; places less far apart count as one
 const WORDS = /** @type {Record<string, string>} */ ({linear: "straight line", spherical: "arc", graph: "from neighbour to neighbour"});
 
 /** @typedef {import("./types.js").Stop} Stop */
-/** @typedef {import("./path-handles.js").Place} Place */
+/** @typedef {import("./map.js").Place} Place */
 
 /** @param {import("./store.js").Store} store */
 export function pathPanel(store) {
@@ -33,9 +33,8 @@ export function pathPanel(store) {
   let picking = null;
   /** The stops while one is being dragged. @type {Stop[]|null} */
   let draft = null;
-  /** What is shown, and what it is of. @type {import("./types.js").Path & {of: {stops: Stop[], way: string}}|null} */
+  /** What is shown, and what it is of; map: on which its places are. @type {import("./types.js").Path & {of: {stops: Stop[], way: string, map: string}}|null} */
   let path = null;
-  let pathMap = ""; // on which its places are
   let drawing = Promise.resolve(); // what is saved is what was chosen last
   const quick = newestWins((/** @type {Parameters<typeof source.path>[0]} */ asked) => source.path(asked)); // many times a second, while a stop is dragged
 
@@ -78,14 +77,13 @@ export function pathPanel(store) {
 
   /** A way point between two steps of the path, where the path is. @param {number} at */
   async function addStop(at) {
-    await drawing; // it may be on its way
-    const shown = store.facts.path;
-    if (!path || !shown) return store.say("There is no path yet.");
-    if (pathMap !== store.facts.map || store.facts.points?.decodable === false) return store.say("Way points are places of a map that can be decoded.");
-    if (shown.stops.length >= MOST_STOPS) return store.say(`A path has at most ${MOST_STOPS} stops.`);
-    const step = path.stops.some((stop) => Math.abs(stop - at) < 1) ? middleOf(path.stops) : at; // where there is a stop already, another place
-    const [x, y] = between(path.places, step);
-    change(shown.stops.toSpliced(legOf(path.stops, step) + 1, 0, {map: pathMap, x, y}));
+    const [shown, chosen] = [await chosenPath(), store.facts.path];
+    if (!shown || !chosen) return;
+    if (shown.of.map !== store.facts.map || store.facts.points?.decodable === false) return store.say("Way points are places of a map that can be decoded.");
+    if (chosen.stops.length >= MOST_STOPS) return store.say(`A path has at most ${MOST_STOPS} stops.`);
+    const step = shown.stops.some((stop) => Math.abs(stop - at) < 1) ? middleOf(shown.stops) : at; // where there is a stop already, another place
+    const [x, y] = between(shown.places, step);
+    change(chosen.stops.toSpliced(legOf(shown.stops, step) + 1, 0, {map: shown.of.map, x, y}));
   }
 
   /** The stop before a step. @param {number[]} found the steps of the stops @param {number} at */
@@ -97,10 +95,17 @@ export function pathPanel(store) {
     return (found[longest] + found[longest + 1]) / 2;
   }
 
-  async function save() {
+  /** The path that was chosen last; null where there is none, which is said. */
+  async function chosenPath() {
     await drawing;
-    if (!path) return store.say("There is no path yet.");
-    const {pixels, ratio, of} = path;
+    if (!path) store.say("There is no path yet.");
+    return path;
+  }
+
+  async function save() {
+    const shown = await chosenPath();
+    if (!shown) return;
+    const {pixels, ratio, of} = shown;
     const words = Array.from(ratio, (value) => `${steady(value)} ×`);
     const cells = words.map((_, index) => ({pixels, index, words: words[index]}));
     const title = `${info.name} · ${kept.name ? `${kept.name} · ` : ""}${WORDS[of.way] ?? of.way} · distance of each from the nearest image, in usual distances between neighbours`;
@@ -109,9 +114,9 @@ export function pathPanel(store) {
 
   /** What the path is, for programs: its stops, and the latents of its steps. @returns {Promise<string|null>} */
   async function asJson() {
-    await drawing;
-    if (!path) return store.say("There is no path yet."), null;
-    const {latents, ratio, stops: found, of} = path;
+    const shown = await chosenPath();
+    if (!shown) return null;
+    const {latents, ratio, stops: found, of} = shown;
     const rows = Array.from(ratio, (_, i) => latents.slice((i * latents.length) / STEPS, ((i + 1) * latents.length) / STEPS));
     const ids = await store.attempt(Promise.all(of.stops.map(async (stop) => (Array.isArray(stop) ? {ids: await Promise.all(stop.map(async (row) => (await source.image(row)).id))} : stop))));
     return ids && jsonOf({run: info.name, ...(kept.name ? {name: kept.name} : {}), way: of.way, stops: ids.map((stop, i) => ({...stop, step: found[i]})), distance: ratio, latents: rows});
@@ -126,9 +131,6 @@ export function pathPanel(store) {
     const text = await asJson();
     if (text) download(new Blob([text], {type: "application/json"}), `${info.name}-${kept.name || "path"}.json`);
   }
-
-  /** Judgement of a step. @param {import("./types.js").Decoded} of @param {number} step */
-  const judged = (of, step) => judge(of.ratio[step], of.round_trip[step], of.moved[step]);
 
   /** The letter of a stop. @param {number} i @param {number} num of them */
   const letterOf = (i, num) => (i === 0 ? "A" : i === num - 1 ? "B" : String(i));
@@ -225,7 +227,7 @@ export function pathPanel(store) {
   async function drawNow() {
     const {path: known, map} = store.facts;
     if (!known) return;
-    if (path && pathMap !== map) store.mark("path", []); // its places are another map's
+    if (path && path.of.map !== map) store.mark("path", []); // its places are another map's
     const all = stops();
     if (ways.select.value !== known.way) ways.select.value = known.way;
     if (!draft) showStops(all);
@@ -236,15 +238,13 @@ export function pathPanel(store) {
       busy: draft ? null : strip, failed: (words) => clear(`There is no such path: ${words}`),
     });
     if (!found) return;
-    [path, pathMap] = [{...found, of: {stops: all, way: known.way}}, map];
+    path = {...found, of: {stops: all, way: known.way, map}};
     note.textContent = path.note;
     fill(strip, ...Array.from(path.ratio, (ratio, i) => {
-      const {words, kind} = judged(found, i);
+      const {words, kind} = judge(found, i);
       const stop = found.stops.indexOf(i);
-      const card = el("button", {type: "button", class: "step", onclick: () => show(i), "data-kind": kind, "data-letter": stop < 0 ? null : letterOf(stop, all.length),
-        "aria-label": `step ${i}: ${words}, ${steady(ratio)} usual distances`});
-      card.append(picture(found.pixels, info.shape, "", i));
-      return card;
+      return button(picture(found.pixels, info.shape, "", i), () => show(i),
+        {class: "step", "data-kind": kind, "data-letter": stop < 0 ? null : letterOf(stop, all.length), "aria-label": `step ${i}: ${words}, ${steady(ratio)} usual distances`});
     }));
     showHandles();
     show(Number(handle.input.value));
@@ -263,7 +263,7 @@ export function pathPanel(store) {
       paint(large, path.pixels, info.shape, step);
       return honest.show(path, step);
     }
-    const done = markOf(largeCard).start();
+    const done = waitOn(largeCard);
     const found = await store.attempt(source.decode(between(path.latents, at), "", info.latent_dim).finally(done));
     if (!found || path !== shown || Number(handle.input.value) !== at) return;
     paint(large, found.pixels, info.shape);
@@ -277,21 +277,19 @@ export function pathPanel(store) {
     return Float32Array.from({length: width}, (_, j) => rows[i * width + j] * (1 - share) + rows[(i + 1) * width + j] * share);
   }
 
+  /** A place of the map's own units in 16-bit units. @param {ArrayLike<number>} place @returns {Place} */
+  function inUnits(place) {
+    const {x: [x], y: [y]} = store.fromUnits(place);
+    return {x, y};
+  }
+
   /** Where a stop is on the map that is shown, in 16-bit units; null where that is not known yet. @param {Stop} stop @param {number} i @returns {Place|null} */
   function placeOf(stop, i) {
     const point = Array.isArray(stop) && stop.length === 1 ? store.pointOf(stop[0]) : -1;
-    if (point >= 0 && point < view.count) {
-      const [x, y] = view.placeOf(point);
-      return {x, y};
-    }
-    if (!Array.isArray(stop) && stop.map === store.facts.map) {
-      const {x, y} = store.fromUnits([stop.x, stop.y]);
-      return {x: x[0], y: y[0]};
-    }
+    if (point >= 0 && point < view.count) return view.placeOf(point);
+    if (!Array.isArray(stop) && stop.map === store.facts.map) return inUnits([stop.x, stop.y]);
     const step = path?.stops[i];
-    if (!path || step === undefined || pathMap !== store.facts.map) return null;
-    const {x, y} = store.fromUnits(path.places.subarray(2 * step, 2 * step + 2));
-    return {x: x[0], y: y[0]};
+    return path && step !== undefined && path.of.map === store.facts.map ? inUnits(path.places.subarray(2 * step, 2 * step + 2)) : null;
   }
 
   const seen = () => store.facts.tab === "path" && !store.plays && store.facts.points !== null;
@@ -307,10 +305,9 @@ export function pathPanel(store) {
 
   /** @param {number} at */
   function mark(at) {
-    if (!path || !seen()) return;
-    if (pathMap !== store.facts.map) return;
+    if (!path || !seen() || path.of.map !== store.facts.map) return;
     const [shown, {x, y}] = [path, store.fromUnits(path.places)];
-    const near = Array.from(path.ratio, (_, i) => judged(shown, i).kind === "good");
+    const near = Array.from(path.ratio, (_, i) => judge(shown, i).kind === "good");
     const places = stops().map(placeOf).filter((place) => place !== null);
     /** From a stop to where its latent belongs, if that is elsewhere, or if the path to it is not known yet. @type {import("./types.js").Mark[]} */
     const apart = [];
@@ -334,7 +331,7 @@ export function pathPanel(store) {
    * the last of them, seen from where it is.
    * @param {Place} place @param {{x: number[], y: number[]}} [line] of the path, by default
    */
-  function nearestStep(place, line = path && pathMap === store.facts.map ? store.fromUnits(path.places) : {x: [], y: []}) {
+  function nearestStep(place, line = path && path.of.map === store.facts.map ? store.fromUnits(path.places) : {x: [], y: []}) {
     const {x, y} = line;
     if (!x.length) return {at: 0, far: Infinity};
     /** @type {[number, number][]} */
@@ -372,19 +369,23 @@ export function pathPanel(store) {
     const stop = await stopAt(place);
     if (round !== dragged) return;
     const all = stop ? made(stop) : null;
-    if (!ends) draft = all;
-    else draft = null;
+    draft = ends ? null : all;
     if (ends && all) change(all);
     else draw();
+  }
+
+  /** Nothing is dragged any more: the path is what it was before. */
+  function letGo() {
+    dragged++;
+    draft = null;
+    draw();
   }
 
   const handles = pathHandles(view, {
     move: (i, place) => drag(place, (stop) => withStop(i, stop)),
     end(i, place) {
-      if (place) return drag(place, (stop) => withStop(i, stop), true);
-      dragged++;
-      draft = null;
-      draw();
+      if (place) drag(place, (stop) => withStop(i, stop), true);
+      else letGo();
     },
     async step(i, [dx, dy], fine) {
       const place = placeOf(stops()[i], i);
@@ -401,8 +402,7 @@ export function pathPanel(store) {
 
   // The handle can be dragged along the path on the map, and follows a pointer that goes along it.
   view.grabs = (place) => store.facts.tab === "path" && nearestStep(place).far < NEAR;
-  view.addEventListener("drag", (event) => {
-    const place = /** @type {CustomEvent} */ (event).detail;
+  view.on("drag", (place) => {
     const known = store.facts.path;
     if (!path || !known) return;
     pulled ??= {line: store.fromUnits(path.places), stops: path.stops, at: nearestStep(place).at, pulls: false};
@@ -414,32 +414,24 @@ export function pathPanel(store) {
       return drag(place, (stop) => known.stops.toSpliced(leg + 1, 0, stop));
     }
     pulled.at = at;
-    if (pulled.pulls) {
-      dragged++;
-      pulled.pulls = false;
-      draft = null;
-      draw();
-    }
+    if (pulled.pulls) letGo();
+    pulled.pulls = false;
     show(at);
   });
-  view.addEventListener("drop", (event) => {
-    const {x, y, meant} = /** @type {CustomEvent} */ (event).detail;
+  view.on("drop", ({x, y, meant}) => {
     const [before, known] = [pulled, store.facts.path];
     pulled = null;
     if (!before?.pulls || !known) return;
-    if (meant) return drag({x, y}, (stop) => known.stops.toSpliced(legOf(before.stops, before.at) + 1, 0, stop), true);
-    dragged++;
-    draft = null;
-    draw();
+    if (meant) drag({x, y}, (stop) => known.stops.toSpliced(legOf(before.stops, before.at) + 1, 0, stop), true);
+    else letGo();
   });
-  view.addEventListener("move", (event) => {
+  view.on("move", (place) => {
     if (!path || store.facts.tab !== "path" || view.hands.holds || handles.held) return;
-    const {at, far} = nearestStep(/** @type {CustomEvent} */ (event).detail);
+    const {at, far} = nearestStep(place);
     view.host.classList.toggle("grab", far < NEAR);
     if (far < NEAR && Math.abs(at - Number(handle.input.value)) > FINE / 2) show(at);
   });
-  view.addEventListener("press", async (event) => {
-    const {row, x, y} = /** @type {CustomEvent} */ (event).detail;
+  view.on("press", async ({row, x, y}) => {
     if (store.facts.tab !== "path" || store.plays) return;
     const i = picking ?? (row >= 0 ? stops().length - 1 : -1);
     if (i < 0) return;
@@ -448,15 +440,13 @@ export function pathPanel(store) {
     const stop = row >= 0 ? [store.rowOf(row)] : await stopAt({x, y});
     if (stop) change(withStop(i, stop));
   });
-  for (const fact of /** @type {const} */ (["tab", "snapshot"])) {
-    store.on(fact, () => {
-      if (seen()) return;
-      view.host.classList.remove("grab");
-      store.mark("path", []);
-      handles.clear();
-    });
-  }
-  for (const fact of /** @type {const} */ (["path", "points", "look"])) store.on(fact, () => store.facts.tab === "path" && draw());
+  store.on(["tab", "snapshot"], () => {
+    if (seen()) return;
+    view.host.classList.remove("grab");
+    store.mark("path", []);
+    handles.clear();
+  });
+  store.on(["path", "points", "look"], () => store.facts.tab === "path" && draw());
   return {
     name: "path",
     title: "Path",

@@ -79,7 +79,7 @@ export function probePanel(store) {
     sizes.textContent = drawn.spreads.length ? `Spread of ${least === most ? `each class: ${least}` : `the classes: ${least} to ${most}`} latent units.` : "";
     fill(grid, ...Array.from(drawn.ratio, (ratio, i) => {
       const name = drawn.labels.length ? (info.class_names[drawn.labels[i]] ?? `cluster ${drawn.labels[i] + 1}`) : "";
-      const {words, kind} = judge(ratio, drawn.round_trip[i], drawn.moved[i]);
+      const {words, kind} = judge(drawn, i);
       const card = captioned(picture(drawn.pixels, info.shape, `drawn ${name}: ${words}`, i), el("span", {class: "lines", title: name}, name), el("small", {title: words}, `${steady(ratio, 1)} ×`));
       card.dataset.kind = kind;
       return card;
@@ -103,6 +103,6 @@ export function probePanel(store) {
   }
 
   store.on("tab", () => store.facts.tab !== "probe" && store.mark("probe", []));
-  for (const fact of /** @type {const} */ (["points", "look"])) store.on(fact, () => store.facts.tab === "probe" && draw({}));
+  store.on(["points", "look"], () => store.facts.tab === "probe" && draw({}));
   return {name: "probe", title: "Probe", element, shown: () => draw({})};
 }

@@ -12,8 +12,7 @@ const WIDTH = {least: 200, most: 8000, usual: 2000};
  */
 export function saveMap(store, shown) {
   const format = choice("Format", [{value: "png", text: "PNG"}, {value: "svg", text: "SVG (vector)"}], "png", () => {});
-  const width = /** @type {HTMLInputElement} */ (el("input", {id: "save-width", type: "number", min: String(WIDTH.least), max: String(WIDTH.most), required: true}));
-  width.value = String(WIDTH.usual);
+  const width = /** @type {HTMLInputElement} */ (el("input", {id: "save-width", type: "number", min: WIDTH.least, max: WIDTH.most, value: WIDTH.usual, required: true}));
   const legend = /** @type {HTMLInputElement} */ (el("input", {id: "save-legend", type: "checkbox", checked: true}));
   const dialog = /** @type {HTMLDialogElement} */ (el("dialog", {"aria-labelledby": "save-title"},
     el("form", {method: "dialog", onsubmit: () => save()},

@@ -79,11 +79,9 @@ export function selectionPanel(store) {
     const only = (/** @type {number} */ label, /** @type {boolean} */ keep) => store.set({selected: selected.filter((_, i) => (classes[i] === label) === keep)});
     fill(bars, ...order.slice(0, MOST_BARS).map(([label, count]) => {
       const name = info.class_names[label] ?? "no class";
-      const bar = el("span", {class: "class-bar"});
-      bar.style.width = `${(100 * count) / most}%`;
-      if (info.colours[label]) bar.style.background = info.colours[label];
+      const bar = el("span", {class: "class-bar", style: `width: ${(100 * count) / most}%; background: ${info.colours[label] ?? ""}`});
       return el("div", {class: "class-row"},
-        el("button", {type: "button", onclick: () => only(label, true), class: "entry", title: `Keep only the images of the class ${name}`, "aria-label": `Keep only ${name}: ${images(count)}`}, el("span", {class: "name"}, name)),
+        button(el("span", {class: "name"}, name), () => only(label, true), {class: "entry", title: `Keep only the images of the class ${name}`, "aria-label": `Keep only ${name}: ${images(count)}`}),
         el("span", {class: "class-track", "aria-hidden": "true"}, bar), el("span", {class: "count"}, count.toLocaleString("en")),
         button("−", () => only(label, false), {class: "entry", title: `Take out the images of the class ${name}`, "aria-label": `Take out ${name}`}));
     }), order.length > MOST_BARS ? el("small", {}, `and ${order.length - MOST_BARS} more classes`) : null);

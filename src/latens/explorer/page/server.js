@@ -5,8 +5,6 @@ import {readColumns} from "./wire.js";
 
 /** @typedef {import("./types.js").Source} Source */
 
-const MOST_FILE = 64 * 2 ** 20; // bytes, as decoding.py has it
-
 const token = location.pathname.split("/")[1] ?? "";
 const tab = Math.random().toString(36).slice(2);
 
@@ -130,11 +128,8 @@ export function serverSource(prefix = "") {
     compass: (map, x, y) => compass(looking({map, x, y})),
     decode: (latents, map, dim) => decode(looking({latents: rowsOf(latents, dim), map})),
     probe: (asked) => probe(looking(asked)),
-    encode: async (file, map) => {
-      if (file.size > MOST_FILE) throw new Error(`${file.name}: has ${Math.round(file.size / 2 ** 20)} MB; at most ${MOST_FILE / 2 ** 20} MB are read`);
-      const asked = query(looking({name: file.name || "image", map, ...of(among)}));
-      return columns(`${api}/encode${asked}`, {method: "POST", headers: {"content-type": "application/octet-stream"}, body: file});
-    },
+    encode: (file, map) => columns(`${api}/encode${query(looking({name: file.name || "image", map, ...of(among)}))}`,
+      {method: "POST", headers: {"content-type": "application/octet-stream"}, body: file}),
     nearest: (latents, count) => columns(`${api}/nearest`, post({latents: Array.from(latents), count, ...of(among)})),
     path: (asked) => path(looking(asked)),
     paths: async () => (await json(`${api}/paths`)).paths,

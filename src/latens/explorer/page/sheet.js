@@ -8,16 +8,13 @@ const LEAST = 64; // pixels of an image's longer side; smaller ones are enlarged
 
 /** @typedef {{pixels: Uint8Array, index?: number, words?: string}} Cell  index: of several images in pixels */
 
-/** By how many whole pixels an image is enlarged. @param {import("./pictures.js").Shape} shape @param {number} least of its longer side */
-const enlarged = ([, height, width], least) => Math.max(1, Math.ceil(least / Math.max(height, width)));
-
 /**
  * Images in rows, each with words below it where it has some.
  * @param {Cell[]} cells @param {import("./pictures.js").Shape} shape of each
  * @param {{across?: number, title?: string, least?: number, gap?: number}} [how] across: in a row, by default about as many as rows
  */
 export function sheetOf(cells, shape, {across = Math.max(1, Math.round(Math.sqrt(1.4 * cells.length))), title = "", least = LEAST, gap = GAP} = {}) {
-  const factor = enlarged(shape, least);
+  const factor = Math.max(1, Math.ceil(least / Math.max(shape[1], shape[2])));
   const [width, height] = [shape[2] * factor, shape[1] * factor];
   const below = (cells.some(({words}) => words) ? WORDS : 0);
   const top = title ? WORDS + 2 * gap : gap;

@@ -39,7 +39,7 @@ function step(store, by) {
 }
 
 /** Select the images nearest in latent space to what is shown, nearest first. @param {import("./store.js").Store} store */
-export async function moreLike(store) {
+async function moreLike(store) {
   const {current, selected} = store.facts;
   if (store.plays) return;
   const latent = store.facts.latent ?? (current === null ? null : (await store.attempt(store.source.image(current)))?.latents);
@@ -74,7 +74,7 @@ export function stepButtons(store) {
     before.disabled = at === 0;
     after.disabled = at === series.rows.length - 1;
   };
-  for (const fact of /** @type {const} */ (["series", "current", "selected"])) store.on(fact, draw);
+  store.on(["series", "current", "selected"], draw);
   draw();
   return element;
 }

@@ -1,7 +1,7 @@
 // The one store of the page: the source, the run, the map, and the facts that change. A panel knows the store, and no other panel:
 // it changes facts, and listens for those that it shows.
 
-import {busyMark} from "./busy.js";
+import {waitOn} from "./busy.js";
 import {named} from "./dom.js";
 import {copy} from "./files.js";
 import {newestWins} from "./newest.js";
@@ -40,6 +40,8 @@ import {TAGS, tagColumn, tagValues} from "./tags.js";
  * @property {string} tab        the open panel
  * @property {Series|null} series  the images that keys step through: the list or the selection that was open last
  */
+
+/** A fact that may change; deeds: what can be undone has changed. @typedef {keyof Facts|"deeds"} FactName */
 
 /** @typedef {{tab: string, name: string, rows: number[]}} Series  tab: the panel that shows it; name: in words, such as "the selection" */
 
@@ -176,9 +178,9 @@ export class Store extends EventTarget {
     return deed.words;
   }
 
-  /** @param {keyof Facts|"deeds"} name  deeds: what can be undone has changed @param {() => void} listener */
-  on(name, listener) {
-    this.addEventListener(name, listener);
+  /** @param {FactName|FactName[]} names @param {() => unknown} listener */
+  on(names, listener) {
+    for (const name of [names].flat()) this.addEventListener(name, listener);
   }
 
   /** Make an image the current one. @param {number} row @param {Partial<Facts>} [more] facts that change with it */
@@ -225,13 +227,8 @@ export class Store extends EventTarget {
   /** Pairs of places in the map's own units as two lists in 16-bit units. @param {ArrayLike<number>} places */
   fromUnits(places) {
     const {left, bottom, size} = /** @type {import("./types.js").MapPoints} */ (this.facts.points);
-    const x = [];
-    const y = [];
-    for (let i = 0; i < places.length; i += 2) {
-      x.push(((places[i] - left) / size) * 65535);
-      y.push(((places[i + 1] - bottom) / size) * 65535);
-    }
-    return {x, y};
+    const along = (/** @type {number} */ axis, /** @type {number} */ from) => Array.from({length: places.length / 2}, (_, i) => ((places[2 * i + axis] - from) / size) * 65535);
+    return {x: along(0, left), y: along(1, bottom)};
   }
 
   /** The name of the class of an image that is on the map, or "". @param {number} row */
@@ -278,7 +275,7 @@ export class Store extends EventTarget {
     const before = this.#kinds.get(kind);
     before?.done(); // the older work is no longer awaited
     const ask = before?.ask ?? newestWins((/** @type {() => Promise<any>} */ one) => one(), {queue: false});
-    const done = busy ? markOf(busy).start() : () => {};
+    const done = busy ? waitOn(busy) : () => {};
     this.#kinds.set(kind, {ask, done});
     try {
       return await ask(work);
@@ -300,13 +297,3 @@ export class Store extends EventTarget {
 
 /** @param {unknown} error */
 const wordsOf = (error) => (error instanceof Error ? error.message : String(error));
-
-/** @type {WeakMap<HTMLElement, ReturnType<typeof busyMark>>} */
-const busyMarks = new WeakMap();
-
-/** The one mark of an element. @param {HTMLElement} element */
-export function markOf(element) {
-  const mark = busyMarks.get(element) ?? busyMark(element);
-  busyMarks.set(element, mark);
-  return mark;
-}

@@ -184,20 +184,9 @@
  */
 
 /**
- * An image of the user's, which the run does not have: read by the run's own size, fit, channels and range, encoded and placed.
- * @typedef {object} Given
- * @property {string} id             the file's name
- * @property {number} error          mean squared error of its reconstruction
- * @property {string} note           what was done to it, such as "colour images were turned into grey"; or ""
- * @property {Uint8Array} pixels     as the networks were given it, as a picture (C, H, W) of RunInfo.shape
- * @property {Uint8Array} reconstruction  likewise
- * @property {Float32Array} latents  D numbers
- * @property {Int32Array} neighbours points with the nearest latents, nearest first
- * @property {Float32Array} distances theirs, in usual distances
- * @property {Float32Array} ratio    one number; it, round_trip and moved as in Decoded, of the reconstruction
- * @property {Float32Array} round_trip
- * @property {Float32Array} moved
- * @property {Float32Array} places   (x, y) on the map asked for, in its units; empty where none was asked for
+ * An image of the user's, which the run does not have: read by the run's own size, fit, channels and range, encoded and placed. id: the file's name;
+ * note: what was done to it, such as "colour images were turned into grey"; ratio, round_trip, moved and places: one each, of its reconstruction
+ * @typedef {Omit<ImageInfo, "row"|"label"|"columns"> & Pick<Decoded, "ratio"|"round_trip"|"moved"|"places"|"note">} Given
  */
 
 /** What a column says of an image. @typedef {{title: string, value: string|number|null, unit: string}} Value */
