@@ -66,6 +66,7 @@ faults-long: .venv/installed-dev ## the full counts
 FAULTS_BY := .venv/bin/python
 fault-described fault-guided: FAULTS_BY := .peers/fuzzing/bin/python
 fault-described fault-guided: .peers/fuzzing/made
+fault-hostile: export PYTHONPATH := .peers/pretrained
 
 fault-%: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(FAULTS_BY) benchmarks/faults/$*.py $(LONG) --json build/faults/$*.json
