@@ -13,7 +13,7 @@ import latens
 ROOT = Path(latens.__file__).parent
 LEVELS = {
     -1: ["errors", "memory", "text"],  # below all, so that level 0 can use them
-    0: ["algebra", "arrays", "files", "frames", "isolated", "device", "sheets", "tables", "native"],
+    0: ["algebra", "arrays", "files", "frames", "isolated", "device", "sheets", "tables", "together", "native"],
     1: ["doctor", "encoders", "pages", "images", "networks", "losses", "neighbours", "progress", "left_out"],
     2: ["models", "maps", "metrics", "interpolation", "parts"],
     3: ["training"],

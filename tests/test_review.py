@@ -17,8 +17,10 @@ from latens.computed.review import (
     KINDS,
     Finding,
     doubtful_labels,
+    duplicates,
     moved,
     near_duplicates,
+    outliers,
     picker,
     read_review,
     review_run,
@@ -444,3 +446,27 @@ def test_moved_copies_of_any_shape(shape):
     assert not len(moved_duplicates(lambda rows: pixels[rows], 5)[0])
     same = np.zeros((30, *shape), np.uint8)
     assert (moved_duplicates(lambda rows: same[rows], 30)[1] == 0).all()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_distances_of_candidates_are_those_in_double_precision(kind, monkeypatch):
+    monkeypatch.setattr(duplicates, "VALUES", 200)  # many blocks, the last of which is shorter
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 156, (31, 1, 7, 9))
+    pixels[4] = pixels[3] + 99  # only brighter
+    pixels = pixels.astype(np.uint8) if kind is np.uint8 else (pixels / 255).astype(np.float32)
+    near = np.stack([random.permutation(31)[:6] for _ in range(31)])
+    near[3, 0] = 4
+    flat = pixels.reshape(31, -1).astype(np.float64)
+    differences = flat[:, None] - flat[near]
+    differences -= differences.mean(2, keepdims=True)
+    found = duplicates._distances(lambda rows: pixels[rows], near)
+    np.testing.assert_allclose(found, np.linalg.norm(differences, axis=2), rtol=1e-5, atol=1e-6)
+    assert found[3, 0] == 0 or kind is np.float32
+
+
+def test_statistics_of_pixels_do_not_depend_on_blocks(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (31, 3, 8, 8), dtype=np.uint8)
+    whole = outliers.picture_statistics(pixels)
+    monkeypatch.setattr(outliers, "VALUES", 5 * pixels[0].size)
+    np.testing.assert_array_equal(outliers.picture_statistics(pixels), whole)

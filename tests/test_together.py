@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from latens.samplers.together import for_each
+from latens.together import for_each
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from latens.samplers.contract import Tick
 from latens.samplers.density import Normals
 from latens.samplers.em import cluster_centres
 from latens.samplers.learned import Learned, chances_and_noise
-from latens.samplers.together import for_each
+from latens.together import for_each
 
 __all__ = ["LocalMixtureSampler"]
 

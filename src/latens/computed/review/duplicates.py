@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from latens.arrays import gather
 from latens.errors import UsageError
+from latens.together import for_each
 
 __all__ = ["near_duplicates", "pairs_of_distances"]
 
@@ -15,7 +16,7 @@ USUAL = 5  # the neighbour whose distance is what is usual around a picture
 EXPECTED = 0.05  # pictures of all with so near a neighbour by chance
 LARGEST = 0.5  # share of what is usual, in any case
 FLOOR = 0.25  # of the median of all: among many copies of one picture the copies are what is usual
-ROWS = 2048
+VALUES = 1 << 18  # pixels of a block of images that are compared: they keep to the cache
 
 
 def near_duplicates(
@@ -84,15 +85,29 @@ def pairs_of_distances(
 
 def _distances(pick: Callable[[NDArray[Any]], NDArray[Any]], neighbours: NDArray[Any]) -> NDArray[np.float64]:
     """Euclidean distances in pixels of each picture to its candidates, but for a difference in brightness, (N, k)."""
+    num, size = len(neighbours), pick(np.arange(1)).size
+    length = max(1, VALUES // size)
+    starts = range(0, num, length)
+
+    def rows_from(start: int) -> NDArray[Any]:
+        return np.arange(start, min(start + length, num))
+
+    def flat(rows: NDArray[Any]) -> NDArray[Any]:
+        return pick(rows).reshape(len(rows), size)
+
+    sums = np.concatenate(for_each(starts, lambda start: flat(rows_from(start)).sum(1, dtype=np.float64)))
     result = np.empty(neighbours.shape)
-    for start in range(0, len(neighbours), ROWS):
-        rows = np.arange(start, min(start + ROWS, len(neighbours)))
-        here = pick(rows).reshape(len(rows), -1).astype(np.float32)
+
+    def compare(start: int) -> None:
+        rows = rows_from(start)
+        here = flat(rows).astype(np.float32)
         for place, others in enumerate(neighbours[rows].T):
-            difference = here - pick(others).reshape(len(rows), -1)
-            squares = np.einsum("ij,ij->i", difference, difference, dtype=np.float64)
-            brighter = difference.sum(1, dtype=np.float64) ** 2 / difference.shape[1]
-            result[rows, place] = np.sqrt(np.maximum(squares - brighter, 0))
+            difference = here - flat(others)
+            # Taken away before squares are summed: single precision would not cancel.
+            difference -= ((sums[rows] - sums[others]) / size)[:, None].astype(np.float32)
+            result[rows, place] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+
+    for_each(starts, compare)
     return result
 
 

@@ -10,6 +10,7 @@ from latens.algebra import principal_axes
 from latens.computed.review.duplicates import pairs_of_distances
 from latens.images.pixels import to_floats
 from latens.neighbours import nearest_neighbours
+from latens.together import for_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ STARTS = [
 ]  # degrees, times
 DIRECTIONS = 24  # principal directions in which candidates are searched; 64 find the same copies at twice the time
 ROWS = 2048
+VALUES = 1 << 18  # pixels of a block of images that are made small: they keep to the cache
 TOGETHER = 256  # images whose differences to their neighbours keep to the cache
 RIDGE = 1e-3  # of the square of a tangent, whose length is 1: no direction that an image lacks is divided by
 ROUNDING = 1e-6  # of the squared lengths of two images: a smaller difference of squares in float32 is none
@@ -57,7 +59,9 @@ def moved_duplicates(
     """
     if num <= FEWEST:
         return np.empty((0, 2), np.int64), np.empty(0)
-    small = np.concatenate([_small(pick(np.arange(start, min(start + ROWS, num)))) for start in range(0, num, ROWS)])
+    length = max(1, VALUES // pick(np.arange(1)).size)
+    starts = range(0, num, length)
+    small = np.concatenate(for_each(starts, lambda start: _small(pick(np.arange(start, min(start + length, num))))))
     k = min(CANDIDATES, num - 1)
     described = _described(small)
     points = described(small)
@@ -130,7 +134,8 @@ def _tangent_distances(
     others = torch.from_numpy(_flat(small))
     lengths = others.square().sum(1)
     result = np.empty(near.shape)
-    for start in range(0, len(near), ROWS):
+
+    def compare(start: int) -> None:
         here = slice(start, start + ROWS)
         x, rows = moving[here], near[here]
         found = _after_tangents(x, others, lengths, rows)
@@ -143,6 +148,8 @@ def _tangent_distances(
         ranked[near_one, :ALIGNED] = least
         np.put_along_axis(found, order, ranked, 1)
         result[here] = found
+
+    for_each(range(0, len(near), ROWS), compare)
     return result
 
 

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latens.algebra import principal_axes
-from latens.arrays import blocks
+from latens.arrays import blocks, let_go
 from latens.errors import UsageError
 from latens.images.pixels import to_floats
+from latens.together import for_each
 
 __all__ = ["Views", "picture_statistics", "strangeness", "strangeness_of_new", "variances"]
 
@@ -152,7 +153,13 @@ def picture_statistics(pixels: NDArray[Any]) -> NDArray[np.float64]:
         float64 (N, S), most of them logarithms; in grey pictures those of colour are 0.
     """
     rows = max(1, VALUES // int(np.prod(pixels.shape[1:])))
-    return np.concatenate([_statistics(to_floats(block).astype(np.float64)) for block in blocks(pixels, rows)])
+
+    def of_block(start: int) -> NDArray[np.float64]:
+        found = _statistics(to_floats(pixels[start : start + rows]).astype(np.float64))
+        let_go(pixels)
+        return found
+
+    return np.concatenate(for_each(range(0, len(pixels), rows), of_block))
 
 
 def _statistics(x: NDArray[np.float64]) -> NDArray[np.float64]:

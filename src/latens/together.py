@@ -1,4 +1,4 @@
-"""Work on several classes at a time, each by threads of its own: its steps are too small to be divided among all of them."""
+"""Work on several things at a time, each by threads of its own: small steps, and those of numpy, gain nothing of more threads."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
