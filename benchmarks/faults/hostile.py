@@ -33,6 +33,7 @@ from tally import Tally, fault_parser, finish
 
 import latens
 from latens import cli, isolated
+from latens.adapters import ADAPTERS
 from latens.explorer import answer
 from latens.explorer.tags import Tags
 from latens.progress import Silent
@@ -106,6 +107,8 @@ def main() -> None:
             for name, write in list(state_files().items())[::step]
         ]
         tallies.append(tried("`.pt` files: `latens import`", states, Path(temporary)))
+        for kind in ADAPTERS:
+            ADAPTERS[kind].takes("nowhere")  # each imports its module
         scripts = [adopted(name, write, ".pt") for name, write in list(script_models().items())[::step]]
         tallies.append(tried("TorchScript models: `latens.adopt`", scripts, Path(temporary)))
         tallies += of_onnx(Path(temporary), step)
