@@ -181,6 +181,13 @@ def test_arrays_that_unpack_to_far_more_than_they_have(folder, monkeypatch):
         ("channel_names", -1, "has no valid range or channels"),
         ("value_range", [[[[0.0]]]], "has no valid range or channels"),
         ("dtype", "os.system", "has no valid range or channels"),
+        ("show", "../../letter.txt", "has no valid range or channels"),
+        ("show", "red=9", "has no valid range or channels"),
+        (
+            "shape",
+            [1, 1_000_000, 1_000_000],
+            r"says that its images are \(1, 1000000, 1000000\); they are \(1, 12, 12\)",
+        ),
     ],
 )
 def test_what_is_said_of_the_images_is_of_its_kind(name, value, message, folder):
@@ -188,3 +195,11 @@ def test_what_is_said_of_the_images_is_of_its_kind(name, value, message, folder)
     record["data"][name] = value
     write_record(folder, record)
     refused(lambda run: run.images, folder, message)
+
+
+@pytest.mark.parametrize("name", ["device", "threads", "versions", "result"])
+def test_what_every_run_says_is_there_and_of_its_kind(name, folder):
+    record = read_record(folder)
+    for wrong in ({name: None}, {name: [1]}, {}):
+        write_record(folder, {key: value for key, value in record.items() if key != name} | wrong)
+        refused(lambda run: run, folder, f"its {name} is missing or of another kind")

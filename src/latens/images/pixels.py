@@ -138,7 +138,8 @@ class PixelFormat:
             value_range, names = as_range(plain["value_range"], channels), plain["channel_names"]
             if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
                 raise ValueError("the names of the channels are no list of texts")
-            return cls(np.dtype(plain["dtype"]).name, value_range, tuple(names), str(plain["show"]))
+            show = checked_show(str(plain["show"]), names)
+            return cls(np.dtype(plain["dtype"]).name, value_range, tuple(names), show)
         except (KeyError, TypeError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from None
 

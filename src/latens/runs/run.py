@@ -77,8 +77,8 @@ def weights_in(state: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]"
     return {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
 
 
-MORE = ("result", "versions", "forms", "left_out")  # dicts that run.json may have
-KINDS = {"device": str, "threads": int, "latent_shape": list}  # of other entries that it may have
+MADE_BY = {"device": str, "threads": int, "versions": dict, "result": dict}  # entries that each run.json has
+MORE = {"forms": dict, "left_out": dict, "latent_shape": list}  # entries that it may have
 MORE_FACTS = {"notes": list, "options": dict, "rules": int, "show": str, "dtype": str}  # that its data may have
 FACTS = {"name": str, "source": str, "fingerprint": str, "shape": list, "train": int, "test": int, "class_names": list}
 
@@ -90,10 +90,10 @@ def _check_facts(path: Path, record: Mapping[str, Any]) -> None:
         RunDamaged: an entry is missing, or of another kind.
     """
     data = record["data"]
-    other = [name for name in MORE if not isinstance(record.get(name, {}), dict | None)]
-    other += [name for name, kind in KINDS.items() if not isinstance(record.get(name), kind | None)]
+    other = [name for name, kind in MADE_BY.items() if not isinstance(record.get(name), kind)]
+    other += [name for name, kind in MORE.items() if not isinstance(record.get(name), kind | None)]
     if other:
-        raise RunDamaged(f"{path / RECORD}: not a run's record; its {other[0]} is of another kind")
+        raise RunDamaged(f"{path / RECORD}: not a run's record; its {other[0]} is missing or of another kind")
     wrong = [name for name, kind in FACTS.items() if not isinstance(data.get(name), kind)]
     wrong += [name for name, kind in MORE_FACTS.items() if name in data and not isinstance(data[name], kind)]
     shape = data.get("shape")
@@ -533,6 +533,7 @@ class Run:
 
         Raises:
             RunError: its pixels, labels or class names differ.
+            RunDamaged: they are those images, and run.json says another shape of them.
             UsageError: it is not a `Dataset`.
         """
         if not isinstance(images, Dataset):
@@ -541,6 +542,10 @@ class Run:
             raise RunError(
                 f"{source}: not the images that {self.path} was trained on (the fingerprint differs);"
                 " give the same images, or start a new run"
+            )
+        if images.shape != self.image_shape:
+            raise RunDamaged(
+                f"{self.path / RECORD}: says that its images are {self.image_shape}; they are {images.shape}"
             )
 
     @property
