@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from conftest import make_blobs
-from latens import open_run
+from latens import load_images, open_run
 from latens.errors import LatensError, RunDamaged
 from latens.experiment import run as run_all
 from latens.explorer.tags import Tags
@@ -124,6 +124,50 @@ def test_settings_of_scores_are_names_and_values(folder):
     refused(lambda run: run.verdict, folder, r"metrics\.json: not readable as scores")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("direction", "x"),
+        ("direction", []),
+        ("value", "1"),
+        ("name", 3),
+        ("low", {}),
+        ("images", "x"),
+        ("split", None),
+        ("seed", 0.5),
+    ],
+)
+def test_fields_of_a_score_are_of_their_kind(name, value, folder):
+    whole = json.loads((folder / "metrics.json").read_text())
+    score = whole["scores"][0]
+    (score["protocol"] if name in ("images", "split", "seed") else score)[name] = value
+    sealed(folder, "metrics.json", json.dumps(whole).encode())
+    refused(lambda run: run.scores, folder, rf"metrics\.json: not readable as scores \({name} of a score is")
+
+
+def test_neighbours_are_rows(folder):
+    near = read_npz(folder / "neighbours.npz")["near"].astype(np.int64)
+    for wrong in (-1, len(near), 2**62):
+        with_array(folder, "neighbours.npz", near=np.where(np.arange(near.shape[1]) == 0, wrong, near))
+        refused(lambda run: run.folder.load("neighbours.npz"), folder, "its near are no rows of it")
+
+
+def test_labels_that_are_gone_while_there_are_no_clusters(tmp_path):
+    pixels, labels = make_blobs(60)
+    folder = run_all(
+        load_images(pixels, labels=labels),
+        out=tmp_path / "run",
+        latent_dim=4,
+        epochs=1,
+        device="cpu",
+        progress=Silent(),
+    ).path
+    out = io.BytesIO()
+    np.savez(out, **{name: array for name, array in read_npz(folder / "latents.npz").items() if name != "labels"})
+    sealed(folder, "latents.npz", out.getvalue())
+    refused(lambda run: run.figure("map"), folder, "its labels are missing")
+
+
 def test_weights_that_do_not_fit_are_said_in_one_line(folder):
     tensors = read_safetensors(folder / "model.safetensors")
     sealed(folder, "model.safetensors", safetensors_content({name: torch.zeros(3) for name in tensors}))
@@ -142,8 +186,9 @@ def test_samplers_that_draw_nothing(wrong, folder):
 def test_tags_of_gigabytes_are_not_read(folder):
     (folder / TAGS).touch()
     os.truncate(folder / TAGS, 10_000_000_000)
-    with pytest.raises(RunDamaged, match=r"tags\.jsonl: longer than 256 MiB"):
-        Tags(folder).read()
+    for act in (Tags(folder).read, lambda: Tags(folder).change("odd", ["1"])):
+        with pytest.raises(RunDamaged, match=r"tags\.jsonl: longer than 256 MiB"):
+            act()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

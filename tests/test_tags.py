@@ -136,10 +136,9 @@ def test_an_error_of_the_disk_while_tagging_names_the_file_and_leaves_the_earlie
 
 def test_a_pipe_in_place_of_the_tags_is_refused(tmp_path):
     os.mkfifo(tmp_path / TAGS)
-    with pytest.raises(RunDamaged, match="not a regular file"):
-        Tags(tmp_path).read()
-    with pytest.raises(OSError, match="regular file"):
-        Tags(tmp_path).change("odd", ["a"])
+    for act in (Tags(tmp_path).read, lambda: Tags(tmp_path).change("odd", ["a"])):
+        with pytest.raises(RunDamaged, match="not a regular file"):
+            act()
 
 
 def test_a_line_without_a_check_sum_is_one_of_an_earlier_version(tmp_path):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from latens.errors import RunError, UsageError
+from latens.errors import RunDamaged, RunError, UsageError
 from latens.figures import DEFAULT_PALETTE, PALETTES
 from latens.figures.canvas import (
     INK,
@@ -409,6 +409,10 @@ def _colours(run: "Run") -> tuple[np.ndarray | None, tuple[str, ...], str]:
     if labels is not None:
         return labels, run.class_names, "Latents in two dimensions"
     probe = probe_arrays(run)
+    if "clusters" not in probe:  # of a run with labels, which are no longer there
+        raise RunDamaged(
+            f"{run.path / 'latents.npz'}: its labels are missing, and the run has no clusters in their place"
+        )
     return probe["clusters"], tuple(probe["names"].tolist()), CLUSTER_TITLE
 
 

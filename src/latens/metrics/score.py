@@ -201,7 +201,26 @@ class Score:
         protocol = Protocol(**plain["protocol"])
         if not isinstance(protocol.settings, Mapping):
             raise TypeError("settings of a protocol are no names and values")
-        return cls(**{**plain, "protocol": protocol})
+        score = cls(**{**plain, "protocol": protocol})
+        for one in (score, protocol):
+            for name, kinds in _KINDS[type(one)].items():
+                if not isinstance(getattr(one, name), kinds):
+                    raise TypeError(f"{name} of a score is {getattr(one, name)!r}")
+        if score.direction not in DIRECTIONS:
+            raise TypeError(f"direction of a score is {score.direction!r}")
+        return score
+
+
+_KINDS: Mapping[type, Mapping[str, Any]] = {
+    Protocol: {
+        **dict.fromkeys(("what", "split", "features"), str),
+        **dict.fromkeys(("images", "drawn_from", "seed"), int | None),
+    },
+    Score: {
+        **dict.fromkeys(("name", "unit", "direction", "baseline_kind", "baseline_name", "group", "subject"), str),
+        **dict.fromkeys(("value", "baseline", "low", "high"), float | int | None),
+    },
+}
 
 
 @dataclass(frozen=True)

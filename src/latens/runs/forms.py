@@ -80,6 +80,9 @@ def problem_of(name: str, arrays: Mapping[str, NDArray[Any]]) -> str:
             return f"its {array_name} hold NaN or infinity"
     if "part" in arrays and "part" in forms and not np.isin(arrays["part"], (0, 1)).all():
         return "its part is neither 0 nor 1"
+    near = arrays.get("near") if "near" in forms else None
+    if near is not None and near.size and not 0 <= int(near.min()) <= int(near.max()) < len(near):
+        return "its near are no rows of it"
     return ""
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from latens.errors import RunDamaged
 from latens.files import MAX_JSON, atomic_write, name_the_file, open_regular
-from latens.runs.record import inside, locked_for_writing, own_file
+from latens.runs.record import locked_for_writing, own_file
 from latens.text import quoted
 
 __all__ = ["JOURNALS", "PATHS", "TAGS", "append_change", "changes_in", "not_a_change", "problem_in", "put_aside"]
@@ -64,9 +64,9 @@ def append_change(path: Path, change: dict[str, Any], wanted: Callable[[], bool]
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
-        RunDamaged: the file is a link that leads out of the run's folder.
+        RunDamaged: it is no file, a link that leads out of the run's folder, or longer than a journal is read.
     """
-    inside(path.parent, path.name)
+    own_file(path.parent, path.name)
     change = change | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
     line = json.dumps({SUM: _sum_of(change), **change}, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
     with locked_for_writing(path.parent):
@@ -77,12 +77,18 @@ def append_change(path: Path, change: dict[str, Any], wanted: Callable[[], bool]
             try:
                 if not stat.S_ISREG(os.fstat(file).st_mode):
                     raise OSError(errno.EINVAL, "not a regular file")
+                if os.fstat(file).st_size > MOST:
+                    raise _too_long(path)
                 _append(file, line)
             finally:
                 os.close(file)
         except OSError as error:
             name_the_file(error, path)
             raise
+
+
+def _too_long(path: Path) -> RunDamaged:
+    return RunDamaged(f"{path}: longer than {MOST >> 20} MiB")
 
 
 def problem_in(path: Path) -> str:
@@ -121,7 +127,7 @@ def _lines(path: Path) -> Iterator[bytes]:
     except OSError as error:
         raise RunDamaged(f"{path}: not readable ({error.strerror})") from None
     if len(text) > MOST:
-        raise RunDamaged(f"{path}: longer than {MOST >> 20} MiB")
+        raise _too_long(path)
     *lines, last = text.split(b"\n")
     yield from lines
     # A last line without its end was torn by a full disk or a crash: that change was never confirmed, so it does not count.
