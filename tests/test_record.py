@@ -260,7 +260,7 @@ def test_missing_and_changed_files_are_errors(folder):
     [
         ([], "not a run's record"),
         ({"format": "1"}, "not a run's record"),
-        ({**RECORD, "format": 99, "files": {}}, "written by a later latens"),
+        ({**RECORD, "format": 99, "files": {}}, r"run\.json: written by a later latens"),
         ({"format": 1, "status": "done"}, "it has no created, data, recipe, files"),
         ({**RECORD, "files": {"../x.json": "0"}}, "outside of the run's folder"),
         ({**RECORD, "files": {os.path.abspath("/x.json"): "0"}}, "outside of the run's folder"),

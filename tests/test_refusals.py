@@ -223,7 +223,7 @@ def test_runs_of_a_later_format_are_listed(run, tmp_path, capsys):
     assert cli.main(["runs"]) == 0
     text = capsys.readouterr().out
     assert "runs/copy" in text
-    assert "not opened: runs/later: written by a later latens (format 99" in text
+    assert "not opened: runs/later/run.json: written by a later latens (format 99" in text
     assert cli.main(["runs", "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
     assert first["status"] == "done"

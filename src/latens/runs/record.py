@@ -532,7 +532,7 @@ def _checked_record(record: Any, path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or type(record.get("format")) is not int:
         raise RunDamaged(f"{path}: not a run's record")
     if record["format"] > FORMAT:
-        raise RunError(f"{path.parent}: written by a later latens (format {record['format']}, this one knows {FORMAT})")
+        raise RunError(f"{path}: written by a later latens (format {record['format']}, this one knows {FORMAT})")
     lacking = [name for name in ENTRIES if name not in record]
     if lacking:
         raise RunDamaged(f"{path}: not a run's record; it has no {', '.join(lacking)}")
