@@ -33,8 +33,8 @@ def run(finished_run, tmp_path):
 @pytest.fixture
 def unlabelled(run):
     """The same run, as if it had no labels."""
-    run.record["data"]["class_names"] = []
     run.latents.pop("labels")
+    run.record["data"]["class_names"] = []
     return run
 
 
