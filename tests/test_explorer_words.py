@@ -40,12 +40,12 @@ def test_numbers_read_like_numbers(tmp_path):
     script = f"""
     import {{readable, steady, percent}} from "./numbers.js";
     const answer = {{all: {json.dumps(list(asked))}.map((value) => readable(value)),
-      none: readable(NaN), endless: readable(1 / 0),
+      none: readable(NaN), endless: readable(1 / 0), minus: readable(Math.round(-0.2)),
       steady: [steady(1.5), steady(-0.001), steady(2345.6), steady(2.04, 1)], percent: [percent(0.376), percent(23.456)]}};
     """
     answer = in_node(tmp_path, script)
     assert answer["all"] == list(asked.values())
-    assert (answer["none"], answer["endless"]) == ("–", "∞")
+    assert (answer["none"], answer["endless"], answer["minus"]) == ("–", "∞", "0")
     assert answer["steady"] == ["1.50", "0.00", "2,346", "2.0"]
     assert answer["percent"] == ["38 %", "2,346 %"]
 

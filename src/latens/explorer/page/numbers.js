@@ -17,7 +17,7 @@ export function readable(value, digits = 3) {
   if (value === 0 || (size >= FEW && size < MANY)) {
     // Whole digits are never rounded away: 12,345 stays what it is.
     if (size >= 10 ** (digits - 1)) return Math.round(value).toLocaleString("en");
-    return value.toLocaleString("en", {maximumSignificantDigits: digits});
+    return (value || 0).toLocaleString("en", {maximumSignificantDigits: digits}); // -0 is 0
   }
   const power = Math.floor(Math.log10(size));
   const raised = [...String(power)].map((one) => (one === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(one)])).join("");
