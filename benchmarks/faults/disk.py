@@ -1,6 +1,6 @@
 """No space, no permission, and errors of the disk, at the n-th write of a command, for one n after the other until it succeeds.
 
-    python benchmarks/faults/disk.py [--long] [--json FILE]
+    python benchmarks/faults/disk.py [--long] [--commands NAME,NAME] [--json FILE]
 
 fsync(2), rename(2) or write(2) of the n-th call fails with ENOSPC or EIO, and so do all later ones: a disk that is full stays
 full. The command must end with an error of the disk that names a file of the run, or complete and say what it left out; the
@@ -58,7 +58,15 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
 
 
 def main() -> None:
-    args = fault_parser(__doc__).parse_args()
+    parser = fault_parser(__doc__)
+    parser.add_argument(
+        "--commands", metavar="NAME,NAME", help="only these, without a tmpfs; several processes share the full count"
+    )
+    args = parser.parse_args()
+    chosen = args.commands.split(",") if args.commands else list(COMMANDS)
+    unknown = set(chosen) - set(COMMANDS)
+    if unknown:
+        parser.error(f"--commands: {', '.join(sorted(unknown))}; there are {', '.join(COMMANDS)}")
     torch.set_num_threads(1)
     pixels = blobs(np.random.default_rng(0))
     tallies = []
@@ -66,13 +74,14 @@ def main() -> None:
         done = Path(temporary) / "done"
         latens.run(pixels, out=done, latent_dim=4, epochs=3, device="cpu", progress=Silent())
         stopped = stopped_run(pixels, Path(temporary) / "stopped")
-        for name, command in COMMANDS.items():
+        for name in chosen:
             # A whole training for each n takes long: the short form lets its writes fail by fsync and rename alone.
             for call, number in FAULTS[:3] if name == "resume" and not args.long else FAULTS:
                 tallies.append(Tally(f"{errno.errorcode[number]} at the n-th {call} of `{name}`"))
                 source = stopped if name == "resume" else done
-                tried(command, source, Path(temporary) / "try", call, number, tallies[-1], args.long)
-        tallies += [full_disk(done, stopped, Path(temporary) / "mounted", args.long), forbidden(done, stopped)]
+                tried(COMMANDS[name], source, Path(temporary) / "try", call, number, tallies[-1], args.long)
+        if not args.commands:
+            tallies += [full_disk(done, stopped, Path(temporary) / "mounted", args.long), forbidden(done, stopped)]
     sys.exit(finish(tallies, args.json))
 
 
