@@ -49,6 +49,17 @@ def test_it_has_the_latents_and_maps_of_the_parts(finished_run, parts):
     np.testing.assert_array_equal(made.decode(z), finished_run.decode(z))
 
 
+def test_some_latents_may_have_no_class(finished_run, parts, monkeypatch):
+    folder, _, _, labels = parts
+    told = StoredParts.labels
+    monkeypatch.setattr(StoredParts, "labels", lambda self, rows: np.where(rows < 10, "", told(self, rows)))
+    made = run_of_parts(finished_run, folder)
+    found = made.labels_of(None)
+    assert (found[:10] == -1).all()
+    assert [made.class_names[k] for k in found[10:]] == [str(k) for k in labels[10:]]
+    np.testing.assert_array_equal(made.latents["labels"], found)
+
+
 def test_it_is_made_again_only_where_something_is_new(finished_run, parts):
     folder, _, _, _ = parts
     first = run_of_parts(finished_run, folder).folder.record

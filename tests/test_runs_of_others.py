@@ -66,6 +66,7 @@ def refused(read, folder, message):
         ("latents.npz", "labels", np.array(3), r"its labels have the shape \(\)"),
         ("latents.npz", "labels", np.full(60, "\ud800"), "its labels are of type"),
         ("latents.npz", "labels", np.full(60, 3), "its labels are none of its classes"),
+        ("latents.npz", "labels", np.full(60, -2), "its labels are none of its classes"),
         ("latents.npz", "ids", np.zeros(60), "its ids are of type"),
     ],
 )
@@ -181,6 +182,15 @@ def test_samplers_that_draw_nothing(wrong, folder):
     name = "samplers/class-means.safetensors"
     sealed(folder, name, safetensors_content({**read_safetensors(folder / name), "means": wrong}))
     refused(lambda run: run.sampler("class-means"), folder, r"class-means\.safetensors: is no sampler of this run")
+
+
+def test_a_sampler_for_which_there_is_no_memory_is_not_damaged(folder, monkeypatch):
+    def draws(*args, **options):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr("latens.samplers.class_means.ClassMeansSampler.sample", draws)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        open_run(folder).sampler("class-means")
 
 
 def test_tags_of_gigabytes_are_not_read(folder):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latens.errors import ImagesNotFound, RunDamaged, RunError, UsageError
+from latens.errors import ImagesNotFound, RunDamaged, RunError, UsageError, lacks_memory
 from latens.files import MAX_JSON, open_regular, read_safetensors
 from latens.frames import Rows
 from latens.images.contract import Dataset, Images
@@ -561,9 +561,9 @@ class Run:
         return found
 
     def _of_its_classes(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Arrays of latents.npz, whose labels are looked at."""
+        """Arrays of latents.npz, whose labels are looked at; -1 is that of an image without a class, as parts may have."""
         labels = arrays.get("labels")
-        if labels is not None and labels.size and not 0 <= labels.min() <= labels.max() < len(self.class_names):
+        if labels is not None and labels.size and not -1 <= labels.min() <= labels.max() < len(self.class_names):
             raise RunDamaged(f"{self.path / LATENTS}: not what a run has there: its labels are none of its classes")
         return arrays
 
@@ -746,6 +746,8 @@ class Run:
             stored = kind.restore({name: tensor.numpy() for name, tensor in tensors.items()}, options)
             drawn = stored.sample(1, labels=stored.labels_for(1))
         except (ValueError, TypeError, IndexError, KeyError, ArithmeticError, RuntimeError, AttributeError) as error:
+            if lacks_memory(error):
+                raise
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise RunDamaged(f"{self.path / file}: is no sampler of this run ({reason})") from None
         if drawn.shape != (1, self.recipe.latent_dim) or not np.isfinite(drawn).all():
