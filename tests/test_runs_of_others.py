@@ -17,6 +17,7 @@ from latens.experiment import run as run_all
 from latens.explorer.tags import Tags
 from latens.files import read_npz, read_safetensors, safetensors_content
 from latens.progress import Silent
+from latens.runs.forms import problem_of
 from latens.runs.journal import TAGS
 from records import read_record, write_record
 
@@ -144,6 +145,13 @@ def test_fields_of_a_score_are_of_their_kind(name, value, folder):
     (score["protocol"] if name in ("images", "split", "seed") else score)[name] = value
     sealed(folder, "metrics.json", json.dumps(whole).encode())
     refused(lambda run: run.scores, folder, rf"metrics\.json: not readable as scores \({name} of a score is")
+
+
+def test_maps_of_plug_ins_may_have_arrays_of_any_form():
+    places = np.zeros((5, 2), np.float32)
+    assert problem_of("maps/own.npz", {"coordinates": places, "mean": np.zeros((1, 3))}) == ""
+    assert "its mean have the shape" in problem_of("maps/pca.npz", {"coordinates": places, "mean": np.zeros((1, 3))})
+    assert "its coordinates have the shape" in problem_of("maps/own.npz", {"coordinates": places[:, :1]})
 
 
 def test_neighbours_are_rows(folder):

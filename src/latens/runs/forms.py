@@ -14,7 +14,8 @@ __all__ = ["problem_of"]
 
 # Kinds of numpy's types; with "!" numbers that are finite as float32. A letter of a shape is a length, one in all of the file.
 REAL, FINITE, WHOLE, TEXT, ANY = "f", "f!", "iu", "U", "biufSUmM"
-FORMS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+MAP = {"coordinates": (FINITE, "N 2"), "trust": (REAL, "N"), "note": (TEXT, ""), "encoder": (TEXT, "")}
+FORMS: Mapping[str, Mapping[str, tuple[str, str]]] = {  # the first pattern that a name fits
     "latents.npz": {
         "latents": (FINITE, "N D"),
         "part": (WHOLE, "N"),
@@ -34,14 +35,8 @@ FORMS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "test_labels": (WHOLE, "M"),
         "test_column:*": (ANY, "M"),
     },
-    "maps/*.npz": {
-        "coordinates": (FINITE, "N 2"),
-        "trust": (REAL, "N"),
-        "mean": (FINITE, "D"),
-        "components": (FINITE, "D 2"),
-        "note": (TEXT, ""),
-        "encoder": (TEXT, ""),
-    },
+    "maps/pca.npz": {**MAP, "mean": (FINITE, "D"), "components": (FINITE, "D 2")},
+    "maps/*.npz": MAP,  # a plug-in's map may have more arrays, of any form
     "neighbours.npz": {"near": (WHOLE, "N k"), "reach": (REAL, "N"), "latents": (TEXT, "")},
     "probe.npz": {
         "images": (FINITE, "R P C H W"),
