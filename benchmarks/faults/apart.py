@@ -179,9 +179,8 @@ def _judged(work: Callable[[], list[str]]) -> list[str]:
     own = [True]
 
     def hook(event: str, details: tuple[Any, ...]) -> None:
-        # Source without a file is a header of numpy's, which is parsed and not run; `__create_fn__` is of a library's dataclass.
-        source = str(details[0])[:30] if event == "compile" else ""
-        harmless = event == "compile" and (details[1] in (None, "<unknown>") or "def __create_fn__" in source)
+        # Source without a file is a header of numpy's, which is parsed and not run.
+        harmless = event == "compile" and details[1] in (None, "<unknown>")
         reads_apart = event == "subprocess.Popen" and details[1][2:4] == ["-m", "latens.isolated"]
         if own[0] and event.startswith(NEVER) and not harmless and not reads_apart:
             done.append(f"{event} {details!r}"[:200])

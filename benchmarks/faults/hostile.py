@@ -19,7 +19,9 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
@@ -85,7 +87,11 @@ def main() -> None:
         os.environ["LATENS_CACHE"] = f"{temporary}/cache"
         good = Path(temporary) / "good" / "runs" / "hostile"
         make_run(good)
-        # Also for what is imported late: what is imported while a hostile run is read is then another thing.
+        # What is imported late is imported now: what is compiled while a hostile file is read is then another thing.
+        for module in iter_modules(latens.images.__path__, "latens.images."):
+            import_module(module.name)
+        for kind in ADAPTERS:
+            ADAPTERS[kind].takes("nowhere")  # each imports its module
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             problems = [problem for number in range(len(COMMANDS)) for problem in use(good.parent.parent, number)]
         assert not problems, problems
@@ -107,8 +113,6 @@ def main() -> None:
             for name, write in list(state_files().items())[::step]
         ]
         tallies.append(tried("`.pt` files: `latens import`", states, Path(temporary)))
-        for kind in ADAPTERS:
-            ADAPTERS[kind].takes("nowhere")  # each imports its module
         scripts = [adopted(name, write, ".pt") for name, write in list(script_models().items())[::step]]
         tallies.append(tried("TorchScript models: `latens.adopt`", scripts, Path(temporary)))
         tallies += of_onnx(Path(temporary), step)
