@@ -212,6 +212,34 @@ def test_hostile_onnx_files_are_refused(pair, tmp_path):
         adapt(tmp_path)
 
 
+@pytest.mark.pretrained
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_model_that_asks_for_much_more_memory_than_it_has_bytes(pair, tmp_path):
+    """It is refused by the trial, and not left to the own process, which has no limit."""
+    from onnx import TensorProto, helper
+
+    from latens.adapters.trial import try_files
+
+    sides = helper.make_node(
+        "Constant", [], ["sides"], value=helper.make_tensor("s", TensorProto.INT64, [1], [1 << 32])
+    )
+    nodes = [
+        sides,
+        helper.make_node("ConstantOfShape", ["sides"], ["zeros"]),  # 16 GB
+        helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, *SHAPE]) for name in "xy")
+    graph = helper.make_graph(nodes, "graph", [x], [y])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
+    (tmp_path / "encoder.onnx").write_bytes(content)
+    (tmp_path / "decoder.onnx").write_bytes((pair / "decoder.onnx").read_bytes())
+    with pytest.raises(UsageError, match=r"in a process of its own it needed more than [\d,]+ MB of memory"):
+        try_files(tmp_path, SHAPE)
+
+
+@pytest.mark.pretrained
+@pytest.mark.filterwarnings("ignore")
 def test_onnx_models_that_are_made_to_harm_are_refused():
     onnx = from_test_all("onnx")
     from_test_all("onnxruntime")

@@ -142,7 +142,8 @@ class PluginError(LatensError):
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error says that there is not enough memory, on the device or on the host.
 
-    torch raises a RuntimeError for it, with several lines about its allocator; Python does where no thread can be started.
+    torch raises a RuntimeError for it, with several lines about its allocator, and onnxruntime exceptions of its own; Python does
+    where no thread can be started.
 
     >>> lacks_memory(MemoryError()), lacks_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
     (True, True)
@@ -159,4 +160,5 @@ def lacks_memory(error: BaseException) -> bool:
         "std::bad_alloc",
         "can't start new thread",
     )
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+    own = isinstance(error, LatensError)  # which may quote a file
+    return isinstance(error, Exception) and not own and any(words in str(error) for words in said)

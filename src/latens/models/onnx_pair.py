@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from latens.errors import MissingExtra, UsageError
+from latens.errors import MissingExtra, UsageError, lacks_memory
 from latens.models.adopted import AdoptedModel, ArrayFunction
 
 __all__ = ["OnnxPair", "model_of_pair", "onnx_function"]
@@ -39,6 +39,7 @@ def onnx_function(name: str, content: bytes) -> ArrayFunction:
         MissingExtra: onnx or onnxruntime is not installed.
         UsageError: it is no ONNX model, has weights in other files or other operations, or takes more than one input; when it
             is called, also where onnxruntime can't compute it.
+        MemoryError: it asks for more memory than there is.
     """
     try:
         import onnx
@@ -66,7 +67,7 @@ def onnx_function(name: str, content: bytes) -> ArrayFunction:
         # Constants are not folded: a small file could ask for more memory than there is, before anything is computed.
         session: Any = onnxruntime.InferenceSession(content, options, disabled_optimizers=["ConstantFolding"])
     except Exception as error:  # onnxruntime's errors have no common class
-        raise UsageError(f"{name}: onnxruntime can't load it: {' '.join(str(error).split())[:200]}") from None
+        raise _failed(f"{name}: onnxruntime can't load it", error) from None
     given, made = session.get_inputs(), session.get_outputs()
     if len(given) != 1 or not made:
         raise UsageError(f"{name}: has {len(given)} inputs and {len(made)} outputs; one of each is needed")
@@ -79,8 +80,7 @@ def onnx_function(name: str, content: bytes) -> ArrayFunction:
             try:
                 return np.asarray(session.run([made[0].name], {given[0].name: array})[0])
             except Exception as error:  # onnxruntime's errors have no common class
-                reason = " ".join(str(error).split())[:200]
-                raise UsageError(f"{name}: onnxruntime can't compute it: {reason}") from None
+                raise _failed(f"{name}: onnxruntime can't compute it", error) from None
         parts = []
         for start in range(0, len(array), fixed):  # a model for one number of images only: the last batch is filled up
             some = array[start : start + fixed]
@@ -89,3 +89,9 @@ def onnx_function(name: str, content: bytes) -> ArrayFunction:
         return np.concatenate(parts)
 
     return call
+
+
+def _failed(what: str, error: Exception) -> UsageError | MemoryError:
+    """What an error of onnxruntime becomes: one line, and no memory is no fault of the model's alone."""
+    kind = MemoryError if lacks_memory(error) else UsageError
+    return kind(f"{what}: {' '.join(str(error).split())[:200]}")
