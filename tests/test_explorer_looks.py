@@ -354,7 +354,7 @@ def in_training(run):
     """What of a run is there while it trains; what was taken away is given back."""
     record = read_record(run)
     files = {name: digest for name, digest in record["files"].items() if name.startswith(("model", "snapshots"))}
-    change(run, status="training", files=files, result=None)
+    change(run, status="training", files=files, result={})
     return lambda: change(run, status="done", files=record["files"], result=record["result"])
 
 

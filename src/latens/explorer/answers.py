@@ -238,7 +238,7 @@ HISTORY = _object(
     error=TEXT,
     history=_array(EPOCH),
     recipe=_by_name({}),  # as in run.json, with the options of the model that was chosen
-    result=_or_null(_by_name({})),
+    result=_by_name({}),
     facts=_object(created=TEXT, device=TEXT, threads={"type": ["integer", "null"]}, versions=_by_name({})),
     data=_object(name=TEXT, train=COUNT, test=COUNT, shape=IN_THREE, notes=TEXTS),
     scores=_or_null(_array(SCORE)),

@@ -19,7 +19,7 @@ def phase(view: View) -> Answer:
             "phase": name,
             "status": status,
             "error": run.record.get("error", ""),
-            "epoch": len(run.history) if name == "training" else (run.record["result"] or {}).get("epochs", 0),
+            "epoch": len(run.history) if name == "training" else run.record["result"].get("epochs", 0),
             "epochs": epochs,
             "stopping": run.folder.stop_asked,
             "mapped": view.ready,
