@@ -7,6 +7,7 @@ import pytest
 
 from latens.errors import RunDamaged, UsageError
 from latens.explorer.tags import Tags
+from latens.runs import journal
 from latens.runs.checking import check_run, forget_damaged
 from latens.runs.journal import TAGS
 from latens.runs.record import RunFolder
@@ -145,3 +146,41 @@ def test_a_line_without_a_check_sum_is_one_of_an_earlier_version(tmp_path):
     (tmp_path / TAGS).write_text('{"tag": "odd", "on": true, "ids": ["a"], "sun": "00000000"}\n')
     with pytest.raises(RunDamaged, match="its check sum is missing"):
         Tags(tmp_path).read()
+
+
+def test_only_new_lines_are_parsed_and_a_changed_old_one_is_noticed(tmp_path, monkeypatch):
+    parsed = []
+    change_in = journal._change_in
+    monkeypatch.setattr(journal, "_change_in", lambda line: (line and parsed.append(line)) or change_in(line))
+    tags = Tags(tmp_path)
+    for one in "abc":
+        tags.change("odd", [one])
+    assert tags.read() == {"odd": ["a", "b", "c"]}
+    assert len(parsed) == 3
+    tags.change("odd", ["d"])
+    without_end = b'{"tag": "by hand", "on": true, "ids": ["e"]}'
+    tags.path.write_bytes(tags.path.read_bytes() + without_end)
+    assert tags.read() == tags.read() == {"odd": ["a", "b", "c", "d"], "by hand": ["e"]}
+    tags.undo(tags.change("odd", ["f"]))
+    assert tags.read() == {"odd": ["a", "b", "c", "d"], "by hand": ["e"]}
+    parsed.clear()
+    assert tags.read() == {"odd": ["a", "b", "c", "d"], "by hand": ["e"]}
+    assert not parsed
+
+    lines = tags.path.read_bytes()
+    tags.path.write_bytes(lines.replace(b'["b"]', b'["B"]'))
+    with pytest.raises(RunDamaged, match="line 2 is not a change of tags"):
+        tags.read()
+    tags.path.write_bytes(lines[: lines.index(b"\n") + 1])
+    assert tags.read() == {"odd": ["a"]}
+    tags.path.unlink()
+    assert tags.read() == {}
+
+
+def test_few_journals_stay_in_memory(tmp_path):
+    for number in range(3 * journal.JOURNALS_KNOWN):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        Tags(folder).change("odd", ["a"])
+        assert Tags(folder).read() == {"odd": ["a"]}
+    assert len(journal._KNOWN) == journal.JOURNALS_KNOWN

@@ -1,6 +1,6 @@
 """No space, no permission, and errors of the disk, at the n-th write of a command, for one n after the other until it succeeds.
 
-    python benchmarks/faults/disk.py [--long] [--commands NAME,NAME] [--json FILE]
+    python benchmarks/faults/disk.py [--long] [--commands NAME,NAME] [--calls NAME,NAME] [--json FILE]
 
 fsync(2), rename(2) or write(2) of the n-th call fails with ENOSPC or EIO, and so do all later ones: a disk that is full stays
 full. The command must end with an error of the disk that names a file of the run, or complete and say what it left out; the
@@ -10,6 +10,7 @@ than the run has (where it may be mounted), a run that belongs to somebody else,
 else's. The short form takes five n of each, from the first to the last.
 """
 
+import argparse
 import builtins
 import errno
 import io
@@ -18,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,10 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
 
 def main() -> None:
     parser = fault_parser(__doc__)
-    parser.add_argument(
-        "--commands", metavar="NAME,NAME", help="only these, without a tmpfs; several processes share the full count"
-    )
+    part = "only these, without a tmpfs; several processes share the full count"
+    parser.add_argument("--commands", type=listed(list(COMMANDS)), metavar="NAME,NAME", help=part)
+    parser.add_argument("--calls", type=listed(sorted({call for call, _ in FAULTS})), metavar="NAME,NAME", help=part)
     args = parser.parse_args()
-    chosen = args.commands.split(",") if args.commands else list(COMMANDS)
-    unknown = set(chosen) - set(COMMANDS)
-    if unknown:
-        parser.error(f"--commands: {', '.join(sorted(unknown))}; there are {', '.join(COMMANDS)}")
     torch.set_num_threads(1)
     pixels = blobs(np.random.default_rng(0))
     tallies = []
@@ -74,15 +71,29 @@ def main() -> None:
         done = Path(temporary) / "done"
         latens.run(pixels, out=done, latent_dim=4, epochs=3, device="cpu", progress=Silent())
         stopped = stopped_run(pixels, Path(temporary) / "stopped")
-        for name in chosen:
+        for name in args.commands or COMMANDS:
             # A whole training for each n takes long: the short form lets its writes fail by fsync and rename alone.
-            for call, number in FAULTS[:3] if name == "resume" and not args.long else FAULTS:
+            faults = FAULTS[:3] if name == "resume" and not args.long else FAULTS
+            for call, number in [one for one in faults if not args.calls or one[0] in args.calls]:
                 tallies.append(Tally(f"{errno.errorcode[number]} at the n-th {call} of `{name}`"))
                 source = stopped if name == "resume" else done
                 tried(COMMANDS[name], source, Path(temporary) / "try", call, number, tallies[-1], args.long)
-        if not args.commands:
+        if not args.commands and not args.calls:
             tallies += [full_disk(done, stopped, Path(temporary) / "mounted", args.long), forbidden(done, stopped)]
     sys.exit(finish(tallies, args.json))
+
+
+def listed(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """The type of an option that takes some of `names`, with commas between them."""
+
+    def read(text: str) -> list[str]:
+        chosen = text.split(",")
+        unknown = set(chosen) - set(names)
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}; there are {', '.join(names)}")
+        return chosen
+
+    return read
 
 
 def detect(run: latens.Run) -> None:

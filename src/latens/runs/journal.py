@@ -28,25 +28,42 @@ JOURNALS = {TAGS: "tags", PATHS: "paths"}  # in a run's folder, and what their c
 SUM = "sum"
 EARLIER = {"tag", "on", "id", "ids", "at", "undo", "path", "way", "stops"}  # of changes without a sum
 MOST = 4 * MAX_JSON  # bytes of a journal that are read
+MOST_KNOWN = 1 << 23  # bytes of a journal whose changes stay in memory
+JOURNALS_KNOWN = 4  # as many as two runs have, which a page can show beside each other
 ASIDE = ".damaged"  # after a journal's name: the file of the lines that could not be read
+
+_KNOWN: dict[Path, tuple[bytes, tuple[Any, ...]]] = {}  # whole lines that were read, and the change in each
 
 
 def changes_in(path: Path, what: str) -> Iterator[tuple[int, Any]]:
     """The changes in a journal and the numbers of their lines, from 1; none where there is no file.
 
+    The file is read each time, but only lines that were not there before are parsed: of the others the bytes are compared.
+
     Args:
         path: of the journal.
-        what: its changes are of, such as "tags", for the error.
+        what: its changes are of, such as "tags", for the error. They are not to be modified.
 
     Raises:
         RunDamaged: the file can't be read, or a whole line is not JSON, or not what was written.
     """
-    for number, line in enumerate(_lines(path), 1):
+    text = _text(path)
+    known, changes = _KNOWN.get(path, (b"", ()))
+    if not text.startswith(known):
+        known, changes = b"", ()
+    yield from enumerate(changes, 1)
+    new = []
+    for number, line in enumerate(_lines(text[len(known) :]), len(changes) + 1):
         try:
-            yield number, _change_in(line)
+            new.append(_change_in(line))
         except ValueError as error:
             aside = f"; `latens check {quoted(path.parent)} --repair` puts it aside and keeps the others"
             raise RunDamaged(f"{not_a_change(path, number, what, error)}{aside}") from None
+        yield number, new[-1]
+    if new and text.endswith(b"\n") and len(text) <= MOST_KNOWN:
+        while len(_KNOWN) >= JOURNALS_KNOWN:
+            _KNOWN.pop(next(iter(_KNOWN)), None)  # another thread may have taken it out
+        _KNOWN[path] = text, (*changes, *new)
 
 
 def not_a_change(path: Path, number: int, what: str, error: Exception) -> RunDamaged:
@@ -109,7 +126,7 @@ def put_aside(path: Path) -> None:
         OSError: the disk is full, or the folder cannot be written.
     """
     with locked_for_writing(path.parent):
-        lines = list(_lines(path))
+        lines = list(_lines(_text(path)))
         damaged = [line for line in lines if not _is_change(line)]
         aside = path.with_name(path.name + ASIDE)
         before = own_file(path.parent, aside.name).read_bytes() if aside.exists() else b""
@@ -117,17 +134,22 @@ def put_aside(path: Path) -> None:
         atomic_write(path, b"".join(line + b"\n" for line in lines if _is_change(line)))
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a journal, without their ends."""
+def _text(path: Path) -> bytes:
+    """All of a journal; nothing where there is none."""
     try:
         with open_regular(own_file(path.parent, path.name)) as file:
             text = file.read(MOST + 1)
     except FileNotFoundError:
-        return
+        return b""
     except OSError as error:
         raise RunDamaged(f"{path}: not readable ({error.strerror})") from None
     if len(text) > MOST:
         raise _too_long(path)
+    return text
+
+
+def _lines(text: bytes) -> Iterator[bytes]:
+    """The lines of a journal, without their ends."""
     *lines, last = text.split(b"\n")
     yield from lines
     # A last line without its end was torn by a full disk or a crash: that change was never confirmed, so it does not count.
