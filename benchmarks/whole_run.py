@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common import machine, machine_line, set_up_threads, write_json
 
-PARTED = ("scores", "samplers", "review", "figures")  # stages whose parts are told by the text of their progress
+PARTED = ("scores", "review", "figures")  # stages whose parts are told by the text of their progress
 
 
 class Timer:

@@ -2,8 +2,11 @@
 
 import gzip
 import json
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from itertools import permutations
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from latens.errors import UnknownName, UsageError
+from latens.left_out import LeftOut
 from latens.metrics import METRICS, Score, ScoreTable
 from latens.metrics.inputs import Drawn, Inputs, Part
 from latens.metrics.linear import linear_baseline
@@ -400,6 +404,51 @@ def inputs():
         mapped=(test.latents, test.labels),
         probe=lambda each: (test.latents[:9], test.labels[:9]),
     )
+
+
+def test_quick_samplers_are_scored_beside_each_other_with_the_scores_that_each_has_alone(monkeypatch):
+    given, met, texts = inputs(), Barrier(2, timeout=60), []
+
+    @contextmanager
+    def stage(title, unit=""):
+        yield lambda done, total, text="": title == "samplers" and texts.append((done, total, text))
+
+    def sample(name, num, plain=given.sample):
+        if name in at_once:
+            met.wait()  # returns once both are here
+        if name == "broken":
+            raise ValueError("no latents")
+        return plain(name, num)
+
+    monkeypatch.setattr(given.progress, "stage", stage)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads, at_once in ((1, ()), (2, ("noise", "broken"))):
+            torch.set_num_threads(threads)
+            left = LeftOut()
+            scored = replace(
+                given,
+                samplers=("slow", "noise", "broken"),
+                at_once=at_once,
+                sample=sample,
+                left=left,
+                progress=given.progress,
+            )
+            found.append(METRICS["generation"].score(scored))
+            assert left.reasons == {"scores generation: broken": "ValueError: no latents"}
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    alone, together = found
+    assert list(alone.subjects) == list(together.subjects) == ["slow", "noise", "broken"]
+    values = [{one.name: one.value for one in scored.subjects["noise"].scores} for scored in found]
+    assert values[1] == pytest.approx(values[0], rel=1e-5, abs=1e-7)  # sums of two threads come in another order
+    assert {one.name for one in together.subjects["slow"].scores} == set(values[0])
+    assert together.subjects["broken"].notes == ("left out: ValueError: no latents",)
+    assert texts[:3] == [(0, 3, "slow"), (1, 3, "noise"), (2, 3, "broken")]
+    assert any(text in ("noise, broken", "broken, noise") for _, _, text in texts[3:])
+    assert texts[-1] == (2, 3, "slow")
 
 
 def test_every_metric_keeps_its_contract():

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from latens.errors import UnknownName, UsageError
 from latens.figures import FIGURES
 from latens.figures.network_stages import network_stages
 from latens.losses import normal_kl
 from latens.models import MODELS
-from latens.models.contract import HasPrior, Model
+from latens.models.contract import HasPrior, Model, evaluating
 from latens.models.matching import Matching
 from latens.models.variational import VariationalModel
 from latens.networks import NETWORKS
@@ -361,3 +362,16 @@ def test_the_quantised_loss_of_nan_is_nan_and_no_error():
     losses = model.loss(x)
     assert torch.isnan(losses.total).tolist() == [False, True, False]
     assert torch.isfinite(losses.parts["prior"]).all()
+
+
+def test_a_model_stays_in_evaluation_mode_until_the_last_thread_has_left():
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(1))
+    model[1].eval()
+    first, second = evaluating(model), evaluating(model)
+    first.__enter__()
+    second.__enter__()
+    assert not any(module.training for module in model.modules())
+    first.__exit__(None, None, None)
+    assert not any(module.training for module in model.modules())
+    second.__exit__(None, None, None)
+    assert [module.training for module in model.modules()] == [True, True, False]

@@ -1,6 +1,7 @@
 """The scores of a run: every metric of `METRICS` is given what it needs, and all scores go into metrics.json."""
 
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from latens.images import Dataset, Images
 from latens.latents import encode_images, reconstruct_images
 from latens.left_out import LeftOut
 from latens.metrics import METRICS, Scores, ScoreTable
+from latens.metrics.generation import NUM_SAMPLES
 from latens.metrics.inputs import Drawn, Inputs, Part
 from latens.metrics.score import finite
 from latens.progress import Progress, Silent
@@ -24,6 +26,8 @@ from latens.runs import Run
 from latens.runs.run import TEST, TRAIN
 from latens.samplers import SAMPLERS, samplers_for
 from latens.samplers.class_means import ClassMeansSampler
+
+MOST_AT_ONCE = 1 << 26  # bytes of one sampler's images, for several to be scored at once
 
 __all__ = ["inputs_of", "samplers_named", "score_maps", "score_run"]
 
@@ -131,9 +135,11 @@ def inputs_of(
     """
     progress = progress or Silent()
     seed, mapped = run.recipe.config.seed, run.mapped_part
+    at_once = _at_once(run, samplers)
 
     def sample(name: str, num: int) -> Drawn:
-        run.sampler(name, progress)  # fitting is a stage of its own
+        # Fitting is a stage of its own, where no other one is fitted at the same time.
+        run.sampler(name, Silent() if name in at_once else progress)
         samples = run.sample(num, name, seed, _asked_of(run, name, num, seed))
         # Clusters stand in for classes where there are no labels; nothing can be said of those.
         asked = samples.labels if run.labels_of(None) is not None else None
@@ -162,6 +168,7 @@ def inputs_of(
         encoder="" if given is None else given.name,
         make_statistics=lambda: ImageStatistics(images.train.inputs, images.format.is_plain),
         samplers=samplers,
+        at_once=at_once,
         sample=sample,
         map=run.map,
         map_scores=run.map_scores,
@@ -171,6 +178,17 @@ def inputs_of(
         progress=progress,
         left=left or LeftOut(progress.say),
     )
+
+
+def _at_once(run: Run, samplers: Sequence[str]) -> tuple[str, ...]:
+    """The samplers that are fitted and scored beside each other: those that are quick to fit, since an interrupt waits for them.
+
+    None are where a GPU decodes, or where the images of several would take much memory.
+    """
+    size = 4 * math.prod(run.image_shape) * min(NUM_SAMPLES, int((run.latents["part"] == TEST).sum()))
+    if size > MOST_AT_ONCE or run.model.device.type != "cpu":
+        return ()
+    return tuple(name for name in samplers if SAMPLERS[name].cost != "long")
 
 
 def _part(run: Run, images: Images, part: int, given: RunFeatures | None) -> Part:

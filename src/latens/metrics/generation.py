@@ -1,6 +1,9 @@
 """Generation: are samples like real images, are all kinds among them, and are they no copies of train images?"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,8 @@ from latens.metrics.references import (
     some,
 )
 from latens.metrics.score import KEEPS_DATA, Definition, Direction, Metric, Protocol, Score, Scores, together
+from latens.progress import Tick
+from latens.together import for_each
 
 __all__ = ["METRIC", "NUM_SAMPLES", "prepare_references", "score_generation", "score_references"]
 
@@ -269,17 +274,45 @@ def _score(inputs: Inputs) -> Scores:
         return Scores((), (f"left out: with fewer than {FEWEST} images in a part there is nothing to compare",))
     found = score_references(inputs.references.with_realism_of(inputs.realism[1]))
     hole = hole_distance(inputs.near_train, inputs.test.latents) if inputs.samplers else 0.0
-    subjects = {}
     with inputs.progress.stage("samplers") as tick:
-        for done, name in enumerate(inputs.samplers):
-            tick(done, len(inputs.samplers), name)
-            with inputs.left.attempt(f"scores generation: {name}"):
+        told = _Told(tick, len(inputs.samplers))
+
+        def scored(name: str) -> Scores:
+            with told.of(name), inputs.left.attempt(f"scores generation: {name}"):
                 of_sampler = _score_sampler(inputs, name, hole)
                 notes = tuple(note for note in of_sampler.notes if note not in found.notes)
-                subjects[name] = Scores(of_sampler.scores, notes)
-            if name not in subjects:
-                subjects[name] = Scores((), (f"left out: {inputs.left.reasons[f'scores generation: {name}']}",))
-    return Scores(found.scores, found.notes, found.details, subjects)
+                return Scores(of_sampler.scores, notes)
+            return Scores((), (f"left out: {inputs.left.reasons[f'scores generation: {name}']}",))
+
+        # Small steps, most of what a fit and its scores are, gain little of a second thread: each has one of its own.
+        at_once = [name for name in inputs.samplers if name in inputs.at_once]
+        subjects = dict(zip(at_once, for_each(at_once, scored) if at_once else [], strict=True))
+        subjects |= {name: scored(name) for name in inputs.samplers if name not in subjects}
+    return Scores(found.scores, found.notes, found.details, {name: subjects[name] for name in inputs.samplers})
+
+
+class _Told:
+    """Tells the progress which samplers are being scored, maybe by several threads.
+
+    Args:
+        tick: of the progress.
+        total: the number of samplers.
+    """
+
+    def __init__(self, tick: Tick, total: int) -> None:
+        self.tick, self.total = tick, total
+        self.done, self.names, self.lock = 0, list[str](), Lock()
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """A sampler is scored inside."""
+        with self.lock:
+            self.names.append(name)
+            self.tick(self.done, self.total, ", ".join(self.names))
+        yield
+        with self.lock:
+            self.names.remove(name)
+            self.done += 1
 
 
 def _score_sampler(inputs: Inputs, name: str, hole: float) -> Scores:

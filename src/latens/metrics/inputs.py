@@ -1,6 +1,6 @@
 """What metrics are given: images, latents, and functions of the model, of its samplers and of its maps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -110,6 +110,7 @@ class Inputs:
         encoder: the name of the encoder that the user gave these features by; empty for latens's own.
         make_statistics: gives others, by which single images are told from real ones where the former do not; None for none.
         samplers: the names of those that are to be scored.
+        at_once: those of them that may be scored beside each other, by a thread each: `sample` must be safe there.
         sample: name of a sampler and a number -> what it draws.
         map: name -> the map of the latents of `mapped`.
         map_scores: name -> the scores of that map alone.
@@ -131,6 +132,7 @@ class Inputs:
     encoder: str = ""
     make_statistics: Callable[[], FeatureFunction] | None = None
     samplers: Sequence[str] = ()
+    at_once: Collection[str] = ()
     sample: Callable[[str, int], Drawn] | None = None
     map: Callable[[str], MapOfLatents] | None = None
     map_scores: Callable[[str], Scores] | None = None

@@ -1,6 +1,7 @@
 """The contract of a model: what the rest of latens knows of it."""
 
 import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -136,14 +137,29 @@ class Model(nn.Module, ABC):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards each part of the model is in the mode in which it was."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
+    """Evaluation mode inside; afterwards each part of the model is in the mode in which it was.
+
+    With several threads inside, the model stays in evaluation mode until the last has left.
+    """
+    with _EVALUATED_LOCK:
+        inside, training = _EVALUATED.get(model, (0, []))
+        _EVALUATED[model] = inside + 1, training or [module for module in model.modules() if module.training]
+        model.eval()
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        with _EVALUATED_LOCK:
+            inside, training = _EVALUATED.pop(model)
+            if inside > 1:
+                _EVALUATED[model] = inside - 1, training
+            else:
+                for module in training:
+                    module.training = True
+
+
+# Models in evaluation mode: how often, and the parts that were in training mode before.
+_EVALUATED: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
+_EVALUATED_LOCK = threading.Lock()
 
 
 @runtime_checkable
