@@ -10,6 +10,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 import latens
+from conftest import make_blobs
 from latens.cli import main
 from latens.computed import encode_run
 from latens.computed.review import (
@@ -18,6 +19,7 @@ from latens.computed.review import (
     Finding,
     doubtful_labels,
     duplicates,
+    findings,
     moved,
     near_duplicates,
     outliers,
@@ -431,8 +433,21 @@ def test_moved_copies_of_real_digits_are_found(how, fewest):
     assert len(found - planted) <= 6
     assert (np.diff(shares) >= 0).all()
     assert len(found) == len(pairs)  # each once
-    left, _ = moved_duplicates(lambda rows: pixels[rows], len(pixels), pairs)
-    assert not len(left)
+
+
+def test_moved_copies_are_looked_for_once_and_each_pair_is_named_once(own_cache, tmp_path, monkeypatch):
+    pixels, labels = make_blobs(240)
+    pixels[41], pixels[42] = pixels[7][..., ::-1], pixels[8]  # one of them is found with and without movements
+    np.savez(tmp_path / "blobs.npz", images=pixels[:, 0], labels=labels)
+    run, images = trained(tmp_path / "blobs.npz", tmp_path / "run", epochs=1, latent_dim=4)
+    before = review_run(run, images)
+    moved_ones = {tuple(pair) for pair in moved_duplicates(picker(images), 240)[0].tolist()}
+    found = [(one.row, one.other_row) for one in before.of_kind("near-duplicate")]
+    assert len(set(found)) == len(found)
+    assert moved_ones <= set(found)
+    assert len(moved_ones) >= 2
+    monkeypatch.setattr(findings, "moved_duplicates", lambda pick, num: pytest.fail("looked for again"))
+    assert review_run(run, images) == before
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 40), (5, 24, 16)])

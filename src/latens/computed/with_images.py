@@ -1,4 +1,4 @@
-"""What scores need of the images alone, kept in the cache with them: the next run of the same images has it at once."""
+"""What scores and the review need of the images alone, kept in the cache: the next run of the same images has it at once."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ MOST = 2**28  # bytes of a result that is kept
 
 
 def kept_with(images: Dataset, progress: Progress) -> Kept:
-    """A function for `Inputs.kept`.
+    """A function that gives what was kept under a name, or computes and keeps it; for `Inputs.kept` and the review.
 
     A file of the cache has one result, by the fingerprint of the images and a digest of the name that it is asked for by. What
     is damaged is made again. A file that cannot be written is said, and nothing is kept.

@@ -15,9 +15,11 @@ from latens.computed.review.duplicates import near_duplicates
 from latens.computed.review.labels import doubtful_labels
 from latens.computed.review.moved import moved_duplicates
 from latens.computed.review.outliers import picture_statistics, strangeness, variances
+from latens.computed.with_images import kept_with
 from latens.errors import RunDamaged, UsageError
 from latens.images import Dataset
 from latens.images.pixels import in_unit
+from latens.metrics.inputs import Arrays
 from latens.neighbours import nearest_neighbours, reach_of
 from latens.progress import Progress, Silent
 from latens.runs import Run
@@ -170,7 +172,7 @@ def review_run(
         tick(2, 4, "near-duplicates")
         pick = picker(images)
         pairs, shares = near_duplicates(pick, neighbours[1][:, :CANDIDATES])
-        moved, of_moved = moved_duplicates(pick, len(latents), pairs)
+        moved, of_moved = _moved(images, pick, len(latents), pairs, progress or Silent())
         findings += about.pairs(np.concatenate([pairs, moved]), np.concatenate([shares, of_moved]), most)
         tick(3, 4, "doubtful labels")
         findings += _doubtful(points, about, neighbours, most)
@@ -180,6 +182,25 @@ def review_run(
         near, reach = neighbours[1][:, :STORED].astype(np.int32), reach_of(neighbours[0], STORED)
         run.write_arrays(NEAR, {"near": near, "reach": reach, "latents": _digest(run)})
     return review.first(asked)
+
+
+def _moved(
+    images: Dataset,
+    pick: Callable[[NDArray[Any]], NDArray[Any]],
+    num: int,
+    known: NDArray[np.int64],
+    progress: Progress,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The pairs of `moved_duplicates` that are not known; they are looked for once, and kept with the images."""
+
+    def found() -> Arrays:
+        pairs, shares = moved_duplicates(pick, num)
+        return {"pairs": pairs, "shares": shares}
+
+    kept = kept_with(images, progress)("moved duplicates", found)
+    pairs, shares = kept["pairs"], kept["shares"]
+    new = ~np.isin(pairs @ [num, 1], known @ [num, 1])
+    return pairs[new], shares[new]
 
 
 def kept_neighbours(run: Run) -> tuple[NDArray[np.int32], NDArray[np.float32]] | None:

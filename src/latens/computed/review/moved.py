@@ -38,7 +38,7 @@ FEWEST = 5  # other images, the last of which is what is usual
 
 
 def moved_duplicates(
-    pick: Callable[[NDArray[Any]], NDArray[Any]], num: int, known: NDArray[np.int64] | None = None
+    pick: Callable[[NDArray[Any]], NDArray[Any]], num: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Find pairs of images that are much nearer to each other than neighbours usually are, up to a small movement or a mirror.
 
@@ -49,7 +49,6 @@ def moved_duplicates(
     Args:
         pick: rows -> images (B, C, H, W), uint8 or floats in [0, 1].
         num: of all images; of five or fewer none is found.
-        known: pairs, int (P, 2), the smaller row first, that are left out; None leaves none out.
 
     Returns:
         Pairs of rows, int64 (P, 2), the smaller first; and of each its distance as a share of what is usual around the two, as
@@ -73,11 +72,7 @@ def moved_duplicates(
         pairs, share = pairs_of_distances(distances, near, SHARE)
         found.append(pairs)
         shares.append(share)
-    pairs, share = _nearest_first(np.concatenate(found), np.concatenate(shares))
-    if known is not None and len(known):
-        new = ~np.isin(pairs @ [num, 1], known @ [num, 1])
-        pairs, share = pairs[new], share[new]
-    return pairs, share
+    return _nearest_first(np.concatenate(found), np.concatenate(shares))
 
 
 def _nearest_first(
