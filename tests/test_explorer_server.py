@@ -293,6 +293,21 @@ def test_a_wrong_question_gets_one_line_of_json(client, address, said):
 
 
 @pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_a_lack_of_memory_is_one_line_and_the_next_question_is_answered(client, monkeypatch, error):
+    def fails(*given):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "ask", fails)
+        response = client.get("/api/run")
+    assert response.status_code == 503
+    assert response.json() == {"error": app.NO_MEMORY, "kind": "MemoryError"}
+    assert client.get("/api/run").status_code == 200
+
+
+@pytest.mark.parametrize(
     ("path", "body", "said"),
     [
         ("/api/decode", {"latents": [[1.0]]}, "latents have the shape"),

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from kills import wait
 
-from latens.errors import LatensError
+from latens.errors import LatensError, lacks_memory
 
 __all__ = ["TOKEN", "Case", "Private", "one_line", "outcomes"]
 
@@ -95,12 +95,17 @@ def outcomes(cases: Iterable[Case], folder: Path, at_once: int = 2) -> Iterator[
 
 
 def one_line(name: str, work: Callable[[], object]) -> str:
-    """What is wrong with how something is done: an error that is not latens's, or one of several lines."""
+    """What is wrong with how something is done: an error that is not latens's, or one of several lines.
+
+    A lack of memory, whoever says so, is a line on the command line and on the page.
+    """
     try:
         work()
     except LatensError as error:
         return f"{name}: more than one line: {error}" if "\n" in str(error) else ""
     except Exception as error:
+        if lacks_memory(error):
+            return ""
         frames = traceback.extract_tb(error.__traceback__)
         place = next((one for one in reversed(frames) if "latens" in one.filename), frames[-1])
         at = f"{Path(place.filename).name}, line {place.lineno}"

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as At
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from latens.errors import LatensError, RunError, UsageError
+from latens.errors import LatensError, RunError, UsageError, lacks_memory
 from latens.explorer.guard import Guard, policy
 from latens.explorer.routes import ROUTES, Route, ask
 from latens.explorer.view import View
@@ -27,6 +27,7 @@ __all__ = ["PAGE", "create_app"]
 PAGE = Path(__file__).parent / "page"
 MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 MOST_BYTES = 8 << 20  # of a request's body
+NO_MEMORY = "there is not enough memory for this; end other programs, or give the explorer more"
 
 
 def create_app(
@@ -145,6 +146,10 @@ def _endpoint(route: Route, view: View, desks: Mapping[str, Desk], prefix: str) 
         except (LatensError, OSError) as error:
             status = 404 if isinstance(error, RunError | OSError) else 400
             return JSONResponse({"error": str(error), "kind": type(error).__name__}, status)
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            return JSONResponse({"error": NO_MEMORY, "kind": "MemoryError"}, 503)
 
     return endpoint
 

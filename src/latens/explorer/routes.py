@@ -737,7 +737,7 @@ def _responses(route: Route) -> dict[str, Any]:
         "400": "the request is wrong",
         "403": "the token is missing or wrong, or the request comes from elsewhere",
         "404": "the run, or its images, have not what was asked for",
-        "503": "the explorer has been stopped",
+        "503": "the explorer has been stopped, or has not enough memory for this",
     }
     if route.newest:
         errors["409"] = "a newer request of the same tab has overtaken this one"
