@@ -7,7 +7,7 @@ full. The command must end with an error of the disk that names a file of the ru
 folder must open with every byte as written; and the same command must succeed once there is space. write(2) is what Python's
 files do below their buffers, and open(2) for writing fails with EACCES. Then a disk that is really full: a tmpfs of some kB more
 than the run has (where it may be mounted), a run that belongs to somebody else, and a cache folder that is full or somebody
-else's. The short form takes five n of each, from the first to the last.
+else's. The short form takes three n of each: the first, one amid and the last.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from latens.report.detections import write_detections
 from latens.runs import record, start_run
 
 OUT, PAGE = "detections", "explorer.html"  # what `detect` and `export` write, here into the run's folder
-SHORT = 5  # n of each command and call
+SHORT = 3  # n of each command and call
 FAULTS = (
     *(("fsync", errno.ENOSPC), ("fsync", errno.EIO), ("replace", errno.ENOSPC)),
     *(("write", errno.ENOSPC), ("write", errno.EIO), ("open", errno.EACCES)),

@@ -55,7 +55,7 @@ def fault_parser(description: str | None) -> argparse.ArgumentParser:
     """The options of a script of faults: --long for the full counts, --json."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--long", action="store_true", help="the full counts, not the short form")
-    parser.add_argument("--json", metavar="FILE", help="write the counts there too")
+    parser.add_argument("--json", type=os.path.abspath, metavar="FILE", help="write the counts there too")
     return parser
 
 
