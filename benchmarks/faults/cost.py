@@ -2,10 +2,10 @@
 
     python benchmarks/faults/cost.py [--long] [--json FILE]
 
-The recipe `fast` on MNIST, recorded as `latens run` does it; in the short form, once, six epochs of 10,000 images, where what is saved
-once weighs more. The clock runs in each save: encoding, hashes, fsync, rename, run.json with its seal, the lock. Beside it the
-same training unrecorded, in turn; the share of the saves is the better measure, since trainings alone differ by more on a busy
-machine. At most 2 % are allowed.
+The recipe `fast` on MNIST, recorded as `latens run` does it; in the short form, once, six epochs of 10,000 images, where what is
+saved once weighs more. The clock runs in each save: encoding, hashes, fsync, rename, run.json with its seal, the lock. Beside it
+the same training unrecorded, in turn; the share of the saves is the better measure, since trainings alone differ by more on a
+busy machine. At most 2 % are allowed.
 """
 
 import sys
