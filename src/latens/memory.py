@@ -5,10 +5,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["memory_size"]
+__all__ = ["memory_size", "take_buffers"]
 
 GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
+BUFFER = 32 << 20  # bytes that OpenBLAS takes for a thread that calls it
+STACK = 8 << 20  # of a thread
+LIBRARIES = 2  # numpy and scipy have an OpenBLAS each
+SECONDS_TO_START = 30.0  # of a thread
+SIDE = 256  # of a matrix for which a product takes a buffer
 
 
 def memory_size() -> int:
@@ -18,6 +23,62 @@ def memory_size() -> int:
     of the control groups (containers, SLURM, Kubernetes) and of `ulimit -d` and `ulimit -v`.
     """
     return min((size for size in (_of_machine(), *_of_groups(), *_of_process()) if size), default=0)
+
+
+def take_buffers() -> None:
+    """Let the libraries of linear algebra take their memory and start their threads now, where `ulimit` bounds this process.
+
+    They take it at their first use. An OpenBLAS that gets none later ends the process or waits for ever, and GNU's OpenMP ends
+    it: no exception comes of either. Where there is no room for all of torch's threads, fewer are used from then on. Nothing is
+    done where there is no such limit.
+
+    Raises:
+        MemoryError: the limit leaves no room for one thread.
+
+    Source: https://github.com/OpenMathLib/OpenBLAS/issues/5289.
+    """
+    if not any(_of_process()):
+        return
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+    import torch
+    from scipy.linalg import blas, lapack
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    while not _has_room(threads * (LIBRARIES * BUFFER + 2 * STACK)):
+        if threads == 1:
+            raise MemoryError
+        threads //= 2
+    if threads < torch.get_num_threads():
+        torch.set_num_threads(threads)
+        threadpool_limits(threads, user_api="blas")
+    torch.ones(1 << 20).sum()  # OpenMP's threads
+    square, all_here = np.eye(SIDE), threading.Barrier(threads, timeout=SECONDS_TO_START)
+
+    def call(_: int) -> None:
+        all_here.wait()  # a buffer is of the thread that is calling: all of them call at once
+        for _ in range(LIBRARIES):
+            square @ square
+            np.linalg.cholesky(square)
+            blas.dgemm(1.0, square, square)
+            lapack.dpotrf(square)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(call, range(threads)))
+
+
+def _has_room(size: int) -> bool:
+    import mmap
+
+    try:
+        # Only what is private counts for the limit.
+        mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _of_machine() -> int:

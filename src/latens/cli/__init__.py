@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from latens.cli.arguments import parser
 from latens.cli.output import Output
 from latens.errors import LatensError, RunElsewhere, UsageError, lacks_memory
+from latens.memory import take_buffers
 from latens.progress import helper_number
 
 __all__ = ["main", "parser"]
 
+LIGHT = ("data", "runs", "check", "doctor", "completion")  # commands that compute nothing
 SECONDS_FOR_PROCESS_0 = 15.0  # to say what is wrong; torchrun ends all processes as soon as one has failed
 
 START = """\
@@ -52,6 +54,8 @@ def _command(arguments: Sequence[str]) -> int:
 
 def _carry_out(args: argparse.Namespace, output: Output) -> int:
     try:
+        if args.command not in LIGHT:
+            take_buffers()
         answer = args.function(args)
         if not helper_number():
             output.answer(*answer)
