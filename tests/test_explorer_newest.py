@@ -260,7 +260,9 @@ def test_a_page_notices_that_its_server_was_started_again(browser, copy):
         context = opened(browser, address)
         page = context.__enter__()
         settled(page)
-    again = Serving(View(open_run(copy)), port=port).start()
+        page.wait_for_load_state("networkidle")  # nothing is asked while no server is there
+        view = View(open_run(copy))
+    again = Serving(view, port=port).start()
     try:
         assert again.port == port
         note = page.get_by_role("alert")
