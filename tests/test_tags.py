@@ -184,3 +184,7 @@ def test_few_journals_stay_in_memory(tmp_path):
         Tags(folder).change("odd", ["a"])
         assert Tags(folder).read() == {"odd": ["a"]}
     assert len(journal._KNOWN) == journal.JOURNALS_KNOWN
+    kept = set(journal._KNOWN)
+    Tags(folder).change("odd", ["b"])
+    assert Tags(folder).read() == {"odd": ["a", "b"]}
+    assert set(journal._KNOWN) == kept  # a longer one takes no other's place

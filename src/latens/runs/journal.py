@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import stat
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -32,7 +33,9 @@ MOST_KNOWN = 1 << 23  # bytes of a journal whose changes stay in memory
 JOURNALS_KNOWN = 4  # as many as two runs have, which a page can show beside each other
 ASIDE = ".damaged"  # after a journal's name: the file of the lines that could not be read
 
-_KNOWN: dict[Path, tuple[bytes, tuple[Any, ...]]] = {}  # whole lines that were read, and the change in each
+# Whole lines that were read, and the change in each; those that were kept first come first.
+_KNOWN: dict[Path, tuple[bytes, tuple[Any, ...]]] = {}
+_KNOWN_LOCK = threading.Lock()
 
 
 def changes_in(path: Path, what: str) -> Iterator[tuple[int, Any]]:
@@ -61,9 +64,11 @@ def changes_in(path: Path, what: str) -> Iterator[tuple[int, Any]]:
             raise RunDamaged(f"{not_a_change(path, number, what, error)}{aside}") from None
         yield number, new[-1]
     if new and text.endswith(b"\n") and len(text) <= MOST_KNOWN:
-        while len(_KNOWN) >= JOURNALS_KNOWN:
-            _KNOWN.pop(next(iter(_KNOWN)), None)  # another thread may have taken it out
-        _KNOWN[path] = text, (*changes, *new)
+        with _KNOWN_LOCK:
+            _KNOWN.pop(path, None)
+            while len(_KNOWN) >= JOURNALS_KNOWN:
+                del _KNOWN[next(iter(_KNOWN))]
+            _KNOWN[path] = text, (*changes, *new)
 
 
 def not_a_change(path: Path, number: int, what: str, error: Exception) -> RunDamaged:
