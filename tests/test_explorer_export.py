@@ -425,6 +425,20 @@ def test_the_file_makes_no_requests(file):
     ]
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numpy, about infinity less infinity
+def test_a_model_that_decodes_to_no_finite_number_is_exported(run, tmp_path):
+    """As the server's answers, the file has null in place of the distances that are infinite then."""
+    shutil.copytree(run.path, tmp_path / "run")
+    copy = open_run(tmp_path / "run")
+    weights = dict(copy.folder.load("model.safetensors"))
+    last = [name for name in weights if name.startswith("decoder") and name.endswith("bias")][-1]
+    weights[last] = torch.full_like(weights[last], 3e38)
+    copy.folder.commit({"model.safetensors": weights})
+    write_html(open_run(copy.path), tmp_path / "file.html")
+    data = re.search(r'id="latens-data">(.*?)</script>', (tmp_path / "file.html").read_text())[1]
+    json.loads(data, parse_constant=lambda name: pytest.fail(name))
+
+
 def test_data_never_become_html(run, file, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")
     record = read_record(folder)

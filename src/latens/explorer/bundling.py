@@ -8,6 +8,7 @@ import zlib
 from importlib.resources import files
 from typing import Any
 
+from latens.explorer.wire import plain
 from latens.pages import tokens
 
 __all__ = ["bundle", "page_in_notebook", "page_of"]
@@ -56,8 +57,8 @@ def _hash(text: str) -> str:
 
 
 def as_json(value: Any) -> str:
-    """JSON that no browser takes for HTML."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    """JSON that no browser takes for HTML; numbers that are not finite become null, as in the server's answers."""
+    return json.dumps(plain(value), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def bundle(entry: str, workers: str = "blob") -> str:

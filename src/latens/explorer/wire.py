@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAGIC", "MOST_FILE_BYTES", "Answer", "as_bytes", "as_json"]
+__all__ = ["MAGIC", "MOST_FILE_BYTES", "Answer", "as_bytes", "as_json", "plain"]
 
 MAGIC = b"LTN1"
 ALIGNED = 8
@@ -34,17 +34,18 @@ class Answer:
 
 def as_json(answer: Answer) -> dict[str, Any]:
     """The answer in plain dicts and lists; numbers that are not finite become null."""
-    arrays = {name: _plain(array.tolist()) for name, array in answer.arrays.items()}
-    return {**_plain(dict(answer.facts)), **arrays}
+    arrays = {name: plain(array.tolist()) for name, array in answer.arrays.items()}
+    return {**plain(dict(answer.facts)), **arrays}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of dicts, lists and numbers as JSON can hold it: numbers that are not finite become null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return value
 
 
@@ -57,6 +58,6 @@ def as_bytes(answer: Answer) -> bytes:
         layout[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": len(body)}
         body += np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         body += bytes(-len(body) % ALIGNED)
-    header = json.dumps({"facts": _plain(dict(answer.facts)), "arrays": layout}, ensure_ascii=False).encode()
+    header = json.dumps({"facts": plain(dict(answer.facts)), "arrays": layout}, ensure_ascii=False).encode()
     head = MAGIC + len(header).to_bytes(4, "little") + header
     return head + bytes(-len(head) % ALIGNED) + bytes(body)
