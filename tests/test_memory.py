@@ -78,7 +78,9 @@ def test_without_a_limit_nothing_is_done(monkeypatch):
     take_buffers()
 
 
-@pytest.mark.parametrize(("words", "computes"), [(["score", "."], True), (["runs", "."], False)])
+@pytest.mark.parametrize(
+    ("words", "computes"), [(["score", "."], True), (["check", ".", "--repair"], True), (["runs", "."], False)]
+)
 def test_commands_that_compute_take_them_first(words, computes, monkeypatch, tmp_path, capsys):
     def no_room():
         raise MemoryError

@@ -17,7 +17,7 @@ from latens.progress import helper_number
 
 __all__ = ["main", "parser"]
 
-LIGHT = ("data", "runs", "check", "doctor", "completion")  # commands that compute nothing
+LIGHT = ("data", "runs", "check", "doctor", "completion")  # commands that compute nothing, but for `check --repair`
 SECONDS_FOR_PROCESS_0 = 15.0  # to say what is wrong; torchrun ends all processes as soon as one has failed
 
 START = """\
@@ -54,7 +54,7 @@ def _command(arguments: Sequence[str]) -> int:
 
 def _carry_out(args: argparse.Namespace, output: Output) -> int:
     try:
-        if args.command not in LIGHT:
+        if args.command not in LIGHT or getattr(args, "repair", False):
             take_buffers()
         answer = args.function(args)
         if not helper_number():
